@@ -1,0 +1,68 @@
+"""The accelerator's parameters: one frozen dataclass drives generator, compiler and simulation."""
+
+from dataclasses import dataclass
+
+DEPTH = 16
+"""Entries of an accumulator file, and bits of a spike word: what distributed RAM is deep."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Sizes of one accelerator.
+
+    lanes P: columns that each engine works on at a time (2, 4, 8 or 16).
+    share: lanes that one drain unit (rounding, neuron, weight update) serves in turn.
+    weight_rows: row tiles of P halves in the weight memory.
+    units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
+    spike_units: tiles of spikes of one batch; includes the inputs, which have no gradients.
+    readout_units: tiles of the read-out layer.
+    layers: layers at the most. tasks: tasks an engine's queue holds.
+    """
+
+    name: str
+    lanes: int
+    share: int
+    weight_rows: int
+    units: int
+    spike_units: int
+    readout_units: int
+    layers: int
+    tasks: int
+
+    def __post_init__(self) -> None:
+        if self.lanes not in (2, 4, 8, 16):
+            raise ValueError(f"lanes is {self.lanes}: 2, 4, 8 or 16 is allowed")
+        if self.share not in (1, 2, 4) or self.share > self.lanes:
+            raise ValueError(f"share is {self.share}: 1, 2 or 4, up to lanes, is allowed")
+        if self.layers not in (1, 2, 4, 8, 16):
+            raise ValueError(f"layers is {self.layers}: a power of two up to 16 is allowed")
+        for name in ("weight_rows", "units", "spike_units", "readout_units", "tasks"):
+            value = getattr(self, name)
+            if value < 2 or value & (value - 1):
+                raise ValueError(f"{name} is {value}: a power of two from 2 up is allowed")
+        if self.tasks > 1024:
+            raise ValueError(f"tasks is {self.tasks}: up to 1024 is allowed")
+        if self.readout_units > self.units or self.units > self.spike_units:
+            raise ValueError(
+                f"readout_units {self.readout_units}, units {self.units}, spike_units "
+                f"{self.spike_units}: each at most the next is allowed"
+            )
+
+    @property
+    def weights(self) -> int:
+        """Halves that the weight memory holds."""
+        return self.weight_rows * self.lanes
+
+
+MACHINES = {
+    m.name: m
+    for m in (
+        Machine(name="tiny", lanes=2, share=2, weight_rows=2048, units=128, spike_units=256,
+                readout_units=64, layers=4, tasks=256),
+        Machine(name="default", lanes=8, share=2, weight_rows=2048, units=128, spike_units=256,
+                readout_units=32, layers=4, tasks=256),
+        Machine(name="wide", lanes=16, share=2, weight_rows=8192, units=256, spike_units=512,
+                readout_units=64, layers=8, tasks=512),
+    )
+}  # fmt: skip
+"""Presets. `default` fits an LFE5U-85F; `wide` holds 128 k weights."""
