@@ -1,0 +1,156 @@
+"""AXI4-Lite subordinate (AMBA AXI and ACE specification, IHI 0022, part B)."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.host.bus import WORD, request_signature, response_signature
+
+
+class Response(enum.Enum, shape=2):
+    """What BRESP and RRESP say. The two others of AXI do not occur."""
+
+    OKAY = 0
+    SLVERR = 2
+
+
+class AXI4LiteSignature(wiring.Signature):
+    """The five channels with 32-bit data as the manager sees them; addresses are in bytes.
+
+    Members are named as in the specification, in lower case: a port `axi` is emitted as
+    `axi__awaddr`, `axi__awvalid` and so on.
+    """
+
+    def __init__(self, addr_width: int = 24):
+        super().__init__(
+            {
+                "awaddr": Out(addr_width),
+                "awprot": Out(3),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(WORD),
+                "wstrb": Out(WORD // 8),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(Response),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(addr_width),
+                "arprot": Out(3),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(WORD),
+                "rresp": In(Response),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class AXI4LiteSubordinate(wiring.Component):
+    """Turns AXI4-Lite accesses into requests and responses of the internal bus, one at a time.
+
+    Latency: a request leaves in the cycle after the last of its handshakes (AW and W, or AR);
+    BVALID or RVALID rises in the cycle after the response. Throughput: with a response in the
+    cycle after its request, an access every 2 cycles; each further cycle of the response adds one.
+    Reads and writes that wait together take turns.
+
+    All AXI outputs come from registers. The protection bits are ignored.
+
+    Parameters: addr_width, bits of a byte address (3 to 64).
+    Ports: axi; request and response (see `bus`; addresses in words).
+    Errors: SLVERR if the response says so; and, without any request, if a write's strobes are not
+    all ones or an address is not a multiple of 4.
+    """
+
+    def __init__(self, addr_width: int = 24):
+        if not 3 <= addr_width <= 64:
+            raise ValueError(f"addr_width is {addr_width}: 3 to 64 is allowed")
+        self.addr_width = addr_width
+        super().__init__(
+            {
+                "axi": In(AXI4LiteSignature(addr_width)),
+                "request": Out(request_signature(addr_width - 2)),
+                "response": In(response_signature()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        axi, request, response = self.axi, self.request, self.response
+
+        # Each incoming channel has a register that takes a transfer as soon as it is empty, so
+        # no channel waits for another, and readiness depends on no input.
+        def hold(name: str, valid, ready, *payload):
+            """One transfer of a channel: (whether it is there, its payload)."""
+            full = Signal(name=f"{name}_full")
+            held = Signal(len(Cat(*payload)), name=f"{name}_held", reset_less=True)
+            m.d.comb += ready.eq(~full)
+            with m.If(valid & ready):
+                m.d.sync += [full.eq(1), held.eq(Cat(*payload))]
+            return full, held
+
+        aw_full, aw_address = hold("aw", axi.awvalid, axi.awready, axi.awaddr)
+        w_full, w_held = hold("w", axi.wvalid, axi.wready, axi.wdata, axi.wstrb)
+        ar_full, ar_address = hold("ar", axi.arvalid, axi.arready, axi.araddr)
+        w_data, w_strobes = w_held[:WORD], w_held[WORD:]
+
+        # An access starts only when its response has a place to go: a manager that does not take
+        # write responses cannot keep reads from finishing, nor the other way round.
+        may_write = aw_full & w_full & (~axi.bvalid | axi.bready)
+        may_read = ar_full & (~axi.rvalid | axi.rready)
+
+        busy = Signal()  # a request is on its way, its response has not come
+        offered = Signal()  # the request was offered before and must not change
+        was_read = Signal()  # the access offered, under way, or last done
+        read = Signal()
+        start = Signal()
+        refuse = Signal()
+        done = Signal()
+        m.d.comb += [
+            read.eq(Mux(offered, was_read, may_read & ~(may_write & was_read))),
+            start.eq((may_write | may_read) & ~busy),
+            refuse.eq(Mux(read, ar_address[:2].any(), aw_address[:2].any() | ~w_strobes.all())),
+            request.valid.eq(start & ~refuse),
+            request.payload.write.eq(~read),
+            request.payload.address.eq(Mux(read, ar_address, aw_address)[2:]),
+            request.payload.data.eq(Mux(read, 0, w_data)),  # a W transfer may come meanwhile
+            done.eq(start & (refuse | request.ready)),
+            response.ready.eq(busy),
+        ]
+        m.d.sync += offered.eq(request.valid & ~request.ready)
+        with m.If(start):
+            m.d.sync += was_read.eq(read)
+        with m.If(done):
+            m.d.sync += busy.eq(~refuse)
+            with m.If(read):
+                m.d.sync += ar_full.eq(0)
+            with m.Else():
+                m.d.sync += [aw_full.eq(0), w_full.eq(0)]
+        with m.If(busy & response.valid):
+            m.d.sync += busy.eq(0)
+
+        b_error = Signal(reset_less=True)
+        r_error = Signal(reset_less=True)
+        r_data = Signal(WORD, reset_less=True)
+        m.d.comb += [
+            axi.bresp.eq(Mux(b_error, Response.SLVERR, Response.OKAY)),
+            axi.rresp.eq(Mux(r_error, Response.SLVERR, Response.OKAY)),
+            axi.rdata.eq(r_data),
+        ]
+        with m.If(axi.bready):
+            m.d.sync += axi.bvalid.eq(0)
+        with m.If(axi.rready):
+            m.d.sync += axi.rvalid.eq(0)
+
+        def answer(is_read, error, data):
+            with m.If(is_read):
+                m.d.sync += [axi.rvalid.eq(1), r_error.eq(error), r_data.eq(data)]
+            with m.Else():
+                m.d.sync += [axi.bvalid.eq(1), b_error.eq(error)]
+
+        with m.If(done & refuse):
+            answer(read, 1, 0)
+        with m.If(busy & response.valid):
+            answer(was_read, response.payload.error, response.payload.data)
+        return m

@@ -1,0 +1,41 @@
+"""The bus behind the host port: word accesses, one at a time, each answered once."""
+
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+WORD = 32
+"""Bits of a word: AXI4-Lite's usual width, and two halves."""
+
+
+def request_layout(address_width: int) -> data.StructLayout:
+    """One access: `write`, a word `address` of `address_width` bits, `data` (of a write)."""
+    return data.StructLayout({"write": 1, "address": address_width, "data": WORD})
+
+
+RESPONSE = data.StructLayout({"data": WORD, "error": 1})
+"""One answer: `data` (of a read) and whether the access was refused, without side effect."""
+
+
+def request_signature(address_width: int) -> stream.Signature:
+    """Stream of accesses."""
+    return stream.Signature(request_layout(address_width))
+
+
+def response_signature() -> stream.Signature:
+    """Stream of answers, one per access and in order, at the earliest in the cycle after it.
+
+    The initiator sends no access before the last one's answer, and accepts an answer at once.
+    """
+    return stream.Signature(RESPONSE)
+
+
+class HostBus(wiring.Signature):
+    """Both streams as the initiator sees them."""
+
+    def __init__(self, address_width: int):
+        super().__init__(
+            {
+                "request": Out(request_signature(address_width)),
+                "response": In(response_signature()),
+            }
+        )
