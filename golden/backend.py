@@ -1,0 +1,134 @@
+"""The golden backend: a batch in PyTorch, bit for bit what hardware must do."""
+
+import numpy as np
+import torch
+
+from backspike.backend import Bits
+from backspike.errors import UserError
+from backspike.golden import rules
+from backspike.golden.arithmetic import Halves
+from backspike.golden.half import check_halves, from_bits, to_bits
+from backspike.network import Learning, Network
+
+
+class GoldenBackend:
+    """Implements `backspike.backend.Backend` in PyTorch; weights start at zero.
+
+    Input is checked: a UserError says which array, what it holds and what is allowed. Calls out of
+    order (`update` without a `forward` since the last one) raise RuntimeError.
+    """
+
+    name = "golden"
+
+    def __init__(self, network: Network, learning: Learning) -> None:
+        self.network = network
+        self.learning = learning
+        self.arithmetic = Halves()
+        self._weights = [torch.zeros(s, dtype=torch.float64) for s in network.shapes]
+        self._batch: tuple[rules.Activity, torch.Tensor] | None = None  # with labels, to update
+        self._forward: dict[str, Bits] = {}
+        self._update: dict[str, Bits] = {}
+
+    def load_weights(self, weights: list[Bits]) -> None:
+        shapes = self.network.shapes
+        if len(weights) != len(shapes):
+            raise UserError(f"weights of {len(weights)} layers are given: {len(shapes)} allowed")
+        for i, (w, shape) in enumerate(zip(weights, shapes, strict=True)):
+            check_halves(f"weights of layer {i}", w, shape)
+        self._weights = [from_bits(w) for w in weights]
+        self._batch = None
+        self.arithmetic.saturated = False
+
+    def weights(self) -> list[Bits]:
+        return [to_bits(w) for w in self._weights]
+
+    def forward(self, spikes: Bits, labels: Bits) -> Bits:
+        spikes, labels = np.asarray(spikes), np.asarray(labels)
+        self._check_batch(spikes, labels)
+        activity = rules.forward(
+            self.arithmetic, self.network, self._weights, torch.from_numpy(spikes).double()
+        )
+        self._batch = activity, torch.from_numpy(labels.astype(np.int64))
+        self._forward = {"logits": to_bits(activity.logits)}
+        for i, codes in enumerate(activity.codes):
+            size = self.network.layers[i].size
+            self._forward[f"spikes.{i}"] = _uint8(activity.sources[i + 1][..., :size])
+            self._forward[f"codes.{i}"] = _uint8(codes)
+        return self._forward["logits"].copy()
+
+    def update(self, error: Bits | None, step: int) -> None:
+        if self._batch is None:
+            raise RuntimeError("update without a forward since the last one")
+        activity, labels = self._batch
+        e = self._error(error, activity.logits, labels)
+        if not 0 <= step < 2**32:
+            raise UserError(f"step is {step}: 0 to 2^32 - 1 is allowed")
+        gradients = rules.backward(self.arithmetic, self.network, self._weights, activity, e)
+        for i, (s, g) in enumerate(zip(activity.sources, gradients, strict=True)):
+            d = rules.weight_gradient(self.arithmetic, s, g)
+            self._weights[i] = rules.update(
+                self.arithmetic, self.learning, self._weights[i], d, self._random(step, i)
+            )
+        self._batch = None
+        self._update = {f"gradients.{i}": to_bits(g) for i, g in enumerate(gradients)}
+        self._update |= {f"weights.{i}": w for i, w in enumerate(self.weights())}
+
+    def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
+        self.update(error, step)
+        return self.forward(spikes, labels)
+
+    def forward_tensors(self) -> dict[str, Bits]:
+        return dict(self._forward)
+
+    def update_tensors(self) -> dict[str, Bits]:
+        return dict(self._update)
+
+    def saturated(self) -> bool:
+        return self.arithmetic.saturated
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _check_batch(self, spikes: np.ndarray, labels: np.ndarray) -> None:
+        steps, inputs, classes = self.network.steps, self.network.inputs, self.network.sizes[-1]
+        shape = spikes.shape
+        if len(shape) != 3 or not 1 <= shape[0] <= self.learning.batch:
+            raise UserError(
+                f"spikes have the shape {shape}: (1 to {self.learning.batch}, {steps}, {inputs}) "
+                "is allowed"
+            )
+        if shape[1:] != (steps, inputs):
+            raise UserError(f"spikes have the shape {shape}: (B, {steps}, {inputs}) is allowed")
+        if spikes.dtype != np.uint8 or spikes.max() > 1:
+            raise UserError(
+                f"spikes are {spikes.dtype} up to {spikes.max()}: uint8 of 0 and 1 is allowed"
+            )
+        if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+            raise UserError(
+                f"labels are {labels.dtype} of shape {labels.shape}: integers of shape "
+                f"{shape[:1]} are allowed"
+            )
+        for label in (labels.min(), labels.max()):
+            if not 0 <= label < classes:
+                raise UserError(f"a label is {label}: 0 to {classes - 1} is allowed")
+
+    def _error(self, error: Bits | None, logits: torch.Tensor, labels: torch.Tensor):
+        """The read-out's error e, float64 (B, N)."""
+        loss = self.learning.loss
+        if (error is None) != (loss == "mse"):
+            given = "none" if error is None else "one"
+            raise UserError(f"the error is {given} for loss {loss}: ce needs one, mse none")
+        if error is None:
+            return rules.squared_error(self.arithmetic, logits, labels, self.learning.alpha)
+        return from_bits(check_halves("error", error, tuple(logits.shape)))
+
+    def _random(self, step: int, layer: int) -> torch.Tensor | None:
+        if self.learning.rounding == "nearest":
+            return None
+        from backspike.golden.hash import draw
+
+        return draw(self.learning.seed, step, layer, *self.network.shapes[layer])
+
+
+def _uint8(x: torch.Tensor) -> np.ndarray:
+    return x.to(torch.uint8).numpy()

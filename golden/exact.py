@@ -1,0 +1,93 @@
+"""Exact sums in float64: what lets a sum of any length be rounded once.
+
+A float64 holds integers up to 2^53 exactly, so a matrix product whose every partial sum stays
+below that (in units of its last place) is exact in whatever order it is summed. Where the span
+of halves is wider, operands are split into two bands, and the sum is returned as the few float64
+terms that it is made of. `odd_sum` adds those terms so that rounding the result once more, to a
+half, gives what rounding the exact sum would have given.
+"""
+
+import torch
+
+from backspike.errors import UserError
+
+_SPLIT = 2.0**-4
+"""Halves are multiples of 2^-24 up to 2^16; 2^-4 cuts these 40 bits in two bands of 20."""
+_GATED_TERMS = 2**12
+"""Sums of more halves than this could pass 2^53 * 2^-24 = 2^(16 + 12 + 1)."""
+_PRODUCT_TERMS = 2**13
+"""The mixed bands' sum has 2 n terms of 2^20 * 2^19: 2^53 for this n. (Hardware: 2^11.)"""
+
+Terms = tuple[torch.Tensor, ...]
+"""An exact number: the unevaluated sum of at most three float64 tensors of one shape."""
+
+
+def _bands(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """x = high + low: high a multiple of _SPLIT, up to 2^20 times it; low up to half of it."""
+    high = (x / _SPLIT).round() * _SPLIT
+    return high, x - high
+
+
+def gated_sum(spikes: torch.Tensor, values: torch.Tensor) -> Terms:
+    """spikes @ values for spikes (..., D, K) of 0 or 1 and halves (..., K, N): (..., D, N), exact.
+
+    float64 throughout. One term up to 4096 summands, two beyond.
+    """
+    if values.shape[-2] <= _GATED_TERMS:
+        return (spikes @ values,)
+    high, low = _bands(values)  # each spans 21 bits: exact to 2^32 summands
+    return spikes @ high, spikes @ low
+
+
+def product_sum(left: torch.Tensor, right: torch.Tensor) -> Terms:
+    """left @ right for halves (D, J) and (J, K): three terms of (D, K), exact. float64 throughout.
+
+    A product of two halves is a multiple of 2^-48 below 2^32: 80 bits. Bands of 20 bits leave 13
+    for the number of summands, so J up to 8192 is allowed.
+    """
+    if left.shape[-1] > _PRODUCT_TERMS:
+        raise UserError(
+            f"a sum of {left.shape[-1]} products is asked for: up to {_PRODUCT_TERMS} is allowed"
+        )
+    (left_high, left_low), (right_high, right_low) = _bands(left), _bands(right)
+    mixed = torch.cat([left_high, left_low], -1) @ torch.cat([right_low, right_high], -2)
+    return left_high @ right_high, mixed, left_low @ right_low
+
+
+def two_sum(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(s, r): s = a + b rounded to float64 and r = a + b - s exactly (Knuth, TAOCP 4.2.2)."""
+    s = a + b
+    part = s - a
+    return s, (a - (s - part)) + (b - part)
+
+
+def _odd(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a + b rounded to odd: exact if it fits a float64, else the neighbour with an odd last bit.
+
+    So the last bit is sticky, and a further rounding to fewer bits (two less at least) is right
+    (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums).
+    """
+    s, rest = two_sum(a, b)
+    pattern = s.view(torch.int64)
+    inexact_even = (rest != 0) & (pattern & 1 == 0)
+    outward = torch.where((rest < 0) == (s < 0), 1, -1)  # patterns order magnitudes
+    return (pattern + inexact_even * outward).view(torch.float64)
+
+
+def odd_sum(*terms: torch.Tensor) -> torch.Tensor:
+    """The sum of one to three float64 terms (broadcast) rounded to odd, float64.
+
+    Three terms follow Boldo and Melquiond's correctly rounded sum: what the first two additions
+    lose is summed to odd itself, far below the last place of what is kept.
+    """
+    match terms:
+        case (a,):
+            return a
+        case (a, b):
+            return _odd(a, b)
+        case (a, b, c):
+            high, low = two_sum(b, c)
+            top, rest = two_sum(a, high)
+            return _odd(top, _odd(rest, low))
+        case _:
+            raise ValueError(f"{len(terms)} terms: 1 to 3 are allowed")

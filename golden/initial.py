@@ -1,0 +1,28 @@
+"""Initial weights."""
+
+import math
+
+import torch
+
+from backspike.backend import Bits
+from backspike.golden.half import nearest, to_bits
+from backspike.network import Network
+
+HIDDEN_GAIN = 2.0
+"""Spikes are sparse (about a third of the inputs): a gain of 1 leaves most neurons silent."""
+READOUT_GAIN = 1.0
+
+
+def initial_weights(network: Network, seed: int) -> list[Bits]:
+    """Every layer's weights, uint16 (K, N): normal, deviation gain / sqrt(K); a bias starts at 0.
+
+    K counts without the bias. The same seed gives the same bits.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = []
+    for i, (sources, layer) in enumerate(zip(network.sizes[:-1], network.layers, strict=True)):
+        gain = READOUT_GAIN if i == len(network.layers) - 1 else HIDDEN_GAIN
+        w = torch.randn((sources, layer.size), generator=generator, dtype=torch.float64)
+        w = nearest(w * gain / math.sqrt(sources))
+        weights.append(to_bits(torch.nn.functional.pad(w, (0, 0, 0, int(layer.bias)))))
+    return weights
