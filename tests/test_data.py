@@ -206,7 +206,7 @@ def test_idx_missing(tmp_path):
 def test_network_that_does_not_fit():
     data = load("digits")
     data.check_fits(Network(inputs=64, layers=(Layer(size=10),), steps=1))
-    with pytest.raises(UserError, match="layers start with 63: .* 64 is allowed"):
+    with pytest.raises(UserError, match=r"layers start with 63: .* 64 is allowed"):
         data.check_fits(Network(inputs=63, layers=(Layer(size=10),), steps=1))
     with pytest.raises(UserError, match="has the label 9: 0 to 8 are allowed"):
         data.check_fits(Network(inputs=64, layers=(Layer(size=9),), steps=1))

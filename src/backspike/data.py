@@ -113,9 +113,8 @@ def digits() -> Dataset:
     """8x8 handwritten digits, bundled with scikit-learn: 1437 to train, 360 to test."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    x, y = np.asarray(bunch["data"]), np.asarray(bunch["target"])
-    return _dataset("digits", x / 16, y, None, "divided by 16")
+    x, y = load_digits(return_X_y=True)
+    return _dataset("digits", np.asarray(x) / 16, np.asarray(y), None, "divided by 16")
 
 
 def _npz(source: str, path: Path) -> Dataset:
@@ -163,6 +162,10 @@ def _idx_pair(source: str, images: Path, labels: Path) -> Dataset:
 
 
 def _check_numbers(source: str, name: str, x: np.ndarray) -> None:
+    if x.ndim < 2:
+        raise UserError(
+            f"{name} in data {source} has the shape {x.shape}: (samples, numbers) is allowed"
+        )
     if x.dtype.kind not in "buif":
         raise UserError(f"{name} in data {source} is of {x.dtype}: real numbers are allowed")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
@@ -219,7 +222,7 @@ def _split(source: str, part: str, x: np.ndarray, y: np.ndarray) -> Split:
     if y.min() < 0 or y.max() >= 2**15:
         wrong = y.min() if y.min() < 0 else y.max()
         raise UserError(
-            f"{part}y in data {source} has the label {wrong}: classes from 0 are allowed"
+            f"{part}y in data {source} has the label {wrong}: 0 to {2**15 - 1} are allowed"
         )
     return Split(np.ascontiguousarray(x.reshape(len(x), -1), np.float64), y.astype(np.int64))
 
