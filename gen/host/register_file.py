@@ -1,0 +1,160 @@
+"""The register map as hardware."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.host.bus import (
+    WORD,
+    HostBus,
+    request_signature,
+    response_signature,
+)
+from backspike.gen.host.registers import BYTES, Register, RegisterMap
+
+
+def register_shape(register: Register):
+    """A layout with the register's fields by name, or a plain number of bits."""
+    if not register.fields:
+        return register.width
+    return data.FlexibleLayout(
+        register.mask.bit_length(),
+        {field.name: data.Field(field.width, field.lsb) for field in register.fields},
+    )
+
+
+def _member(register: Register) -> wiring.Member:
+    shape = register_shape(register)
+    match register.access:
+        case "ro":
+            return In(shape)
+        case "wo":
+            return Out(Strobe(shape))
+        case _:
+            init = register.unpack(register.reset) if register.fields else register.reset
+            return Out(shape, init=init)
+
+
+class Strobe(wiring.Signature):
+    """A write as the core sees it: `valid` for one cycle, with `data`."""
+
+    def __init__(self, shape):
+        super().__init__({"valid": Out(1), "data": Out(shape)})
+
+
+class RegisterFile(wiring.Component):
+    """Registers of a map, and the way to its windows, behind the host port.
+
+    Latency: a register answers in the cycle after the request; what was written is visible, and a
+    strobe valid, in that same cycle. A window's request and response pass in the same cycle.
+
+    Parameters: registers, the map.
+    Ports: request, response: from the host port (word addresses).
+    lock: while high, whatever is marked locked is refused. It is looked at when the request comes:
+    at the earliest one cycle after the strobe of the access before.
+    For each register a port of its name: In(shape) if ro, Out(shape) if rw, Out(Strobe(shape)) if
+    wo, the shape with the fields by name if it has fields.
+    For each window a `HostBus` of its name, addresses counted in words from its base; who answers
+    there may refuse, too, and must answer every request.
+    Errors (`error` in the response, nothing happens): what `registers` and its page say.
+    """
+
+    def __init__(self, registers: RegisterMap):
+        self.registers = registers
+        ports = {
+            "request": In(request_signature(registers.addr_width - 2)),
+            "response": Out(response_signature()),
+            "lock": In(1),
+        }
+        ports |= {register.name: _member(register) for register in registers.registers}
+        ports |= {window.name: Out(HostBus(window.address_width)) for window in registers.windows}
+        super().__init__(ports)
+
+    def elaborate(self, platform):
+        m = Module()
+        request, response = self.request, self.response
+        write, address = request.payload.write, request.payload.address
+        word = request.payload.data
+
+        # A request is for a window (`routed`), or it is answered here in the next cycle.
+        answer = Signal()
+        answer_data = Signal(WORD, reset_less=True)
+        answer_error = Signal(reset_less=True)
+        routed = Signal()
+        accept = Signal()
+        m.d.comb += [
+            accept.eq(request.valid & ~routed & ~answer),
+            request.ready.eq(~routed & ~answer),
+            response.valid.eq(answer),
+            response.payload.data.eq(answer_data),
+            response.payload.error.eq(answer_error),
+        ]
+        with m.If(response.ready):
+            m.d.sync += answer.eq(0)
+        with m.If(accept):
+            m.d.sync += [answer.eq(1), answer_error.eq(1), answer_data.eq(0)]
+
+        for register in self.registers.registers:
+            if register.access == "wo":
+                m.d.sync += getattr(self, register.name).valid.eq(0)
+
+        with m.Switch(address):
+            for register in self.registers.registers:
+                with m.Case(register.offset // BYTES):
+                    self._access(m, register, accept, write, word, answer_data, answer_error)
+
+        for window in self.registers.windows:
+            port = getattr(self, window.name)
+            local = window.address_width
+            hit = Signal(name=f"{window.name}_hit")
+            waiting = Signal(name=f"{window.name}_waiting")
+            allowed = {"ro": ~write, "wo": write, "rw": Const(1)}[window.access]
+            if window.locked:
+                allowed &= ~self.lock
+            # Words below a power of two leave a rest that belongs to nobody.
+            m.d.comb += [
+                hit.eq(
+                    (address[local:] == window.base // BYTES >> local)
+                    & (address[:local] < window.words)
+                    & allowed
+                ),
+                port.request.payload.write.eq(write),
+                port.request.payload.address.eq(address[:local]),
+                port.request.payload.data.eq(word),
+                port.request.valid.eq(request.valid & hit & ~answer),
+            ]
+            with m.If(hit):
+                m.d.comb += [routed.eq(1), request.ready.eq(port.request.ready & ~answer)]
+            with m.If(port.request.valid & port.request.ready):
+                m.d.sync += waiting.eq(1)
+            with m.If(waiting):
+                m.d.comb += [
+                    response.valid.eq(port.response.valid),
+                    response.payload.eq(port.response.payload),
+                    port.response.ready.eq(response.ready),
+                ]
+                with m.If(port.response.valid & response.ready):
+                    m.d.sync += waiting.eq(0)
+        return m
+
+    def _access(self, m, register, accept, write, word, answer_data, answer_error) -> None:
+        """A request for one register: says whether it is refused, and carries it out if not."""
+        port = getattr(self, register.name)
+        may_write = (word & Const(~register.mask & 0xFFFF_FFFF, WORD)) == 0
+        if register.locked:
+            may_write &= ~self.lock
+        if register.access == "ro":
+            may_write = Const(0)
+        may_read = Const(0 if register.access == "wo" else 1)
+        allowed = Signal(name=f"{register.name}_allowed")
+        m.d.comb += allowed.eq(Mux(write, may_write, may_read))
+        with m.If(accept & allowed):
+            m.d.sync += answer_error.eq(0)
+            if register.access != "wo":
+                with m.If(~write):
+                    m.d.sync += answer_data.eq(port)
+            if register.access == "rw":
+                with m.If(write):
+                    m.d.sync += port.eq(word)
+            if register.access == "wo":
+                m.d.sync += [port.valid.eq(1), port.data.eq(word)]
