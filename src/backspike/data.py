@@ -37,12 +37,16 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Training and test samples. source: what `load` was given. scaling: how x came to 0..1."""
+    """Training and test samples. source: what `load` was given. scaling: how x came to 0..1.
+
+    limit: the most samples of a part, if it was `limited`.
+    """
 
     source: str
     train: Split
     test: Split
     scaling: str
+    limit: int | None = None
 
     @property
     def inputs(self) -> int:
@@ -60,7 +64,7 @@ class Dataset:
             raise UserError(f"limit is {samples}: 1 sample or more is allowed")
         parts = (Split(s.x[:samples], s.y[:samples]) for s in (self.train, self.test))
         train, test = parts
-        return replace(self, train=train, test=test)
+        return replace(self, train=train, test=test, limit=samples)
 
     def digest(self) -> str:
         """SHA-256 of the training samples: a resumed run must see the same ones."""

@@ -1,0 +1,160 @@
+"""Checkpoints: all that a run needs to go on bit for bit, in one safetensors file.
+
+Tensors `weights.L` hold the halves of layer L as float16 (K, N). The metadata's `backspike` is
+JSON: network, learning, data, place in the run, history, and a digest of the weights. Order of
+data and stochastic rounding depend on seed and place alone, so no generator's state is kept.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from backspike.backend import Bits
+from backspike.errors import UserError
+from backspike.network import Layer, Learning, Network, Surrogate
+
+FORMAT = 1
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where a run stands. updates: weight updates done since its start.
+
+    loss, correct, samples: sums over the batches of the epoch under way.
+    history: a dictionary for every epoch that ended.
+    """
+
+    updates: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    samples: int = 0
+    history: list[dict] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """A run that stands still. epochs: the goal that it was started with.
+
+    data: what `data.load` was given; limit: samples used at most; digest: `Dataset.digest()`.
+    """
+
+    network: Network
+    learning: Learning
+    weights: list[Bits]
+    progress: Progress
+    epochs: int
+    data: str
+    limit: int | None
+    digest: str
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all: a reader sees the old one or the new one."""
+        tensors = {f"weights.{i}": w.view(np.float16) for i, w in enumerate(self.weights)}
+        about = {
+            "format": FORMAT,
+            "network": asdict(self.network),
+            "learning": asdict(self.learning),
+            "progress": asdict(self.progress),
+            "epochs": self.epochs,
+            "data": self.data,
+            "limit": self.limit,
+            "digest": self.digest,
+            "weights": _digest(self.weights),
+        }
+        replace_file(path, save(tensors, {"backspike": json.dumps(about)}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and verify a checkpoint. Raises UserError if anything about it is not as written."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"checkpoint {path} is not there") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error}") from None
+    try:
+        about = json.loads(metadata["backspike"])
+        if about["format"] != FORMAT:
+            raise UserError(
+                f"checkpoint {path} is of format {about['format']}: {FORMAT} is allowed"
+            )
+        network = _network(about["network"])
+        checkpoint = Checkpoint(
+            network=network,
+            learning=Learning(**about["learning"]),
+            weights=[tensors[f"weights.{i}"].view(np.uint16) for i in range(len(network.layers))],
+            progress=Progress(**about["progress"]),
+            epochs=about["epochs"],
+            data=about["data"],
+            limit=about["limit"],
+            digest=about["digest"],
+        )
+        digest = about["weights"]
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"checkpoint {path} was not written by backspike: {type(error).__name__} {error}"
+        ) from None
+    for i, (bits, shape) in enumerate(zip(checkpoint.weights, network.shapes, strict=True)):
+        if bits.shape != shape:
+            raise UserError(
+                f"checkpoint {path} has weights of layer {i} of shape {bits.shape}: its network "
+                f"needs {shape}"
+            )
+    if _digest(checkpoint.weights) != digest:
+        raise UserError(f"checkpoint {path} is damaged: its weights differ from their digest")
+    return checkpoint
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path` in one step, on the disk before this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _umask() -> int:
+    # The mask can be read only by setting it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _network(about: dict) -> Network:
+    layers = []
+    for layer in about["layers"]:
+        table = layer["surrogate"]
+        surrogate = Surrogate(table["name"], tuple(table["edges"]), tuple(table["values"]))
+        layers.append(Layer(**{**layer, "surrogate": surrogate}))
+    return Network(inputs=about["inputs"], layers=tuple(layers), steps=about["steps"])
+
+
+def _digest(weights: list[Bits]) -> str:
+    hashed = hashlib.sha256()
+    for bits in weights:
+        hashed.update(np.ascontiguousarray(bits).tobytes())
+    return hashed.hexdigest()

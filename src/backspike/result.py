@@ -1,0 +1,75 @@
+"""What a training run found, under the names that scripts rely on."""
+
+import json
+from dataclasses import dataclass, field
+
+ENGINES = ("fp", "bp", "wg")
+"""Forward, backward, weight gradient."""
+
+
+@dataclass(kw_only=True)
+class Result:
+    """The result of `Trainer.train`.
+
+    accuracy: shares 0..1 of the training and test samples, with the final weights.
+    check: tensors and values compared with golden, and mismatches; all 0 without `check`.
+    cycles: of the training batches of this run (evaluation left out): `total`, and of each engine
+    `busy` and `bound`, the least. None on the golden backend.
+    density: shares 0..1 of ones in the input's and the hidden layers' spikes and of nonzero hidden
+    gradients, over every 16th training batch of this run; None where there was none.
+    simulation: cycles, seconds and cycles_per_second of everything simulated in this run; None on
+    the golden backend.
+    history: for every epoch since the first its number (from 1), mean loss, training accuracy while
+    training, and test accuracy. counters: all that the hardware counted in the training batches.
+    saturated: whether a rounding ran into ±65504.
+    """
+
+    backend: str
+    machine: str
+    layers: list[int]
+    steps: int
+    batch: int
+    epochs: int
+    rule: str
+    loss: str
+    seed: int
+    accuracy: dict[str, float]
+    check: dict[str, int]
+    cycles: dict | None
+    density: dict[str, float | None]
+    simulation: dict | None
+    history: list[dict] = field(default_factory=list)
+    counters: dict | None = None
+    saturated: bool = False
+
+    def to_dict(self) -> dict:
+        """What `backspike train --json` writes: the fields up to `simulation`."""
+        return {
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in ("history", "counters", "saturated")
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def cycles_of(counters: dict) -> dict:
+    """The part of a backend's counters that the JSON names: total, busy and bound."""
+    engines = {e: {"busy": counters[e]["busy"], "bound": counters[e]["bound"]} for e in ENGINES}
+    return {"total": counters["total"], **engines}
+
+
+def difference(after: dict, before: dict) -> dict:
+    """What was counted between two readings of nested counters."""
+    return {
+        name: difference(value, before[name]) if isinstance(value, dict) else value - before[name]
+        for name, value in after.items()
+    }
+
+
+def added(a: dict | None, b: dict) -> dict:
+    """The sum of nested counters; None counts nothing."""
+    if a is None:
+        return b
+    return {k: added(a[k], v) if isinstance(v, dict) else a[k] + v for k, v in b.items()}
