@@ -18,9 +18,7 @@ def nearest_half(name: str, value: float) -> float:
     try:
         return struct.unpack("<e", struct.pack("<e", value))[0] + 0.0
     except (OverflowError, struct.error, TypeError):
-        raise UserError(
-            f"{name} is {value!r}: a finite number within ±65504 is allowed"
-        ) from None
+        raise UserError(f"{name} is {value!r}: a finite number within ±65504 is allowed") from None
 
 
 @dataclass(frozen=True)
