@@ -120,7 +120,6 @@ class Trainer:
                     kept = f"; {save} goes on from here" if save else ""
                     raise Interrupted(f"stopped after {self.progress.updates} batches{kept}")
 
-            self._save(save, data, epochs)
             while (done := len(self.progress.history)) < epochs:
                 if self.progress.updates < (done + 1) * batches:
                     self._epoch(data.train, done, batches, pause, bar)
