@@ -47,8 +47,6 @@ class Round(wiring.Component):
     Errors: ValueError for a width below 2 or a fraction below 24.
     """
 
-    latency = 3
-
     def __init__(self, *, width: int, fraction: int, stochastic: bool = False):
         if width < 2:
             raise ValueError(f"width is {width}: 2 or more is allowed")
@@ -59,6 +57,11 @@ class Round(wiring.Component):
         if stochastic:
             ports |= {"i_random": In(RANDOM), "i_stochastic": In(1)}
         super().__init__(ports)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from i to o: 3, and one more with `stochastic`."""
+        return 4 if self.stochastic else 3
 
     def elaborate(self, platform):
         # No negation: of a negative x we take n = ~x = |x| - 1, which has |x|'s leading one unless
@@ -108,25 +111,29 @@ class Round(wiring.Component):
         beyond2 = stage("beyond2", beyond1)
         sign2 = stage("sign2", sign1)
 
-        # Cycle 3: go up or not, and pack. A carry out of the mantissa moves to the next exponent.
+        # Go up or not; with random numbers, a cycle of its own for comparing with them.
         top = cut2[-1]
+        odd = mantissa2[0]
+        below_clear = clear2
         if self.stochastic:
             below_clear = clear2 & (cut2[:-1] == sign2.replicate(guard - 1))
-        else:
-            below_clear = clear2
-        odd = mantissa2[0]
         up = Mux(sign2, top | (below_clear & odd), top & (~below_clear | odd))
+        exact = (mantissa2, exponent2, beyond2, sign2)
         if self.stochastic:
             random2 = stage("random2", stage("random1", self.i_random))
             stochastic2 = stage("stochastic2", stage("stochastic1", self.i_stochastic))
             carry = (cut2 + random2 + (sign2 & clear2))[RANDOM]
-            up = Mux(stochastic2, carry, up)
-        packed = (Cat(mantissa2, exponent2) + up)[:15]
-        saturated = beyond2 | (packed[10:] == 0x1F)
-        nonzero = mantissa2.any() | exponent2.any() | up | beyond2
-        result = Cat(Mux(saturated, LARGEST, packed)[:15], sign2 & nonzero)
+            up = stage("up3", Mux(stochastic2, carry, up))
+            exact = tuple(stage(f"{value.name[:-1]}3", value) for value in exact)
+        mantissa, exponent, beyond, sign = exact
+
+        # Last cycle: pack. A carry out of the mantissa moves to the next exponent.
+        packed = (Cat(mantissa, exponent) + up)[:15]
+        saturated = beyond | (packed[10:] == 0x1F)
+        nonzero = mantissa.any() | exponent.any() | up | beyond
+        result = Cat(Mux(saturated, LARGEST, packed)[:15], sign & nonzero)
         m.d.comb += [
-            self.o.as_value().eq(stage("result3", result)),
-            self.saturated.eq(stage("saturated3", saturated)),
+            self.o.as_value().eq(stage("result", result)),
+            self.saturated.eq(stage("saturated_result", saturated)),
         ]
         return m
