@@ -1,0 +1,345 @@
+"""The AXI4-Lite subordinate: traffic from cocotbext-axi's manager, and cycle by cycle.
+
+The coroutines below `# cocotb` run inside the simulation, the tests outside.
+"""
+
+import itertools
+import random
+
+import cocotb
+import pytest
+from amaranth.hdl import Module
+from amaranth.sim import Simulator
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+
+from backspike.gen.host.axi4lite import AXI4LiteSubordinate
+
+ADDR_WIDTH = 12
+SEEDS = [1, 2, 3]
+
+
+def refused(address: int) -> bool:
+    """Byte addresses that the device behind the port refuses in these tests."""
+    return address % 28 == 0
+
+
+# cocotb
+
+
+class Device:
+    """A memory behind the port, which stalls and answers late at random."""
+
+    def __init__(self, dut, rng: random.Random, stall: float):
+        self.dut, self.rng, self.stall = dut, rng, stall
+        self.memory: dict[int, int] = {}
+        self.requests = 0
+
+    async def run(self):
+        dut, go = self.dut, lambda: int(self.rng.random() >= self.stall)
+        dut.request__ready.value = 0
+        dut.response__valid.value = 0
+        answer = None
+        while True:
+            await FallingEdge(dut.clk)
+            request = int(dut.request__payload.value) if (
+                dut.request__valid.value and dut.request__ready.value
+            ) else None  # fmt: skip
+            answered = dut.response__valid.value and dut.response__ready.value
+            reset = bool(dut.rst.value)
+            await RisingEdge(dut.clk)
+            if answered or reset:
+                answer = None
+                dut.response__valid.value = 0
+            if reset:
+                dut.request__ready.value = 0
+                continue
+            if request is not None:
+                assert answer is None, "a request before the last one's response"
+                answer = self.access(request)
+                dut.request__ready.value = 0
+            elif answer is None:
+                dut.request__ready.value = go()
+            if answer is not None and go():
+                dut.response__valid.value = 1
+                dut.response__payload.value = answer
+
+    def access(self, request: int) -> int:
+        """The response's bits for a request's."""
+        self.requests += 1
+        write, address = request & 1, (request >> 1) % (1 << ADDR_WIDTH - 2) * 4
+        if refused(address):
+            return 1 << 32 | 0xDEAD
+        if write:
+            self.memory[address] = request >> ADDR_WIDTH - 1
+        return self.memory.get(address, 0)
+
+
+async def watch(dut):
+    """What is valid stays, and stays the same, until it is taken; nothing is valid in reset."""
+    channels = {
+        "axi__b": (dut.axi__bvalid, dut.axi__bready, (dut.axi__bresp,)),
+        "axi__r": (dut.axi__rvalid, dut.axi__rready, (dut.axi__rresp, dut.axi__rdata)),
+        "request": (dut.request__valid, dut.request__ready, (dut.request__payload,)),
+    }
+    before = dict.fromkeys(channels)
+    was_reset = False
+    while True:
+        await FallingEdge(dut.clk)
+        reset = bool(dut.rst.value)
+        for name, (valid, ready, payload) in channels.items():
+            now = tuple(int(p.value) for p in payload) if valid.value else None
+            if before[name] is not None:
+                assert now == before[name], f"{name} was {before[name]}, is {now}"
+            if was_reset:
+                assert now is None, f"{name} is valid in reset"
+            before[name] = None if ready.value or reset else now
+        was_reset = reset
+
+
+async def begin(dut, seed: int):
+    rng = random.Random(seed)
+    dut.rst.value = 1
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    manager = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "axi_"), dut.clk, dut.rst)
+    device = Device(dut, rng, rng.choice([0.0, 0.3, 0.8]))
+    cocotb.start_soon(device.run())
+    await RisingEdge(dut.clk)
+    cocotb.start_soon(watch(dut))
+    await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    for channel in (
+        manager.write_if.aw_channel,
+        manager.write_if.w_channel,
+        manager.write_if.b_channel,
+        manager.read_if.ar_channel,
+        manager.read_if.r_channel,
+    ):
+        stall = rng.choice([0.0, 0.3, 0.8])
+        pauses = [rng.random() < stall for _ in range(997)]
+        channel.set_pause_generator(itertools.cycle(pauses))
+    return rng, manager, device
+
+
+async def traffic(rng, manager, device, accesses: int):
+    """Writes and reads side by side, in halves of the address space that do not meet.
+
+    Some writes are narrow. Every response and every word is compared.
+    """
+    half = 1 << ADDR_WIDTH - 1
+    known = dict(device.memory)
+
+    async def write():
+        expected = 0
+        for _ in range(accesses):
+            address, size = 4 * rng.randrange(half // 4), rng.choice([4, 4, 4, 1, 2, 3])
+            data = rng.randbytes(size)
+            at = address + rng.randrange(5 - size)
+            got = await manager.write(at, data)
+            bad = size < 4 or refused(address)
+            assert got.resp == (AxiResp.SLVERR if bad else AxiResp.OKAY), f"{at:#x} {size}"
+            expected += size == 4
+            if not bad:
+                known[address] = int.from_bytes(data, "little")
+        return expected
+
+    async def read():
+        for _ in range(accesses):
+            address = half + 4 * rng.randrange(half // 4)
+            got = await manager.read(address, 4)
+            assert got.resp == (AxiResp.SLVERR if refused(address) else AxiResp.OKAY), address
+            if not refused(address):
+                assert int.from_bytes(got.data, "little") == known.get(address, 0), hex(address)
+
+    requests = device.requests
+    writer, reader = cocotb.start_soon(write()), cocotb.start_soon(read())
+    expected = await writer
+    await reader
+    assert device.memory == known
+    assert device.requests - requests == expected + accesses
+
+
+def fill(rng, device):
+    for address in range(0, 1 << ADDR_WIDTH, 4):
+        if not refused(address):
+            device.memory[address] = rng.getrandbits(32)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(seed=SEEDS)
+async def random_stalls(dut, seed):
+    rng, manager, device = await begin(dut, seed)
+    fill(rng, device)
+    await traffic(rng, manager, device, 250)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(seed=SEEDS)
+async def resets(dut, seed):
+    """A reset after a random time in the middle of transactions, and everything works again."""
+    rng, manager, device = await begin(dut, seed)
+    for _ in range(25):
+        fill(rng, device)
+        for _ in range(3):
+            manager.init_write(4 * rng.randrange(512), rng.randbytes(rng.choice([3, 4, 8])))
+            manager.init_read(4 * rng.randrange(512), 8)
+        for _ in range(rng.randrange(1, 25)):
+            await RisingEdge(dut.clk)
+        dut.rst.value = 1
+        for _ in range(rng.randrange(2, 4)):
+            await RisingEdge(dut.clk)
+        dut.rst.value = 0
+        await RisingEdge(dut.clk)
+        await traffic(rng, manager, device, 8)
+
+
+# Outside
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("testcase", ["random_stalls", "resets"])
+def test_traffic(testcase):
+    from backspike.sim.cocotb_bench import run_bench
+
+    run_bench(AXI4LiteSubordinate(ADDR_WIDTH), "axi4lite_bench", "test_axi4lite", testcase=testcase)
+
+
+def simulate(testbench):
+    """Runs testbench(ctx, dut, sampled) with a device that answers in the next cycle.
+
+    `sampled` is filled with the requests as (cycle, write, address) of accepted ones.
+    """
+    m = Module()
+    m.submodules.dut = dut = AXI4LiteSubordinate(ADDR_WIDTH)
+    m.d.comb += dut.request.ready.eq(1)
+    m.d.sync += [
+        dut.response.valid.eq(dut.request.valid),
+        dut.response.payload.data.eq(dut.request.payload.address),
+    ]
+    accepted: list[tuple[int, int, int]] = []
+
+    async def watch_requests(ctx):
+        ticks = ctx.tick().sample(dut.request.valid, dut.request.payload)
+        cycle = 0
+        async for _, _, valid, payload in ticks:
+            if valid:
+                accepted.append((cycle, payload.write, payload.address))
+            cycle += 1
+
+    async def run(ctx):
+        await testbench(ctx, dut, accepted)
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(watch_requests, background=True)
+    simulator.add_testbench(run)
+    simulator.run()
+
+
+def test_throughput_and_turns():
+    """An access every second cycle; reads and writes that both wait alternate."""
+
+    async def testbench(ctx, dut, accepted):
+        axi = dut.axi
+        ctx.set(axi.wstrb, 15)
+        ctx.set(axi.bready, 1)
+        ctx.set(axi.rready, 1)
+        for writes, reads in ((1, 0), (0, 1), (1, 1)):
+            ctx.set(axi.awvalid, writes)
+            ctx.set(axi.wvalid, writes)
+            ctx.set(axi.arvalid, reads)
+            del accepted[:]
+            await ctx.tick().repeat(201)
+            # The first two may still be of the traffic before.
+            steady = accepted[2:]
+            assert len(steady) >= 98
+            for (cycle, write, _), (next_cycle, next_write, _) in itertools.pairwise(steady):
+                assert next_cycle - cycle == 2
+                assert (write, next_write) in (
+                    ((0, 1), (1, 0)) if writes and reads else ((writes, writes),)
+                )
+
+    simulate(testbench)
+
+
+def test_latency():
+    """The request in the cycle after the handshakes, the response two cycles later."""
+
+    async def testbench(ctx, dut, accepted):
+        axi = dut.axi
+        ctx.set(axi.araddr, 0x7F8)
+        ctx.set(axi.arvalid, 1)
+        await ctx.tick()
+        ctx.set(axi.arvalid, 0)
+        assert accepted == []
+        await ctx.tick()
+        assert not ctx.get(axi.rvalid)
+        await ctx.tick()
+        assert ctx.get(axi.rvalid)
+        assert ctx.get(axi.rdata) == 0x7F8 // 4
+        assert accepted == [(1, 0, 0x7F8 // 4)]
+
+    simulate(testbench)
+
+
+@pytest.mark.parametrize("blocked", ["b", "r"])
+def test_directions_do_not_block_each_other(blocked):
+    """While one direction's responses are not taken, the other goes on."""
+
+    async def testbench(ctx, dut, accepted):
+        axi = dut.axi
+        ctx.set(axi.wstrb, 15)
+        ctx.set(axi.bready, blocked != "b")
+        ctx.set(axi.rready, blocked != "r")
+        for valid in (axi.awvalid, axi.wvalid, axi.arvalid):
+            ctx.set(valid, 1)
+        await ctx.tick().repeat(100)
+        kinds = [write for _, write, _ in accepted]
+        assert kinds.count(blocked == "b") == 1
+        assert kinds.count(blocked != "b") > 40
+
+    simulate(testbench)
+
+
+@pytest.mark.parametrize(
+    ("address", "strobes", "code"),
+    [(8, 15, 0), (8, 14, 2), (8, 7, 2), (8, 0, 2), (9, 15, 2), (10, 15, 2)],
+)
+def test_writes_that_are_not_whole_words(address, strobes, code):
+    async def testbench(ctx, dut, accepted):
+        axi = dut.axi
+        ctx.set(axi.awaddr, address)
+        ctx.set(axi.wstrb, strobes)
+        ctx.set(axi.awvalid, 1)
+        ctx.set(axi.wvalid, 1)
+        await ctx.tick()
+        ctx.set(axi.awvalid, 0)
+        ctx.set(axi.wvalid, 0)
+        await ctx.tick().repeat(3)
+        assert ctx.get(axi.bvalid)
+        assert ctx.get(axi.bresp).value == code
+        assert len(accepted) == (code == 0)
+
+    simulate(testbench)
+
+
+def test_read_that_is_not_aligned():
+    async def testbench(ctx, dut, accepted):
+        axi = dut.axi
+        ctx.set(axi.araddr, 6)
+        ctx.set(axi.arvalid, 1)
+        await ctx.tick()
+        ctx.set(axi.arvalid, 0)
+        await ctx.tick().repeat(2)
+        assert ctx.get(axi.rvalid)
+        assert ctx.get(axi.rresp).value == 2
+        assert accepted == []
+
+    simulate(testbench)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_parameters():
+    with pytest.raises(ValueError, match="addr_width is 2: 3 to 64 is allowed"):
+        AXI4LiteSubordinate(2)
