@@ -91,7 +91,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         checkpoint = Checkpoint(
             network=network,
             learning=Learning(**about["learning"]),
-            weights=[tensors[f"weights.{i}"].view(np.uint16) for i in range(len(network.layers))],
+            weights=[_bits(path, tensors, f"weights.{i}") for i in range(len(network.layers))],
             progress=Progress(**about["progress"]),
             epochs=about["epochs"],
             data=about["data"],
@@ -151,6 +151,13 @@ def _network(about: dict) -> Network:
         surrogate = Surrogate(table["name"], tuple(table["edges"]), tuple(table["values"]))
         layers.append(Layer(**{**layer, "surrogate": surrogate}))
     return Network(inputs=about["inputs"], layers=tuple(layers), steps=about["steps"])
+
+
+def _bits(path: Path, tensors: dict[str, np.ndarray], name: str) -> Bits:
+    halves = tensors[name]
+    if halves.dtype != np.float16:
+        raise UserError(f"checkpoint {path} has {name} of {halves.dtype}: float16 is allowed")
+    return halves.view(np.uint16)
 
 
 def _digest(weights: list[Bits]) -> str:
