@@ -84,13 +84,20 @@ def test_three_terms_are_rounded_once(terms):
 def test_three_terms_keep_a_sticky_tail():
     """A tie, broken by a term that neither of the other additions can hold."""
     tie, tail = 1 + 2.0**-11, 2.0**-70
-    for order in ([tie, tail, 2.0**-40], [2.0**-40, tail, tie], [tail, tie, -(2.0**-40)]):
-        terms = [*order[:2], order[2]]
+    for terms in ([tie, tail, 2.0**-40], [2.0**-40, tail, tie], [tail, tie, -(2.0**-40)]):
         tensors = [torch.tensor([x], dtype=torch.float64) for x in terms]
         assert rounded(*tensors) == rational.nearest(sum(map(Fraction, terms), Fraction(0)))
     for sign in (1, -1):
         got = rounded(*(torch.tensor([x], dtype=torch.float64) for x in (tie, sign * tail, 0.0)))
         assert got == (0x3C01 if sign > 0 else 0x3C00, False)
+
+
+def test_what_three_terms_lose_is_itself_summed_to_odd():
+    """The two rests sum to 1 + 2^-53, whose rounding to nearest would pass for exact."""
+    terms = [-(2.0**50 + 0.75), 2.0**53, 0.75 + 2.0**-53]
+    got = odd_sum(*(torch.tensor([x], dtype=torch.float64) for x in terms))
+    assert int(got.item()) % 2 == 1
+    assert 0 < int(got.item()) - sum(map(Fraction, terms)) < 1
 
 
 def test_cancellation_leaves_the_tail_and_a_positive_zero():

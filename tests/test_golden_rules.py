@@ -45,7 +45,7 @@ def autograd_logits(network: Network, weights: list[torch.Tensor], spikes: torch
         if layer.bias:
             x = [torch.cat([s, torch.ones(len(s), 1).double()], 1) for s in x]
         if layer is network.layers[-1]:
-            return sum(s @ w for s in x)
+            return torch.stack([s @ w for s in x]).sum(0)
         v = torch.zeros(len(spikes), layer.size, dtype=torch.float64)
         fired = []
         for s in x:
@@ -167,7 +167,7 @@ def test_with_rounding_it_is_exact(kind, case):
     """Whole steps of small networks, all options in turn, up to weights that saturate."""
     g = torch.Generator().manual_seed(100 * case + len(kind))
 
-    def pick(options):
+    def pick(options: list) -> Any:
         return options[int(torch.randint(0, len(options), (), generator=g))]
 
     def layer(size: int) -> Layer:

@@ -1,0 +1,55 @@
+"""Losses, and the error that the host feeds back."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from backspike.golden import loss
+from backspike.golden.half import from_bits, random_halves, to_bits
+
+
+def halves(rows) -> np.ndarray:
+    return to_bits(torch.tensor(rows, dtype=torch.float64))
+
+
+def test_error_is_softmax_less_onehot_rounded():
+    g = torch.Generator().manual_seed(4)
+    logits = to_bits((torch.randn((50, 7), generator=g, dtype=torch.float64) * 4).half().double())
+    labels = torch.randint(0, 7, (50,), generator=g).numpy()
+    error = loss.cross_entropy_error(logits, labels)
+    for row, label, got in zip(from_bits(logits).tolist(), labels, error, strict=True):
+        powers = [math.exp(o - max(row)) for o in row]
+        want = [p / math.fsum(powers) - (j == label) for j, p in enumerate(row and powers)]
+        assert (got == np.array(want).astype(np.float16).view(np.uint16)).all()
+
+
+def test_error_of_certain_and_extreme_logits():
+    logits = halves([[65504.0, -65504.0, 0.0], [0.0, 0.0, 0.0]])
+    error = loss.cross_entropy_error(logits, np.array([0, 1]))
+    third = np.float16(1 / 3).view(np.uint16)
+    assert error[0].tolist() == [0, 0, 0]
+    assert error[1].tolist() == [third, np.float16(-2 / 3).view(np.uint16), third]
+    assert loss.cross_entropy_error(logits, np.array([1, 1]))[0].tolist() == [0x3C00, 0xBC00, 0]
+
+
+def test_error_is_never_a_negative_zero():
+    g = torch.Generator().manual_seed(9)
+    logits = to_bits(random_halves((300, 5), g))
+    labels = torch.randint(0, 5, (300,), generator=g).numpy()
+    assert not (loss.cross_entropy_error(logits, labels) == 0x8000).any()
+
+
+def test_values():
+    logits, labels = halves([[1.0, 3.0], [2.0, 2.0]]), np.array([1, 0])
+    assert loss.cross_entropy(logits, labels) == pytest.approx(
+        (math.log(1 + math.exp(-2)) + math.log(2)) / 2, rel=1e-12
+    )
+    # 1/2 (0.25² + 0.25²) and 1/2 (0.5² + 0.5²), at α = 1/4
+    assert loss.squared(logits, labels, 0.25) == (0.0625 + 0.25) / 2
+
+
+def test_accuracy_counts_the_first_of_equals():
+    logits = halves([[1.0, 3.0], [2.0, 2.0], [2.0, 2.0], [-1.0, -2.0]])
+    assert loss.accuracy(logits, np.array([1, 0, 1, 0])) == 0.75
