@@ -1,0 +1,53 @@
+"""A counter-based hash: random bits that depend on a name, not on when or where they are drawn."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+OFFSET = 0x9E3779B9
+"""Keeps key = word = 0 from giving 0. (2^32 over the golden ratio.)"""
+ROUNDS = ((4, 14, 17, 24), (6, 14, 27, 20), (7, 13, 29, 25))
+"""A round's left shift, two rotations of the state, rotation of the key.
+
+Found by search: the least avalanche bias of 1500 random choices whose differences are uniform.
+"""
+
+
+class Mix(wiring.Component):
+    """mix(key, word): a 32-bit number in which every bit of key and word has its say.
+
+        x = word ^ key ^ OFFSET
+        for a, b, c, d in ROUNDS:
+            x += x << a                                                     (modulo 2^32)
+            x ^= rotate_left(x, b) ^ rotate_left(x, c) ^ rotate_left(key, d)
+
+    For each key it is a permutation of the words: shift and add multiplies by an odd number, and
+    three rotations of 32 bits are invertible. No multiplier; an adder and a row of LUT4 a round.
+
+    Latency: `latency` cycles. Throughput: one a cycle; free running, without enable.
+
+    Ports: i_key, i_word, o: 32 bits each.
+    """
+
+    latency = len(ROUNDS)
+
+    i_key: In(32)
+    i_word: In(32)
+    o: Out(32)
+
+    def elaborate(self, platform):
+        m = Module()
+        key = self.i_key
+        x = self.i_word ^ key ^ OFFSET
+        for n, (a, b, c, d) in enumerate(ROUNDS, 1):
+            product = Signal(32, name=f"product{n}")
+            m.d.comb += product.eq(x + (x << a))
+            mixed = product ^ product.rotate_left(b) ^ product.rotate_left(c) ^ key.rotate_left(d)
+            x = Signal(32, name=f"x{n}", reset_less=True)
+            m.d.sync += x.eq(mixed)
+            if n < len(ROUNDS):
+                next_key = Signal(32, name=f"key{n}", reset_less=True)
+                m.d.sync += next_key.eq(key)
+                key = next_key
+        m.d.comb += self.o.eq(x)
+        return m

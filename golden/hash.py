@@ -1,0 +1,54 @@
+"""The counter-based hash that stochastic rounding draws from.
+
+A draw is a function of (seed, step, layer, k, j) and of nothing else, so lanes, cores, tiles and
+the order of work cannot change it. All tensors are int64 and hold 32-bit unsigned numbers.
+"""
+
+import torch
+
+OFFSET = 0x9E3779B9
+ROUNDS = ((4, 14, 17, 24), (6, 14, 27, 20), (7, 13, 29, 25))
+"""A round's left shift, two rotations of the state, rotation of the key."""
+MASK = 0xFFFF_FFFF
+
+Word = torch.Tensor | int
+
+
+def _rotate_left(x: Word, n: int) -> Word:
+    return (x << n | x >> 32 - n) & MASK
+
+
+def mix(key: Word, word: Word) -> Word:
+    """32 random bits for a key and a word, int or int64 tensors in [0, 2^32) that broadcast.
+
+    For each key a permutation of the words. A tensor if either is one, else an int.
+    """
+    x = word ^ key ^ OFFSET
+    for a, b, c, d in ROUNDS:
+        x = x + (x << a) & MASK
+        x = x ^ _rotate_left(x, b) ^ _rotate_left(x, c) ^ _rotate_left(key, d)
+    return x
+
+
+def layer_key(seed: int, step: int, layer: int) -> int:
+    """The key of one layer's draws in one update: each number below 2^32 is hashed in, in turn."""
+    key: Word = 0
+    for name, word in (("seed", seed), ("step", step), ("layer", layer)):
+        if not 0 <= word <= MASK:
+            raise ValueError(f"{name} is {word}: 0 to 2^32 - 1 is allowed")
+        key = mix(key, word)
+    return int(key)
+
+
+def draw(seed: int, step: int, layer: int, rows: int, columns: int) -> torch.Tensor:
+    """int64 (rows, columns) in [0, 2^16): the upper half of mix(layer_key, k << 16 | j).
+
+    rows and columns: up to 2^16.
+    """
+    for name, count in (("rows", rows), ("columns", columns)):
+        if not 0 <= count <= 1 << 16:
+            raise ValueError(f"{name} is {count}: 0 to 2^16 is allowed")
+    words = torch.arange(rows)[:, None] << 16 | torch.arange(columns)
+    result = mix(layer_key(seed, step, layer), words)
+    assert isinstance(result, torch.Tensor)
+    return result >> 16
