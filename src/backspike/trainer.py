@@ -138,6 +138,11 @@ class Trainer:
 
             return self._accuracy(samples, pause)
 
+    def checked(self) -> dict[str, int]:
+        """Tensors and values compared with golden so far, and mismatches; all 0 without check."""
+        counts = self.backend.counts if isinstance(self.backend, Lockstep) else Counts()
+        return vars(counts).copy()
+
     def watch(self, pixels: np.ndarray) -> dict[str, Bits]:
         """All spikes of one sample: `input` (T, inputs), and `spikes.L` (T, N) of hidden layers."""
         spikes = rate_code(pixels[None], self.network.steps)
@@ -240,7 +245,6 @@ class Trainer:
 
     def _result(self, shares: dict[str, float]) -> Result:
         network, learning = self.network, self.learning
-        checked = self.backend.counts if isinstance(self.backend, Lockstep) else Counts()
         rules = {layer.rule: None for layer in network.layers[:-1] or network.layers}
         return Result(
             backend=self.backend.name,
@@ -253,7 +257,7 @@ class Trainer:
             loss=learning.loss,
             seed=learning.seed,
             accuracy=shares,
-            check=vars(checked).copy(),
+            check=self.checked(),
             cycles=cycles_of(self.counters) if self.counters else None,
             density=self.density.shares(),
             simulation=_primary(self.backend, "simulation"),
