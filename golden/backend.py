@@ -8,6 +8,8 @@ from backspike.errors import UserError
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import check_halves, from_bits, to_bits
+from backspike.golden.hash import draw
+from backspike.golden.threads import one_thread
 from backspike.network import Learning, Network
 
 
@@ -42,6 +44,7 @@ class GoldenBackend:
     def weights(self) -> list[Bits]:
         return [to_bits(w) for w in self._weights]
 
+    @one_thread()
     def forward(self, spikes: Bits, labels: Bits) -> Bits:
         spikes, labels = np.asarray(spikes), np.asarray(labels)
         self._check_batch(spikes, labels)
@@ -56,6 +59,7 @@ class GoldenBackend:
             self._forward[f"codes.{i}"] = _uint8(codes)
         return self._forward["logits"].copy()
 
+    @one_thread()
     def update(self, error: Bits | None, step: int) -> None:
         if self._batch is None:
             raise RuntimeError("update without a forward since the last one")
@@ -125,8 +129,6 @@ class GoldenBackend:
     def _random(self, step: int, layer: int) -> torch.Tensor | None:
         if self.learning.rounding == "nearest":
             return None
-        from backspike.golden.hash import draw
-
         return draw(self.learning.seed, step, layer, *self.network.shapes[layer])
 
 

@@ -10,6 +10,7 @@ import torch
 from backspike.backend import Bits
 from backspike.golden import rules
 from backspike.golden.half import from_bits
+from backspike.golden.threads import one_thread
 from backspike.network import Layer, Learning, Network
 
 
@@ -50,6 +51,7 @@ class Reference:
         readout = self.network.layers[-1]
         return torch.stack([rules.with_bias(readout, s) @ self.weights[-1] for s in x]).sum(0)
 
+    @one_thread()
     def train_batch(self, spikes: Any, labels: Any) -> float:
         labels = torch.as_tensor(labels)
         loss = self._loss(self.logits(spikes), labels)
@@ -59,6 +61,7 @@ class Reference:
                 w -= self.learning.rate * d
         return float(loss.detach()) / len(labels)
 
+    @one_thread()
     def accuracy(self, spikes: Any, labels: Any) -> float:
         """Share of samples, 0 to 1, whose largest logit is the label's."""
         with torch.no_grad():

@@ -16,6 +16,8 @@ CODES = 16
 def nearest_half(name: str, value: float) -> float:
     """The half nearest to `value` (ties to even); an error names `name` if there is none."""
     try:
+        if not math.isfinite(value):
+            raise OverflowError
         return struct.unpack("<e", struct.pack("<e", value))[0] + 0.0
     except (OverflowError, struct.error, TypeError):
         raise UserError(f"{name} is {value!r}: a finite number within ±65504 is allowed") from None
@@ -46,14 +48,25 @@ class Surrogate:
                 f"surrogate {self.name!r} has edges {self.edges}: finite ascending numbers allowed"
             )
         for value in self.values:
+            # Also refuses what is not finite; -0 is stored as +0.
             if nearest_half(f"a value of surrogate {self.name!r}", value) != value:
                 raise UserError(f"surrogate {self.name!r} has the value {value}: halves allowed")
+        object.__setattr__(self, "values", tuple(value + 0.0 for value in self.values))
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise UserError(f"{name} is {value}: a positive number is allowed")
+
+
+def _whole(name: str, value: int) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise UserError(f"{name} is {value!r}: a whole number from 1 up is allowed")
 
 
 def rectangle(width: float = 1.0) -> Surrogate:
     """h = 1 / width where -width/2 <= x < width/2 (Wu et al. 2018, eq. 24); a one-bit code."""
-    if not (math.isfinite(width) and width > 0):
-        raise UserError(f"rectangle's width is {width}: a positive number is allowed")
+    _positive("rectangle's width", width)
     h = nearest_half("rectangle's height", 1 / width)
     return Surrogate("rectangle", (-width / 2, width / 2), (0.0, h, 0.0))
 
@@ -72,16 +85,19 @@ def _sampled(name, h, reach: float, bins: int = CODES - 1) -> Surrogate:
 
 def triangle(width: float = 1.0) -> Surrogate:
     """h = max(0, 1 - |x| / width) / width (Bellec et al. 2018), in 14 bins."""
+    _positive("triangle's width", width)
     return _sampled("triangle", lambda x: max(0.0, 1 - abs(x) / width) / width, width)
 
 
 def arctan(alpha: float = 2.0) -> Surrogate:
     """h = α/2 / (1 + (π/2 α x)²) (Fang et al. 2021), in 14 bins over |x| < 2."""
+    _positive("arctan's alpha", alpha)
     return _sampled("arctan", lambda x: alpha / 2 / (1 + (math.pi / 2 * alpha * x) ** 2), 2.0)
 
 
 def fast_sigmoid(slope: float = 5.0) -> Surrogate:
     """h = 1 / (1 + slope |x|)² (Zenke and Ganguli 2018), in 14 bins over |x| < 2."""
+    _positive("fast-sigmoid's slope", slope)
     return _sampled("fast-sigmoid", lambda x: 1 / (1 + slope * abs(x)) ** 2, 2.0)
 
 
@@ -111,8 +127,7 @@ class Layer:
     temporal: bool = True
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise UserError(f"a layer's size is {self.size}: 1 or more is allowed")
+        _whole("a layer's size", self.size)
         object.__setattr__(self, "leak", nearest_half("leak", self.leak))
         object.__setattr__(self, "threshold", nearest_half("threshold", self.threshold))
         if not 0 <= self.leak <= 1:
@@ -132,12 +147,10 @@ class Network:
     steps: int
 
     def __post_init__(self) -> None:
-        if self.inputs < 1:
-            raise UserError(f"inputs is {self.inputs}: 1 or more is allowed")
+        _whole("inputs", self.inputs)
         if not self.layers:
             raise UserError("a network has no layers: 1 or more are allowed")
-        if self.steps < 1:
-            raise UserError(f"steps is {self.steps}: 1 or more is allowed")
+        _whole("steps", self.steps)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -170,8 +183,7 @@ class Learning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise UserError(f"batch is {self.batch}: 1 or more is allowed")
+        _whole("batch", self.batch)
         if self.loss not in ("ce", "mse"):
             raise UserError(f"loss is {self.loss!r}: ce or mse is allowed")
         if self.rounding not in ("nearest", "stochastic"):
