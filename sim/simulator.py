@@ -10,13 +10,20 @@ import numpy as np
 
 from backspike.errors import UserError
 from backspike.gen.host.registers import BYTES, Register, RegisterMap
+from backspike.sim.build import verilate_library
 
 SOURCE = Path(__file__).with_name("axi.cpp")
-"""To be compiled with the model, whose class must be VTop."""
-PREFIX = "VTop"
-"""Verilator's `--prefix`."""
+"""To be compiled with the model."""
 RESPONSES = {1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 TIMEOUT, SILENT, NO_TRACE = 4, 5, 6  # axi.cpp's Status
+
+
+def driver_library(verilog: str, top: str, *, trace: bool = False) -> Path:
+    """Builds the shared object for `Simulator` of a module with ports clk, rst and axi__*.
+
+    verilog: its text. trace: whether waves can be dumped (slower, so built apart).
+    """
+    return verilate_library(verilog, top, [SOURCE], trace=trace)
 
 
 class BusError(RuntimeError):
@@ -86,7 +93,7 @@ class Simulator:
         self._handle = self._library.sim_create()
         self._start = 0
         self.reset()
-        self._start = self._library.sim_cycles(self._handle)
+        self._start = self._call("cycles")
 
     def close(self) -> None:
         """Frees the model and completes its trace. Nothing else may be called afterwards."""
@@ -112,7 +119,7 @@ class Simulator:
     @property
     def cycles(self) -> int:
         """Cycles since the construction; a reset counts, too."""
-        return self._library.sim_cycles(self._handle) - self._start
+        return self._call("cycles") - self._start
 
     def reset(self, cycles: int = 2) -> None:
         """Holds the reset for `cycles`, whatever the core or the bus is doing."""
@@ -206,6 +213,8 @@ class Simulator:
             )
 
     def _call(self, name: str, *arguments) -> int:
+        if self._handle is None:
+            raise ValueError(f"{name} was called on a simulator that is closed")
         begin = time.perf_counter()
         result = getattr(self._library, f"sim_{name}")(self._handle, *arguments)
         self.seconds += time.perf_counter() - begin

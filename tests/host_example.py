@@ -58,6 +58,7 @@ MAP = RegisterMap(
     windows=(
         Window(name="scratch", base=0x100, words=48, access="rw", doc="a memory"),
         Window(name="echo", base=0x200, words=16, access="ro", doc="its address", locked=True),
+        Window(name="hole", base=0x300, words=4, access="rw", doc="nobody answers here"),
     ),
     addr_width=12,
 )

@@ -151,10 +151,10 @@ def test_names():
     assert MAP.at(0x10) == "setting"
     assert MAP.at(0x104) == "scratch + 0x4"
     assert MAP.at(0x1C0) == "nothing"
-    assert list(MAP)[-2:] == ["scratch", "echo"]
+    assert list(MAP)[-2:] == ["echo", "hole"]
     with pytest.raises(KeyError, match="no register 'speed': it has identification, status"):
         MAP.register("speed")
-    with pytest.raises(KeyError, match="no window 'note': it has scratch, echo"):
+    with pytest.raises(KeyError, match="no window 'note': it has scratch, echo, hole"):
         MAP.window("note")
 
 
