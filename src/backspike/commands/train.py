@@ -65,7 +65,6 @@ def add(commands) -> None:
         "--trace-batch",
         type=options.integer,
         metavar="N",
-        default=0,
         help="which batch, counted from 0 as mismatches are (0)",
     )
     parser.set_defaults(run=run)
@@ -79,8 +78,12 @@ def run(args: argparse.Namespace) -> int:
     machine = find_machine(args.machine)
     if args.backend not in BACKENDS:
         raise UserError(f"backend is {args.backend!r}: {' or '.join(BACKENDS)} is allowed")
-    if args.trace_batch < 0:
-        raise UserError(f"trace-batch is {args.trace_batch}: 0 or more is allowed")
+    if args.trace is not None and args.backend != "rtl":
+        raise UserError(f"trace is {args.trace} on backend {args.backend}: only rtl has waves")
+    if args.trace_batch is not None and (args.trace is None or args.trace_batch < 0):
+        raise UserError(
+            f"trace-batch is {args.trace_batch}: 0 or more is allowed, and only beside --trace"
+        )
     if args.epochs is not None and args.epochs < 1:
         raise UserError(f"epochs is {args.epochs}: 1 or more is allowed")
     checkpoint = _resumed(args)
@@ -128,7 +131,7 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
         learning=learning,
         check=args.check,
         trace=None if args.trace is None else Path(args.trace),
-        trace_batch=args.trace_batch,
+        trace_batch=args.trace_batch or 0,
     ) as trainer:
         if checkpoint is not None:
             trainer.resume(checkpoint)
