@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
 GENERATED = ("-Wno-lint", "-Wno-style")
 """Amaranth's text is full of widths that Verilator's lint dislikes."""
 MODEL = ("--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "fast")
+OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+"""For make: code of every cycle, of the start, and of Verilator's runtime. (-Os by default.)"""
 LIBRARY_CFLAGS = ("-fPIC", "-fvisibility=hidden", "-fno-gnu-unique")
 """Two loaded libraries must not share symbols; g++'s unique ones would be, across all of them."""
 LINES = 25
@@ -66,13 +69,6 @@ def run_tool(command: Sequence[str], folder: Path) -> None:
         raise BuildError(f"{Path(command[0]).name} failed with exit code {status}:\n{end}")
 
 
-def write_verilog(verilog: Mapping[str, str], folder: Path) -> list[str]:
-    """Write the texts into `folder`; returns their file names, sorted."""
-    for name, text in verilog.items():
-        (folder / name).write_text(text)
-    return sorted(verilog)
-
-
 def as_files(verilog: Mapping[str, str] | str, top: str) -> dict[str, str]:
     """{file name: text}; a single text is `top`.v."""
     return {f"{top}.v": verilog} if isinstance(verilog, str) else dict(verilog)
@@ -98,40 +94,79 @@ def verilate_library(
     Raises UserError if a compiler is missing, BuildError if it fails.
     """
     files = as_files(verilog, top)
-    flags = [*LIBRARY_CFLAGS, *cflags]
     options = [*GENERATED, *MODEL, *(["--trace"] if trace else []), *verilator_args]
     library = f"{top}.so"
 
     def build(folder: Path) -> None:
-        work = folder / "work"
-        work.mkdir()
-        command = [
-            str(_folder() / "bin" / "verilator"),
-            "--cc",
-            "--exe",
-            "--prefix",
+        compile_model(
+            folder,
+            [*verilator_command(top, files), *options, "-LDFLAGS", "-shared -Wl,-Bsymbolic"],
             PREFIX,
-            "--top-module",
-            top,
-        ]
-        command += ["-Mdir", ".", "-o", library, *options]
-        for flag in flags:
-            command += ["-CFLAGS", flag]
-        command += ["-LDFLAGS", "-shared -Wl,-Bsymbolic"]
-        for source in sources:
-            shutil.copy(source, work)
-        command += [*write_verilog(files, work), *(source.name for source in sources)]
-        run_tool(command, work)
-        run_tool(["make", f"-j{os.cpu_count() or 1}", "-f", f"{PREFIX}.mk", library], work)
-        (work / library).rename(folder / library)
-        shutil.rmtree(work)
+            library,
+            files=files,
+            sources=sources,
+            cflags=[*LIBRARY_CFLAGS, *cflags],
+        )
 
-    parts = [tool_versions(), top, *flags, "--", *options, "--"]
-    for name in sorted(files):
-        parts += [name, files[name]]
-    for source in sources:
-        parts += [source.name, source.read_text()]
+    parts = [tool_versions(), top, *OPTIMISE, *LIBRARY_CFLAGS, *cflags, "--", *options, "--"]
+    parts += content(files, sources)
     return cached(top, parts, build) / library
+
+
+def content(files: Mapping[str, str], sources: Sequence[Path]) -> list[str]:
+    """Names and texts of everything that is compiled."""
+    texts = [part for name in sorted(files) for part in (name, files[name])]
+    return texts + [part for source in sources for part in (source.name, source.read_text())]
+
+
+def verilator_command(top: str, files: Mapping[str, str], prefix: str = PREFIX) -> list[str]:
+    """The command line up to the options; runs where the files are."""
+    verilator_script = str(_folder() / "bin" / "verilator")
+    command = [verilator_script, "--cc", "--exe", "-Mdir", ".", "--prefix", prefix]
+    return [*command, "--top-module", top, *sorted(files)]
+
+
+def compile_model(
+    folder: Path,
+    command: Sequence[str],
+    prefix: str,
+    target: str,
+    *,
+    files: Mapping[str, str],
+    sources: Sequence[Path],
+    cflags: Sequence[str] = (),
+) -> None:
+    """Run Verilator's `command` on files and sources; leaves only `target` in `folder`.
+
+    cflags are for the runtime, too, which is compiled once for all models with the same flags.
+    """
+    work = folder / "work"
+    work.mkdir()
+    for name, text in files.items():
+        (work / name).write_text(text)
+    for source in sources:
+        shutil.copy(source, work)
+    flags = [part for flag in cflags for part in ("-CFLAGS", flag)]
+    run_tool([*command, *(source.name for source in sources), "-o", target, *flags], work)
+    make = ["make", f"-j{os.cpu_count() or 1}", "-f", f"{prefix}.mk", *OPTIMISE]
+
+    classes = (work / f"{prefix}_classes.mk").read_text()
+    names = re.findall(r"^  (verilated\w*) ", classes, re.MULTILINE)
+    switches = re.findall(r"^VM_\w+ = \d$", classes, re.MULTILINE)
+    objects = [f"{name}.o" for name in names]
+
+    def build_runtime(entry: Path) -> None:
+        run_tool([*make, *objects], work)
+        for name in objects:
+            (work / name).rename(entry / name)
+
+    parts = [tool_versions(), *names, *switches, *OPTIMISE, *cflags]
+    runtime = cached("runtime", parts, build_runtime)
+    for name in objects:
+        shutil.copy(runtime / name, work)  # younger than its sources: make leaves it alone
+    run_tool([*make, target], work)
+    (work / target).rename(folder / target)
+    shutil.rmtree(work)
 
 
 def _folder() -> Path:
