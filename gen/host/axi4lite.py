@@ -22,6 +22,8 @@ class AXI4LiteSignature(wiring.Signature):
     """
 
     def __init__(self, addr_width: int = 24):
+        if not 3 <= addr_width <= 64:
+            raise ValueError(f"addr_width is {addr_width}: 3 to 64 is allowed")
         super().__init__(
             {
                 "awaddr": Out(addr_width),
@@ -64,8 +66,6 @@ class AXI4LiteSubordinate(wiring.Component):
     """
 
     def __init__(self, addr_width: int = 24):
-        if not 3 <= addr_width <= 64:
-            raise ValueError(f"addr_width is {addr_width}: 3 to 64 is allowed")
         self.addr_width = addr_width
         super().__init__(
             {
