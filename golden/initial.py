@@ -10,7 +10,10 @@ from backspike.network import Network
 
 HIDDEN_GAIN = 2.0
 """Spikes are sparse (about a third of the inputs): a gain of 1 leaves most neurons silent."""
-READOUT_GAIN = 1.0
+READOUT_GAIN = 0.5
+"""Logits add up over all steps; small ones at first leave the hidden layers undisturbed."""
+# Chosen on digits (64-128-10, 4 steps, 10 epochs, 3 seeds, both rules and losses): gains from 1 to
+# 2 and 0.5 to 1 are within a point and a half of each other.
 
 
 def initial_weights(network: Network, seed: int) -> list[Bits]:
