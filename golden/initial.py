@@ -19,13 +19,21 @@ READOUT_GAIN = 0.5
 def initial_weights(network: Network, seed: int) -> list[Bits]:
     """Every layer's weights, uint16 (K, N): normal, deviation gain / sqrt(K); a bias starts at 0.
 
-    K counts without the bias. The same seed gives the same bits.
+    K counts without the bias. The same seed gives the same bits on every machine.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = []
     for i, (sources, layer) in enumerate(zip(network.sizes[:-1], network.layers, strict=True)):
         gain = READOUT_GAIN if i == len(network.layers) - 1 else HIDDEN_GAIN
-        w = torch.randn((sources, layer.size), generator=generator, dtype=torch.float64)
-        w = nearest(w * gain / math.sqrt(sources))
+        w = nearest(gain * _normal((sources, layer.size), generator) / math.sqrt(sources))
         weights.append(to_bits(torch.nn.functional.pad(w, (0, 0, 0, int(layer.bias)))))
     return weights
+
+
+def _normal(shape: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """Normal numbers of deviation 1 (Irwin and Hall): 12 uniform ones less their mean, float64.
+
+    Sums of whole numbers, unlike `torch.randn`'s logarithms, are the same on every machine.
+    """
+    draws = torch.randint(0, 2**16, (12, *shape), generator=generator)
+    return (draws.sum(0) - 6 * (2**16 - 1)).double() / 2**16

@@ -35,3 +35,16 @@ def test_deviation():
         # 27,000 draws or more: a deviation is off by 0.5 %, a mean by 0.6 % of it, one sigma each.
         assert abs(w.std().item() * sources**0.5 / gain - 1) < 0.03
         assert abs(w.mean().item()) * sources**0.5 / gain < 0.03
+
+
+def test_bits_of_a_seed_stay():
+    """They decide every figure that is reported for a seed."""
+    weights = initial_weights(Network(inputs=3, layers=(Layer(size=2),), steps=1), 7)
+    assert [f"{w:04x}" for w in weights[0].ravel()] == [
+        "338e",
+        "ace9",
+        "3044",
+        "39be",
+        "3841",
+        "305f",
+    ]

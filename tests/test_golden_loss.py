@@ -21,7 +21,7 @@ def test_error_is_softmax_less_onehot_rounded():
     error = loss.cross_entropy_error(logits, labels)
     for row, label, got in zip(from_bits(logits).tolist(), labels, error, strict=True):
         powers = [math.exp(o - max(row)) for o in row]
-        want = [p / math.fsum(powers) - (j == label) for j, p in enumerate(row and powers)]
+        want = [p / math.fsum(powers) - (j == label) for j, p in enumerate(powers)]
         assert (got == np.array(want).astype(np.float16).view(np.uint16)).all()
 
 
@@ -39,6 +39,25 @@ def test_error_is_never_a_negative_zero():
     logits = to_bits(random_halves((300, 5), g))
     labels = torch.randint(0, 5, (300,), generator=g).numpy()
     assert not (loss.cross_entropy_error(logits, labels) == 0x8000).any()
+
+
+def test_exponential():
+    """Four ulps; the same as the library's to a factor that no rounding to half sees."""
+    x = torch.cat([-(2.0 ** torch.linspace(-60, 9.4, 4000).double()), torch.zeros(1).double()])
+    want = torch.tensor([math.exp(v) for v in x.tolist()], dtype=torch.float64)
+    got = loss.exponential(x)
+    assert ((got - want).abs() <= 4 * 2.0**-53 * want).all()
+    assert got[-1] == 1
+    assert loss.exponential(torch.tensor([-131008.0, -1e300]).double()).max() < 2.0**-1000
+
+
+def test_an_error_does_not_depend_on_its_batch():
+    g = torch.Generator().manual_seed(5)
+    logits = to_bits((torch.randn((33, 10), generator=g, dtype=torch.float64) * 4).half().double())
+    labels = torch.randint(0, 10, (33,), generator=g).numpy()
+    whole = loss.cross_entropy_error(logits, labels)
+    alone = [loss.cross_entropy_error(logits[i : i + 1], labels[i : i + 1]) for i in range(33)]
+    assert (whole == np.concatenate(alone)).all()
 
 
 def test_values():
