@@ -116,6 +116,37 @@ def test_the_cause_is_named_before_its_effects():
         run(Leaky(NETWORK, LEARNING))
 
 
+def test_the_first_of_many_differences_is_named():
+    """Everything is wrong: forward begins with layer 0, backward with the read-out."""
+
+    class Wrong(GoldenBackend):
+        def __init__(self, *kinds):
+            super().__init__(NETWORK, LEARNING)
+            self.kinds = kinds
+
+        def forward_tensors(self):
+            return self.spoilt(super().forward_tensors())
+
+        def update_tensors(self):
+            return self.spoilt(super().update_tensors())
+
+        def spoilt(self, tensors):
+            return {
+                n: bits ^ 1 if n.startswith(self.kinds) else bits for n, bits in tensors.items()
+            }
+
+    for kinds, first in (
+        (("spikes", "logits", "gradients", "weights"), "layer 0, tensor spikes"),
+        (("spikes.1", "codes.1", "codes.0", "logits"), "layer 0, tensor codes"),
+        (("logits", "gradients"), "layer read-out, tensor logits"),
+        (("gradients", "weights"), "layer 2, tensor gradients"),
+        (("gradients.0", "gradients.1", "weights"), "layer 1, tensor gradients"),
+        (("weights",), "layer 0, tensor weights"),
+    ):
+        with pytest.raises(Mismatch, match=first):
+            run(Wrong(*kinds))
+
+
 def test_wrong_returned_logits_and_loaded_weights():
     class Returns(GoldenBackend):
         def forward(self, spikes, labels):
