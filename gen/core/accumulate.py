@@ -1,0 +1,198 @@
+"""Lanes: files of exact sums, accumulating one event a cycle in all lanes at once."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.scan import event_layout
+from backspike.gen.machine import DEPTH
+from backspike.gen.numerics.half import (
+    HALF_FIXED,
+    PRODUCT_FIXED,
+    Half,
+    scale,
+    shift_product,
+    signed_significand,
+    to_fixed,
+)
+
+GUARD_HALVES = 15
+"""2^15 halves of any size add up without overflow."""
+GUARD_PRODUCTS = 11
+"""2^11 products of any two halves add up without overflow."""
+HALVES_SUM = HALF_FIXED + GUARD_HALVES
+PRODUCTS_SUM = PRODUCT_FIXED + GUARD_PRODUCTS
+ENTRY = range(DEPTH)
+
+
+class Lane(wiring.Component):
+    """One lane: a vector element, and two files of DEPTH sums that take turns.
+
+    While one file accumulates, the other is read by the drain. The first term of an entry
+    replaces what the entry held.
+
+    Latency: an element is added 2 cycles after its `load` (with `product` 3 cycles after, and 3
+    after its `value`). Throughput: one event a cycle.
+
+    Parameters: product: add element * value in units of 2^-48 instead of element in 2^-24.
+
+    Ports, all gated by `go`: load: take `element`; value (product only), beside load;
+    shift (halves only): the cycle after load; add: to `entry`, or `replace` it; file: which file
+    accumulates. drain_entry, drain_sum (combinational): the other file.
+    """
+
+    def __init__(self, *, product: bool):
+        self._product = product
+        self.width = PRODUCTS_SUM if product else HALVES_SUM
+        super().__init__(
+            {
+                "go": In(1),
+                "load": In(1),
+                "shift": In(1),
+                "element": In(Half),
+                **({"value": In(Half)} if product else {}),
+                "add": In(1),
+                "replace": In(1),
+                "entry": In(ENTRY),
+                "file": In(1),
+                "drain_entry": In(ENTRY),
+                "drain_sum": Out(signed(self.width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        element = Signal(Half, reset_less=True)
+        with m.If(self.go & self.load):
+            m.d.sync += element.eq(self.element)
+
+        if self._product:
+            value = Signal(Half, reset_less=True)
+            product = Signal(signed(23), reset_less=True)
+            scales = Signal(6, reset_less=True)
+            term = Signal(signed(PRODUCT_FIXED), reset_less=True)
+            with m.If(self.go):
+                m.d.sync += [
+                    value.eq(self.value),
+                    product.eq(signed_significand(element) * signed_significand(value)),
+                    scales.eq(scale(element) + scale(value)),
+                    term.eq(shift_product(product, scales)),
+                ]
+        else:
+            term = Signal(signed(HALF_FIXED), reset_less=True)
+            with m.If(self.go & self.shift):
+                m.d.sync += term.eq(to_fixed(element))
+
+        sums = []
+        write = self.go & self.add
+        for n in range(2):
+            file = memory.Memory(shape=signed(self.width), depth=DEPTH, init=[])
+            m.submodules[f"file{n}"] = file
+            read_port = file.read_port(domain="comb")
+            write_port = file.write_port()
+            accumulating = self.file == n
+            m.d.comb += [
+                read_port.addr.eq(Mux(accumulating, self.entry, self.drain_entry)),
+                write_port.en.eq(write & accumulating),
+                write_port.addr.eq(self.entry),
+                write_port.data.eq(term + Mux(self.replace, 0, read_port.data)),
+            ]
+            sums.append(read_port.data)
+        m.d.comb += self.drain_sum.eq(Mux(self.file, sums[0], sums[1]))
+        return m
+
+
+class Accumulator(wiring.Component):
+    """All lanes of an engine: joins events with the vectors of their lines and adds them up.
+
+    Throughput: one event a cycle, as long as vectors are there and the drain is done with the
+    other file when a sum ends. Latency from an event to its sum: 3 cycles (halves), 4 (products).
+
+    Ports: i_events (see `event_layout`; with `value` if product), i_vectors {row of P halves}, one
+    for each line. drain: start (one cycle; a block's sums stand in the other file from the next
+    cycle on), busy (the drain's answer from the next cycle until it has read the file), entry,
+    sums (combinational), touched (entries that had a term; others are zero).
+    stall_vector, stall_drain: the event stream waits for this, this cycle; event: one is added.
+    """
+
+    def __init__(self, *, lanes: int, lines: int, product: bool):
+        self._lanes = lanes
+        self._product = product
+        self.width = PRODUCTS_SUM if product else HALVES_SUM
+        event = event_layout(lines, DEPTH, 0)
+        payload = {"event": event, **({"value": 16} if product else {})}
+        super().__init__(
+            {
+                "i_events": In(stream.Signature(data.StructLayout(payload))),
+                "i_vectors": In(stream.Signature(data.ArrayLayout(16, lanes))),
+                "start": Out(1),
+                "busy": In(1),
+                "entry": In(ENTRY),
+                "sums": Out(data.ArrayLayout(signed(self.width), lanes)),
+                "touched": Out(DEPTH),
+                "stall_vector": Out(1),
+                "stall_drain": Out(1),
+                "event": Out(1),
+                "empty": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        go = Signal()
+        stages = 4 if self._product else 3
+        event_shape = self.i_events.payload.event.shape()
+        events = [Signal(event_shape, name=f"event{n}", reset_less=True) for n in range(stages)]
+        valid = Signal(stages)
+        with m.If(go):
+            m.d.sync += valid.eq((valid << 1) | self.i_events.valid)
+            m.d.sync += events[0].eq(self.i_events.payload.event)
+            m.d.sync += [b.eq(a) for a, b in zip(events, events[1:], strict=False)]
+        m.d.comb += self.i_events.ready.eq(go)
+
+        # Stage 0 takes the line's vector; the last stage adds.
+        head, tail = events[0], events[-1]
+        take = valid[0] & head.hit & head.first
+        add = valid[-1] & tail.hit
+        end = valid[-1] & tail.end
+        m.d.comb += [
+            self.stall_vector.eq(take & ~self.i_vectors.valid),
+            self.stall_drain.eq(end & self.busy),
+            go.eq(~self.stall_vector & ~self.stall_drain),
+            self.i_vectors.ready.eq(go & take),
+            self.start.eq(go & end),
+            self.event.eq(go & add),
+            self.empty.eq(~valid.any()),
+        ]
+
+        file = Signal()
+        touched = [Signal(DEPTH, name=f"touched{n}") for n in range(2)]
+        accumulated, drained = Array(touched)[file], Array(touched)[~file]
+        one_hot = 1 << tail.i
+        with m.If(self.event):
+            m.d.sync += accumulated.eq(accumulated | one_hot)
+        with m.If(self.start):
+            m.d.sync += [file.eq(~file), drained.eq(0)]
+        m.d.comb += self.touched.eq(drained)
+
+        if self._product:
+            value = Signal(16, reset_less=True)
+            with m.If(go):
+                m.d.sync += value.eq(self.i_events.payload.value)
+        for n in range(self._lanes):
+            m.submodules[f"lane{n}"] = lane = Lane(product=self._product)
+            if self._product:
+                m.d.comb += lane.value.eq(value)
+            m.d.comb += [
+                lane.go.eq(go),
+                lane.load.eq(take),
+                lane.shift.eq(valid[1] & events[1].hit & events[1].first),
+                lane.element.eq(self.i_vectors.payload[n]),
+                lane.add.eq(add),
+                lane.replace.eq(~accumulated.bit_select(tail.i, 1)),
+                lane.entry.eq(tail.i),
+                lane.file.eq(file),
+                lane.drain_entry.eq(self.entry),
+                self.sums[n].eq(Mux(drained.bit_select(self.entry, 1), lane.drain_sum, 0)),
+            ]
+        return m

@@ -1,0 +1,185 @@
+"""The back-propagation engine's front: from a task to events, values and weight columns."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from backspike.gen.core.layout import BATCH, config_layout, weight_bits
+from backspike.gen.core.memory import READ_LATENCY, read_signature
+from backspike.gen.core.prefetch import Prefetch
+from backspike.gen.core.scan import event_layout
+from backspike.gen.core.scanner import Scan, same_event
+from backspike.gen.core.source import HEADER
+from backspike.gen.core.weights import COLUMN_LATENCY
+from backspike.gen.machine import DEPTH, Machine
+
+
+class BackwardFront(wiring.Component):
+    """For each block of a task: reads the masks of the next layer's gradients, drops the entries
+    that this tile of neurons does not need (no surrogate derivative in the whole tile), and emits
+    an event for each gradient left, with its value and the weight column W[K0, j] of its neuron j.
+
+    A read-out layer has no next layer: its blocks go to the drain without events.
+
+    Throughput: one event a cycle. Latency: about 14 cycles.
+
+    Ports: i: tile K0 of this layer's neurons; o_headers: one for each block, before its events;
+    o_events {event, value}, o_vectors: see `Accumulator`; masks, active, gradients: read ports;
+    column: request for weights, answered COLUMN_LATENCY cycles later.
+    """
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+        lanes = machine.lanes
+        event = event_layout(lanes, DEPTH, 0)
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "config": In(config_layout("bp")),
+                "batch": In(BATCH),
+                "masks": Out(read_signature(lanes * DEPTH, machine.units)),
+                "active": Out(read_signature(DEPTH, machine.units)),
+                "gradients": Out(read_signature(lanes * 16, machine.units * DEPTH)),
+                "column_address": Out(weight_bits(machine)),
+                "column_turn": Out((lanes - 1).bit_length()),
+                "column_stride": Out(9),
+                "column_vector": In(data.ArrayLayout(16, lanes)),
+                "o_headers": Out(stream.Signature(HEADER)),
+                "o_events": Out(stream.Signature(data.StructLayout({"event": event, "value": 16}))),
+                "o_vectors": Out(stream.Signature(data.ArrayLayout(16, lanes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        machine, config, batch = self._machine, self.config, self.batch
+        lanes = machine.lanes
+        rows, units = weight_bits(machine), exact_log2(machine.units)
+
+        # A tile's tag: the column's address (J' and K0) for its weights, its unit for its values.
+        scan_tag = data.StructLayout({"row": rows, "unit": units})
+        tag_layout = data.StructLayout({"scan": scan_tag, "last": 1})
+        m.submodules.prefetch = prefetch = Prefetch(
+            address_width=2 * units,
+            row_width=lanes * DEPTH + DEPTH,
+            tag_width=tag_layout.size,
+            latency=READ_LATENCY,
+        )
+        m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=scan_tag.size)
+
+        tile = Signal(8)
+        block = Signal(10)
+        source = Signal(9)
+        address = Signal(units, reset_less=True)
+        first_row = Signal(rows, reset_less=True)
+        unit = Signal(13, reset_less=True)
+        own_unit = Signal(units)
+        last_source = source == config.next_tiles - 1
+        last_block = block == batch.blocks - 1
+        header = self.o_headers.payload
+        tag = Signal(tag_layout)
+        m.d.comb += [
+            own_unit.eq(unit + block),
+            tag.scan.row.eq(first_row + source),
+            tag.scan.unit.eq(address),
+            tag.last.eq(last_source),
+            prefetch.i.payload.address.eq(Cat(address, own_unit)),
+            prefetch.i.payload.tag.eq(tag),
+            Cat(self.masks.addr, self.active.addr).eq(prefetch.address),
+            prefetch.row.eq(Cat(self.masks.data, self.active.data)),
+            header.unit.eq(unit + block),
+            header.block.eq(block),
+            header.tile.eq(tile),
+            header.last.eq(last_block),
+        ]
+        with m.FSM():
+            with m.State("REST"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [tile.eq(self.i.payload), block.eq(0)]
+                with m.If(self.i.valid):
+                    m.next = "UNIT"
+            with m.State("UNIT"):
+                m.d.sync += [
+                    unit.eq(config.output_unit + tile * batch.blocks),
+                    first_row.eq(config.next_weights + tile * (config.next_tiles * lanes)),
+                ]
+                m.next = "BLOCK"
+            with m.State("BLOCK"):
+                m.d.comb += self.o_headers.valid.eq(1)
+                m.d.sync += [source.eq(0), address.eq(config.next_unit + block)]
+                with m.If(self.o_headers.ready):
+                    m.next = "SOURCES"
+                    with m.If(config.loss):
+                        m.d.sync += block.eq(block + 1)
+                        m.next = "BLOCK"
+                        with m.If(last_block):
+                            m.next = "REST"
+            with m.State("SOURCES"):
+                m.d.comb += prefetch.i.valid.eq(1)
+                with m.If(prefetch.i.ready):
+                    m.d.sync += [source.eq(source + 1), address.eq(address + batch.blocks)]
+                    with m.If(last_source):
+                        m.d.sync += block.eq(block + 1)
+                        m.next = "BLOCK"
+                        with m.If(last_block):
+                            m.next = "REST"
+
+        got = Signal(tag_layout)
+        mask = prefetch.o.payload.row[: lanes * DEPTH]
+        needed = prefetch.o.payload.row[lanes * DEPTH :]
+        m.d.comb += [
+            got.eq(prefetch.o.payload.tag),
+            scan.i.valid.eq(prefetch.o.valid),
+            prefetch.o.ready.eq(scan.i.ready),
+            scan.i.payload.tile.eq(mask & needed.replicate(lanes)),
+            scan.i.payload.tag.eq(got.scan),
+            scan.i.payload.last.eq(got.last),
+        ]
+
+        # A line is a neuron j of the next layer: its column of weights, fetched once.
+        turn = (lanes - 1).bit_length()
+        line = Signal(scan_tag)
+        m.submodules.fetch = fetch = Prefetch(
+            address_width=rows + turn, row_width=lanes * 16, tag_width=0, latency=COLUMN_LATENCY
+        )
+        m.d.comb += [
+            line.eq(scan.o_lines.payload.tag),
+            fetch.i.valid.eq(scan.o_lines.valid),
+            scan.o_lines.ready.eq(fetch.i.ready),
+            fetch.i.payload.address.eq(Cat(line.row, scan.o_lines.payload.x)),
+            Cat(self.column_address, self.column_turn).eq(fetch.address),
+            self.column_stride.eq(config.next_tiles),
+            fetch.row.eq(self.column_vector),
+            self.o_vectors.valid.eq(fetch.o.valid),
+            self.o_vectors.payload.eq(fetch.o.payload.row),
+            fetch.o.ready.eq(self.o_vectors.ready),
+        ]
+
+        # An event is a gradient: its value comes from the row of its entry.
+        event = scan.o_events.payload
+        event_tag = Signal(scan_tag)
+        plain = Signal(event_layout(lanes, DEPTH, 0))
+        m.submodules.values = values = Prefetch(
+            address_width=units + exact_log2(DEPTH),
+            row_width=lanes * 16,
+            tag_width=len(plain.as_value()),
+            latency=READ_LATENCY,
+        )
+        m.d.comb += [
+            event_tag.eq(event.tag),
+            *same_event(plain, event),
+            values.i.valid.eq(scan.o_events.valid),
+            scan.o_events.ready.eq(values.i.ready),
+            values.i.payload.address.eq(Cat(event.i, event_tag.unit)),
+            values.i.payload.tag.eq(plain),
+            self.gradients.addr.eq(values.address),
+            values.row.eq(self.gradients.data),
+            self.o_events.valid.eq(values.o.valid),
+            values.o.ready.eq(self.o_events.ready),
+            self.o_events.payload.event.eq(values.o.payload.tag),
+            self.o_events.payload.value.eq(
+                values.o.payload.row.word_select(self.o_events.payload.event.x, 16)
+            ),
+        ]
+        return m

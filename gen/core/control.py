@@ -1,0 +1,104 @@
+"""Run control: rehearse the queues, then run them; nothing runs that is not sound."""
+
+from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.dispatch import COUNT, Fault
+from backspike.gen.core.layout import BATCH, ENGINES
+from backspike.gen.machine import DEPTH
+
+
+class RunControl(wiring.Component):
+    """Starts the engines' queues, first as a rehearsal (see `Dispatcher`), then in earnest.
+
+    The rehearsal is left out as long as nothing has changed since the last one that passed.
+
+    Ports: doorbell; changed: tasks, descriptors or the configuration were written; batch; go (one
+    cycle) with rehearse; abort; running, stuck, faults, positions: the queues', in ENGINES'
+    order; busy: a run or rehearsal is under way; earnest: a run is under way; fault,
+    fault_engine, fault_task: why the last doorbell was refused.
+    """
+
+    def __init__(self):
+        queues = len(ENGINES)
+        super().__init__(
+            {
+                "doorbell": In(1),
+                "changed": In(1),
+                "batch": In(BATCH),
+                "go": Out(1),
+                "rehearse": Out(1),
+                "abort": Out(1),
+                "running": In(queues),
+                "stuck": In(queues),
+                "faults": In(Fault).array(queues),
+                "positions": In(COUNT + 1).array(queues),
+                "busy": Out(1),
+                "earnest": Out(1),
+                "begins": Out(1),
+                "fault": Out(Fault),
+                "fault_engine": Out(2),
+                "fault_task": Out(COUNT + 1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        sound = Signal()  # the last rehearsal passed, and nothing has changed since
+        room = self.batch.steps * self.batch.samples
+        with m.FSM() as fsm:
+            m.d.comb += [
+                self.busy.eq(~fsm.ongoing("REST")),
+                self.earnest.eq(fsm.ongoing("RUN")),
+            ]
+            with m.State("REST"):
+                with m.If(self.doorbell):
+                    m.d.sync += [
+                        self.fault.eq(Fault.NONE),
+                        self.fault_engine.eq(0),
+                        self.fault_task.eq(0),
+                    ]
+                    with m.If((room == 0) | (room > DEPTH) | (self.batch.blocks == 0)):
+                        m.d.sync += [self.fault.eq(Fault.BATCH), sound.eq(0)]
+                    with m.Elif(sound & ~self.changed):
+                        m.next = "BEGIN"
+                    with m.Else():
+                        m.d.comb += [self.go.eq(1), self.rehearse.eq(1)]
+                        m.next = "REHEARSE"
+            with m.State("REHEARSE"):
+                for n in range(len(ENGINES)):
+                    with m.If(self.faults[n] != Fault.NONE):
+                        m.d.sync += [
+                            self.fault.eq(self.faults[n]),
+                            self.fault_engine.eq(n),
+                            self.fault_task.eq(self.positions[n]),
+                        ]
+                        m.next = "ABORT"
+                with m.If(self.running.any() & (self.running == self.stuck)):
+                    engine = Signal(2)
+                    for n in range(len(ENGINES)):
+                        with m.If(self.stuck[n]):
+                            m.d.comb += engine.eq(n)
+                    m.d.sync += [
+                        self.fault.eq(Fault.DEADLOCK),
+                        self.fault_engine.eq(engine),
+                        self.fault_task.eq(Array(self.positions)[engine]),
+                    ]
+                    m.next = "ABORT"
+                with m.Elif(~self.running.any() & (Cat(self.faults).any() == 0)):
+                    m.d.sync += sound.eq(1)
+                    m.next = "BEGIN"
+            with m.State("ABORT"):
+                m.d.comb += self.abort.eq(1)
+                with m.If(~self.running.any()):
+                    m.next = "REST"
+            with m.State("BEGIN"):
+                m.d.comb += [self.go.eq(1), self.begins.eq(1)]
+                m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(~self.running.any()):
+                    m.next = "REST"
+        with m.If(self.changed):
+            m.d.sync += sound.eq(0)
+        return m

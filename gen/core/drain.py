@@ -1,0 +1,134 @@
+"""What the drains share: the order in which a block's sums leave, delays, and whole rows."""
+
+from amaranth.hdl import Array, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.layout import BATCH
+from backspike.gen.machine import DEPTH
+from backspike.gen.numerics.round import Round
+
+NEAREST = Round(width=2, fraction=24).latency
+"""Cycles of rounding to nearest."""
+
+
+def later(m: Module, value, cycles: int, name: str):
+    """`value` as it was `cycles` ago."""
+    for n in range(cycles):
+        register = Signal.like(value, name=f"{name}_{n}", reset_less=True)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+def slot_layout(share: int) -> data.StructLayout:
+    """One sum leaves: entry = t * samples + s of lane `turn` of every drain unit."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "entry": range(DEPTH),
+            "sample": range(DEPTH),
+            "turn": range(max(2, share)),
+            "whole": 1,  # last turn: the row of all lanes is complete
+            "first": 1,  # first step in this order
+            "last": 1,  # t = T - 1
+            "final": 1,  # last slot of the block
+        }
+    )
+
+
+class TimeOrder(wiring.Component):
+    """Runs through a block step by step, forward or (`reverse`) backward in time.
+
+    Within a step samples and the `share` turns of a drain unit follow each other. A step takes at
+    least `recurrence` cycles, the latency after which a neuron's state can be used again.
+
+    Throughput: one slot a cycle; a block takes T * max(samples * share, recurrence) cycles.
+
+    Ports: start (one cycle), batch, o (slot, from the cycle after start), busy.
+    """
+
+    def __init__(self, *, share: int, recurrence: int, reverse: bool):
+        self._share, self._recurrence, self._reverse = share, recurrence, reverse
+        super().__init__(
+            {
+                "start": In(1),
+                "batch": In(BATCH),
+                "o": Out(slot_layout(share)),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        share, batch, o = self._share, self.batch, self.o
+        step = Signal(5)
+        base = Signal(5)  # first entry of the step
+        sample = Signal(5)
+        turn = Signal(range(max(2, share)))
+        wait = Signal(range(max(2, self._recurrence + 1)))
+        issuing = Signal()
+        last_turn = turn == share - 1
+        last_sample = sample == batch.samples - 1
+        last_step = step == batch.steps - 1
+        m.d.comb += [
+            o.valid.eq(self.busy & issuing),
+            o.entry.eq(base + sample),
+            o.sample.eq(sample),
+            o.turn.eq(turn),
+            o.whole.eq(last_turn),
+            o.first.eq(step == 0),
+            o.last.eq((step == 0) if self._reverse else last_step),
+            o.final.eq(last_turn & last_sample & last_step),
+        ]
+        rested = wait >= self._recurrence - 1
+        with m.If(self.busy):
+            with m.If(~rested):
+                m.d.sync += wait.eq(wait + 1)
+            with m.If(issuing):
+                m.d.sync += turn.eq(turn + 1)
+                with m.If(last_turn):
+                    m.d.sync += [turn.eq(0), sample.eq(sample + 1)]
+                    with m.If(last_sample):
+                        m.d.sync += issuing.eq(0)
+            with m.If(o.valid & o.final):
+                m.d.sync += self.busy.eq(0)
+            with m.Elif(rested & (~issuing | (last_turn & last_sample))):
+                m.d.sync += [
+                    issuing.eq(1),
+                    step.eq(step + 1),
+                    base.eq(base - batch.samples if self._reverse else base + batch.samples),
+                    sample.eq(0),
+                    wait.eq(0),
+                ]
+        with m.If(self.start):
+            m.d.sync += [
+                self.busy.eq(1),
+                issuing.eq(1),
+                step.eq(0),
+                base.eq((batch.steps - 1) * batch.samples if self._reverse else 0),
+                sample.eq(0),
+                turn.eq(0),
+                wait.eq(0),
+            ]
+        return m
+
+
+def gather(m: Module, parts: list, turn, share: int, name: str) -> list:
+    """A row of all lanes from what `share` turns bring: lane unit * share + turn.
+
+    `parts` holds each unit's value in this cycle. The row is whole one cycle after the last turn.
+    """
+    row = []
+    for u, part in enumerate(parts):
+        for k in range(share):
+            element = Signal.like(part, name=f"{name}_{u * share + k}", reset_less=True)
+            with m.If(turn == k):
+                m.d.sync += element.eq(part)
+            row.append(element)
+    return row
+
+
+def turn_of(vector, unit: int, turn, share: int):
+    """The element of `vector` (one a lane) that drain unit `unit` serves at `turn`."""
+    return Array(vector[unit * share + k] for k in range(share))[turn]

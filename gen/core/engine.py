@@ -1,0 +1,132 @@
+"""An engine: its queue, its front, its lanes and its drain. One generator, three instances."""
+
+from amaranth.hdl import Module
+from amaranth.lib import fifo, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.accumulate import Accumulator
+from backspike.gen.core.backward import BackwardDrain
+from backspike.gen.core.backward_front import BackwardFront
+from backspike.gen.core.dispatch import Dispatcher
+from backspike.gen.core.forward_front import ForwardFront
+from backspike.gen.core.gradient_front import GradientFront
+from backspike.gen.core.layout import BATCH, EXTENT
+from backspike.gen.core.neuron import NeuronDrain
+from backspike.gen.core.update import UpdateDrain
+from backspike.gen.machine import DEPTH, Machine
+
+PARTS = {
+    "fp": (ForwardFront, NeuronDrain),
+    "bp": (BackwardFront, BackwardDrain),
+    "wg": (GradientFront, UpdateDrain),
+}
+"""Where events and vectors come from, and what is done with a finished sum."""
+
+SHARED = ("batch", "extent", "parity", "config")
+"""Inputs that parts have in common."""
+FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors")
+DRAIN_INSIDE = ("i_headers", "start", "busy", "entry", "sums", "touched", "done")
+QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded")
+HEADERS = 4
+"""Blocks that the front may be ahead of the drain."""
+
+
+class Engine(wiring.Component):
+    """acc[i] += value * vector, an event a cycle in all lanes, and what comes before and after.
+
+    The product of a sparse and a dense matrix: `fp` U = S W, `bp` E = G W', `wg` D = S' G.
+
+    Ports: those of `Dispatcher` as queue_*, of the front as front_*, of the drain as drain_*,
+    except for what connects them; batch, extent, parity: of the run. busy: a task is in work;
+    loaded: a layer's first task begins; event: one was added; stall_vector, stall_drain: the lanes
+    wait for a vector, or for the drain to take a file.
+    """
+
+    def __init__(self, machine: Machine, name: str):
+        front, drain = PARTS[name]
+        self._name = name
+        self._queue = Dispatcher(machine, name)
+        self._front = front(machine)
+        self._drain = drain(machine)
+        self._sums = Accumulator(
+            lanes=machine.lanes,
+            lines=DEPTH if name == "wg" else machine.lanes,
+            product=name == "bp",
+        )
+        self._inside = (
+            (self._queue, "queue_", QUEUE_INSIDE),
+            (self._front, "front_", FRONT_INSIDE),
+            (self._drain, "drain_", DRAIN_INSIDE),
+        )
+        ports = {
+            "batch": In(BATCH),
+            "extent": In(EXTENT),
+            "parity": In(1),
+            "busy": Out(1),
+            "loaded": Out(1),
+            "event": Out(1),
+            "stall_vector": Out(1),
+            "stall_drain": Out(1),
+        }
+        for part, prefix, inside in self._inside:
+            for port, member in part.signature.members.items():
+                if port not in inside and port not in SHARED:
+                    ports[prefix + port] = member
+        super().__init__(ports)
+
+    def elaborate(self, platform):
+        m = Module()
+        queue, front, drain, sums = self._queue, self._front, self._drain, self._sums
+        m.submodules.queue = queue
+        m.submodules.front = front
+        m.submodules.lanes = sums
+        m.submodules.drain = drain
+        for part, prefix, inside in self._inside:
+            for port, member in part.signature.members.items():
+                if port in SHARED:
+                    if port == "config" and part is queue:
+                        continue
+                    source = queue.config if port == "config" else getattr(self, port)
+                    m.d.comb += getattr(part, port).eq(source)
+                elif port not in inside:
+                    outer, inner = getattr(self, prefix + port), getattr(part, port)
+                    if member.is_signature:
+                        wiring.connect(m, wiring.flipped(outer), inner)
+                    elif member.flow == In:
+                        m.d.comb += inner.eq(outer)
+                    else:
+                        m.d.comb += outer.eq(inner)
+
+        wiring.connect(m, queue.o, front.i)
+        wiring.connect(m, front.o_vectors, sums.i_vectors)
+        if self._name == "bp":
+            wiring.connect(m, front.o_events, sums.i_events)
+        else:
+            m.d.comb += [
+                sums.i_events.valid.eq(front.o_events.valid),
+                sums.i_events.payload.event.eq(front.o_events.payload),
+                front.o_events.ready.eq(sums.i_events.ready),
+            ]
+        shape = front.o_headers.payload.shape()
+        m.submodules.headers = headers = fifo.SyncFIFO(width=shape.size, depth=HEADERS)
+        m.d.comb += [
+            headers.w_en.eq(front.o_headers.valid),
+            headers.w_data.eq(front.o_headers.payload),
+            front.o_headers.ready.eq(headers.w_rdy),
+            drain.i_headers.valid.eq(headers.r_rdy),
+            drain.i_headers.payload.eq(headers.r_data),
+            headers.r_en.eq(drain.i_headers.ready),
+            drain.start.eq(sums.start),
+            sums.busy.eq(drain.busy),
+            sums.entry.eq(drain.entry),
+            drain.sums.eq(sums.sums),
+            queue.done.eq(drain.done),
+            self.busy.eq(queue.busy),
+            self.loaded.eq(queue.loaded),
+            self.event.eq(sums.event),
+            self.stall_vector.eq(sums.stall_vector),
+            self.stall_drain.eq(sums.stall_drain),
+        ]
+        if "touched" in drain.signature.members:
+            m.d.comb += drain.touched.eq(sums.touched)
+        return m

@@ -1,0 +1,164 @@
+"""The feed-forward engine's front: from a task to events and weight rows."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
+from backspike.gen.core.memory import READ_LATENCY, read_signature
+from backspike.gen.core.prefetch import Prefetch
+from backspike.gen.core.scan import event_layout
+from backspike.gen.core.scanner import Scan, same_event
+from backspike.gen.core.source import HEADER, cleaned, entries, lane_masks, source_tag
+from backspike.gen.core.weights import ROW_LATENCY
+from backspike.gen.machine import DEPTH, Machine
+
+
+class ForwardFront(wiring.Component):
+    """For each block of a task: reads the sources' spike tiles, emits an event for each spike
+    (entry of the block) and the weight row W[k, J] of each source k that spikes.
+
+    Throughput: one event a cycle; a spike tile a cycle. Latency: about 10 cycles.
+
+    Ports: i: output tile J; o_headers: one for each block, before its events; o_events,
+    o_vectors: see `Accumulator`; spikes: read port; row: request {address, turn} for weights,
+    granted or not, answered ROW_LATENCY cycles after; parity: which half of the spike memory.
+    """
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+        lanes = machine.lanes
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "config": In(config_layout("fp")),
+                "batch": In(BATCH),
+                "extent": In(EXTENT),
+                "parity": In(1),
+                "spikes": Out(read_signature(lanes * DEPTH, 2 * machine.spike_units)),
+                "row_address": Out(weight_bits(machine)),
+                "row_turn": Out((lanes - 1).bit_length()),
+                "row_valid": Out(1),
+                "row_grant": In(1),
+                "row_vector": In(data.ArrayLayout(16, lanes)),
+                "o_headers": Out(stream.Signature(HEADER)),
+                "o_events": Out(stream.Signature(event_layout(lanes, DEPTH, 0))),
+                "o_vectors": Out(stream.Signature(data.ArrayLayout(16, lanes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        machine, config, batch = self._machine, self.config, self.batch
+        lanes = machine.lanes
+        rows, units = weight_bits(machine), unit_bits(machine)
+
+        # The tile's tag: masks, and the row tile of its first source.
+        tag_layout = data.StructLayout({"source": source_tag(lanes), "row": rows, "last": 1})
+        m.submodules.prefetch = prefetch = Prefetch(
+            address_width=units,
+            row_width=lanes * DEPTH,
+            tag_width=tag_layout.size,
+            latency=READ_LATENCY,
+        )
+        m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=rows)
+
+        tile = Signal(8)
+        block = Signal(10)
+        source = Signal(9)
+        address = Signal(units, reset_less=True)
+        row = Signal(rows, reset_less=True)
+        unit = Signal(13, reset_less=True)
+        last_source = source == config.source_tiles - 1
+        last_block = block == batch.blocks - 1
+        header = self.o_headers.payload
+        tag = Signal(tag_layout)
+        masks = lane_masks(m, lanes, source, config.sources, config.bias, "mask")
+        m.d.comb += [
+            tag.source.sources.eq(masks[0]),
+            tag.source.bias.eq(masks[1]),
+            tag.source.entries.eq(entries(batch, self.extent, block)),
+            tag.row.eq(row),
+            tag.last.eq(last_source),
+            prefetch.i.payload.address.eq(address),
+            prefetch.i.payload.tag.eq(tag),
+            self.spikes.addr.eq(Cat(prefetch.address, self.parity)),
+            prefetch.row.eq(self.spikes.data),
+            header.unit.eq(unit + block),
+            header.block.eq(block),
+            header.tile.eq(tile),
+            header.last.eq(last_block),
+        ]
+        with m.FSM():
+            with m.State("REST"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [tile.eq(self.i.payload), block.eq(0)]
+                with m.If(self.i.valid):
+                    m.next = "UNIT"
+            with m.State("UNIT"):
+                first = tile * batch.blocks
+                m.d.sync += unit.eq(first)
+                with m.If(~config.readout):
+                    m.d.sync += unit.eq(config.output_unit + first)
+                m.next = "BLOCK"
+            with m.State("BLOCK"):
+                m.d.comb += self.o_headers.valid.eq(1)
+                m.d.sync += [
+                    source.eq(0),
+                    address.eq(config.source_unit + block),
+                    row.eq(config.weights + tile),
+                ]
+                with m.If(self.o_headers.ready):
+                    m.next = "SOURCES"
+            with m.State("SOURCES"):
+                m.d.comb += prefetch.i.valid.eq(1)
+                with m.If(prefetch.i.ready):
+                    m.d.sync += [
+                        source.eq(source + 1),
+                        address.eq(address + batch.blocks),
+                        row.eq(row + config.tiles * lanes),
+                    ]
+                    with m.If(last_source):
+                        m.d.sync += block.eq(block + 1)
+                        m.next = "BLOCK"
+                        with m.If(last_block):
+                            m.next = "REST"
+
+        got = Signal(tag_layout)
+        m.d.comb += [
+            got.eq(prefetch.o.payload.tag),
+            scan.i.valid.eq(prefetch.o.valid),
+            prefetch.o.ready.eq(scan.i.ready),
+            scan.i.payload.tile.eq(
+                Cat(cleaned(m, prefetch.o.payload.row, got.source, lanes, "spike"))
+            ),
+            scan.i.payload.tag.eq(got.row),
+            scan.i.payload.last.eq(got.last),
+        ]
+
+        # A line is a source: its weights' row, fetched once.
+        turn = (lanes - 1).bit_length()
+        m.submodules.fetch = fetch = Prefetch(
+            address_width=rows + turn, row_width=lanes * 16, tag_width=0, latency=ROW_LATENCY
+        )
+        m.d.comb += [
+            fetch.i.valid.eq(scan.o_lines.valid),
+            scan.o_lines.ready.eq(fetch.i.ready),
+            fetch.i.payload.address.eq(
+                Cat(
+                    (scan.o_lines.payload.tag + scan.o_lines.payload.x * config.tiles)[:rows],
+                    scan.o_lines.payload.x,
+                )
+            ),
+            Cat(self.row_address, self.row_turn).eq(fetch.address),
+            self.row_valid.eq(fetch.valid),
+            fetch.grant.eq(self.row_grant),
+            fetch.row.eq(self.row_vector),
+            self.o_vectors.valid.eq(fetch.o.valid),
+            self.o_vectors.payload.eq(fetch.o.payload.row),
+            fetch.o.ready.eq(self.o_vectors.ready),
+            self.o_events.valid.eq(scan.o_events.valid),
+            scan.o_events.ready.eq(self.o_events.ready),
+        ]
+        m.d.comb += same_event(self.o_events.payload, scan.o_events.payload)
+        return m

@@ -1,0 +1,248 @@
+"""The feed-forward engine's drain: leaky integrate-and-fire neurons through a block's steps."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.accumulate import HALVES_SUM
+from backspike.gen.core.drain import NEAREST, TimeOrder, gather, later, slot_layout, turn_of
+from backspike.gen.core.layout import BATCH, EXTENT, config_layout
+from backspike.gen.core.memory import write_signature
+from backspike.gen.core.source import HEADER, entries
+from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.numerics.half import (
+    FRACTION,
+    HALF_FIXED,
+    Half,
+    scale,
+    shift_product,
+    signed_significand,
+    to_fixed,
+)
+from backspike.gen.numerics.round import Round
+
+CODE = data.StructLayout({"code": 4, "spike": 1})
+"""What is kept of a neuron and step for the way back: surrogate code and spike."""
+
+SUM_TO_U = 3 + NEAREST
+"""Cycles from a sum to u: product, alignment, addition; rounding."""
+U_TO_CODE = 2
+"""Cycles from u to spike and code: comparisons; counting."""
+U_TO_V = 2 + NEAREST
+"""Cycles from u to v, for a soft reset: alignment, subtraction; rounding."""
+RECURRENCE = 1 + (1 + SUM_TO_U + U_TO_V)
+"""Cycles from the use of v_{t-1} to that of v_t."""
+
+
+def order(half) -> Value:
+    """An unsigned key that orders halves (there is no -0) as numbers."""
+    bits = Value.cast(half)
+    return Mux(bits[15], ~bits, bits | 0x8000)[:16]
+
+
+class NeuronUnit(wiring.Component):
+    """One neuron update a cycle: u = round(sum + λ v), spike, code, and v by the reset.
+
+    Latency: 1 + SUM_TO_U cycles from `slot` and `sum` to u, U_TO_CODE more to `spike`, `code` and
+    `logit` (which is u), and U_TO_V from u until v can be used. Throughput: one a cycle.
+
+    Ports: slot; sum in units of 2^-24; saturated: a rounding has saturated (with
+    `spike`; of a slot that counts, see `live`); live: the slot holds a neuron and a sample.
+    """
+
+    def __init__(self, *, share: int):
+        self._share = share
+        super().__init__(
+            {
+                "config": In(config_layout("fp")),
+                "slot": In(slot_layout(share)),
+                "live": In(1),
+                "sum": In(signed(HALVES_SUM)),
+                "spike": Out(1),
+                "code": Out(4),
+                "logit": Out(16),
+                "active": Out(1),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, slot = self.config, self.slot
+        leak, threshold = Half(config.leak), Half(config.threshold)
+
+        states = memory.Memory(shape=16, depth=DEPTH * 2 ** (self._share - 1).bit_length(), init=[])
+        m.submodules.states = states
+        read, write = states.read_port(domain="comb"), states.write_port()
+        m.d.comb += read.addr.eq(Cat(slot.sample, slot.turn[: (self._share - 1).bit_length()]))
+
+        # v and the sum | λ v | aligned | added | rounded: u
+        v1 = Signal(Half, reset_less=True)
+        product2 = Signal(signed(23), reset_less=True)
+        scale2 = Signal(6, reset_less=True)
+        aligned3 = Signal(signed(67), reset_less=True)  # λ <= 1: below 2^65 in units of 2^-48
+        total4 = Signal(signed(HALVES_SUM + FRACTION + 1), reset_less=True)
+        sum3 = later(m, self.sum, 3, "sum")
+        m.d.sync += [
+            v1.eq(Mux(slot.first, 0, read.data)),
+            product2.eq(signed_significand(leak) * signed_significand(v1)),
+            scale2.eq(scale(leak) + scale(v1)),
+            aligned3.eq(shift_product(product2, scale2)),
+            total4.eq((sum3 << FRACTION) + aligned3),
+        ]
+        m.submodules.round_u = round_u = Round(width=len(total4), fraction=2 * FRACTION)
+        m.d.comb += round_u.i.eq(total4)
+        u = round_u.o
+
+        # u | compared, and u - θ in fixed point | counted | rounded: v
+        edges = [config[f"edge{n}"] for n in range(15)]
+        key = order(u)
+        reached = Signal(15, reset_less=True)
+        fires = Signal(reset_less=True)
+        fixed = Signal(signed(HALF_FIXED), reset_less=True)
+        difference = Signal(signed(HALF_FIXED + 1), reset_less=True)
+        m.d.sync += [
+            reached.eq(Cat(key >= order(edge) for edge in edges)),
+            fires.eq((key >= order(threshold)) & ~config.readout),
+            fixed.eq(to_fixed(u)),
+            difference.eq(fixed - to_fixed(threshold)),
+            self.code.eq(sum(reached)),
+            self.spike.eq(fires),
+        ]
+        m.submodules.round_v = round_v = Round(width=len(difference), fraction=FRACTION)
+        m.d.comb += [
+            round_v.i.eq(difference),
+            self.active.eq(
+                config.nonzero.bit_select(self.code, 1) & (~config.spikes_only | self.spike)
+            ),
+            self.logit.eq(later(m, Value.cast(u), U_TO_CODE, "u")),
+        ]
+        kept = later(m, self.logit, NEAREST, "kept")
+        spiked = later(m, self.spike, NEAREST, "spiked")
+        written = later(m, slot, 1 + SUM_TO_U + U_TO_V, "slot")
+        m.d.comb += [
+            write.en.eq(written.valid),
+            write.addr.eq(Cat(written.sample, written.turn[: (self._share - 1).bit_length()])),
+            write.data.eq(Mux(spiked, Mux(config.soft, round_v.o, 0), kept)),
+        ]
+        live_u = later(m, self.live & slot.valid, 1 + SUM_TO_U, "live_u")
+        live_v = later(m, live_u, U_TO_V, "live_v")
+        m.d.comb += self.saturated.eq(
+            (round_u.saturated & live_u) | (round_v.saturated & live_v & spiked & config.soft)
+        )
+        return m
+
+
+class NeuronDrain(wiring.Component):
+    """Drains finished sums of the feed-forward engine into spikes, codes and logits.
+
+    Latency: T * max(samples * share, RECURRENCE) and about 15 cycles a block. Throughput: P / share
+    neurons a cycle.
+
+    Ports: i_headers; start, busy, entry, sums: see `Accumulator`; spikes, active, codes, logits:
+    write ports (a spike tile has lane n's bits at n * DEPTH; codes and logits are rows of all
+    lanes); done: a task is complete (one cycle); saturated.
+    """
+
+    def __init__(self, machine: Machine):
+        self._machine = machine
+        lanes = machine.lanes
+        super().__init__(
+            {
+                "config": In(config_layout("fp")),
+                "batch": In(BATCH),
+                "extent": In(EXTENT),
+                "parity": In(1),
+                "i_headers": In(stream.Signature(HEADER)),
+                "start": In(1),
+                "busy": Out(1),
+                "entry": Out(range(DEPTH)),
+                "sums": In(data.ArrayLayout(signed(HALVES_SUM), lanes)),
+                "spikes": Out(write_signature(lanes * DEPTH, 2 * machine.spike_units)),
+                "active": Out(write_signature(DEPTH, machine.units)),
+                "codes": Out(write_signature(lanes * CODE.size, machine.units * DEPTH)),
+                "logits": Out(write_signature(lanes * 16, machine.readout_units * DEPTH)),
+                "done": Out(1),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        machine, config = self._machine, self.config
+        lanes, share = machine.lanes, machine.share
+        header = Signal(HEADER, reset_less=True)
+        present = Signal(DEPTH, reset_less=True)  # entries that hold a sample
+        neurons = Signal(lanes, reset_less=True)  # lanes that hold a neuron
+
+        m.submodules.time = time = TimeOrder(share=share, recurrence=RECURRENCE, reverse=False)
+        finishing = Signal()
+        m.d.comb += [
+            time.start.eq(self.start),
+            time.batch.eq(self.batch),
+            self.entry.eq(time.o.entry),
+            self.i_headers.ready.eq(self.start),
+        ]
+        left = Signal(signed(14))
+        m.d.comb += left.eq(config.size - self.i_headers.payload.tile * lanes)
+        with m.If(self.start):
+            m.d.sync += [
+                self.busy.eq(1),
+                header.eq(self.i_headers.payload),
+                present.eq(entries(self.batch, self.extent, self.i_headers.payload.block)),
+                neurons.eq(Cat(left > n for n in range(lanes))),
+            ]
+
+        units = []
+        for n in range(lanes // share):
+            m.submodules[f"unit{n}"] = unit = NeuronUnit(share=share)
+            m.d.comb += [
+                unit.config.eq(config),
+                unit.slot.eq(time.o),
+                unit.live.eq(
+                    turn_of(neurons, n, time.o.turn, share) & present.bit_select(time.o.entry, 1)
+                ),
+            ]
+            m.d.comb += unit.sum.eq(turn_of(self.sums, n, time.o.turn, share))
+            units.append(unit)
+        m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())
+
+        # Results of all turns make a row; rows of spikes make the block's tile.
+        slot = later(m, time.o, 1 + SUM_TO_U + U_TO_CODE, "slot")
+        results = [Cat(unit.active, unit.code, unit.spike, unit.logit) for unit in units]
+        row = gather(m, results, slot.turn, share, "result")
+        whole = later(m, slot, 1, "whole")
+        complete = Signal()
+        m.d.comb += complete.eq(whole.valid & whole.whole)
+        valid = neurons & present.bit_select(whole.entry, 1).replicate(lanes)
+        row_active = Cat(r[0] for r in row) & valid
+        row_spikes = Cat(r[5] for r in row) & valid
+        tile = Signal(data.ArrayLayout(lanes, DEPTH))
+        active = Signal(DEPTH)
+        with m.If(complete):
+            m.d.sync += [
+                tile[whole.entry].eq(row_spikes),
+                active.bit_select(whole.entry, 1).eq(row_active.any()),
+            ]
+        m.d.comb += [
+            self.codes.en.eq(complete & ~config.readout),
+            self.codes.addr.eq(header.unit * DEPTH + whole.entry),
+            self.codes.data.eq(Cat(r[1:6] for r in row)),
+            self.logits.en.eq(complete & config.readout & whole.last),
+            self.logits.addr.eq(header.unit * DEPTH + whole.sample),
+            self.logits.data.eq(Cat(r[6:] for r in row)),
+        ]
+
+        m.d.sync += finishing.eq(complete & whole.final)
+        m.d.comb += [
+            self.spikes.en.eq(finishing & ~config.readout),
+            self.spikes.addr.eq(Cat(header.unit[: len(self.spikes.addr) - 1], self.parity)),
+            self.spikes.data.eq(Cat(tile[d][n] for n in range(lanes) for d in range(DEPTH))),
+            self.active.en.eq(finishing & ~config.readout),
+            self.active.addr.eq(header.unit),
+            self.active.data.eq(active),
+            self.done.eq(finishing & header.last),
+        ]
+        with m.If(finishing):
+            m.d.sync += [tile.eq(0), active.eq(0), self.busy.eq(0)]
+        return m

@@ -1,0 +1,49 @@
+"""Reading the sources of a layer: spike tiles, cleaned of padding, with the bias."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data
+
+from backspike.gen.machine import DEPTH
+
+HEADER = data.StructLayout(
+    {"unit": 13, "block": 10, "tile": 8, "last": 1},
+)
+"""What a drain needs to know of a block: the tile of memory that it writes (or the weights' block
+of sources), the block, the tile of neurons, and whether the task ends with it."""
+
+
+def entries(batch, extent, block):
+    """Mask of the entries (t * samples + s) of `block` that hold a sample."""
+    part = Mux(block == extent.full, extent.partial, 0)
+    return Mux(block < extent.full, batch_mask(batch), part)
+
+
+def batch_mask(batch):
+    """Mask of the entries of a full block: the lowest T * samples."""
+    return ((1 << (batch.steps * batch.samples)[:5]) - 1)[:DEPTH]
+
+
+def source_tag(lanes: int) -> data.StructLayout:
+    """Travels beside a spike tile: which lanes are sources, which is the bias, which entries."""
+    return data.StructLayout({"sources": lanes, "bias": lanes, "entries": DEPTH})
+
+
+def lane_masks(m: Module, lanes: int, tile, sources, bias, name: str):
+    """(sources, bias): lanes of `tile` that are sources, and the lane that is the bias."""
+    left = Signal(signed(15), name=f"{name}_left")
+    m.d.comb += left.eq(sources - tile * lanes)
+    return (
+        Cat(left > n for n in range(lanes)),
+        Cat(bias & (left == n) for n in range(lanes)),
+    )
+
+
+def cleaned(m: Module, row, tag, lanes: int, name: str) -> list:
+    """The tile's lines over entries, one a lane: padding zero, bias one, absent samples zero."""
+    lines = []
+    for n in range(lanes):
+        line = Signal(DEPTH, name=f"{name}_line{n}")
+        present = tag.sources[n].replicate(DEPTH) & row.word_select(n, DEPTH)
+        m.d.comb += line.eq((present | tag.bias[n].replicate(DEPTH)) & tag.entries)
+        lines.append(line)
+    return lines

