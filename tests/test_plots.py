@@ -16,9 +16,9 @@ HISTORY = [
 ]
 COUNTERS = {
     "total": 1000,
-    "fp": {"busy": 300, "bound": 250, "stalled": {"token": 100, "memory": 10}},
-    "bp": {"busy": 200, "bound": 200, "stalled": {"token": 300, "memory": 0}},
-    "wg": {"busy": 500, "bound": 400, "stalled": {"token": 50, "memory": 40}},
+    "fp": {"busy": 300, "bound": 250, "stalled": {"token": 100, "vector": 10, "drain": 5}},
+    "bp": {"busy": 200, "bound": 200, "stalled": {"token": 300, "vector": 0, "drain": 0}},
+    "wg": {"busy": 500, "bound": 400, "stalled": {"token": 600, "vector": 70, "drain": 60}},
 }
 SPIKES = {
     "input": np.array([[1, 0, 0], [0, 1, 0]], np.uint8),
@@ -68,7 +68,12 @@ def test_engines_show_their_cycles():
     figure: Any = engines(COUNTERS)
     (axes,) = figure.axes
     widths = [round(1000 * patch.get_width()) for patch in axes.patches]
-    assert widths == [1000, 400, 100, 40, 50, 1000, 200, 0, 0, 300, 1000, 250, 50, 10, 100]
+    # Bound, no vector, drain full, otherwise busy, waiting, idle; wg, bp, fp.
+    assert widths[:6] == [400, 70, 30, 0, 500, 0]
+    assert widths[6:12] == [200, 0, 0, 0, 300, 500]
+    assert widths[12:] == [250, 10, 5, 35, 100, 600]
+    starts = [round(1000 * patch.get_x()) for patch in axes.patches]
+    assert starts[12:] == [0, 250, 260, 265, 300, 400]
     assert [text.get_text() for text in axes.texts] == ["50% busy", "20% busy", "30% busy"]
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -16,7 +15,7 @@ from backspike.result import ENGINES, Result
 INK, SOFT = "#333333", "#888888"
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # told apart with any colour vision
 LAYER_COLOURS = (SOFT, BLUE, GREEN, ORANGE)
-STALLS = ("#56b4e9", "#cc79a7", "#0072b2", "#f0e442")
+PINK, YELLOW, SKY = "#cc79a7", "#f0e442", "#a6d8f0"
 STYLE: Any = {
     "font.size": 9,
     "axes.edgecolor": SOFT,
@@ -105,43 +104,45 @@ def raster(spikes: dict[str, Bits], label: int) -> Figure:
 
 
 def engines(counters: dict) -> Figure:
-    """How each engine spent the cycles of training: at its bound, above it, stalled, idle.
+    """How each engine spent the cycles of training: at its bound, above it, waiting, idle.
 
-    counters: `total` and of each engine `busy`, `bound` and, if it has them, cycles `stalled` by
-    cause.
+    counters: `total` and of each engine `busy`, `bound` and, if it has them, `stalled`: cycles by
+    cause, of which `vector` and `drain` are among the busy ones and `token` is not.
     """
     figure = Figure(figsize=(7, 2.6))
     axes = figure.subplots()
-    total = counters["total"]
-    causes = sorted({cause for e in ENGINES for cause in counters[e].get("stalled", {})})
+    total = max(counters["total"], 1)
     for row, engine in enumerate(reversed(ENGINES)):
-        counted = counters[engine]
-        useful = min(counted["bound"], counted["busy"])
-        stalled = counted.get("stalled", {})
-        parts = [
-            ("at the bound", useful, GREEN),
-            ("busy beyond it", counted["busy"] - useful, ORANGE),
-            *(
-                (f"stalled: {cause}", stalled.get(cause, 0), STALLS[i % len(STALLS)])
-                for i, cause in enumerate(causes)
-            ),
-        ]
-        _bar(axes, row, parts, total, labels=row == 0)
-        axes.text(1.01, row, f"{counted['busy'] / total:.0%} busy", va="center")
+        left = 0
+        for name, (cycles, colour) in _shares(counters[engine], total).items():
+            label = name if row == 0 else None
+            axes.barh(row, cycles / total, 0.6, left / total, color=colour, label=label)
+            left += cycles
+        axes.text(1.01, row, f"{counters[engine]['busy'] / total:.0%} busy", va="center")
     axes.set_yticks(range(len(ENGINES)), [NAMES[engine] for engine in reversed(ENGINES)])
     axes.set(xlim=(0, 1), xlabel="share of the cycles of training")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.tick_params(axis="y", length=0)
-    figure.suptitle(f"Engines over {total:,} cycles", x=0.01, ha="left", fontsize=10)
-    figure.legend(loc="outside lower center", ncols=5)
+    figure.suptitle(f"Engines over {counters['total']:,} cycles", x=0.01, ha="left", fontsize=10)
+    figure.legend(loc="outside lower center", ncols=6, handlelength=1, columnspacing=1.2)
     return figure
 
 
-def _bar(axes: Axes, row: int, parts: list, total: int, labels: bool) -> None:
-    """One engine's cycles end to end, on a pale bar of all cycles."""
-    axes.barh(row, 1, color="#f2f2f2", height=0.6, label="idle" if labels else None)
-    left = 0.0
-    for name, cycles, colour in parts:
-        share = cycles / total
-        axes.barh(row, share, left=left, color=colour, height=0.6, label=name if labels else None)
-        left += share
+def _shares(counted: dict, total: int) -> dict[str, tuple[int, str]]:
+    """An engine's cycles by kind, with a colour; together they are `total`."""
+    busy, stalled = counted["busy"], counted.get("stalled", {})
+    parts, left = {}, busy
+    # Wg's bound counts port cycles that may fall together with a wait: what is over is cut off.
+    for name, cycles, colour in (
+        ("at the bound", counted["bound"], GREEN),
+        ("no vector", stalled.get("vector", 0), ORANGE),
+        ("drain full", stalled.get("drain", 0), PINK),
+        ("otherwise busy", busy, YELLOW),
+    ):
+        parts[name] = min(cycles, left), colour
+        left -= parts[name][0]
+    waiting = min(stalled.get("token", 0), total - busy)
+    return parts | {
+        "waiting for others": (waiting, SKY),
+        "idle": (total - busy - waiting, "#f2f2f2"),
+    }
