@@ -80,6 +80,7 @@ def verilate_library(
     sources: Sequence[Path],
     *,
     trace: bool = False,
+    headers: Sequence[Path] = (),
     cflags: Sequence[str] = (),
     verilator_args: Sequence[str] = (),
 ) -> Path:
@@ -87,8 +88,8 @@ def verilate_library(
 
     verilog: text, or texts by file name. top: the top module; the model's class is `VTop`.
     sources: C++ files; they include "VTop.h" and export `extern "C"` functions, which they must
-    mark as visible. trace: compile VCD tracing in (VM_TRACE is 1). cflags, verilator_args: more
-    options, after ours.
+    mark as visible. headers: what they include besides. trace: compile VCD tracing in (VM_TRACE
+    is 1). cflags, verilator_args: more options, after ours.
 
     No signal but the ports is public. Registers without reset start at 0.
     Raises UserError if a compiler is missing, BuildError if it fails.
@@ -105,11 +106,12 @@ def verilate_library(
             library,
             files=files,
             sources=sources,
+            headers=headers,
             cflags=[*LIBRARY_CFLAGS, *cflags],
         )
 
     parts = [tool_versions(), top, *OPTIMISE, *LIBRARY_CFLAGS, *cflags, "--", *options, "--"]
-    parts += content(files, sources)
+    parts += content(files, [*sources, *headers])
     return cached(top, parts, build) / library
 
 
@@ -134,6 +136,7 @@ def compile_model(
     *,
     files: Mapping[str, str],
     sources: Sequence[Path],
+    headers: Sequence[Path] = (),
     cflags: Sequence[str] = (),
 ) -> None:
     """Run Verilator's `command` on files and sources; leaves only `target` in `folder`.
@@ -144,7 +147,7 @@ def compile_model(
     work.mkdir()
     for name, text in files.items():
         (work / name).write_text(text)
-    for source in sources:
+    for source in (*sources, *headers):
         shutil.copy(source, work)
     flags = [part for flag in cflags for part in ("-CFLAGS", flag)]
     run_tool([*command, *(source.name for source in sources), "-o", target, *flags], work)

@@ -10,12 +10,23 @@ SIGNIFICAND = 11
 """Bits of a normal half's significand, hidden bit included."""
 MAGNITUDE = 40
 """Bits of a finite half's magnitude in units of 2^-24: 65504 * 2^24 < 2^40."""
+NEAREST_LATENCY = 3
+"""Cycles of rounding to nearest."""
+STOCHASTIC_LATENCY = 4
+"""Cycles of rounding with the ports for stochastic rounding."""
 RANDOM = 16
 """Bits below a half's last place that stochastic rounding compares with a random number."""
 
+LATENCY = 3
+LATENCY_STOCHASTIC = 4
+"""Cycles of a Round: comparing with a random number takes one more."""
+
 
 def highest(bits: Value) -> tuple[Value, Value]:
-    """Index of the highest one among `bits` (0 if there is none), and whether there is one."""
+    """Index of the highest one among `bits` (0 if there is none), and whether there is one.
+
+    Pairs of halves are merged, so it is as deep as the logarithm of their number.
+    """
     if len(bits) == 1:
         return Const(0, 0), bits[0]
     half = 1 << (len(bits) - 1).bit_length() - 1
@@ -61,7 +72,7 @@ class Round(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from i to o: 3, and one more with `stochastic`."""
-        return 4 if self.stochastic else 3
+        return LATENCY_STOCHASTIC if self.stochastic else LATENCY
 
     def elaborate(self, platform):
         # No negation: of a negative x we take n = ~x = |x| - 1, which has |x|'s leading one unless
@@ -76,6 +87,12 @@ class Round(wiring.Component):
             m.d.sync += register.eq(value)
             return register
 
+        def wire(name: str, value: Value) -> Signal:
+            # What is used several times gets a name, or its expression would be written each time.
+            signal = Signal(len(value), name=name)
+            m.d.comb += signal.eq(value)
+            return signal
+
         # Zeros below the number where it has too few bits below 2^-24 to decide upon.
         guard = RANDOM if self.stochastic else 1
         below = self.fraction - FRACTION
@@ -83,7 +100,7 @@ class Round(wiring.Component):
         place = below + padding  # the bit that counts 2^-24
         x = Cat(Const(0, padding), self.i)
         sign = x[-1]
-        magnitude = x[:-1] ^ sign.replicate(len(x) - 1)
+        magnitude = wire("magnitude", x[:-1] ^ sign.replicate(len(x) - 1))
 
         # Cycle 1: find the leading one among the normal exponents' 30 places.
         normal = magnitude[place + SIGNIFICAND - 1 : place + MAGNITUDE]
@@ -101,8 +118,9 @@ class Round(wiring.Component):
         for k in reversed(range(len(shift1))):
             fallen = rest[: 1 << k].any()
             needed = SIGNIFICAND + guard + (1 << k) - 1
-            rest = Mux(shift1[k], rest >> (1 << k), rest)[:needed]
-            clear &= ~(shift1[k] & fallen)
+            shifted = wire(f"rest_{k}", Mux(shift1[k], rest >> (1 << k), rest)[:needed])
+            clear = wire(f"clear_{k}", clear & ~(shift1[k] & fallen))
+            rest = shifted
         rest = (rest ^ sign1.replicate(len(rest)))[: SIGNIFICAND + guard]
         cut2 = stage("cut2", rest[:guard])
         mantissa2 = stage("mantissa2", rest[guard : guard + SIGNIFICAND - 1])
