@@ -7,6 +7,7 @@ from amaranth.hdl import Value
 from amaranth.sim import Simulator
 from host_example import MAP
 
+from backspike.gen.host.bus import OUTSTANDING
 from backspike.gen.host.register_file import RegisterFile
 from backspike.gen.host.register_page import markdown
 from backspike.gen.host.registers import Field, Register, RegisterMap, Window
@@ -39,87 +40,87 @@ class Model:
         return 0, 1
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+def some_request(rng, write):
+    """(write, address, data): mostly at the edges of what exists."""
+    edges = [r.offset for r in MAP.registers] * 3
+    for w in MAP.windows:
+        edges += [w.base, w.base + 4 * w.words - 4, w.base + 4 * w.words]
+    address = rng.choice(edges) if rng.random() < 0.8 else 4 * rng.randrange(1 << 10)
+    data = rng.choice([0, 1, 5, 0xFF00_0007, 0x0100, rng.getrandbits(16), 0xFFFF_FFFF])
+    return write, address, data
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_hardware_equals_model(seed):
+    """Random accesses, as far as the bus allows at once; windows stall, and answer late."""
     rng = random.Random(seed)
+    stall = [0.0, 0.3, 0.7][seed]
     dut = RegisterFile(MAP)
     model = Model()
     strobes = []
-    interesting = [r.offset for r in MAP.registers]
-    for w in MAP.windows:
-        interesting += [w.base, w.base + 4 * w.words - 4, w.base + 4 * w.words]
 
-    async def accesses(ctx):
-        for _ in range(1500):
-            write, lock = rng.random() < 0.5, rng.random() < 0.3
-            address = rng.choice(interesting) if rng.random() < 0.8 else 4 * rng.randrange(1 << 10)
-            data = rng.choice([0, 1, 5, 0xFF00_0007, 0x0100, rng.getrandbits(16), 0xFFFF_FFFF])
+    async def testbench(ctx):
+        wanted = []  # responses that are due: (data, error, the access in words)
+        answers = {window.name: [] for window in MAP.windows}
+        request, write, lock = None, False, False
+        writing = False  # a write has no response yet
+        ctx.set(dut.response.ready, 1)
+        for _ in range(4000):
+            allowed = not writing and len(wanted) < (1 if write else OUTSTANDING)
+            if request is None and allowed and rng.random() >= stall:
+                request, lock = some_request(rng, write), rng.random() < 0.3
+                ctx.set(dut.lock, lock)
+                ctx.set(
+                    dut.request.payload,
+                    {"write": write, "address": request[1] // 4, "data": request[2]},
+                )
+            ctx.set(dut.request.valid, request is not None)
             for register in MAP.registers:
                 if register.access == "ro":
                     value = rng.getrandbits(32) & register.mask
                     model.values[register.name] = value
                     ctx.set(Value.cast(getattr(dut, register.name)), value)
-            for _ in range(rng.choice([0, 0, 1, 2])):
-                await ctx.tick()
-            want = model.access(write, address, data, lock)
-            ctx.set(dut.lock, lock)
-            ctx.set(dut.request.payload, {"write": write, "address": address // 4, "data": data})
-            ctx.set(dut.request.valid, 1)
-            where = f"{'write' if write else 'read'} at {address:#x}, data {data:#x}, lock {lock}"
-            if isinstance(want, str):
-                got = await window(ctx, want, write, address - MAP.window(want).base, data)
-                assert got == (window_data(want, address), address & 4 != 0), where
-            else:
-                assert ctx.get(dut.request.ready), where
-                await ctx.tick()
-                ctx.set(dut.request.valid, 0)
-                assert ctx.get(dut.response.valid), where
+            for name, queue in answers.items():
+                port = getattr(dut, name)
+                ctx.set(port.request.ready, len(queue) < 3 and rng.random() >= stall)
+                ctx.set(port.response.valid, bool(queue) and rng.random() >= stall)
+                if queue:
+                    ctx.set(port.response.payload, queue[0])
+
+            if ctx.get(dut.response.valid):
+                data, error, what = wanted.pop(0)
                 got = ctx.get(dut.response.payload.data), ctx.get(dut.response.payload.error)
-                assert got == want, where
-                ctx.set(dut.response.ready, 1)
-                await ctx.tick()
-            ctx.set(dut.response.ready, 0)
-            assert not ctx.get(dut.response.valid), where
+                assert got == (data, error), what
+                writing = False
+                for name, queue in answers.items():
+                    if ctx.get(getattr(dut, name).response.valid):
+                        assert ctx.get(getattr(dut, name).response.ready)
+                        queue.pop(0)
+            else:
+                assert not any(ctx.get(getattr(dut, n).response.valid) for n in answers)
+            routed = [n for n in answers if ctx.get(getattr(dut, n).request.valid)]
+            if request and ctx.get(dut.request.ready):
+                write, address, data = request
+                what = f"{'write' if write else 'read'} at {address:#x}, {data:#x}, lock {lock}"
+                want = model.access(write, address, data, lock)
+                if isinstance(want, str):
+                    assert routed == [want], what
+                    port = getattr(dut, want).request
+                    assert ctx.get(port.ready), what
+                    got = tuple(ctx.get(port.payload[n]) for n in ("write", "address", "data"))
+                    assert got == (write, (address - MAP.window(want).base) // 4, data), what
+                    want = rng.getrandbits(32), rng.getrandbits(1)
+                    answers[routed[0]].append({"data": want[0], "error": want[1]})
+                else:
+                    assert not routed, what
+                wanted.append((*want, what))
+                writing, request, write = write, None, rng.random() < 0.4
+            else:
+                assert not any(ctx.get(getattr(dut, n).request.ready) for n in routed)
+            await ctx.tick()
             for name, value in model.values.items():
                 if MAP.register(name).access == "rw":
-                    assert ctx.get(Value.cast(getattr(dut, name))) == value, f"{name}, {where}"
-
-    def window_data(name, address):
-        return (address * 0x1_0003 ^ len(name)) & 0xFFFF_FFFF
-
-    async def window(ctx, name, write, offset, data):
-        """The window's side: it takes the request after some cycles, and answers after some."""
-        port = getattr(dut, name)
-        for other in MAP.windows:
-            assert ctx.get(getattr(dut, other.name).request.valid) == (other.name == name)
-        for _ in range(rng.randrange(3)):
-            assert not ctx.get(dut.request.ready)
-            await ctx.tick()
-        ctx.set(port.request.ready, 1)
-        assert ctx.get(dut.request.ready)
-        payload = port.request.payload
-        got = ctx.get(payload.write), 4 * ctx.get(payload.address), ctx.get(payload.data)
-        assert got == (write, offset, data), name
-        await ctx.tick()
-        ctx.set(dut.request.valid, 0)
-        ctx.set(port.request.ready, 0)
-        for _ in range(rng.randrange(3)):
-            assert not ctx.get(dut.response.valid)
-            await ctx.tick()
-        address = MAP.window(name).base + offset
-        ctx.set(
-            port.response.payload,
-            {"data": window_data(name, address), "error": address & 4 != 0},
-        )
-        ctx.set(port.response.valid, 1)
-        assert ctx.get(dut.response.valid)
-        assert not ctx.get(port.response.ready)
-        ctx.set(dut.response.ready, 1)
-        assert ctx.get(port.response.ready)
-        result = ctx.get(dut.response.payload.data), ctx.get(dut.response.payload.error)
-        await ctx.tick()
-        ctx.set(port.response.valid, 0)
-        return result
+                    assert ctx.get(Value.cast(getattr(dut, name))) == value, name
 
     async def watch(ctx):
         async for _, _, valid, data in ctx.tick().sample(dut.start.valid, dut.start.data):
@@ -128,10 +129,12 @@ def test_hardware_equals_model(seed):
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
-    simulator.add_testbench(accesses)
+    simulator.add_testbench(testbench)
     simulator.add_testbench(watch, background=True)
     simulator.run()
-    assert strobes == model.strobes
+    # The last one may still be on its way.
+    assert strobes == model.strobes[: len(strobes)]
+    assert len(model.strobes) - len(strobes) <= 1
     assert len(strobes) > 10
 
 

@@ -1,10 +1,11 @@
 """AXI4-Lite subordinate (AMBA AXI and ACE specification, IHI 0022, part B)."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import enum, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.host.bus import WORD, request_signature, response_signature
+from backspike.gen.host.bus import OUTSTANDING, WORD, request_signature, response_signature
 
 
 class Response(enum.Enum, shape=2):
@@ -50,14 +51,15 @@ class AXI4LiteSignature(wiring.Signature):
 
 
 class AXI4LiteSubordinate(wiring.Component):
-    """Turns AXI4-Lite accesses into requests and responses of the internal bus, one at a time.
+    """Turns AXI4-Lite accesses into requests and responses of the internal bus.
 
     Latency: a request leaves in the cycle after the last of its handshakes (AW and W, or AR);
-    BVALID or RVALID rises in the cycle after the response. Throughput: with a response in the
-    cycle after its request, an access every 2 cycles; each further cycle of the response adds one.
-    Reads and writes that wait together take turns.
+    BVALID or RVALID rises in the cycle after the response. Throughput: a read every cycle if the
+    bus takes it; a write every 2 cycles if the response comes in the cycle after the request, each
+    further cycle of the response adds one. Reads and writes that wait together take turns.
 
-    All AXI outputs come from registers. The protection bits are ignored.
+    Neither AXI's readiness nor its validity depends on an input in the same cycle. The protection
+    bits are ignored.
 
     Parameters: addr_width, bits of a byte address (3 to 64).
     Ports: axi; request and response (see `bus`; addresses in words).
@@ -79,10 +81,10 @@ class AXI4LiteSubordinate(wiring.Component):
         m = Module()
         axi, request, response = self.axi, self.request, self.response
 
-        # Each incoming channel has a register that takes a transfer as soon as it is empty, so
-        # no channel waits for another, and readiness depends on no input.
+        # Each incoming channel has a buffer that takes a transfer as soon as there is room, so
+        # no channel waits for another. Two places keep reads coming without a pause.
         def hold(name: str, valid, ready, *payload):
-            """One transfer of a channel: (whether it is there, its payload)."""
+            """One transfer of a write channel: (whether it is there, its payload)."""
             full = Signal(name=f"{name}_full")
             held = Signal(len(Cat(*payload)), name=f"{name}_held", reset_less=True)
             m.d.comb += ready.eq(~full)
@@ -92,65 +94,74 @@ class AXI4LiteSubordinate(wiring.Component):
 
         aw_full, aw_address = hold("aw", axi.awvalid, axi.awready, axi.awaddr)
         w_full, w_held = hold("w", axi.wvalid, axi.wready, axi.wdata, axi.wstrb)
-        ar_full, ar_address = hold("ar", axi.arvalid, axi.arready, axi.araddr)
         w_data, w_strobes = w_held[:WORD], w_held[WORD:]
+        m.submodules.ar = ar = SyncFIFO(width=self.addr_width, depth=2)
+        m.submodules.r = r = SyncFIFO(width=WORD + 1, depth=OUTSTANDING)
+        m.d.comb += [
+            ar.w_en.eq(axi.arvalid),
+            ar.w_data.eq(axi.araddr),
+            axi.arready.eq(ar.w_rdy),
+        ]
 
         # An access starts only when its response has a place to go: a manager that does not take
         # write responses cannot keep reads from finishing, nor the other way round.
-        may_write = aw_full & w_full & (~axi.bvalid | axi.bready)
-        may_read = ar_full & (~axi.rvalid | axi.rready)
-
-        busy = Signal()  # a request is on its way, its response has not come
+        claimed = Signal(range(OUTSTANDING + 1))  # places in `r` that are full or spoken for
+        pending = Signal(range(OUTSTANDING + 1))  # reads without a response
+        writing = Signal()  # a write without a response
         offered = Signal()  # the request was offered before and must not change
         was_read = Signal()  # the access offered, under way, or last done
+        may_write = aw_full & w_full & (~axi.bvalid | axi.bready)
+        may_read = ar.r_rdy & (claimed != OUTSTANDING)
+
         read = Signal()
         start = Signal()
         refuse = Signal()
         done = Signal()
         m.d.comb += [
             read.eq(Mux(offered, was_read, may_read & ~(may_write & was_read))),
-            start.eq((may_write | may_read) & ~busy),
-            refuse.eq(Mux(read, ar_address[:2].any(), aw_address[:2].any() | ~w_strobes.all())),
+            # A write waits for all, and all wait for a write. A refusal, which is answered here
+            # and now, must not overtake either.
+            start.eq((may_write | may_read) & ~writing & ((read & ~refuse) | (pending == 0))),
+            refuse.eq(Mux(read, ar.r_data[:2].any(), aw_address[:2].any() | ~w_strobes.all())),
             request.valid.eq(start & ~refuse),
             request.payload.write.eq(~read),
-            request.payload.address.eq(Mux(read, ar_address, aw_address)[2:]),
+            request.payload.address.eq(Mux(read, ar.r_data, aw_address)[2:]),
             request.payload.data.eq(Mux(read, 0, w_data)),  # a W transfer may come meanwhile
             done.eq(start & (refuse | request.ready)),
-            response.ready.eq(busy),
+            ar.r_en.eq(done & read),
+            response.ready.eq(1),
         ]
-        m.d.sync += offered.eq(request.valid & ~request.ready)
+        m.d.sync += [
+            offered.eq(request.valid & ~request.ready),
+            claimed.eq(claimed + (done & read) - (axi.rvalid & axi.rready)),
+            pending.eq(pending + (done & read & ~refuse) - (response.valid & ~writing)),
+        ]
         with m.If(start):
             m.d.sync += was_read.eq(read)
-        with m.If(done):
-            m.d.sync += busy.eq(~refuse)
-            with m.If(read):
-                m.d.sync += ar_full.eq(0)
-            with m.Else():
-                m.d.sync += [aw_full.eq(0), w_full.eq(0)]
-        with m.If(busy & response.valid):
-            m.d.sync += busy.eq(0)
+        with m.If(done & ~read):
+            m.d.sync += [aw_full.eq(0), w_full.eq(0), writing.eq(~refuse)]
+        with m.If(writing & response.valid):
+            m.d.sync += writing.eq(0)
 
         b_error = Signal(reset_less=True)
-        r_error = Signal(reset_less=True)
-        r_data = Signal(WORD, reset_less=True)
         m.d.comb += [
             axi.bresp.eq(Mux(b_error, Response.SLVERR, Response.OKAY)),
-            axi.rresp.eq(Mux(r_error, Response.SLVERR, Response.OKAY)),
-            axi.rdata.eq(r_data),
+            axi.rresp.eq(Mux(r.r_data[WORD], Response.SLVERR, Response.OKAY)),
+            axi.rdata.eq(r.r_data),
+            axi.rvalid.eq(r.r_rdy),
+            r.r_en.eq(axi.rready),
         ]
         with m.If(axi.bready):
             m.d.sync += axi.bvalid.eq(0)
-        with m.If(axi.rready):
-            m.d.sync += axi.rvalid.eq(0)
 
         def answer(is_read, error, data):
             with m.If(is_read):
-                m.d.sync += [axi.rvalid.eq(1), r_error.eq(error), r_data.eq(data)]
+                m.d.comb += [r.w_en.eq(1), r.w_data.eq(Cat(data, error))]
             with m.Else():
                 m.d.sync += [axi.bvalid.eq(1), b_error.eq(error)]
 
         with m.If(done & refuse):
-            answer(read, 1, 0)
-        with m.If(busy & response.valid):
-            answer(was_read, response.payload.error, response.payload.data)
+            answer(read, 1, Const(0, WORD))
+        with m.If(response.valid):
+            answer(~writing, response.payload.error, response.payload.data)
         return m

@@ -1,10 +1,14 @@
-"""The bus behind the host port: word accesses, one at a time, each answered once."""
+"""The bus behind the host port: word accesses, each answered once, in order."""
 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 WORD = 32
 """Bits of a word: AXI4-Lite's usual width, and two halves."""
+
+OUTSTANDING = 8
+"""Reads that can be on their way at a time: a memory behind two decoding stages answers after 3 to
+5 cycles, so this suffices for one a cycle."""
 
 
 def request_layout(address_width: int) -> data.StructLayout:
@@ -24,7 +28,9 @@ def request_signature(address_width: int) -> stream.Signature:
 def response_signature() -> stream.Signature:
     """Stream of answers, one per access and in order, at the earliest in the cycle after it.
 
-    The initiator sends no access before the last one's answer, and accepts an answer at once.
+    The initiator accepts an answer at once, so a responder may be a pipeline that cannot wait. It
+    sends a write only when all is answered, and nothing until the write is; of reads up to
+    OUTSTANDING are on their way. A responder that takes one at a time says so by not being ready.
     """
     return stream.Signature(RESPONSE)
 

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.host.bus import (
+    OUTSTANDING,
     WORD,
     HostBus,
     request_signature,
@@ -47,6 +48,8 @@ class RegisterFile(wiring.Component):
 
     Latency: a register answers in the cycle after the request; what was written is visible, and a
     strobe valid, in that same cycle. A window's request and response pass in the same cycle.
+    Throughput: an access a cycle, to a window as it takes them; going from a window to anything
+    else waits for its responses.
 
     Parameters: registers, the map.
     Ports: request, response: from the host port (word addresses).
@@ -76,23 +79,28 @@ class RegisterFile(wiring.Component):
         write, address = request.payload.write, request.payload.address
         word = request.payload.data
 
-        # A request is for a window (`routed`), or it is answered here in the next cycle.
+        # A request is for a window (`routed`), or it is answered here in the next cycle: not before
+        # a window has answered what it took.
         answer = Signal()
         answer_data = Signal(WORD, reset_less=True)
         answer_error = Signal(reset_less=True)
         routed = Signal()
         accept = Signal()
+        pending = Signal(range(OUTSTANDING + 1))  # requests that a window has not answered
+        taken = Signal()
         m.d.comb += [
-            accept.eq(request.valid & ~routed & ~answer),
-            request.ready.eq(~routed & ~answer),
+            accept.eq(request.valid & ~routed & (pending == 0)),
+            request.ready.eq(~routed & (pending == 0)),
             response.valid.eq(answer),
             response.payload.data.eq(answer_data),
             response.payload.error.eq(answer_error),
         ]
-        with m.If(response.ready):
-            m.d.sync += answer.eq(0)
+        m.d.sync += [
+            answer.eq(accept),
+            pending.eq(pending + taken - (response.valid & ~answer)),
+        ]
         with m.If(accept):
-            m.d.sync += [answer.eq(1), answer_error.eq(1), answer_data.eq(0)]
+            m.d.sync += [answer_error.eq(1), answer_data.eq(0)]
 
         for register in self.registers.registers:
             if register.access == "wo":
@@ -107,7 +115,7 @@ class RegisterFile(wiring.Component):
             port = getattr(self, window.name)
             local = window.address_width
             hit = Signal(name=f"{window.name}_hit")
-            waiting = Signal(name=f"{window.name}_waiting")
+            chosen = Signal(name=f"{window.name}_chosen")  # the last request was for this window
             allowed = {"ro": ~write, "wo": write, "rw": Const(1)}[window.access]
             if window.locked:
                 allowed &= ~self.lock
@@ -121,20 +129,23 @@ class RegisterFile(wiring.Component):
                 port.request.payload.write.eq(write),
                 port.request.payload.address.eq(address[:local]),
                 port.request.payload.data.eq(word),
-                port.request.valid.eq(request.valid & hit & ~answer),
+                port.response.ready.eq(response.ready),
             ]
             with m.If(hit):
-                m.d.comb += [routed.eq(1), request.ready.eq(port.request.ready & ~answer)]
-            with m.If(port.request.valid & port.request.ready):
-                m.d.sync += waiting.eq(1)
-            with m.If(waiting):
+                m.d.comb += routed.eq(1)
+                with m.If(chosen | (pending == 0)):
+                    m.d.comb += [
+                        port.request.valid.eq(request.valid),
+                        request.ready.eq(port.request.ready),
+                        taken.eq(request.valid & port.request.ready),
+                    ]
+            with m.If(taken):
+                m.d.sync += chosen.eq(hit)
+            with m.If(chosen & (pending != 0)):
                 m.d.comb += [
                     response.valid.eq(port.response.valid),
                     response.payload.eq(port.response.payload),
-                    port.response.ready.eq(response.ready),
                 ]
-                with m.If(port.response.valid & response.ready):
-                    m.d.sync += waiting.eq(0)
         return m
 
     def _access(self, m, register, accept, write, word, answer_data, answer_error) -> None:
