@@ -49,7 +49,10 @@ class GoldenBackend:
         spikes, labels = np.asarray(spikes), np.asarray(labels)
         self._check_batch(spikes, labels)
         activity = rules.forward(
-            self.arithmetic, self.network, self._weights, torch.from_numpy(spikes).double()
+            self.arithmetic,
+            self.network,
+            self._weights,
+            torch.from_numpy(spikes.astype(np.float64)),
         )
         self._batch = activity, torch.from_numpy(labels.astype(np.int64))
         self._forward = {"logits": to_bits(activity.logits)}

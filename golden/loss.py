@@ -26,7 +26,7 @@ def cross_entropy_error(logits: Bits, labels: np.ndarray) -> Bits:
     them is the definition.
     """
     o = from_bits(logits)
-    onehot = torch.nn.functional.one_hot(torch.from_numpy(labels), o.shape[1])
+    onehot = torch.nn.functional.one_hot(torch.from_numpy(labels.astype(np.int64)), o.shape[1])
     powers = exponential(o - o.max(1, keepdim=True).values)
     total = sum(powers.unbind(1), torch.zeros(len(o), dtype=torch.float64))
     return to_bits(nearest(powers / total.unsqueeze(1) - onehot))
@@ -49,7 +49,9 @@ def exponential(x: torch.Tensor) -> torch.Tensor:
 
 def cross_entropy(logits: Bits, labels: np.ndarray) -> float:
     """Mean over the batch of -log softmax(o)[label]."""
-    loss = torch.nn.functional.cross_entropy(from_bits(logits), torch.from_numpy(labels))
+    loss = torch.nn.functional.cross_entropy(
+        from_bits(logits), torch.from_numpy(labels.astype(np.int64))
+    )
     return float(loss)
 
 
@@ -59,7 +61,7 @@ def squared(logits: Bits, labels: np.ndarray, alpha: float) -> float:
     Its gradient with respect to o is α (α o - onehot); the constant α is left to the rate.
     """
     o = alpha * from_bits(logits)
-    onehot = torch.nn.functional.one_hot(torch.from_numpy(labels), o.shape[1])
+    onehot = torch.nn.functional.one_hot(torch.from_numpy(labels.astype(np.int64)), o.shape[1])
     return float(((o - onehot) ** 2).sum(1).mean() / 2)
 
 

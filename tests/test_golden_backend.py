@@ -135,6 +135,20 @@ def test_what_is_returned_is_the_callers():
     assert (b.weights()[0] != 1).any()
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_is_given_may_be_read_only_and_of_any_integer():
+    """PyTorch warns of arrays that it may not write to, which memory-mapped data are."""
+    b = backend(Learning(batch=3))
+    spikes, labels = batch(3)
+    want = b.forward(spikes, labels)
+    error = cross_entropy_error(want, labels)
+    spikes.flags.writeable = False
+    labels = labels.astype(np.uint8)
+    labels.flags.writeable = False
+    assert (b.forward(spikes, labels) == want).all()
+    assert (cross_entropy_error(want, labels) == error).all()
+
+
 def test_an_update_needs_its_own_forward():
     b = backend(Learning(batch=3, loss="mse"))
     with pytest.raises(RuntimeError, match="update without a forward"):
