@@ -102,9 +102,12 @@ def _pointers(arrays: dict[str, np.ndarray]) -> ctypes.Array:
 
 
 def after(latency: int, run: Bulk, **arrays: np.ndarray) -> dict[str, np.ndarray]:
-    """`run(**arrays)` of a pipelined component, results beside the inputs that they belong to."""
+    """`run(**arrays)` of a pipelined component, results beside the inputs that they belong to.
+
+    The inputs of the last cycle are held until its results are out.
+    """
     padded = {
-        name: np.concatenate([array, np.zeros((latency, *array.shape[1:]), array.dtype)])
+        name: np.concatenate([array, np.repeat(array[-1:], latency, axis=0)])
         for name, array in arrays.items()
     }
     return {name: array[latency:] for name, array in run(**padded).items()}

@@ -32,10 +32,29 @@ def hard_numbers(rng: np.random.Generator, count: int, width: int):
         torch.from_numpy(np.where(negative, -piece, piece) * 2.0 ** (n * PIECE))
         for n, piece in enumerate(pieces)
     )
+    return _limbs(pieces, negative, width), terms
+
+
+def as_numbers(values: np.ndarray, fraction: int, width: int) -> np.ndarray:
+    """float64 (count,), multiples of 2^-fraction, as integers in these units: uint64 limbs."""
+    rest = np.abs(values) * 2.0**fraction
+    pieces = []
+    for n in reversed(range(3)):
+        piece = np.floor(rest / 2.0 ** (n * PIECE))
+        rest = rest - piece * 2.0 ** (n * PIECE)
+        pieces.insert(0, piece.astype(np.int64))
+    assert not rest.any()
+    return _limbs(pieces, values < 0, width)
+
+
+def _limbs(pieces: list[np.ndarray], negative: np.ndarray, width: int) -> np.ndarray:
+    """Two's complement of `width` bits: uint64 (count,), or (count, 2) if wider than 64."""
     low, middle, high = (piece.astype(np.uint64) for piece in pieces)
-    limbs = np.stack(
-        [low | middle << np.uint64(33), middle >> np.uint64(31) | high << np.uint64(2)]
-    )
-    inverse = ~limbs + np.stack([np.ones(count), limbs[0] == 0]).astype(np.uint64)
+    upper = middle >> np.uint64(31) | high << np.uint64(2)
+    limbs = np.stack([low | middle << np.uint64(33), upper])
+    inverse = ~limbs + np.stack([np.ones(len(low)), limbs[0] == 0]).astype(np.uint64)
     limbs = np.where(negative, inverse, limbs)
-    return (limbs[0] if width <= 64 else np.ascontiguousarray(limbs.T)), terms
+    if width <= 64:
+        return limbs[0] & np.uint64((1 << width) - 1)
+    limbs[1] &= np.uint64((1 << width - 64) - 1)
+    return np.ascontiguousarray(limbs.T)

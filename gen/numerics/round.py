@@ -17,10 +17,6 @@ STOCHASTIC_LATENCY = 4
 RANDOM = 16
 """Bits below a half's last place that stochastic rounding compares with a random number."""
 
-LATENCY = 3
-LATENCY_STOCHASTIC = 4
-"""Cycles of a Round: comparing with a random number takes one more."""
-
 
 def highest(bits: Value) -> tuple[Value, Value]:
     """Index of the highest one among `bits` (0 if there is none), and whether there is one.
@@ -72,7 +68,7 @@ class Round(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from i to o: 3, and one more with `stochastic`."""
-        return LATENCY_STOCHASTIC if self.stochastic else LATENCY
+        return STOCHASTIC_LATENCY if self.stochastic else NEAREST_LATENCY
 
     def elaborate(self, platform):
         # No negation: of a negative x we take n = ~x = |x| - 1, which has |x|'s leading one unless
