@@ -143,6 +143,18 @@ def test_machines(capsys):
     assert listed[0]["lanes"] == 2
 
 
+def test_compile(capsys):
+    assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--density", "1,1,1") == 0
+    out = capsys.readouterr().out
+    assert "7-5-8 on tiny (2 lanes): batches of 16 samples in 4 blocks of 4, 4 steps\n" in out
+    assert "0            7        5      3      21          0       1,344       1,536" in out
+    assert "weight memory                            41    2,048     2%  row tiles\n" in out
+    assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--json", "-") == 0
+    compiled = json.loads(capsys.readouterr().out)
+    assert [layer["tiles"] for layer in compiled["layers"]] == [3, 4]
+    assert compiled["uses"][4]["needs"] == 41
+
+
 def test_mismatch_is_exit_code_1(capsys, monkeypatch):
     class Wrong(GoldenBackend):
         def forward_tensors(self):
@@ -203,6 +215,10 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --backend golden --trace a.vcd", "trace is a.vcd on backend golden"),
         ("evaluate none", "checkpoint none is not there"),
         ("compile --layers 1", "layers is '1'"),
+        ("compile --layers 99999,9", "the network does not fit machine 'default': its "),
+        ("compile --layers 784,256,10", "weight memory needs 25600 row tiles, and there are 2048"),
+        ("compile --density 1,2,3", "density is '1,2,3': three shares within 0..1"),
+        ("compile --density 1,1", "density is '1,1': three shares within 0..1"),
         ("compile --machine huge", "machine is 'huge'"),
         ("emit --machine huge", "machine is 'huge'"),
         ("emit --out file", "--out is file"),
