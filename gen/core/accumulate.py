@@ -1,5 +1,7 @@
 """Lanes: files of exact sums, accumulating one event a cycle in all lanes at once."""
 
+import itertools
+
 from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -147,7 +149,7 @@ class Accumulator(wiring.Component):
         with m.If(go):
             m.d.sync += valid.eq((valid << 1) | self.i_events.valid)
             m.d.sync += events[0].eq(self.i_events.payload.event)
-            m.d.sync += [b.eq(a) for a, b in zip(events, events[1:], strict=False)]
+            m.d.sync += [b.eq(a) for a, b in itertools.pairwise(events)]
         m.d.comb += self.i_events.ready.eq(go)
 
         # Stage 0 takes the line's vector; the last stage adds.

@@ -1,11 +1,11 @@
-"""The back-propagation engine's drain: errors become gradients, backward through a block's steps."""
+"""The back-propagation engine's drain: errors become gradients, backward through the steps."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.accumulate import PRODUCTS_SUM
-from backspike.gen.core.drain import NEAREST, TimeOrder, gather, later, slot_layout, turn_of
+from backspike.gen.core.drain import TimeOrder, gather, later, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout
 from backspike.gen.core.memory import READ_LATENCY, read_signature, write_signature
 from backspike.gen.core.neuron import CODE
@@ -20,11 +20,11 @@ from backspike.gen.numerics.half import (
     shift_product,
     signed_significand,
 )
-from backspike.gen.numerics.round import Round
+from backspike.gen.numerics.round import NEAREST_LATENCY, Round
 
-SUM_TO_E = 1 + NEAREST
+SUM_TO_E = 1 + NEAREST_LATENCY
 """Cycles from a sum to e: a register; rounding."""
-E_TO_G = 4 + NEAREST
+E_TO_G = 4 + NEAREST_LATENCY
 """Cycles from e to g: operands, products, alignment, addition; rounding."""
 RECURRENCE = 1 + E_TO_G
 """Cycles from the use of g_{t+1} to that of g_t."""

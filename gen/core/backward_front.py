@@ -126,9 +126,10 @@ class BackwardFront(wiring.Component):
                             m.next = "REST"
 
         got = Signal(tag_layout)
-        mask = prefetch.o.payload.row[: lanes * DEPTH]
-        needed = prefetch.o.payload.row[lanes * DEPTH :]
+        mask = Signal(lanes * DEPTH)
+        needed = Signal(DEPTH)
         m.d.comb += [
+            Cat(mask, needed).eq(prefetch.o.payload.row),
             got.eq(prefetch.o.payload.tag),
             scan.i.valid.eq(prefetch.o.valid),
             prefetch.o.ready.eq(scan.i.ready),

@@ -23,8 +23,8 @@ class Counters(wiring.Component):
     The bound of fp and bp is the number of events. Of wg it is max(m, 2 n) for each layer, with m
     the events and n the row tiles that are updated (read and written through one port).
 
-    Ports: clear, count; inputs NAME_CONDITION (see CONDITIONS), and wg_loaded (a new layer begins), wg_rows (a row
-    tile is updated); outputs cycles, overlap (some engine is busy), NAME_COUNTER as in the map.
+    Ports: clear, count; inputs NAME_CONDITION (see CONDITIONS), and wg_loaded (a new layer begins),
+    wg_rows (a row tile is updated); outputs cycles, overlap (some engine is busy), NAME_COUNTER as in the map.
     """
 
     def __init__(self):

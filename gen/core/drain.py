@@ -6,10 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.layout import BATCH
 from backspike.gen.machine import DEPTH
-from backspike.gen.numerics.round import Round
-
-NEAREST = Round(width=2, fraction=24).latency
-"""Cycles of rounding to nearest."""
 
 
 def later(m: Module, value, cycles: int, name: str):

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
+from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits
 from backspike.gen.core.memory import READ_LATENCY, read_signature
 from backspike.gen.core.prefetch import Prefetch
 from backspike.gen.core.scan import event_layout
@@ -144,8 +144,9 @@ class GradientFront(wiring.Component):
         got = Signal(tag_layout)
         lines = cleaned(m, prefetch.o.payload.row, got.source, lanes, "spike")
         kept = Signal(data.ArrayLayout(DEPTH, DEPTH - lanes), reset_less=True)
-        mask = prefetch.o.payload.row[lanes * DEPTH :]
-        filled = Cat(mask.word_select(n, DEPTH)[d] for d in range(DEPTH) for n in range(lanes))
+        mask = Signal(data.ArrayLayout(DEPTH, lanes))  # of gradients, lines over entries
+        m.d.comb += mask.eq(prefetch.o.payload.row[lanes * DEPTH :])
+        filled = [Cat(mask[n][d] for n in range(lanes)).any() for d in range(DEPTH)]
         if parts > 1:
             before = [kept[n] for n in range(DEPTH - lanes)]
             with m.If(prefetch.o.valid & prefetch.o.ready):
@@ -161,8 +162,7 @@ class GradientFront(wiring.Component):
             prefetch.o.ready.eq(scan.i.ready | ~got.final),
             scan.i.payload.tile.eq(
                 Cat(
-                    Cat(line[d] for line in sources)
-                    & filled.word_select(d, lanes).any().replicate(DEPTH)
+                    Cat(line[d] for line in sources) & filled[d].replicate(DEPTH)
                     for d in range(DEPTH)
                 )
             ),

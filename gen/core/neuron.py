@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.accumulate import HALVES_SUM
-from backspike.gen.core.drain import NEAREST, TimeOrder, gather, later, slot_layout, turn_of
+from backspike.gen.core.drain import TimeOrder, gather, later, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout
 from backspike.gen.core.memory import write_signature
 from backspike.gen.core.source import HEADER, entries
@@ -19,16 +19,16 @@ from backspike.gen.numerics.half import (
     signed_significand,
     to_fixed,
 )
-from backspike.gen.numerics.round import Round
+from backspike.gen.numerics.round import NEAREST_LATENCY, Round
 
 CODE = data.StructLayout({"code": 4, "spike": 1})
 """What is kept of a neuron and step for the way back: surrogate code and spike."""
 
-SUM_TO_U = 3 + NEAREST
+SUM_TO_U = 3 + NEAREST_LATENCY
 """Cycles from a sum to u: product, alignment, addition; rounding."""
 U_TO_CODE = 2
 """Cycles from u to spike and code: comparisons; counting."""
-U_TO_V = 2 + NEAREST
+U_TO_V = 2 + NEAREST_LATENCY
 """Cycles from u to v, for a soft reset: alignment, subtraction; rounding."""
 RECURRENCE = 1 + (1 + SUM_TO_U + U_TO_V)
 """Cycles from the use of v_{t-1} to that of v_t."""
@@ -117,8 +117,8 @@ class NeuronUnit(wiring.Component):
             ),
             self.logit.eq(later(m, Value.cast(u), U_TO_CODE, "u")),
         ]
-        kept = later(m, self.logit, NEAREST, "kept")
-        spiked = later(m, self.spike, NEAREST, "spiked")
+        kept = later(m, self.logit, NEAREST_LATENCY, "kept")
+        spiked = later(m, self.spike, NEAREST_LATENCY, "spiked")
         written = later(m, slot, 1 + SUM_TO_U + U_TO_V, "slot")
         m.d.comb += [
             write.en.eq(written.valid),

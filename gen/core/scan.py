@@ -79,18 +79,15 @@ class LinePicker(wiring.Component):
         m.d.comb += self.i.ready.eq(~busy | (final & (leaving | ~self.o.valid)))
         with m.If(leaving):
             m.d.sync += left.eq(left & ~pick)
+        coming = Signal(data.ArrayLayout(self._length, self._lines))
+        m.d.comb += coming.eq(self.i.payload.tile)
         with m.If(self.i.ready):
-            m.d.sync += busy.eq(self.i.valid)
             m.d.sync += [
-                tile.eq(self.i.payload.tile),
+                busy.eq(self.i.valid),
+                tile.eq(coming),
                 tag.eq(self.i.payload.tag),
                 last.eq(self.i.payload.last),
-                left.eq(
-                    Cat(
-                        self.i.payload.tile.word_select(x, self._length).any()
-                        for x in range(self._lines)
-                    )
-                ),
+                left.eq(Cat(coming[x].any() for x in range(self._lines))),
             ]
         return m
 

@@ -40,10 +40,12 @@ def lane_masks(m: Module, lanes: int, tile, sources, bias, name: str):
 
 def cleaned(m: Module, row, tag, lanes: int, name: str) -> list:
     """The tile's lines over entries, one a lane: padding zero, bias one, absent samples zero."""
+    tile = Signal(data.ArrayLayout(DEPTH, lanes), name=f"{name}_tile")
+    m.d.comb += tile.eq(row)
     lines = []
     for n in range(lanes):
         line = Signal(DEPTH, name=f"{name}_line{n}")
-        present = tag.sources[n].replicate(DEPTH) & row.word_select(n, DEPTH)
+        present = tag.sources[n].replicate(DEPTH) & tile[n]
         m.d.comb += line.eq((present | tag.bias[n].replicate(DEPTH)) & tag.entries)
         lines.append(line)
     return lines

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In
 from backspike.gen.core.control import RunControl
 from backspike.gen.core.counters import Counters
 from backspike.gen.core.engine import Engine
-from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.host_memory import HostMemory
+from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import COUNTERS, IDENT, VERSION, core_map
 from backspike.gen.core.memory import RowMemory
 from backspike.gen.core.neuron import CODE

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.accumulate import HALVES_SUM
-from backspike.gen.core.drain import NEAREST, gather, later, turn_of
+from backspike.gen.core.drain import gather, later, turn_of
 from backspike.gen.core.gradient_front import ROWS_HEADER
 from backspike.gen.core.layout import config_layout, weight_bits
 from backspike.gen.core.scan import encode, lowest
@@ -21,15 +21,12 @@ from backspike.gen.numerics.half import (
     to_fixed,
 )
 from backspike.gen.numerics.hash import Mix
-from backspike.gen.numerics.round import RANDOM, Round
+from backspike.gen.numerics.round import NEAREST_LATENCY, RANDOM, STOCHASTIC_LATENCY, Round
 
-STOCHASTIC = Round(width=2, fraction=24, stochastic=True).latency
-"""Cycles of stochastic rounding."""
-MIXING = Mix().latency
-SUM_TO_W = 1 + NEAREST + 4 + STOCHASTIC
+SUM_TO_W = 1 + NEAREST_LATENCY + 4 + STOCHASTIC_LATENCY
 """Cycles from a sum to its weight: a register; rounding to d; operands, product, alignment,
 subtraction; rounding."""
-W_AT = 1 + NEAREST + 2
+W_AT = 1 + NEAREST_LATENCY + 2
 """Cycles from a sum until its old weight is needed, as a half."""
 
 
@@ -81,7 +78,7 @@ class UpdateUnit(wiring.Component):
             width=PRODUCT_FIXED + 1, fraction=2 * FRACTION, stochastic=True
         )
         m.submodules.mix = mix = Mix()
-        before = SUM_TO_W - STOCHASTIC - MIXING
+        before = SUM_TO_W - STOCHASTIC_LATENCY - Mix.latency
         random = mix.o[32 - RANDOM :]
         if before < 0:
             raise AssertionError("the hash takes longer than the sum's way to its rounding")
@@ -93,9 +90,9 @@ class UpdateUnit(wiring.Component):
             round_w.i_stochastic.eq(config.stochastic),
             self.weight.eq(round_w.o),
         ]
-        live_d = later(m, self.live, 1 + NEAREST, "live_d")
-        saturated_d = later(m, live_d & round_d.saturated, 4 + STOCHASTIC, "saturated_d")
-        live = later(m, live_d, 4 + STOCHASTIC, "live")
+        live_d = later(m, self.live, 1 + NEAREST_LATENCY, "live_d")
+        saturated_d = later(m, live_d & round_d.saturated, 4 + STOCHASTIC_LATENCY, "saturated_d")
+        live = later(m, live_d, 4 + STOCHASTIC_LATENCY, "live")
         m.d.comb += self.saturated.eq(saturated_d | (live & round_w.saturated))
         return m
 
