@@ -4,6 +4,8 @@ A draw is a function of (seed, step, layer, k, j) and of nothing else, so lanes,
 the order of work cannot change it. All tensors are int64 and hold 32-bit unsigned numbers.
 """
 
+from typing import overload
+
 import torch
 
 OFFSET = 0x9E3779B9
@@ -18,6 +20,12 @@ def _rotate_left(x: Word, n: int) -> Word:
     return (x << n | x >> 32 - n) & MASK
 
 
+@overload
+def mix(key: int, word: int) -> int: ...
+@overload
+def mix(key: torch.Tensor, word: Word) -> torch.Tensor: ...
+@overload
+def mix(key: Word, word: torch.Tensor) -> torch.Tensor: ...
 def mix(key: Word, word: Word) -> Word:
     """32 random bits for a key and a word, int or int64 tensors in [0, 2^32) that broadcast.
 
@@ -32,12 +40,12 @@ def mix(key: Word, word: Word) -> Word:
 
 def layer_key(seed: int, step: int, layer: int) -> int:
     """The key of one layer's draws in one update: each number below 2^32 is hashed in, in turn."""
-    key: Word = 0
+    key = 0
     for name, word in (("seed", seed), ("step", step), ("layer", layer)):
         if not 0 <= word <= MASK:
             raise ValueError(f"{name} is {word}: 0 to 2^32 - 1 is allowed")
         key = mix(key, word)
-    return int(key)
+    return key
 
 
 def draw(seed: int, step: int, layer: int, rows: int, columns: int) -> torch.Tensor:
@@ -49,6 +57,4 @@ def draw(seed: int, step: int, layer: int, rows: int, columns: int) -> torch.Ten
         if not 0 <= count <= 1 << 16:
             raise ValueError(f"{name} is {count}: 0 to 2^16 is allowed")
     words = torch.arange(rows)[:, None] << 16 | torch.arange(columns)
-    result = mix(layer_key(seed, step, layer), words)
-    assert isinstance(result, torch.Tensor)
-    return result >> 16
+    return mix(layer_key(seed, step, layer), words) >> 16
