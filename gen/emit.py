@@ -40,9 +40,8 @@ def _each_once(text: str) -> str:
     if not starts:
         return text
     head, pieces = text[: starts[0]], []
-    # Attributes above a module belong to it.
     for begin, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        pieces.append(text[begin:end])
+        pieces.append(text[begin:end].rstrip() + "\n\n")
     bodies = {MODULE.match(piece).group(1): piece for piece in pieces}  # pyright: ignore
     kept: dict[str, str] = {}  # a module's name: the name that stays
     first: dict[str, str] = {}  # a body: the name of the first module with it
