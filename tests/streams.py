@@ -178,7 +178,7 @@ class Source:
 class Sink:
     """Takes payloads into `got`, and their cycles into `cycles`, stalling at random.
 
-    What is valid must stay, unchanged, until it is taken. `check(payload)` is called on arrival.
+    What is valid must stay, unchanged, until it is taken.
     """
 
     def __init__(self, bench: Bench, name: str, shape, stall: float):

@@ -6,7 +6,7 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import itertools
 import random
 import struct
-from typing import cast
+from typing import Any, cast
 
 import cocotb
 import numpy as np
@@ -32,7 +32,7 @@ NETWORK = Network(
     layers=(Layer(size=3, bias=True, reset="soft", surrogate=rectangle(4.0)), Layer(size=3)),
     steps=3,
 )
-LEARNING = Learning(batch=7, loss="mse", rate=0.25, rounding="stochastic", seed=5)
+LEARNING = Learning(batch=6, loss="mse", rate=0.25, rounding="stochastic", seed=5)
 STALL = 0.4
 
 # cocotb
@@ -44,6 +44,8 @@ class Port:
     def __init__(self, manager: AxiLiteMaster):
         self.manager = manager
         self.registers = core_map(MACHINE)
+        self._write: Any = resume(manager.write)
+        self._read: Any = resume(manager.read)
 
     def address(self, at: int | str) -> int:
         if not isinstance(at, str):
@@ -51,13 +53,11 @@ class Port:
         entry = self.registers[at]
         return entry.offset if isinstance(entry, Register) else entry.base
 
-    @resume
-    async def try_write(self, at, data: bytes) -> AxiResp:
-        return (await self.manager.write(self.address(at), data)).resp
+    def try_write(self, at, data: bytes) -> AxiResp:
+        return self._write(self.address(at), data).resp
 
-    @resume
-    async def try_read(self, at, count: int):
-        got = await self.manager.read(self.address(at), count)
+    def try_read(self, at, count: int) -> tuple[AxiResp, bytes]:
+        got = self._read(self.address(at), count)
         return got.resp, got.data
 
     def write_block(self, at, words) -> None:
@@ -127,7 +127,7 @@ def train(port: Port, seed: int) -> None:
     golden.load_weights(weights)
     driver.write_weights(weights)
     driver.clear()
-    sizes = (7, 4, 7)
+    sizes = (6, 3, 6)
     batches = [
         (rng.integers(0, 2, (size, 3, 5), dtype=np.uint8), rng.integers(0, 3, size))
         for size in sizes
@@ -165,10 +165,9 @@ def train(port: Port, seed: int) -> None:
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
-@cocotb.parametrize(seed=[1, 2])
-async def trains(dut, seed):
-    port = await begin(dut, seed)
-    await bridge(train)(port, seed)
+async def trains(dut):
+    port = await begin(dut, 1)
+    await bridge(train)(port, 1)
 
 
 def misuse(port: Port) -> None:
@@ -183,7 +182,7 @@ def misuse(port: Port) -> None:
     weights = initial_weights(NETWORK, 3)
     golden.load_weights(weights)
     driver.write_weights(weights)
-    batch = rng.integers(0, 2, (7, 3, 5), dtype=np.uint8), rng.integers(0, 3, 7)
+    batch = rng.integers(0, 2, (6, 3, 5), dtype=np.uint8), rng.integers(0, 3, 6)
     driver.write_inputs(*batch, 0)
 
     word = struct.Struct("<I")
@@ -205,7 +204,7 @@ def misuse(port: Port) -> None:
     assert port.read("status") & 1, "the run ended too early to test anything"
     port.wait("status", 1, 0, interval=0, limit=0)
     golden.forward(*batch)
-    same("logits", driver.read_logits(7), golden.forward_tensors()["logits"])
+    same("logits", driver.read_logits(6), golden.forward_tensors()["logits"])
     for n, got in enumerate(driver.read_weights()):
         same(f"weights.{n}", got, weights[n])
 
