@@ -1,0 +1,1 @@
+"""Measures the figures of merit and prints each beside its goal."""

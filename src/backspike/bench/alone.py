@@ -1,0 +1,108 @@
+"""One engine running alone: programs of its own, and the counters of its run."""
+
+from dataclasses import dataclass, replace
+
+from backspike.compiler import Plan
+from backspike.gen.machine import Machine
+from backspike.network import Learning, Network
+from backspike.schedule import ENGINES, Queue, Range
+from backspike.sim.backend import RTLBackend
+from backspike.sim.core_driver import CoreDriver
+
+STALLS = ("vector", "drain", "port")
+"""Counters of an engine that is busy and adds nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One engine's run on one layer: cycles from the doorbell to the end, and its counters."""
+
+    engine: str
+    layer: int
+    cycles: int
+    busy: int
+    bound: int
+    stalls: dict[str, int]
+
+    @property
+    def ratio(self) -> float:
+        """busy / bound; a run without anything to add has none (ZeroDivisionError)."""
+        return self.busy / self.bound
+
+    def why(self) -> str:
+        """Where its cycles went, beyond the bound."""
+        rest = self.busy - self.bound - sum(self.stalls.values())
+        parts = [f"{name} {count}" for name, count in self.stalls.items() if count]
+        return ", ".join([*parts, f"other {rest}"])
+
+
+def alone(engine: str, layer: int) -> str:
+    """Name of the program in which only `engine` works, and only on `layer`."""
+    return f"{engine} {layer}"
+
+
+def alone_plan(plan: Plan) -> Plan:
+    """`plan` with a program more for each engine and layer: `alone(engine, layer)`.
+
+    Its tasks wait for nothing, since no other engine runs; what they read must be in the memories
+    from programs run before. The programs that `plan` has stay. The added tasks are a queue's
+    last; ValueError if they do not fit the task memory.
+    """
+    queues = dict(plan.queues)
+    programs = dict(plan.programs)
+    nothing = dict.fromkeys(ENGINES, Range(0, 0))
+    for engine in ENGINES:
+        tasks = plan.queues[engine].tasks
+        first = plan.programs["forward" if engine == "fp" else "update"][engine]
+        own = [replace(task, waits={}) for task in tasks[first.begin : first.end]]
+        added = []
+        for layer in range(len(plan.layers)):
+            begin = len(tasks) + len(added)
+            added += [task for task in own if task.layer == layer]
+            ours = {engine: Range(begin, len(tasks) + len(added))}
+            programs[alone(engine, layer)] = nothing | ours
+        queues[engine] = Queue((*tasks, *added))
+        if len(queues[engine].tasks) > plan.machine.tasks:
+            raise ValueError(
+                f"engine {engine} has {len(queues[engine].tasks)} tasks: "
+                f"{plan.machine.tasks} are allowed"
+            )
+    return replace(plan, queues=queues, programs=programs)
+
+
+class AloneBackend(RTLBackend):
+    """The RTL backend with one engine working at a time, on a layer at a time; see `Backend`.
+
+    runs: what was counted, in order.
+    """
+
+    def __init__(self, network: Network, learning: Learning, machine: Machine) -> None:
+        super().__init__(network, learning, machine)
+        self.plan = alone_plan(self.plan)
+        self.driver = CoreDriver(self.simulator, self.plan)
+        self.runs: list[Run] = []
+
+    def _run(self, program: str, *, forward: int, backward: int) -> None:
+        """A program's engines one after the other: errors before weights, weights before spikes."""
+        ranges = self.plan.programs[program]
+        for engine in ("bp", "wg", "fp"):
+            tasks = self.plan.queues[engine].tasks[ranges[engine].begin : ranges[engine].end]
+            for layer in dict.fromkeys(task.layer for task in tasks):
+                self.driver.run(alone(engine, layer), forward=forward, backward=backward)
+                self.runs.append(_counted(self.driver.counters(), engine, layer))
+
+
+def _counted(counters: dict, engine: str, layer: int) -> Run:
+    """Raises RuntimeError if another engine has worked: then the run was not alone."""
+    others = [name for name in ENGINES if name != engine and counters[name]["busy"]]
+    if others:
+        raise RuntimeError(f"beside engine {engine}, {' and '.join(others)} has worked")
+    ours = counters[engine]
+    return Run(
+        engine=engine,
+        layer=layer,
+        cycles=counters["total"],
+        busy=ours["busy"],
+        bound=ours["bound"],
+        stalls={name: ours[name] for name in STALLS},
+    )
