@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import struct
 
@@ -142,6 +143,14 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "data.npz").write_bytes(broken)
     with pytest.raises(UserError, match="cannot be read"):
         load(whole)
+    np.savez_compressed(whole, x=np.eye(40), y=np.zeros(40, int))
+    content = (tmp_path / "data.npz").read_bytes()
+    for at in range(0, len(content), 7):  # packed data, sizes, methods and flags of the archive
+        broken = bytearray(content)
+        broken[at] ^= 255
+        (tmp_path / "data.npz").write_bytes(broken)
+        with contextlib.suppress(UserError):  # some bytes do not matter
+            load(whole)
     (tmp_path / "data.txt").write_text("1 2 3")
     with pytest.raises(UserError, match="of no known kind"):
         load(str(tmp_path / "data.txt"))

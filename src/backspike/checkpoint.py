@@ -1,8 +1,9 @@
 """Checkpoints: all that a run needs to go on bit for bit, in one safetensors file.
 
 Tensors `weights.L` hold the halves of layer L as float16 (K, N). The metadata's `backspike` is
-JSON: network, learning, data, place in the run, history, and a digest of the weights. Order of
-data and stochastic rounding depend on seed and place alone, so no generator's state is kept.
+JSON: network, learning, data, place in the run and history; its `sha256` is a digest of these and
+the weights. Order of data and stochastic rounding depend on seed and place alone, so no
+generator's state is kept.
 """
 
 import hashlib
@@ -66,9 +67,10 @@ class Checkpoint:
             "data": self.data,
             "limit": self.limit,
             "digest": self.digest,
-            "weights": _digest(self.weights),
         }
-        replace_file(path, save(tensors, {"backspike": json.dumps(about)}))
+        text = json.dumps(about)
+        metadata = {"backspike": text, "sha256": sha256(text, self.weights)}
+        replace_file(path, save(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -82,7 +84,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"checkpoint {path} cannot be read: {error}") from None
     try:
-        about = json.loads(metadata["backspike"])
+        text, digest = metadata["backspike"], metadata["sha256"]
+        weights = [_bits(path, tensors, f"weights.{i}") for i in range(len(tensors))]
+        if sha256(text, weights) != digest:
+            raise UserError(f"checkpoint {path} is damaged: its content differs from its digest")
+        about = json.loads(text)
         if about["format"] != FORMAT:
             raise UserError(
                 f"checkpoint {path} is of format {about['format']}: {FORMAT} is allowed"
@@ -91,28 +97,25 @@ def load_checkpoint(path: Path) -> Checkpoint:
         checkpoint = Checkpoint(
             network=network,
             learning=Learning(**about["learning"]),
-            weights=[_bits(path, tensors, f"weights.{i}") for i in range(len(network.layers))],
+            weights=weights,
             progress=Progress(**about["progress"]),
             epochs=about["epochs"],
             data=about["data"],
             limit=about["limit"],
             digest=about["digest"],
         )
-        digest = about["weights"]
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"checkpoint {path} was not written by backspike: {type(error).__name__} {error}"
         ) from None
-    for i, (bits, shape) in enumerate(zip(checkpoint.weights, network.shapes, strict=True)):
-        if bits.shape != shape:
-            raise UserError(
-                f"checkpoint {path} has weights of layer {i} of shape {bits.shape}: its network "
-                f"needs {shape}"
-            )
-    if _digest(checkpoint.weights) != digest:
-        raise UserError(f"checkpoint {path} is damaged: its weights differ from their digest")
+    shapes = tuple(bits.shape for bits in weights)
+    if shapes != network.shapes:
+        raise UserError(
+            f"checkpoint {path} has weights of the shapes {shapes}: its network needs "
+            f"{network.shapes}"
+        )
     return checkpoint
 
 
@@ -160,8 +163,9 @@ def _bits(path: Path, tensors: dict[str, np.ndarray], name: str) -> Bits:
     return halves.view(np.uint16)
 
 
-def _digest(weights: list[Bits]) -> str:
-    hashed = hashlib.sha256()
+def sha256(text: str, weights: list[Bits]) -> str:
+    """The digest of a checkpoint's JSON and weights."""
+    hashed = hashlib.sha256(text.encode())
     for bits in weights:
         hashed.update(np.ascontiguousarray(bits).tobytes())
     return hashed.hexdigest()

@@ -125,8 +125,10 @@ def _npz(source: str, path: Path) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"data {source} cannot be read: {error}") from None
+    except Exception as error:  # a damaged archive raises whatever its parsers stumble over
+        raise UserError(
+            f"data {source} cannot be read: {str(error) or type(error).__name__}"
+        ) from None
     for name in ("x", "y"):
         if name not in arrays:
             raise UserError(f"data {source} has the arrays {sorted(arrays)}: x and y are needed")

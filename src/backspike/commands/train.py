@@ -22,7 +22,7 @@ examples:
       digits on the simulated RTL, every tensor compared with PyTorch
   backspike train --backend golden --rule mpd-ed --loss mse
       in PyTorch alone, bit for bit the same, and faster
-  backspike train --layers 784,256,10 --data mnist/ --limit 2000 --machine wide
+  backspike train --layers 784,128,10 --data mnist/ --limit 2000 --machine wide
       a folder with train-images-idx3-ubyte.gz and its three siblings
   backspike train --save run.safetensors --plots out/
   backspike train --resume run.safetensors --epochs 20 --save run.safetensors
