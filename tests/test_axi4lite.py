@@ -116,12 +116,15 @@ async def begin(dut, seed: int):
     cocotb.start_soon(watch(dut))
     await RisingEdge(dut.clk)
     dut.rst.value = 0
+    writes, reads = manager.write_if, manager.read_if
+    assert writes
+    assert reads
     for channel in (
-        manager.write_if.aw_channel,
-        manager.write_if.w_channel,
-        manager.write_if.b_channel,
-        manager.read_if.ar_channel,
-        manager.read_if.r_channel,
+        writes.aw_channel,
+        writes.w_channel,
+        writes.b_channel,
+        reads.ar_channel,
+        reads.r_channel,
     ):
         stall = rng.choice(STALLS)
         pauses = [rng.random() < stall for _ in range(997)]
