@@ -111,9 +111,10 @@ class Accumulator(wiring.Component):
     other file when a sum ends. Latency from an event to its sum: 3 cycles (halves), 4 (products).
 
     Ports: i_events (see `event_layout`; with `value` if product), i_vectors {row of P halves}, one
-    for each line. drain: start (one cycle; a block's sums stand in the other file from the next
-    cycle on), busy (the drain's answer from the next cycle until it has read the file), entry,
-    sums (combinational), touched (entries that had a term; others are zero).
+    for each line. drain: start (one cycle; a
+    block's sums stand in the other file from the next cycle on), touched (beside start: entries
+    that had a term; the others are zero), busy (the drain's answer, from the next cycle until the
+    one in which it reads the last sum), entry, sums (combinational).
     stall_vector, stall_drain: the event stream waits for this, this cycle; event: one is added.
     """
 
@@ -170,12 +171,11 @@ class Accumulator(wiring.Component):
         file = Signal()
         touched = [Signal(DEPTH, name=f"touched{n}") for n in range(2)]
         accumulated, drained = Array(touched)[file], Array(touched)[~file]
-        one_hot = 1 << tail.i
+        m.d.comb += self.touched.eq(accumulated | Mux(self.event, 1 << tail.i, 0))
         with m.If(self.event):
-            m.d.sync += accumulated.eq(accumulated | one_hot)
+            m.d.sync += accumulated.eq(self.touched)
         with m.If(self.start):
             m.d.sync += [file.eq(~file), drained.eq(0)]
-        m.d.comb += self.touched.eq(drained)
 
         if self._product:
             value = Signal(16, reset_less=True)

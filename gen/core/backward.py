@@ -140,8 +140,9 @@ class BackwardUnit(wiring.Component):
 class BackwardDrain(wiring.Component):
     """Drains finished sums of the back-propagation engine into gradients and their masks.
 
-    Latency: T * max(samples * share, RECURRENCE) and about 15 cycles a block. Throughput: P / share
-    neurons a cycle.
+    Latency: a block takes T * max(samples * share, RECURRENCE) cycles at the most; its results are
+    written up to 13 cycles later, while the next block drains. Throughput: P / share neurons a
+    cycle.
 
     Ports: i_headers; start, busy, entry, sums: see `Accumulator` (a read-out's blocks come as
     headers alone); codes, logits, labels: read ports; gradients, masks: write ports (a mask tile
@@ -190,13 +191,13 @@ class BackwardDrain(wiring.Component):
             begin.eq(self.start | loss),
             time.start.eq(begin),
             time.batch.eq(self.batch),
+            self.busy.eq(time.busy),
             self.entry.eq(time.o.entry),
             self.i_headers.ready.eq(begin),
             left.eq(config.size - self.i_headers.payload.tile * lanes),
         ]
         with m.If(begin):
             m.d.sync += [
-                self.busy.eq(1),
                 header.eq(self.i_headers.payload),
                 present.eq(entries(self.batch, self.extent, self.i_headers.payload.block)),
                 neurons.eq(Cat(left > n for n in range(lanes))),
@@ -213,6 +214,7 @@ class BackwardDrain(wiring.Component):
             ),
         ]
         read_turn = later(m, time.o.turn, READ_LATENCY, "read_turn")
+        read_tile = later(m, header.tile, READ_LATENCY, "read_tile")
         units = []
         for n in range(lanes // share):
             m.submodules[f"unit{n}"] = unit = BackwardUnit(share=share)
@@ -227,7 +229,7 @@ class BackwardDrain(wiring.Component):
                 ),
                 unit.code.eq(self.codes.data.word_select(lane, CODE.size)),
                 unit.logit.eq(self.logits.data.word_select(lane, 16)),
-                unit.onehot.eq(self.labels.data == header.tile * lanes + lane),
+                unit.onehot.eq(self.labels.data == read_tile * lanes + lane),
             ]
             units.append(unit)
         m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())
@@ -235,22 +237,25 @@ class BackwardDrain(wiring.Component):
         slot = later(m, time.o, SUM_TO_E + E_TO_G, "slot")
         row = gather(m, [unit.gradient for unit in units], slot.turn, share, "gradient")
         whole = later(m, slot, 1, "whole")
+        # The next block may have begun, so what belongs to this one comes along.
+        late = later(m, header, SUM_TO_E + E_TO_G + 1, "header")
+        last = later(m, late, 1, "last")
         complete = Signal()
         finishing = Signal()
         tile = Signal(data.ArrayLayout(lanes, DEPTH))
         m.d.comb += [
             complete.eq(whole.valid & whole.whole),
             self.gradients.en.eq(complete),
-            self.gradients.addr.eq(header.unit * DEPTH + whole.entry),
+            self.gradients.addr.eq(late.unit * DEPTH + whole.entry),
             self.gradients.data.eq(Cat(row)),
             self.masks.en.eq(finishing),
-            self.masks.addr.eq(header.unit),
+            self.masks.addr.eq(last.unit),
             self.masks.data.eq(Cat(tile[d][n] for n in range(lanes) for d in range(DEPTH))),
-            self.done.eq(finishing & header.last),
+            self.done.eq(finishing & last.last),
         ]
         m.d.sync += finishing.eq(complete & whole.final)
+        with m.If(finishing):
+            m.d.sync += tile.eq(0)
         with m.If(complete):
             m.d.sync += tile[whole.entry].eq(Cat(g.any() for g in row))
-        with m.If(finishing):
-            m.d.sync += [tile.eq(0), self.busy.eq(0)]
         return m

@@ -41,7 +41,8 @@ class TimeOrder(wiring.Component):
 
     Throughput: one slot a cycle; a block takes T * max(samples * share, recurrence) cycles.
 
-    Ports: start (one cycle), batch, o (slot, from the cycle after start), busy.
+    Ports: start (one cycle, while not busy), batch, o (slot, from the cycle after start), busy
+    (until the cycle of the last slot).
     """
 
     def __init__(self, *, share: int, recurrence: int, reverse: bool):
@@ -58,6 +59,7 @@ class TimeOrder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         share, batch, o = self._share, self.batch, self.o
+        running = Signal()
         step = Signal(5)
         base = Signal(5)  # first entry of the step
         sample = Signal(5)
@@ -68,7 +70,8 @@ class TimeOrder(wiring.Component):
         last_sample = sample == batch.samples - 1
         last_step = step == batch.steps - 1
         m.d.comb += [
-            o.valid.eq(self.busy & issuing),
+            o.valid.eq(running & issuing),
+            self.busy.eq(running & ~(o.valid & o.final)),
             o.entry.eq(base + sample),
             o.sample.eq(sample),
             o.turn.eq(turn),
@@ -78,7 +81,7 @@ class TimeOrder(wiring.Component):
             o.final.eq(last_turn & last_sample & last_step),
         ]
         rested = wait >= self._recurrence - 1
-        with m.If(self.busy):
+        with m.If(running):
             with m.If(~rested):
                 m.d.sync += wait.eq(wait + 1)
             with m.If(issuing):
@@ -88,7 +91,7 @@ class TimeOrder(wiring.Component):
                     with m.If(last_sample):
                         m.d.sync += issuing.eq(0)
             with m.If(o.valid & o.final):
-                m.d.sync += self.busy.eq(0)
+                m.d.sync += running.eq(0)
             with m.Elif(rested & (~issuing | (last_turn & last_sample))):
                 m.d.sync += [
                     issuing.eq(1),
@@ -99,7 +102,7 @@ class TimeOrder(wiring.Component):
                 ]
         with m.If(self.start):
             m.d.sync += [
-                self.busy.eq(1),
+                running.eq(1),
                 issuing.eq(1),
                 step.eq(0),
                 base.eq((batch.steps - 1) * batch.samples if self._reverse else 0),

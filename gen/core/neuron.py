@@ -136,8 +136,9 @@ class NeuronUnit(wiring.Component):
 class NeuronDrain(wiring.Component):
     """Drains finished sums of the feed-forward engine into spikes, codes and logits.
 
-    Latency: T * max(samples * share, RECURRENCE) and about 15 cycles a block. Throughput: P / share
-    neurons a cycle.
+    Latency: a block takes T * max(samples * share, RECURRENCE) cycles at the most; its results are
+    written up to 12 cycles later, while the next block drains. Throughput: P / share neurons a
+    cycle.
 
     Ports: i_headers; start, busy, entry, sums: see `Accumulator`; spikes, active, codes, logits:
     write ports (a spike tile has lane n's bits at n * DEPTH; codes and logits are rows of all
@@ -180,6 +181,7 @@ class NeuronDrain(wiring.Component):
         m.d.comb += [
             time.start.eq(self.start),
             time.batch.eq(self.batch),
+            self.busy.eq(time.busy),
             self.entry.eq(time.o.entry),
             self.i_headers.ready.eq(self.start),
         ]
@@ -187,7 +189,6 @@ class NeuronDrain(wiring.Component):
         m.d.comb += left.eq(config.size - self.i_headers.payload.tile * lanes)
         with m.If(self.start):
             m.d.sync += [
-                self.busy.eq(1),
                 header.eq(self.i_headers.payload),
                 present.eq(entries(self.batch, self.extent, self.i_headers.payload.block)),
                 neurons.eq(Cat(left > n for n in range(lanes))),
@@ -208,17 +209,23 @@ class NeuronDrain(wiring.Component):
         m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())
 
         # Results of all turns make a row; rows of spikes make the block's tile.
-        slot = later(m, time.o, 1 + SUM_TO_U + U_TO_CODE, "slot")
+        # The next block may have begun, so what belongs to this one comes along.
+        wait = 1 + SUM_TO_U + U_TO_CODE
+        slot = later(m, time.o, wait, "slot")
+        late = later(m, header, wait + 1, "header")
+        here = neurons & present.bit_select(time.o.entry, 1).replicate(lanes)
+        valid = later(m, here, wait + 1, "valid")
         results = [Cat(unit.active, unit.code, unit.spike, unit.logit) for unit in units]
         row = gather(m, results, slot.turn, share, "result")
         whole = later(m, slot, 1, "whole")
         complete = Signal()
         m.d.comb += complete.eq(whole.valid & whole.whole)
-        valid = neurons & present.bit_select(whole.entry, 1).replicate(lanes)
         row_active = Cat(r[0] for r in row) & valid
         row_spikes = Cat(r[5] for r in row) & valid
         tile = Signal(data.ArrayLayout(lanes, DEPTH))
         active = Signal(DEPTH)
+        with m.If(finishing):
+            m.d.sync += [tile.eq(0), active.eq(0)]
         with m.If(complete):
             m.d.sync += [
                 tile[whole.entry].eq(row_spikes),
@@ -226,23 +233,22 @@ class NeuronDrain(wiring.Component):
             ]
         m.d.comb += [
             self.codes.en.eq(complete & ~config.readout),
-            self.codes.addr.eq(header.unit * DEPTH + whole.entry),
+            self.codes.addr.eq(late.unit * DEPTH + whole.entry),
             self.codes.data.eq(Cat(r[1:6] for r in row)),
             self.logits.en.eq(complete & config.readout & whole.last),
-            self.logits.addr.eq(header.unit * DEPTH + whole.sample),
+            self.logits.addr.eq(late.unit * DEPTH + whole.sample),
             self.logits.data.eq(Cat(r[6:] for r in row)),
         ]
 
         m.d.sync += finishing.eq(complete & whole.final)
+        last = later(m, late, 1, "last")
         m.d.comb += [
             self.spikes.en.eq(finishing & ~config.readout),
-            self.spikes.addr.eq(Cat(header.unit[: len(self.spikes.addr) - 1], self.parity)),
+            self.spikes.addr.eq(Cat(last.unit[: len(self.spikes.addr) - 1], self.parity)),
             self.spikes.data.eq(Cat(tile[d][n] for n in range(lanes) for d in range(DEPTH))),
             self.active.en.eq(finishing & ~config.readout),
-            self.active.addr.eq(header.unit),
+            self.active.addr.eq(last.unit),
             self.active.data.eq(active),
-            self.done.eq(finishing & header.last),
+            self.done.eq(finishing & last.last),
         ]
-        with m.If(finishing):
-            m.d.sync += [tile.eq(0), active.eq(0), self.busy.eq(0)]
         return m

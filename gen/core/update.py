@@ -101,8 +101,9 @@ class UpdateDrain(wiring.Component):
     """Drains finished sums of DEPTH sources into their weights: each row that had a gradient is
     read, updated and written.
 
-    Latency: about 20 cycles. Throughput: a row every max(2, share) cycles, its read and its write
-    in different cycles of this rhythm, so they never meet at the memory's one address.
+    Latency: SUM_TO_W + share cycles from a row's first sum to its write. Throughput: a row every
+    max(2, share) cycles, its read and its write in different cycles of this rhythm, so they never
+    meet at the memory's one address; the next block follows without a pause.
 
     Ports: i_headers; start, busy, entry, sums, touched: see `Accumulator`; row request: valid,
     address, turn, vector, write and data (never refused); rows: a row is updated (one cycle);
@@ -140,17 +141,28 @@ class UpdateDrain(wiring.Component):
         turns = max(2, share)
         header = Signal(ROWS_HEADER, reset_less=True)
         left = Signal(DEPTH)  # rows to update
-        turn = Signal(range(turns))
-        reading = Signal()  # some row is left
-        started = Signal()
-        tail = SUM_TO_W + share  # cycles from the last slot to its row's write
-        flush = Signal(range(tail + 1))
+        turn = Signal(range(turns))  # never stops, so that reads and writes keep to their cycles
+        begun = Signal()  # a row has begun in this round of turns
+        reading = Signal()
+        empty = Signal()  # a block without rows, for a cycle
+        final = Signal()
         m.d.comb += [
             self.i_headers.ready.eq(self.start),
             self.entry.eq(encode(lowest(left))),
-            reading.eq(left.any()),
+            reading.eq(Mux(turn == 0, left.any(), begun)),
             self.rows.eq(reading & (turn == 0)),
+            final.eq(reading & (turn == turns - 1) & ((left & ~lowest(left)) == 0)),
+            self.busy.eq(empty | (left.any() & ~final)),
         ]
+        m.d.sync += [
+            turn.eq(Mux(turn == turns - 1, 0, turn + 1)),
+            begun.eq(reading),
+            empty.eq(self.start & ~self.touched.any()),
+        ]
+        with m.If(reading & (turn == turns - 1)):
+            m.d.sync += left.eq(left & ~lowest(left))
+        with m.If(self.start):
+            m.d.sync += [header.eq(self.i_headers.payload), left.eq(self.touched)]
 
         # A slot: turn of a row. The row's address takes a cycle; its vector ROW_LATENCY more.
         slot = Signal(data.StructLayout({"valid": 1, "turn": range(turns), "k": range(DEPTH)}))
@@ -165,10 +177,6 @@ class UpdateDrain(wiring.Component):
             address.eq(header.row + self.entry * config.tiles),
             read_turn.eq(self.entry[: (lanes - 1).bit_length()]),
         ]
-        with m.If(reading):
-            m.d.sync += turn.eq(turn + 1)
-            with m.If(turn == turns - 1):
-                m.d.sync += [turn.eq(0), left.eq(left & ~lowest(left))]
 
         # The old row: held in registers while its turns are served.
         read_valid = later(m, slot.valid & (turn == 0), 1, "read_valid")
@@ -211,19 +219,7 @@ class UpdateDrain(wiring.Component):
             Value.cast(self.row_data).eq(Cat(row)),
         ]
 
-        with m.If(self.start):
-            m.d.sync += [
-                self.busy.eq(1),
-                header.eq(self.i_headers.payload),
-                turn.eq(0),
-                flush.eq(0),
-            ]
-        m.d.sync += started.eq(self.start)
-        with m.If(started):
-            m.d.sync += left.eq(self.touched)  # the files have changed places
-        with m.Elif(self.busy & ~reading):
-            m.d.sync += flush.eq(flush + 1)
-            with m.If(flush == tail):
-                m.d.comb += self.done.eq(header.last)
-                m.d.sync += self.busy.eq(0)
+        # A task is done when the last row of its last block has been written.
+        tail = SUM_TO_W + share
+        m.d.comb += self.done.eq(later(m, (final | empty) & header.last, tail + 1, "done"))
         return m
