@@ -1,7 +1,7 @@
 """Tensors as the core's memories hold them, and back.
 
 A unit is a tile of P neurons in one block of the batch: unit = first + tile * blocks + block. Its
-entries are t * samples + s. See docs/registers.md for the windows.
+entries are t * samples + s. See rtl/MACHINE/registers.md for the windows.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ from backspike.gen.machine import DEPTH, Machine
 class Core(wiring.Component):
     """The training core of a machine.
 
-    Ports: axi, the host port (AXI4-Lite subordinate; see docs/registers.md).
+    Ports: axi, the host port (AXI4-Lite subordinate; see rtl/MACHINE/registers.md).
     """
 
     def __init__(self, machine: Machine):
