@@ -25,7 +25,8 @@ class Packed:
         self.width = layout.size
         self._array = isinstance(layout, data.ArrayLayout)
         self._fields = {}
-        for name, field in layout:
+        fields: Any = layout  # iterates over (name, field)
+        for name, field in fields:
             shape = field.shape
             inner = Packed(shape) if isinstance(shape, data.Layout) else None
             signed = inner is None and Shape.cast(shape).signed  # pyright: ignore[reportArgumentType]
@@ -215,8 +216,15 @@ class Memory:
     `reads` counts the rows that were read.
     """
 
-    def __init__(self, bench: Bench, address, data, read: Callable[[int], int], latency: int,
-                 request: tuple | None = None):  # fmt: skip
+    def __init__(
+        self,
+        bench: Bench,
+        address,
+        data,
+        read: Callable[[int], int],
+        latency: int,
+        request: tuple | None = None,
+    ):
         self._bench, self._address, self._data, self._read = bench, address, data, read
         self._request = request
         self._width = len(data)

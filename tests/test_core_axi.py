@@ -92,12 +92,14 @@ async def begin(dut, seed: int) -> Port:
     for _ in range(3):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
+    writes: Any = manager.write_if
+    reads: Any = manager.read_if
     for channel in (
-        manager.write_if.aw_channel,
-        manager.write_if.w_channel,
-        manager.write_if.b_channel,
-        manager.read_if.ar_channel,
-        manager.read_if.r_channel,
+        writes.aw_channel,
+        writes.w_channel,
+        writes.b_channel,
+        reads.ar_channel,
+        reads.r_channel,
     ):
         pauses = [rng.random() < STALL for _ in range(997)]
         channel.set_pause_generator(itertools.cycle(pauses))
