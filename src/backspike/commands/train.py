@@ -113,11 +113,6 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
     from backspike.report import table
     from backspike.trainer import Trainer
 
-    _tell(
-        f"data {data.source}: {len(data.train)} samples to train with, {len(data.test)} to test; "
-        f"pixels {data.scaling}"
-    )
-
     def on_epoch(epoch: dict) -> None:
         _tell(
             f"epoch {epoch['epoch']}/{epochs}: loss {epoch['loss']:.4f}, "
@@ -133,6 +128,10 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
         trace=None if args.trace is None else Path(args.trace),
         trace_batch=args.trace_batch or 0,
     ) as trainer:
+        _tell(
+            f"data {data.source}: {len(data.train)} samples to train with, {len(data.test)} to "
+            f"test; pixels {data.scaling}"
+        )
         if checkpoint is not None:
             trainer.resume(checkpoint)
         save = None if args.save is None else Path(args.save)
