@@ -9,8 +9,8 @@ from backspike.schedule import ENGINES, Queue, Range
 from backspike.sim.backend import RTLBackend
 from backspike.sim.core_driver import CoreDriver
 
-STALLS = ("vector", "drain", "port")
-"""Counters of an engine that is busy and adds nothing."""
+STALLS = ("vector", "drain")
+"""Counters of cycles in which the lanes wait with an event in hand."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Run:
     cycles: int
     busy: int
     bound: int
+    events: int
     stalls: dict[str, int]
 
     @property
@@ -30,10 +31,11 @@ class Run:
         return self.busy / self.bound
 
     def why(self) -> str:
-        """Where its cycles went, beyond the bound."""
-        rest = self.busy - self.bound - sum(self.stalls.values())
-        parts = [f"{name} {count}" for name, count in self.stalls.items() if count]
-        return ", ".join([*parts, f"other {rest}"])
+        """What its busy cycles were: each adds an event, is a stall of known cause, or finds no
+        event."""
+        rest = self.busy - self.events - sum(self.stalls.values())
+        parts = [f"{count:,} stalled by {name}" for name, count in self.stalls.items() if count]
+        return ", ".join([f"{self.events:,} with events", *parts, f"{rest:,} without"])
 
 
 def alone(engine: str, layer: int) -> str:
@@ -104,5 +106,6 @@ def _counted(counters: dict, engine: str, layer: int) -> Run:
         cycles=counters["total"],
         busy=ours["busy"],
         bound=ours["bound"],
+        events=ours["events"],
         stalls={name: ours[name] for name in STALLS},
     )

@@ -86,7 +86,9 @@ def tensors(case: Case, width: int = WIDTH, seed: int = 0) -> Tensors:
         matrix = np.zeros((sources, neurons), np.uint16)
         matrix[np.arange(sources), random.permutation(neurons)] = ONE
         weights.append(matrix)
-    sizes = random.uniform(2.0**-6, 2.0**-2, (BATCH, width)) * random.choice([-1, 1], (BATCH, width))
+    sizes = random.uniform(2.0**-6, 2.0**-2, (BATCH, width)) * random.choice(
+        [-1, 1], (BATCH, width)
+    )
     there = random.random((BATCH, width)) < case.error
     return Tensors(
         weights=weights,

@@ -1,13 +1,19 @@
 """busy / bound of each engine running alone, over a grid of densities."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import mean
+
+from tqdm import tqdm
 
 from backspike.bench.alone import AloneBackend, Run
-from backspike.bench.densities import LEARNING, WIDTH, Case, cases, tensors
+from backspike.bench.densities import BATCH, GRID, LEARNING, STEPS, WIDTH, Case, cases, tensors
+from backspike.bench.figure import Figure, at_most
 from backspike.check import Counts, Lockstep
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
+from backspike.schedule import ENGINES
+
+GOAL = 1.10
 
 MACHINE = Machine(
     name="bench",
@@ -50,18 +56,24 @@ def measure(case: Case, machine: Machine, counts: Counts, *, width: int = WIDTH)
     return [Measured(case, run) for run in alone.runs if run.engine in case.engines and run.bound]
 
 
-def measure_all(
-    counts: Counts, done: Callable[[Measured], None] = lambda measured: None
-) -> list[Measured]:
-    """All cases on `MACHINE`; `done` is told each as it is measured."""
-    measured = []
-    for case in cases():
-        for one in measure(case, MACHINE, counts):
-            done(one)
-            measured.append(one)
-    return measured
+def figures(counts: Counts, chosen: list[Case] | None = None) -> list[Figure]:
+    """The worst ratio of each engine over all cases (or those `chosen`) on `MACHINE`."""
+    measured: list[Measured] = []
+    for case in tqdm(cases() if chosen is None else chosen, desc="engines alone", unit="case"):
+        measured += measure(case, MACHINE, counts)
+    return [figure(measured, engine) for engine in ENGINES]
 
 
-def worst(measured: list[Measured], engine: str) -> Measured:
+def figure(measured: list[Measured], engine: str) -> Figure:
     """The run of `engine` that is farthest from its bound."""
-    return max((one for one in measured if one.run.engine == engine), key=lambda one: one.run.ratio)
+    runs = [one for one in measured if one.run.engine == engine]
+    ratios = [one.run.ratio for one in runs]
+    worst = runs[ratios.index(max(ratios))]
+    missed = sum(ratio > GOAL for ratio in ratios)
+    how = (
+        f"worst of {len(runs)} layers of {WIDTH}-{WIDTH} at densities {GRID[0]} to {GRID[-1]}, "
+        f"{STEPS} steps, batch {BATCH}, P = {MACHINE.lanes} (mean {mean(ratios):.3f}"
+        f"{f', {missed} missed' if missed else ''}): {worst.case.name}: "
+        f"{worst.run.busy:,} / {worst.run.bound:,} cycles, {worst.run.why()}"
+    )
+    return at_most(f"busy / bound, {engine} alone", max(ratios), GOAL, how)

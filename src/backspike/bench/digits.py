@@ -1,0 +1,47 @@
+"""The network and data of most figures: 64-128-10 on scikit-learn's digits, as `train` has them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from backspike.coding import rate_code
+from backspike.commands.options import RATES, RECTANGLES
+from backspike.data import Split
+from backspike.network import Layer, Learning, Network, Rule, rectangle
+from backspike.trainer import epoch_order
+
+Loss = Literal["ce", "mse"]
+SIZES = (64, 128, 10)
+STEPS = 4
+RULES: tuple[Rule, ...] = ("bptt", "mpd-ed")
+WHAT = f"{'-'.join(map(str, SIZES))}, {STEPS} steps, batch {Learning().batch}, digits"
+
+
+def network(rule: Rule) -> Network:
+    """The default network of `backspike train --rule RULE`."""
+    surrogate = rectangle(RECTANGLES[rule])
+    layers = tuple(Layer(size=size, rule=rule, surrogate=surrogate) for size in SIZES[1:])
+    return Network(inputs=SIZES[0], layers=layers, steps=STEPS)
+
+
+def learning(seed: int, loss: Loss = "ce") -> Learning:
+    """The default learning of `backspike train --seed SEED`."""
+    return Learning(loss=loss, rate=RATES[loss], seed=seed)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """spikes uint8 (B, T, inputs), labels int64 (B,)."""
+
+    spikes: np.ndarray
+    labels: np.ndarray
+
+
+def batches(samples: Split, learning: Learning, epoch: int) -> Iterator[Batch]:
+    """An epoch in the order in which `Trainer` takes it."""
+    order = epoch_order(learning.seed, epoch, len(samples))
+    for begin in range(0, len(samples), learning.batch):
+        rows = order[begin : begin + learning.batch]
+        yield Batch(rate_code(samples.x[rows], STEPS), samples.y[rows])

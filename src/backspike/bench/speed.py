@@ -1,0 +1,66 @@
+"""The RTL backend's simulated cycles a second, beside those of a bare loop over the same model."""
+
+import time
+from statistics import median
+
+from tqdm import tqdm
+
+from backspike.bench.digits import WHAT, batches, learning, network
+from backspike.bench.figure import Figure, at_least
+from backspike.data import Dataset
+from backspike.gen.machine import MACHINES
+from backspike.golden.initial import initial_weights
+from backspike.golden.loss import cross_entropy_error
+from backspike.sim.backend import RTLBackend
+
+GOAL = 0.5
+ROUNDS = 7
+BATCHES = 4
+"""Of a round: some seconds, so that both loops meet the same load of the computer."""
+
+
+def figures(data: Dataset) -> list[Figure]:
+    """The median of the ratios of interleaved rounds."""
+    how = learning(0)
+    backend = RTLBackend(network("bptt"), how, MACHINES["default"])
+    try:
+        ratios, speeds = _rounds(backend, data)
+    finally:
+        backend.close()
+    return [
+        at_least(
+            "RTL backend / bare loop, cycles a second",
+            median(ratios),
+            GOAL,
+            f"{WHAT}, machine default: training steps with all transfers ({median(speeds):,.0f} "
+            "cycles/s, all of the backend's time counted) over a C++ loop that only toggles the "
+            f"clock of the same model at rest; median of {ROUNDS} interleaved rounds "
+            f"({min(ratios):.2f} to {max(ratios):.2f})",
+        )
+    ]
+
+
+def _rounds(backend: RTLBackend, data: Dataset) -> tuple[list[float], list[float]]:
+    """(ratios, the backend's cycles a second) of all rounds."""
+    epoch = batches(data.train, learning(0), 0)
+    simulator = backend.simulator
+    backend.load_weights(initial_weights(network("bptt"), 0))
+    batch = next(epoch)
+    logits, step = backend.forward(batch.spikes, batch.labels), 0
+    ratios, speeds = [], []
+    for _ in tqdm(range(ROUNDS), desc="speed", unit="round"):
+        before, seconds = simulator.cycles, 0.0
+        for _ in range(BATCHES):
+            error = cross_entropy_error(logits, batch.labels)
+            batch = next(epoch)
+            begin = time.perf_counter()
+            logits = backend.update_forward(error, step, batch.spikes, batch.labels)
+            seconds += time.perf_counter() - begin
+            step += 1
+        cycles = simulator.cycles - before
+        begin = time.perf_counter()
+        simulator.bare(cycles)
+        bare = cycles / (time.perf_counter() - begin)
+        speeds.append(cycles / seconds)
+        ratios.append(speeds[-1] / bare)
+    return ratios, speeds
