@@ -101,9 +101,10 @@ class UpdateDrain(wiring.Component):
     """Drains finished sums of DEPTH sources into their weights: each row that had a gradient is
     read, updated and written.
 
-    Latency: SUM_TO_W + share cycles from a row's first sum to its write. Throughput: a row every
-    max(2, share) cycles, its read and its write in different cycles of this rhythm, so they never
-    meet at the memory's one address; the next block follows without a pause.
+    Latency: SUM_TO_W + share cycles from a row's first sum to its write, with share 1 one more.
+    Throughput: a row every max(2, share) cycles, its read and its write in different cycles of
+    this rhythm, so they never meet at the memory's one address; the next block follows without a
+    pause.
 
     Ports: i_headers; start, busy, entry, sums, touched: see `Accumulator`; row request: valid,
     address, turn, vector, write and data (never refused); rows: a row is updated (one cycle);
@@ -205,21 +206,21 @@ class UpdateDrain(wiring.Component):
         done_slot = later(m, slot, SUM_TO_W, "slot")
         row = gather(m, [unit.weight for unit in units], done_slot.turn, share, "weight")
         row_done = done_slot.valid & (done_slot.turn == share - 1)
-        write = later(m, row_done, 1, "write")
-        write_address = later(m, address, SUM_TO_W, "address")
-        write_turn = later(m, read_turn, SUM_TO_W, "write_turn")
-        # From a row's read (1) to its write (SUM_TO_W + 1, after share - 1 turns).
-        if (SUM_TO_W + share - 1) % turns == 0:
-            raise AssertionError("a row's write meets another row's read")
+        # From a row's read (1) to its write (SUM_TO_W + 1, after share - 1 turns): a cycle more if
+        # it would meet another row's read.
+        rest = int((SUM_TO_W + share - 1) % turns == 0)
+        write = later(m, row_done, 1 + rest, "write")
+        write_address = later(m, address, SUM_TO_W + rest, "address")
+        write_turn = later(m, read_turn, SUM_TO_W + rest, "write_turn")
         m.d.comb += [
             self.row_valid.eq(read_valid | write),
             self.row_write.eq(write),
             self.row_address.eq(Mux(write, write_address, address)),
             self.row_turn.eq(Mux(write, write_turn, read_turn)),
-            Value.cast(self.row_data).eq(Cat(row)),
+            Value.cast(self.row_data).eq(later(m, Cat(row), rest, "row")),
         ]
 
         # A task is done when the last row of its last block has been written.
-        tail = SUM_TO_W + share
+        tail = SUM_TO_W + share + rest
         m.d.comb += self.done.eq(later(m, (final | empty) & header.last, tail + 1, "done"))
         return m
