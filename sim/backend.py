@@ -81,8 +81,8 @@ class RTLBackend:
         return bool(self.driver.status()["saturated"])
 
     def counters(self) -> dict:
-        """Sums over all runs: total, overlap, and of each engine busy, bound, events and stalled."""
-        counted = self._counted or dict.fromkeys(("total", "overlap"), 0)
+        """Sums over all runs: total, overlap; of each engine busy, bound, events and stalled."""
+        counted: dict = self._counted or {"total": 0, "overlap": 0}
         shaped: dict = {"total": counted["total"], "overlap": counted["overlap"]}
         for name in ENGINES:
             engine = counted.get(name, {})
@@ -93,7 +93,7 @@ class RTLBackend:
         return shaped
 
     def simulation(self) -> dict:
-        """Simulated cycles (the host port's included), seconds in compiled code, and their ratio."""
+        """Simulated cycles (the host port's included), seconds in compiled code, their ratio."""
         cycles, seconds = self.simulator.cycles, self.simulator.seconds
         return {
             "cycles": cycles,

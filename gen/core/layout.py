@@ -11,7 +11,7 @@ from amaranth.utils import exact_log2
 
 from backspike.gen.machine import DEPTH, Machine
 
-ENGINES = ("fp", "bp", "wg")
+ENGINES: tuple[str, ...] = ("fp", "bp", "wg")
 """Feed-forward, back-propagation and weight-gradient engine, in queue order."""
 
 TASK = data.StructLayout(

@@ -1,5 +1,7 @@
 """Windows of the host port onto the memories."""
 
+import itertools
+
 from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -19,6 +21,7 @@ class RowWindow(wiring.Component):
     """Shows rows of `width` bits as words, lowest first; single words can be written.
 
     Latency: a read answers latency + 1 cycles after its request, a write 1 cycle after.
+    Throughput: a read every cycle, a write every 2 cycles.
 
     Parameters: width in bits; depth in rows; latency of the memory's read; halves: words are pairs
     of halves, and a write of anything else (infinity, NaN, -0) is refused.
@@ -43,11 +46,12 @@ class RowWindow(wiring.Component):
         m = Module()
         bits = exact_log2(self._words)
         request, response = self.host.request, self.host.response
-        word = Signal(max(1, bits))
         address = Signal(len(self.address))
-        write = Signal()
         data = Signal(WORD)
-        wait = Signal(range(self._latency + 1))
+        writing = Signal()
+        # A read's way: the address register, then the memory. The word's place goes with it.
+        reading = [Signal(name=f"reading{n}") for n in range(self._latency + 1)]
+        words = [Signal(max(1, bits), name=f"word{n}") for n in range(self._latency + 1)]
         refused = Signal()
         # Bits of the word above the row's are not there: they read as zero and must be written so.
         used = min(WORD, self._width)
@@ -61,36 +65,23 @@ class RowWindow(wiring.Component):
             self.address.eq(address),
             self.data.eq(data),
             response.payload.data.eq(
-                Array(row.word_select(n, WORD) for n in range(self._words))[word]
+                Array(row.word_select(n, WORD) for n in range(self._words))[words[-1]]
             ),
         ]
-        with m.FSM():
-            with m.State("REST"):
-                m.d.comb += request.ready.eq(1)
-                m.d.sync += [
-                    address.eq(request.payload.address >> bits),
-                    word.eq(request.payload.address[:bits]),
-                    data.eq(request.payload.data),
-                    write.eq(request.payload.write),
-                    wait.eq(0),
-                ]
-                with m.If(request.valid & request.payload.write):
-                    m.next = "WRITE"
-                with m.Elif(request.valid):
-                    m.next = "READ"
-            with m.State("READ"):
-                m.d.sync += wait.eq(wait + 1)
-                with m.If(wait == self._latency):
-                    m.d.sync += wait.eq(wait)
-                    m.d.comb += response.valid.eq(1)
-                    with m.If(response.ready):
-                        m.next = "REST"
-            with m.State("WRITE"):
-                m.d.comb += [
-                    response.valid.eq(1),
-                    response.payload.error.eq(refused),
-                ]
-                with m.If(response.ready):
-                    m.d.comb += self.enable.eq(~refused.replicate(self._words) & (1 << word))
-                    m.next = "REST"
+        # A write's response comes in the next cycle, and nothing else does before it has.
+        m.d.comb += [
+            request.ready.eq(~writing),
+            response.valid.eq(writing | reading[-1]),
+            response.payload.error.eq(writing & refused),
+            self.enable.eq((writing & ~refused).replicate(self._words) & (1 << words[0])),
+        ]
+        m.d.sync += [
+            address.eq(request.payload.address >> bits),
+            data.eq(request.payload.data),
+            words[0].eq(request.payload.address[:bits]),
+            writing.eq(request.valid & request.ready & request.payload.write),
+            reading[0].eq(request.valid & request.ready & ~request.payload.write),
+            *(later.eq(now) for now, later in itertools.pairwise(reading)),
+            *(later.eq(now) for now, later in itertools.pairwise(words)),
+        ]
         return m
