@@ -224,6 +224,7 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("compile --machine huge", "machine is 'huge'"),
         ("emit --machine huge", "machine is 'huge'"),
         ("emit --out file", "--out is file"),
+        ("bench --only colour", "only is 'colour': "),
         ("bench --json .", "--json is ."),
     ],
 )
