@@ -24,7 +24,7 @@ from backspike.sim.simulator import Simulator
 BYTES = 4
 
 
-class CoreFault(RuntimeError):
+class CoreFaultError(RuntimeError):
     """The core refused a run: `fault`, `engine` and `task` as its status says."""
 
     def __init__(self, fault: Fault, engine: str, task: int):
@@ -38,7 +38,7 @@ class CoreFault(RuntimeError):
 class CoreDriver:
     """Drives a core that a `Simulator` (or another port with its read_block and write_block) has.
 
-    Raises BusError if the core refuses an access, CoreFault if it refuses a run.
+    Raises BusError if the core refuses an access, CoreFaultError if it refuses a run.
     """
 
     def __init__(self, port: Simulator, plan: Plan):
@@ -144,7 +144,7 @@ class CoreDriver:
         self.port.wait("status", running, 0, interval=32, limit=limit)
         status = self.status()
         if status["fault"]:
-            raise CoreFault(
+            raise CoreFaultError(
                 Fault(status["fault"]), ENGINES[status["fault_engine"]], status["fault_task"]
             )
 
