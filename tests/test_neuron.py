@@ -1,0 +1,152 @@
+"""gen.core.neuron: a neuron unit's updates on hard sums against golden, and the drain in time."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from fixed import as_numbers, hard_numbers
+from streams import packed
+from units import GivenSums, check, columns, constant
+
+from backspike.compiler import compile_network
+from backspike.gen.core.accumulate import HALVES_SUM
+from backspike.gen.core.drain import slot_layout
+from backspike.gen.core.layout import config_layout
+from backspike.gen.core.neuron import RECURRENCE, SUM_TO_U, U_TO_CODE, U_TO_V, NeuronUnit
+from backspike.gen.machine import MACHINES
+from backspike.golden import rules
+from backspike.golden.half import to_bits
+from backspike.network import Layer, Learning, Network, Surrogate, fast_sigmoid, rectangle, triangle
+from backspike.sim.bulk import Bulk
+
+SHARE = 2
+STEPS = 8
+RUNS = 150
+"""Blocks of RECURRENCE neurons, the densest that a unit can take: some ten thousand updates."""
+
+TABLE = Surrogate("table", (-1.0, -0.5, 0.0, 0.25), (0.5, 0.0, -1.0, 2.0, 0.0))
+LAYERS = {
+    "hard": Layer(size=1),
+    "soft": Layer(size=1, reset="soft", leak=0.9, surrogate=triangle()),
+    "no-leak": Layer(size=1, leak=1.0, threshold=0.0, reset="soft", surrogate=fast_sigmoid()),
+    "all-leak": Layer(size=1, leak=0.0, threshold=-2.5, surrogate=TABLE),
+    "smallest": Layer(size=1, leak=2.0**-24, threshold=2.0**-24, reset="soft", rule="mpd-ed"),
+    "lowest": Layer(size=1, threshold=-65504.0, reset="soft", rule="mpd-ed", surrogate=TABLE),
+    "highest": Layer(size=1, threshold=65504.0, reset="soft", surrogate=rectangle(8.0)),
+}
+
+pytestmark = pytest.mark.verilator
+
+
+@functools.cache
+def unit() -> Bulk:
+    return Bulk(NeuronUnit(share=SHARE), "neuron_unit")
+
+
+def sums(rng: np.random.Generator, count: int, threshold: float):
+    """Hard numbers, and numbers on the halves about the threshold: limbs and terms."""
+    limbs, terms = hard_numbers(rng, count, HALVES_SUM)
+    near = rng.random(count) < 0.5
+    grid = np.round(rng.normal(threshold, 1.5, count) * 2.0**10) / 2.0**10
+    few = np.round(rng.normal(0, 1.5, count) * 4) / 4
+    close = np.where(rng.random(count) < 0.5, grid, threshold + few)
+    close = np.clip(close, -60000, 60000)
+    units = tuple(x.numpy() / 2.0**24 for x in terms[:2])  # the third has bits from 66 up
+    limbs = np.where(near, as_numbers(close, 24, HALVES_SUM), limbs)
+    mixed = [np.where(near, close if n == 0 else 0.0, x) for n, x in enumerate(units)]
+    return limbs, mixed
+
+
+def descriptor(layer: Layer, readout: bool) -> dict[str, int]:
+    """As the compiler makes it."""
+    layers = (layer,) if readout else (layer, Layer(size=1))
+    network = Network(inputs=1, layers=layers, steps=STEPS)
+    return compile_network(network, Learning(batch=1), MACHINES["tiny"]).descriptors["fp"][0]
+
+
+def run(layer: Layer, readout: bool, seed: int):
+    """(outputs by update, golden's sums, live): arrays (RUNS, STEPS, RECURRENCE)."""
+    rng = np.random.default_rng(seed)
+    shape = (RUNS, STEPS, RECURRENCE)
+    count = RUNS * STEPS * RECURRENCE
+    limbs, terms = sums(rng, count, layer.threshold)
+    live = rng.random(count) < 0.9
+    place = np.arange(RECURRENCE)  # a place of its own for each neuron, turns and samples mixed
+    step = np.broadcast_to(np.arange(STEPS)[:, None], shape)
+    slot = columns(
+        packed(slot_layout(SHARE)), count, valid=1,
+        turn=np.broadcast_to(place % SHARE, shape).ravel(),
+        sample=np.broadcast_to(place // SHARE, shape).ravel(),
+        first=(step == 0).ravel(), last=(step == STEPS - 1).ravel(),
+    )  # fmt: skip
+    configuration = packed(config_layout("fp"))
+    config = constant(
+        configuration.pack(descriptor(layer, readout)), configuration.width, count + 50
+    )
+    pad = [(0, 50)]
+    out = unit()(config=config, slot=np.pad(slot, pad), sum=np.pad(limbs, pad),
+                 live=np.pad(live, pad))  # fmt: skip
+    given = tuple(
+        torch.from_numpy(x.reshape(shape)).transpose(1, 2).reshape(-1, STEPS, 1) for x in terms
+    )
+    # Neurons as samples of one neuron: (B, T, 1).
+    return out, given, live.reshape(shape)
+
+
+def by_update(values: np.ndarray, latency: int) -> np.ndarray:
+    """A port's values in the order of the updates, (RUNS, STEPS, RECURRENCE)."""
+    return values[latency : latency + RUNS * STEPS * RECURRENCE].reshape(RUNS, STEPS, RECURRENCE)
+
+
+def in_order(tensor: torch.Tensor) -> np.ndarray:
+    """golden's (B, T, 1) likewise."""
+    return tensor.reshape(RUNS, RECURRENCE, STEPS).transpose(1, 2).numpy()
+
+
+def pad_flags(flags: np.ndarray, latency: int, length: int) -> np.ndarray:
+    found = np.zeros(length, bool)
+    found[latency : latency + flags.size] = flags.ravel()
+    return found
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_hidden(name):
+    layer = LAYERS[name]
+    out, given, live = run(layer, False, 11)
+    a = GivenSums(given)
+    sources = torch.zeros(given[0].shape, dtype=torch.float64)
+    spikes, codes = rules.integrate_and_fire(a, layer, torch.zeros(1, 1).double(), sources)
+
+    latency = 1 + SUM_TO_U + U_TO_CODE
+    check("spikes", by_update(out["spike"], latency), in_order(spikes).astype(np.uint64))
+    check("codes", by_update(out["code"], latency), in_order(codes).astype(np.uint64))
+    h = rules.derivative(layer.surrogate, codes)
+    active = (h != 0) & ((spikes != 0) if layer.rule == "mpd-ed" else True)
+    check("active", by_update(out["active"], latency), in_order(active).astype(np.uint64))
+
+    soft = layer.reset == "soft"
+    u = torch.stack(a.rounded[:: 1 + soft], 1)
+    logits = to_bits(u).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
+    check("u", by_update(out["logit"], latency), logits.astype(np.uint64))
+    flags_u = in_order(torch.stack(a.flags[:: 1 + soft], 1)) & live
+    cycles = len(out["saturated"])
+    want = pad_flags(flags_u, 1 + SUM_TO_U, cycles)
+    if soft:
+        flags_v = in_order(torch.stack(a.flags[1::2], 1)) & live
+        want |= pad_flags(flags_v, 1 + SUM_TO_U + U_TO_V, cycles)
+    assert want.any(), "nothing saturates: the sums are too easy"
+    check("saturated", out["saturated"], want.astype(np.uint64))
+    fired = spikes.mean()
+    assert 0.02 < fired < 0.999 or name in ("lowest", "highest"), f"{fired} of neurons spike"
+
+
+def test_readout():
+    out, given, _ = run(Layer(size=1), True, 12)
+    a = GivenSums(given)
+    sources = torch.zeros(given[0].shape, dtype=torch.float64)
+    rules.integrate(a, torch.zeros(1, 1).double(), sources)
+    latency = 1 + SUM_TO_U + U_TO_CODE
+    logits = to_bits(torch.stack(a.rounded, 1)).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
+    check("logits", by_update(out["logit"], latency), logits.astype(np.uint64))
+    assert not by_update(out["spike"], latency).any()
