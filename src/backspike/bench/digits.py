@@ -19,11 +19,11 @@ RULES: tuple[Rule, ...] = ("bptt", "mpd-ed")
 WHAT = f"{'-'.join(map(str, SIZES))}, {STEPS} steps, batch {Learning().batch}, digits"
 
 
-def network(rule: Rule) -> Network:
-    """The default network of `backspike train --rule RULE`."""
+def network(rule: Rule, sizes: tuple[int, ...] = SIZES) -> Network:
+    """The network of `backspike train --rule RULE --layers SIZES`."""
     surrogate = rectangle(RECTANGLES[rule])
-    layers = tuple(Layer(size=size, rule=rule, surrogate=surrogate) for size in SIZES[1:])
-    return Network(inputs=SIZES[0], layers=layers, steps=STEPS)
+    layers = tuple(Layer(size=size, rule=rule, surrogate=surrogate) for size in sizes[1:])
+    return Network(inputs=sizes[0], layers=layers, steps=STEPS)
 
 
 def learning(seed: int, loss: Loss = "ce") -> Learning:

@@ -21,10 +21,10 @@ BATCHES = 4
 
 def figures(data: Dataset) -> list[Figure]:
     """The median of the ratios of interleaved rounds."""
-    how = learning(0)
-    backend = RTLBackend(network("bptt"), how, MACHINES["default"])
+    backend = RTLBackend(network("bptt"), learning(0), MACHINES["default"])
     try:
-        ratios, speeds = _rounds(backend, data)
+        backend.load_weights(initial_weights(network("bptt"), 0))
+        ratios, speeds = measure(backend, data)
     finally:
         backend.close()
     return [
@@ -40,15 +40,16 @@ def figures(data: Dataset) -> list[Figure]:
     ]
 
 
-def _rounds(backend: RTLBackend, data: Dataset) -> tuple[list[float], list[float]]:
-    """(ratios, the backend's cycles a second) of all rounds."""
+def measure(
+    backend: RTLBackend, data: Dataset, rounds: int = ROUNDS
+) -> tuple[list[float], list[float]]:
+    """Train from the weights that are loaded; (ratio, the backend's cycles a second) by round."""
     epoch = batches(data.train, learning(0), 0)
     simulator = backend.simulator
-    backend.load_weights(initial_weights(network("bptt"), 0))
     batch = next(epoch)
     logits, step = backend.forward(batch.spikes, batch.labels), 0
     ratios, speeds = [], []
-    for _ in tqdm(range(ROUNDS), desc="speed", unit="round"):
+    for _ in tqdm(range(rounds), desc="speed", unit="round"):
         before, seconds = simulator.cycles, 0.0
         for _ in range(BATCHES):
             error = cross_entropy_error(logits, batch.labels)
