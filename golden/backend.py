@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from backspike.backend import Bits
-from backspike.errors import UserError
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
-from backspike.golden.half import check_halves, from_bits, to_bits
+from backspike.golden.half import from_bits, to_bits
 from backspike.golden.hash import draw
 from backspike.golden.threads import one_thread
+from backspike.inputs import check_batch, check_error, check_step, check_weights
 from backspike.network import Learning, Network
 
 
@@ -32,11 +32,7 @@ class GoldenBackend:
         self._update: dict[str, Bits] = {}
 
     def load_weights(self, weights: list[Bits]) -> None:
-        shapes = self.network.shapes
-        if len(weights) != len(shapes):
-            raise UserError(f"weights of {len(weights)} layers are given: {len(shapes)} allowed")
-        for i, (w, shape) in enumerate(zip(weights, shapes, strict=True)):
-            check_halves(f"weights of layer {i}", w, shape)
+        check_weights(self.network, weights)
         self._weights = [from_bits(w) for w in weights]
         self._batch = None
         self.arithmetic.saturated = False
@@ -47,7 +43,7 @@ class GoldenBackend:
     @one_thread()
     def forward(self, spikes: Bits, labels: Bits) -> Bits:
         spikes, labels = np.asarray(spikes), np.asarray(labels)
-        self._check_batch(spikes, labels)
+        check_batch(self.network, self.learning, spikes, labels)
         activity = rules.forward(
             self.arithmetic,
             self.network,
@@ -67,9 +63,8 @@ class GoldenBackend:
         if self._batch is None:
             raise RuntimeError("update without a forward since the last one")
         activity, labels = self._batch
+        check_step(step)
         e = self._error(error, activity.logits, labels)
-        if not 0 <= step < 2**32:
-            raise UserError(f"step is {step}: 0 to 2^32 - 1 is allowed")
         gradients = rules.backward(self.arithmetic, self.network, self._weights, activity, e)
         for i, (s, g) in enumerate(zip(activity.sources, gradients, strict=True)):
             d = rules.weight_gradient(self.arithmetic, s, g)
@@ -96,38 +91,12 @@ class GoldenBackend:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _check_batch(self, spikes: np.ndarray, labels: np.ndarray) -> None:
-        steps, inputs, classes = self.network.steps, self.network.inputs, self.network.sizes[-1]
-        shape = spikes.shape
-        if len(shape) != 3 or not 1 <= shape[0] <= self.learning.batch:
-            raise UserError(
-                f"spikes have the shape {shape}: (1 to {self.learning.batch}, {steps}, {inputs}) "
-                "is allowed"
-            )
-        if shape[1:] != (steps, inputs):
-            raise UserError(f"spikes have the shape {shape}: (B, {steps}, {inputs}) is allowed")
-        if spikes.dtype != np.uint8 or spikes.max() > 1:
-            raise UserError(
-                f"spikes are {spikes.dtype} up to {spikes.max()}: uint8 of 0 and 1 is allowed"
-            )
-        if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-            raise UserError(
-                f"labels are {labels.dtype} of shape {labels.shape}: integers of shape "
-                f"{shape[:1]} are allowed"
-            )
-        for label in (labels.min(), labels.max()):
-            if not 0 <= label < classes:
-                raise UserError(f"a label is {label}: 0 to {classes - 1} is allowed")
-
     def _error(self, error: Bits | None, logits: torch.Tensor, labels: torch.Tensor):
         """The read-out's error e, float64 (B, N)."""
-        loss = self.learning.loss
-        if (error is None) != (loss == "mse"):
-            given = "none" if error is None else "one"
-            raise UserError(f"the error is {given} for loss {loss}: ce needs one, mse none")
+        check_error(self.network, self.learning, error, len(labels))
         if error is None:
             return rules.squared_error(self.arithmetic, logits, labels, self.learning.alpha)
-        return from_bits(check_halves("error", error, tuple(logits.shape)))
+        return from_bits(error)
 
     def _random(self, step: int, layer: int) -> torch.Tensor | None:
         if self.learning.rounding == "nearest":

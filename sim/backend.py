@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from backspike.backend import Bits
 from backspike.compiler import compile_network
 from backspike.gen.core.layout import ENGINES
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import Machine
 from backspike.golden.hash import layer_key
+from backspike.inputs import check_batch, check_error, check_step, check_weights
 from backspike.network import Learning, Network
 from backspike.sim.core_driver import CoreDriver
 from backspike.sim.model import core_library
@@ -41,26 +40,31 @@ class RTLBackend:
         self._trace, self._trace_batch = trace, trace_batch
         self._forwards = 0
         self._parity = 1
-        self._batch = 0  # samples of the batch in hand
+        self._batch = 0  # samples of the batch that can be updated; 0 if there is none
+        self._forwarded = 0  # samples of the last forward
         self._updated = 0  # samples of the last updated batch
         self._counted: dict | None = None
 
     def load_weights(self, weights: list[Bits]) -> None:
+        check_weights(self.plan.network, weights)
         self.driver.write_weights(weights)
+        self._batch = 0
         self.driver.clear()
 
     def weights(self) -> list[Bits]:
         return self.driver.read_weights()
 
     def forward(self, spikes: Bits, labels: Bits) -> Bits:
+        check_batch(self.plan.network, self.plan.learning, spikes, labels)
         return self._forward("forward", spikes, labels)
 
     def update(self, error: Bits | None, step: int) -> None:
         self._prepare(error, step)
         self._run("update", forward=self._parity, backward=self._parity)
-        self._updated = self._batch
+        self._updated, self._batch = self._batch, 0
 
     def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
+        check_batch(self.plan.network, self.plan.learning, spikes, labels)
         self._prepare(error, step)
         self._updated = self._batch
         return self._forward("both", spikes, labels)
@@ -68,9 +72,9 @@ class RTLBackend:
     def forward_tensors(self) -> dict[str, Bits]:
         tensors = {}
         for n in range(len(self.plan.layers) - 1):
-            spikes, codes = self.driver.read_codes(n, self._batch)
+            spikes, codes = self.driver.read_codes(n, self._forwarded)
             tensors |= {f"spikes.{n}": spikes, f"codes.{n}": codes}
-        return tensors | {"logits": self.driver.read_logits(self._batch)}
+        return tensors | {"logits": self.driver.read_logits(self._forwarded)}
 
     def update_tensors(self) -> dict[str, Bits]:
         layers = range(len(self.plan.layers))
@@ -105,6 +109,10 @@ class RTLBackend:
         self.simulator.close()
 
     def _prepare(self, error: Bits | None, step: int) -> None:
+        if not self._batch:
+            raise RuntimeError("update without a forward since the last one")
+        check_error(self.plan.network, self.plan.learning, error, self._batch)
+        check_step(step)
         if error is not None:
             self.driver.write_error(error)
         learning = self.plan.learning
@@ -114,15 +122,15 @@ class RTLBackend:
 
     def _forward(self, program: str, spikes: Bits, labels: Bits) -> Bits:
         before, self._parity = self._parity, 1 - self._parity
-        self.driver.write_inputs(np.asarray(spikes), np.asarray(labels), self._parity)
+        self.driver.write_inputs(spikes, labels, self._parity)
         if self._trace is not None and self._forwards == self._trace_batch:
             self.simulator.trace(self._trace)
         self._run(program, forward=self._parity, backward=before)
         if self._trace is not None and self._forwards == self._trace_batch + 1:
             self.simulator.trace(None)
         self._forwards += 1
-        self._batch = len(spikes)
-        return self.driver.read_logits(self._batch)
+        self._batch = self._forwarded = len(spikes)
+        return self.driver.read_logits(self._forwarded)
 
     def _run(self, program: str, *, forward: int, backward: int) -> None:
         self.driver.run(program, forward=forward, backward=backward)
