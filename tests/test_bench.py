@@ -50,6 +50,9 @@ def test_json_and_table():
     ]  # fmt: skip
     assert lines[3].split() == ["accuracy", "94.5", ">=", "95", "NO"]
     assert lines[5].split() == ["wall", "-", "<=", "6", "min", "-"]
+    long = table([at_most("mismatches", 0, 0, "word " * 50)]).splitlines()[2:]
+    assert " ".join(long).split() == ["word"] * 50
+    assert all(line.startswith("    word") and len(line) <= 96 for line in long)
 
 
 def _group(value: int, tensors: int = 0):

@@ -2,6 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass
+from textwrap import wrap
+
+WIDTH = 96
+INDENT = "    "
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,10 @@ def table(figures: list[Figure]) -> str:
 
     lines = [line(head)]
     for figure, row in zip(figures, rows, strict=True):
-        lines += [line(row), f"    {figure.how}"]
+        lines += [
+            line(row),
+            *wrap(figure.how, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT),
+        ]
     return "\n".join(lines) + "\n"
 
 
