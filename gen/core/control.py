@@ -16,7 +16,7 @@ class RunControl(wiring.Component):
 
     Ports: doorbell; changed: tasks, descriptors or the configuration were written; batch; go (one
     cycle) with rehearse; abort; running, stuck, faults, positions: the queues', in ENGINES'
-    order; busy: a run or rehearsal is under way; earnest: a run is under way; fault,
+    order; busy: a run or rehearsal is under way; begins (one cycle), earnest: a run is; fault,
     fault_engine, fault_task: why the last doorbell was refused.
     """
 

@@ -24,7 +24,8 @@ class Counters(wiring.Component):
     the events and n the row tiles that are updated (read and written through one port).
 
     Ports: clear, count; inputs NAME_CONDITION (see CONDITIONS), and wg_loaded (a new layer begins),
-    wg_rows (a row tile is updated); outputs cycles, overlap (some engine is busy), NAME_COUNTER as in the map.
+    wg_rows (a row tile is updated); outputs cycles, overlap (some engine is busy), NAME_COUNTER as
+    in the map.
     """
 
     def __init__(self):

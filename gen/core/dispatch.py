@@ -84,12 +84,11 @@ class Dispatcher(wiring.Component):
     changed.
 
     Ports: start (one cycle) with rehearse and the queue's range begin, end; abort: end a
-    rehearsal, held until all are at rest; tasks: its memory;
-    descriptors: its memory; waits_first, waits_second: completed counts of the others;
-    completed: ours; position: the task in hand; o: the tile to work on, with `config`; loaded: `config` has changed (one
-    cycle; the engine is empty); done: the engine has finished a task (one cycle); busy: a task is
-    in work; running; stuck: waiting for a token;
-    fault (one cycle, rehearsal only).
+    rehearsal, held until all are at rest; batch; tasks, descriptors: the memories; waits_first,
+    waits_second: completed counts of the others; completed: ours; position: the task in hand;
+    o: the tile to work on, with `config`; loaded: `config` has changed (one cycle; the engine is
+    empty); done: the engine has finished a task (one cycle); busy: a task is in work; running;
+    stuck: waiting for a token; fault (one cycle, rehearsal only).
     """
 
     def __init__(self, machine: Machine, engine: str):

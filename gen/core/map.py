@@ -134,9 +134,8 @@ def core_map(machine: Machine) -> RegisterMap:
     ]  # fmt: skip
     return RegisterMap(
         title="The training core's registers",
-        doc="Addresses are in bytes, words have 32 bits. Halves are IEEE binary16, always finite, "
-        "zero always +0; a write of anything else is refused, as is any write that is locked "
-        "while a run is under way, and any access outside the map.",
+        doc="Halves are IEEE binary16, always finite, zero always +0; a write of anything else "
+        "into a window of halves is refused.",
         registers=tuple(registers),
         windows=tuple(
             Window(name=name, base=(n + 1) << 20, words=words, access=access, doc=doc, locked=True)

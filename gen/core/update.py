@@ -184,7 +184,7 @@ class UpdateDrain(wiring.Component):
         arrived = later(m, read_valid, ROW_LATENCY, "arrived")
         old = Signal(data.ArrayLayout(16, lanes), reset_less=True)
         early = W_AT - (1 + ROW_LATENCY) - 1  # cycles that the row waits beside the sums
-        row_in = later(m, Mux(arrived, self.row_vector.as_value(), 0), early, "row_in")
+        row_in = later(m, self.row_vector.as_value(), early, "row_in")
         with m.If(later(m, arrived, early, "row_arrived")):
             m.d.sync += old.as_value().eq(row_in)
         old_turn = later(m, slot.turn, W_AT, "old_turn")
