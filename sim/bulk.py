@@ -35,8 +35,8 @@ class Bulk:
 
     `bulk(i=..., ...)` sets the inputs of cycle n from row n of the arrays, for as many cycles as
     there are rows, and returns every output's value in each cycle, before the clock's edge.
-    Inputs that are left out are 0, `rst` too. State begins as initialised and goes on from one
-    call to the next.
+    Inputs that are left out are as if unconnected: at their `init`; `rst` at 0. State begins as
+    initialised and goes on from one call to the next.
 
     Ports are named as in the emitted text (`o`, `i__payload`). Arrays are integers (n,) for ports
     up to 64 bits and uint64 (n, limbs), lowest limb first, above; results are uint64 likewise.
@@ -45,11 +45,15 @@ class Bulk:
 
     def __init__(self, component: wiring.Component, name: str):
         self.inputs: dict[str, int] = {}
+        self._unconnected: dict[str, int] = {}
         self.outputs: dict[str, int] = {}
         for path, member, value in component.signature.flatten(component):
             ports = self.inputs if member.flow == wiring.In else self.outputs
             if width := len(Value.cast(value)):
-                ports["__".join(map(str, path))] = width
+                port = "__".join(map(str, path))
+                ports[port] = width
+                if isinstance(member.init, int):
+                    self._unconnected[port] = member.init
         text = emit(component, name)
         if re.search(r"\brst\b", text.split(";", 1)[0]):
             self.inputs["rst"] = 1
@@ -88,6 +92,8 @@ class Bulk:
             return np.zeros(shape, np.uint64)
 
         inputs = {name: rows(width) for name, width in self.inputs.items()}
+        for name, init in self._unconnected.items():
+            inputs[name] += to_limbs([init], self.inputs[name]).squeeze()
         for name, array in arrays.items():
             if array.shape != inputs[name].shape:
                 raise ValueError(f"{name} has shape {array.shape}: {inputs[name].shape} is allowed")

@@ -32,7 +32,7 @@ def check(patterns, got, want):
 
 def test_every_half():
     run = Bulk(Unpack(), "unpack")
-    got = after(Unpack.latency, run, en=np.ones_like(HALVES), i=HALVES)["o"]
+    got = after(Unpack.latency, run, i=HALVES)["o"]
     check([HALVES], got, fixed.as_numbers(values(HALVES), 24, HALF_FIXED))
     naive = [int(rational.value(int(p)) * 2**24) for p in HALVES]
     check([HALVES], got, to_limbs(naive, HALF_FIXED)[:, 0])
@@ -46,14 +46,14 @@ def product():
 def test_a_million_products(product):
     rng = np.random.default_rng(1)
     a, b = rng.choice(HALVES, (2, MILLION))
-    got = after(Product.latency, product, en=np.ones_like(a), i_a=a, i_b=b)["o"]
+    got = after(Product.latency, product, i_a=a, i_b=b)["o"]
     check([a, b], got, fixed.as_numbers(values(a) * values(b), 48, PRODUCT_FIXED))
 
 
 def test_products_of_corners(product):
     signed = np.concatenate([CORNERS, CORNERS[1:] | np.uint64(0x8000)])
     a, b = (x.ravel() for x in np.meshgrid(signed, signed))
-    got = after(Product.latency, product, en=np.ones_like(a), i_a=a, i_b=b)["o"]
+    got = after(Product.latency, product, i_a=a, i_b=b)["o"]
     naive = [
         int(rational.value(int(x)) * rational.value(int(y)) * 2**48)
         for x, y in zip(a, b, strict=True)
