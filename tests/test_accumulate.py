@@ -1,0 +1,186 @@
+"""gen.core.accumulate: an engine's lanes against sums of Python's integers.
+
+(A lane by itself: test_lane.) The coroutines below `# cocotb` run inside the simulation, the tests
+outside.
+"""
+
+import cocotb
+import pytest
+from rational import GRID
+from streams import Bench, Pulses, packed
+
+from backspike.gen.core.accumulate import Accumulator
+from backspike.gen.machine import DEPTH
+from backspike.sim.cocotb_bench import bench_parameters, run_bench
+
+LANES, LINES = 2, 4
+LATENCY = {False: 3, True: 4}
+HALVES = [0, 1, 0x8001, 0x3C00, 0xBC00, 0x3FF, 0x7BFF, 0xFBFF]
+"""Zero, the smallest, one, the largest subnormal, the largest, and their negatives."""
+
+# cocotb
+
+
+def fixed(half: int) -> int:
+    """In units of 2^-24."""
+    return -GRID[half & 0x7FFF] if half & 0x8000 else GRID[half]
+
+
+class Drain:
+    """Takes a file of sums, all entries in any order, at its own pace.
+
+    `sums` has a list of LANES lists for each block, `touched` its masks.
+    """
+
+    def __init__(self, bench: Bench, slow: float):
+        self.bench, self.slow, self.dut = bench, slow, bench.dut
+        self.layout = packed(DRAIN[bench_parameters()["product"]].sums.shape())
+        self.todo: list[int] = []
+        self.sums: list[list[list[int]]] = []
+        self.touched: list[int] = []
+        self._reading: int | None = None
+
+    def drive(self) -> None:
+        self._reading = None
+        if self.todo and self.bench.rng.random() >= self.slow:
+            self._reading = self.todo.pop()
+            self.dut.entry.value = self._reading
+        else:
+            self.dut.entry.value = self.bench.rng.randrange(DEPTH)
+        # Until the cycle in which the last sum is read.
+        self.dut.busy.value = bool(self.todo)
+
+    def sample(self) -> None:
+        if self._reading is not None:
+            sums = self.layout.unpack(int(self.dut.sums.value))
+            for lane in range(LANES):
+                self.sums[-1][lane][self._reading] = sums[lane]
+        if int(self.dut.start.value):
+            assert not self.todo, "a file was handed on while the drain was at work"
+            self.todo = self.bench.rng.sample(range(DEPTH), DEPTH)
+            self.sums.append([[0] * DEPTH for _ in range(LANES)])
+            self.touched.append(int(self.dut.touched.value))
+
+
+DRAIN = {p: Accumulator(lanes=LANES, lines=LINES, product=p) for p in (False, True)}
+
+
+def random_half(rng) -> int:
+    half = rng.getrandbits(16)
+    if rng.random() < 0.4 or half & 0x7C00 == 0x7C00 or half == 0x8000:
+        return rng.choice(HALVES)
+    return half
+
+
+def block(rng, product: bool, lines: int):
+    """(events with values, vectors, sums, touched) of one block."""
+    events, vectors, touched = [], [], 0
+    sums = [[0] * DEPTH for _ in range(LANES)]
+    for _ in range(lines):
+        vector = [random_half(rng) for _ in range(LANES)]
+        entries = rng.sample(range(DEPTH), rng.choice([1, 1, 2, 5, DEPTH]))
+        vectors.append(sum(half << 16 * n for n, half in enumerate(vector)))
+        for n, i in enumerate(entries):
+            value = random_half(rng)
+            events.append({"event": {"i": i, "x": rng.randrange(LINES), "first": int(n == 0),
+                                     "end": 0, "hit": 1}, "value": value})  # fmt: skip
+            touched |= 1 << i
+            for lane in range(LANES):
+                factor = fixed(value) if product else 1
+                sums[lane][i] += fixed(vector[lane]) * factor
+    if events and rng.random() < 0.8:
+        events[-1]["event"]["end"] = 1
+    else:  # the last tile is empty
+        noise = {"i": rng.randrange(DEPTH), "x": 0, "first": 1, "end": 1, "hit": 0}
+        events.append({"event": noise, "value": random_half(rng)})
+    if not product:
+        events = [{"event": event["event"]} for event in events]
+    return events, vectors, sums, touched
+
+
+def begin(dut, seed: int, stalls: tuple[float, float, float]):
+    bench = Bench(dut, seed)
+    component = DRAIN[bench_parameters()["product"]]
+    events = bench.source("i_events", component.i_events.payload.shape(), stalls[0])
+    vectors = bench.source("i_vectors", stall=stalls[1])
+    drain = bench.add(Drain(bench, stalls[2]))
+    pulses = bench.add(Pulses(bench, "event", "start", "stall_vector", "stall_drain"))
+    return bench, events, vectors, drain, pulses
+
+
+@cocotb.test()
+@cocotb.parametrize(
+    stalls=[(0.0, 0.0, 0.0), (0.5, 0.0, 0.0), (0.0, 0.7, 0.0), (0.0, 0.0, 0.7), (0.3, 0.3, 0.3)]
+)
+async def sums(dut, stalls):
+    bench, events, vectors, drain, pulses = begin(dut, 1, stalls)
+    await bench.reset()
+    product = bench_parameters()["product"]
+    blocks = [block(bench.rng, product, bench.rng.choice([0, 1, 2, 8])) for _ in range(60)]
+    for sent, rows, _, _ in blocks:
+        events.queue.extend(sent)
+        vectors.queue.extend(rows)
+    await bench.until(lambda: not events.queue)
+    await bench.until(lambda: int(dut.empty.value) and not drain.todo)
+    for n, (_, _, want, touched) in enumerate(blocks):
+        assert drain.touched[n] == touched, f"block {n}"
+        assert drain.sums[n] == want, f"block {n}"
+    assert len(drain.sums) == len(blocks)
+    assert not vectors.queue, "a vector is left"
+    assert len(pulses.cycles["event"]) == sum(e["event"]["hit"] for b in blocks for e in b[0])
+
+
+@cocotb.test()
+async def one_event_a_cycle(dut):
+    """With vectors there and the drain done in time the events never pause."""
+    bench, events, vectors, drain, pulses = begin(dut, 2, (0.0, 0.0, 0.0))
+    await bench.reset()
+    product = bench_parameters()["product"]
+    count = 0
+    while count < 12:
+        sent, rows, _, _ = block(bench.rng, product, 8)
+        if len(sent) < DEPTH + 1:  # the drain takes so long
+            continue
+        events.queue.extend(sent)
+        vectors.queue.extend(rows)
+        count += 1
+    last = len(events.queue)
+    await bench.until(lambda: len(drain.sums) == count)
+    assert events.sent == list(range(events.sent[0], events.sent[0] + last))
+    assert not pulses.cycles["stall_vector"]
+    assert not pulses.cycles["stall_drain"]
+    # From the event that ends a sum until the drain may read it.
+    assert pulses.cycles["start"][-1] + 1 - events.sent[-1] == LATENCY[product] + 1
+
+
+@cocotb.test()
+async def stalls_are_told(dut):
+    """Waiting for a vector, and for the drain, in just those cycles."""
+    bench, events, vectors, drain, pulses = begin(dut, 3, (0.0, 0.0, 0.0))
+    await bench.reset()
+    hit = {"i": 3, "x": 0, "first": 1, "end": 1, "hit": 1}
+    events.queue.append({"event": hit})
+    await bench.tick(10)
+    assert pulses.cycles["stall_vector"] == list(range(events.sent[0] + 1, bench.cycle))
+    assert not pulses.cycles["event"]
+    vectors.queue.append(0x3C00)
+    await bench.tick(10)
+    assert len(pulses.cycles["event"]) == 1
+    told = len(pulses.cycles["stall_vector"])
+    drain.slow = 1.0  # never done
+    events.queue.append({"event": hit})
+    vectors.queue.append(0x3C00)
+    await bench.tick(20)
+    assert len(pulses.cycles["stall_vector"]) == told
+    assert pulses.cycles["stall_drain"][-1] == bench.cycle - 1
+    assert len(pulses.cycles["start"]) == 1
+
+
+# Outside
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("product", [False, True], ids=["halves", "products"])
+def test_accumulator(product):
+    name = f"accumulator_{'products' if product else 'halves'}"
+    run_bench(DRAIN[product], name, "test_accumulate", parameters={"product": product})

@@ -1,0 +1,75 @@
+"""gen.core.drain: the order in which the sums of a block leave, for blocks of every shape."""
+
+import numpy as np
+import pytest
+from streams import packed
+
+from backspike.gen.core.drain import TimeOrder, slot_layout
+from backspike.gen.core.layout import BATCH
+from backspike.gen.machine import DEPTH
+from backspike.sim.bulk import Bulk
+
+SHAPES = [(t, s) for t in range(1, DEPTH + 1) for s in range(1, DEPTH // t + 1)]
+
+
+def block(steps: int, samples: int, share: int, recurrence: int, reverse: bool):
+    """(cycle, slot) of every slot of a block, cycles counted from the one after its start."""
+    length = max(samples * share, recurrence)
+    slots = []
+    for n in range(steps):
+        t = steps - 1 - n if reverse else n
+        for place in range(samples * share):
+            s, turn = divmod(place, share)
+            slot = {
+                "valid": 1,
+                "entry": t * samples + s,
+                "sample": s,
+                "turn": turn,
+                "whole": int(turn == share - 1),
+                "first": int(n == 0),
+                "last": int(t == steps - 1),
+                "final": int(n == steps - 1 and place == samples * share - 1),
+            }
+            slots.append((n * length + place, slot))
+    return slots
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize(
+    ("share", "recurrence", "reverse"), [(1, 9, True), (2, 13, False), (2, 7, True), (4, 1, False)]
+)
+def test_every_shape(share, recurrence, reverse):
+    """Blocks follow each other as soon as they may, in the last slot's cycle, or later.
+
+    The shape holds while a block lasts, so another one comes a cycle later at the earliest.
+    """
+    rng = np.random.default_rng(1)
+    order = [shape for shape in rng.permutation(SHAPES).tolist() for _ in range(3)]
+    layout, batch = packed(slot_layout(share)), packed(BATCH)
+    starts, batches, want, busy = [], [], {}, []
+    cycle = 3
+    for n, (steps, samples) in enumerate(order):
+        slots = block(steps, samples, share, recurrence, reverse)
+        want |= {cycle + 1 + at: slot for at, slot in slots}
+        last = cycle + 1 + slots[-1][0]
+        busy += range(cycle + 1, last)
+        following = last + int(rng.choice([0, 0, 1, 5])) + (n % 3 == 2)
+        starts.append(cycle)
+        batches += [batch.pack(steps=steps, samples=samples, blocks=1)] * (following - cycle)
+        cycle = following
+    cycles = cycle + 5
+    start = np.zeros(cycles, int)
+    start[starts] = 1
+    shape = np.array([batches[0]] * 3 + batches + [batches[-1]] * 5)
+    out = Bulk(
+        TimeOrder(share=share, recurrence=recurrence, reverse=reverse),
+        f"time_order_{share}_{recurrence}",
+    )(start=start, batch=shape)
+
+    for cycle in range(cycles):
+        got = layout.unpack(int(out["o"][cycle]))
+        if cycle in want:
+            assert got == want[cycle], f"cycle {cycle}"
+        else:
+            assert not got["valid"], f"cycle {cycle}"
+    assert np.flatnonzero(out["busy"]).tolist() == busy

@@ -1,0 +1,105 @@
+"""gen.core.scan: tiles into lines, lines into events: each once, in order, without a pause.
+
+The coroutines below `# cocotb` run inside the simulation, the tests outside.
+"""
+
+import cocotb
+import pytest
+from streams import Bench
+from tiles import DENSITIES, events_of, lines_of, random_tile, same_fields
+
+from backspike.gen.core.scan import EventEmitter, LinePicker
+from backspike.sim.cocotb_bench import run_bench
+
+LINES, LENGTH, TAG = 4, 16, 6
+SIZES = {"lines": LINES, "length": LENGTH, "tag_width": TAG}
+PICKER, EMITTER = LinePicker(**SIZES), EventEmitter(**SIZES)
+
+# cocotb
+
+
+def random_tiles(rng, count: int, density: float) -> list[dict]:
+    return [
+        {
+            "tile": random_tile(rng, LINES * LENGTH, density * rng.choice([0, 1, 1])),
+            "tag": rng.getrandbits(TAG),
+            "last": int(rng.random() < 0.3),
+        }
+        for _ in range(count)
+    ]
+
+
+def begin(dut, component, seed: int, stalls: tuple[float, float]):
+    bench = Bench(dut, seed)
+    source = bench.source("i", component.i.payload.shape(), stalls[0])
+    return bench, source, bench.sink("o", component.o.payload.shape(), stalls[1])
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=[(0.0, 0.5), (0.5, 0.0), (0.4, 0.4)], density=[0.03, 0.4])
+async def picks(dut, stalls, density):
+    bench, source, sink = begin(dut, PICKER, 1, stalls)
+    await bench.reset()
+    tiles = random_tiles(bench.rng, 150, density)
+    want = lines_of(tiles, LINES, LENGTH)
+    source.queue.extend(tiles)
+    await bench.until(lambda: len(source.sent) == len(tiles))
+    await bench.until(lambda: len(sink.got) >= len(want), 500)
+    await bench.tick(10)
+    same_fields("lines", sink.got, want)
+
+
+@cocotb.test()
+async def picks_without_a_pause(dut):
+    """A tile takes a cycle for each line, an empty one a cycle; a line comes 1 cycle later."""
+    bench, source, sink = begin(dut, PICKER, 2, (0.0, 0.0))
+    await bench.reset()
+    tiles = random_tiles(bench.rng, 200, 0.05)
+    source.queue.extend(tiles)
+    await bench.until(lambda: len(source.sent) == len(tiles))
+    await bench.tick(10)
+    cycle, cycles = source.sent[0], []
+    for tile, sent in zip(tiles, source.sent, strict=True):
+        assert sent == cycle
+        lines = len(lines_of([tile], LINES, LENGTH))
+        cycles += [cycle + 1 + n for n in range(lines)]
+        cycle += max(1, lines)
+    assert sink.cycles == cycles
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=[(0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.4, 0.4)])
+async def emits(dut, stalls):
+    bench, source, sink = begin(dut, EMITTER, 3, stalls)
+    await bench.reset()
+    rng = bench.rng
+    lines = []
+    for density in DENSITIES:
+        for _ in range(30):
+            last = rng.randrange(2)
+            word = random_tile(rng, LENGTH, density)
+            if word or last:  # only a last line may be empty
+                lines.append({"x": rng.randrange(LINES), "word": word,
+                              "tag": rng.getrandbits(TAG), "last": last})  # fmt: skip
+    want = events_of(lines)
+    source.queue.extend(lines)
+    await bench.until(lambda: len(sink.got) >= len(want))
+    await bench.tick(10)
+    same_fields("events", sink.got, want)
+    if stalls == (0.0, 0.0):
+        first = source.sent[0] + 1
+        assert sink.cycles == list(range(first, first + len(want)))
+
+
+# Outside
+
+
+@pytest.mark.verilator
+def test_line_picker():
+    tests = ["picks", "picks_without_a_pause"]
+    run_bench(PICKER, "line_picker_bench", "test_scan", testcase=tests)
+
+
+@pytest.mark.verilator
+def test_event_emitter():
+    run_bench(EMITTER, "event_emitter_bench", "test_scan", testcase="emits")
