@@ -34,13 +34,22 @@ class Fault(Enum, shape=4):
 
 
 def extents(machine: Machine, engine: str, config, blocks):
-    """What must fit: (fault, base, count, times, limit) with base + count * times <= limit."""
+    """What must fit: (fault, base, count, times, limit) with base + count * times <= limit.
+
+    A layer without tiles to read would never come to the last of them: its base is put beyond.
+    """
     units = machine.units
     if engine == "bp":
         return [
             (Fault.UNITS, config.output_unit, config.tiles, blocks, units),
             (Fault.UNITS, 0, Mux(config.loss, config.tiles, 0), blocks, machine.readout_units),
-            (Fault.UNITS, config.next_unit, Mux(config.loss, 0, config.next_tiles), blocks, units),
+            (
+                Fault.UNITS,
+                Mux(config.loss | config.next_tiles.any(), config.next_unit, units + 1),
+                Mux(config.loss, 0, config.next_tiles),
+                blocks,
+                units,
+            ),
             (
                 Fault.WEIGHTS,
                 config.next_weights,
@@ -49,7 +58,13 @@ def extents(machine: Machine, engine: str, config, blocks):
                 machine.weight_rows,
             ),
         ]
-    sources = (Fault.UNITS, config.source_unit, config.source_tiles, blocks, machine.spike_units)
+    sources = (
+        Fault.UNITS,
+        Mux(config.source_tiles.any(), config.source_unit, machine.spike_units + 1),
+        config.source_tiles,
+        blocks,
+        machine.spike_units,
+    )
     weights = (
         Fault.WEIGHTS,
         config.weights,
@@ -167,13 +182,14 @@ class Dispatcher(wiring.Component):
                         self.completed.eq(0),
                         known.eq(0),
                     ]
-                    with m.If((self.begin > self.end) | (self.end > machine.tasks)):
-                        m.d.comb += self.fault.eq(Fault.QUEUE)
-                    with m.Else():
-                        m.next = "FETCH"
+                    m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += delay.eq(delay + 1)
                 with m.If(self.abort):
+                    m.d.sync += delay.eq(0)
+                    m.next = "REST"
+                with m.Elif(rehearsing & ((position > end) | (end > machine.tasks))):
+                    m.d.comb += self.fault.eq(Fault.QUEUE)
                     m.d.sync += delay.eq(0)
                     m.next = "REST"
                 with m.Elif(position == end):

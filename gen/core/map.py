@@ -26,7 +26,8 @@ FAULT_TEXT = {
     Fault.QUEUE: "a queue's range of tasks is empty backwards or beyond the task memory",
     Fault.LAYER: "a task names a layer that the machine does not have",
     Fault.TILE: "a task names a tile beyond its layer",
-    Fault.UNITS: "a layer's tiles do not fit the spike, gradient or read-out memory",
+    Fault.UNITS: "a layer has no tiles to read, or its tiles do not fit the spike, gradient or "
+    "read-out memory",
     Fault.WEIGHTS: "a layer's weights do not fit the weight memory",
     Fault.DEADLOCK: "tasks wait for each other without end",
 }
