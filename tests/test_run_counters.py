@@ -30,7 +30,7 @@ def tile_any(values: np.ndarray, lanes: int) -> np.ndarray:
     tiles = -(-values.shape[-1] // lanes)
     padded = np.zeros((*values.shape[:-1], tiles * lanes), bool)
     padded[..., : values.shape[-1]] = values
-    return padded.reshape(*values.shape[:-1], tiles, lanes).any(-1)
+    return padded.reshape(*values.shape[:-1], tiles, lanes).max(-1)
 
 
 def sources_of(network: Network, inputs: np.ndarray, tensors: dict, n: int) -> np.ndarray:
