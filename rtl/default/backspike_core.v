@@ -21,7 +21,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   reg [106:0] \$23 ;
   reg \$24 ;
   wire [7:0] \$25 ;
-  wire [7:0] \$26 ;
+  wire [20:0] \$26 ;
   wire [20:0] \$27 ;
   wire [20:0] \$28 ;
   wire [20:0] \$29 ;
@@ -30,8 +30,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   wire [20:0] \$31 ;
   wire [20:0] \$32 ;
   wire [20:0] \$33 ;
-  wire [20:0] \$34 ;
-  wire [127:0] \$35 ;
+  wire [127:0] \$34 ;
+  wire [7:0] \$35 ;
   wire [8:0] \$36 ;
   wire [13:0] \$37 ;
   wire [13:0] \$38 ;
@@ -936,7 +936,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .read0__data(front_active__data),
     .read__addr(\$37 [13:7]),
     .rst(rst),
-    .write__addr(\$26 [6:0]),
+    .write__addr(\$35 [6:0]),
     .write__data(\write__data$172 ),
     .write__en(\write__en$174 )
   );
@@ -966,18 +966,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$12986$0 (\$37 ),
-    .\port$13029$0 (\$38 ),
-    .\port$13227$0 (\$39 ),
-    .\port$13229$0 (\$40 ),
-    .\port$13231$0 (\$41 ),
-    .\port$13233$0 (\$42 ),
-    .\port$13235$0 (\$43 ),
-    .\port$13237$0 (\$44 ),
-    .\port$13239$0 (\$45 ),
-    .\port$13241$0 (\$46 ),
-    .\port$13246$0 (\$47 ),
-    .\port$5595$0 (\$36 ),
+    .\port$12864$0 (\$37 ),
+    .\port$12907$0 (\$38 ),
+    .\port$13103$0 (\$39 ),
+    .\port$13105$0 (\$40 ),
+    .\port$13107$0 (\$41 ),
+    .\port$13109$0 (\$42 ),
+    .\port$13111$0 (\$43 ),
+    .\port$13113$0 (\$44 ),
+    .\port$13115$0 (\$45 ),
+    .\port$13117$0 (\$46 ),
+    .\port$13137$0 (\$47 ),
+    .\port$5581$0 (\$36 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -1001,14 +1001,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$12591$1 (\$27 [4:0]),
-    .\port$12593$1 (\$28 [4:0]),
-    .\port$12595$1 (\$29 [4:0]),
-    .\port$12597$1 (\$30 [4:0]),
-    .\port$12599$1 (\$31 [4:0]),
-    .\port$12601$1 (\$32 [4:0]),
-    .\port$12603$1 (\$33 [4:0]),
-    .\port$12605$1 (\$34 [4:0]),
+    .\port$12466$1 (\$26 [4:0]),
+    .\port$12468$1 (\$27 [4:0]),
+    .\port$12470$1 (\$28 [4:0]),
+    .\port$12472$1 (\$29 [4:0]),
+    .\port$12474$1 (\$30 [4:0]),
+    .\port$12476$1 (\$31 [4:0]),
+    .\port$12478$1 (\$32 [4:0]),
+    .\port$12480$1 (\$33 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1106,17 +1106,17 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$12430$0 (\$25 ),
-    .\port$12576$0 (\$26 ),
-    .\port$12591$1 (\$27 ),
-    .\port$12593$1 (\$28 ),
-    .\port$12595$1 (\$29 ),
-    .\port$12597$1 (\$30 ),
-    .\port$12599$1 (\$31 ),
-    .\port$12601$1 (\$32 ),
-    .\port$12603$1 (\$33 ),
-    .\port$12605$1 (\$34 ),
-    .\port$12608$0 (\$35 ),
+    .\port$12289$0 (\$25 ),
+    .\port$12466$1 (\$26 ),
+    .\port$12468$1 (\$27 ),
+    .\port$12470$1 (\$28 ),
+    .\port$12472$1 (\$29 ),
+    .\port$12474$1 (\$30 ),
+    .\port$12476$1 (\$31 ),
+    .\port$12478$1 (\$32 ),
+    .\port$12480$1 (\$33 ),
+    .\port$12485$0 (\$34 ),
+    .\port$12490$0 (\$35 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1143,14 +1143,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$13227$0 (\$39 ),
-    .\port$13229$0 (\$40 ),
-    .\port$13231$0 (\$41 ),
-    .\port$13233$0 (\$42 ),
-    .\port$13235$0 (\$43 ),
-    .\port$13237$0 (\$44 ),
-    .\port$13239$0 (\$45 ),
-    .\port$13241$0 (\$46 ),
+    .\port$13103$0 (\$39 ),
+    .\port$13105$0 (\$40 ),
+    .\port$13107$0 (\$41 ),
+    .\port$13109$0 (\$42 ),
+    .\port$13111$0 (\$43 ),
+    .\port$13113$0 (\$44 ),
+    .\port$13115$0 (\$45 ),
+    .\port$13117$0 (\$46 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1167,8 +1167,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$12342$8 (\parity$356 [8]),
-    .\port$5595$0 (\$36 ),
+    .\port$12201$8 (\parity$356 [8]),
+    .\port$5581$0 (\$36 ),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1216,14 +1216,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$12591$6 (\$27 [20:5]),
-    .\port$12593$6 (\$28 [20:5]),
-    .\port$12595$6 (\$29 [20:5]),
-    .\port$12597$6 (\$30 [20:5]),
-    .\port$12599$6 (\$31 [20:5]),
-    .\port$12601$6 (\$32 [20:5]),
-    .\port$12603$6 (\$33 [20:5]),
-    .\port$12605$6 (\$34 [20:5]),
+    .\port$12466$6 (\$26 [20:5]),
+    .\port$12468$6 (\$27 [20:5]),
+    .\port$12470$6 (\$28 [20:5]),
+    .\port$12472$6 (\$29 [20:5]),
+    .\port$12474$6 (\$30 [20:5]),
+    .\port$12476$6 (\$31 [20:5]),
+    .\port$12478$6 (\$32 [20:5]),
+    .\port$12480$6 (\$33 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1233,7 +1233,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$13246$0 (\$47 ),
+    .\port$13137$0 (\$47 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$37 [6:0]),
@@ -1377,12 +1377,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$12342$0 (\parity$356 [0]),
-    .\port$12342$8 (\parity$356 [8]),
-    .\port$12430$0 (\$25 ),
-    .\port$12576$0 (\$26 ),
-    .\port$12608$0 (\$35 ),
-    .\port$13636$0 (\$48 [7:0]),
+    .\port$12201$0 (\parity$356 [0]),
+    .\port$12201$8 (\parity$356 [8]),
+    .\port$12289$0 (\$25 ),
+    .\port$12485$0 (\$34 ),
+    .\port$12490$0 (\$35 ),
+    .\port$13527$0 (\$48 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1429,7 +1429,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$13029$0 (\$38 ),
+    .\port$12907$0 (\$38 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1470,15 +1470,15 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$13636$0 (\$48 ),
-    .\port$13820$0 (\$49 ),
-    .\port$13822$0 (\$50 ),
-    .\port$13824$0 (\$51 ),
-    .\port$13826$0 (\$52 ),
-    .\port$13828$0 (\$53 ),
-    .\port$13830$0 (\$54 ),
-    .\port$13832$0 (\$55 ),
-    .\port$13834$0 (\$56 ),
+    .\port$13527$0 (\$48 ),
+    .\port$13716$0 (\$49 ),
+    .\port$13718$0 (\$50 ),
+    .\port$13720$0 (\$51 ),
+    .\port$13722$0 (\$52 ),
+    .\port$13724$0 (\$53 ),
+    .\port$13726$0 (\$54 ),
+    .\port$13728$0 (\$55 ),
+    .\port$13730$0 (\$56 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -1600,10 +1600,10 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign host__response__ready = 1'h1;
   assign spikes__response__ready = 1'h1;
   assign host__response__valid = spikes__response__valid;
-  assign write__addr = { \parity$356 [0], \$26  };
-  assign drain_spikes__addr = { \parity$356 [0], \$26  };
-  assign write__data = { \$35 [127], \$35 [119], \$35 [111], \$35 [103], \$35 [95], \$35 [87], \$35 [79], \$35 [71], \$35 [63], \$35 [55], \$35 [47], \$35 [39], \$35 [31], \$35 [23], \$35 [15], \$35 [7], \$35 [126], \$35 [118], \$35 [110], \$35 [102], \$35 [94], \$35 [86], \$35 [78], \$35 [70], \$35 [62], \$35 [54], \$35 [46], \$35 [38], \$35 [30], \$35 [22], \$35 [14], \$35 [6], \$35 [125], \$35 [117], \$35 [109], \$35 [101], \$35 [93], \$35 [85], \$35 [77], \$35 [69], \$35 [61], \$35 [53], \$35 [45], \$35 [37], \$35 [29], \$35 [21], \$35 [13], \$35 [5], \$35 [124], \$35 [116], \$35 [108], \$35 [100], \$35 [92], \$35 [84], \$35 [76], \$35 [68], \$35 [60], \$35 [52], \$35 [44], \$35 [36], \$35 [28], \$35 [20], \$35 [12], \$35 [4], \$35 [123], \$35 [115], \$35 [107], \$35 [99], \$35 [91], \$35 [83], \$35 [75], \$35 [67], \$35 [59], \$35 [51], \$35 [43], \$35 [35], \$35 [27], \$35 [19], \$35 [11], \$35 [3], \$35 [122], \$35 [114], \$35 [106], \$35 [98], \$35 [90], \$35 [82], \$35 [74], \$35 [66], \$35 [58], \$35 [50], \$35 [42], \$35 [34], \$35 [26], \$35 [18], \$35 [10], \$35 [2], \$35 [121], \$35 [113], \$35 [105], \$35 [97], \$35 [89], \$35 [81], \$35 [73], \$35 [65], \$35 [57], \$35 [49], \$35 [41], \$35 [33], \$35 [25], \$35 [17], \$35 [9], \$35 [1], \$35 [120], \$35 [112], \$35 [104], \$35 [96], \$35 [88], \$35 [80], \$35 [72], \$35 [64], \$35 [56], \$35 [48], \$35 [40], \$35 [32], \$35 [24], \$35 [16], \$35 [8], \$35 [0] };
-  assign drain_spikes__data = { \$35 [127], \$35 [119], \$35 [111], \$35 [103], \$35 [95], \$35 [87], \$35 [79], \$35 [71], \$35 [63], \$35 [55], \$35 [47], \$35 [39], \$35 [31], \$35 [23], \$35 [15], \$35 [7], \$35 [126], \$35 [118], \$35 [110], \$35 [102], \$35 [94], \$35 [86], \$35 [78], \$35 [70], \$35 [62], \$35 [54], \$35 [46], \$35 [38], \$35 [30], \$35 [22], \$35 [14], \$35 [6], \$35 [125], \$35 [117], \$35 [109], \$35 [101], \$35 [93], \$35 [85], \$35 [77], \$35 [69], \$35 [61], \$35 [53], \$35 [45], \$35 [37], \$35 [29], \$35 [21], \$35 [13], \$35 [5], \$35 [124], \$35 [116], \$35 [108], \$35 [100], \$35 [92], \$35 [84], \$35 [76], \$35 [68], \$35 [60], \$35 [52], \$35 [44], \$35 [36], \$35 [28], \$35 [20], \$35 [12], \$35 [4], \$35 [123], \$35 [115], \$35 [107], \$35 [99], \$35 [91], \$35 [83], \$35 [75], \$35 [67], \$35 [59], \$35 [51], \$35 [43], \$35 [35], \$35 [27], \$35 [19], \$35 [11], \$35 [3], \$35 [122], \$35 [114], \$35 [106], \$35 [98], \$35 [90], \$35 [82], \$35 [74], \$35 [66], \$35 [58], \$35 [50], \$35 [42], \$35 [34], \$35 [26], \$35 [18], \$35 [10], \$35 [2], \$35 [121], \$35 [113], \$35 [105], \$35 [97], \$35 [89], \$35 [81], \$35 [73], \$35 [65], \$35 [57], \$35 [49], \$35 [41], \$35 [33], \$35 [25], \$35 [17], \$35 [9], \$35 [1], \$35 [120], \$35 [112], \$35 [104], \$35 [96], \$35 [88], \$35 [80], \$35 [72], \$35 [64], \$35 [56], \$35 [48], \$35 [40], \$35 [32], \$35 [24], \$35 [16], \$35 [8], \$35 [0] };
+  assign write__addr = { \parity$356 [0], \$35  };
+  assign drain_spikes__addr = { \parity$356 [0], \$35  };
+  assign write__data = { \$34 [127], \$34 [119], \$34 [111], \$34 [103], \$34 [95], \$34 [87], \$34 [79], \$34 [71], \$34 [63], \$34 [55], \$34 [47], \$34 [39], \$34 [31], \$34 [23], \$34 [15], \$34 [7], \$34 [126], \$34 [118], \$34 [110], \$34 [102], \$34 [94], \$34 [86], \$34 [78], \$34 [70], \$34 [62], \$34 [54], \$34 [46], \$34 [38], \$34 [30], \$34 [22], \$34 [14], \$34 [6], \$34 [125], \$34 [117], \$34 [109], \$34 [101], \$34 [93], \$34 [85], \$34 [77], \$34 [69], \$34 [61], \$34 [53], \$34 [45], \$34 [37], \$34 [29], \$34 [21], \$34 [13], \$34 [5], \$34 [124], \$34 [116], \$34 [108], \$34 [100], \$34 [92], \$34 [84], \$34 [76], \$34 [68], \$34 [60], \$34 [52], \$34 [44], \$34 [36], \$34 [28], \$34 [20], \$34 [12], \$34 [4], \$34 [123], \$34 [115], \$34 [107], \$34 [99], \$34 [91], \$34 [83], \$34 [75], \$34 [67], \$34 [59], \$34 [51], \$34 [43], \$34 [35], \$34 [27], \$34 [19], \$34 [11], \$34 [3], \$34 [122], \$34 [114], \$34 [106], \$34 [98], \$34 [90], \$34 [82], \$34 [74], \$34 [66], \$34 [58], \$34 [50], \$34 [42], \$34 [34], \$34 [26], \$34 [18], \$34 [10], \$34 [2], \$34 [121], \$34 [113], \$34 [105], \$34 [97], \$34 [89], \$34 [81], \$34 [73], \$34 [65], \$34 [57], \$34 [49], \$34 [41], \$34 [33], \$34 [25], \$34 [17], \$34 [9], \$34 [1], \$34 [120], \$34 [112], \$34 [104], \$34 [96], \$34 [88], \$34 [80], \$34 [72], \$34 [64], \$34 [56], \$34 [48], \$34 [40], \$34 [32], \$34 [24], \$34 [16], \$34 [8], \$34 [0] };
+  assign drain_spikes__data = { \$34 [127], \$34 [119], \$34 [111], \$34 [103], \$34 [95], \$34 [87], \$34 [79], \$34 [71], \$34 [63], \$34 [55], \$34 [47], \$34 [39], \$34 [31], \$34 [23], \$34 [15], \$34 [7], \$34 [126], \$34 [118], \$34 [110], \$34 [102], \$34 [94], \$34 [86], \$34 [78], \$34 [70], \$34 [62], \$34 [54], \$34 [46], \$34 [38], \$34 [30], \$34 [22], \$34 [14], \$34 [6], \$34 [125], \$34 [117], \$34 [109], \$34 [101], \$34 [93], \$34 [85], \$34 [77], \$34 [69], \$34 [61], \$34 [53], \$34 [45], \$34 [37], \$34 [29], \$34 [21], \$34 [13], \$34 [5], \$34 [124], \$34 [116], \$34 [108], \$34 [100], \$34 [92], \$34 [84], \$34 [76], \$34 [68], \$34 [60], \$34 [52], \$34 [44], \$34 [36], \$34 [28], \$34 [20], \$34 [12], \$34 [4], \$34 [123], \$34 [115], \$34 [107], \$34 [99], \$34 [91], \$34 [83], \$34 [75], \$34 [67], \$34 [59], \$34 [51], \$34 [43], \$34 [35], \$34 [27], \$34 [19], \$34 [11], \$34 [3], \$34 [122], \$34 [114], \$34 [106], \$34 [98], \$34 [90], \$34 [82], \$34 [74], \$34 [66], \$34 [58], \$34 [50], \$34 [42], \$34 [34], \$34 [26], \$34 [18], \$34 [10], \$34 [2], \$34 [121], \$34 [113], \$34 [105], \$34 [97], \$34 [89], \$34 [81], \$34 [73], \$34 [65], \$34 [57], \$34 [49], \$34 [41], \$34 [33], \$34 [25], \$34 [17], \$34 [9], \$34 [1], \$34 [120], \$34 [112], \$34 [104], \$34 [96], \$34 [88], \$34 [80], \$34 [72], \$34 [64], \$34 [56], \$34 [48], \$34 [40], \$34 [32], \$34 [24], \$34 [16], \$34 [8], \$34 [0] };
   assign drain_spikes__en = write__en;
   assign read0__addr = { \parity$356 [0], \$25  };
   assign front_spikes__addr = { \parity$356 [0], \$25  };
@@ -1619,8 +1619,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign codes__response__ready = 1'h1;
   assign \host__response__valid$91  = codes__response__valid;
   assign drain_codes__addr = \write__addr$93 ;
-  assign \write__data$95  = { \$34 [4:0], \$33 [4:0], \$32 [4:0], \$31 [4:0], \$30 [4:0], \$29 [4:0], \$28 [4:0], \$27 [4:0] };
-  assign drain_codes__data = { \$34 [4:0], \$33 [4:0], \$32 [4:0], \$31 [4:0], \$30 [4:0], \$29 [4:0], \$28 [4:0], \$27 [4:0] };
+  assign \write__data$95  = { \$33 [4:0], \$32 [4:0], \$31 [4:0], \$30 [4:0], \$29 [4:0], \$28 [4:0], \$27 [4:0], \$26 [4:0] };
+  assign drain_codes__data = { \$33 [4:0], \$32 [4:0], \$31 [4:0], \$30 [4:0], \$29 [4:0], \$28 [4:0], \$27 [4:0], \$26 [4:0] };
   assign drain_codes__en = \write__en$97 ;
   assign \drain_codes__addr$100  = \read0__addr$99 ;
   assign \read0__data$102  = \drain_codes__data$101 ;
@@ -1647,8 +1647,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign logits__response__ready = 1'h1;
   assign \host__response__valid$141  = logits__response__valid;
   assign drain_logits__addr = \write__addr$143 ;
-  assign \write__data$145  = { \$34 [20:5], \$33 [20:5], \$32 [20:5], \$31 [20:5], \$30 [20:5], \$29 [20:5], \$28 [20:5], \$27 [20:5] };
-  assign drain_logits__data = { \$34 [20:5], \$33 [20:5], \$32 [20:5], \$31 [20:5], \$30 [20:5], \$29 [20:5], \$28 [20:5], \$27 [20:5] };
+  assign \write__data$145  = { \$33 [20:5], \$32 [20:5], \$31 [20:5], \$30 [20:5], \$29 [20:5], \$28 [20:5], \$27 [20:5], \$26 [20:5] };
+  assign drain_logits__data = { \$33 [20:5], \$32 [20:5], \$31 [20:5], \$30 [20:5], \$29 [20:5], \$28 [20:5], \$27 [20:5], \$26 [20:5] };
   assign drain_logits__en = \write__en$147 ;
   assign \drain_logits__addr$150  = \read0__addr$149 ;
   assign \read0__data$152  = \drain_logits__data$151 ;
@@ -1662,8 +1662,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \read0__addr$166  = { \parity$356 [8], \$36  };
   assign drain_labels__addr = { \parity$356 [8], \$36  };
   assign \read0__data$169  = drain_labels__data;
-  assign \write__addr$170  = \$26 [6:0];
-  assign drain_active__addr = \$26 [6:0];
+  assign \write__addr$170  = \$35 [6:0];
+  assign drain_active__addr = \$35 [6:0];
   assign drain_active__data = \write__data$172 ;
   assign drain_active__en = \write__en$174 ;
   assign \read0__addr$176  = \$37 [13:7];
@@ -2091,7 +2091,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign batch[4:0] = \batch$336 [4:0];
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, write__addr, write__data, read__addr, read0__data, clk);
+module \backspike_core.active_memory (rst, write__en, write__data, write__addr, read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 16'h0000 *)
@@ -2133,8 +2133,8 @@ module \backspike_core.active_memory (rst, write__en, write__addr, write__data, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$5595$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$12986$0 , front_gradients__addr, \port$13029$0 , drain_masks__addr, \port$13227$0 , \port$13229$0 , \port$13231$0 , \port$13233$0 , \port$13235$0 , \port$13237$0 , \port$13239$0 , \port$13241$0 , drain_masks__en, \port$13246$0 , waits_second
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$5581$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$12864$0 , front_gradients__addr, \port$12907$0 , \port$13103$0 , \port$13105$0 , \port$13107$0 , \port$13109$0 , \port$13111$0 , \port$13113$0 , \port$13115$0 , \port$13117$0 , drain_masks__addr, drain_masks__en, \port$13137$0 , waits_second
 , codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [15:0] \$10 ;
@@ -2438,30 +2438,30 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [13:0] \port$12986$0 ;
-  wire [13:0] \port$12986$0 ;
-  output [13:0] \port$13029$0 ;
-  wire [13:0] \port$13029$0 ;
-  output [15:0] \port$13227$0 ;
-  wire [15:0] \port$13227$0 ;
-  output [15:0] \port$13229$0 ;
-  wire [15:0] \port$13229$0 ;
-  output [15:0] \port$13231$0 ;
-  wire [15:0] \port$13231$0 ;
-  output [15:0] \port$13233$0 ;
-  wire [15:0] \port$13233$0 ;
-  output [15:0] \port$13235$0 ;
-  wire [15:0] \port$13235$0 ;
-  output [15:0] \port$13237$0 ;
-  wire [15:0] \port$13237$0 ;
-  output [15:0] \port$13239$0 ;
-  wire [15:0] \port$13239$0 ;
-  output [15:0] \port$13241$0 ;
-  wire [15:0] \port$13241$0 ;
-  output [127:0] \port$13246$0 ;
-  wire [127:0] \port$13246$0 ;
-  output [8:0] \port$5595$0 ;
-  wire [8:0] \port$5595$0 ;
+  output [13:0] \port$12864$0 ;
+  wire [13:0] \port$12864$0 ;
+  output [13:0] \port$12907$0 ;
+  wire [13:0] \port$12907$0 ;
+  output [15:0] \port$13103$0 ;
+  wire [15:0] \port$13103$0 ;
+  output [15:0] \port$13105$0 ;
+  wire [15:0] \port$13105$0 ;
+  output [15:0] \port$13107$0 ;
+  wire [15:0] \port$13107$0 ;
+  output [15:0] \port$13109$0 ;
+  wire [15:0] \port$13109$0 ;
+  output [15:0] \port$13111$0 ;
+  wire [15:0] \port$13111$0 ;
+  output [15:0] \port$13113$0 ;
+  wire [15:0] \port$13113$0 ;
+  output [15:0] \port$13115$0 ;
+  wire [15:0] \port$13115$0 ;
+  output [15:0] \port$13117$0 ;
+  wire [15:0] \port$13117$0 ;
+  output [127:0] \port$13137$0 ;
+  wire [127:0] \port$13137$0 ;
+  output [8:0] \port$5581$0 ;
+  wire [8:0] \port$5581$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2573,7 +2573,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$5595$0 (\$3 ),
+    .\port$5581$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2600,7 +2600,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$13029$0 (\$2 ),
+    .\port$12907$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2739,19 +2739,19 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$5595$0  = \$3 ;
+  assign \port$5581$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$12986$0  = \$1 ;
-  assign \port$13029$0  = \$2 ;
-  assign \port$13227$0  = \$4 ;
-  assign \port$13229$0  = \$5 ;
-  assign \port$13231$0  = \$6 ;
-  assign \port$13233$0  = \$7 ;
-  assign \port$13235$0  = \$8 ;
-  assign \port$13237$0  = \$9 ;
-  assign \port$13239$0  = \$10 ;
-  assign \port$13241$0  = \$11 ;
-  assign \port$13246$0  = \$12 ;
+  assign \port$12864$0  = \$1 ;
+  assign \port$12907$0  = \$2 ;
+  assign \port$13103$0  = \$4 ;
+  assign \port$13105$0  = \$5 ;
+  assign \port$13107$0  = \$6 ;
+  assign \port$13109$0  = \$7 ;
+  assign \port$13111$0  = \$8 ;
+  assign \port$13113$0  = \$9 ;
+  assign \port$13115$0  = \$10 ;
+  assign \port$13117$0  = \$11 ;
+  assign \port$13137$0  = \$12 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2924,21 +2924,21 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[7]  = sums[735:644];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$5595$0 , saturated, complete, gradients__addr, done, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, busy, masks__addr, gradient_0, gradient_1
-, gradient_2, gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$5581$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
+, gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, masks__addr, masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [1:0] \$10 ;
+  wire [5:0] \$109 ;
   reg \$11 ;
-  wire [5:0] \$110 ;
-  wire [7:0] \$113 ;
+  wire [7:0] \$112 ;
   wire \$12 ;
-  wire [5:0] \$124 ;
-  wire [7:0] \$127 ;
+  wire [5:0] \$123 ;
+  wire [7:0] \$126 ;
   wire [11:0] \$13 ;
-  wire [5:0] \$138 ;
+  wire [5:0] \$137 ;
   wire [12:0] \$14 ;
-  wire [7:0] \$141 ;
+  wire [7:0] \$140 ;
   reg \$15 ;
   wire \$16 ;
   wire [11:0] \$17 ;
@@ -2993,11 +2993,11 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg \$64 ;
-  reg [31:0] \$65 ;
-  reg [15:0] \$66 ;
-  reg [7:0] \$67 ;
-  reg [12:0] \$68 ;
+  reg [31:0] \$64 ;
+  reg [15:0] \$65 ;
+  reg [7:0] \$66 ;
+  reg [12:0] \$67 ;
+  reg [15:0] \$68 ;
   reg [15:0] \$69 ;
   wire [18:0] \$7 ;
   reg [15:0] \$70 ;
@@ -3006,13 +3006,12 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   reg [15:0] \$73 ;
   reg [15:0] \$74 ;
   reg [15:0] \$75 ;
-  reg [15:0] \$76 ;
-  reg \$77 ;
-  reg [127:0] \$78 ;
+  reg \$76 ;
+  reg [127:0] \$77 ;
   wire [14:0] \$8 ;
   wire [15:0] \$9 ;
-  wire [5:0] \$96 ;
-  wire [7:0] \$99 ;
+  wire [5:0] \$95 ;
+  wire [7:0] \$98 ;
   input [19:0] batch;
   wire [19:0] batch;
   wire [19:0] \batch$8 ;
@@ -3025,19 +3024,20 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   output \begin ;
   wire \begin ;
   output busy;
-  reg busy = 1'h0;
+  wire busy;
+  wire \busy$9 ;
   input clk;
   wire clk;
   wire [4:0] code;
-  wire [4:0] \code$40 ;
-  wire [3:0] \code$40.code ;
-  wire \code$40.spike ;
-  wire [4:0] \code$48 ;
-  wire [3:0] \code$48.code ;
-  wire \code$48.spike ;
-  wire [4:0] \code$56 ;
-  wire [3:0] \code$56.code ;
-  wire \code$56.spike ;
+  wire [4:0] \code$42 ;
+  wire [3:0] \code$42.code ;
+  wire \code$42.spike ;
+  wire [4:0] \code$50 ;
+  wire [3:0] \code$50.code ;
+  wire \code$50.spike ;
+  wire [4:0] \code$58 ;
+  wire [3:0] \code$58.code ;
+  wire \code$58.spike ;
   wire [3:0] \code.code ;
   wire \code.spike ;
   output [10:0] codes__addr;
@@ -3048,122 +3048,122 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire complete;
   input [349:0] \config ;
   wire [349:0] \config ;
-  wire [349:0] \config$22 ;
-  wire [15:0] \config$22.h0 ;
-  wire [15:0] \config$22.h1 ;
-  wire [15:0] \config$22.h10 ;
-  wire [15:0] \config$22.h11 ;
-  wire [15:0] \config$22.h12 ;
-  wire [15:0] \config$22.h13 ;
-  wire [15:0] \config$22.h14 ;
-  wire [15:0] \config$22.h15 ;
-  wire [15:0] \config$22.h2 ;
-  wire [15:0] \config$22.h3 ;
-  wire [15:0] \config$22.h4 ;
-  wire [15:0] \config$22.h5 ;
-  wire [15:0] \config$22.h6 ;
-  wire [15:0] \config$22.h7 ;
-  wire [15:0] \config$22.h8 ;
-  wire [15:0] \config$22.h9 ;
-  wire [15:0] \config$22.leak ;
-  wire \config$22.loss ;
-  wire [8:0] \config$22.next_tiles ;
-  wire [12:0] \config$22.next_unit ;
-  wire [15:0] \config$22.next_weights ;
-  wire [12:0] \config$22.output_unit ;
-  wire [12:0] \config$22.size ;
-  wire \config$22.soft ;
-  wire \config$22.spikes_only ;
-  wire \config$22.squared ;
-  wire \config$22.temporal ;
-  wire [8:0] \config$22.tiles ;
-  wire [349:0] \config$36 ;
-  wire [15:0] \config$36.h0 ;
-  wire [15:0] \config$36.h1 ;
-  wire [15:0] \config$36.h10 ;
-  wire [15:0] \config$36.h11 ;
-  wire [15:0] \config$36.h12 ;
-  wire [15:0] \config$36.h13 ;
-  wire [15:0] \config$36.h14 ;
-  wire [15:0] \config$36.h15 ;
-  wire [15:0] \config$36.h2 ;
-  wire [15:0] \config$36.h3 ;
-  wire [15:0] \config$36.h4 ;
-  wire [15:0] \config$36.h5 ;
-  wire [15:0] \config$36.h6 ;
-  wire [15:0] \config$36.h7 ;
-  wire [15:0] \config$36.h8 ;
-  wire [15:0] \config$36.h9 ;
-  wire [15:0] \config$36.leak ;
-  wire \config$36.loss ;
-  wire [8:0] \config$36.next_tiles ;
-  wire [12:0] \config$36.next_unit ;
-  wire [15:0] \config$36.next_weights ;
-  wire [12:0] \config$36.output_unit ;
-  wire [12:0] \config$36.size ;
-  wire \config$36.soft ;
-  wire \config$36.spikes_only ;
-  wire \config$36.squared ;
-  wire \config$36.temporal ;
-  wire [8:0] \config$36.tiles ;
-  wire [349:0] \config$44 ;
-  wire [15:0] \config$44.h0 ;
-  wire [15:0] \config$44.h1 ;
-  wire [15:0] \config$44.h10 ;
-  wire [15:0] \config$44.h11 ;
-  wire [15:0] \config$44.h12 ;
-  wire [15:0] \config$44.h13 ;
-  wire [15:0] \config$44.h14 ;
-  wire [15:0] \config$44.h15 ;
-  wire [15:0] \config$44.h2 ;
-  wire [15:0] \config$44.h3 ;
-  wire [15:0] \config$44.h4 ;
-  wire [15:0] \config$44.h5 ;
-  wire [15:0] \config$44.h6 ;
-  wire [15:0] \config$44.h7 ;
-  wire [15:0] \config$44.h8 ;
-  wire [15:0] \config$44.h9 ;
-  wire [15:0] \config$44.leak ;
-  wire \config$44.loss ;
-  wire [8:0] \config$44.next_tiles ;
-  wire [12:0] \config$44.next_unit ;
-  wire [15:0] \config$44.next_weights ;
-  wire [12:0] \config$44.output_unit ;
-  wire [12:0] \config$44.size ;
-  wire \config$44.soft ;
-  wire \config$44.spikes_only ;
-  wire \config$44.squared ;
-  wire \config$44.temporal ;
-  wire [8:0] \config$44.tiles ;
-  wire [349:0] \config$52 ;
-  wire [15:0] \config$52.h0 ;
-  wire [15:0] \config$52.h1 ;
-  wire [15:0] \config$52.h10 ;
-  wire [15:0] \config$52.h11 ;
-  wire [15:0] \config$52.h12 ;
-  wire [15:0] \config$52.h13 ;
-  wire [15:0] \config$52.h14 ;
-  wire [15:0] \config$52.h15 ;
-  wire [15:0] \config$52.h2 ;
-  wire [15:0] \config$52.h3 ;
-  wire [15:0] \config$52.h4 ;
-  wire [15:0] \config$52.h5 ;
-  wire [15:0] \config$52.h6 ;
-  wire [15:0] \config$52.h7 ;
-  wire [15:0] \config$52.h8 ;
-  wire [15:0] \config$52.h9 ;
-  wire [15:0] \config$52.leak ;
-  wire \config$52.loss ;
-  wire [8:0] \config$52.next_tiles ;
-  wire [12:0] \config$52.next_unit ;
-  wire [15:0] \config$52.next_weights ;
-  wire [12:0] \config$52.output_unit ;
-  wire [12:0] \config$52.size ;
-  wire \config$52.soft ;
-  wire \config$52.spikes_only ;
-  wire \config$52.squared ;
-  wire \config$52.temporal ;
-  wire [8:0] \config$52.tiles ;
+  wire [349:0] \config$23 ;
+  wire [15:0] \config$23.h0 ;
+  wire [15:0] \config$23.h1 ;
+  wire [15:0] \config$23.h10 ;
+  wire [15:0] \config$23.h11 ;
+  wire [15:0] \config$23.h12 ;
+  wire [15:0] \config$23.h13 ;
+  wire [15:0] \config$23.h14 ;
+  wire [15:0] \config$23.h15 ;
+  wire [15:0] \config$23.h2 ;
+  wire [15:0] \config$23.h3 ;
+  wire [15:0] \config$23.h4 ;
+  wire [15:0] \config$23.h5 ;
+  wire [15:0] \config$23.h6 ;
+  wire [15:0] \config$23.h7 ;
+  wire [15:0] \config$23.h8 ;
+  wire [15:0] \config$23.h9 ;
+  wire [15:0] \config$23.leak ;
+  wire \config$23.loss ;
+  wire [8:0] \config$23.next_tiles ;
+  wire [12:0] \config$23.next_unit ;
+  wire [15:0] \config$23.next_weights ;
+  wire [12:0] \config$23.output_unit ;
+  wire [12:0] \config$23.size ;
+  wire \config$23.soft ;
+  wire \config$23.spikes_only ;
+  wire \config$23.squared ;
+  wire \config$23.temporal ;
+  wire [8:0] \config$23.tiles ;
+  wire [349:0] \config$38 ;
+  wire [15:0] \config$38.h0 ;
+  wire [15:0] \config$38.h1 ;
+  wire [15:0] \config$38.h10 ;
+  wire [15:0] \config$38.h11 ;
+  wire [15:0] \config$38.h12 ;
+  wire [15:0] \config$38.h13 ;
+  wire [15:0] \config$38.h14 ;
+  wire [15:0] \config$38.h15 ;
+  wire [15:0] \config$38.h2 ;
+  wire [15:0] \config$38.h3 ;
+  wire [15:0] \config$38.h4 ;
+  wire [15:0] \config$38.h5 ;
+  wire [15:0] \config$38.h6 ;
+  wire [15:0] \config$38.h7 ;
+  wire [15:0] \config$38.h8 ;
+  wire [15:0] \config$38.h9 ;
+  wire [15:0] \config$38.leak ;
+  wire \config$38.loss ;
+  wire [8:0] \config$38.next_tiles ;
+  wire [12:0] \config$38.next_unit ;
+  wire [15:0] \config$38.next_weights ;
+  wire [12:0] \config$38.output_unit ;
+  wire [12:0] \config$38.size ;
+  wire \config$38.soft ;
+  wire \config$38.spikes_only ;
+  wire \config$38.squared ;
+  wire \config$38.temporal ;
+  wire [8:0] \config$38.tiles ;
+  wire [349:0] \config$46 ;
+  wire [15:0] \config$46.h0 ;
+  wire [15:0] \config$46.h1 ;
+  wire [15:0] \config$46.h10 ;
+  wire [15:0] \config$46.h11 ;
+  wire [15:0] \config$46.h12 ;
+  wire [15:0] \config$46.h13 ;
+  wire [15:0] \config$46.h14 ;
+  wire [15:0] \config$46.h15 ;
+  wire [15:0] \config$46.h2 ;
+  wire [15:0] \config$46.h3 ;
+  wire [15:0] \config$46.h4 ;
+  wire [15:0] \config$46.h5 ;
+  wire [15:0] \config$46.h6 ;
+  wire [15:0] \config$46.h7 ;
+  wire [15:0] \config$46.h8 ;
+  wire [15:0] \config$46.h9 ;
+  wire [15:0] \config$46.leak ;
+  wire \config$46.loss ;
+  wire [8:0] \config$46.next_tiles ;
+  wire [12:0] \config$46.next_unit ;
+  wire [15:0] \config$46.next_weights ;
+  wire [12:0] \config$46.output_unit ;
+  wire [12:0] \config$46.size ;
+  wire \config$46.soft ;
+  wire \config$46.spikes_only ;
+  wire \config$46.squared ;
+  wire \config$46.temporal ;
+  wire [8:0] \config$46.tiles ;
+  wire [349:0] \config$54 ;
+  wire [15:0] \config$54.h0 ;
+  wire [15:0] \config$54.h1 ;
+  wire [15:0] \config$54.h10 ;
+  wire [15:0] \config$54.h11 ;
+  wire [15:0] \config$54.h12 ;
+  wire [15:0] \config$54.h13 ;
+  wire [15:0] \config$54.h14 ;
+  wire [15:0] \config$54.h15 ;
+  wire [15:0] \config$54.h2 ;
+  wire [15:0] \config$54.h3 ;
+  wire [15:0] \config$54.h4 ;
+  wire [15:0] \config$54.h5 ;
+  wire [15:0] \config$54.h6 ;
+  wire [15:0] \config$54.h7 ;
+  wire [15:0] \config$54.h8 ;
+  wire [15:0] \config$54.h9 ;
+  wire [15:0] \config$54.leak ;
+  wire \config$54.loss ;
+  wire [8:0] \config$54.next_tiles ;
+  wire [12:0] \config$54.next_unit ;
+  wire [15:0] \config$54.next_weights ;
+  wire [12:0] \config$54.output_unit ;
+  wire [12:0] \config$54.size ;
+  wire \config$54.soft ;
+  wire \config$54.spikes_only ;
+  wire \config$54.squared ;
+  wire \config$54.temporal ;
+  wire [8:0] \config$54.tiles ;
   wire [15:0] \config.h0 ;
   wire [15:0] \config.h1 ;
   wire [15:0] \config.h10 ;
@@ -3203,9 +3203,9 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   (* init = 1'h0 *)
   wire finishing;
   wire [15:0] gradient;
-  wire [15:0] \gradient$100 ;
-  wire [15:0] \gradient$101 ;
-  wire [15:0] \gradient$99 ;
+  wire [15:0] \gradient$104 ;
+  wire [15:0] \gradient$105 ;
+  wire [15:0] \gradient$106 ;
   output [15:0] gradient_0;
   reg [15:0] gradient_0 = 16'h0000;
   output [15:0] gradient_1;
@@ -3231,6 +3231,66 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \header.last ;
   wire [7:0] \header.tile ;
   wire [12:0] \header.unit ;
+  reg [31:0] header_0 = 32'd0;
+  wire [9:0] \header_0.block ;
+  wire \header_0.last ;
+  wire [7:0] \header_0.tile ;
+  wire [12:0] \header_0.unit ;
+  reg [31:0] header_1 = 32'd0;
+  wire [9:0] \header_1.block ;
+  wire \header_1.last ;
+  wire [7:0] \header_1.tile ;
+  wire [12:0] \header_1.unit ;
+  reg [31:0] header_10 = 32'd0;
+  wire [9:0] \header_10.block ;
+  wire \header_10.last ;
+  wire [7:0] \header_10.tile ;
+  wire [12:0] \header_10.unit ;
+  reg [31:0] header_11 = 32'd0;
+  wire [9:0] \header_11.block ;
+  wire \header_11.last ;
+  wire [7:0] \header_11.tile ;
+  wire [12:0] \header_11.unit ;
+  reg [31:0] header_2 = 32'd0;
+  wire [9:0] \header_2.block ;
+  wire \header_2.last ;
+  wire [7:0] \header_2.tile ;
+  wire [12:0] \header_2.unit ;
+  reg [31:0] header_3 = 32'd0;
+  wire [9:0] \header_3.block ;
+  wire \header_3.last ;
+  wire [7:0] \header_3.tile ;
+  wire [12:0] \header_3.unit ;
+  reg [31:0] header_4 = 32'd0;
+  wire [9:0] \header_4.block ;
+  wire \header_4.last ;
+  wire [7:0] \header_4.tile ;
+  wire [12:0] \header_4.unit ;
+  reg [31:0] header_5 = 32'd0;
+  wire [9:0] \header_5.block ;
+  wire \header_5.last ;
+  wire [7:0] \header_5.tile ;
+  wire [12:0] \header_5.unit ;
+  reg [31:0] header_6 = 32'd0;
+  wire [9:0] \header_6.block ;
+  wire \header_6.last ;
+  wire [7:0] \header_6.tile ;
+  wire [12:0] \header_6.unit ;
+  reg [31:0] header_7 = 32'd0;
+  wire [9:0] \header_7.block ;
+  wire \header_7.last ;
+  wire [7:0] \header_7.tile ;
+  wire [12:0] \header_7.unit ;
+  reg [31:0] header_8 = 32'd0;
+  wire [9:0] \header_8.block ;
+  wire \header_8.last ;
+  wire [7:0] \header_8.tile ;
+  wire [12:0] \header_8.unit ;
+  reg [31:0] header_9 = 32'd0;
+  wire [9:0] \header_9.block ;
+  wire \header_9.last ;
+  wire [7:0] \header_9.tile ;
+  wire [12:0] \header_9.unit ;
   input [31:0] i_headers__payload;
   wire [31:0] i_headers__payload;
   wire [9:0] \i_headers__payload.block ;
@@ -3247,15 +3307,20 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire [2:0] lane1;
   wire [2:0] lane2;
   wire [2:0] lane3;
+  reg [31:0] last_0 = 32'd0;
+  wire [9:0] \last_0.block ;
+  wire \last_0.last ;
+  wire [7:0] \last_0.tile ;
+  wire [12:0] \last_0.unit ;
   wire [13:0] left;
   wire live;
-  wire \live$39 ;
-  wire \live$47 ;
-  wire \live$55 ;
+  wire \live$41 ;
+  wire \live$49 ;
+  wire \live$57 ;
   wire [15:0] logit;
-  wire [15:0] \logit$41 ;
-  wire [15:0] \logit$49 ;
-  wire [15:0] \logit$57 ;
+  wire [15:0] \logit$43 ;
+  wire [15:0] \logit$51 ;
+  wire [15:0] \logit$59 ;
   output [8:0] logits__addr;
   wire [8:0] logits__addr;
   input [127:0] logits__data;
@@ -3278,52 +3343,54 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \o.whole ;
   reg [12:0] o_unit = 13'h0000;
   wire onehot;
-  wire \onehot$42 ;
-  wire \onehot$50 ;
-  wire \onehot$58 ;
+  wire \onehot$44 ;
+  wire \onehot$52 ;
+  wire \onehot$60 ;
   input parity;
   wire parity;
-  output [8:0] \port$5595$0 ;
-  wire [8:0] \port$5595$0 ;
+  output [8:0] \port$5581$0 ;
+  wire [8:0] \port$5581$0 ;
   reg [15:0] present = 16'h0000;
+  reg [7:0] read_tile_0 = 8'h00;
+  reg [7:0] read_tile_1 = 8'h00;
   reg read_turn_0 = 1'h0;
   reg read_turn_1 = 1'h0;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$60 ;
-  wire \saturated$61 ;
   wire \saturated$62 ;
   wire \saturated$63 ;
+  wire \saturated$64 ;
+  wire \saturated$65 ;
   wire [13:0] slot;
-  wire [13:0] \slot$37 ;
-  wire [3:0] \slot$37.entry ;
-  wire \slot$37.final ;
-  wire \slot$37.first ;
-  wire \slot$37.last ;
-  wire [3:0] \slot$37.sample ;
-  wire \slot$37.turn ;
-  wire \slot$37.valid ;
-  wire \slot$37.whole ;
-  wire [13:0] \slot$45 ;
-  wire [3:0] \slot$45.entry ;
-  wire \slot$45.final ;
-  wire \slot$45.first ;
-  wire \slot$45.last ;
-  wire [3:0] \slot$45.sample ;
-  wire \slot$45.turn ;
-  wire \slot$45.valid ;
-  wire \slot$45.whole ;
-  wire [13:0] \slot$53 ;
-  wire [3:0] \slot$53.entry ;
-  wire \slot$53.final ;
-  wire \slot$53.first ;
-  wire \slot$53.last ;
-  wire [3:0] \slot$53.sample ;
-  wire \slot$53.turn ;
-  wire \slot$53.valid ;
-  wire \slot$53.whole ;
+  wire [13:0] \slot$39 ;
+  wire [3:0] \slot$39.entry ;
+  wire \slot$39.final ;
+  wire \slot$39.first ;
+  wire \slot$39.last ;
+  wire [3:0] \slot$39.sample ;
+  wire \slot$39.turn ;
+  wire \slot$39.valid ;
+  wire \slot$39.whole ;
+  wire [13:0] \slot$47 ;
+  wire [3:0] \slot$47.entry ;
+  wire \slot$47.final ;
+  wire \slot$47.first ;
+  wire \slot$47.last ;
+  wire [3:0] \slot$47.sample ;
+  wire \slot$47.turn ;
+  wire \slot$47.valid ;
+  wire \slot$47.whole ;
+  wire [13:0] \slot$55 ;
+  wire [3:0] \slot$55.entry ;
+  wire \slot$55.final ;
+  wire \slot$55.first ;
+  wire \slot$55.last ;
+  wire [3:0] \slot$55.sample ;
+  wire \slot$55.turn ;
+  wire \slot$55.valid ;
+  wire \slot$55.whole ;
   wire [3:0] \slot.entry ;
   wire \slot.final ;
   wire \slot.first ;
@@ -3435,9 +3502,9 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire start;
   wire \start$6 ;
   reg [91:0] sum;
-  reg [91:0] \sum$38 ;
-  reg [91:0] \sum$46 ;
-  reg [91:0] \sum$54 ;
+  reg [91:0] \sum$40 ;
+  reg [91:0] \sum$48 ;
+  reg [91:0] \sum$56 ;
   input [735:0] sums;
   wire [735:0] sums;
   wire [91:0] \sums[0] ;
@@ -3475,46 +3542,45 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \whole_0.turn ;
   wire \whole_0.valid ;
   wire \whole_0.whole ;
-  assign \$99  = { 1'h0, \$10  } * 5'h10;
-  assign logit = logits__data >> \$99 ;
-  assign \$13  = header[30:23] * 4'h8;
+  assign logit = logits__data >> \$98 ;
+  assign \$13  = read_tile_1 * 4'h8;
   assign \$14  = \$13  + \$10 ;
   assign onehot = labels__data == \$14 ;
   assign lane1 = 2'h2 + read_turn_1;
   assign \$16  = present >> o[4:1];
-  assign \live$39  = \$15  & \$16 ;
-  assign \$110  = lane1 * 3'h5;
-  assign \code$40  = codes__data >> \$110 ;
-  assign \$113  = lane1 * 5'h10;
-  assign \logit$41  = logits__data >> \$113 ;
-  assign \$17  = header[30:23] * 4'h8;
+  assign \live$41  = \$15  & \$16 ;
+  assign \$109  = lane1 * 3'h5;
+  assign \code$42  = codes__data >> \$109 ;
+  assign \$112  = lane1 * 5'h10;
+  assign \logit$43  = logits__data >> \$112 ;
+  assign \$17  = read_tile_1 * 4'h8;
   assign \$18  = \$17  + lane1;
-  assign \onehot$42  = labels__data == \$18 ;
+  assign \onehot$44  = labels__data == \$18 ;
   assign \$19  = 3'h4 + read_turn_1;
   assign \$21  = present >> o[4:1];
-  assign \live$47  = \$20  & \$21 ;
-  assign \$124  = \$19 [2:0] * 3'h5;
-  assign \code$48  = codes__data >> \$124 ;
-  assign \$127  = \$19 [2:0] * 5'h10;
-  assign \logit$49  = logits__data >> \$127 ;
-  assign \$22  = header[30:23] * 4'h8;
+  assign \live$49  = \$20  & \$21 ;
+  assign \$123  = \$19 [2:0] * 3'h5;
+  assign \code$50  = codes__data >> \$123 ;
+  assign \$126  = \$19 [2:0] * 5'h10;
+  assign \logit$51  = logits__data >> \$126 ;
+  assign \$22  = read_tile_1 * 4'h8;
   assign \$23  = \$22  + \$19 [2:0];
-  assign \onehot$50  = labels__data == \$23 ;
+  assign \onehot$52  = labels__data == \$23 ;
   assign \$24  = 3'h6 + read_turn_1;
   assign \$26  = present >> o[4:1];
-  assign \live$55  = \$25  & \$26 ;
-  assign \$138  = \$24 [2:0] * 3'h5;
-  assign \code$56  = codes__data >> \$138 ;
-  assign \$141  = \$24 [2:0] * 5'h10;
-  assign \logit$57  = logits__data >> \$141 ;
-  assign \$27  = header[30:23] * 4'h8;
+  assign \live$57  = \$25  & \$26 ;
+  assign \$137  = \$24 [2:0] * 3'h5;
+  assign \code$58  = codes__data >> \$137 ;
+  assign \$140  = \$24 [2:0] * 5'h10;
+  assign \logit$59  = logits__data >> \$140 ;
+  assign \$27  = read_tile_1 * 4'h8;
   assign \$28  = \$27  + \$24 [2:0];
-  assign \onehot$58  = labels__data == \$28 ;
-  assign saturated = | { \saturated$63 , \saturated$62 , \saturated$61 , \saturated$60  };
+  assign \onehot$60  = labels__data == \$28 ;
+  assign saturated = | { \saturated$65 , \saturated$64 , \saturated$63 , \saturated$62  };
   assign complete = whole_0[0] & whole_0[10];
-  assign \$29  = header[12:0] * 5'h10;
+  assign \$29  = header_11[12:0] * 5'h10;
   assign \$30  = \$29  + whole_0[4:1];
-  assign done = masks__en & header[31];
+  assign done = masks__en & last_0[31];
   assign \$31  = i_headers__payload[22:13] < extent[9:0];
   assign \$32  = batch[4:0] * batch[9:5];
   assign \$33  = 1'h1 << \$32 [4:0];
@@ -3545,19 +3611,21 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \$62  = | gradient_6;
   assign \$63  = | gradient_7;
   always @(posedge clk)
-    busy <= \$64 ;
+    header <= \$64 ;
   always @(posedge clk)
-    header <= \$65 ;
+    present <= \$65 ;
   always @(posedge clk)
-    present <= \$66 ;
+    neurons <= \$66 ;
   always @(posedge clk)
-    neurons <= \$67 ;
-  always @(posedge clk)
-    o_unit <= \$68 ;
+    o_unit <= \$67 ;
   always @(posedge clk)
     read_turn_0 <= o[9];
   always @(posedge clk)
     read_turn_1 <= read_turn_0;
+  always @(posedge clk)
+    read_tile_0 <= header[30:23];
+  always @(posedge clk)
+    read_tile_1 <= read_tile_0;
   always @(posedge clk)
     slot_0 <= o;
   always @(posedge clk)
@@ -3581,27 +3649,53 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   always @(posedge clk)
     slot_10 <= slot_9;
   always @(posedge clk)
-    gradient_0 <= \$69 ;
+    gradient_0 <= \$68 ;
   always @(posedge clk)
-    gradient_1 <= \$70 ;
+    gradient_1 <= \$69 ;
   always @(posedge clk)
-    gradient_2 <= \$71 ;
+    gradient_2 <= \$70 ;
   always @(posedge clk)
-    gradient_3 <= \$72 ;
+    gradient_3 <= \$71 ;
   always @(posedge clk)
-    gradient_4 <= \$73 ;
+    gradient_4 <= \$72 ;
   always @(posedge clk)
-    gradient_5 <= \$74 ;
+    gradient_5 <= \$73 ;
   always @(posedge clk)
-    gradient_6 <= \$75 ;
+    gradient_6 <= \$74 ;
   always @(posedge clk)
-    gradient_7 <= \$76 ;
+    gradient_7 <= \$75 ;
   always @(posedge clk)
     whole_0 <= slot_10;
   always @(posedge clk)
-    masks__en <= \$77 ;
+    header_0 <= header;
   always @(posedge clk)
-    tile <= \$78 ;
+    header_1 <= header_0;
+  always @(posedge clk)
+    header_2 <= header_1;
+  always @(posedge clk)
+    header_3 <= header_2;
+  always @(posedge clk)
+    header_4 <= header_3;
+  always @(posedge clk)
+    header_5 <= header_4;
+  always @(posedge clk)
+    header_6 <= header_5;
+  always @(posedge clk)
+    header_7 <= header_6;
+  always @(posedge clk)
+    header_8 <= header_7;
+  always @(posedge clk)
+    header_9 <= header_8;
+  always @(posedge clk)
+    header_10 <= header_9;
+  always @(posedge clk)
+    header_11 <= header_10;
+  always @(posedge clk)
+    last_0 <= header_11;
+  always @(posedge clk)
+    masks__en <= \$76 ;
+  always @(posedge clk)
+    tile <= \$77 ;
   assign \$1  = i_headers__valid & \config [35];
   assign \$2  = ~ busy;
   assign loss = \$1  & \$2 ;
@@ -3617,10 +3711,12 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \$10  = 1'h0 + read_turn_1;
   assign \$12  = present >> o[4:1];
   assign live = \$11  & \$12 ;
-  assign \$96  = { 1'h0, \$10  } * 3'h5;
-  assign code = codes__data >> \$96 ;
+  assign \$95  = { 1'h0, \$10  } * 3'h5;
+  assign code = codes__data >> \$95 ;
+  assign \$98  = { 1'h0, \$10  } * 5'h10;
   \backspike_core.bp.drain.time  \time (
     .batch(batch),
+    .busy(busy),
     .clk(clk),
     .o(o),
     .rst(rst),
@@ -3635,57 +3731,57 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
     .logit(logit),
     .onehot(onehot),
     .rst(rst),
-    .\saturated$69 (\saturated$60 ),
+    .\saturated$69 (\saturated$62 ),
     .slot(o),
     .sum(sum)
   );
   \backspike_core.bp.drain.unit0  unit1 (
     .clk(clk),
-    .code(\code$40 ),
+    .code(\code$42 ),
     .\config (\config ),
-    .gradient(\gradient$99 ),
-    .live(\live$39 ),
-    .logit(\logit$41 ),
-    .onehot(\onehot$42 ),
-    .rst(rst),
-    .\saturated$69 (\saturated$61 ),
-    .slot(o),
-    .sum(\sum$38 )
-  );
-  \backspike_core.bp.drain.unit0  unit2 (
-    .clk(clk),
-    .code(\code$48 ),
-    .\config (\config ),
-    .gradient(\gradient$100 ),
-    .live(\live$47 ),
-    .logit(\logit$49 ),
-    .onehot(\onehot$50 ),
-    .rst(rst),
-    .\saturated$69 (\saturated$62 ),
-    .slot(o),
-    .sum(\sum$46 )
-  );
-  \backspike_core.bp.drain.unit0  unit3 (
-    .clk(clk),
-    .code(\code$56 ),
-    .\config (\config ),
-    .gradient(\gradient$101 ),
-    .live(\live$55 ),
-    .logit(\logit$57 ),
-    .onehot(\onehot$58 ),
+    .gradient(\gradient$104 ),
+    .live(\live$41 ),
+    .logit(\logit$43 ),
+    .onehot(\onehot$44 ),
     .rst(rst),
     .\saturated$69 (\saturated$63 ),
     .slot(o),
-    .sum(\sum$54 )
+    .sum(\sum$40 )
+  );
+  \backspike_core.bp.drain.unit0  unit2 (
+    .clk(clk),
+    .code(\code$50 ),
+    .\config (\config ),
+    .gradient(\gradient$105 ),
+    .live(\live$49 ),
+    .logit(\logit$51 ),
+    .onehot(\onehot$52 ),
+    .rst(rst),
+    .\saturated$69 (\saturated$64 ),
+    .slot(o),
+    .sum(\sum$48 )
+  );
+  \backspike_core.bp.drain.unit0  unit3 (
+    .clk(clk),
+    .code(\code$58 ),
+    .\config (\config ),
+    .gradient(\gradient$106 ),
+    .live(\live$57 ),
+    .logit(\logit$59 ),
+    .onehot(\onehot$60 ),
+    .rst(rst),
+    .\saturated$69 (\saturated$65 ),
+    .slot(o),
+    .sum(\sum$56 )
   );
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
     casez (o[9])
       1'h0:
-          \sum$38  = sums[275:184];
+          \sum$40  = sums[275:184];
       1'h1:
-          \sum$38  = sums[367:276];
+          \sum$40  = sums[367:276];
     endcase
   end
   always @* begin
@@ -3703,9 +3799,9 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
     (* full_case = 32'd1 *)
     casez (o[9])
       1'h0:
-          \sum$46  = sums[459:368];
+          \sum$48  = sums[459:368];
       1'h1:
-          \sum$46  = sums[551:460];
+          \sum$48  = sums[551:460];
     endcase
   end
   always @* begin
@@ -3723,9 +3819,9 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
     (* full_case = 32'd1 *)
     casez (o[9])
       1'h0:
-          \sum$54  = sums[643:552];
+          \sum$56  = sums[643:552];
       1'h1:
-          \sum$54  = sums[735:644];
+          \sum$56  = sums[735:644];
     endcase
   end
   always @* begin
@@ -3740,153 +3836,140 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = busy;
+    \$64  = header;
     if (\begin ) begin
-      \$64  = 1'h1;
-    end
-    if (masks__en) begin
-      \$64  = 1'h0;
-    end
-    if (rst) begin
-      \$64  = 1'h0;
+      \$64  = i_headers__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = header;
+    \$65  = present;
     if (\begin ) begin
-      \$65  = i_headers__payload;
+      \$65  = \$37 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = present;
+    \$66  = neurons;
     if (\begin ) begin
-      \$66  = \$37 ;
+      \$66  = { \$45 , \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38  };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = neurons;
+    \$67  = o_unit;
     if (\begin ) begin
-      \$67  = { \$45 , \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38  };
+      \$67  = \$46 [12:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = o_unit;
-    if (\begin ) begin
-      \$68  = \$46 [12:0];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$69  = gradient_0;
+    \$68  = gradient_0;
     if (\$47 ) begin
+      \$68  = gradient;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$69  = gradient_1;
+    if (\$48 ) begin
       \$69  = gradient;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = gradient_1;
-    if (\$48 ) begin
-      \$70  = gradient;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$71  = gradient_2;
+    \$70  = gradient_2;
     if (\$49 ) begin
-      \$71  = \gradient$99 ;
+      \$70  = \gradient$104 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = gradient_3;
+    \$71  = gradient_3;
     if (\$50 ) begin
-      \$72  = \gradient$99 ;
+      \$71  = \gradient$104 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$73  = gradient_4;
+    \$72  = gradient_4;
     if (\$51 ) begin
-      \$73  = \gradient$100 ;
+      \$72  = \gradient$105 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = gradient_5;
+    \$73  = gradient_5;
     if (\$52 ) begin
-      \$74  = \gradient$100 ;
+      \$73  = \gradient$105 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = gradient_6;
+    \$74  = gradient_6;
     if (\$53 ) begin
-      \$75  = \gradient$101 ;
+      \$74  = \gradient$106 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$76  = gradient_7;
+    \$75  = gradient_7;
     if (\$54 ) begin
-      \$76  = \gradient$101 ;
+      \$75  = \gradient$106 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$77  = \$55 ;
+    \$76  = \$55 ;
     if (rst) begin
-      \$77  = 1'h0;
+      \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$78  = tile;
+    \$77  = tile;
+    if (masks__en) begin
+      \$77  = 128'h00000000000000000000000000000000;
+    end
     if (complete) begin
       (* full_case = 32'd1 *)
       casez (whole_0[4:1])
         4'h0:
-            \$78 [7:0] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [7:0] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h1:
-            \$78 [15:8] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [15:8] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h2:
-            \$78 [23:16] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [23:16] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h3:
-            \$78 [31:24] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [31:24] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h4:
-            \$78 [39:32] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [39:32] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h5:
-            \$78 [47:40] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [47:40] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h6:
-            \$78 [55:48] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [55:48] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h7:
-            \$78 [63:56] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [63:56] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h8:
-            \$78 [71:64] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [71:64] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'h9:
-            \$78 [79:72] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [79:72] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'ha:
-            \$78 [87:80] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [87:80] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'hb:
-            \$78 [95:88] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [95:88] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'hc:
-            \$78 [103:96] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [103:96] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'hd:
-            \$78 [111:104] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [111:104] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'he:
-            \$78 [119:112] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [119:112] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
         4'hf:
-            \$78 [127:120] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
+            \$77 [127:120] = { \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56  };
       endcase
     end
-    if (masks__en) begin
-      \$78  = 128'h00000000000000000000000000000000;
-    end
     if (rst) begin
-      \$78  = 128'h00000000000000000000000000000000;
+      \$77  = 128'h00000000000000000000000000000000;
     end
   end
   always @* begin
@@ -3911,28 +3994,29 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   end
   assign \start$6  = \begin ;
   assign \batch$8  = batch;
+  assign \busy$9  = busy;
   assign i_headers__ready = \begin ;
   assign labels__addr = { parity, \$9 [8:0] };
   assign lane0 = { 1'h0, \$10  };
-  assign \config$22  = \config ;
+  assign \config$23  = \config ;
   assign slot = o;
-  assign \config$36  = \config ;
-  assign \slot$37  = o;
+  assign \config$38  = \config ;
+  assign \slot$39  = o;
   assign lane2 = \$19 [2:0];
-  assign \config$44  = \config ;
-  assign \slot$45  = o;
+  assign \config$46  = \config ;
+  assign \slot$47  = o;
   assign lane3 = \$24 [2:0];
-  assign \config$52  = \config ;
-  assign \slot$53  = o;
+  assign \config$54  = \config ;
+  assign \slot$55  = o;
   assign gradients__en = complete;
   assign gradients__data = { gradient_7, gradient_6, gradient_5, gradient_4, gradient_3, gradient_2, gradient_1, gradient_0 };
   assign finishing = masks__en;
   assign masks__data = { tile[127], tile[119], tile[111], tile[103], tile[95], tile[87], tile[79], tile[71], tile[63], tile[55], tile[47], tile[39], tile[31], tile[23], tile[15], tile[7], tile[126], tile[118], tile[110], tile[102], tile[94], tile[86], tile[78], tile[70], tile[62], tile[54], tile[46], tile[38], tile[30], tile[22], tile[14], tile[6], tile[125], tile[117], tile[109], tile[101], tile[93], tile[85], tile[77], tile[69], tile[61], tile[53], tile[45], tile[37], tile[29], tile[21], tile[13], tile[5], tile[124], tile[116], tile[108], tile[100], tile[92], tile[84], tile[76], tile[68], tile[60], tile[52], tile[44], tile[36], tile[28], tile[20], tile[12], tile[4], tile[123], tile[115], tile[107], tile[99], tile[91], tile[83], tile[75], tile[67], tile[59], tile[51], tile[43], tile[35], tile[27], tile[19], tile[11], tile[3], tile[122], tile[114], tile[106], tile[98], tile[90], tile[82], tile[74], tile[66], tile[58], tile[50], tile[42], tile[34], tile[26], tile[18], tile[10], tile[2], tile[121], tile[113], tile[105], tile[97], tile[89], tile[81], tile[73], tile[65], tile[57], tile[49], tile[41], tile[33], tile[25], tile[17], tile[9], tile[1], tile[120], tile[112], tile[104], tile[96], tile[88], tile[80], tile[72], tile[64], tile[56], tile[48], tile[40], tile[32], tile[24], tile[16], tile[8], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [8:0];
-  assign \port$5595$0  = \$9 [8:0];
+  assign \port$5581$0  = \$9 [8:0];
   assign gradients__addr = \$30 [10:0];
-  assign masks__addr = header[6:0];
+  assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
@@ -3984,34 +4068,34 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \header.block  = header[22:13];
   assign \header.tile  = header[30:23];
   assign \header.last  = header[31];
-  assign \config$22.tiles  = \config [8:0];
-  assign \config$22.size  = \config [21:9];
-  assign \config$22.output_unit  = \config [34:22];
-  assign \config$22.loss  = \config [35];
-  assign \config$22.squared  = \config [36];
-  assign \config$22.next_tiles  = \config [45:37];
-  assign \config$22.next_unit  = \config [58:46];
-  assign \config$22.next_weights  = \config [74:59];
-  assign \config$22.leak  = \config [90:75];
-  assign \config$22.soft  = \config [91];
-  assign \config$22.temporal  = \config [92];
-  assign \config$22.spikes_only  = \config [93];
-  assign \config$22.h0  = \config [109:94];
-  assign \config$22.h1  = \config [125:110];
-  assign \config$22.h2  = \config [141:126];
-  assign \config$22.h3  = \config [157:142];
-  assign \config$22.h4  = \config [173:158];
-  assign \config$22.h5  = \config [189:174];
-  assign \config$22.h6  = \config [205:190];
-  assign \config$22.h7  = \config [221:206];
-  assign \config$22.h8  = \config [237:222];
-  assign \config$22.h9  = \config [253:238];
-  assign \config$22.h10  = \config [269:254];
-  assign \config$22.h11  = \config [285:270];
-  assign \config$22.h12  = \config [301:286];
-  assign \config$22.h13  = \config [317:302];
-  assign \config$22.h14  = \config [333:318];
-  assign \config$22.h15  = \config [349:334];
+  assign \config$23.tiles  = \config [8:0];
+  assign \config$23.size  = \config [21:9];
+  assign \config$23.output_unit  = \config [34:22];
+  assign \config$23.loss  = \config [35];
+  assign \config$23.squared  = \config [36];
+  assign \config$23.next_tiles  = \config [45:37];
+  assign \config$23.next_unit  = \config [58:46];
+  assign \config$23.next_weights  = \config [74:59];
+  assign \config$23.leak  = \config [90:75];
+  assign \config$23.soft  = \config [91];
+  assign \config$23.temporal  = \config [92];
+  assign \config$23.spikes_only  = \config [93];
+  assign \config$23.h0  = \config [109:94];
+  assign \config$23.h1  = \config [125:110];
+  assign \config$23.h2  = \config [141:126];
+  assign \config$23.h3  = \config [157:142];
+  assign \config$23.h4  = \config [173:158];
+  assign \config$23.h5  = \config [189:174];
+  assign \config$23.h6  = \config [205:190];
+  assign \config$23.h7  = \config [221:206];
+  assign \config$23.h8  = \config [237:222];
+  assign \config$23.h9  = \config [253:238];
+  assign \config$23.h10  = \config [269:254];
+  assign \config$23.h11  = \config [285:270];
+  assign \config$23.h12  = \config [301:286];
+  assign \config$23.h13  = \config [317:302];
+  assign \config$23.h14  = \config [333:318];
+  assign \config$23.h15  = \config [349:334];
   assign \slot.valid  = o[0];
   assign \slot.entry  = o[4:1];
   assign \slot.sample  = o[8:5];
@@ -4030,120 +4114,120 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \sums[7]  = sums[735:644];
   assign \code.code  = code[3:0];
   assign \code.spike  = code[4];
-  assign \config$36.tiles  = \config [8:0];
-  assign \config$36.size  = \config [21:9];
-  assign \config$36.output_unit  = \config [34:22];
-  assign \config$36.loss  = \config [35];
-  assign \config$36.squared  = \config [36];
-  assign \config$36.next_tiles  = \config [45:37];
-  assign \config$36.next_unit  = \config [58:46];
-  assign \config$36.next_weights  = \config [74:59];
-  assign \config$36.leak  = \config [90:75];
-  assign \config$36.soft  = \config [91];
-  assign \config$36.temporal  = \config [92];
-  assign \config$36.spikes_only  = \config [93];
-  assign \config$36.h0  = \config [109:94];
-  assign \config$36.h1  = \config [125:110];
-  assign \config$36.h2  = \config [141:126];
-  assign \config$36.h3  = \config [157:142];
-  assign \config$36.h4  = \config [173:158];
-  assign \config$36.h5  = \config [189:174];
-  assign \config$36.h6  = \config [205:190];
-  assign \config$36.h7  = \config [221:206];
-  assign \config$36.h8  = \config [237:222];
-  assign \config$36.h9  = \config [253:238];
-  assign \config$36.h10  = \config [269:254];
-  assign \config$36.h11  = \config [285:270];
-  assign \config$36.h12  = \config [301:286];
-  assign \config$36.h13  = \config [317:302];
-  assign \config$36.h14  = \config [333:318];
-  assign \config$36.h15  = \config [349:334];
-  assign \slot$37.valid  = o[0];
-  assign \slot$37.entry  = o[4:1];
-  assign \slot$37.sample  = o[8:5];
-  assign \slot$37.turn  = o[9];
-  assign \slot$37.whole  = o[10];
-  assign \slot$37.first  = o[11];
-  assign \slot$37.last  = o[12];
-  assign \slot$37.final  = o[13];
-  assign \code$40.code  = \code$40 [3:0];
-  assign \code$40.spike  = \code$40 [4];
-  assign \config$44.tiles  = \config [8:0];
-  assign \config$44.size  = \config [21:9];
-  assign \config$44.output_unit  = \config [34:22];
-  assign \config$44.loss  = \config [35];
-  assign \config$44.squared  = \config [36];
-  assign \config$44.next_tiles  = \config [45:37];
-  assign \config$44.next_unit  = \config [58:46];
-  assign \config$44.next_weights  = \config [74:59];
-  assign \config$44.leak  = \config [90:75];
-  assign \config$44.soft  = \config [91];
-  assign \config$44.temporal  = \config [92];
-  assign \config$44.spikes_only  = \config [93];
-  assign \config$44.h0  = \config [109:94];
-  assign \config$44.h1  = \config [125:110];
-  assign \config$44.h2  = \config [141:126];
-  assign \config$44.h3  = \config [157:142];
-  assign \config$44.h4  = \config [173:158];
-  assign \config$44.h5  = \config [189:174];
-  assign \config$44.h6  = \config [205:190];
-  assign \config$44.h7  = \config [221:206];
-  assign \config$44.h8  = \config [237:222];
-  assign \config$44.h9  = \config [253:238];
-  assign \config$44.h10  = \config [269:254];
-  assign \config$44.h11  = \config [285:270];
-  assign \config$44.h12  = \config [301:286];
-  assign \config$44.h13  = \config [317:302];
-  assign \config$44.h14  = \config [333:318];
-  assign \config$44.h15  = \config [349:334];
-  assign \slot$45.valid  = o[0];
-  assign \slot$45.entry  = o[4:1];
-  assign \slot$45.sample  = o[8:5];
-  assign \slot$45.turn  = o[9];
-  assign \slot$45.whole  = o[10];
-  assign \slot$45.first  = o[11];
-  assign \slot$45.last  = o[12];
-  assign \slot$45.final  = o[13];
-  assign \code$48.code  = \code$48 [3:0];
-  assign \code$48.spike  = \code$48 [4];
-  assign \config$52.tiles  = \config [8:0];
-  assign \config$52.size  = \config [21:9];
-  assign \config$52.output_unit  = \config [34:22];
-  assign \config$52.loss  = \config [35];
-  assign \config$52.squared  = \config [36];
-  assign \config$52.next_tiles  = \config [45:37];
-  assign \config$52.next_unit  = \config [58:46];
-  assign \config$52.next_weights  = \config [74:59];
-  assign \config$52.leak  = \config [90:75];
-  assign \config$52.soft  = \config [91];
-  assign \config$52.temporal  = \config [92];
-  assign \config$52.spikes_only  = \config [93];
-  assign \config$52.h0  = \config [109:94];
-  assign \config$52.h1  = \config [125:110];
-  assign \config$52.h2  = \config [141:126];
-  assign \config$52.h3  = \config [157:142];
-  assign \config$52.h4  = \config [173:158];
-  assign \config$52.h5  = \config [189:174];
-  assign \config$52.h6  = \config [205:190];
-  assign \config$52.h7  = \config [221:206];
-  assign \config$52.h8  = \config [237:222];
-  assign \config$52.h9  = \config [253:238];
-  assign \config$52.h10  = \config [269:254];
-  assign \config$52.h11  = \config [285:270];
-  assign \config$52.h12  = \config [301:286];
-  assign \config$52.h13  = \config [317:302];
-  assign \config$52.h14  = \config [333:318];
-  assign \config$52.h15  = \config [349:334];
-  assign \slot$53.valid  = o[0];
-  assign \slot$53.entry  = o[4:1];
-  assign \slot$53.sample  = o[8:5];
-  assign \slot$53.turn  = o[9];
-  assign \slot$53.whole  = o[10];
-  assign \slot$53.first  = o[11];
-  assign \slot$53.last  = o[12];
-  assign \slot$53.final  = o[13];
-  assign \code$56.code  = \code$56 [3:0];
-  assign \code$56.spike  = \code$56 [4];
+  assign \config$38.tiles  = \config [8:0];
+  assign \config$38.size  = \config [21:9];
+  assign \config$38.output_unit  = \config [34:22];
+  assign \config$38.loss  = \config [35];
+  assign \config$38.squared  = \config [36];
+  assign \config$38.next_tiles  = \config [45:37];
+  assign \config$38.next_unit  = \config [58:46];
+  assign \config$38.next_weights  = \config [74:59];
+  assign \config$38.leak  = \config [90:75];
+  assign \config$38.soft  = \config [91];
+  assign \config$38.temporal  = \config [92];
+  assign \config$38.spikes_only  = \config [93];
+  assign \config$38.h0  = \config [109:94];
+  assign \config$38.h1  = \config [125:110];
+  assign \config$38.h2  = \config [141:126];
+  assign \config$38.h3  = \config [157:142];
+  assign \config$38.h4  = \config [173:158];
+  assign \config$38.h5  = \config [189:174];
+  assign \config$38.h6  = \config [205:190];
+  assign \config$38.h7  = \config [221:206];
+  assign \config$38.h8  = \config [237:222];
+  assign \config$38.h9  = \config [253:238];
+  assign \config$38.h10  = \config [269:254];
+  assign \config$38.h11  = \config [285:270];
+  assign \config$38.h12  = \config [301:286];
+  assign \config$38.h13  = \config [317:302];
+  assign \config$38.h14  = \config [333:318];
+  assign \config$38.h15  = \config [349:334];
+  assign \slot$39.valid  = o[0];
+  assign \slot$39.entry  = o[4:1];
+  assign \slot$39.sample  = o[8:5];
+  assign \slot$39.turn  = o[9];
+  assign \slot$39.whole  = o[10];
+  assign \slot$39.first  = o[11];
+  assign \slot$39.last  = o[12];
+  assign \slot$39.final  = o[13];
+  assign \code$42.code  = \code$42 [3:0];
+  assign \code$42.spike  = \code$42 [4];
+  assign \config$46.tiles  = \config [8:0];
+  assign \config$46.size  = \config [21:9];
+  assign \config$46.output_unit  = \config [34:22];
+  assign \config$46.loss  = \config [35];
+  assign \config$46.squared  = \config [36];
+  assign \config$46.next_tiles  = \config [45:37];
+  assign \config$46.next_unit  = \config [58:46];
+  assign \config$46.next_weights  = \config [74:59];
+  assign \config$46.leak  = \config [90:75];
+  assign \config$46.soft  = \config [91];
+  assign \config$46.temporal  = \config [92];
+  assign \config$46.spikes_only  = \config [93];
+  assign \config$46.h0  = \config [109:94];
+  assign \config$46.h1  = \config [125:110];
+  assign \config$46.h2  = \config [141:126];
+  assign \config$46.h3  = \config [157:142];
+  assign \config$46.h4  = \config [173:158];
+  assign \config$46.h5  = \config [189:174];
+  assign \config$46.h6  = \config [205:190];
+  assign \config$46.h7  = \config [221:206];
+  assign \config$46.h8  = \config [237:222];
+  assign \config$46.h9  = \config [253:238];
+  assign \config$46.h10  = \config [269:254];
+  assign \config$46.h11  = \config [285:270];
+  assign \config$46.h12  = \config [301:286];
+  assign \config$46.h13  = \config [317:302];
+  assign \config$46.h14  = \config [333:318];
+  assign \config$46.h15  = \config [349:334];
+  assign \slot$47.valid  = o[0];
+  assign \slot$47.entry  = o[4:1];
+  assign \slot$47.sample  = o[8:5];
+  assign \slot$47.turn  = o[9];
+  assign \slot$47.whole  = o[10];
+  assign \slot$47.first  = o[11];
+  assign \slot$47.last  = o[12];
+  assign \slot$47.final  = o[13];
+  assign \code$50.code  = \code$50 [3:0];
+  assign \code$50.spike  = \code$50 [4];
+  assign \config$54.tiles  = \config [8:0];
+  assign \config$54.size  = \config [21:9];
+  assign \config$54.output_unit  = \config [34:22];
+  assign \config$54.loss  = \config [35];
+  assign \config$54.squared  = \config [36];
+  assign \config$54.next_tiles  = \config [45:37];
+  assign \config$54.next_unit  = \config [58:46];
+  assign \config$54.next_weights  = \config [74:59];
+  assign \config$54.leak  = \config [90:75];
+  assign \config$54.soft  = \config [91];
+  assign \config$54.temporal  = \config [92];
+  assign \config$54.spikes_only  = \config [93];
+  assign \config$54.h0  = \config [109:94];
+  assign \config$54.h1  = \config [125:110];
+  assign \config$54.h2  = \config [141:126];
+  assign \config$54.h3  = \config [157:142];
+  assign \config$54.h4  = \config [173:158];
+  assign \config$54.h5  = \config [189:174];
+  assign \config$54.h6  = \config [205:190];
+  assign \config$54.h7  = \config [221:206];
+  assign \config$54.h8  = \config [237:222];
+  assign \config$54.h9  = \config [253:238];
+  assign \config$54.h10  = \config [269:254];
+  assign \config$54.h11  = \config [285:270];
+  assign \config$54.h12  = \config [301:286];
+  assign \config$54.h13  = \config [317:302];
+  assign \config$54.h14  = \config [333:318];
+  assign \config$54.h15  = \config [349:334];
+  assign \slot$55.valid  = o[0];
+  assign \slot$55.entry  = o[4:1];
+  assign \slot$55.sample  = o[8:5];
+  assign \slot$55.turn  = o[9];
+  assign \slot$55.whole  = o[10];
+  assign \slot$55.first  = o[11];
+  assign \slot$55.last  = o[12];
+  assign \slot$55.final  = o[13];
+  assign \code$58.code  = \code$58 [3:0];
+  assign \code$58.spike  = \code$58 [4];
   assign \whole_0.valid  = whole_0[0];
   assign \whole_0.entry  = whole_0[4:1];
   assign \whole_0.sample  = whole_0[8:5];
@@ -4152,6 +4236,14 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \whole_0.first  = whole_0[11];
   assign \whole_0.last  = whole_0[12];
   assign \whole_0.final  = whole_0[13];
+  assign \header_11.unit  = header_11[12:0];
+  assign \header_11.block  = header_11[22:13];
+  assign \header_11.tile  = header_11[30:23];
+  assign \header_11.last  = header_11[31];
+  assign \last_0.unit  = last_0[12:0];
+  assign \last_0.block  = last_0[22:13];
+  assign \last_0.tile  = last_0[30:23];
+  assign \last_0.last  = last_0[31];
   assign \tile[0]  = tile[7:0];
   assign \tile[1]  = tile[15:8];
   assign \tile[2]  = tile[23:16];
@@ -4258,61 +4350,108 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \slot_10.first  = slot_10[11];
   assign \slot_10.last  = slot_10[12];
   assign \slot_10.final  = slot_10[13];
+  assign \header_0.unit  = header_0[12:0];
+  assign \header_0.block  = header_0[22:13];
+  assign \header_0.tile  = header_0[30:23];
+  assign \header_0.last  = header_0[31];
+  assign \header_1.unit  = header_1[12:0];
+  assign \header_1.block  = header_1[22:13];
+  assign \header_1.tile  = header_1[30:23];
+  assign \header_1.last  = header_1[31];
+  assign \header_2.unit  = header_2[12:0];
+  assign \header_2.block  = header_2[22:13];
+  assign \header_2.tile  = header_2[30:23];
+  assign \header_2.last  = header_2[31];
+  assign \header_3.unit  = header_3[12:0];
+  assign \header_3.block  = header_3[22:13];
+  assign \header_3.tile  = header_3[30:23];
+  assign \header_3.last  = header_3[31];
+  assign \header_4.unit  = header_4[12:0];
+  assign \header_4.block  = header_4[22:13];
+  assign \header_4.tile  = header_4[30:23];
+  assign \header_4.last  = header_4[31];
+  assign \header_5.unit  = header_5[12:0];
+  assign \header_5.block  = header_5[22:13];
+  assign \header_5.tile  = header_5[30:23];
+  assign \header_5.last  = header_5[31];
+  assign \header_6.unit  = header_6[12:0];
+  assign \header_6.block  = header_6[22:13];
+  assign \header_6.tile  = header_6[30:23];
+  assign \header_6.last  = header_6[31];
+  assign \header_7.unit  = header_7[12:0];
+  assign \header_7.block  = header_7[22:13];
+  assign \header_7.tile  = header_7[30:23];
+  assign \header_7.last  = header_7[31];
+  assign \header_8.unit  = header_8[12:0];
+  assign \header_8.block  = header_8[22:13];
+  assign \header_8.tile  = header_8[30:23];
+  assign \header_8.last  = header_8[31];
+  assign \header_9.unit  = header_9[12:0];
+  assign \header_9.block  = header_9[22:13];
+  assign \header_9.tile  = header_9[30:23];
+  assign \header_9.last  = header_9[31];
+  assign \header_10.unit  = header_10[12:0];
+  assign \header_10.block  = header_10[22:13];
+  assign \header_10.tile  = header_10[30:23];
+  assign \header_10.last  = header_10[31];
   assign \$48  = slot_10[9];
   assign \$50  = slot_10[9];
   assign \$52  = slot_10[9];
   assign \$54  = slot_10[9];
 endmodule
 
-module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
+module \backspike_core.bp.drain.time (rst, start, busy, batch, o, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [5:0] \$10 ;
+  wire \$10 ;
   wire \$11 ;
-  wire \$12 ;
+  wire [5:0] \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [4:0] \$15 ;
-  wire [1:0] \$16 ;
-  wire \$17 ;
-  wire [5:0] \$18 ;
-  wire [5:0] \$19 ;
-  wire [5:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire [4:0] \$17 ;
+  wire [1:0] \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [5:0] \$20 ;
+  wire [5:0] \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire [5:0] \$25 ;
+  wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
+  wire [5:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [5:0] \$30 ;
-  wire [5:0] \$31 ;
+  wire \$30 ;
+  wire \$31 ;
   wire [5:0] \$32 ;
-  wire [10:0] \$33 ;
-  reg [3:0] \$34 ;
-  reg \$35 ;
-  reg [4:0] \$36 ;
+  wire [5:0] \$33 ;
+  wire [5:0] \$34 ;
+  wire [10:0] \$35 ;
+  reg [3:0] \$36 ;
   reg \$37 ;
-  reg \$38 ;
-  reg [4:0] \$39 ;
-  wire \$4 ;
-  reg [4:0] \$40 ;
+  reg [4:0] \$38 ;
+  reg \$39 ;
+  wire [5:0] \$4 ;
+  reg \$40 ;
+  reg [4:0] \$41 ;
+  reg [4:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
-  wire [5:0] \$7 ;
+  wire \$7 ;
   wire \$8 ;
-  wire \$9 ;
+  wire [5:0] \$9 ;
   reg [4:0] base = 5'h00;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
-  reg busy = 1'h0;
+  output busy;
+  wire busy;
   input clk;
   wire clk;
   reg issuing = 1'h0;
@@ -4328,131 +4467,91 @@ module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
   wire \o.whole ;
   input rst;
   wire rst;
+  reg running = 1'h0;
   reg [4:0] sample = 5'h00;
   input start;
   wire start;
   reg [4:0] step = 5'h00;
   reg turn = 1'h0;
   reg [3:0] \wait  = 4'h0;
-  assign \$1  = busy & issuing;
-  assign \$2  = base + sample;
-  assign \$4  = ! step;
-  assign \$5  = ! step;
-  assign \$7  = batch[9:5] - 1'h1;
-  assign \$8  = sample == \$7 ;
-  assign \$9  = \$6  & \$8 ;
-  assign \$10  = batch[4:0] - 1'h1;
-  assign \$11  = step == \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = \wait  >= 3'h7;
-  assign \$14  = ~ \$13 ;
-  assign \$15  = \wait  + 1'h1;
-  assign \$16  = turn + 1'h1;
-  assign \$18  = sample + 1'h1;
-  assign \$19  = batch[9:5] - 1'h1;
-  assign \$20  = sample == \$19 ;
-  assign \$21  = o[0] & o[13];
-  assign \$22  = \wait  >= 3'h7;
-  assign \$23  = ~ issuing;
-  assign \$25  = batch[9:5] - 1'h1;
-  assign \$26  = sample == \$25 ;
-  assign \$27  = \$24  & \$26 ;
-  assign \$28  = \$23  | \$27 ;
-  assign \$29  = \$22  & \$28 ;
-  assign \$30  = step + 1'h1;
-  assign \$31  = base - batch[9:5];
-  assign \$32  = batch[4:0] - 1'h1;
-  assign \$33  = $signed(\$32 ) * $signed({ 1'h0, batch[9:5] });
+  assign \$1  = running & issuing;
+  assign \$2  = o[0] & o[13];
+  assign \$3  = ~ \$2 ;
+  assign busy = running & \$3 ;
+  assign \$4  = base + sample;
+  assign \$6  = ! step;
+  assign \$7  = ! step;
+  assign \$9  = batch[9:5] - 1'h1;
+  assign \$10  = sample == \$9 ;
+  assign \$11  = \$8  & \$10 ;
+  assign \$12  = batch[4:0] - 1'h1;
+  assign \$13  = step == \$12 ;
+  assign \$14  = \$11  & \$13 ;
+  assign \$15  = \wait  >= 3'h7;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \wait  + 1'h1;
+  assign \$18  = turn + 1'h1;
+  assign \$20  = sample + 1'h1;
+  assign \$21  = batch[9:5] - 1'h1;
+  assign \$22  = sample == \$21 ;
+  assign \$23  = o[0] & o[13];
+  assign \$24  = \wait  >= 3'h7;
+  assign \$25  = ~ issuing;
+  assign \$27  = batch[9:5] - 1'h1;
+  assign \$28  = sample == \$27 ;
+  assign \$29  = \$26  & \$28 ;
+  assign \$30  = \$25  | \$29 ;
+  assign \$31  = \$24  & \$30 ;
+  assign \$32  = step + 1'h1;
+  assign \$33  = base - batch[9:5];
+  assign \$34  = batch[4:0] - 1'h1;
+  assign \$35  = $signed(\$34 ) * $signed({ 1'h0, batch[9:5] });
   always @(posedge clk)
-    \wait  <= \$34 ;
+    \wait  <= \$36 ;
   always @(posedge clk)
-    turn <= \$35 ;
+    turn <= \$37 ;
   always @(posedge clk)
-    sample <= \$36 ;
+    sample <= \$38 ;
   always @(posedge clk)
-    issuing <= \$37 ;
+    issuing <= \$39 ;
   always @(posedge clk)
-    busy <= \$38 ;
+    running <= \$40 ;
   always @(posedge clk)
-    step <= \$39 ;
+    step <= \$41 ;
   always @(posedge clk)
-    base <= \$40 ;
+    base <= \$42 ;
   always @* begin
     if (\$initially ) begin end
-    \$34  = \wait ;
-    if (busy) begin
-      if (\$14 ) begin
-        \$34  = \$15 [3:0];
+    \$36  = \wait ;
+    if (running) begin
+      if (\$16 ) begin
+        \$36  = \$17 [3:0];
       end
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$34  = 4'h0;
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$36  = 4'h0;
       end
     end
     if (start) begin
-      \$34  = 4'h0;
+      \$36  = 4'h0;
     end
     if (rst) begin
-      \$34  = 4'h0;
+      \$36  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = turn;
-    if (busy) begin
+    \$37  = turn;
+    if (running) begin
       if (issuing) begin
-        \$35  = \$16 [0];
-        if (\$17 ) begin
-          \$35  = 1'h0;
+        \$37  = \$18 [0];
+        if (\$19 ) begin
+          \$37  = 1'h0;
         end
       end
     end
     if (start) begin
-      \$35  = 1'h0;
-    end
-    if (rst) begin
-      \$35  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$36  = sample;
-    if (busy) begin
-      if (issuing) begin
-        if (\$17 ) begin
-          \$36  = \$18 [4:0];
-        end
-      end
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$36  = 5'h00;
-      end
-    end
-    if (start) begin
-      \$36  = 5'h00;
-    end
-    if (rst) begin
-      \$36  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$37  = issuing;
-    if (busy) begin
-      if (issuing) begin
-        if (\$17 ) begin
-          if (\$20 ) begin
-            \$37  = 1'h0;
-          end
-        end
-      end
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$37  = 1'h1;
-      end
-    end
-    if (start) begin
-      \$37  = 1'h1;
+      \$37  = 1'h0;
     end
     if (rst) begin
       \$37  = 1'h0;
@@ -4460,49 +4559,93 @@ module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = busy;
-    if (busy) begin
-      if (\$21 ) begin
-        \$38  = 1'h0;
+    \$38  = sample;
+    if (running) begin
+      if (issuing) begin
+        if (\$19 ) begin
+          \$38  = \$20 [4:0];
+        end
+      end
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$38  = 5'h00;
       end
     end
     if (start) begin
-      \$38  = 1'h1;
+      \$38  = 5'h00;
     end
     if (rst) begin
-      \$38  = 1'h0;
+      \$38  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = step;
-    if (busy) begin
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$39  = \$30 [4:0];
+    \$39  = issuing;
+    if (running) begin
+      if (issuing) begin
+        if (\$19 ) begin
+          if (\$22 ) begin
+            \$39  = 1'h0;
+          end
+        end
+      end
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$39  = 1'h1;
       end
     end
     if (start) begin
-      \$39  = 5'h00;
+      \$39  = 1'h1;
     end
     if (rst) begin
-      \$39  = 5'h00;
+      \$39  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = base;
-    if (busy) begin
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$40  = \$31 [4:0];
+    \$40  = running;
+    if (running) begin
+      if (\$23 ) begin
+        \$40  = 1'h0;
       end
     end
     if (start) begin
-      \$40  = \$33 [4:0];
+      \$40  = 1'h1;
     end
     if (rst) begin
-      \$40  = 5'h00;
+      \$40  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = step;
+    if (running) begin
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$41  = \$32 [4:0];
+      end
+    end
+    if (start) begin
+      \$41  = 5'h00;
+    end
+    if (rst) begin
+      \$41  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = base;
+    if (running) begin
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$42  = \$33 [4:0];
+      end
+    end
+    if (start) begin
+      \$42  = \$35 [4:0];
+    end
+    if (rst) begin
+      \$42  = 5'h00;
     end
   end
   assign \o.valid  = o[0];
@@ -4516,18 +4659,18 @@ module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
-  assign o[13] = \$12 ;
-  assign o[12] = \$5 ;
-  assign o[11] = \$4 ;
-  assign o[10] = \$3 ;
+  assign o[13] = \$14 ;
+  assign o[12] = \$7 ;
+  assign o[11] = \$6 ;
+  assign o[10] = \$5 ;
   assign o[9] = turn;
   assign o[8:5] = sample[3:0];
-  assign o[4:1] = \$2 [3:0];
+  assign o[4:1] = \$4 [3:0];
   assign o[0] = \$1 ;
-  assign \$3  = turn;
-  assign \$6  = turn;
-  assign \$17  = turn;
-  assign \$24  = turn;
+  assign \$8  = turn;
+  assign \$5  = turn;
+  assign \$19  = turn;
+  assign \$26  = turn;
 endmodule
 
 module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, gradient, \saturated$69 , \config , slot, clk);
@@ -6215,7 +6358,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$71 , \i__payload$70 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$66 , \port$13029$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$71 , \i__payload$70 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$66 , \port$12907$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -6436,8 +6579,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [2:0] \plain.x ;
-  output [13:0] \port$13029$0 ;
-  wire [13:0] \port$13029$0 ;
+  output [13:0] \port$12907$0 ;
+  wire [13:0] \port$12907$0 ;
   wire [143:0] row;
   input [127:0] \row$42 ;
   wire [127:0] \row$42 ;
@@ -6504,7 +6647,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$13029$0 (o_lines__payload[13:0]),
+    .\port$12907$0 (o_lines__payload[13:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -6516,8 +6659,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$14283$0 (active__data),
-    .\port$14284$0 (masks__data),
+    .\port$14201$0 (active__data),
+    .\port$14202$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -6738,7 +6881,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign \o_events__ready$65  = \o__ready$64 ;
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$13029$0  = o_lines__payload[13:0];
+  assign \port$12907$0  = o_lines__payload[13:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -6858,7 +7001,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$13029$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$12907$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -6891,8 +7034,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [13:0] \port$13029$0 ;
-  wire [13:0] \port$13029$0 ;
+  input [13:0] \port$12907$0 ;
+  wire [13:0] \port$12907$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -6972,15 +7115,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$13029$0 [2:0], \port$13029$0 [13:3] };
-  assign i__payload = { \port$13029$0 [2:0], \port$13029$0 [13:3] };
+  assign address = { \port$12907$0 [2:0], \port$12907$0 [13:3] };
+  assign i__payload = { \port$12907$0 [2:0], \port$12907$0 [13:3] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$13029$0 [2:0], \port$13029$0 [13:3] };
+  assign \i__payload.address  = { \port$12907$0 [2:0], \port$12907$0 [13:3] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -7112,7 +7255,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$14283$0 , \port$14284$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$14201$0 , \port$14202$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -7144,10 +7287,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$14283$0 ;
-  wire [15:0] \port$14283$0 ;
-  input [127:0] \port$14284$0 ;
-  wire [127:0] \port$14284$0 ;
+  input [15:0] \port$14201$0 ;
+  wire [15:0] \port$14201$0 ;
+  input [127:0] \port$14202$0 ;
+  wire [127:0] \port$14202$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -7180,9 +7323,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$13020$0 (tag1),
-    .\port$14283$0 (\port$14283$0 ),
-    .\port$14284$0 (\port$14284$0 ),
+    .\port$12898$0 (tag1),
+    .\port$14201$0 (\port$14201$0 ),
+    .\port$14202$0 (\port$14202$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7213,8 +7356,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$14283$0 , \port$14284$0  };
-  assign row = { \port$14283$0 , \port$14284$0  };
+  assign w_data = { tag1, \port$14201$0 , \port$14202$0  };
+  assign row = { \port$14201$0 , \port$14202$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -7226,7 +7369,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$13020$0 , \port$14283$0 , \port$14284$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12898$0 , \port$14201$0 , \port$14202$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7250,12 +7393,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$13020$0 ;
-  wire [18:0] \port$13020$0 ;
-  input [15:0] \port$14283$0 ;
-  wire [15:0] \port$14283$0 ;
-  input [127:0] \port$14284$0 ;
-  wire [127:0] \port$14284$0 ;
+  input [18:0] \port$12898$0 ;
+  wire [18:0] \port$12898$0 ;
+  input [15:0] \port$14201$0 ;
+  wire [15:0] \port$14201$0 ;
+  input [127:0] \port$14202$0 ;
+  wire [127:0] \port$14202$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [162:0] r_data;
@@ -7282,7 +7425,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [162:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13020$0 , \port$14283$0 , \port$14284$0  };
+      storage[w_port__addr] <= { \port$12898$0 , \port$14201$0 , \port$14202$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7344,8 +7487,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13020$0 , \port$14283$0 , \port$14284$0  };
-  assign w_data = { \port$13020$0 , \port$14283$0 , \port$14284$0  };
+  assign w_port__data = { \port$12898$0 , \port$14201$0 , \port$14202$0  };
+  assign w_data = { \port$12898$0 , \port$14201$0 , \port$14202$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8318,8 +8461,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$13091$0 (tag1),
-    .\port$14217$0 (row),
+    .\port$12969$0 (tag1),
+    .\port$14126$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -8362,7 +8505,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$13091$0 , \port$14217$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12969$0 , \port$14126$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8386,10 +8529,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [9:0] \port$13091$0 ;
-  wire [9:0] \port$13091$0 ;
-  input [127:0] \port$14217$0 ;
-  wire [127:0] \port$14217$0 ;
+  input [9:0] \port$12969$0 ;
+  wire [9:0] \port$12969$0 ;
+  input [127:0] \port$14126$0 ;
+  wire [127:0] \port$14126$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [137:0] r_data;
@@ -8416,7 +8559,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [137:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13091$0 , \port$14217$0  };
+      storage[w_port__addr] <= { \port$12969$0 , \port$14126$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -8478,8 +8621,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13091$0 , \port$14217$0  };
-  assign w_data = { \port$13091$0 , \port$14217$0  };
+  assign w_port__data = { \port$12969$0 , \port$14126$0  };
+  assign w_data = { \port$12969$0 , \port$14126$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8609,7 +8752,7 @@ module \backspike_core.bp.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_events__valid, stall_vector, stall_drain, go, i_vectors__ready, start, \event , i_events__payload, sums, busy, drain_entry, clk);
+module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_events__valid, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, sums, drain_entry, clk);
   reg \$initially  = 0;
   wire [4:0] \$1 ;
   wire \$10 ;
@@ -8618,91 +8761,90 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  reg [15:0] \$22 ;
+  reg [15:0] \$21 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
-  reg [15:0] \$25 ;
-  wire \$26 ;
-  wire [91:0] \$27 ;
+  reg [15:0] \$24 ;
+  wire \$25 ;
+  wire [91:0] \$26 ;
+  wire \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  reg [15:0] \$3 ;
-  reg [15:0] \$30 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  reg [15:0] \$33 ;
-  wire \$34 ;
-  wire [91:0] \$35 ;
+  reg [15:0] \$32 ;
+  wire \$33 ;
+  wire [91:0] \$34 ;
+  wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
-  reg [15:0] \$38 ;
+  reg [15:0] \$37 ;
+  wire \$38 ;
   wire \$39 ;
-  wire [15:0] \$4 ;
-  wire \$40 ;
-  reg [15:0] \$41 ;
-  wire \$42 ;
-  wire [91:0] \$43 ;
+  wire \$4 ;
+  reg [15:0] \$40 ;
+  wire \$41 ;
+  wire [91:0] \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  reg [15:0] \$46 ;
+  reg [15:0] \$45 ;
+  wire \$46 ;
   wire \$47 ;
-  wire \$48 ;
-  reg [15:0] \$49 ;
-  wire [15:0] \$5 ;
-  wire \$50 ;
-  wire [91:0] \$51 ;
+  reg [15:0] \$48 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire [91:0] \$50 ;
+  wire \$51 ;
   wire \$52 ;
-  wire \$53 ;
-  reg [15:0] \$54 ;
+  reg [15:0] \$53 ;
+  wire \$54 ;
   wire \$55 ;
-  wire \$56 ;
-  reg [15:0] \$57 ;
-  wire \$58 ;
-  wire [91:0] \$59 ;
+  reg [15:0] \$56 ;
+  wire \$57 ;
+  wire [91:0] \$58 ;
+  wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  wire \$61 ;
-  reg [15:0] \$62 ;
+  reg [15:0] \$61 ;
+  wire \$62 ;
   wire \$63 ;
-  wire \$64 ;
-  reg [15:0] \$65 ;
-  wire \$66 ;
-  wire [91:0] \$67 ;
+  reg [15:0] \$64 ;
+  wire \$65 ;
+  wire [91:0] \$66 ;
+  wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
+  reg [15:0] \$69 ;
   wire \$7 ;
-  reg [15:0] \$70 ;
+  wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
-  reg [15:0] \$73 ;
-  wire \$74 ;
-  wire [91:0] \$75 ;
+  reg [15:0] \$72 ;
+  wire \$73 ;
+  wire [91:0] \$74 ;
+  wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
-  reg [15:0] \$78 ;
+  reg [15:0] \$77 ;
+  wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
-  reg [15:0] \$81 ;
-  wire \$82 ;
-  wire [91:0] \$83 ;
-  reg [3:0] \$84 ;
+  reg [15:0] \$80 ;
+  wire \$81 ;
+  wire [91:0] \$82 ;
+  reg [3:0] \$83 ;
+  reg [9:0] \$84 ;
   reg [9:0] \$85 ;
   reg [9:0] \$86 ;
   reg [9:0] \$87 ;
-  reg [9:0] \$88 ;
+  reg [15:0] \$88 ;
   reg [15:0] \$89 ;
   wire \$9 ;
-  reg [15:0] \$90 ;
-  reg \$91 ;
-  reg [15:0] \$92 ;
+  reg \$90 ;
+  reg [15:0] \$91 ;
   wire add;
   wire \add$109 ;
   wire \add$43 ;
@@ -8900,7 +9042,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [91:0] \sums[5] ;
   wire [91:0] \sums[6] ;
   wire [91:0] \sums[7] ;
-  reg [15:0] touched;
+  wire [15:0] touched;
   reg [15:0] touched0 = 16'h0000;
   reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
@@ -8945,128 +9087,128 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [4:0] \value$93.exponent ;
   wire [9:0] \value$93.mantissa ;
   wire \value$93.sign ;
-  assign \$8  = valid[0] & event0[9];
-  assign \$9  = \$8  & event0[7];
-  assign \$10  = ~ i_vectors__valid;
-  assign stall_vector = \$9  & \$10 ;
-  assign \$11  = valid[3] & event3[8];
-  assign stall_drain = \$11  & busy;
-  assign \$12  = ~ stall_vector;
-  assign \$13  = ~ stall_drain;
-  assign go = \$12  & \$13 ;
-  assign \$14  = valid[0] & event0[9];
-  assign \$15  = \$14  & event0[7];
-  assign i_vectors__ready = go & \$15 ;
-  assign \$16  = valid[3] & event3[8];
-  assign start = go & \$16 ;
-  assign \$17  = valid[3] & event3[9];
-  assign \event  = go & \$17 ;
-  assign \$18  = | valid;
-  assign empty = ~ \$18 ;
-  assign \$19  = ~ file;
-  assign \$20  = valid[0] & event0[9];
-  assign load = \$20  & event0[7];
-  assign \$21  = valid[1] & event1[9];
-  assign shift = \$21  & event1[7];
+  assign \$8  = valid[3] & event3[8];
+  assign stall_drain = \$8  & busy;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[9];
+  assign \$12  = \$11  & event0[7];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[3] & event3[8];
+  assign start = go & \$13 ;
+  assign \$14  = valid[3] & event3[9];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event3[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[9];
+  assign load = \$19  & event0[7];
+  assign \$20  = valid[1] & event1[9];
+  assign shift = \$20  & event1[7];
   assign add = valid[3] & event3[9];
-  assign \$23  = \$22  >> event3[3:0];
-  assign replace = ~ \$23 ;
-  assign \$24  = ~ file;
-  assign \$26  = \$25  >> drain_entry;
-  assign \$27  = \$26  ? drain_sum : 92'h00000000000000000000000;
-  assign \$28  = valid[0] & event0[9];
-  assign \load$40  = \$28  & event0[7];
-  assign \$29  = valid[1] & event1[9];
-  assign \shift$41  = \$29  & event1[7];
+  assign \$22  = \$21  >> event3[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> drain_entry;
+  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
+  assign \$27  = valid[0] & event0[9];
+  assign \load$40  = \$27  & event0[7];
+  assign \$28  = valid[1] & event1[9];
+  assign \shift$41  = \$28  & event1[7];
   assign \add$43  = valid[3] & event3[9];
-  assign \$31  = \$30  >> event3[3:0];
-  assign \replace$44  = ~ \$31 ;
-  assign \$32  = ~ file;
-  assign \$34  = \$33  >> drain_entry;
-  assign \$35  = \$34  ? \drain_sum$48  : 92'h00000000000000000000000;
-  assign \$36  = valid[0] & event0[9];
-  assign \load$51  = \$36  & event0[7];
-  assign \$37  = valid[1] & event1[9];
-  assign \shift$52  = \$37  & event1[7];
+  assign \$30  = \$29  >> event3[3:0];
+  assign \replace$44  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
+  assign \$35  = valid[0] & event0[9];
+  assign \load$51  = \$35  & event0[7];
+  assign \$36  = valid[1] & event1[9];
+  assign \shift$52  = \$36  & event1[7];
   assign \add$54  = valid[3] & event3[9];
-  assign \$39  = \$38  >> event3[3:0];
-  assign \replace$55  = ~ \$39 ;
-  assign \$40  = ~ file;
-  assign \$42  = \$41  >> drain_entry;
-  assign \$43  = \$42  ? \drain_sum$59  : 92'h00000000000000000000000;
-  assign \$44  = valid[0] & event0[9];
-  assign \load$62  = \$44  & event0[7];
-  assign \$45  = valid[1] & event1[9];
-  assign \shift$63  = \$45  & event1[7];
+  assign \$38  = \$37  >> event3[3:0];
+  assign \replace$55  = ~ \$38 ;
+  assign \$39  = ~ file;
+  assign \$41  = \$40  >> drain_entry;
+  assign \$42  = \$41  ? \drain_sum$59  : 92'h00000000000000000000000;
+  assign \$43  = valid[0] & event0[9];
+  assign \load$62  = \$43  & event0[7];
+  assign \$44  = valid[1] & event1[9];
+  assign \shift$63  = \$44  & event1[7];
   assign \add$65  = valid[3] & event3[9];
-  assign \$47  = \$46  >> event3[3:0];
-  assign \replace$66  = ~ \$47 ;
-  assign \$48  = ~ file;
-  assign \$50  = \$49  >> drain_entry;
-  assign \$51  = \$50  ? \drain_sum$70  : 92'h00000000000000000000000;
-  assign \$52  = valid[0] & event0[9];
-  assign \load$73  = \$52  & event0[7];
-  assign \$53  = valid[1] & event1[9];
-  assign \shift$74  = \$53  & event1[7];
+  assign \$46  = \$45  >> event3[3:0];
+  assign \replace$66  = ~ \$46 ;
+  assign \$47  = ~ file;
+  assign \$49  = \$48  >> drain_entry;
+  assign \$50  = \$49  ? \drain_sum$70  : 92'h00000000000000000000000;
+  assign \$51  = valid[0] & event0[9];
+  assign \load$73  = \$51  & event0[7];
+  assign \$52  = valid[1] & event1[9];
+  assign \shift$74  = \$52  & event1[7];
   assign \add$76  = valid[3] & event3[9];
-  assign \$55  = \$54  >> event3[3:0];
-  assign \replace$77  = ~ \$55 ;
-  assign \$56  = ~ file;
-  assign \$58  = \$57  >> drain_entry;
-  assign \$59  = \$58  ? \drain_sum$81  : 92'h00000000000000000000000;
-  assign \$60  = valid[0] & event0[9];
-  assign \load$84  = \$60  & event0[7];
-  assign \$61  = valid[1] & event1[9];
-  assign \shift$85  = \$61  & event1[7];
+  assign \$54  = \$53  >> event3[3:0];
+  assign \replace$77  = ~ \$54 ;
+  assign \$55  = ~ file;
+  assign \$57  = \$56  >> drain_entry;
+  assign \$58  = \$57  ? \drain_sum$81  : 92'h00000000000000000000000;
+  assign \$59  = valid[0] & event0[9];
+  assign \load$84  = \$59  & event0[7];
+  assign \$60  = valid[1] & event1[9];
+  assign \shift$85  = \$60  & event1[7];
   assign \add$87  = valid[3] & event3[9];
-  assign \$63  = \$62  >> event3[3:0];
-  assign \replace$88  = ~ \$63 ;
-  assign \$64  = ~ file;
-  assign \$66  = \$65  >> drain_entry;
-  assign \$67  = \$66  ? \drain_sum$92  : 92'h00000000000000000000000;
-  assign \$68  = valid[0] & event0[9];
-  assign \load$95  = \$68  & event0[7];
-  assign \$69  = valid[1] & event1[9];
-  assign \shift$96  = \$69  & event1[7];
+  assign \$62  = \$61  >> event3[3:0];
+  assign \replace$88  = ~ \$62 ;
+  assign \$63  = ~ file;
+  assign \$65  = \$64  >> drain_entry;
+  assign \$66  = \$65  ? \drain_sum$92  : 92'h00000000000000000000000;
+  assign \$67  = valid[0] & event0[9];
+  assign \load$95  = \$67  & event0[7];
+  assign \$68  = valid[1] & event1[9];
+  assign \shift$96  = \$68  & event1[7];
   assign \add$98  = valid[3] & event3[9];
-  assign \$71  = \$70  >> event3[3:0];
-  assign \replace$99  = ~ \$71 ;
-  assign \$72  = ~ file;
-  assign \$74  = \$73  >> drain_entry;
-  assign \$75  = \$74  ? \drain_sum$103  : 92'h00000000000000000000000;
-  assign \$76  = valid[0] & event0[9];
-  assign \load$106  = \$76  & event0[7];
-  assign \$77  = valid[1] & event1[9];
-  assign \shift$107  = \$77  & event1[7];
+  assign \$70  = \$69  >> event3[3:0];
+  assign \replace$99  = ~ \$70 ;
+  assign \$71  = ~ file;
+  assign \$73  = \$72  >> drain_entry;
+  assign \$74  = \$73  ? \drain_sum$103  : 92'h00000000000000000000000;
+  assign \$75  = valid[0] & event0[9];
+  assign \load$106  = \$75  & event0[7];
+  assign \$76  = valid[1] & event1[9];
+  assign \shift$107  = \$76  & event1[7];
   assign \add$109  = valid[3] & event3[9];
-  assign \$79  = \$78  >> event3[3:0];
-  assign \replace$110  = ~ \$79 ;
-  assign \$80  = ~ file;
-  assign \$82  = \$81  >> drain_entry;
-  assign \$83  = \$82  ? \drain_sum$114  : 92'h00000000000000000000000;
+  assign \$78  = \$77  >> event3[3:0];
+  assign \replace$110  = ~ \$78 ;
+  assign \$79  = ~ file;
+  assign \$81  = \$80  >> drain_entry;
+  assign \$82  = \$81  ? \drain_sum$114  : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$84 ;
+    valid <= \$83 ;
   always @(posedge clk)
-    event0 <= \$85 ;
+    event0 <= \$84 ;
   always @(posedge clk)
-    event1 <= \$86 ;
+    event1 <= \$85 ;
   always @(posedge clk)
-    event2 <= \$87 ;
+    event2 <= \$86 ;
   always @(posedge clk)
-    event3 <= \$88 ;
+    event3 <= \$87 ;
   always @(posedge clk)
-    touched0 <= \$89 ;
+    touched0 <= \$88 ;
   always @(posedge clk)
-    touched1 <= \$90 ;
+    touched1 <= \$89 ;
   always @(posedge clk)
-    file <= \$91 ;
+    file <= \$90 ;
   always @(posedge clk)
-    value <= \$92 ;
+    value <= \$91 ;
   assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$4  = 1'h1 << event3[3:0];
-  assign \$5  = \$3  | \$4 ;
-  assign \$6  = ~ file;
-  assign \$7  = ~ file;
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[9];
+  assign \$6  = \$5  & event0[7];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -9182,11 +9324,11 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$19 )
+    casez (file)
       1'h0:
-          touched = touched0;
+          \$16  = touched0;
       1'h1:
-          touched = touched1;
+          \$16  = touched1;
     endcase
   end
   always @* begin
@@ -9194,39 +9336,19 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$22  = touched0;
+          \$21  = touched0;
       1'h1:
-          \$22  = touched1;
+          \$21  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$24 )
+    casez (\$23 )
       1'h0:
-          \$25  = touched0;
+          \$24  = touched0;
       1'h1:
-          \$25  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$30  = touched0;
-      1'h1:
-          \$30  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$32 )
-      1'h0:
-          \$33  = touched0;
-      1'h1:
-          \$33  = touched1;
+          \$24  = touched1;
     endcase
   end
   always @* begin
@@ -9234,39 +9356,19 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$38  = touched0;
+          \$29  = touched0;
       1'h1:
-          \$38  = touched1;
+          \$29  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$40 )
+    casez (\$31 )
       1'h0:
-          \$41  = touched0;
+          \$32  = touched0;
       1'h1:
-          \$41  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$46  = touched0;
-      1'h1:
-          \$46  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$48 )
-      1'h0:
-          \$49  = touched0;
-      1'h1:
-          \$49  = touched1;
+          \$32  = touched1;
     endcase
   end
   always @* begin
@@ -9274,39 +9376,19 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$54  = touched0;
+          \$37  = touched0;
       1'h1:
-          \$54  = touched1;
+          \$37  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$56 )
+    casez (\$39 )
       1'h0:
-          \$57  = touched0;
+          \$40  = touched0;
       1'h1:
-          \$57  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$62  = touched0;
-      1'h1:
-          \$62  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$64 )
-      1'h0:
-          \$65  = touched0;
-      1'h1:
-          \$65  = touched1;
+          \$40  = touched1;
     endcase
   end
   always @* begin
@@ -9314,19 +9396,19 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$70  = touched0;
+          \$45  = touched0;
       1'h1:
-          \$70  = touched1;
+          \$45  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$72 )
+    casez (\$47 )
       1'h0:
-          \$73  = touched0;
+          \$48  = touched0;
       1'h1:
-          \$73  = touched1;
+          \$48  = touched1;
     endcase
   end
   always @* begin
@@ -9334,71 +9416,156 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$78  = touched0;
+          \$53  = touched0;
       1'h1:
-          \$78  = touched1;
+          \$53  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$80 )
+    casez (\$55 )
       1'h0:
-          \$81  = touched0;
+          \$56  = touched0;
       1'h1:
-          \$81  = touched1;
+          \$56  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = valid;
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$61  = touched0;
+      1'h1:
+          \$61  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$63 )
+      1'h0:
+          \$64  = touched0;
+      1'h1:
+          \$64  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$69  = touched0;
+      1'h1:
+          \$69  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$71 )
+      1'h0:
+          \$72  = touched0;
+      1'h1:
+          \$72  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$77  = touched0;
+      1'h1:
+          \$77  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$79 )
+      1'h0:
+          \$80  = touched0;
+      1'h1:
+          \$80  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$83  = valid;
     if (go) begin
-      \$84  = \$2 [3:0];
+      \$83  = \$2 [3:0];
     end
     if (rst) begin
-      \$84  = 4'h0;
+      \$83  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event0;
+    \$84  = event0;
     if (go) begin
-      \$85  = i_events__payload[9:0];
+      \$84  = i_events__payload[9:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event1;
+    \$85  = event1;
     if (go) begin
-      \$86  = event0;
+      \$85  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = event2;
+    \$86  = event2;
     if (go) begin
-      \$87  = event1;
+      \$86  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = event3;
+    \$87  = event3;
     if (go) begin
-      \$88  = event2;
+      \$87  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = touched0;
+    \$88  = touched0;
     if (\event ) begin
       casez (file)
         1'h0:
-            \$89  = \$5 ;
+            \$88  = touched;
       endcase
     end
     if (start) begin
-      casez (\$7 )
+      casez (\$4 )
         1'h0:
+            \$88  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$88  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$89  = touched1;
+    if (\event ) begin
+      (* full_case = 32'd1 *)
+      casez (file)
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$89  = touched;
+      endcase
+    end
+    if (start) begin
+      (* full_case = 32'd1 *)
+      casez (\$4 )
+        1'h0:
+            /* empty */;
+        1'h1:
             \$89  = 16'h0000;
       endcase
     end
@@ -9408,55 +9575,20 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   end
   always @* begin
     if (\$initially ) begin end
-    \$90  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$90  = \$5 ;
-      endcase
-    end
+    \$90  = file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$7 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$90  = 16'h0000;
-      endcase
+      \$90  = \$3 ;
     end
     if (rst) begin
-      \$90  = 16'h0000;
+      \$90  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$91  = file;
-    if (start) begin
-      \$91  = \$6 ;
-    end
-    if (rst) begin
-      \$91  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$92  = value;
+    \$91  = value;
     if (go) begin
-      \$92  = i_events__payload[25:10];
+      \$91  = i_events__payload[25:10];
     end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$3  = touched0;
-      1'h1:
-          \$3  = touched1;
-    endcase
   end
   assign i_events__ready = go;
   assign \value$24  = value;
@@ -9598,14 +9730,14 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \element$108.mantissa  = i_vectors__payload[121:112];
   assign \element$108.exponent  = i_vectors__payload[126:122];
   assign \element$108.sign  = i_vectors__payload[127];
-  assign sums[735:644] = \$83 ;
-  assign sums[643:552] = \$75 ;
-  assign sums[551:460] = \$67 ;
-  assign sums[459:368] = \$59 ;
-  assign sums[367:276] = \$51 ;
-  assign sums[275:184] = \$43 ;
-  assign sums[183:92] = \$35 ;
-  assign sums[91:0] = \$27 ;
+  assign sums[735:644] = \$82 ;
+  assign sums[643:552] = \$74 ;
+  assign sums[551:460] = \$66 ;
+  assign sums[459:368] = \$58 ;
+  assign sums[367:276] = \$50 ;
+  assign sums[275:184] = \$42 ;
+  assign sums[183:92] = \$34 ;
+  assign sums[91:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
@@ -10705,7 +10837,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__payload, host__request__valid, \port$12591$1 , \port$12593$1 , \port$12595$1 , \port$12597$1 , \port$12599$1 , \port$12601$1 , \port$12603$1 , \port$12605$1 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1 , \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -10737,22 +10869,22 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$12591$1 ;
-  wire [4:0] \port$12591$1 ;
-  input [4:0] \port$12593$1 ;
-  wire [4:0] \port$12593$1 ;
-  input [4:0] \port$12595$1 ;
-  wire [4:0] \port$12595$1 ;
-  input [4:0] \port$12597$1 ;
-  wire [4:0] \port$12597$1 ;
-  input [4:0] \port$12599$1 ;
-  wire [4:0] \port$12599$1 ;
-  input [4:0] \port$12601$1 ;
-  wire [4:0] \port$12601$1 ;
-  input [4:0] \port$12603$1 ;
-  wire [4:0] \port$12603$1 ;
-  input [4:0] \port$12605$1 ;
-  wire [4:0] \port$12605$1 ;
+  input [4:0] \port$12466$1 ;
+  wire [4:0] \port$12466$1 ;
+  input [4:0] \port$12468$1 ;
+  wire [4:0] \port$12468$1 ;
+  input [4:0] \port$12470$1 ;
+  wire [4:0] \port$12470$1 ;
+  input [4:0] \port$12472$1 ;
+  wire [4:0] \port$12472$1 ;
+  input [4:0] \port$12474$1 ;
+  wire [4:0] \port$12474$1 ;
+  input [4:0] \port$12476$1 ;
+  wire [4:0] \port$12476$1 ;
+  input [4:0] \port$12478$1 ;
+  wire [4:0] \port$12478$1 ;
+  input [4:0] \port$12480$1 ;
+  wire [4:0] \port$12480$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -10774,14 +10906,14 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$12591$1 (\port$12591$1 ),
-    .\port$12593$1 (\port$12593$1 ),
-    .\port$12595$1 (\port$12595$1 ),
-    .\port$12597$1 (\port$12597$1 ),
-    .\port$12599$1 (\port$12599$1 ),
-    .\port$12601$1 (\port$12601$1 ),
-    .\port$12603$1 (\port$12603$1 ),
-    .\port$12605$1 (\port$12605$1 ),
+    .\port$12466$1 (\port$12466$1 ),
+    .\port$12468$1 (\port$12468$1 ),
+    .\port$12470$1 (\port$12470$1 ),
+    .\port$12472$1 (\port$12472$1 ),
+    .\port$12474$1 (\port$12474$1 ),
+    .\port$12476$1 (\port$12476$1 ),
+    .\port$12478$1 (\port$12478$1 ),
+    .\port$12480$1 (\port$12480$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -10796,7 +10928,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$14197$0 (read0__data),
+    .\port$14103$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -10815,8 +10947,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$12605$1 , \port$12603$1 , \port$12601$1 , \port$12599$1 , \port$12597$1 , \port$12595$1 , \port$12593$1 , \port$12591$1  };
-  assign \write__data$17  = { \port$12605$1 , \port$12603$1 , \port$12601$1 , \port$12599$1 , \port$12597$1 , \port$12595$1 , \port$12593$1 , \port$12591$1  };
+  assign write__data = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
+  assign \write__data$17  = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -10831,27 +10963,27 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$12591$1 , \port$12593$1 , \port$12595$1 , \port$12597$1 , \port$12599$1 , \port$12601$1 , \port$12603$1 , \port$12605$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1 , \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 40'h0000000000 *)
   wire [39:0] data;
-  input [4:0] \port$12591$1 ;
-  wire [4:0] \port$12591$1 ;
-  input [4:0] \port$12593$1 ;
-  wire [4:0] \port$12593$1 ;
-  input [4:0] \port$12595$1 ;
-  wire [4:0] \port$12595$1 ;
-  input [4:0] \port$12597$1 ;
-  wire [4:0] \port$12597$1 ;
-  input [4:0] \port$12599$1 ;
-  wire [4:0] \port$12599$1 ;
-  input [4:0] \port$12601$1 ;
-  wire [4:0] \port$12601$1 ;
-  input [4:0] \port$12603$1 ;
-  wire [4:0] \port$12603$1 ;
-  input [4:0] \port$12605$1 ;
-  wire [4:0] \port$12605$1 ;
+  input [4:0] \port$12466$1 ;
+  wire [4:0] \port$12466$1 ;
+  input [4:0] \port$12468$1 ;
+  wire [4:0] \port$12468$1 ;
+  input [4:0] \port$12470$1 ;
+  wire [4:0] \port$12470$1 ;
+  input [4:0] \port$12472$1 ;
+  wire [4:0] \port$12472$1 ;
+  input [4:0] \port$12474$1 ;
+  wire [4:0] \port$12474$1 ;
+  input [4:0] \port$12476$1 ;
+  wire [4:0] \port$12476$1 ;
+  input [4:0] \port$12478$1 ;
+  wire [4:0] \port$12478$1 ;
+  input [4:0] \port$12480$1 ;
+  wire [4:0] \port$12480$1 ;
   wire [10:0] read0__addr;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
@@ -10872,7 +11004,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$125
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12605$1 , \port$12603$1 , \port$12601$1 , \port$12599$1 , \port$12597$1 , \port$12595$1 , \port$12593$1 , \port$12591$1  };
+      copy0[write__addr] <= { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -10883,32 +11015,36 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$125
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12605$1 , \port$12603$1 , \port$12601$1 , \port$12599$1 , \port$12597$1 , \port$12595$1 , \port$12593$1 , \port$12591$1  };
-  assign \write__data$5  = { \port$12605$1 , \port$12603$1 , \port$12601$1 , \port$12599$1 , \port$12597$1 , \port$12595$1 , \port$12593$1 , \port$12591$1  };
+  assign write__data = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
+  assign \write__data$5  = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__payload, host__request__valid, \port$14197$0 , host__response__payload, host__request__ready, host__response__valid, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14103$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
-  reg [10:0] \$13 ;
-  reg \$14 ;
+  wire \$13 ;
+  reg [10:0] \$14 ;
   reg [31:0] \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
-  wire [1:0] \$3 ;
-  wire [1:0] \$4 ;
-  wire [1:0] \$5 ;
+  reg \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire [11:0] \$9 ;
+  wire [1:0] \$7 ;
+  wire [11:0] \$8 ;
+  wire \$9 ;
   output [10:0] address;
   reg [10:0] address = 11'h000;
   (* init = 11'h000 *)
@@ -10918,207 +11054,152 @@ module \backspike_core.codes_memory.window (rst, host__request__payload, host__r
   reg [31:0] data = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
-  reg [1:0] enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire [1:0] enable;
   input [44:0] host__request__payload;
   wire [44:0] host__request__payload;
   wire [11:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
-  input [39:0] \port$14197$0 ;
-  wire [39:0] \port$14197$0 ;
+  wire host__response__valid;
+  input [39:0] \port$14103$0 ;
+  wire [39:0] \port$14103$0 ;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   wire [63:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$7  = 1'h1 << word0;
+  assign enable = { \$6 , \$4  } & \$7 ;
+  assign \$9  = host__request__valid & host__request__ready;
+  assign \$10  = \$9  & host__request__payload[0];
+  assign \$11  = host__request__valid & host__request__ready;
+  assign \$12  = ~ host__request__payload[0];
+  assign \$13  = \$11  & \$12 ;
   always @(posedge clk)
-    address <= \$13 ;
-  always @(posedge clk)
-    word <= \$14 ;
+    address <= \$14 ;
   always @(posedge clk)
     data <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    word0 <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    writing <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading0 <= \$18 ;
+  always @(posedge clk)
+    reading1 <= \$19 ;
+  always @(posedge clk)
+    reading2 <= \$20 ;
+  always @(posedge clk)
+    word1 <= \$21 ;
+  always @(posedge clk)
+    word2 <= \$22 ;
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (word)
+    casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$14197$0 [19:15], 3'h0, \port$14197$0 [14:10], 3'h0, \port$14197$0 [9:5], 3'h0, \port$14197$0 [4:0] };
+          \$1  = { 3'h0, \port$14103$0 [19:15], 3'h0, \port$14103$0 [14:10], 3'h0, \port$14103$0 [9:5], 3'h0, \port$14103$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$14197$0 [39:35], 3'h0, \port$14197$0 [34:30], 3'h0, \port$14197$0 [29:25], 3'h0, \port$14197$0 [24:20] };
+          \$1  = { 3'h0, \port$14103$0 [39:35], 3'h0, \port$14103$0 [34:30], 3'h0, \port$14103$0 [29:25], 3'h0, \port$14103$0 [24:20] };
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 2'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 [10:0];
-    endcase
+    \$14  = \$8 [10:0];
     if (rst) begin
-      \$13  = 11'h000;
+      \$14  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = host__request__payload[1];
-    endcase
-    if (rst) begin
-      \$14  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[44:13];
-    endcase
+    \$15  = host__request__payload[44:13];
     if (rst) begin
       \$15  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = host__request__payload[1];
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$10 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = \$13 ;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading0;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = reading1;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word0;
+    if (rst) begin
+      \$21  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$22  = word1;
+    if (rst) begin
+      \$22  = 1'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$14197$0 [39:35], 3'h0, \port$14197$0 [34:30], 3'h0, \port$14197$0 [29:25], 3'h0, \port$14197$0 [24:20], 3'h0, \port$14197$0 [19:15], 3'h0, \port$14197$0 [14:10], 3'h0, \port$14197$0 [9:5], 3'h0, \port$14197$0 [4:0] };
-  assign host__response__ready = 1'h1;
+  assign row = { 3'h0, \port$14103$0 [39:35], 3'h0, \port$14103$0 [34:30], 3'h0, \port$14103$0 [29:25], 3'h0, \port$14103$0 [24:20], 3'h0, \port$14103$0 [19:15], 3'h0, \port$14103$0 [14:10], 3'h0, \port$14103$0 [9:5], 3'h0, \port$14103$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[12:1];
   assign \host__request__payload.data  = host__request__payload[44:13];
-  always @*
-    host__response__payload[31:0] = \$1 ;
-  assign \$3  = 2'h3;
-  assign \$5  = \$4 ;
-  assign \$9  = { 1'h0, host__request__payload[12:2] };
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
+  assign \$3  = 1'h1;
+  assign \$4  = writing;
+  assign \$5  = 1'h1;
+  assign \$6  = writing;
+  assign \$8  = { 1'h0, host__request__payload[12:2] };
 endmodule
 
 module \backspike_core.control (rst, changed, busy, earnest, batch, running, stuck, doorbell, go, rehearse, abort, begins, fault, fault_engine, fault_task, faults__0, positions__0, faults__1, positions__1, faults__2, positions__2
@@ -12134,12 +12215,12 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$12430$0 , front_row_turn, \port$12576$0 , \port$12591$1 , \port$12593$1 , \port$12595$1 , \port$12597$1 , \port$12599$1 , \port$12601$1 , \port$12603$1 , \port$12605$1 , \port$12608$0 , drain_active__data
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$12289$0 , front_row_turn, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1 , \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , \port$12485$0 , drain_active__data, \port$12490$0
 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire [7:0] \$1 ;
-  wire [20:0] \$10 ;
-  wire [127:0] \$11 ;
-  wire [7:0] \$2 ;
+  wire [127:0] \$10 ;
+  wire [7:0] \$11 ;
+  wire [20:0] \$2 ;
   wire [20:0] \$3 ;
   wire [20:0] \$4 ;
   wire [20:0] \$5 ;
@@ -12412,28 +12493,28 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$12430$0 ;
-  wire [7:0] \port$12430$0 ;
-  output [7:0] \port$12576$0 ;
-  wire [7:0] \port$12576$0 ;
-  output [20:0] \port$12591$1 ;
-  wire [20:0] \port$12591$1 ;
-  output [20:0] \port$12593$1 ;
-  wire [20:0] \port$12593$1 ;
-  output [20:0] \port$12595$1 ;
-  wire [20:0] \port$12595$1 ;
-  output [20:0] \port$12597$1 ;
-  wire [20:0] \port$12597$1 ;
-  output [20:0] \port$12599$1 ;
-  wire [20:0] \port$12599$1 ;
-  output [20:0] \port$12601$1 ;
-  wire [20:0] \port$12601$1 ;
-  output [20:0] \port$12603$1 ;
-  wire [20:0] \port$12603$1 ;
-  output [20:0] \port$12605$1 ;
-  wire [20:0] \port$12605$1 ;
-  output [127:0] \port$12608$0 ;
-  wire [127:0] \port$12608$0 ;
+  output [7:0] \port$12289$0 ;
+  wire [7:0] \port$12289$0 ;
+  output [20:0] \port$12466$1 ;
+  wire [20:0] \port$12466$1 ;
+  output [20:0] \port$12468$1 ;
+  wire [20:0] \port$12468$1 ;
+  output [20:0] \port$12470$1 ;
+  wire [20:0] \port$12470$1 ;
+  output [20:0] \port$12472$1 ;
+  wire [20:0] \port$12472$1 ;
+  output [20:0] \port$12474$1 ;
+  wire [20:0] \port$12474$1 ;
+  output [20:0] \port$12476$1 ;
+  wire [20:0] \port$12476$1 ;
+  output [20:0] \port$12478$1 ;
+  wire [20:0] \port$12478$1 ;
+  output [20:0] \port$12480$1 ;
+  wire [20:0] \port$12480$1 ;
+  output [127:0] \port$12485$0 ;
+  wire [127:0] \port$12485$0 ;
+  output [7:0] \port$12490$0 ;
+  wire [7:0] \port$12490$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -12553,21 +12634,21 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$12576$0 (\$2 ),
-    .\port$12591$1 (\$3 ),
-    .\port$12593$1 (\$4 ),
-    .\port$12595$1 (\$5 ),
-    .\port$12597$1 (\$6 ),
-    .\port$12599$1 (\$7 ),
-    .\port$12601$1 (\$8 ),
-    .\port$12603$1 (\$9 ),
-    .\port$12605$1 (\$10 ),
+    .\port$12466$1 (\$2 ),
+    .\port$12468$1 (\$3 ),
+    .\port$12470$1 (\$4 ),
+    .\port$12472$1 (\$5 ),
+    .\port$12474$1 (\$6 ),
+    .\port$12476$1 (\$7 ),
+    .\port$12478$1 (\$8 ),
+    .\port$12480$1 (\$9 ),
+    .\port$12490$0 (\$11 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
     .start(r_en),
     .sums(sums),
-    .tile(\$11 )
+    .tile(\$10 )
   );
   \backspike_core.fp.front  front (
     .\address$11 (\$1 ),
@@ -12685,22 +12766,22 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \batch$58  = batch;
   assign \extent$59  = extent;
   assign \parity$60  = parity;
-  assign drain_spikes__addr = { parity, \$2  };
-  assign \spikes__addr$62  = { parity, \$2  };
-  assign drain_spikes__data = { \$11 [127], \$11 [119], \$11 [111], \$11 [103], \$11 [95], \$11 [87], \$11 [79], \$11 [71], \$11 [63], \$11 [55], \$11 [47], \$11 [39], \$11 [31], \$11 [23], \$11 [15], \$11 [7], \$11 [126], \$11 [118], \$11 [110], \$11 [102], \$11 [94], \$11 [86], \$11 [78], \$11 [70], \$11 [62], \$11 [54], \$11 [46], \$11 [38], \$11 [30], \$11 [22], \$11 [14], \$11 [6], \$11 [125], \$11 [117], \$11 [109], \$11 [101], \$11 [93], \$11 [85], \$11 [77], \$11 [69], \$11 [61], \$11 [53], \$11 [45], \$11 [37], \$11 [29], \$11 [21], \$11 [13], \$11 [5], \$11 [124], \$11 [116], \$11 [108], \$11 [100], \$11 [92], \$11 [84], \$11 [76], \$11 [68], \$11 [60], \$11 [52], \$11 [44], \$11 [36], \$11 [28], \$11 [20], \$11 [12], \$11 [4], \$11 [123], \$11 [115], \$11 [107], \$11 [99], \$11 [91], \$11 [83], \$11 [75], \$11 [67], \$11 [59], \$11 [51], \$11 [43], \$11 [35], \$11 [27], \$11 [19], \$11 [11], \$11 [3], \$11 [122], \$11 [114], \$11 [106], \$11 [98], \$11 [90], \$11 [82], \$11 [74], \$11 [66], \$11 [58], \$11 [50], \$11 [42], \$11 [34], \$11 [26], \$11 [18], \$11 [10], \$11 [2], \$11 [121], \$11 [113], \$11 [105], \$11 [97], \$11 [89], \$11 [81], \$11 [73], \$11 [65], \$11 [57], \$11 [49], \$11 [41], \$11 [33], \$11 [25], \$11 [17], \$11 [9], \$11 [1], \$11 [120], \$11 [112], \$11 [104], \$11 [96], \$11 [88], \$11 [80], \$11 [72], \$11 [64], \$11 [56], \$11 [48], \$11 [40], \$11 [32], \$11 [24], \$11 [16], \$11 [8], \$11 [0] };
-  assign \spikes__data$64  = { \$11 [127], \$11 [119], \$11 [111], \$11 [103], \$11 [95], \$11 [87], \$11 [79], \$11 [71], \$11 [63], \$11 [55], \$11 [47], \$11 [39], \$11 [31], \$11 [23], \$11 [15], \$11 [7], \$11 [126], \$11 [118], \$11 [110], \$11 [102], \$11 [94], \$11 [86], \$11 [78], \$11 [70], \$11 [62], \$11 [54], \$11 [46], \$11 [38], \$11 [30], \$11 [22], \$11 [14], \$11 [6], \$11 [125], \$11 [117], \$11 [109], \$11 [101], \$11 [93], \$11 [85], \$11 [77], \$11 [69], \$11 [61], \$11 [53], \$11 [45], \$11 [37], \$11 [29], \$11 [21], \$11 [13], \$11 [5], \$11 [124], \$11 [116], \$11 [108], \$11 [100], \$11 [92], \$11 [84], \$11 [76], \$11 [68], \$11 [60], \$11 [52], \$11 [44], \$11 [36], \$11 [28], \$11 [20], \$11 [12], \$11 [4], \$11 [123], \$11 [115], \$11 [107], \$11 [99], \$11 [91], \$11 [83], \$11 [75], \$11 [67], \$11 [59], \$11 [51], \$11 [43], \$11 [35], \$11 [27], \$11 [19], \$11 [11], \$11 [3], \$11 [122], \$11 [114], \$11 [106], \$11 [98], \$11 [90], \$11 [82], \$11 [74], \$11 [66], \$11 [58], \$11 [50], \$11 [42], \$11 [34], \$11 [26], \$11 [18], \$11 [10], \$11 [2], \$11 [121], \$11 [113], \$11 [105], \$11 [97], \$11 [89], \$11 [81], \$11 [73], \$11 [65], \$11 [57], \$11 [49], \$11 [41], \$11 [33], \$11 [25], \$11 [17], \$11 [9], \$11 [1], \$11 [120], \$11 [112], \$11 [104], \$11 [96], \$11 [88], \$11 [80], \$11 [72], \$11 [64], \$11 [56], \$11 [48], \$11 [40], \$11 [32], \$11 [24], \$11 [16], \$11 [8], \$11 [0] };
+  assign drain_spikes__addr = { parity, \$11  };
+  assign \spikes__addr$62  = { parity, \$11  };
+  assign drain_spikes__data = { \$10 [127], \$10 [119], \$10 [111], \$10 [103], \$10 [95], \$10 [87], \$10 [79], \$10 [71], \$10 [63], \$10 [55], \$10 [47], \$10 [39], \$10 [31], \$10 [23], \$10 [15], \$10 [7], \$10 [126], \$10 [118], \$10 [110], \$10 [102], \$10 [94], \$10 [86], \$10 [78], \$10 [70], \$10 [62], \$10 [54], \$10 [46], \$10 [38], \$10 [30], \$10 [22], \$10 [14], \$10 [6], \$10 [125], \$10 [117], \$10 [109], \$10 [101], \$10 [93], \$10 [85], \$10 [77], \$10 [69], \$10 [61], \$10 [53], \$10 [45], \$10 [37], \$10 [29], \$10 [21], \$10 [13], \$10 [5], \$10 [124], \$10 [116], \$10 [108], \$10 [100], \$10 [92], \$10 [84], \$10 [76], \$10 [68], \$10 [60], \$10 [52], \$10 [44], \$10 [36], \$10 [28], \$10 [20], \$10 [12], \$10 [4], \$10 [123], \$10 [115], \$10 [107], \$10 [99], \$10 [91], \$10 [83], \$10 [75], \$10 [67], \$10 [59], \$10 [51], \$10 [43], \$10 [35], \$10 [27], \$10 [19], \$10 [11], \$10 [3], \$10 [122], \$10 [114], \$10 [106], \$10 [98], \$10 [90], \$10 [82], \$10 [74], \$10 [66], \$10 [58], \$10 [50], \$10 [42], \$10 [34], \$10 [26], \$10 [18], \$10 [10], \$10 [2], \$10 [121], \$10 [113], \$10 [105], \$10 [97], \$10 [89], \$10 [81], \$10 [73], \$10 [65], \$10 [57], \$10 [49], \$10 [41], \$10 [33], \$10 [25], \$10 [17], \$10 [9], \$10 [1], \$10 [120], \$10 [112], \$10 [104], \$10 [96], \$10 [88], \$10 [80], \$10 [72], \$10 [64], \$10 [56], \$10 [48], \$10 [40], \$10 [32], \$10 [24], \$10 [16], \$10 [8], \$10 [0] };
+  assign \spikes__data$64  = { \$10 [127], \$10 [119], \$10 [111], \$10 [103], \$10 [95], \$10 [87], \$10 [79], \$10 [71], \$10 [63], \$10 [55], \$10 [47], \$10 [39], \$10 [31], \$10 [23], \$10 [15], \$10 [7], \$10 [126], \$10 [118], \$10 [110], \$10 [102], \$10 [94], \$10 [86], \$10 [78], \$10 [70], \$10 [62], \$10 [54], \$10 [46], \$10 [38], \$10 [30], \$10 [22], \$10 [14], \$10 [6], \$10 [125], \$10 [117], \$10 [109], \$10 [101], \$10 [93], \$10 [85], \$10 [77], \$10 [69], \$10 [61], \$10 [53], \$10 [45], \$10 [37], \$10 [29], \$10 [21], \$10 [13], \$10 [5], \$10 [124], \$10 [116], \$10 [108], \$10 [100], \$10 [92], \$10 [84], \$10 [76], \$10 [68], \$10 [60], \$10 [52], \$10 [44], \$10 [36], \$10 [28], \$10 [20], \$10 [12], \$10 [4], \$10 [123], \$10 [115], \$10 [107], \$10 [99], \$10 [91], \$10 [83], \$10 [75], \$10 [67], \$10 [59], \$10 [51], \$10 [43], \$10 [35], \$10 [27], \$10 [19], \$10 [11], \$10 [3], \$10 [122], \$10 [114], \$10 [106], \$10 [98], \$10 [90], \$10 [82], \$10 [74], \$10 [66], \$10 [58], \$10 [50], \$10 [42], \$10 [34], \$10 [26], \$10 [18], \$10 [10], \$10 [2], \$10 [121], \$10 [113], \$10 [105], \$10 [97], \$10 [89], \$10 [81], \$10 [73], \$10 [65], \$10 [57], \$10 [49], \$10 [41], \$10 [33], \$10 [25], \$10 [17], \$10 [9], \$10 [1], \$10 [120], \$10 [112], \$10 [104], \$10 [96], \$10 [88], \$10 [80], \$10 [72], \$10 [64], \$10 [56], \$10 [48], \$10 [40], \$10 [32], \$10 [24], \$10 [16], \$10 [8], \$10 [0] };
   assign spikes__en = drain_spikes__en;
-  assign drain_active__addr = \$2 [6:0];
-  assign active__addr = \$2 [6:0];
+  assign drain_active__addr = \$11 [6:0];
+  assign active__addr = \$11 [6:0];
   assign active__data = drain_active__data;
   assign active__en = drain_active__en;
   assign codes__addr = drain_codes__addr;
-  assign drain_codes__data = { \$10 [4:0], \$9 [4:0], \$8 [4:0], \$7 [4:0], \$6 [4:0], \$5 [4:0], \$4 [4:0], \$3 [4:0] };
-  assign codes__data = { \$10 [4:0], \$9 [4:0], \$8 [4:0], \$7 [4:0], \$6 [4:0], \$5 [4:0], \$4 [4:0], \$3 [4:0] };
+  assign drain_codes__data = { \$9 [4:0], \$8 [4:0], \$7 [4:0], \$6 [4:0], \$5 [4:0], \$4 [4:0], \$3 [4:0], \$2 [4:0] };
+  assign codes__data = { \$9 [4:0], \$8 [4:0], \$7 [4:0], \$6 [4:0], \$5 [4:0], \$4 [4:0], \$3 [4:0], \$2 [4:0] };
   assign codes__en = drain_codes__en;
   assign logits__addr = drain_logits__addr;
-  assign drain_logits__data = { \$10 [20:5], \$9 [20:5], \$8 [20:5], \$7 [20:5], \$6 [20:5], \$5 [20:5], \$4 [20:5], \$3 [20:5] };
-  assign logits__data = { \$10 [20:5], \$9 [20:5], \$8 [20:5], \$7 [20:5], \$6 [20:5], \$5 [20:5], \$4 [20:5], \$3 [20:5] };
+  assign drain_logits__data = { \$9 [20:5], \$8 [20:5], \$7 [20:5], \$6 [20:5], \$5 [20:5], \$4 [20:5], \$3 [20:5], \$2 [20:5] };
+  assign logits__data = { \$9 [20:5], \$8 [20:5], \$7 [20:5], \$6 [20:5], \$5 [20:5], \$4 [20:5], \$3 [20:5], \$2 [20:5] };
   assign logits__en = drain_logits__en;
   assign saturated = drain_saturated;
   assign o__payload = i__payload;
@@ -12729,17 +12810,17 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$12430$0  = \$1 ;
-  assign \port$12576$0  = \$2 ;
-  assign \port$12591$1  = \$3 ;
-  assign \port$12593$1  = \$4 ;
-  assign \port$12595$1  = \$5 ;
-  assign \port$12597$1  = \$6 ;
-  assign \port$12599$1  = \$7 ;
-  assign \port$12601$1  = \$8 ;
-  assign \port$12603$1  = \$9 ;
-  assign \port$12605$1  = \$10 ;
-  assign \port$12608$0  = \$11 ;
+  assign \port$12289$0  = \$1 ;
+  assign \port$12466$1  = \$2 ;
+  assign \port$12468$1  = \$3 ;
+  assign \port$12470$1  = \$4 ;
+  assign \port$12472$1  = \$5 ;
+  assign \port$12474$1  = \$6 ;
+  assign \port$12476$1  = \$7 ;
+  assign \port$12478$1  = \$8 ;
+  assign \port$12480$1  = \$9 ;
+  assign \port$12485$0  = \$10 ;
+  assign \port$12490$0  = \$11 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -12914,8 +12995,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, i_headers__payload, batch, extent, parity, \config , sums, busy, \port$12576$0 , \port$12591$1 , \port$12593$1 , \port$12595$1
-, \port$12597$1 , \port$12599$1 , \port$12601$1 , \port$12603$1 , \port$12605$1 , tile, active__data, entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1
+, \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , tile, active__data, \port$12490$0 , entry, clk);
   reg \$initially  = 0;
   wire [11:0] \$1 ;
   wire \$10 ;
@@ -12952,7 +13033,7 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \$39 ;
   reg \$4 ;
   wire \$40 ;
-  wire \$41 ;
+  wire [7:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
@@ -12960,46 +13041,36 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
-  wire [7:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire [7:0] \$50 ;
-  wire \$51 ;
+  wire [7:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire [7:0] \$59 ;
+  reg [31:0] \$54 ;
+  reg [15:0] \$55 ;
+  reg [7:0] \$56 ;
+  reg [21:0] \$57 ;
+  reg [21:0] \$58 ;
+  reg [21:0] \$59 ;
   reg \$6 ;
-  wire [7:0] \$60 ;
-  wire \$61 ;
-  wire \$62 ;
-  reg \$63 ;
-  reg [31:0] \$64 ;
-  reg [15:0] \$65 ;
-  reg [7:0] \$66 ;
-  reg [21:0] \$67 ;
-  reg [21:0] \$68 ;
-  reg [21:0] \$69 ;
+  reg [21:0] \$60 ;
+  reg [21:0] \$61 ;
+  reg [21:0] \$62 ;
+  reg [21:0] \$63 ;
+  reg [21:0] \$64 ;
+  reg [127:0] \$65 ;
+  reg [15:0] \$66 ;
+  reg \$67 ;
   wire \$7 ;
-  reg [21:0] \$70 ;
-  reg [21:0] \$71 ;
-  reg [21:0] \$72 ;
-  reg [21:0] \$73 ;
-  reg [21:0] \$74 ;
-  reg [127:0] \$75 ;
-  reg [15:0] \$76 ;
-  reg \$77 ;
   reg \$8 ;
   wire \$9 ;
   (* init = 16'h0000 *)
   wire [15:0] active;
-  wire \active$75 ;
-  wire \active$79 ;
-  wire \active$83 ;
-  wire \active$87 ;
+  wire \active$101 ;
+  wire \active$105 ;
+  wire \active$109 ;
+  wire \active$97 ;
   wire [6:0] active__addr;
   output [15:0] active__data;
   reg [15:0] active__data = 16'h0000;
@@ -13015,13 +13086,14 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
   output busy;
-  reg busy = 1'h0;
+  wire busy;
+  wire \busy$5 ;
   input clk;
   wire clk;
   wire [3:0] code;
-  wire [3:0] \code$80 ;
-  wire [3:0] \code$84 ;
-  wire [3:0] \code$88 ;
+  wire [3:0] \code$102 ;
+  wire [3:0] \code$106 ;
+  wire [3:0] \code$110 ;
   output [10:0] codes__addr;
   wire [10:0] codes__addr;
   wire [39:0] codes__data;
@@ -13030,126 +13102,126 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire complete;
   input [377:0] \config ;
   wire [377:0] \config ;
-  wire [377:0] \config$10 ;
-  wire \config$10.bias ;
-  wire [15:0] \config$10.edge0 ;
-  wire [15:0] \config$10.edge1 ;
-  wire [15:0] \config$10.edge10 ;
-  wire [15:0] \config$10.edge11 ;
-  wire [15:0] \config$10.edge12 ;
-  wire [15:0] \config$10.edge13 ;
-  wire [15:0] \config$10.edge14 ;
-  wire [15:0] \config$10.edge2 ;
-  wire [15:0] \config$10.edge3 ;
-  wire [15:0] \config$10.edge4 ;
-  wire [15:0] \config$10.edge5 ;
-  wire [15:0] \config$10.edge6 ;
-  wire [15:0] \config$10.edge7 ;
-  wire [15:0] \config$10.edge8 ;
-  wire [15:0] \config$10.edge9 ;
-  wire [15:0] \config$10.leak ;
-  wire [15:0] \config$10.nonzero ;
-  wire [12:0] \config$10.output_unit ;
-  wire \config$10.readout ;
-  wire [12:0] \config$10.size ;
-  wire \config$10.soft ;
-  wire [8:0] \config$10.source_tiles ;
-  wire [12:0] \config$10.source_unit ;
-  wire [12:0] \config$10.sources ;
-  wire \config$10.spikes_only ;
-  wire [15:0] \config$10.threshold ;
-  wire [8:0] \config$10.tiles ;
-  wire [15:0] \config$10.weights ;
-  wire [377:0] \config$17 ;
-  wire \config$17.bias ;
-  wire [15:0] \config$17.edge0 ;
-  wire [15:0] \config$17.edge1 ;
-  wire [15:0] \config$17.edge10 ;
-  wire [15:0] \config$17.edge11 ;
-  wire [15:0] \config$17.edge12 ;
-  wire [15:0] \config$17.edge13 ;
-  wire [15:0] \config$17.edge14 ;
-  wire [15:0] \config$17.edge2 ;
-  wire [15:0] \config$17.edge3 ;
-  wire [15:0] \config$17.edge4 ;
-  wire [15:0] \config$17.edge5 ;
-  wire [15:0] \config$17.edge6 ;
-  wire [15:0] \config$17.edge7 ;
-  wire [15:0] \config$17.edge8 ;
-  wire [15:0] \config$17.edge9 ;
-  wire [15:0] \config$17.leak ;
-  wire [15:0] \config$17.nonzero ;
-  wire [12:0] \config$17.output_unit ;
-  wire \config$17.readout ;
-  wire [12:0] \config$17.size ;
-  wire \config$17.soft ;
-  wire [8:0] \config$17.source_tiles ;
-  wire [12:0] \config$17.source_unit ;
-  wire [12:0] \config$17.sources ;
-  wire \config$17.spikes_only ;
-  wire [15:0] \config$17.threshold ;
-  wire [8:0] \config$17.tiles ;
-  wire [15:0] \config$17.weights ;
-  wire [377:0] \config$21 ;
-  wire \config$21.bias ;
-  wire [15:0] \config$21.edge0 ;
-  wire [15:0] \config$21.edge1 ;
-  wire [15:0] \config$21.edge10 ;
-  wire [15:0] \config$21.edge11 ;
-  wire [15:0] \config$21.edge12 ;
-  wire [15:0] \config$21.edge13 ;
-  wire [15:0] \config$21.edge14 ;
-  wire [15:0] \config$21.edge2 ;
-  wire [15:0] \config$21.edge3 ;
-  wire [15:0] \config$21.edge4 ;
-  wire [15:0] \config$21.edge5 ;
-  wire [15:0] \config$21.edge6 ;
-  wire [15:0] \config$21.edge7 ;
-  wire [15:0] \config$21.edge8 ;
-  wire [15:0] \config$21.edge9 ;
-  wire [15:0] \config$21.leak ;
-  wire [15:0] \config$21.nonzero ;
-  wire [12:0] \config$21.output_unit ;
-  wire \config$21.readout ;
-  wire [12:0] \config$21.size ;
-  wire \config$21.soft ;
-  wire [8:0] \config$21.source_tiles ;
-  wire [12:0] \config$21.source_unit ;
-  wire [12:0] \config$21.sources ;
-  wire \config$21.spikes_only ;
-  wire [15:0] \config$21.threshold ;
-  wire [8:0] \config$21.tiles ;
-  wire [15:0] \config$21.weights ;
-  wire [377:0] \config$25 ;
-  wire \config$25.bias ;
-  wire [15:0] \config$25.edge0 ;
-  wire [15:0] \config$25.edge1 ;
-  wire [15:0] \config$25.edge10 ;
-  wire [15:0] \config$25.edge11 ;
-  wire [15:0] \config$25.edge12 ;
-  wire [15:0] \config$25.edge13 ;
-  wire [15:0] \config$25.edge14 ;
-  wire [15:0] \config$25.edge2 ;
-  wire [15:0] \config$25.edge3 ;
-  wire [15:0] \config$25.edge4 ;
-  wire [15:0] \config$25.edge5 ;
-  wire [15:0] \config$25.edge6 ;
-  wire [15:0] \config$25.edge7 ;
-  wire [15:0] \config$25.edge8 ;
-  wire [15:0] \config$25.edge9 ;
-  wire [15:0] \config$25.leak ;
-  wire [15:0] \config$25.nonzero ;
-  wire [12:0] \config$25.output_unit ;
-  wire \config$25.readout ;
-  wire [12:0] \config$25.size ;
-  wire \config$25.soft ;
-  wire [8:0] \config$25.source_tiles ;
-  wire [12:0] \config$25.source_unit ;
-  wire [12:0] \config$25.sources ;
-  wire \config$25.spikes_only ;
-  wire [15:0] \config$25.threshold ;
-  wire [8:0] \config$25.tiles ;
-  wire [15:0] \config$25.weights ;
+  wire [377:0] \config$12 ;
+  wire \config$12.bias ;
+  wire [15:0] \config$12.edge0 ;
+  wire [15:0] \config$12.edge1 ;
+  wire [15:0] \config$12.edge10 ;
+  wire [15:0] \config$12.edge11 ;
+  wire [15:0] \config$12.edge12 ;
+  wire [15:0] \config$12.edge13 ;
+  wire [15:0] \config$12.edge14 ;
+  wire [15:0] \config$12.edge2 ;
+  wire [15:0] \config$12.edge3 ;
+  wire [15:0] \config$12.edge4 ;
+  wire [15:0] \config$12.edge5 ;
+  wire [15:0] \config$12.edge6 ;
+  wire [15:0] \config$12.edge7 ;
+  wire [15:0] \config$12.edge8 ;
+  wire [15:0] \config$12.edge9 ;
+  wire [15:0] \config$12.leak ;
+  wire [15:0] \config$12.nonzero ;
+  wire [12:0] \config$12.output_unit ;
+  wire \config$12.readout ;
+  wire [12:0] \config$12.size ;
+  wire \config$12.soft ;
+  wire [8:0] \config$12.source_tiles ;
+  wire [12:0] \config$12.source_unit ;
+  wire [12:0] \config$12.sources ;
+  wire \config$12.spikes_only ;
+  wire [15:0] \config$12.threshold ;
+  wire [8:0] \config$12.tiles ;
+  wire [15:0] \config$12.weights ;
+  wire [377:0] \config$19 ;
+  wire \config$19.bias ;
+  wire [15:0] \config$19.edge0 ;
+  wire [15:0] \config$19.edge1 ;
+  wire [15:0] \config$19.edge10 ;
+  wire [15:0] \config$19.edge11 ;
+  wire [15:0] \config$19.edge12 ;
+  wire [15:0] \config$19.edge13 ;
+  wire [15:0] \config$19.edge14 ;
+  wire [15:0] \config$19.edge2 ;
+  wire [15:0] \config$19.edge3 ;
+  wire [15:0] \config$19.edge4 ;
+  wire [15:0] \config$19.edge5 ;
+  wire [15:0] \config$19.edge6 ;
+  wire [15:0] \config$19.edge7 ;
+  wire [15:0] \config$19.edge8 ;
+  wire [15:0] \config$19.edge9 ;
+  wire [15:0] \config$19.leak ;
+  wire [15:0] \config$19.nonzero ;
+  wire [12:0] \config$19.output_unit ;
+  wire \config$19.readout ;
+  wire [12:0] \config$19.size ;
+  wire \config$19.soft ;
+  wire [8:0] \config$19.source_tiles ;
+  wire [12:0] \config$19.source_unit ;
+  wire [12:0] \config$19.sources ;
+  wire \config$19.spikes_only ;
+  wire [15:0] \config$19.threshold ;
+  wire [8:0] \config$19.tiles ;
+  wire [15:0] \config$19.weights ;
+  wire [377:0] \config$23 ;
+  wire \config$23.bias ;
+  wire [15:0] \config$23.edge0 ;
+  wire [15:0] \config$23.edge1 ;
+  wire [15:0] \config$23.edge10 ;
+  wire [15:0] \config$23.edge11 ;
+  wire [15:0] \config$23.edge12 ;
+  wire [15:0] \config$23.edge13 ;
+  wire [15:0] \config$23.edge14 ;
+  wire [15:0] \config$23.edge2 ;
+  wire [15:0] \config$23.edge3 ;
+  wire [15:0] \config$23.edge4 ;
+  wire [15:0] \config$23.edge5 ;
+  wire [15:0] \config$23.edge6 ;
+  wire [15:0] \config$23.edge7 ;
+  wire [15:0] \config$23.edge8 ;
+  wire [15:0] \config$23.edge9 ;
+  wire [15:0] \config$23.leak ;
+  wire [15:0] \config$23.nonzero ;
+  wire [12:0] \config$23.output_unit ;
+  wire \config$23.readout ;
+  wire [12:0] \config$23.size ;
+  wire \config$23.soft ;
+  wire [8:0] \config$23.source_tiles ;
+  wire [12:0] \config$23.source_unit ;
+  wire [12:0] \config$23.sources ;
+  wire \config$23.spikes_only ;
+  wire [15:0] \config$23.threshold ;
+  wire [8:0] \config$23.tiles ;
+  wire [15:0] \config$23.weights ;
+  wire [377:0] \config$27 ;
+  wire \config$27.bias ;
+  wire [15:0] \config$27.edge0 ;
+  wire [15:0] \config$27.edge1 ;
+  wire [15:0] \config$27.edge10 ;
+  wire [15:0] \config$27.edge11 ;
+  wire [15:0] \config$27.edge12 ;
+  wire [15:0] \config$27.edge13 ;
+  wire [15:0] \config$27.edge14 ;
+  wire [15:0] \config$27.edge2 ;
+  wire [15:0] \config$27.edge3 ;
+  wire [15:0] \config$27.edge4 ;
+  wire [15:0] \config$27.edge5 ;
+  wire [15:0] \config$27.edge6 ;
+  wire [15:0] \config$27.edge7 ;
+  wire [15:0] \config$27.edge8 ;
+  wire [15:0] \config$27.edge9 ;
+  wire [15:0] \config$27.leak ;
+  wire [15:0] \config$27.nonzero ;
+  wire [12:0] \config$27.output_unit ;
+  wire \config$27.readout ;
+  wire [12:0] \config$27.size ;
+  wire \config$27.soft ;
+  wire [8:0] \config$27.source_tiles ;
+  wire [12:0] \config$27.source_unit ;
+  wire [12:0] \config$27.sources ;
+  wire \config$27.spikes_only ;
+  wire [15:0] \config$27.threshold ;
+  wire [8:0] \config$27.tiles ;
+  wire [15:0] \config$27.weights ;
   wire \config.bias ;
   wire [15:0] \config.edge0 ;
   wire [15:0] \config.edge1 ;
@@ -13193,6 +13265,56 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \header.last ;
   wire [7:0] \header.tile ;
   wire [12:0] \header.unit ;
+  reg [31:0] header_0 = 32'd0;
+  wire [9:0] \header_0.block ;
+  wire \header_0.last ;
+  wire [7:0] \header_0.tile ;
+  wire [12:0] \header_0.unit ;
+  reg [31:0] header_1 = 32'd0;
+  wire [9:0] \header_1.block ;
+  wire \header_1.last ;
+  wire [7:0] \header_1.tile ;
+  wire [12:0] \header_1.unit ;
+  reg [31:0] header_2 = 32'd0;
+  wire [9:0] \header_2.block ;
+  wire \header_2.last ;
+  wire [7:0] \header_2.tile ;
+  wire [12:0] \header_2.unit ;
+  reg [31:0] header_3 = 32'd0;
+  wire [9:0] \header_3.block ;
+  wire \header_3.last ;
+  wire [7:0] \header_3.tile ;
+  wire [12:0] \header_3.unit ;
+  reg [31:0] header_4 = 32'd0;
+  wire [9:0] \header_4.block ;
+  wire \header_4.last ;
+  wire [7:0] \header_4.tile ;
+  wire [12:0] \header_4.unit ;
+  reg [31:0] header_5 = 32'd0;
+  wire [9:0] \header_5.block ;
+  wire \header_5.last ;
+  wire [7:0] \header_5.tile ;
+  wire [12:0] \header_5.unit ;
+  reg [31:0] header_6 = 32'd0;
+  wire [9:0] \header_6.block ;
+  wire \header_6.last ;
+  wire [7:0] \header_6.tile ;
+  wire [12:0] \header_6.unit ;
+  reg [31:0] header_7 = 32'd0;
+  wire [9:0] \header_7.block ;
+  wire \header_7.last ;
+  wire [7:0] \header_7.tile ;
+  wire [12:0] \header_7.unit ;
+  reg [31:0] header_8 = 32'd0;
+  wire [9:0] \header_8.block ;
+  wire \header_8.last ;
+  wire [7:0] \header_8.tile ;
+  wire [12:0] \header_8.unit ;
+  reg [31:0] header_9 = 32'd0;
+  wire [9:0] \header_9.block ;
+  wire \header_9.last ;
+  wire [7:0] \header_9.tile ;
+  wire [12:0] \header_9.unit ;
   input [31:0] i_headers__payload;
   wire [31:0] i_headers__payload;
   wire [9:0] \i_headers__payload.block ;
@@ -13200,15 +13322,20 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire [7:0] \i_headers__payload.tile ;
   wire [12:0] \i_headers__payload.unit ;
   wire i_headers__ready;
+  reg [31:0] last_0 = 32'd0;
+  wire [9:0] \last_0.block ;
+  wire \last_0.last ;
+  wire [7:0] \last_0.tile ;
+  wire [12:0] \last_0.unit ;
   wire [13:0] left;
   wire live;
-  wire \live$19 ;
-  wire \live$23 ;
-  wire \live$27 ;
+  wire \live$21 ;
+  wire \live$25 ;
+  wire \live$29 ;
   wire [15:0] logit;
-  wire [15:0] \logit$82 ;
-  wire [15:0] \logit$86 ;
-  wire [15:0] \logit$90 ;
+  wire [15:0] \logit$104 ;
+  wire [15:0] \logit$108 ;
+  wire [15:0] \logit$112 ;
   output [8:0] logits__addr;
   wire [8:0] logits__addr;
   wire [127:0] logits__data;
@@ -13226,24 +13353,24 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [7:0] \port$12576$0 ;
-  wire [7:0] \port$12576$0 ;
-  output [20:0] \port$12591$1 ;
-  wire [20:0] \port$12591$1 ;
-  output [20:0] \port$12593$1 ;
-  wire [20:0] \port$12593$1 ;
-  output [20:0] \port$12595$1 ;
-  wire [20:0] \port$12595$1 ;
-  output [20:0] \port$12597$1 ;
-  wire [20:0] \port$12597$1 ;
-  output [20:0] \port$12599$1 ;
-  wire [20:0] \port$12599$1 ;
-  output [20:0] \port$12601$1 ;
-  wire [20:0] \port$12601$1 ;
-  output [20:0] \port$12603$1 ;
-  wire [20:0] \port$12603$1 ;
-  output [20:0] \port$12605$1 ;
-  wire [20:0] \port$12605$1 ;
+  output [20:0] \port$12466$1 ;
+  wire [20:0] \port$12466$1 ;
+  output [20:0] \port$12468$1 ;
+  wire [20:0] \port$12468$1 ;
+  output [20:0] \port$12470$1 ;
+  wire [20:0] \port$12470$1 ;
+  output [20:0] \port$12472$1 ;
+  wire [20:0] \port$12472$1 ;
+  output [20:0] \port$12474$1 ;
+  wire [20:0] \port$12474$1 ;
+  output [20:0] \port$12476$1 ;
+  wire [20:0] \port$12476$1 ;
+  output [20:0] \port$12478$1 ;
+  wire [20:0] \port$12478$1 ;
+  output [20:0] \port$12480$1 ;
+  wire [20:0] \port$12480$1 ;
+  output [7:0] \port$12490$0 ;
+  wire [7:0] \port$12490$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -13257,38 +13384,38 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$30 ;
-  wire \saturated$31 ;
   wire \saturated$32 ;
   wire \saturated$33 ;
+  wire \saturated$34 ;
+  wire \saturated$35 ;
   wire [13:0] slot;
-  wire [13:0] \slot$18 ;
-  wire [3:0] \slot$18.entry ;
-  wire \slot$18.final ;
-  wire \slot$18.first ;
-  wire \slot$18.last ;
-  wire [3:0] \slot$18.sample ;
-  wire \slot$18.turn ;
-  wire \slot$18.valid ;
-  wire \slot$18.whole ;
-  wire [13:0] \slot$22 ;
-  wire [3:0] \slot$22.entry ;
-  wire \slot$22.final ;
-  wire \slot$22.first ;
-  wire \slot$22.last ;
-  wire [3:0] \slot$22.sample ;
-  wire \slot$22.turn ;
-  wire \slot$22.valid ;
-  wire \slot$22.whole ;
-  wire [13:0] \slot$26 ;
-  wire [3:0] \slot$26.entry ;
-  wire \slot$26.final ;
-  wire \slot$26.first ;
-  wire \slot$26.last ;
-  wire [3:0] \slot$26.sample ;
-  wire \slot$26.turn ;
-  wire \slot$26.valid ;
-  wire \slot$26.whole ;
+  wire [13:0] \slot$20 ;
+  wire [3:0] \slot$20.entry ;
+  wire \slot$20.final ;
+  wire \slot$20.first ;
+  wire \slot$20.last ;
+  wire [3:0] \slot$20.sample ;
+  wire \slot$20.turn ;
+  wire \slot$20.valid ;
+  wire \slot$20.whole ;
+  wire [13:0] \slot$24 ;
+  wire [3:0] \slot$24.entry ;
+  wire \slot$24.final ;
+  wire \slot$24.first ;
+  wire \slot$24.last ;
+  wire [3:0] \slot$24.sample ;
+  wire \slot$24.turn ;
+  wire \slot$24.valid ;
+  wire \slot$24.whole ;
+  wire [13:0] \slot$28 ;
+  wire [3:0] \slot$28.entry ;
+  wire \slot$28.final ;
+  wire \slot$28.first ;
+  wire \slot$28.last ;
+  wire [3:0] \slot$28.sample ;
+  wire \slot$28.turn ;
+  wire \slot$28.valid ;
+  wire \slot$28.whole ;
   wire [3:0] \slot.entry ;
   wire \slot.final ;
   wire \slot.first ;
@@ -13379,9 +13506,9 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \slot_8.valid ;
   wire \slot_8.whole ;
   wire spike;
-  wire \spike$81 ;
-  wire \spike$85 ;
-  wire \spike$89 ;
+  wire \spike$103 ;
+  wire \spike$107 ;
+  wire \spike$111 ;
   wire [8:0] spikes__addr;
   wire [127:0] spikes__data;
   output spikes__en;
@@ -13390,9 +13517,9 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire start;
   wire \start$1 ;
   reg [55:0] sum;
-  reg [55:0] \sum$20 ;
-  reg [55:0] \sum$24 ;
-  reg [55:0] \sum$28 ;
+  reg [55:0] \sum$22 ;
+  reg [55:0] \sum$26 ;
+  reg [55:0] \sum$30 ;
   input [447:0] sums;
   wire [447:0] sums;
   wire [55:0] \sums[0] ;
@@ -13421,6 +13548,16 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire [7:0] \tile[7] ;
   wire [7:0] \tile[8] ;
   wire [7:0] \tile[9] ;
+  reg [7:0] valid_0 = 8'h00;
+  reg [7:0] valid_1 = 8'h00;
+  reg [7:0] valid_2 = 8'h00;
+  reg [7:0] valid_3 = 8'h00;
+  reg [7:0] valid_4 = 8'h00;
+  reg [7:0] valid_5 = 8'h00;
+  reg [7:0] valid_6 = 8'h00;
+  reg [7:0] valid_7 = 8'h00;
+  reg [7:0] valid_8 = 8'h00;
+  reg [7:0] valid_9 = 8'h00;
   reg [13:0] whole_0 = 14'h0000;
   wire [3:0] \whole_0.entry ;
   wire \whole_0.final ;
@@ -13430,17 +13567,7 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \whole_0.turn ;
   wire \whole_0.valid ;
   wire \whole_0.whole ;
-  assign \$11  = header[12:0] * 5'h10;
-  assign \$12  = \$11  + whole_0[4:1];
-  assign \$13  = complete & \config [120];
-  assign logits__en = \$13  & whole_0[12];
-  assign \$14  = header[12:0] * 5'h10;
-  assign \$15  = \$14  + whole_0[8:5];
-  assign \$16  = ~ \config [120];
-  assign spikes__en = finishing & \$16 ;
-  assign \$17  = ~ \config [120];
-  assign active__en = finishing & \$17 ;
-  assign done = finishing & header[31];
+  assign done = finishing & last_0[31];
   assign \$18  = i_headers__payload[22:13] < extent[9:0];
   assign \$19  = batch[4:0] * batch[9:5];
   assign \$20  = 1'h1 << \$19 [4:0];
@@ -13456,40 +13583,29 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \$30  = $signed(left) > $signed(4'h5);
   assign \$31  = $signed(left) > $signed(4'h6);
   assign \$32  = $signed(left) > $signed(4'h7);
-  assign \$33  = ! slot_8[9];
-  assign \$35  = ! slot_8[9];
-  assign \$37  = ! slot_8[9];
-  assign \$39  = ! slot_8[9];
-  assign \$41  = present >> whole_0[4:1];
-  assign \$42  = present >> whole_0[4:1];
-  assign \$43  = present >> whole_0[4:1];
-  assign \$44  = present >> whole_0[4:1];
-  assign \$45  = present >> whole_0[4:1];
-  assign \$46  = present >> whole_0[4:1];
-  assign \$47  = present >> whole_0[4:1];
-  assign \$48  = present >> whole_0[4:1];
-  assign \$49  = neurons & { \$48 , \$47 , \$46 , \$45 , \$44 , \$43 , \$42 , \$41  };
-  assign \$50  = { result_7[5], result_6[5], result_5[5], result_4[5], result_3[5], result_2[5], result_1[5], result_0[5] } & \$49 ;
-  assign \$51  = present >> whole_0[4:1];
-  assign \$52  = present >> whole_0[4:1];
-  assign \$53  = present >> whole_0[4:1];
-  assign \$54  = present >> whole_0[4:1];
-  assign \$55  = present >> whole_0[4:1];
-  assign \$56  = present >> whole_0[4:1];
-  assign \$57  = present >> whole_0[4:1];
-  assign \$58  = present >> whole_0[4:1];
-  assign \$59  = neurons & { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51  };
-  assign \$60  = { result_7[0], result_6[0], result_5[0], result_4[0], result_3[0], result_2[0], result_1[0], result_0[0] } & \$59 ;
-  assign \$61  = | \$60 ;
-  assign \$62  = complete & whole_0[13];
+  assign \$33  = present >> o[4:1];
+  assign \$34  = present >> o[4:1];
+  assign \$35  = present >> o[4:1];
+  assign \$36  = present >> o[4:1];
+  assign \$37  = present >> o[4:1];
+  assign \$38  = present >> o[4:1];
+  assign \$39  = present >> o[4:1];
+  assign \$40  = present >> o[4:1];
+  assign \$41  = neurons & { \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33  };
+  assign \$42  = ! slot_8[9];
+  assign \$44  = ! slot_8[9];
+  assign \$46  = ! slot_8[9];
+  assign \$48  = ! slot_8[9];
+  assign \$50  = { result_7[5], result_6[5], result_5[5], result_4[5], result_3[5], result_2[5], result_1[5], result_0[5] } & valid_9;
+  assign \$51  = { result_7[0], result_6[0], result_5[0], result_4[0], result_3[0], result_2[0], result_1[0], result_0[0] } & valid_9;
+  assign \$52  = | \$51 ;
+  assign \$53  = complete & whole_0[13];
   always @(posedge clk)
-    busy <= \$63 ;
+    header <= \$54 ;
   always @(posedge clk)
-    header <= \$64 ;
+    present <= \$55 ;
   always @(posedge clk)
-    present <= \$65 ;
-  always @(posedge clk)
-    neurons <= \$66 ;
+    neurons <= \$56 ;
   always @(posedge clk)
     slot_0 <= o;
   always @(posedge clk)
@@ -13509,291 +13625,331 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   always @(posedge clk)
     slot_8 <= slot_7;
   always @(posedge clk)
-    result_0 <= \$67 ;
+    header_0 <= header;
   always @(posedge clk)
-    result_1 <= \$68 ;
+    header_1 <= header_0;
   always @(posedge clk)
-    result_2 <= \$69 ;
+    header_2 <= header_1;
   always @(posedge clk)
-    result_3 <= \$70 ;
+    header_3 <= header_2;
   always @(posedge clk)
-    result_4 <= \$71 ;
+    header_4 <= header_3;
   always @(posedge clk)
-    result_5 <= \$72 ;
+    header_5 <= header_4;
   always @(posedge clk)
-    result_6 <= \$73 ;
+    header_6 <= header_5;
   always @(posedge clk)
-    result_7 <= \$74 ;
+    header_7 <= header_6;
+  always @(posedge clk)
+    header_8 <= header_7;
+  always @(posedge clk)
+    header_9 <= header_8;
+  always @(posedge clk)
+    valid_0 <= \$41 ;
+  always @(posedge clk)
+    valid_1 <= valid_0;
+  always @(posedge clk)
+    valid_2 <= valid_1;
+  always @(posedge clk)
+    valid_3 <= valid_2;
+  always @(posedge clk)
+    valid_4 <= valid_3;
+  always @(posedge clk)
+    valid_5 <= valid_4;
+  always @(posedge clk)
+    valid_6 <= valid_5;
+  always @(posedge clk)
+    valid_7 <= valid_6;
+  always @(posedge clk)
+    valid_8 <= valid_7;
+  always @(posedge clk)
+    valid_9 <= valid_8;
+  always @(posedge clk)
+    result_0 <= \$57 ;
+  always @(posedge clk)
+    result_1 <= \$58 ;
+  always @(posedge clk)
+    result_2 <= \$59 ;
+  always @(posedge clk)
+    result_3 <= \$60 ;
+  always @(posedge clk)
+    result_4 <= \$61 ;
+  always @(posedge clk)
+    result_5 <= \$62 ;
+  always @(posedge clk)
+    result_6 <= \$63 ;
+  always @(posedge clk)
+    result_7 <= \$64 ;
   always @(posedge clk)
     whole_0 <= slot_8;
   always @(posedge clk)
-    tile <= \$75 ;
+    tile <= \$65 ;
   always @(posedge clk)
-    active__data <= \$76 ;
+    active__data <= \$66 ;
   always @(posedge clk)
-    finishing <= \$77 ;
+    finishing <= \$67 ;
+  always @(posedge clk)
+    last_0 <= header_9;
   assign \$1  = i_headers__payload[30:23] * 4'h8;
   assign left = \config [21:9] - \$1 ;
   assign \$3  = present >> o[4:1];
   assign live = \$2  & \$3 ;
   assign \$5  = present >> o[4:1];
-  assign \live$19  = \$4  & \$5 ;
+  assign \live$21  = \$4  & \$5 ;
   assign \$7  = present >> o[4:1];
-  assign \live$23  = \$6  & \$7 ;
+  assign \live$25  = \$6  & \$7 ;
   assign \$9  = present >> o[4:1];
-  assign \live$27  = \$8  & \$9 ;
-  assign saturated = | { \saturated$33 , \saturated$32 , \saturated$31 , \saturated$30  };
+  assign \live$29  = \$8  & \$9 ;
+  assign saturated = | { \saturated$35 , \saturated$34 , \saturated$33 , \saturated$32  };
   assign complete = whole_0[0] & whole_0[10];
   assign \$10  = ~ \config [120];
   assign codes__en = complete & \$10 ;
+  assign \$11  = header_9[12:0] * 5'h10;
+  assign \$12  = \$11  + whole_0[4:1];
+  assign \$13  = complete & \config [120];
+  assign logits__en = \$13  & whole_0[12];
+  assign \$14  = header_9[12:0] * 5'h10;
+  assign \$15  = \$14  + whole_0[8:5];
+  assign \$16  = ~ \config [120];
+  assign spikes__en = finishing & \$16 ;
+  assign \$17  = ~ \config [120];
+  assign active__en = finishing & \$17 ;
   \backspike_core.fp.drain.time  \time (
     .batch(batch),
+    .busy(busy),
     .clk(clk),
     .o(o),
     .rst(rst),
     .start(start)
   );
   \backspike_core.fp.drain.unit0  unit0 (
-    .active(\active$75 ),
+    .active(\active$97 ),
     .clk(clk),
     .code(code),
     .\config (\config ),
     .live(live),
     .logit(logit),
     .rst(rst),
-    .saturated(\saturated$30 ),
+    .saturated(\saturated$32 ),
     .slot(o),
     .spike(spike),
     .sum(sum)
   );
   \backspike_core.fp.drain.unit0  unit1 (
-    .active(\active$79 ),
+    .active(\active$101 ),
     .clk(clk),
-    .code(\code$80 ),
+    .code(\code$102 ),
     .\config (\config ),
-    .live(\live$19 ),
-    .logit(\logit$82 ),
-    .rst(rst),
-    .saturated(\saturated$31 ),
-    .slot(o),
-    .spike(\spike$81 ),
-    .sum(\sum$20 )
-  );
-  \backspike_core.fp.drain.unit0  unit2 (
-    .active(\active$83 ),
-    .clk(clk),
-    .code(\code$84 ),
-    .\config (\config ),
-    .live(\live$23 ),
-    .logit(\logit$86 ),
-    .rst(rst),
-    .saturated(\saturated$32 ),
-    .slot(o),
-    .spike(\spike$85 ),
-    .sum(\sum$24 )
-  );
-  \backspike_core.fp.drain.unit0  unit3 (
-    .active(\active$87 ),
-    .clk(clk),
-    .code(\code$88 ),
-    .\config (\config ),
-    .live(\live$27 ),
-    .logit(\logit$90 ),
+    .live(\live$21 ),
+    .logit(\logit$104 ),
     .rst(rst),
     .saturated(\saturated$33 ),
     .slot(o),
-    .spike(\spike$89 ),
-    .sum(\sum$28 )
+    .spike(\spike$103 ),
+    .sum(\sum$22 )
+  );
+  \backspike_core.fp.drain.unit0  unit2 (
+    .active(\active$105 ),
+    .clk(clk),
+    .code(\code$106 ),
+    .\config (\config ),
+    .live(\live$25 ),
+    .logit(\logit$108 ),
+    .rst(rst),
+    .saturated(\saturated$34 ),
+    .slot(o),
+    .spike(\spike$107 ),
+    .sum(\sum$26 )
+  );
+  \backspike_core.fp.drain.unit0  unit3 (
+    .active(\active$109 ),
+    .clk(clk),
+    .code(\code$110 ),
+    .\config (\config ),
+    .live(\live$29 ),
+    .logit(\logit$112 ),
+    .rst(rst),
+    .saturated(\saturated$35 ),
+    .slot(o),
+    .spike(\spike$111 ),
+    .sum(\sum$30 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$63  = busy;
+    \$54  = header;
     if (start) begin
-      \$63  = 1'h1;
+      \$54  = i_headers__payload;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$55  = present;
+    if (start) begin
+      \$55  = \$24 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$56  = neurons;
+    if (start) begin
+      \$56  = { \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26 , \$25  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$57  = result_0;
+    if (\$42 ) begin
+      \$57  = { logit, spike, code, \active$97  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = result_1;
+    if (\$43 ) begin
+      \$58  = { logit, spike, code, \active$97  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$59  = result_2;
+    if (\$44 ) begin
+      \$59  = { \logit$104 , \spike$103 , \code$102 , \active$101  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$60  = result_3;
+    if (\$45 ) begin
+      \$60  = { \logit$104 , \spike$103 , \code$102 , \active$101  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$61  = result_4;
+    if (\$46 ) begin
+      \$61  = { \logit$108 , \spike$107 , \code$106 , \active$105  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$62  = result_5;
+    if (\$47 ) begin
+      \$62  = { \logit$108 , \spike$107 , \code$106 , \active$105  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$63  = result_6;
+    if (\$48 ) begin
+      \$63  = { \logit$112 , \spike$111 , \code$110 , \active$109  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$64  = result_7;
+    if (\$49 ) begin
+      \$64  = { \logit$112 , \spike$111 , \code$110 , \active$109  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$65  = tile;
     if (finishing) begin
-      \$63  = 1'h0;
+      \$65  = 128'h00000000000000000000000000000000;
     end
-    if (rst) begin
-      \$63  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$64  = header;
-    if (start) begin
-      \$64  = i_headers__payload;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$65  = present;
-    if (start) begin
-      \$65  = \$24 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$66  = neurons;
-    if (start) begin
-      \$66  = { \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26 , \$25  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$67  = result_0;
-    if (\$33 ) begin
-      \$67  = { logit, spike, code, \active$75  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$68  = result_1;
-    if (\$34 ) begin
-      \$68  = { logit, spike, code, \active$75  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$69  = result_2;
-    if (\$35 ) begin
-      \$69  = { \logit$82 , \spike$81 , \code$80 , \active$79  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$70  = result_3;
-    if (\$36 ) begin
-      \$70  = { \logit$82 , \spike$81 , \code$80 , \active$79  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$71  = result_4;
-    if (\$37 ) begin
-      \$71  = { \logit$86 , \spike$85 , \code$84 , \active$83  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$72  = result_5;
-    if (\$38 ) begin
-      \$72  = { \logit$86 , \spike$85 , \code$84 , \active$83  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$73  = result_6;
-    if (\$39 ) begin
-      \$73  = { \logit$90 , \spike$89 , \code$88 , \active$87  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$74  = result_7;
-    if (\$40 ) begin
-      \$74  = { \logit$90 , \spike$89 , \code$88 , \active$87  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$75  = tile;
     if (complete) begin
       (* full_case = 32'd1 *)
       casez (whole_0[4:1])
         4'h0:
-            \$75 [7:0] = \$50 ;
+            \$65 [7:0] = \$50 ;
         4'h1:
-            \$75 [15:8] = \$50 ;
+            \$65 [15:8] = \$50 ;
         4'h2:
-            \$75 [23:16] = \$50 ;
+            \$65 [23:16] = \$50 ;
         4'h3:
-            \$75 [31:24] = \$50 ;
+            \$65 [31:24] = \$50 ;
         4'h4:
-            \$75 [39:32] = \$50 ;
+            \$65 [39:32] = \$50 ;
         4'h5:
-            \$75 [47:40] = \$50 ;
+            \$65 [47:40] = \$50 ;
         4'h6:
-            \$75 [55:48] = \$50 ;
+            \$65 [55:48] = \$50 ;
         4'h7:
-            \$75 [63:56] = \$50 ;
+            \$65 [63:56] = \$50 ;
         4'h8:
-            \$75 [71:64] = \$50 ;
+            \$65 [71:64] = \$50 ;
         4'h9:
-            \$75 [79:72] = \$50 ;
+            \$65 [79:72] = \$50 ;
         4'ha:
-            \$75 [87:80] = \$50 ;
+            \$65 [87:80] = \$50 ;
         4'hb:
-            \$75 [95:88] = \$50 ;
+            \$65 [95:88] = \$50 ;
         4'hc:
-            \$75 [103:96] = \$50 ;
+            \$65 [103:96] = \$50 ;
         4'hd:
-            \$75 [111:104] = \$50 ;
+            \$65 [111:104] = \$50 ;
         4'he:
-            \$75 [119:112] = \$50 ;
+            \$65 [119:112] = \$50 ;
         4'hf:
-            \$75 [127:120] = \$50 ;
+            \$65 [127:120] = \$50 ;
       endcase
     end
-    if (finishing) begin
-      \$75  = 128'h00000000000000000000000000000000;
-    end
     if (rst) begin
-      \$75  = 128'h00000000000000000000000000000000;
+      \$65  = 128'h00000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$76  = active__data;
+    \$66  = active__data;
+    if (finishing) begin
+      \$66  = 16'h0000;
+    end
     if (complete) begin
       (* full_case = 32'd1 *)
       casez (whole_0[4:1])
         4'h0:
-            \$76 [0] = \$61 ;
+            \$66 [0] = \$52 ;
         4'h1:
-            \$76 [1] = \$61 ;
+            \$66 [1] = \$52 ;
         4'h2:
-            \$76 [2] = \$61 ;
+            \$66 [2] = \$52 ;
         4'h3:
-            \$76 [3] = \$61 ;
+            \$66 [3] = \$52 ;
         4'h4:
-            \$76 [4] = \$61 ;
+            \$66 [4] = \$52 ;
         4'h5:
-            \$76 [5] = \$61 ;
+            \$66 [5] = \$52 ;
         4'h6:
-            \$76 [6] = \$61 ;
+            \$66 [6] = \$52 ;
         4'h7:
-            \$76 [7] = \$61 ;
+            \$66 [7] = \$52 ;
         4'h8:
-            \$76 [8] = \$61 ;
+            \$66 [8] = \$52 ;
         4'h9:
-            \$76 [9] = \$61 ;
+            \$66 [9] = \$52 ;
         4'ha:
-            \$76 [10] = \$61 ;
+            \$66 [10] = \$52 ;
         4'hb:
-            \$76 [11] = \$61 ;
+            \$66 [11] = \$52 ;
         4'hc:
-            \$76 [12] = \$61 ;
+            \$66 [12] = \$52 ;
         4'hd:
-            \$76 [13] = \$61 ;
+            \$66 [13] = \$52 ;
         4'he:
-            \$76 [14] = \$61 ;
+            \$66 [14] = \$52 ;
         4'hf:
-            \$76 [15] = \$61 ;
+            \$66 [15] = \$52 ;
       endcase
     end
-    if (finishing) begin
-      \$76  = 16'h0000;
-    end
     if (rst) begin
-      \$76  = 16'h0000;
+      \$66  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$77  = \$62 ;
+    \$67  = \$53 ;
     if (rst) begin
-      \$77  = 1'h0;
+      \$67  = 1'h0;
     end
   end
   always @* begin
@@ -13831,9 +13987,9 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
     (* full_case = 32'd1 *)
     casez (o[9])
       1'h0:
-          \sum$20  = sums[167:112];
+          \sum$22  = sums[167:112];
       1'h1:
-          \sum$20  = sums[223:168];
+          \sum$22  = sums[223:168];
     endcase
   end
   always @* begin
@@ -13851,9 +14007,9 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
     (* full_case = 32'd1 *)
     casez (o[9])
       1'h0:
-          \sum$24  = sums[279:224];
+          \sum$26  = sums[279:224];
       1'h1:
-          \sum$24  = sums[335:280];
+          \sum$26  = sums[335:280];
     endcase
   end
   always @* begin
@@ -13871,39 +14027,40 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
     (* full_case = 32'd1 *)
     casez (o[9])
       1'h0:
-          \sum$28  = sums[391:336];
+          \sum$30  = sums[391:336];
       1'h1:
-          \sum$28  = sums[447:392];
+          \sum$30  = sums[447:392];
     endcase
   end
   assign \start$1  = start;
   assign \batch$3  = batch;
+  assign \busy$5  = busy;
   assign i_headers__ready = start;
-  assign \config$10  = \config ;
+  assign \config$12  = \config ;
   assign slot = o;
-  assign \config$17  = \config ;
-  assign \slot$18  = o;
-  assign \config$21  = \config ;
-  assign \slot$22  = o;
-  assign \config$25  = \config ;
-  assign \slot$26  = o;
+  assign \config$19  = \config ;
+  assign \slot$20  = o;
+  assign \config$23  = \config ;
+  assign \slot$24  = o;
+  assign \config$27  = \config ;
+  assign \slot$28  = o;
   assign codes__data = { result_7[5:1], result_6[5:1], result_5[5:1], result_4[5:1], result_3[5:1], result_2[5:1], result_1[5:1], result_0[5:1] };
   assign logits__data = { result_7[21:6], result_6[21:6], result_5[21:6], result_4[21:6], result_3[21:6], result_2[21:6], result_1[21:6], result_0[21:6] };
-  assign spikes__addr = { parity, header[7:0] };
+  assign spikes__addr = { parity, last_0[7:0] };
   assign spikes__data = { tile[127], tile[119], tile[111], tile[103], tile[95], tile[87], tile[79], tile[71], tile[63], tile[55], tile[47], tile[39], tile[31], tile[23], tile[15], tile[7], tile[126], tile[118], tile[110], tile[102], tile[94], tile[86], tile[78], tile[70], tile[62], tile[54], tile[46], tile[38], tile[30], tile[22], tile[14], tile[6], tile[125], tile[117], tile[109], tile[101], tile[93], tile[85], tile[77], tile[69], tile[61], tile[53], tile[45], tile[37], tile[29], tile[21], tile[13], tile[5], tile[124], tile[116], tile[108], tile[100], tile[92], tile[84], tile[76], tile[68], tile[60], tile[52], tile[44], tile[36], tile[28], tile[20], tile[12], tile[4], tile[123], tile[115], tile[107], tile[99], tile[91], tile[83], tile[75], tile[67], tile[59], tile[51], tile[43], tile[35], tile[27], tile[19], tile[11], tile[3], tile[122], tile[114], tile[106], tile[98], tile[90], tile[82], tile[74], tile[66], tile[58], tile[50], tile[42], tile[34], tile[26], tile[18], tile[10], tile[2], tile[121], tile[113], tile[105], tile[97], tile[89], tile[81], tile[73], tile[65], tile[57], tile[49], tile[41], tile[33], tile[25], tile[17], tile[9], tile[1], tile[120], tile[112], tile[104], tile[96], tile[88], tile[80], tile[72], tile[64], tile[56], tile[48], tile[40], tile[32], tile[24], tile[16], tile[8], tile[0] };
-  assign active__addr = header[6:0];
+  assign active__addr = last_0[6:0];
   assign active = active__data;
   assign codes__addr = \$12 [10:0];
   assign logits__addr = \$15 [8:0];
-  assign \port$12576$0  = header[7:0];
-  assign \port$12591$1  = result_0[21:1];
-  assign \port$12593$1  = result_1[21:1];
-  assign \port$12595$1  = result_2[21:1];
-  assign \port$12597$1  = result_3[21:1];
-  assign \port$12599$1  = result_4[21:1];
-  assign \port$12601$1  = result_5[21:1];
-  assign \port$12603$1  = result_6[21:1];
-  assign \port$12605$1  = result_7[21:1];
+  assign \port$12466$1  = result_0[21:1];
+  assign \port$12468$1  = result_1[21:1];
+  assign \port$12470$1  = result_2[21:1];
+  assign \port$12472$1  = result_3[21:1];
+  assign \port$12474$1  = result_4[21:1];
+  assign \port$12476$1  = result_5[21:1];
+  assign \port$12478$1  = result_6[21:1];
+  assign \port$12480$1  = result_7[21:1];
+  assign \port$12490$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -13952,35 +14109,35 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \i_headers__payload.block  = i_headers__payload[22:13];
   assign \i_headers__payload.tile  = i_headers__payload[30:23];
   assign \i_headers__payload.last  = i_headers__payload[31];
-  assign \config$10.tiles  = \config [8:0];
-  assign \config$10.size  = \config [21:9];
-  assign \config$10.source_tiles  = \config [30:22];
-  assign \config$10.sources  = \config [43:31];
-  assign \config$10.bias  = \config [44];
-  assign \config$10.source_unit  = \config [57:45];
-  assign \config$10.output_unit  = \config [70:58];
-  assign \config$10.weights  = \config [86:71];
-  assign \config$10.leak  = \config [102:87];
-  assign \config$10.threshold  = \config [118:103];
-  assign \config$10.soft  = \config [119];
-  assign \config$10.readout  = \config [120];
-  assign \config$10.spikes_only  = \config [121];
-  assign \config$10.nonzero  = \config [137:122];
-  assign \config$10.edge0  = \config [153:138];
-  assign \config$10.edge1  = \config [169:154];
-  assign \config$10.edge2  = \config [185:170];
-  assign \config$10.edge3  = \config [201:186];
-  assign \config$10.edge4  = \config [217:202];
-  assign \config$10.edge5  = \config [233:218];
-  assign \config$10.edge6  = \config [249:234];
-  assign \config$10.edge7  = \config [265:250];
-  assign \config$10.edge8  = \config [281:266];
-  assign \config$10.edge9  = \config [297:282];
-  assign \config$10.edge10  = \config [313:298];
-  assign \config$10.edge11  = \config [329:314];
-  assign \config$10.edge12  = \config [345:330];
-  assign \config$10.edge13  = \config [361:346];
-  assign \config$10.edge14  = \config [377:362];
+  assign \config$12.tiles  = \config [8:0];
+  assign \config$12.size  = \config [21:9];
+  assign \config$12.source_tiles  = \config [30:22];
+  assign \config$12.sources  = \config [43:31];
+  assign \config$12.bias  = \config [44];
+  assign \config$12.source_unit  = \config [57:45];
+  assign \config$12.output_unit  = \config [70:58];
+  assign \config$12.weights  = \config [86:71];
+  assign \config$12.leak  = \config [102:87];
+  assign \config$12.threshold  = \config [118:103];
+  assign \config$12.soft  = \config [119];
+  assign \config$12.readout  = \config [120];
+  assign \config$12.spikes_only  = \config [121];
+  assign \config$12.nonzero  = \config [137:122];
+  assign \config$12.edge0  = \config [153:138];
+  assign \config$12.edge1  = \config [169:154];
+  assign \config$12.edge2  = \config [185:170];
+  assign \config$12.edge3  = \config [201:186];
+  assign \config$12.edge4  = \config [217:202];
+  assign \config$12.edge5  = \config [233:218];
+  assign \config$12.edge6  = \config [249:234];
+  assign \config$12.edge7  = \config [265:250];
+  assign \config$12.edge8  = \config [281:266];
+  assign \config$12.edge9  = \config [297:282];
+  assign \config$12.edge10  = \config [313:298];
+  assign \config$12.edge11  = \config [329:314];
+  assign \config$12.edge12  = \config [345:330];
+  assign \config$12.edge13  = \config [361:346];
+  assign \config$12.edge14  = \config [377:362];
   assign \slot.valid  = o[0];
   assign \slot.entry  = o[4:1];
   assign \slot.sample  = o[8:5];
@@ -13997,117 +14154,117 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \sums[5]  = sums[335:280];
   assign \sums[6]  = sums[391:336];
   assign \sums[7]  = sums[447:392];
-  assign \config$17.tiles  = \config [8:0];
-  assign \config$17.size  = \config [21:9];
-  assign \config$17.source_tiles  = \config [30:22];
-  assign \config$17.sources  = \config [43:31];
-  assign \config$17.bias  = \config [44];
-  assign \config$17.source_unit  = \config [57:45];
-  assign \config$17.output_unit  = \config [70:58];
-  assign \config$17.weights  = \config [86:71];
-  assign \config$17.leak  = \config [102:87];
-  assign \config$17.threshold  = \config [118:103];
-  assign \config$17.soft  = \config [119];
-  assign \config$17.readout  = \config [120];
-  assign \config$17.spikes_only  = \config [121];
-  assign \config$17.nonzero  = \config [137:122];
-  assign \config$17.edge0  = \config [153:138];
-  assign \config$17.edge1  = \config [169:154];
-  assign \config$17.edge2  = \config [185:170];
-  assign \config$17.edge3  = \config [201:186];
-  assign \config$17.edge4  = \config [217:202];
-  assign \config$17.edge5  = \config [233:218];
-  assign \config$17.edge6  = \config [249:234];
-  assign \config$17.edge7  = \config [265:250];
-  assign \config$17.edge8  = \config [281:266];
-  assign \config$17.edge9  = \config [297:282];
-  assign \config$17.edge10  = \config [313:298];
-  assign \config$17.edge11  = \config [329:314];
-  assign \config$17.edge12  = \config [345:330];
-  assign \config$17.edge13  = \config [361:346];
-  assign \config$17.edge14  = \config [377:362];
-  assign \slot$18.valid  = o[0];
-  assign \slot$18.entry  = o[4:1];
-  assign \slot$18.sample  = o[8:5];
-  assign \slot$18.turn  = o[9];
-  assign \slot$18.whole  = o[10];
-  assign \slot$18.first  = o[11];
-  assign \slot$18.last  = o[12];
-  assign \slot$18.final  = o[13];
-  assign \config$21.tiles  = \config [8:0];
-  assign \config$21.size  = \config [21:9];
-  assign \config$21.source_tiles  = \config [30:22];
-  assign \config$21.sources  = \config [43:31];
-  assign \config$21.bias  = \config [44];
-  assign \config$21.source_unit  = \config [57:45];
-  assign \config$21.output_unit  = \config [70:58];
-  assign \config$21.weights  = \config [86:71];
-  assign \config$21.leak  = \config [102:87];
-  assign \config$21.threshold  = \config [118:103];
-  assign \config$21.soft  = \config [119];
-  assign \config$21.readout  = \config [120];
-  assign \config$21.spikes_only  = \config [121];
-  assign \config$21.nonzero  = \config [137:122];
-  assign \config$21.edge0  = \config [153:138];
-  assign \config$21.edge1  = \config [169:154];
-  assign \config$21.edge2  = \config [185:170];
-  assign \config$21.edge3  = \config [201:186];
-  assign \config$21.edge4  = \config [217:202];
-  assign \config$21.edge5  = \config [233:218];
-  assign \config$21.edge6  = \config [249:234];
-  assign \config$21.edge7  = \config [265:250];
-  assign \config$21.edge8  = \config [281:266];
-  assign \config$21.edge9  = \config [297:282];
-  assign \config$21.edge10  = \config [313:298];
-  assign \config$21.edge11  = \config [329:314];
-  assign \config$21.edge12  = \config [345:330];
-  assign \config$21.edge13  = \config [361:346];
-  assign \config$21.edge14  = \config [377:362];
-  assign \slot$22.valid  = o[0];
-  assign \slot$22.entry  = o[4:1];
-  assign \slot$22.sample  = o[8:5];
-  assign \slot$22.turn  = o[9];
-  assign \slot$22.whole  = o[10];
-  assign \slot$22.first  = o[11];
-  assign \slot$22.last  = o[12];
-  assign \slot$22.final  = o[13];
-  assign \config$25.tiles  = \config [8:0];
-  assign \config$25.size  = \config [21:9];
-  assign \config$25.source_tiles  = \config [30:22];
-  assign \config$25.sources  = \config [43:31];
-  assign \config$25.bias  = \config [44];
-  assign \config$25.source_unit  = \config [57:45];
-  assign \config$25.output_unit  = \config [70:58];
-  assign \config$25.weights  = \config [86:71];
-  assign \config$25.leak  = \config [102:87];
-  assign \config$25.threshold  = \config [118:103];
-  assign \config$25.soft  = \config [119];
-  assign \config$25.readout  = \config [120];
-  assign \config$25.spikes_only  = \config [121];
-  assign \config$25.nonzero  = \config [137:122];
-  assign \config$25.edge0  = \config [153:138];
-  assign \config$25.edge1  = \config [169:154];
-  assign \config$25.edge2  = \config [185:170];
-  assign \config$25.edge3  = \config [201:186];
-  assign \config$25.edge4  = \config [217:202];
-  assign \config$25.edge5  = \config [233:218];
-  assign \config$25.edge6  = \config [249:234];
-  assign \config$25.edge7  = \config [265:250];
-  assign \config$25.edge8  = \config [281:266];
-  assign \config$25.edge9  = \config [297:282];
-  assign \config$25.edge10  = \config [313:298];
-  assign \config$25.edge11  = \config [329:314];
-  assign \config$25.edge12  = \config [345:330];
-  assign \config$25.edge13  = \config [361:346];
-  assign \config$25.edge14  = \config [377:362];
-  assign \slot$26.valid  = o[0];
-  assign \slot$26.entry  = o[4:1];
-  assign \slot$26.sample  = o[8:5];
-  assign \slot$26.turn  = o[9];
-  assign \slot$26.whole  = o[10];
-  assign \slot$26.first  = o[11];
-  assign \slot$26.last  = o[12];
-  assign \slot$26.final  = o[13];
+  assign \config$19.tiles  = \config [8:0];
+  assign \config$19.size  = \config [21:9];
+  assign \config$19.source_tiles  = \config [30:22];
+  assign \config$19.sources  = \config [43:31];
+  assign \config$19.bias  = \config [44];
+  assign \config$19.source_unit  = \config [57:45];
+  assign \config$19.output_unit  = \config [70:58];
+  assign \config$19.weights  = \config [86:71];
+  assign \config$19.leak  = \config [102:87];
+  assign \config$19.threshold  = \config [118:103];
+  assign \config$19.soft  = \config [119];
+  assign \config$19.readout  = \config [120];
+  assign \config$19.spikes_only  = \config [121];
+  assign \config$19.nonzero  = \config [137:122];
+  assign \config$19.edge0  = \config [153:138];
+  assign \config$19.edge1  = \config [169:154];
+  assign \config$19.edge2  = \config [185:170];
+  assign \config$19.edge3  = \config [201:186];
+  assign \config$19.edge4  = \config [217:202];
+  assign \config$19.edge5  = \config [233:218];
+  assign \config$19.edge6  = \config [249:234];
+  assign \config$19.edge7  = \config [265:250];
+  assign \config$19.edge8  = \config [281:266];
+  assign \config$19.edge9  = \config [297:282];
+  assign \config$19.edge10  = \config [313:298];
+  assign \config$19.edge11  = \config [329:314];
+  assign \config$19.edge12  = \config [345:330];
+  assign \config$19.edge13  = \config [361:346];
+  assign \config$19.edge14  = \config [377:362];
+  assign \slot$20.valid  = o[0];
+  assign \slot$20.entry  = o[4:1];
+  assign \slot$20.sample  = o[8:5];
+  assign \slot$20.turn  = o[9];
+  assign \slot$20.whole  = o[10];
+  assign \slot$20.first  = o[11];
+  assign \slot$20.last  = o[12];
+  assign \slot$20.final  = o[13];
+  assign \config$23.tiles  = \config [8:0];
+  assign \config$23.size  = \config [21:9];
+  assign \config$23.source_tiles  = \config [30:22];
+  assign \config$23.sources  = \config [43:31];
+  assign \config$23.bias  = \config [44];
+  assign \config$23.source_unit  = \config [57:45];
+  assign \config$23.output_unit  = \config [70:58];
+  assign \config$23.weights  = \config [86:71];
+  assign \config$23.leak  = \config [102:87];
+  assign \config$23.threshold  = \config [118:103];
+  assign \config$23.soft  = \config [119];
+  assign \config$23.readout  = \config [120];
+  assign \config$23.spikes_only  = \config [121];
+  assign \config$23.nonzero  = \config [137:122];
+  assign \config$23.edge0  = \config [153:138];
+  assign \config$23.edge1  = \config [169:154];
+  assign \config$23.edge2  = \config [185:170];
+  assign \config$23.edge3  = \config [201:186];
+  assign \config$23.edge4  = \config [217:202];
+  assign \config$23.edge5  = \config [233:218];
+  assign \config$23.edge6  = \config [249:234];
+  assign \config$23.edge7  = \config [265:250];
+  assign \config$23.edge8  = \config [281:266];
+  assign \config$23.edge9  = \config [297:282];
+  assign \config$23.edge10  = \config [313:298];
+  assign \config$23.edge11  = \config [329:314];
+  assign \config$23.edge12  = \config [345:330];
+  assign \config$23.edge13  = \config [361:346];
+  assign \config$23.edge14  = \config [377:362];
+  assign \slot$24.valid  = o[0];
+  assign \slot$24.entry  = o[4:1];
+  assign \slot$24.sample  = o[8:5];
+  assign \slot$24.turn  = o[9];
+  assign \slot$24.whole  = o[10];
+  assign \slot$24.first  = o[11];
+  assign \slot$24.last  = o[12];
+  assign \slot$24.final  = o[13];
+  assign \config$27.tiles  = \config [8:0];
+  assign \config$27.size  = \config [21:9];
+  assign \config$27.source_tiles  = \config [30:22];
+  assign \config$27.sources  = \config [43:31];
+  assign \config$27.bias  = \config [44];
+  assign \config$27.source_unit  = \config [57:45];
+  assign \config$27.output_unit  = \config [70:58];
+  assign \config$27.weights  = \config [86:71];
+  assign \config$27.leak  = \config [102:87];
+  assign \config$27.threshold  = \config [118:103];
+  assign \config$27.soft  = \config [119];
+  assign \config$27.readout  = \config [120];
+  assign \config$27.spikes_only  = \config [121];
+  assign \config$27.nonzero  = \config [137:122];
+  assign \config$27.edge0  = \config [153:138];
+  assign \config$27.edge1  = \config [169:154];
+  assign \config$27.edge2  = \config [185:170];
+  assign \config$27.edge3  = \config [201:186];
+  assign \config$27.edge4  = \config [217:202];
+  assign \config$27.edge5  = \config [233:218];
+  assign \config$27.edge6  = \config [249:234];
+  assign \config$27.edge7  = \config [265:250];
+  assign \config$27.edge8  = \config [281:266];
+  assign \config$27.edge9  = \config [297:282];
+  assign \config$27.edge10  = \config [313:298];
+  assign \config$27.edge11  = \config [329:314];
+  assign \config$27.edge12  = \config [345:330];
+  assign \config$27.edge13  = \config [361:346];
+  assign \config$27.edge14  = \config [377:362];
+  assign \slot$28.valid  = o[0];
+  assign \slot$28.entry  = o[4:1];
+  assign \slot$28.sample  = o[8:5];
+  assign \slot$28.turn  = o[9];
+  assign \slot$28.whole  = o[10];
+  assign \slot$28.first  = o[11];
+  assign \slot$28.last  = o[12];
+  assign \slot$28.final  = o[13];
   assign \whole_0.valid  = whole_0[0];
   assign \whole_0.entry  = whole_0[4:1];
   assign \whole_0.sample  = whole_0[8:5];
@@ -14116,10 +14273,14 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \whole_0.first  = whole_0[11];
   assign \whole_0.last  = whole_0[12];
   assign \whole_0.final  = whole_0[13];
-  assign \header.unit  = header[12:0];
-  assign \header.block  = header[22:13];
-  assign \header.tile  = header[30:23];
-  assign \header.last  = header[31];
+  assign \header_9.unit  = header_9[12:0];
+  assign \header_9.block  = header_9[22:13];
+  assign \header_9.tile  = header_9[30:23];
+  assign \header_9.last  = header_9[31];
+  assign \last_0.unit  = last_0[12:0];
+  assign \last_0.block  = last_0[22:13];
+  assign \last_0.tile  = last_0[30:23];
+  assign \last_0.last  = last_0[31];
   assign \tile[0]  = tile[7:0];
   assign \tile[1]  = tile[15:8];
   assign \tile[2]  = tile[23:16];
@@ -14136,6 +14297,10 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \tile[13]  = tile[111:104];
   assign \tile[14]  = tile[119:112];
   assign \tile[15]  = tile[127:120];
+  assign \header.unit  = header[12:0];
+  assign \header.block  = header[22:13];
+  assign \header.tile  = header[30:23];
+  assign \header.last  = header[31];
   assign \extent.full  = extent[9:0];
   assign \extent.partial  = extent[25:10];
   assign \slot_0.valid  = slot_0[0];
@@ -14210,52 +14375,90 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \slot_8.first  = slot_8[11];
   assign \slot_8.last  = slot_8[12];
   assign \slot_8.final  = slot_8[13];
-  assign \$34  = slot_8[9];
-  assign \$36  = slot_8[9];
-  assign \$38  = slot_8[9];
-  assign \$40  = slot_8[9];
+  assign \header_0.unit  = header_0[12:0];
+  assign \header_0.block  = header_0[22:13];
+  assign \header_0.tile  = header_0[30:23];
+  assign \header_0.last  = header_0[31];
+  assign \header_1.unit  = header_1[12:0];
+  assign \header_1.block  = header_1[22:13];
+  assign \header_1.tile  = header_1[30:23];
+  assign \header_1.last  = header_1[31];
+  assign \header_2.unit  = header_2[12:0];
+  assign \header_2.block  = header_2[22:13];
+  assign \header_2.tile  = header_2[30:23];
+  assign \header_2.last  = header_2[31];
+  assign \header_3.unit  = header_3[12:0];
+  assign \header_3.block  = header_3[22:13];
+  assign \header_3.tile  = header_3[30:23];
+  assign \header_3.last  = header_3[31];
+  assign \header_4.unit  = header_4[12:0];
+  assign \header_4.block  = header_4[22:13];
+  assign \header_4.tile  = header_4[30:23];
+  assign \header_4.last  = header_4[31];
+  assign \header_5.unit  = header_5[12:0];
+  assign \header_5.block  = header_5[22:13];
+  assign \header_5.tile  = header_5[30:23];
+  assign \header_5.last  = header_5[31];
+  assign \header_6.unit  = header_6[12:0];
+  assign \header_6.block  = header_6[22:13];
+  assign \header_6.tile  = header_6[30:23];
+  assign \header_6.last  = header_6[31];
+  assign \header_7.unit  = header_7[12:0];
+  assign \header_7.block  = header_7[22:13];
+  assign \header_7.tile  = header_7[30:23];
+  assign \header_7.last  = header_7[31];
+  assign \header_8.unit  = header_8[12:0];
+  assign \header_8.block  = header_8[22:13];
+  assign \header_8.tile  = header_8[30:23];
+  assign \header_8.last  = header_8[31];
+  assign \$43  = slot_8[9];
+  assign \$45  = slot_8[9];
+  assign \$47  = slot_8[9];
+  assign \$49  = slot_8[9];
 endmodule
 
-module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
+module \backspike_core.fp.drain.time (rst, start, busy, batch, o, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [5:0] \$11 ;
+  wire [5:0] \$10 ;
+  wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
+  wire [5:0] \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire [4:0] \$16 ;
-  wire [1:0] \$17 ;
-  wire \$18 ;
-  wire [5:0] \$19 ;
-  wire [5:0] \$2 ;
-  wire [5:0] \$20 ;
-  wire \$21 ;
-  wire \$22 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [4:0] \$18 ;
+  wire [1:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [5:0] \$21 ;
+  wire [5:0] \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire [5:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
-  wire \$28 ;
+  wire [5:0] \$28 ;
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
-  wire [5:0] \$31 ;
-  wire [5:0] \$32 ;
-  reg [3:0] \$33 ;
-  reg \$34 ;
-  reg [4:0] \$35 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire [5:0] \$33 ;
+  wire [5:0] \$34 ;
+  reg [3:0] \$35 ;
   reg \$36 ;
-  reg \$37 ;
-  reg [4:0] \$38 ;
-  reg [4:0] \$39 ;
-  wire \$4 ;
-  wire [5:0] \$5 ;
+  reg [4:0] \$37 ;
+  reg \$38 ;
+  reg \$39 ;
+  wire [5:0] \$4 ;
+  reg [4:0] \$40 ;
+  reg [4:0] \$41 ;
+  wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire [5:0] \$8 ;
+  wire [5:0] \$7 ;
+  wire \$8 ;
   wire \$9 ;
   reg [4:0] base = 5'h00;
   input [19:0] batch;
@@ -14263,7 +14466,8 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   wire [9:0] \batch.blocks ;
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
-  reg busy = 1'h0;
+  output busy;
+  wire busy;
   input clk;
   wire clk;
   reg issuing = 1'h0;
@@ -14279,130 +14483,90 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   wire \o.whole ;
   input rst;
   wire rst;
+  reg running = 1'h0;
   reg [4:0] sample = 5'h00;
   input start;
   wire start;
   reg [4:0] step = 5'h00;
   reg turn = 1'h0;
   reg [3:0] \wait  = 4'h0;
-  assign \$1  = busy & issuing;
-  assign \$2  = base + sample;
-  assign \$4  = ! step;
-  assign \$5  = batch[4:0] - 1'h1;
-  assign \$6  = step == \$5 ;
-  assign \$8  = batch[9:5] - 1'h1;
-  assign \$9  = sample == \$8 ;
-  assign \$10  = \$7  & \$9 ;
-  assign \$11  = batch[4:0] - 1'h1;
-  assign \$12  = step == \$11 ;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = \wait  >= 4'hc;
-  assign \$15  = ~ \$14 ;
-  assign \$16  = \wait  + 1'h1;
-  assign \$17  = turn + 1'h1;
-  assign \$19  = sample + 1'h1;
-  assign \$20  = batch[9:5] - 1'h1;
-  assign \$21  = sample == \$20 ;
-  assign \$22  = o[0] & o[13];
-  assign \$23  = \wait  >= 4'hc;
-  assign \$24  = ~ issuing;
-  assign \$26  = batch[9:5] - 1'h1;
-  assign \$27  = sample == \$26 ;
-  assign \$28  = \$25  & \$27 ;
-  assign \$29  = \$24  | \$28 ;
-  assign \$30  = \$23  & \$29 ;
-  assign \$31  = step + 1'h1;
-  assign \$32  = base + batch[9:5];
+  assign \$1  = running & issuing;
+  assign \$2  = o[0] & o[13];
+  assign \$3  = ~ \$2 ;
+  assign busy = running & \$3 ;
+  assign \$4  = base + sample;
+  assign \$6  = ! step;
+  assign \$7  = batch[4:0] - 1'h1;
+  assign \$8  = step == \$7 ;
+  assign \$10  = batch[9:5] - 1'h1;
+  assign \$11  = sample == \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = batch[4:0] - 1'h1;
+  assign \$14  = step == \$13 ;
+  assign \$15  = \$12  & \$14 ;
+  assign \$16  = \wait  >= 4'hc;
+  assign \$17  = ~ \$16 ;
+  assign \$18  = \wait  + 1'h1;
+  assign \$19  = turn + 1'h1;
+  assign \$21  = sample + 1'h1;
+  assign \$22  = batch[9:5] - 1'h1;
+  assign \$23  = sample == \$22 ;
+  assign \$24  = o[0] & o[13];
+  assign \$25  = \wait  >= 4'hc;
+  assign \$26  = ~ issuing;
+  assign \$28  = batch[9:5] - 1'h1;
+  assign \$29  = sample == \$28 ;
+  assign \$30  = \$27  & \$29 ;
+  assign \$31  = \$26  | \$30 ;
+  assign \$32  = \$25  & \$31 ;
+  assign \$33  = step + 1'h1;
+  assign \$34  = base + batch[9:5];
   always @(posedge clk)
-    \wait  <= \$33 ;
+    \wait  <= \$35 ;
   always @(posedge clk)
-    turn <= \$34 ;
+    turn <= \$36 ;
   always @(posedge clk)
-    sample <= \$35 ;
+    sample <= \$37 ;
   always @(posedge clk)
-    issuing <= \$36 ;
+    issuing <= \$38 ;
   always @(posedge clk)
-    busy <= \$37 ;
+    running <= \$39 ;
   always @(posedge clk)
-    step <= \$38 ;
+    step <= \$40 ;
   always @(posedge clk)
-    base <= \$39 ;
+    base <= \$41 ;
   always @* begin
     if (\$initially ) begin end
-    \$33  = \wait ;
-    if (busy) begin
-      if (\$15 ) begin
-        \$33  = \$16 [3:0];
+    \$35  = \wait ;
+    if (running) begin
+      if (\$17 ) begin
+        \$35  = \$18 [3:0];
       end
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$33  = 4'h0;
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$35  = 4'h0;
       end
     end
     if (start) begin
-      \$33  = 4'h0;
+      \$35  = 4'h0;
     end
     if (rst) begin
-      \$33  = 4'h0;
+      \$35  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = turn;
-    if (busy) begin
+    \$36  = turn;
+    if (running) begin
       if (issuing) begin
-        \$34  = \$17 [0];
-        if (\$18 ) begin
-          \$34  = 1'h0;
+        \$36  = \$19 [0];
+        if (\$20 ) begin
+          \$36  = 1'h0;
         end
       end
     end
     if (start) begin
-      \$34  = 1'h0;
-    end
-    if (rst) begin
-      \$34  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$35  = sample;
-    if (busy) begin
-      if (issuing) begin
-        if (\$18 ) begin
-          \$35  = \$19 [4:0];
-        end
-      end
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$35  = 5'h00;
-      end
-    end
-    if (start) begin
-      \$35  = 5'h00;
-    end
-    if (rst) begin
-      \$35  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$36  = issuing;
-    if (busy) begin
-      if (issuing) begin
-        if (\$18 ) begin
-          if (\$21 ) begin
-            \$36  = 1'h0;
-          end
-        end
-      end
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$36  = 1'h1;
-      end
-    end
-    if (start) begin
-      \$36  = 1'h1;
+      \$36  = 1'h0;
     end
     if (rst) begin
       \$36  = 1'h0;
@@ -14410,49 +14574,93 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = busy;
-    if (busy) begin
-      if (\$22 ) begin
-        \$37  = 1'h0;
+    \$37  = sample;
+    if (running) begin
+      if (issuing) begin
+        if (\$20 ) begin
+          \$37  = \$21 [4:0];
+        end
+      end
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$37  = 5'h00;
       end
     end
     if (start) begin
-      \$37  = 1'h1;
+      \$37  = 5'h00;
     end
     if (rst) begin
-      \$37  = 1'h0;
+      \$37  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = step;
-    if (busy) begin
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$38  = \$31 [4:0];
+    \$38  = issuing;
+    if (running) begin
+      if (issuing) begin
+        if (\$20 ) begin
+          if (\$23 ) begin
+            \$38  = 1'h0;
+          end
+        end
+      end
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$38  = 1'h1;
       end
     end
     if (start) begin
-      \$38  = 5'h00;
+      \$38  = 1'h1;
     end
     if (rst) begin
-      \$38  = 5'h00;
+      \$38  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = base;
-    if (busy) begin
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$39  = \$32 [4:0];
+    \$39  = running;
+    if (running) begin
+      if (\$24 ) begin
+        \$39  = 1'h0;
       end
     end
     if (start) begin
-      \$39  = 5'h00;
+      \$39  = 1'h1;
     end
     if (rst) begin
-      \$39  = 5'h00;
+      \$39  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = step;
+    if (running) begin
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$40  = \$33 [4:0];
+      end
+    end
+    if (start) begin
+      \$40  = 5'h00;
+    end
+    if (rst) begin
+      \$40  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = base;
+    if (running) begin
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$41  = \$34 [4:0];
+      end
+    end
+    if (start) begin
+      \$41  = 5'h00;
+    end
+    if (rst) begin
+      \$41  = 5'h00;
     end
   end
   assign \o.valid  = o[0];
@@ -14466,18 +14674,18 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
-  assign o[13] = \$13 ;
-  assign o[12] = \$6 ;
-  assign o[11] = \$4 ;
-  assign o[10] = \$3 ;
+  assign o[13] = \$15 ;
+  assign o[12] = \$8 ;
+  assign o[11] = \$6 ;
+  assign o[10] = \$5 ;
   assign o[9] = turn;
   assign o[8:5] = sample[3:0];
-  assign o[4:1] = \$2 [3:0];
+  assign o[4:1] = \$4 [3:0];
   assign o[0] = \$1 ;
-  assign \$3  = turn;
-  assign \$7  = turn;
-  assign \$18  = turn;
-  assign \$25  = turn;
+  assign \$9  = turn;
+  assign \$5  = turn;
+  assign \$20  = turn;
+  assign \$27  = turn;
 endmodule
 
 module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \config , slot, code, spike, logit, clk);
@@ -16741,7 +16949,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$57 ),
     .o__valid(o_vectors__valid),
     .\port$1058$0 (\$56 [10:0]),
-    .\port$12471$0 (o_lines__payload[2:0]),
+    .\port$12330$0 (o_lines__payload[2:0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$51 )
@@ -17075,7 +17283,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[7:0] = { \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1058$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$12471$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1058$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$12330$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -17110,8 +17318,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1058$0 , i__valid, valid, i__r
   wire o__valid;
   input [10:0] \port$1058$0 ;
   wire [10:0] \port$1058$0 ;
-  input [2:0] \port$12471$0 ;
-  wire [2:0] \port$12471$0 ;
+  input [2:0] \port$12330$0 ;
+  wire [2:0] \port$12330$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -17183,14 +17391,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1058$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$12471$0 , \port$1058$0  };
-  assign i__payload = { \port$12471$0 , \port$1058$0  };
+  assign address = { \port$12330$0 , \port$1058$0  };
+  assign i__payload = { \port$12330$0 , \port$1058$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$12471$0 , \port$1058$0  };
+  assign \i__payload.address  = { \port$12330$0 , \port$1058$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -17385,8 +17593,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$12462$0 (tag1),
-    .\port$14176$0 (row),
+    .\port$12321$0 (tag1),
+    .\port$14079$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -17429,7 +17637,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12462$0 , \port$14176$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12321$0 , \port$14079$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -17453,10 +17661,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [43:0] \port$12462$0 ;
-  wire [43:0] \port$12462$0 ;
-  input [127:0] \port$14176$0 ;
-  wire [127:0] \port$14176$0 ;
+  input [43:0] \port$12321$0 ;
+  wire [43:0] \port$12321$0 ;
+  input [127:0] \port$14079$0 ;
+  wire [127:0] \port$14079$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [171:0] r_data;
@@ -17483,7 +17691,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [171:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$12462$0 , \port$14176$0  };
+      storage[w_port__addr] <= { \port$12321$0 , \port$14079$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -17545,8 +17753,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$12462$0 , \port$14176$0  };
-  assign w_data = { \port$12462$0 , \port$14176$0  };
+  assign w_port__data = { \port$12321$0 , \port$14079$0  };
+  assign w_data = { \port$12321$0 , \port$14079$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -18454,7 +18662,7 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   assign o__payload[2:0] = { \$9 , \$8 , \$7  };
 endmodule
 
-module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , i_events__payload, i_events__valid, sums, busy, drain_entry, clk);
+module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -18463,89 +18671,88 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  reg [15:0] \$22 ;
+  reg [15:0] \$21 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
-  reg [15:0] \$25 ;
-  wire \$26 ;
-  wire [55:0] \$27 ;
+  reg [15:0] \$24 ;
+  wire \$25 ;
+  wire [55:0] \$26 ;
+  wire \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  reg [15:0] \$3 ;
-  reg [15:0] \$30 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  reg [15:0] \$33 ;
-  wire \$34 ;
-  wire [55:0] \$35 ;
+  reg [15:0] \$32 ;
+  wire \$33 ;
+  wire [55:0] \$34 ;
+  wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
-  reg [15:0] \$38 ;
+  reg [15:0] \$37 ;
+  wire \$38 ;
   wire \$39 ;
-  wire [15:0] \$4 ;
-  wire \$40 ;
-  reg [15:0] \$41 ;
-  wire \$42 ;
-  wire [55:0] \$43 ;
+  wire \$4 ;
+  reg [15:0] \$40 ;
+  wire \$41 ;
+  wire [55:0] \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  reg [15:0] \$46 ;
+  reg [15:0] \$45 ;
+  wire \$46 ;
   wire \$47 ;
-  wire \$48 ;
-  reg [15:0] \$49 ;
-  wire [15:0] \$5 ;
-  wire \$50 ;
-  wire [55:0] \$51 ;
+  reg [15:0] \$48 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire [55:0] \$50 ;
+  wire \$51 ;
   wire \$52 ;
-  wire \$53 ;
-  reg [15:0] \$54 ;
+  reg [15:0] \$53 ;
+  wire \$54 ;
   wire \$55 ;
-  wire \$56 ;
-  reg [15:0] \$57 ;
-  wire \$58 ;
-  wire [55:0] \$59 ;
+  reg [15:0] \$56 ;
+  wire \$57 ;
+  wire [55:0] \$58 ;
+  wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  wire \$61 ;
-  reg [15:0] \$62 ;
+  reg [15:0] \$61 ;
+  wire \$62 ;
   wire \$63 ;
-  wire \$64 ;
-  reg [15:0] \$65 ;
-  wire \$66 ;
-  wire [55:0] \$67 ;
+  reg [15:0] \$64 ;
+  wire \$65 ;
+  wire [55:0] \$66 ;
+  wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
+  reg [15:0] \$69 ;
   wire \$7 ;
-  reg [15:0] \$70 ;
+  wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
-  reg [15:0] \$73 ;
-  wire \$74 ;
-  wire [55:0] \$75 ;
+  reg [15:0] \$72 ;
+  wire \$73 ;
+  wire [55:0] \$74 ;
+  wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
-  reg [15:0] \$78 ;
+  reg [15:0] \$77 ;
+  wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
-  reg [15:0] \$81 ;
-  wire \$82 ;
-  wire [55:0] \$83 ;
-  reg [2:0] \$84 ;
+  reg [15:0] \$80 ;
+  wire \$81 ;
+  wire [55:0] \$82 ;
+  reg [2:0] \$83 ;
+  reg [9:0] \$84 ;
   reg [9:0] \$85 ;
   reg [9:0] \$86 ;
-  reg [9:0] \$87 ;
+  reg [15:0] \$87 ;
   reg [15:0] \$88 ;
-  reg [15:0] \$89 ;
+  reg \$89 ;
   wire \$9 ;
-  reg \$90 ;
   wire add;
   wire \add$39 ;
   wire \add$49 ;
@@ -18735,128 +18942,128 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[5] ;
   wire [55:0] \sums[6] ;
   wire [55:0] \sums[7] ;
-  reg [15:0] touched;
+  wire [15:0] touched;
   reg [15:0] touched0 = 16'h0000;
   reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  assign \$10  = ~ i_vectors__valid;
-  assign stall_vector = \$9  & \$10 ;
-  assign \$11  = valid[2] & event2[8];
-  assign stall_drain = \$11  & busy;
-  assign \$12  = ~ stall_vector;
-  assign \$13  = ~ stall_drain;
-  assign go = \$12  & \$13 ;
-  assign \$14  = valid[0] & event0[9];
-  assign \$15  = \$14  & event0[7];
-  assign i_vectors__ready = go & \$15 ;
-  assign \$16  = valid[2] & event2[8];
-  assign start = go & \$16 ;
-  assign \$17  = valid[2] & event2[9];
-  assign \event  = go & \$17 ;
-  assign \$18  = | valid;
-  assign empty = ~ \$18 ;
-  assign \$19  = ~ file;
-  assign \$20  = valid[0] & event0[9];
-  assign load = \$20  & event0[7];
-  assign \$21  = valid[1] & event1[9];
-  assign shift = \$21  & event1[7];
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[9];
+  assign \$12  = \$11  & event0[7];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[2] & event2[8];
+  assign start = go & \$13 ;
+  assign \$14  = valid[2] & event2[9];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event2[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[9];
+  assign load = \$19  & event0[7];
+  assign \$20  = valid[1] & event1[9];
+  assign shift = \$20  & event1[7];
   assign add = valid[2] & event2[9];
-  assign \$23  = \$22  >> event2[3:0];
-  assign replace = ~ \$23 ;
-  assign \$24  = ~ file;
-  assign \$26  = \$25  >> drain_entry;
-  assign \$27  = \$26  ? drain_sum : 56'h00000000000000;
-  assign \$28  = valid[0] & event0[9];
-  assign \load$36  = \$28  & event0[7];
-  assign \$29  = valid[1] & event1[9];
-  assign \shift$37  = \$29  & event1[7];
+  assign \$22  = \$21  >> event2[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> drain_entry;
+  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
+  assign \$27  = valid[0] & event0[9];
+  assign \load$36  = \$27  & event0[7];
+  assign \$28  = valid[1] & event1[9];
+  assign \shift$37  = \$28  & event1[7];
   assign \add$39  = valid[2] & event2[9];
-  assign \$31  = \$30  >> event2[3:0];
-  assign \replace$40  = ~ \$31 ;
-  assign \$32  = ~ file;
-  assign \$34  = \$33  >> drain_entry;
-  assign \$35  = \$34  ? \drain_sum$44  : 56'h00000000000000;
-  assign \$36  = valid[0] & event0[9];
-  assign \load$46  = \$36  & event0[7];
-  assign \$37  = valid[1] & event1[9];
-  assign \shift$47  = \$37  & event1[7];
+  assign \$30  = \$29  >> event2[3:0];
+  assign \replace$40  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$35  = valid[0] & event0[9];
+  assign \load$46  = \$35  & event0[7];
+  assign \$36  = valid[1] & event1[9];
+  assign \shift$47  = \$36  & event1[7];
   assign \add$49  = valid[2] & event2[9];
-  assign \$39  = \$38  >> event2[3:0];
-  assign \replace$50  = ~ \$39 ;
-  assign \$40  = ~ file;
-  assign \$42  = \$41  >> drain_entry;
-  assign \$43  = \$42  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$44  = valid[0] & event0[9];
-  assign \load$56  = \$44  & event0[7];
-  assign \$45  = valid[1] & event1[9];
-  assign \shift$57  = \$45  & event1[7];
+  assign \$38  = \$37  >> event2[3:0];
+  assign \replace$50  = ~ \$38 ;
+  assign \$39  = ~ file;
+  assign \$41  = \$40  >> drain_entry;
+  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
+  assign \$43  = valid[0] & event0[9];
+  assign \load$56  = \$43  & event0[7];
+  assign \$44  = valid[1] & event1[9];
+  assign \shift$57  = \$44  & event1[7];
   assign \add$59  = valid[2] & event2[9];
-  assign \$47  = \$46  >> event2[3:0];
-  assign \replace$60  = ~ \$47 ;
-  assign \$48  = ~ file;
-  assign \$50  = \$49  >> drain_entry;
-  assign \$51  = \$50  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$52  = valid[0] & event0[9];
-  assign \load$66  = \$52  & event0[7];
-  assign \$53  = valid[1] & event1[9];
-  assign \shift$67  = \$53  & event1[7];
+  assign \$46  = \$45  >> event2[3:0];
+  assign \replace$60  = ~ \$46 ;
+  assign \$47  = ~ file;
+  assign \$49  = \$48  >> drain_entry;
+  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
+  assign \$51  = valid[0] & event0[9];
+  assign \load$66  = \$51  & event0[7];
+  assign \$52  = valid[1] & event1[9];
+  assign \shift$67  = \$52  & event1[7];
   assign \add$69  = valid[2] & event2[9];
-  assign \$55  = \$54  >> event2[3:0];
-  assign \replace$70  = ~ \$55 ;
-  assign \$56  = ~ file;
-  assign \$58  = \$57  >> drain_entry;
-  assign \$59  = \$58  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$60  = valid[0] & event0[9];
-  assign \load$76  = \$60  & event0[7];
-  assign \$61  = valid[1] & event1[9];
-  assign \shift$77  = \$61  & event1[7];
+  assign \$54  = \$53  >> event2[3:0];
+  assign \replace$70  = ~ \$54 ;
+  assign \$55  = ~ file;
+  assign \$57  = \$56  >> drain_entry;
+  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$59  = valid[0] & event0[9];
+  assign \load$76  = \$59  & event0[7];
+  assign \$60  = valid[1] & event1[9];
+  assign \shift$77  = \$60  & event1[7];
   assign \add$79  = valid[2] & event2[9];
-  assign \$63  = \$62  >> event2[3:0];
-  assign \replace$80  = ~ \$63 ;
-  assign \$64  = ~ file;
-  assign \$66  = \$65  >> drain_entry;
-  assign \$67  = \$66  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$68  = valid[0] & event0[9];
-  assign \load$86  = \$68  & event0[7];
-  assign \$69  = valid[1] & event1[9];
-  assign \shift$87  = \$69  & event1[7];
+  assign \$62  = \$61  >> event2[3:0];
+  assign \replace$80  = ~ \$62 ;
+  assign \$63  = ~ file;
+  assign \$65  = \$64  >> drain_entry;
+  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
+  assign \$67  = valid[0] & event0[9];
+  assign \load$86  = \$67  & event0[7];
+  assign \$68  = valid[1] & event1[9];
+  assign \shift$87  = \$68  & event1[7];
   assign \add$89  = valid[2] & event2[9];
-  assign \$71  = \$70  >> event2[3:0];
-  assign \replace$90  = ~ \$71 ;
-  assign \$72  = ~ file;
-  assign \$74  = \$73  >> drain_entry;
-  assign \$75  = \$74  ? \drain_sum$94  : 56'h00000000000000;
-  assign \$76  = valid[0] & event0[9];
-  assign \load$96  = \$76  & event0[7];
-  assign \$77  = valid[1] & event1[9];
-  assign \shift$97  = \$77  & event1[7];
+  assign \$70  = \$69  >> event2[3:0];
+  assign \replace$90  = ~ \$70 ;
+  assign \$71  = ~ file;
+  assign \$73  = \$72  >> drain_entry;
+  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
+  assign \$75  = valid[0] & event0[9];
+  assign \load$96  = \$75  & event0[7];
+  assign \$76  = valid[1] & event1[9];
+  assign \shift$97  = \$76  & event1[7];
   assign \add$99  = valid[2] & event2[9];
-  assign \$79  = \$78  >> event2[3:0];
-  assign \replace$100  = ~ \$79 ;
-  assign \$80  = ~ file;
-  assign \$82  = \$81  >> drain_entry;
-  assign \$83  = \$82  ? \drain_sum$104  : 56'h00000000000000;
+  assign \$78  = \$77  >> event2[3:0];
+  assign \replace$100  = ~ \$78 ;
+  assign \$79  = ~ file;
+  assign \$81  = \$80  >> drain_entry;
+  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$84 ;
+    valid <= \$83 ;
   always @(posedge clk)
-    event0 <= \$85 ;
+    event0 <= \$84 ;
   always @(posedge clk)
-    event1 <= \$86 ;
+    event1 <= \$85 ;
   always @(posedge clk)
-    event2 <= \$87 ;
+    event2 <= \$86 ;
   always @(posedge clk)
-    touched0 <= \$88 ;
+    touched0 <= \$87 ;
   always @(posedge clk)
-    touched1 <= \$89 ;
+    touched1 <= \$88 ;
   always @(posedge clk)
-    file <= \$90 ;
+    file <= \$89 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$4  = 1'h1 << event2[3:0];
-  assign \$5  = \$3  | \$4 ;
-  assign \$6  = ~ file;
-  assign \$7  = ~ file;
-  assign \$8  = valid[0] & event0[9];
-  assign \$9  = \$8  & event0[7];
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[9];
+  assign \$6  = \$5  & event0[7];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[2] & event2[8];
+  assign stall_drain = \$8  & busy;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -18972,11 +19179,11 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$19 )
+    casez (file)
       1'h0:
-          touched = touched0;
+          \$16  = touched0;
       1'h1:
-          touched = touched1;
+          \$16  = touched1;
     endcase
   end
   always @* begin
@@ -18984,39 +19191,19 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$22  = touched0;
+          \$21  = touched0;
       1'h1:
-          \$22  = touched1;
+          \$21  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$24 )
+    casez (\$23 )
       1'h0:
-          \$25  = touched0;
+          \$24  = touched0;
       1'h1:
-          \$25  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$30  = touched0;
-      1'h1:
-          \$30  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$32 )
-      1'h0:
-          \$33  = touched0;
-      1'h1:
-          \$33  = touched1;
+          \$24  = touched1;
     endcase
   end
   always @* begin
@@ -19024,39 +19211,19 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$38  = touched0;
+          \$29  = touched0;
       1'h1:
-          \$38  = touched1;
+          \$29  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$40 )
+    casez (\$31 )
       1'h0:
-          \$41  = touched0;
+          \$32  = touched0;
       1'h1:
-          \$41  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$46  = touched0;
-      1'h1:
-          \$46  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$48 )
-      1'h0:
-          \$49  = touched0;
-      1'h1:
-          \$49  = touched1;
+          \$32  = touched1;
     endcase
   end
   always @* begin
@@ -19064,39 +19231,19 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$54  = touched0;
+          \$37  = touched0;
       1'h1:
-          \$54  = touched1;
+          \$37  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$56 )
+    casez (\$39 )
       1'h0:
-          \$57  = touched0;
+          \$40  = touched0;
       1'h1:
-          \$57  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$62  = touched0;
-      1'h1:
-          \$62  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$64 )
-      1'h0:
-          \$65  = touched0;
-      1'h1:
-          \$65  = touched1;
+          \$40  = touched1;
     endcase
   end
   always @* begin
@@ -19104,19 +19251,19 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$70  = touched0;
+          \$45  = touched0;
       1'h1:
-          \$70  = touched1;
+          \$45  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$72 )
+    casez (\$47 )
       1'h0:
-          \$73  = touched0;
+          \$48  = touched0;
       1'h1:
-          \$73  = touched1;
+          \$48  = touched1;
     endcase
   end
   always @* begin
@@ -19124,64 +19271,149 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$78  = touched0;
+          \$53  = touched0;
       1'h1:
-          \$78  = touched1;
+          \$53  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$80 )
+    casez (\$55 )
       1'h0:
-          \$81  = touched0;
+          \$56  = touched0;
       1'h1:
-          \$81  = touched1;
+          \$56  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = valid;
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$61  = touched0;
+      1'h1:
+          \$61  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$63 )
+      1'h0:
+          \$64  = touched0;
+      1'h1:
+          \$64  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$69  = touched0;
+      1'h1:
+          \$69  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$71 )
+      1'h0:
+          \$72  = touched0;
+      1'h1:
+          \$72  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$77  = touched0;
+      1'h1:
+          \$77  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$79 )
+      1'h0:
+          \$80  = touched0;
+      1'h1:
+          \$80  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$83  = valid;
     if (go) begin
-      \$84  = \$2 [2:0];
+      \$83  = \$2 [2:0];
     end
     if (rst) begin
-      \$84  = 3'h0;
+      \$83  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event0;
+    \$84  = event0;
     if (go) begin
-      \$85  = i_events__payload;
+      \$84  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event1;
+    \$85  = event1;
     if (go) begin
-      \$86  = event0;
+      \$85  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = event2;
+    \$86  = event2;
     if (go) begin
-      \$87  = event1;
+      \$86  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched0;
+    \$87  = touched0;
     if (\event ) begin
       casez (file)
         1'h0:
-            \$88  = \$5 ;
+            \$87  = touched;
       endcase
     end
     if (start) begin
-      casez (\$7 )
+      casez (\$4 )
         1'h0:
+            \$87  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$87  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$88  = touched1;
+    if (\event ) begin
+      (* full_case = 32'd1 *)
+      casez (file)
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$88  = touched;
+      endcase
+    end
+    if (start) begin
+      (* full_case = 32'd1 *)
+      casez (\$4 )
+        1'h0:
+            /* empty */;
+        1'h1:
             \$88  = 16'h0000;
       endcase
     end
@@ -19191,48 +19423,13 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = \$5 ;
-      endcase
-    end
+    \$89  = file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$7 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = 16'h0000;
-      endcase
+      \$89  = \$3 ;
     end
     if (rst) begin
-      \$89  = 16'h0000;
+      \$89  = 1'h0;
     end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$90  = file;
-    if (start) begin
-      \$90  = \$6 ;
-    end
-    if (rst) begin
-      \$90  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$3  = touched0;
-      1'h1:
-          \$3  = touched1;
-    endcase
   end
   assign i_events__ready = go;
   assign \go$22  = go;
@@ -19336,14 +19533,14 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$98.mantissa  = i_vectors__payload[121:112];
   assign \element$98.exponent  = i_vectors__payload[126:122];
   assign \element$98.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$83 ;
-  assign sums[391:336] = \$75 ;
-  assign sums[335:280] = \$67 ;
-  assign sums[279:224] = \$59 ;
-  assign sums[223:168] = \$51 ;
-  assign sums[167:112] = \$43 ;
-  assign sums[111:56] = \$35 ;
-  assign sums[55:0] = \$27 ;
+  assign sums[447:392] = \$82 ;
+  assign sums[391:336] = \$74 ;
+  assign sums[335:280] = \$66 ;
+  assign sums[279:224] = \$58 ;
+  assign sums[223:168] = \$50 ;
+  assign sums[167:112] = \$42 ;
+  assign sums[111:56] = \$34 ;
+  assign sums[55:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
@@ -20386,7 +20583,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__payload, host__request__valid, \read0__addr$19 , \port$13227$0 , \port$13229$0 , \port$13231$0 , \port$13233$0 , \port$13235$0 , \port$13237$0 , \port$13239$0 , \port$13241$0 , read1__addr, read0__data, read1__data, host__response__payload, host__request__ready, host__response__valid
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$13103$0 , \port$13105$0 , \port$13107$0 , \port$13109$0 , \port$13111$0 , \port$13113$0 , \port$13115$0 , \port$13117$0 , read1__addr, read0__data, read1__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -20419,22 +20616,22 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$13227$0 ;
-  wire [15:0] \port$13227$0 ;
-  input [15:0] \port$13229$0 ;
-  wire [15:0] \port$13229$0 ;
-  input [15:0] \port$13231$0 ;
-  wire [15:0] \port$13231$0 ;
-  input [15:0] \port$13233$0 ;
-  wire [15:0] \port$13233$0 ;
-  input [15:0] \port$13235$0 ;
-  wire [15:0] \port$13235$0 ;
-  input [15:0] \port$13237$0 ;
-  wire [15:0] \port$13237$0 ;
-  input [15:0] \port$13239$0 ;
-  wire [15:0] \port$13239$0 ;
-  input [15:0] \port$13241$0 ;
-  wire [15:0] \port$13241$0 ;
+  input [15:0] \port$13103$0 ;
+  wire [15:0] \port$13103$0 ;
+  input [15:0] \port$13105$0 ;
+  wire [15:0] \port$13105$0 ;
+  input [15:0] \port$13107$0 ;
+  wire [15:0] \port$13107$0 ;
+  input [15:0] \port$13109$0 ;
+  wire [15:0] \port$13109$0 ;
+  input [15:0] \port$13111$0 ;
+  wire [15:0] \port$13111$0 ;
+  input [15:0] \port$13113$0 ;
+  wire [15:0] \port$13113$0 ;
+  input [15:0] \port$13115$0 ;
+  wire [15:0] \port$13115$0 ;
+  input [15:0] \port$13117$0 ;
+  wire [15:0] \port$13117$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -20462,14 +20659,14 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$13227$0 (\port$13227$0 ),
-    .\port$13229$0 (\port$13229$0 ),
-    .\port$13231$0 (\port$13231$0 ),
-    .\port$13233$0 (\port$13233$0 ),
-    .\port$13235$0 (\port$13235$0 ),
-    .\port$13237$0 (\port$13237$0 ),
-    .\port$13239$0 (\port$13239$0 ),
-    .\port$13241$0 (\port$13241$0 ),
+    .\port$13103$0 (\port$13103$0 ),
+    .\port$13105$0 (\port$13105$0 ),
+    .\port$13107$0 (\port$13107$0 ),
+    .\port$13109$0 (\port$13109$0 ),
+    .\port$13111$0 (\port$13111$0 ),
+    .\port$13113$0 (\port$13113$0 ),
+    .\port$13115$0 (\port$13115$0 ),
+    .\port$13117$0 (\port$13117$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -20505,8 +20702,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$13241$0 , \port$13239$0 , \port$13237$0 , \port$13235$0 , \port$13233$0 , \port$13231$0 , \port$13229$0 , \port$13227$0  };
-  assign \write__data$17  = { \port$13241$0 , \port$13239$0 , \port$13237$0 , \port$13235$0 , \port$13233$0 , \port$13231$0 , \port$13229$0 , \port$13227$0  };
+  assign write__data = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
+  assign \write__data$17  = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -20523,29 +20720,29 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$13227$0 , \port$13229$0 , \port$13231$0 , \port$13233$0 , \port$13235$0 , \port$13237$0 , \port$13239$0 , \port$13241$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$13103$0 , \port$13105$0 , \port$13107$0 , \port$13109$0 , \port$13111$0 , \port$13113$0 , \port$13115$0 , \port$13117$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [15:0] \port$13227$0 ;
-  wire [15:0] \port$13227$0 ;
-  input [15:0] \port$13229$0 ;
-  wire [15:0] \port$13229$0 ;
-  input [15:0] \port$13231$0 ;
-  wire [15:0] \port$13231$0 ;
-  input [15:0] \port$13233$0 ;
-  wire [15:0] \port$13233$0 ;
-  input [15:0] \port$13235$0 ;
-  wire [15:0] \port$13235$0 ;
-  input [15:0] \port$13237$0 ;
-  wire [15:0] \port$13237$0 ;
-  input [15:0] \port$13239$0 ;
-  wire [15:0] \port$13239$0 ;
-  input [15:0] \port$13241$0 ;
-  wire [15:0] \port$13241$0 ;
+  input [15:0] \port$13103$0 ;
+  wire [15:0] \port$13103$0 ;
+  input [15:0] \port$13105$0 ;
+  wire [15:0] \port$13105$0 ;
+  input [15:0] \port$13107$0 ;
+  wire [15:0] \port$13107$0 ;
+  input [15:0] \port$13109$0 ;
+  wire [15:0] \port$13109$0 ;
+  input [15:0] \port$13111$0 ;
+  wire [15:0] \port$13111$0 ;
+  input [15:0] \port$13113$0 ;
+  wire [15:0] \port$13113$0 ;
+  input [15:0] \port$13115$0 ;
+  wire [15:0] \port$13115$0 ;
+  input [15:0] \port$13117$0 ;
+  wire [15:0] \port$13117$0 ;
   wire [10:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -20575,7 +20772,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$13241$0 , \port$13239$0 , \port$13237$0 , \port$13235$0 , \port$13233$0 , \port$13231$0 , \port$13229$0 , \port$13227$0  };
+      copy0[write__addr] <= { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -20586,7 +20783,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$13241$0 , \port$13239$0 , \port$13237$0 , \port$13235$0 , \port$13233$0 , \port$13231$0 , \port$13229$0 , \port$13227$0  };
+      copy1[write__addr] <= { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -20599,37 +20796,45 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$13241$0 , \port$13239$0 , \port$13237$0 , \port$13235$0 , \port$13233$0 , \port$13231$0 , \port$13229$0 , \port$13227$0  };
-  assign \write__data$5  = { \port$13241$0 , \port$13239$0 , \port$13237$0 , \port$13235$0 , \port$13233$0 , \port$13231$0 , \port$13229$0 , \port$13227$0  };
+  assign write__data = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
+  assign \write__data$5  = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$13241$0 , \port$13239$0 , \port$13237$0 , \port$13235$0 , \port$13233$0 , \port$13231$0 , \port$13229$0 , \port$13227$0  };
+  assign \write__data$12  = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
 
-module \backspike_core.gradients_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, address, clk);
+module \backspike_core.gradients_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, row, host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
-  wire \$12 ;
-  reg [10:0] \$13 ;
-  reg [1:0] \$14 ;
-  reg [31:0] \$15 ;
-  reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  wire [3:0] \$11 ;
+  wire [12:0] \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  reg [10:0] \$18 ;
+  reg [31:0] \$19 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [3:0] \$4 ;
-  wire [3:0] \$5 ;
+  reg [1:0] \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [1:0] \$26 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [12:0] \$9 ;
+  wire \$9 ;
   output [10:0] address;
   reg [10:0] address = 11'h000;
   (* init = 11'h000 *)
@@ -20639,56 +20844,65 @@ module \backspike_core.gradients_memory.window (rst, host__request__payload, hos
   reg [31:0] data = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
-  reg [3:0] enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire [3:0] enable;
   input [45:0] host__request__payload;
   wire [45:0] host__request__payload;
   wire [12:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [127:0] row;
   wire [127:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg [1:0] word = 2'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg [1:0] word0 = 2'h0;
+  reg [1:0] word1 = 2'h0;
+  reg [1:0] word2 = 2'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$11  = 1'h1 << word0;
+  assign enable = { \$10 , \$8 , \$6 , \$4  } & \$11 ;
+  assign \$13  = host__request__valid & host__request__ready;
+  assign \$14  = \$13  & host__request__payload[0];
+  assign \$15  = host__request__valid & host__request__ready;
+  assign \$16  = ~ host__request__payload[0];
+  assign \$17  = \$15  & \$16 ;
   always @(posedge clk)
-    address <= \$13 ;
+    address <= \$18 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$19 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$20 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$21 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$22 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$23 ;
+  always @(posedge clk)
+    reading2 <= \$24 ;
+  always @(posedge clk)
+    word1 <= \$25 ;
+  always @(posedge clk)
+    word2 <= \$26 ;
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (word)
+    casez (word2)
       2'h0:
           \$1  = row[31:0];
       2'h1:
@@ -20701,150 +20915,90 @@ module \backspike_core.gradients_memory.window (rst, host__request__payload, hos
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 4'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 [10:0];
-    endcase
+    \$18  = \$12 [10:0];
     if (rst) begin
-      \$13  = 11'h000;
+      \$18  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = host__request__payload[2:1];
-    endcase
+    \$19  = host__request__payload[45:14];
     if (rst) begin
-      \$14  = 2'h0;
+      \$19  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[45:14];
-    endcase
+    \$20  = host__request__payload[2:1];
     if (rst) begin
-      \$15  = 32'd0;
+      \$20  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$21  = \$14 ;
     if (rst) begin
-      \$16  = 1'h0;
+      \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$22  = \$17 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$23  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$24  = reading1;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$25  = word0;
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$26  = word1;
+    if (rst) begin
+      \$26  = 2'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[13:1];
   assign \host__request__payload.data  = host__request__payload[45:14];
-  always @*
-    host__response__payload[31:0] = \$1 ;
-  assign \$3  = 4'hf;
-  assign \$5  = \$4 ;
-  assign \$9  = { 2'h0, host__request__payload[13:3] };
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
+  assign \$3  = 1'h1;
+  assign \$4  = writing;
+  assign \$5  = 1'h1;
+  assign \$6  = writing;
+  assign \$7  = 1'h1;
+  assign \$8  = writing;
+  assign \$9  = 1'h1;
+  assign \$10  = writing;
+  assign \$12  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$5595$0 , host__request__payload, host__request__valid, \port$12342$8 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.labels_memory (rst, rest, \port$5581$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12201$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -20878,10 +21032,10 @@ module \backspike_core.labels_memory (rst, rest, \port$5595$0 , host__request__p
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$12342$8 ;
-  wire \port$12342$8 ;
-  input [8:0] \port$5595$0 ;
-  wire [8:0] \port$5595$0 ;
+  input \port$12201$8 ;
+  wire \port$12201$8 ;
+  input [8:0] \port$5581$0 ;
+  wire [8:0] \port$5581$0 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -20943,7 +21097,7 @@ module \backspike_core.labels_memory (rst, rest, \port$5595$0 , host__request__p
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12342$8 , \port$5595$0  };
+    read0__addr = { \port$12201$8 , \port$5581$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -20958,7 +21112,7 @@ module \backspike_core.labels_memory (rst, rest, \port$5595$0 , host__request__p
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 10'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$12342$8 , \port$5595$0  };
+  assign \read0__addr$19  = { \port$12201$8 , \port$5581$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -21015,26 +21169,29 @@ module \backspike_core.labels_memory.rows (rst, write__en, write__addr, write__d
   assign data = read0__data;
 endmodule
 
-module \backspike_core.labels_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.labels_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [9:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [9:0] \$7 ;
   wire \$8 ;
-  wire [9:0] \$9 ;
+  wire \$9 ;
   output [9:0] address;
   reg [9:0] address = 10'h000;
   (* init = 10'h000 *)
@@ -21046,206 +21203,150 @@ module \backspike_core.labels_memory.window (rst, host__request__payload, host__
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [42:0] host__request__payload;
   wire [42:0] host__request__payload;
   wire [9:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [15:0] row;
   wire [15:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
   assign refused = | data[31:16];
-  assign \$2  = \wait  == 2'h2;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$2  = writing & refused;
   assign \$3  = ~ refused;
-  assign \$4  = 1'h1 << word;
-  assign \$5  = { 1'h0, \$3  } & \$4 ;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  assign \$4  = writing & \$3 ;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = { 16'h0000, row };
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = refused;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 10'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[42:11];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[42:11];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[10:1];
   assign \host__request__payload.data  = host__request__payload[42:11];
-  always @*
-    host__response__payload[31:0] = \$1 ;
-  assign \$9  = host__request__payload[10:1];
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$7  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.layers_bp_memory (rst, rest, \read0__addr$19 , host__request__payload, host__request__valid, read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.layers_bp_memory (rst, rest, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [6:0] address;
   input clk;
@@ -21542,26 +21643,29 @@ module \backspike_core.layers_bp_memory.rows (rst, write__en, write__addr, write
   assign data = read0__data;
 endmodule
 
-module \backspike_core.layers_bp_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [6:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [6:0] \$7 ;
   wire \$8 ;
-  wire [6:0] \$9 ;
+  wire \$9 ;
   output [6:0] address;
   reg [6:0] address = 7'h00;
   (* init = 7'h00 *)
@@ -21573,207 +21677,150 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__payload, hos
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [39:0] host__request__payload;
   wire [39:0] host__request__payload;
   wire [6:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 7'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[39:8];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[39:8];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[7:1];
   assign \host__request__payload.data  = host__request__payload[39:8];
-  always @*
-    host__response__payload[31:0] = \$1 ;
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
   assign \$3  = 1'h1;
-  assign \$5 [1] = 1'h0;
-  assign \$5 [0] = \$4 [0];
-  assign \$9  = host__request__payload[7:1];
+  assign \$4  = writing;
+  assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__payload, host__request__valid, \port$12591$6 , \port$12593$6 , \port$12595$6 , \port$12597$6 , \port$12599$6 , \port$12601$6 , \port$12603$6 , \port$12605$6 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12466$6 , \port$12468$6 , \port$12470$6 , \port$12472$6 , \port$12474$6 , \port$12476$6 , \port$12478$6 , \port$12480$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -21807,22 +21854,22 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$12591$6 ;
-  wire [15:0] \port$12591$6 ;
-  input [15:0] \port$12593$6 ;
-  wire [15:0] \port$12593$6 ;
-  input [15:0] \port$12595$6 ;
-  wire [15:0] \port$12595$6 ;
-  input [15:0] \port$12597$6 ;
-  wire [15:0] \port$12597$6 ;
-  input [15:0] \port$12599$6 ;
-  wire [15:0] \port$12599$6 ;
-  input [15:0] \port$12601$6 ;
-  wire [15:0] \port$12601$6 ;
-  input [15:0] \port$12603$6 ;
-  wire [15:0] \port$12603$6 ;
-  input [15:0] \port$12605$6 ;
-  wire [15:0] \port$12605$6 ;
+  input [15:0] \port$12466$6 ;
+  wire [15:0] \port$12466$6 ;
+  input [15:0] \port$12468$6 ;
+  wire [15:0] \port$12468$6 ;
+  input [15:0] \port$12470$6 ;
+  wire [15:0] \port$12470$6 ;
+  input [15:0] \port$12472$6 ;
+  wire [15:0] \port$12472$6 ;
+  input [15:0] \port$12474$6 ;
+  wire [15:0] \port$12474$6 ;
+  input [15:0] \port$12476$6 ;
+  wire [15:0] \port$12476$6 ;
+  input [15:0] \port$12478$6 ;
+  wire [15:0] \port$12478$6 ;
+  input [15:0] \port$12480$6 ;
+  wire [15:0] \port$12480$6 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$19 ;
   wire [8:0] \read0__addr$19 ;
@@ -21880,7 +21927,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$12605$6 , \port$12603$6 , \port$12601$6 , \port$12599$6 , \port$12597$6 , \port$12595$6 , \port$12593$6 , \port$12591$6  };
+    write__data = { \port$12480$6 , \port$12478$6 , \port$12476$6 , \port$12474$6 , \port$12472$6 , \port$12470$6 , \port$12468$6 , \port$12466$6  };
     if (rest) begin
       write__data = { data, data, data, data };
     end
@@ -21899,7 +21946,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$12605$6 , \port$12603$6 , \port$12601$6 , \port$12599$6 , \port$12597$6 , \port$12595$6 , \port$12593$6 , \port$12591$6  };
+  assign \write__data$17  = { \port$12480$6 , \port$12478$6 , \port$12476$6 , \port$12474$6 , \port$12472$6 , \port$12470$6 , \port$12468$6 , \port$12466$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -21962,29 +22009,37 @@ module \backspike_core.logits_memory.rows (rst, write__en, write__addr, write__d
   assign data = read0__data;
 endmodule
 
-module \backspike_core.logits_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.logits_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg [31:0] \$10 ;
   wire \$11 ;
-  wire [3:0] \$12 ;
-  wire [3:0] \$13 ;
-  wire [3:0] \$14 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [10:0] \$18 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire [2:0] \$20 ;
-  wire \$21 ;
-  reg [8:0] \$22 ;
-  reg [1:0] \$23 ;
-  reg [31:0] \$24 ;
-  reg \$25 ;
-  reg [1:0] \$26 ;
-  reg [1:0] \$27 ;
+  wire [3:0] \$20 ;
+  wire [10:0] \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  reg [8:0] \$27 ;
+  reg [31:0] \$28 ;
+  reg [1:0] \$29 ;
   wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg [1:0] \$34 ;
+  reg [1:0] \$35 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -22002,32 +22057,34 @@ module \backspike_core.logits_memory.window (rst, host__request__payload, host__
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output [3:0] enable;
-  reg [3:0] enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire [3:0] enable;
   input [43:0] host__request__payload;
   wire [43:0] host__request__payload;
   wire [10:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [127:0] row;
   wire [127:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg [1:0] word = 2'h0;
-  reg write = 1'h0;
+  reg [1:0] word0 = 2'h0;
+  reg [1:0] word1 = 2'h0;
+  reg [1:0] word2 = 2'h0;
+  reg writing = 1'h0;
   assign \$1  = data[14:10] != 5'h1f;
   assign \$2  = data[15:0] != 16'h8000;
   assign \$3  = \$1  & \$2 ;
@@ -22037,32 +22094,46 @@ module \backspike_core.logits_memory.window (rst, host__request__payload, host__
   assign \$8  = \$6  & \$7 ;
   assign \$9  = ~ \$8 ;
   assign refused = \$5  | \$9 ;
-  assign \$11  = \wait  == 2'h2;
-  assign \$12  = ~ { refused, refused, refused, refused };
-  assign \$13  = 1'h1 << word;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = ! fsm_state;
-  assign \$16  = fsm_state == 1'h1;
-  assign \$17  = fsm_state == 2'h2;
-  assign \$19  = host__request__valid & host__request__payload[0];
-  assign \$20  = \wait  + 1'h1;
-  assign \$21  = \wait  == 2'h2;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$11  = writing & refused;
+  assign \$12  = ~ refused;
+  assign \$13  = writing & \$12 ;
+  assign \$14  = ~ refused;
+  assign \$15  = writing & \$14 ;
+  assign \$16  = ~ refused;
+  assign \$17  = writing & \$16 ;
+  assign \$18  = ~ refused;
+  assign \$19  = writing & \$18 ;
+  assign \$20  = 1'h1 << word0;
+  assign enable = { \$19 , \$17 , \$15 , \$13  } & \$20 ;
+  assign \$22  = host__request__valid & host__request__ready;
+  assign \$23  = \$22  & host__request__payload[0];
+  assign \$24  = host__request__valid & host__request__ready;
+  assign \$25  = ~ host__request__payload[0];
+  assign \$26  = \$24  & \$25 ;
   always @(posedge clk)
-    address <= \$22 ;
+    address <= \$27 ;
   always @(posedge clk)
-    word <= \$23 ;
+    data <= \$28 ;
   always @(posedge clk)
-    data <= \$24 ;
+    word0 <= \$29 ;
   always @(posedge clk)
-    write <= \$25 ;
+    writing <= \$30 ;
   always @(posedge clk)
-    \wait  <= \$26 ;
+    reading0 <= \$31 ;
   always @(posedge clk)
-    fsm_state <= \$27 ;
+    reading1 <= \$32 ;
+  always @(posedge clk)
+    reading2 <= \$33 ;
+  always @(posedge clk)
+    word1 <= \$34 ;
+  always @(posedge clk)
+    word2 <= \$35 ;
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (word)
+    casez (word2)
       2'h0:
           \$10  = row[31:0];
       2'h1:
@@ -22075,156 +22146,89 @@ module \backspike_core.logits_memory.window (rst, host__request__payload, host__
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = refused;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$11 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 4'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$14 ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$22  = address;
-    casez (fsm_state)
-      2'h0:
-          \$22  = \$18 [8:0];
-    endcase
+    \$27  = \$21 [8:0];
     if (rst) begin
-      \$22  = 9'h000;
+      \$27  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = word;
-    casez (fsm_state)
-      2'h0:
-          \$23  = host__request__payload[2:1];
-    endcase
+    \$28  = host__request__payload[43:12];
     if (rst) begin
-      \$23  = 2'h0;
+      \$28  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = data;
-    casez (fsm_state)
-      2'h0:
-          \$24  = host__request__payload[43:12];
-    endcase
+    \$29  = host__request__payload[2:1];
     if (rst) begin
-      \$24  = 32'd0;
+      \$29  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = write;
-    casez (fsm_state)
-      2'h0:
-          \$25  = host__request__payload[0];
-    endcase
+    \$30  = \$23 ;
     if (rst) begin
-      \$25  = 1'h0;
+      \$30  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$26  = 2'h0;
-      2'h2:
-        begin
-          \$26  = \$20 [1:0];
-          if (\$21 ) begin
-            \$26  = \wait ;
-          end
-        end
-    endcase
+    \$31  = \$26 ;
     if (rst) begin
-      \$26  = 2'h0;
+      \$31  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$19 ) begin
-            \$27  = 2'h1;
-          end else if (host__request__valid) begin
-            \$27  = 2'h2;
-          end
-      2'h2:
-          if (\$21 ) begin
-            \$27  = 2'h0;
-          end
-      2'h1:
-          \$27  = 2'h0;
-    endcase
+    \$32  = reading0;
     if (rst) begin
-      \$27  = 2'h0;
+      \$32  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$33  = reading1;
+    if (rst) begin
+      \$33  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = word0;
+    if (rst) begin
+      \$34  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = word1;
+    if (rst) begin
+      \$35  = 2'h0;
     end
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
   assign \host__request__payload.data  = host__request__payload[43:12];
-  always @*
-    host__response__payload[31:0] = \$10 ;
+  assign host__response__payload[32] = \$11 ;
+  assign host__response__payload[31:0] = \$10 ;
   assign \$5  = \$4 ;
-  assign \$18  = { 2'h0, host__request__payload[11:3] };
+  assign \$21  = { 2'h0, host__request__payload[11:3] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$13246$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$13137$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [127:0] \port$13246$0 ;
-  wire [127:0] \port$13246$0 ;
+  input [127:0] \port$13137$0 ;
+  wire [127:0] \port$13137$0 ;
   wire [6:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -22254,7 +22258,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$13246$0 [127], \port$13246$0 [119], \port$13246$0 [111], \port$13246$0 [103], \port$13246$0 [95], \port$13246$0 [87], \port$13246$0 [79], \port$13246$0 [71], \port$13246$0 [63], \port$13246$0 [55], \port$13246$0 [47], \port$13246$0 [39], \port$13246$0 [31], \port$13246$0 [23], \port$13246$0 [15], \port$13246$0 [7], \port$13246$0 [126], \port$13246$0 [118], \port$13246$0 [110], \port$13246$0 [102], \port$13246$0 [94], \port$13246$0 [86], \port$13246$0 [78], \port$13246$0 [70], \port$13246$0 [62], \port$13246$0 [54], \port$13246$0 [46], \port$13246$0 [38], \port$13246$0 [30], \port$13246$0 [22], \port$13246$0 [14], \port$13246$0 [6], \port$13246$0 [125], \port$13246$0 [117], \port$13246$0 [109], \port$13246$0 [101], \port$13246$0 [93], \port$13246$0 [85], \port$13246$0 [77], \port$13246$0 [69], \port$13246$0 [61], \port$13246$0 [53], \port$13246$0 [45], \port$13246$0 [37], \port$13246$0 [29], \port$13246$0 [21], \port$13246$0 [13], \port$13246$0 [5], \port$13246$0 [124], \port$13246$0 [116], \port$13246$0 [108], \port$13246$0 [100], \port$13246$0 [92], \port$13246$0 [84], \port$13246$0 [76], \port$13246$0 [68], \port$13246$0 [60], \port$13246$0 [52], \port$13246$0 [44], \port$13246$0 [36], \port$13246$0 [28], \port$13246$0 [20], \port$13246$0 [12], \port$13246$0 [4], \port$13246$0 [123], \port$13246$0 [115], \port$13246$0 [107], \port$13246$0 [99], \port$13246$0 [91], \port$13246$0 [83], \port$13246$0 [75], \port$13246$0 [67], \port$13246$0 [59], \port$13246$0 [51], \port$13246$0 [43], \port$13246$0 [35], \port$13246$0 [27], \port$13246$0 [19], \port$13246$0 [11], \port$13246$0 [3], \port$13246$0 [122], \port$13246$0 [114], \port$13246$0 [106], \port$13246$0 [98], \port$13246$0 [90], \port$13246$0 [82], \port$13246$0 [74], \port$13246$0 [66], \port$13246$0 [58], \port$13246$0 [50], \port$13246$0 [42], \port$13246$0 [34], \port$13246$0 [26], \port$13246$0 [18], \port$13246$0 [10], \port$13246$0 [2], \port$13246$0 [121], \port$13246$0 [113], \port$13246$0 [105], \port$13246$0 [97], \port$13246$0 [89], \port$13246$0 [81], \port$13246$0 [73], \port$13246$0 [65], \port$13246$0 [57], \port$13246$0 [49], \port$13246$0 [41], \port$13246$0 [33], \port$13246$0 [25], \port$13246$0 [17], \port$13246$0 [9], \port$13246$0 [1], \port$13246$0 [120], \port$13246$0 [112], \port$13246$0 [104], \port$13246$0 [96], \port$13246$0 [88], \port$13246$0 [80], \port$13246$0 [72], \port$13246$0 [64], \port$13246$0 [56], \port$13246$0 [48], \port$13246$0 [40], \port$13246$0 [32], \port$13246$0 [24], \port$13246$0 [16], \port$13246$0 [8], \port$13246$0 [0] };
+      copy0[write__addr] <= { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -22265,7 +22269,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$13246$0 [127], \port$13246$0 [119], \port$13246$0 [111], \port$13246$0 [103], \port$13246$0 [95], \port$13246$0 [87], \port$13246$0 [79], \port$13246$0 [71], \port$13246$0 [63], \port$13246$0 [55], \port$13246$0 [47], \port$13246$0 [39], \port$13246$0 [31], \port$13246$0 [23], \port$13246$0 [15], \port$13246$0 [7], \port$13246$0 [126], \port$13246$0 [118], \port$13246$0 [110], \port$13246$0 [102], \port$13246$0 [94], \port$13246$0 [86], \port$13246$0 [78], \port$13246$0 [70], \port$13246$0 [62], \port$13246$0 [54], \port$13246$0 [46], \port$13246$0 [38], \port$13246$0 [30], \port$13246$0 [22], \port$13246$0 [14], \port$13246$0 [6], \port$13246$0 [125], \port$13246$0 [117], \port$13246$0 [109], \port$13246$0 [101], \port$13246$0 [93], \port$13246$0 [85], \port$13246$0 [77], \port$13246$0 [69], \port$13246$0 [61], \port$13246$0 [53], \port$13246$0 [45], \port$13246$0 [37], \port$13246$0 [29], \port$13246$0 [21], \port$13246$0 [13], \port$13246$0 [5], \port$13246$0 [124], \port$13246$0 [116], \port$13246$0 [108], \port$13246$0 [100], \port$13246$0 [92], \port$13246$0 [84], \port$13246$0 [76], \port$13246$0 [68], \port$13246$0 [60], \port$13246$0 [52], \port$13246$0 [44], \port$13246$0 [36], \port$13246$0 [28], \port$13246$0 [20], \port$13246$0 [12], \port$13246$0 [4], \port$13246$0 [123], \port$13246$0 [115], \port$13246$0 [107], \port$13246$0 [99], \port$13246$0 [91], \port$13246$0 [83], \port$13246$0 [75], \port$13246$0 [67], \port$13246$0 [59], \port$13246$0 [51], \port$13246$0 [43], \port$13246$0 [35], \port$13246$0 [27], \port$13246$0 [19], \port$13246$0 [11], \port$13246$0 [3], \port$13246$0 [122], \port$13246$0 [114], \port$13246$0 [106], \port$13246$0 [98], \port$13246$0 [90], \port$13246$0 [82], \port$13246$0 [74], \port$13246$0 [66], \port$13246$0 [58], \port$13246$0 [50], \port$13246$0 [42], \port$13246$0 [34], \port$13246$0 [26], \port$13246$0 [18], \port$13246$0 [10], \port$13246$0 [2], \port$13246$0 [121], \port$13246$0 [113], \port$13246$0 [105], \port$13246$0 [97], \port$13246$0 [89], \port$13246$0 [81], \port$13246$0 [73], \port$13246$0 [65], \port$13246$0 [57], \port$13246$0 [49], \port$13246$0 [41], \port$13246$0 [33], \port$13246$0 [25], \port$13246$0 [17], \port$13246$0 [9], \port$13246$0 [1], \port$13246$0 [120], \port$13246$0 [112], \port$13246$0 [104], \port$13246$0 [96], \port$13246$0 [88], \port$13246$0 [80], \port$13246$0 [72], \port$13246$0 [64], \port$13246$0 [56], \port$13246$0 [48], \port$13246$0 [40], \port$13246$0 [32], \port$13246$0 [24], \port$13246$0 [16], \port$13246$0 [8], \port$13246$0 [0] };
+      copy1[write__addr] <= { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -22278,13 +22282,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$13246$0 [127], \port$13246$0 [119], \port$13246$0 [111], \port$13246$0 [103], \port$13246$0 [95], \port$13246$0 [87], \port$13246$0 [79], \port$13246$0 [71], \port$13246$0 [63], \port$13246$0 [55], \port$13246$0 [47], \port$13246$0 [39], \port$13246$0 [31], \port$13246$0 [23], \port$13246$0 [15], \port$13246$0 [7], \port$13246$0 [126], \port$13246$0 [118], \port$13246$0 [110], \port$13246$0 [102], \port$13246$0 [94], \port$13246$0 [86], \port$13246$0 [78], \port$13246$0 [70], \port$13246$0 [62], \port$13246$0 [54], \port$13246$0 [46], \port$13246$0 [38], \port$13246$0 [30], \port$13246$0 [22], \port$13246$0 [14], \port$13246$0 [6], \port$13246$0 [125], \port$13246$0 [117], \port$13246$0 [109], \port$13246$0 [101], \port$13246$0 [93], \port$13246$0 [85], \port$13246$0 [77], \port$13246$0 [69], \port$13246$0 [61], \port$13246$0 [53], \port$13246$0 [45], \port$13246$0 [37], \port$13246$0 [29], \port$13246$0 [21], \port$13246$0 [13], \port$13246$0 [5], \port$13246$0 [124], \port$13246$0 [116], \port$13246$0 [108], \port$13246$0 [100], \port$13246$0 [92], \port$13246$0 [84], \port$13246$0 [76], \port$13246$0 [68], \port$13246$0 [60], \port$13246$0 [52], \port$13246$0 [44], \port$13246$0 [36], \port$13246$0 [28], \port$13246$0 [20], \port$13246$0 [12], \port$13246$0 [4], \port$13246$0 [123], \port$13246$0 [115], \port$13246$0 [107], \port$13246$0 [99], \port$13246$0 [91], \port$13246$0 [83], \port$13246$0 [75], \port$13246$0 [67], \port$13246$0 [59], \port$13246$0 [51], \port$13246$0 [43], \port$13246$0 [35], \port$13246$0 [27], \port$13246$0 [19], \port$13246$0 [11], \port$13246$0 [3], \port$13246$0 [122], \port$13246$0 [114], \port$13246$0 [106], \port$13246$0 [98], \port$13246$0 [90], \port$13246$0 [82], \port$13246$0 [74], \port$13246$0 [66], \port$13246$0 [58], \port$13246$0 [50], \port$13246$0 [42], \port$13246$0 [34], \port$13246$0 [26], \port$13246$0 [18], \port$13246$0 [10], \port$13246$0 [2], \port$13246$0 [121], \port$13246$0 [113], \port$13246$0 [105], \port$13246$0 [97], \port$13246$0 [89], \port$13246$0 [81], \port$13246$0 [73], \port$13246$0 [65], \port$13246$0 [57], \port$13246$0 [49], \port$13246$0 [41], \port$13246$0 [33], \port$13246$0 [25], \port$13246$0 [17], \port$13246$0 [9], \port$13246$0 [1], \port$13246$0 [120], \port$13246$0 [112], \port$13246$0 [104], \port$13246$0 [96], \port$13246$0 [88], \port$13246$0 [80], \port$13246$0 [72], \port$13246$0 [64], \port$13246$0 [56], \port$13246$0 [48], \port$13246$0 [40], \port$13246$0 [32], \port$13246$0 [24], \port$13246$0 [16], \port$13246$0 [8], \port$13246$0 [0] };
-  assign \write__data$5  = { \port$13246$0 [127], \port$13246$0 [119], \port$13246$0 [111], \port$13246$0 [103], \port$13246$0 [95], \port$13246$0 [87], \port$13246$0 [79], \port$13246$0 [71], \port$13246$0 [63], \port$13246$0 [55], \port$13246$0 [47], \port$13246$0 [39], \port$13246$0 [31], \port$13246$0 [23], \port$13246$0 [15], \port$13246$0 [7], \port$13246$0 [126], \port$13246$0 [118], \port$13246$0 [110], \port$13246$0 [102], \port$13246$0 [94], \port$13246$0 [86], \port$13246$0 [78], \port$13246$0 [70], \port$13246$0 [62], \port$13246$0 [54], \port$13246$0 [46], \port$13246$0 [38], \port$13246$0 [30], \port$13246$0 [22], \port$13246$0 [14], \port$13246$0 [6], \port$13246$0 [125], \port$13246$0 [117], \port$13246$0 [109], \port$13246$0 [101], \port$13246$0 [93], \port$13246$0 [85], \port$13246$0 [77], \port$13246$0 [69], \port$13246$0 [61], \port$13246$0 [53], \port$13246$0 [45], \port$13246$0 [37], \port$13246$0 [29], \port$13246$0 [21], \port$13246$0 [13], \port$13246$0 [5], \port$13246$0 [124], \port$13246$0 [116], \port$13246$0 [108], \port$13246$0 [100], \port$13246$0 [92], \port$13246$0 [84], \port$13246$0 [76], \port$13246$0 [68], \port$13246$0 [60], \port$13246$0 [52], \port$13246$0 [44], \port$13246$0 [36], \port$13246$0 [28], \port$13246$0 [20], \port$13246$0 [12], \port$13246$0 [4], \port$13246$0 [123], \port$13246$0 [115], \port$13246$0 [107], \port$13246$0 [99], \port$13246$0 [91], \port$13246$0 [83], \port$13246$0 [75], \port$13246$0 [67], \port$13246$0 [59], \port$13246$0 [51], \port$13246$0 [43], \port$13246$0 [35], \port$13246$0 [27], \port$13246$0 [19], \port$13246$0 [11], \port$13246$0 [3], \port$13246$0 [122], \port$13246$0 [114], \port$13246$0 [106], \port$13246$0 [98], \port$13246$0 [90], \port$13246$0 [82], \port$13246$0 [74], \port$13246$0 [66], \port$13246$0 [58], \port$13246$0 [50], \port$13246$0 [42], \port$13246$0 [34], \port$13246$0 [26], \port$13246$0 [18], \port$13246$0 [10], \port$13246$0 [2], \port$13246$0 [121], \port$13246$0 [113], \port$13246$0 [105], \port$13246$0 [97], \port$13246$0 [89], \port$13246$0 [81], \port$13246$0 [73], \port$13246$0 [65], \port$13246$0 [57], \port$13246$0 [49], \port$13246$0 [41], \port$13246$0 [33], \port$13246$0 [25], \port$13246$0 [17], \port$13246$0 [9], \port$13246$0 [1], \port$13246$0 [120], \port$13246$0 [112], \port$13246$0 [104], \port$13246$0 [96], \port$13246$0 [88], \port$13246$0 [80], \port$13246$0 [72], \port$13246$0 [64], \port$13246$0 [56], \port$13246$0 [48], \port$13246$0 [40], \port$13246$0 [32], \port$13246$0 [24], \port$13246$0 [16], \port$13246$0 [8], \port$13246$0 [0] };
+  assign write__data = { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
+  assign \write__data$5  = { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$13246$0 [127], \port$13246$0 [119], \port$13246$0 [111], \port$13246$0 [103], \port$13246$0 [95], \port$13246$0 [87], \port$13246$0 [79], \port$13246$0 [71], \port$13246$0 [63], \port$13246$0 [55], \port$13246$0 [47], \port$13246$0 [39], \port$13246$0 [31], \port$13246$0 [23], \port$13246$0 [15], \port$13246$0 [7], \port$13246$0 [126], \port$13246$0 [118], \port$13246$0 [110], \port$13246$0 [102], \port$13246$0 [94], \port$13246$0 [86], \port$13246$0 [78], \port$13246$0 [70], \port$13246$0 [62], \port$13246$0 [54], \port$13246$0 [46], \port$13246$0 [38], \port$13246$0 [30], \port$13246$0 [22], \port$13246$0 [14], \port$13246$0 [6], \port$13246$0 [125], \port$13246$0 [117], \port$13246$0 [109], \port$13246$0 [101], \port$13246$0 [93], \port$13246$0 [85], \port$13246$0 [77], \port$13246$0 [69], \port$13246$0 [61], \port$13246$0 [53], \port$13246$0 [45], \port$13246$0 [37], \port$13246$0 [29], \port$13246$0 [21], \port$13246$0 [13], \port$13246$0 [5], \port$13246$0 [124], \port$13246$0 [116], \port$13246$0 [108], \port$13246$0 [100], \port$13246$0 [92], \port$13246$0 [84], \port$13246$0 [76], \port$13246$0 [68], \port$13246$0 [60], \port$13246$0 [52], \port$13246$0 [44], \port$13246$0 [36], \port$13246$0 [28], \port$13246$0 [20], \port$13246$0 [12], \port$13246$0 [4], \port$13246$0 [123], \port$13246$0 [115], \port$13246$0 [107], \port$13246$0 [99], \port$13246$0 [91], \port$13246$0 [83], \port$13246$0 [75], \port$13246$0 [67], \port$13246$0 [59], \port$13246$0 [51], \port$13246$0 [43], \port$13246$0 [35], \port$13246$0 [27], \port$13246$0 [19], \port$13246$0 [11], \port$13246$0 [3], \port$13246$0 [122], \port$13246$0 [114], \port$13246$0 [106], \port$13246$0 [98], \port$13246$0 [90], \port$13246$0 [82], \port$13246$0 [74], \port$13246$0 [66], \port$13246$0 [58], \port$13246$0 [50], \port$13246$0 [42], \port$13246$0 [34], \port$13246$0 [26], \port$13246$0 [18], \port$13246$0 [10], \port$13246$0 [2], \port$13246$0 [121], \port$13246$0 [113], \port$13246$0 [105], \port$13246$0 [97], \port$13246$0 [89], \port$13246$0 [81], \port$13246$0 [73], \port$13246$0 [65], \port$13246$0 [57], \port$13246$0 [49], \port$13246$0 [41], \port$13246$0 [33], \port$13246$0 [25], \port$13246$0 [17], \port$13246$0 [9], \port$13246$0 [1], \port$13246$0 [120], \port$13246$0 [112], \port$13246$0 [104], \port$13246$0 [96], \port$13246$0 [88], \port$13246$0 [80], \port$13246$0 [72], \port$13246$0 [64], \port$13246$0 [56], \port$13246$0 [48], \port$13246$0 [40], \port$13246$0 [32], \port$13246$0 [24], \port$13246$0 [16], \port$13246$0 [8], \port$13246$0 [0] };
+  assign \write__data$12  = { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -22957,10 +22961,10 @@ module \backspike_core.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, r_en
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.registers (rst, lock, request__valid, wg_bound, machine, status, request__payload, request__ready, response__valid, response__payload, weights__request__payload, weights__request__valid, spikes__request__payload, spikes__request__valid, codes__request__payload, codes__request__valid, gradients__request__payload, gradients__request__valid, logits__request__payload, logits__request__valid, labels__request__payload
-, labels__request__valid, layers_fp__request__payload, layers_fp__request__valid, layers_bp__request__payload, layers_bp__request__valid, layers_wg__request__payload, layers_wg__request__valid, tasks_fp__request__payload, tasks_fp__request__valid, tasks_bp__request__payload, tasks_bp__request__valid, tasks_wg__request__payload, tasks_wg__request__valid, start__valid, clear__valid, batch, parity, extent0, extent1, queue_fp, queue_bp
-, queue_wg, spikes__response__payload, spikes__request__ready, spikes__response__valid, codes__response__payload, codes__request__ready, codes__response__valid, gradients__response__payload, gradients__request__ready, gradients__response__valid, logits__response__payload, logits__request__ready, logits__response__valid, labels__response__payload, labels__request__ready, labels__response__valid, layers_fp__response__payload, layers_fp__request__ready, layers_fp__response__valid, tasks_fp__response__payload, tasks_fp__request__ready
-, tasks_fp__response__valid, layers_bp__response__payload, layers_bp__request__ready, layers_bp__response__valid, tasks_bp__response__payload, tasks_bp__request__ready, tasks_bp__response__valid, layers_wg__response__payload, layers_wg__request__ready, layers_wg__response__valid, tasks_wg__response__payload, tasks_wg__request__ready, tasks_wg__response__valid, weights__response__payload, weights__request__ready, weights__response__valid, cycles, overlap, fp_busy, fp_events, fp_token
+module \backspike_core.registers (rst, lock, request__valid, spikes__request__ready, spikes__response__valid, codes__request__ready, codes__response__valid, gradients__request__ready, gradients__response__valid, logits__request__ready, logits__response__valid, labels__request__ready, labels__response__valid, layers_fp__request__ready, layers_fp__response__valid, tasks_fp__request__ready, tasks_fp__response__valid, layers_bp__request__ready, layers_bp__response__valid, tasks_bp__request__ready, tasks_bp__response__valid
+, layers_wg__request__ready, layers_wg__response__valid, tasks_wg__request__ready, tasks_wg__response__valid, weights__request__ready, weights__response__valid, wg_bound, machine, status, request__payload, request__ready, response__valid, response__payload, weights__request__payload, weights__request__valid, spikes__request__payload, spikes__request__valid, codes__request__payload, codes__request__valid, gradients__request__payload, gradients__request__valid
+, logits__request__payload, logits__request__valid, labels__request__payload, labels__request__valid, layers_fp__request__payload, layers_fp__request__valid, layers_bp__request__payload, layers_bp__request__valid, layers_wg__request__payload, layers_wg__request__valid, tasks_fp__request__payload, tasks_fp__request__valid, tasks_bp__request__payload, tasks_bp__request__valid, tasks_wg__request__payload, tasks_wg__request__valid, start__valid, clear__valid, batch, parity, extent0
+, extent1, queue_fp, queue_bp, queue_wg, spikes__response__payload, codes__response__payload, gradients__response__payload, logits__response__payload, labels__response__payload, layers_fp__response__payload, tasks_fp__response__payload, layers_bp__response__payload, tasks_bp__response__payload, layers_wg__response__payload, tasks_wg__response__payload, weights__response__payload, cycles, overlap, fp_busy, fp_events, fp_token
 , fp_vector, fp_drain, fp_port, bp_busy, bp_events, bp_token, bp_vector, bp_drain, bp_port, wg_busy, wg_events, wg_token, wg_vector, wg_drain, wg_port, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -26861,7 +26865,7 @@ module \backspike_core.registers (rst, lock, request__valid, wg_bound, machine, 
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__payload, host__request__valid, \port$12342$0 , \port$12342$8 , \port$12430$0 , \port$12576$0 , \port$12608$0 , \port$13636$0 , read0__data, read1__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12201$0 , \port$12201$8 , \port$12289$0 , \port$12485$0 , \port$12490$0 , \port$13527$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -26895,18 +26899,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$12342$0 ;
-  wire \port$12342$0 ;
-  input \port$12342$8 ;
-  wire \port$12342$8 ;
-  input [7:0] \port$12430$0 ;
-  wire [7:0] \port$12430$0 ;
-  input [7:0] \port$12576$0 ;
-  wire [7:0] \port$12576$0 ;
-  input [127:0] \port$12608$0 ;
-  wire [127:0] \port$12608$0 ;
-  input [7:0] \port$13636$0 ;
-  wire [7:0] \port$13636$0 ;
+  input \port$12201$0 ;
+  wire \port$12201$0 ;
+  input \port$12201$8 ;
+  wire \port$12201$8 ;
+  input [7:0] \port$12289$0 ;
+  wire [7:0] \port$12289$0 ;
+  input [127:0] \port$12485$0 ;
+  wire [127:0] \port$12485$0 ;
+  input [7:0] \port$12490$0 ;
+  wire [7:0] \port$12490$0 ;
+  input [7:0] \port$13527$0 ;
+  wire [7:0] \port$13527$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [127:0] read0__data;
@@ -26931,8 +26935,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$12342$8 (\port$12342$8 ),
-    .\port$13636$0 (\port$13636$0 ),
+    .\port$12201$8 (\port$12201$8 ),
+    .\port$13527$0 (\port$13527$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -26963,21 +26967,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$12342$0 , \port$12576$0  };
+    write__addr = { \port$12201$0 , \port$12490$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$12608$0 [127], \port$12608$0 [119], \port$12608$0 [111], \port$12608$0 [103], \port$12608$0 [95], \port$12608$0 [87], \port$12608$0 [79], \port$12608$0 [71], \port$12608$0 [63], \port$12608$0 [55], \port$12608$0 [47], \port$12608$0 [39], \port$12608$0 [31], \port$12608$0 [23], \port$12608$0 [15], \port$12608$0 [7], \port$12608$0 [126], \port$12608$0 [118], \port$12608$0 [110], \port$12608$0 [102], \port$12608$0 [94], \port$12608$0 [86], \port$12608$0 [78], \port$12608$0 [70], \port$12608$0 [62], \port$12608$0 [54], \port$12608$0 [46], \port$12608$0 [38], \port$12608$0 [30], \port$12608$0 [22], \port$12608$0 [14], \port$12608$0 [6], \port$12608$0 [125], \port$12608$0 [117], \port$12608$0 [109], \port$12608$0 [101], \port$12608$0 [93], \port$12608$0 [85], \port$12608$0 [77], \port$12608$0 [69], \port$12608$0 [61], \port$12608$0 [53], \port$12608$0 [45], \port$12608$0 [37], \port$12608$0 [29], \port$12608$0 [21], \port$12608$0 [13], \port$12608$0 [5], \port$12608$0 [124], \port$12608$0 [116], \port$12608$0 [108], \port$12608$0 [100], \port$12608$0 [92], \port$12608$0 [84], \port$12608$0 [76], \port$12608$0 [68], \port$12608$0 [60], \port$12608$0 [52], \port$12608$0 [44], \port$12608$0 [36], \port$12608$0 [28], \port$12608$0 [20], \port$12608$0 [12], \port$12608$0 [4], \port$12608$0 [123], \port$12608$0 [115], \port$12608$0 [107], \port$12608$0 [99], \port$12608$0 [91], \port$12608$0 [83], \port$12608$0 [75], \port$12608$0 [67], \port$12608$0 [59], \port$12608$0 [51], \port$12608$0 [43], \port$12608$0 [35], \port$12608$0 [27], \port$12608$0 [19], \port$12608$0 [11], \port$12608$0 [3], \port$12608$0 [122], \port$12608$0 [114], \port$12608$0 [106], \port$12608$0 [98], \port$12608$0 [90], \port$12608$0 [82], \port$12608$0 [74], \port$12608$0 [66], \port$12608$0 [58], \port$12608$0 [50], \port$12608$0 [42], \port$12608$0 [34], \port$12608$0 [26], \port$12608$0 [18], \port$12608$0 [10], \port$12608$0 [2], \port$12608$0 [121], \port$12608$0 [113], \port$12608$0 [105], \port$12608$0 [97], \port$12608$0 [89], \port$12608$0 [81], \port$12608$0 [73], \port$12608$0 [65], \port$12608$0 [57], \port$12608$0 [49], \port$12608$0 [41], \port$12608$0 [33], \port$12608$0 [25], \port$12608$0 [17], \port$12608$0 [9], \port$12608$0 [1], \port$12608$0 [120], \port$12608$0 [112], \port$12608$0 [104], \port$12608$0 [96], \port$12608$0 [88], \port$12608$0 [80], \port$12608$0 [72], \port$12608$0 [64], \port$12608$0 [56], \port$12608$0 [48], \port$12608$0 [40], \port$12608$0 [32], \port$12608$0 [24], \port$12608$0 [16], \port$12608$0 [8], \port$12608$0 [0] };
+    write__data = { \port$12485$0 [127], \port$12485$0 [119], \port$12485$0 [111], \port$12485$0 [103], \port$12485$0 [95], \port$12485$0 [87], \port$12485$0 [79], \port$12485$0 [71], \port$12485$0 [63], \port$12485$0 [55], \port$12485$0 [47], \port$12485$0 [39], \port$12485$0 [31], \port$12485$0 [23], \port$12485$0 [15], \port$12485$0 [7], \port$12485$0 [126], \port$12485$0 [118], \port$12485$0 [110], \port$12485$0 [102], \port$12485$0 [94], \port$12485$0 [86], \port$12485$0 [78], \port$12485$0 [70], \port$12485$0 [62], \port$12485$0 [54], \port$12485$0 [46], \port$12485$0 [38], \port$12485$0 [30], \port$12485$0 [22], \port$12485$0 [14], \port$12485$0 [6], \port$12485$0 [125], \port$12485$0 [117], \port$12485$0 [109], \port$12485$0 [101], \port$12485$0 [93], \port$12485$0 [85], \port$12485$0 [77], \port$12485$0 [69], \port$12485$0 [61], \port$12485$0 [53], \port$12485$0 [45], \port$12485$0 [37], \port$12485$0 [29], \port$12485$0 [21], \port$12485$0 [13], \port$12485$0 [5], \port$12485$0 [124], \port$12485$0 [116], \port$12485$0 [108], \port$12485$0 [100], \port$12485$0 [92], \port$12485$0 [84], \port$12485$0 [76], \port$12485$0 [68], \port$12485$0 [60], \port$12485$0 [52], \port$12485$0 [44], \port$12485$0 [36], \port$12485$0 [28], \port$12485$0 [20], \port$12485$0 [12], \port$12485$0 [4], \port$12485$0 [123], \port$12485$0 [115], \port$12485$0 [107], \port$12485$0 [99], \port$12485$0 [91], \port$12485$0 [83], \port$12485$0 [75], \port$12485$0 [67], \port$12485$0 [59], \port$12485$0 [51], \port$12485$0 [43], \port$12485$0 [35], \port$12485$0 [27], \port$12485$0 [19], \port$12485$0 [11], \port$12485$0 [3], \port$12485$0 [122], \port$12485$0 [114], \port$12485$0 [106], \port$12485$0 [98], \port$12485$0 [90], \port$12485$0 [82], \port$12485$0 [74], \port$12485$0 [66], \port$12485$0 [58], \port$12485$0 [50], \port$12485$0 [42], \port$12485$0 [34], \port$12485$0 [26], \port$12485$0 [18], \port$12485$0 [10], \port$12485$0 [2], \port$12485$0 [121], \port$12485$0 [113], \port$12485$0 [105], \port$12485$0 [97], \port$12485$0 [89], \port$12485$0 [81], \port$12485$0 [73], \port$12485$0 [65], \port$12485$0 [57], \port$12485$0 [49], \port$12485$0 [41], \port$12485$0 [33], \port$12485$0 [25], \port$12485$0 [17], \port$12485$0 [9], \port$12485$0 [1], \port$12485$0 [120], \port$12485$0 [112], \port$12485$0 [104], \port$12485$0 [96], \port$12485$0 [88], \port$12485$0 [80], \port$12485$0 [72], \port$12485$0 [64], \port$12485$0 [56], \port$12485$0 [48], \port$12485$0 [40], \port$12485$0 [32], \port$12485$0 [24], \port$12485$0 [16], \port$12485$0 [8], \port$12485$0 [0] };
     if (rest) begin
       write__data = { data, data, data, data };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12342$0 , \port$12430$0  };
+    read0__addr = { \port$12201$0 , \port$12289$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -26989,12 +26993,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$12342$0 , \port$12576$0  };
-  assign \write__data$17  = { \port$12608$0 [127], \port$12608$0 [119], \port$12608$0 [111], \port$12608$0 [103], \port$12608$0 [95], \port$12608$0 [87], \port$12608$0 [79], \port$12608$0 [71], \port$12608$0 [63], \port$12608$0 [55], \port$12608$0 [47], \port$12608$0 [39], \port$12608$0 [31], \port$12608$0 [23], \port$12608$0 [15], \port$12608$0 [7], \port$12608$0 [126], \port$12608$0 [118], \port$12608$0 [110], \port$12608$0 [102], \port$12608$0 [94], \port$12608$0 [86], \port$12608$0 [78], \port$12608$0 [70], \port$12608$0 [62], \port$12608$0 [54], \port$12608$0 [46], \port$12608$0 [38], \port$12608$0 [30], \port$12608$0 [22], \port$12608$0 [14], \port$12608$0 [6], \port$12608$0 [125], \port$12608$0 [117], \port$12608$0 [109], \port$12608$0 [101], \port$12608$0 [93], \port$12608$0 [85], \port$12608$0 [77], \port$12608$0 [69], \port$12608$0 [61], \port$12608$0 [53], \port$12608$0 [45], \port$12608$0 [37], \port$12608$0 [29], \port$12608$0 [21], \port$12608$0 [13], \port$12608$0 [5], \port$12608$0 [124], \port$12608$0 [116], \port$12608$0 [108], \port$12608$0 [100], \port$12608$0 [92], \port$12608$0 [84], \port$12608$0 [76], \port$12608$0 [68], \port$12608$0 [60], \port$12608$0 [52], \port$12608$0 [44], \port$12608$0 [36], \port$12608$0 [28], \port$12608$0 [20], \port$12608$0 [12], \port$12608$0 [4], \port$12608$0 [123], \port$12608$0 [115], \port$12608$0 [107], \port$12608$0 [99], \port$12608$0 [91], \port$12608$0 [83], \port$12608$0 [75], \port$12608$0 [67], \port$12608$0 [59], \port$12608$0 [51], \port$12608$0 [43], \port$12608$0 [35], \port$12608$0 [27], \port$12608$0 [19], \port$12608$0 [11], \port$12608$0 [3], \port$12608$0 [122], \port$12608$0 [114], \port$12608$0 [106], \port$12608$0 [98], \port$12608$0 [90], \port$12608$0 [82], \port$12608$0 [74], \port$12608$0 [66], \port$12608$0 [58], \port$12608$0 [50], \port$12608$0 [42], \port$12608$0 [34], \port$12608$0 [26], \port$12608$0 [18], \port$12608$0 [10], \port$12608$0 [2], \port$12608$0 [121], \port$12608$0 [113], \port$12608$0 [105], \port$12608$0 [97], \port$12608$0 [89], \port$12608$0 [81], \port$12608$0 [73], \port$12608$0 [65], \port$12608$0 [57], \port$12608$0 [49], \port$12608$0 [41], \port$12608$0 [33], \port$12608$0 [25], \port$12608$0 [17], \port$12608$0 [9], \port$12608$0 [1], \port$12608$0 [120], \port$12608$0 [112], \port$12608$0 [104], \port$12608$0 [96], \port$12608$0 [88], \port$12608$0 [80], \port$12608$0 [72], \port$12608$0 [64], \port$12608$0 [56], \port$12608$0 [48], \port$12608$0 [40], \port$12608$0 [32], \port$12608$0 [24], \port$12608$0 [16], \port$12608$0 [8], \port$12608$0 [0] };
-  assign \read0__addr$19  = { \port$12342$0 , \port$12430$0  };
+  assign \write__addr$15  = { \port$12201$0 , \port$12490$0  };
+  assign \write__data$17  = { \port$12485$0 [127], \port$12485$0 [119], \port$12485$0 [111], \port$12485$0 [103], \port$12485$0 [95], \port$12485$0 [87], \port$12485$0 [79], \port$12485$0 [71], \port$12485$0 [63], \port$12485$0 [55], \port$12485$0 [47], \port$12485$0 [39], \port$12485$0 [31], \port$12485$0 [23], \port$12485$0 [15], \port$12485$0 [7], \port$12485$0 [126], \port$12485$0 [118], \port$12485$0 [110], \port$12485$0 [102], \port$12485$0 [94], \port$12485$0 [86], \port$12485$0 [78], \port$12485$0 [70], \port$12485$0 [62], \port$12485$0 [54], \port$12485$0 [46], \port$12485$0 [38], \port$12485$0 [30], \port$12485$0 [22], \port$12485$0 [14], \port$12485$0 [6], \port$12485$0 [125], \port$12485$0 [117], \port$12485$0 [109], \port$12485$0 [101], \port$12485$0 [93], \port$12485$0 [85], \port$12485$0 [77], \port$12485$0 [69], \port$12485$0 [61], \port$12485$0 [53], \port$12485$0 [45], \port$12485$0 [37], \port$12485$0 [29], \port$12485$0 [21], \port$12485$0 [13], \port$12485$0 [5], \port$12485$0 [124], \port$12485$0 [116], \port$12485$0 [108], \port$12485$0 [100], \port$12485$0 [92], \port$12485$0 [84], \port$12485$0 [76], \port$12485$0 [68], \port$12485$0 [60], \port$12485$0 [52], \port$12485$0 [44], \port$12485$0 [36], \port$12485$0 [28], \port$12485$0 [20], \port$12485$0 [12], \port$12485$0 [4], \port$12485$0 [123], \port$12485$0 [115], \port$12485$0 [107], \port$12485$0 [99], \port$12485$0 [91], \port$12485$0 [83], \port$12485$0 [75], \port$12485$0 [67], \port$12485$0 [59], \port$12485$0 [51], \port$12485$0 [43], \port$12485$0 [35], \port$12485$0 [27], \port$12485$0 [19], \port$12485$0 [11], \port$12485$0 [3], \port$12485$0 [122], \port$12485$0 [114], \port$12485$0 [106], \port$12485$0 [98], \port$12485$0 [90], \port$12485$0 [82], \port$12485$0 [74], \port$12485$0 [66], \port$12485$0 [58], \port$12485$0 [50], \port$12485$0 [42], \port$12485$0 [34], \port$12485$0 [26], \port$12485$0 [18], \port$12485$0 [10], \port$12485$0 [2], \port$12485$0 [121], \port$12485$0 [113], \port$12485$0 [105], \port$12485$0 [97], \port$12485$0 [89], \port$12485$0 [81], \port$12485$0 [73], \port$12485$0 [65], \port$12485$0 [57], \port$12485$0 [49], \port$12485$0 [41], \port$12485$0 [33], \port$12485$0 [25], \port$12485$0 [17], \port$12485$0 [9], \port$12485$0 [1], \port$12485$0 [120], \port$12485$0 [112], \port$12485$0 [104], \port$12485$0 [96], \port$12485$0 [88], \port$12485$0 [80], \port$12485$0 [72], \port$12485$0 [64], \port$12485$0 [56], \port$12485$0 [48], \port$12485$0 [40], \port$12485$0 [32], \port$12485$0 [24], \port$12485$0 [16], \port$12485$0 [8], \port$12485$0 [0] };
+  assign \read0__addr$19  = { \port$12201$0 , \port$12289$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$12342$8 , \port$13636$0  };
-  assign \read1__addr$23  = { \port$12342$8 , \port$13636$0  };
+  assign read1__addr = { \port$12201$8 , \port$13527$0  };
+  assign \read1__addr$23  = { \port$12201$8 , \port$13527$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -27009,17 +27013,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$12342$8 , \port$13636$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$12201$8 , \port$13527$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input \port$12342$8 ;
-  wire \port$12342$8 ;
-  input [7:0] \port$13636$0 ;
-  wire [7:0] \port$13636$0 ;
+  input \port$12201$8 ;
+  wire \port$12201$8 ;
+  input [7:0] \port$13527$0 ;
+  wire [7:0] \port$13527$0 ;
   wire [8:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -27076,7 +27080,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$12342$8 , \port$13636$0 , 
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$12342$8 , \port$13636$0  }];
+    _1_ <= copy1[{ \port$12201$8 , \port$13527$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -27091,31 +27095,39 @@ module \backspike_core.spikes_memory.rows (rst, \port$12342$8 , \port$13636$0 , 
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$12342$8 , \port$13636$0  };
-  assign read1__addr = { \port$12342$8 , \port$13636$0  };
+  assign \read__addr$13  = { \port$12201$8 , \port$13527$0  };
+  assign read1__addr = { \port$12201$8 , \port$13527$0  };
   assign \data$16  = read1__data;
 endmodule
 
-module \backspike_core.spikes_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.spikes_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
-  wire \$12 ;
-  reg [8:0] \$13 ;
-  reg [1:0] \$14 ;
-  reg [31:0] \$15 ;
-  reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  wire [3:0] \$11 ;
+  wire [10:0] \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  reg [8:0] \$18 ;
+  reg [31:0] \$19 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [3:0] \$4 ;
-  wire [3:0] \$5 ;
+  reg [1:0] \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [1:0] \$26 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [10:0] \$9 ;
+  wire \$9 ;
   output [8:0] address;
   reg [8:0] address = 9'h000;
   (* init = 9'h000 *)
@@ -27127,56 +27139,65 @@ module \backspike_core.spikes_memory.window (rst, host__request__payload, host__
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output [3:0] enable;
-  reg [3:0] enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire [3:0] enable;
   input [43:0] host__request__payload;
   wire [43:0] host__request__payload;
   wire [10:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [127:0] row;
   wire [127:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg [1:0] word = 2'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg [1:0] word0 = 2'h0;
+  reg [1:0] word1 = 2'h0;
+  reg [1:0] word2 = 2'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$11  = 1'h1 << word0;
+  assign enable = { \$10 , \$8 , \$6 , \$4  } & \$11 ;
+  assign \$13  = host__request__valid & host__request__ready;
+  assign \$14  = \$13  & host__request__payload[0];
+  assign \$15  = host__request__valid & host__request__ready;
+  assign \$16  = ~ host__request__payload[0];
+  assign \$17  = \$15  & \$16 ;
   always @(posedge clk)
-    address <= \$13 ;
+    address <= \$18 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$19 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$20 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$21 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$22 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$23 ;
+  always @(posedge clk)
+    reading2 <= \$24 ;
+  always @(posedge clk)
+    word1 <= \$25 ;
+  always @(posedge clk)
+    word2 <= \$26 ;
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (word)
+    casez (word2)
       2'h0:
           \$1  = row[31:0];
       2'h1:
@@ -27189,150 +27210,90 @@ module \backspike_core.spikes_memory.window (rst, host__request__payload, host__
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 4'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 [8:0];
-    endcase
+    \$18  = \$12 [8:0];
     if (rst) begin
-      \$13  = 9'h000;
+      \$18  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = host__request__payload[2:1];
-    endcase
+    \$19  = host__request__payload[43:12];
     if (rst) begin
-      \$14  = 2'h0;
+      \$19  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[43:12];
-    endcase
+    \$20  = host__request__payload[2:1];
     if (rst) begin
-      \$15  = 32'd0;
+      \$20  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$21  = \$14 ;
     if (rst) begin
-      \$16  = 1'h0;
+      \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$22  = \$17 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$23  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$24  = reading1;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$25  = word0;
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$26  = word1;
+    if (rst) begin
+      \$26  = 2'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
   assign \host__request__payload.data  = host__request__payload[43:12];
-  always @*
-    host__response__payload[31:0] = \$1 ;
-  assign \$3  = 4'hf;
-  assign \$5  = \$4 ;
-  assign \$9  = { 2'h0, host__request__payload[11:3] };
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
+  assign \$3  = 1'h1;
+  assign \$4  = writing;
+  assign \$5  = 1'h1;
+  assign \$6  = writing;
+  assign \$7  = 1'h1;
+  assign \$8  = writing;
+  assign \$9  = 1'h1;
+  assign \$10  = writing;
+  assign \$12  = { 2'h0, host__request__payload[11:3] };
 endmodule
 
-module \backspike_core.tasks_bp_memory (rst, rest, host__request__payload, host__request__valid, \read0__addr$19 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.tasks_bp_memory (rst, rest, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [7:0] address;
   input clk;
@@ -27757,26 +27718,29 @@ module \backspike_core.tasks_bp_memory.rows (rst, write__en, write__addr, write_
   assign data = read0__data;
 endmodule
 
-module \backspike_core.tasks_bp_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [7:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [7:0] \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   output [7:0] address;
   reg [7:0] address = 8'h00;
   (* init = 8'h00 *)
@@ -27788,207 +27752,150 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__payload, host
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [40:0] host__request__payload;
   wire [40:0] host__request__payload;
   wire [7:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[40:9];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[40:9];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[8:1];
   assign \host__request__payload.data  = host__request__payload[40:9];
-  always @*
-    host__response__payload[31:0] = \$1 ;
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
   assign \$3  = 1'h1;
-  assign \$5 [1] = 1'h0;
-  assign \$5 [0] = \$4 [0];
-  assign \$9  = host__request__payload[8:1];
+  assign \$4  = writing;
+  assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$13029$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$12907$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [3:0] \$10 ;
@@ -28134,8 +28041,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   wire [15:0] into2_5;
   wire [15:0] into2_6;
   wire [15:0] into2_7;
-  input [13:0] \port$13029$0 ;
-  wire [13:0] \port$13029$0 ;
+  input [13:0] \port$12907$0 ;
+  wire [13:0] \port$12907$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$49  = 11'h000;
   reg [10:0] \read_column__addr$56  = 11'h000;
@@ -28470,28 +28377,28 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign column2_5 = turn_1_2[2] ? column1_1 : column1_5;
   assign column2_6 = turn_1_2[2] ? column1_2 : column1_6;
   assign column2_7 = turn_1_2[2] ? column1_3 : column1_7;
-  assign \$31  = 1'h0 - \port$13029$0 [2:0];
-  assign \$33  = \port$13029$0 [13:3] + \$32 ;
-  assign \$34  = 1'h1 - \port$13029$0 [2:0];
-  assign \$36  = \port$13029$0 [13:3] + \$35 ;
-  assign \$37  = 2'h2 - \port$13029$0 [2:0];
-  assign \$39  = \port$13029$0 [13:3] + \$38 ;
-  assign \$40  = 2'h3 - \port$13029$0 [2:0];
-  assign \$42  = \port$13029$0 [13:3] + \$41 ;
-  assign \$43  = 3'h4 - \port$13029$0 [2:0];
-  assign \$45  = \port$13029$0 [13:3] + \$44 ;
-  assign \$46  = 3'h5 - \port$13029$0 [2:0];
-  assign \$48  = \port$13029$0 [13:3] + \$47 ;
-  assign \$49  = 3'h6 - \port$13029$0 [2:0];
-  assign \$51  = \port$13029$0 [13:3] + \$50 ;
-  assign \$52  = 3'h7 - \port$13029$0 [2:0];
-  assign \$54  = \port$13029$0 [13:3] + \$53 ;
+  assign \$31  = 1'h0 - \port$12907$0 [2:0];
+  assign \$33  = \port$12907$0 [13:3] + \$32 ;
+  assign \$34  = 1'h1 - \port$12907$0 [2:0];
+  assign \$36  = \port$12907$0 [13:3] + \$35 ;
+  assign \$37  = 2'h2 - \port$12907$0 [2:0];
+  assign \$39  = \port$12907$0 [13:3] + \$38 ;
+  assign \$40  = 2'h3 - \port$12907$0 [2:0];
+  assign \$42  = \port$12907$0 [13:3] + \$41 ;
+  assign \$43  = 3'h4 - \port$12907$0 [2:0];
+  assign \$45  = \port$12907$0 [13:3] + \$44 ;
+  assign \$46  = 3'h5 - \port$12907$0 [2:0];
+  assign \$48  = \port$12907$0 [13:3] + \$47 ;
+  assign \$49  = 3'h6 - \port$12907$0 [2:0];
+  assign \$51  = \port$12907$0 [13:3] + \$50 ;
+  assign \$52  = 3'h7 - \port$12907$0 [2:0];
+  assign \$54  = \port$12907$0 [13:3] + \$53 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$13029$0 [2:0];
+    turn_1_0 <= \port$12907$0 [2:0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -28841,8 +28748,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$88  = into2_7;
   assign \read_row__addr$89  = write__addr;
   assign column_address7 = \read_column__addr$91 ;
-  assign column__turn = \port$13029$0 [2:0];
-  assign column__address = \port$13029$0 [13:3];
+  assign column__turn = \port$12907$0 [2:0];
+  assign column__address = \port$12907$0 [13:3];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__data[2]  = row__data[47:32];
@@ -28869,29 +28776,39 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \column__vector[7]  = column__vector[127:112];
 endmodule
 
-module \backspike_core.weights_window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.weights_window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg [31:0] \$10 ;
   wire \$11 ;
-  wire [3:0] \$12 ;
-  wire [3:0] \$13 ;
-  wire [3:0] \$14 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [12:0] \$18 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire [2:0] \$20 ;
-  wire \$21 ;
-  reg [10:0] \$22 ;
-  reg [1:0] \$23 ;
-  reg [31:0] \$24 ;
-  reg \$25 ;
-  reg [1:0] \$26 ;
-  reg [1:0] \$27 ;
+  wire [3:0] \$20 ;
+  wire [12:0] \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  reg [10:0] \$27 ;
+  reg [31:0] \$28 ;
+  reg [1:0] \$29 ;
   wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg \$34 ;
+  reg [1:0] \$35 ;
+  reg [1:0] \$36 ;
+  reg [1:0] \$37 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -28909,32 +28826,36 @@ module \backspike_core.weights_window (rst, host__request__payload, host__reques
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output [3:0] enable;
-  reg [3:0] enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire [3:0] enable;
   input [45:0] host__request__payload;
   wire [45:0] host__request__payload;
   wire [12:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   wire refused;
   input [127:0] row;
   wire [127:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg [1:0] word = 2'h0;
-  reg write = 1'h0;
+  reg [1:0] word0 = 2'h0;
+  reg [1:0] word1 = 2'h0;
+  reg [1:0] word2 = 2'h0;
+  reg [1:0] word3 = 2'h0;
+  reg writing = 1'h0;
   assign \$1  = data[14:10] != 5'h1f;
   assign \$2  = data[15:0] != 16'h8000;
   assign \$3  = \$1  & \$2 ;
@@ -28944,32 +28865,50 @@ module \backspike_core.weights_window (rst, host__request__payload, host__reques
   assign \$8  = \$6  & \$7 ;
   assign \$9  = ~ \$8 ;
   assign refused = \$5  | \$9 ;
-  assign \$11  = \wait  == 2'h3;
-  assign \$12  = ~ { refused, refused, refused, refused };
-  assign \$13  = 1'h1 << word;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = ! fsm_state;
-  assign \$16  = fsm_state == 1'h1;
-  assign \$17  = fsm_state == 2'h2;
-  assign \$19  = host__request__valid & host__request__payload[0];
-  assign \$20  = \wait  + 1'h1;
-  assign \$21  = \wait  == 2'h3;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading3;
+  assign \$11  = writing & refused;
+  assign \$12  = ~ refused;
+  assign \$13  = writing & \$12 ;
+  assign \$14  = ~ refused;
+  assign \$15  = writing & \$14 ;
+  assign \$16  = ~ refused;
+  assign \$17  = writing & \$16 ;
+  assign \$18  = ~ refused;
+  assign \$19  = writing & \$18 ;
+  assign \$20  = 1'h1 << word0;
+  assign enable = { \$19 , \$17 , \$15 , \$13  } & \$20 ;
+  assign \$22  = host__request__valid & host__request__ready;
+  assign \$23  = \$22  & host__request__payload[0];
+  assign \$24  = host__request__valid & host__request__ready;
+  assign \$25  = ~ host__request__payload[0];
+  assign \$26  = \$24  & \$25 ;
   always @(posedge clk)
-    address <= \$22 ;
+    address <= \$27 ;
   always @(posedge clk)
-    word <= \$23 ;
+    data <= \$28 ;
   always @(posedge clk)
-    data <= \$24 ;
+    word0 <= \$29 ;
   always @(posedge clk)
-    write <= \$25 ;
+    writing <= \$30 ;
   always @(posedge clk)
-    \wait  <= \$26 ;
+    reading0 <= \$31 ;
   always @(posedge clk)
-    fsm_state <= \$27 ;
+    reading1 <= \$32 ;
+  always @(posedge clk)
+    reading2 <= \$33 ;
+  always @(posedge clk)
+    reading3 <= \$34 ;
+  always @(posedge clk)
+    word1 <= \$35 ;
+  always @(posedge clk)
+    word2 <= \$36 ;
+  always @(posedge clk)
+    word3 <= \$37 ;
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (word)
+    casez (word3)
       2'h0:
           \$10  = row[31:0];
       2'h1:
@@ -28982,149 +28921,96 @@ module \backspike_core.weights_window (rst, host__request__payload, host__reques
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = refused;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$11 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 4'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$14 ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$22  = address;
-    casez (fsm_state)
-      2'h0:
-          \$22  = \$18 [10:0];
-    endcase
+    \$27  = \$21 [10:0];
     if (rst) begin
-      \$22  = 11'h000;
+      \$27  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = word;
-    casez (fsm_state)
-      2'h0:
-          \$23  = host__request__payload[2:1];
-    endcase
+    \$28  = host__request__payload[45:14];
     if (rst) begin
-      \$23  = 2'h0;
+      \$28  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = data;
-    casez (fsm_state)
-      2'h0:
-          \$24  = host__request__payload[45:14];
-    endcase
+    \$29  = host__request__payload[2:1];
     if (rst) begin
-      \$24  = 32'd0;
+      \$29  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = write;
-    casez (fsm_state)
-      2'h0:
-          \$25  = host__request__payload[0];
-    endcase
+    \$30  = \$23 ;
     if (rst) begin
-      \$25  = 1'h0;
+      \$30  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$26  = 2'h0;
-      2'h2:
-        begin
-          \$26  = \$20 [1:0];
-          if (\$21 ) begin
-            \$26  = \wait ;
-          end
-        end
-    endcase
+    \$31  = \$26 ;
     if (rst) begin
-      \$26  = 2'h0;
+      \$31  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$19 ) begin
-            \$27  = 2'h1;
-          end else if (host__request__valid) begin
-            \$27  = 2'h2;
-          end
-      2'h2:
-          if (\$21 ) begin
-            \$27  = 2'h0;
-          end
-      2'h1:
-          \$27  = 2'h0;
-    endcase
+    \$32  = reading0;
     if (rst) begin
-      \$27  = 2'h0;
+      \$32  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$33  = reading1;
+    if (rst) begin
+      \$33  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = reading2;
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = word0;
+    if (rst) begin
+      \$35  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = word1;
+    if (rst) begin
+      \$36  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = word2;
+    if (rst) begin
+      \$37  = 2'h0;
     end
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[13:1];
   assign \host__request__payload.data  = host__request__payload[45:14];
-  always @*
-    host__response__payload[31:0] = \$10 ;
+  assign host__response__payload[32] = \$11 ;
+  assign host__response__payload[31:0] = \$10 ;
   assign \$5  = \$4 ;
-  assign \$18  = { 2'h0, host__request__payload[13:3] };
+  assign \$21  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$13636$0 , front_gradients__addr, \port$13820$0 , \port$13822$0 , \port$13824$0 , \port$13826$0 , \port$13828$0 , \port$13830$0 , \port$13832$0 , \port$13834$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$13527$0 , front_gradients__addr, \port$13716$0 , \port$13718$0 , \port$13720$0 , \port$13722$0 , \port$13724$0 , \port$13726$0 , \port$13728$0 , \port$13730$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
 , tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -29335,24 +29221,24 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$13636$0 ;
-  wire [14:0] \port$13636$0 ;
-  output [15:0] \port$13820$0 ;
-  wire [15:0] \port$13820$0 ;
-  output [15:0] \port$13822$0 ;
-  wire [15:0] \port$13822$0 ;
-  output [15:0] \port$13824$0 ;
-  wire [15:0] \port$13824$0 ;
-  output [15:0] \port$13826$0 ;
-  wire [15:0] \port$13826$0 ;
-  output [15:0] \port$13828$0 ;
-  wire [15:0] \port$13828$0 ;
-  output [15:0] \port$13830$0 ;
-  wire [15:0] \port$13830$0 ;
-  output [15:0] \port$13832$0 ;
-  wire [15:0] \port$13832$0 ;
-  output [15:0] \port$13834$0 ;
-  wire [15:0] \port$13834$0 ;
+  output [14:0] \port$13527$0 ;
+  wire [14:0] \port$13527$0 ;
+  output [15:0] \port$13716$0 ;
+  wire [15:0] \port$13716$0 ;
+  output [15:0] \port$13718$0 ;
+  wire [15:0] \port$13718$0 ;
+  output [15:0] \port$13720$0 ;
+  wire [15:0] \port$13720$0 ;
+  output [15:0] \port$13722$0 ;
+  wire [15:0] \port$13722$0 ;
+  output [15:0] \port$13724$0 ;
+  wire [15:0] \port$13724$0 ;
+  output [15:0] \port$13726$0 ;
+  wire [15:0] \port$13726$0 ;
+  output [15:0] \port$13728$0 ;
+  wire [15:0] \port$13728$0 ;
+  output [15:0] \port$13730$0 ;
+  wire [15:0] \port$13730$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -29471,10 +29357,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$9288$0 (\$2 ),
-    .\port$9313$0 (\$3 ),
-    .\port$9338$0 (\$4 ),
-    .\port$9363$0 (\$5 ),
+    .\port$9273$0 (\$2 ),
+    .\port$9298$0 (\$3 ),
+    .\port$9323$0 (\$4 ),
+    .\port$9348$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -29539,10 +29425,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$9288$0 (\$2 ),
-    .\port$9313$0 (\$3 ),
-    .\port$9338$0 (\$4 ),
-    .\port$9363$0 (\$5 ),
+    .\port$9273$0 (\$2 ),
+    .\port$9298$0 (\$3 ),
+    .\port$9323$0 (\$4 ),
+    .\port$9348$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -29646,15 +29532,15 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$13636$0  = \$1 ;
-  assign \port$13820$0  = \$6 ;
-  assign \port$13822$0  = \$7 ;
-  assign \port$13824$0  = \$8 ;
-  assign \port$13826$0  = \$9 ;
-  assign \port$13828$0  = \$10 ;
-  assign \port$13830$0  = \$11 ;
-  assign \port$13832$0  = \$12 ;
-  assign \port$13834$0  = \$13 ;
+  assign \port$13527$0  = \$1 ;
+  assign \port$13716$0  = \$6 ;
+  assign \port$13718$0  = \$7 ;
+  assign \port$13720$0  = \$8 ;
+  assign \port$13722$0  = \$9 ;
+  assign \port$13724$0  = \$10 ;
+  assign \port$13726$0  = \$11 ;
+  assign \port$13728$0  = \$12 ;
+  assign \port$13730$0  = \$13 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -29783,8 +29669,8 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , \port$9313$0 , \port$9338$0 , \port$9363$0 , rows, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, done, weight_0, weight_1, weight_2, weight_3, weight_4
-, weight_5, weight_6, weight_7, write_0, busy, row_vector, clk);
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , \port$9298$0 , \port$9323$0 , \port$9348$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
+, weight_5, weight_6, weight_7, write_0, done, row_vector, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire [15:0] \$10 ;
@@ -29792,73 +29678,86 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  wire [13:0] \$104 ;
-  wire [11:0] \$105 ;
-  wire [12:0] \$106 ;
-  wire [13:0] \$107 ;
-  wire [13:0] \$108 ;
-  wire [11:0] \$109 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire [15:0] \$106 ;
+  wire [16:0] \$107 ;
+  wire [15:0] \$108 ;
+  wire [15:0] \$109 ;
   wire [16:0] \$11 ;
-  wire [12:0] \$110 ;
-  wire [13:0] \$111 ;
-  wire [13:0] \$112 ;
-  wire [11:0] \$113 ;
-  wire [12:0] \$114 ;
-  wire [13:0] \$115 ;
-  wire [13:0] \$116 ;
-  wire [11:0] \$117 ;
-  wire [12:0] \$118 ;
-  wire [13:0] \$119 ;
+  wire [15:0] \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire [13:0] \$117 ;
+  wire [11:0] \$118 ;
+  wire [12:0] \$119 ;
   wire [15:0] \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
+  wire [13:0] \$120 ;
+  wire [13:0] \$121 ;
+  wire [11:0] \$122 ;
   wire [12:0] \$123 ;
-  wire [16:0] \$124 ;
-  wire [1:0] \$125 ;
-  wire \$126 ;
-  wire [15:0] \$127 ;
-  wire [16:0] \$128 ;
-  wire [15:0] \$129 ;
+  wire [13:0] \$124 ;
+  wire [13:0] \$125 ;
+  wire [11:0] \$126 ;
+  wire [12:0] \$127 ;
+  wire [13:0] \$128 ;
+  wire [13:0] \$129 ;
   wire [15:0] \$13 ;
-  wire [15:0] \$130 ;
-  wire [15:0] \$131 ;
-  wire \$132 ;
+  wire [11:0] \$130 ;
+  wire [12:0] \$131 ;
+  wire [13:0] \$132 ;
   wire \$133 ;
-  wire [127:0] \$134 ;
-  wire \$135 ;
+  wire [1:0] \$134 ;
+  wire [1:0] \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire [16:0] \$14 ;
   wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire [4:0] \$147 ;
+  wire [15:0] \$141 ;
+  wire [16:0] \$142 ;
+  wire [15:0] \$143 ;
+  wire [15:0] \$144 ;
+  wire [15:0] \$145 ;
+  wire [12:0] \$146 ;
+  wire [16:0] \$147 ;
   wire \$148 ;
-  reg \$149 ;
+  wire \$149 ;
   wire [15:0] \$15 ;
-  reg [15:0] \$150 ;
-  reg [127:0] \$151 ;
-  reg [15:0] \$152 ;
-  reg [15:0] \$153 ;
-  reg [15:0] \$154 ;
-  reg [15:0] \$155 ;
-  reg [15:0] \$156 ;
-  reg [15:0] \$157 ;
-  reg [15:0] \$158 ;
-  reg [15:0] \$159 ;
+  wire [127:0] \$150 ;
+  wire \$151 ;
+  wire \$152 ;
+  wire \$153 ;
+  wire \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire \$157 ;
+  wire \$158 ;
+  wire \$159 ;
   wire [15:0] \$16 ;
-  reg \$160 ;
-  reg [37:0] \$161 ;
-  reg [3:0] \$162 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire \$162 ;
   reg \$163 ;
+  reg \$164 ;
+  reg \$165 ;
+  reg [15:0] \$166 ;
+  reg [37:0] \$167 ;
+  reg [127:0] \$168 ;
+  reg [15:0] \$169 ;
   wire [16:0] \$17 ;
+  reg [15:0] \$170 ;
+  reg [15:0] \$171 ;
+  reg [15:0] \$172 ;
+  reg [15:0] \$173 ;
+  reg [15:0] \$174 ;
+  reg [15:0] \$175 ;
+  reg [15:0] \$176 ;
   wire [15:0] \$18 ;
   wire [15:0] \$19 ;
   wire [16:0] \$2 ;
@@ -29965,56 +29864,57 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   reg arrived_0 = 1'h0;
   reg arrived_1 = 1'h0;
   reg arrived_2 = 1'h0;
+  reg begun = 1'h0;
   output busy;
-  reg busy = 1'h0;
+  wire busy;
   input clk;
   wire clk;
   input [122:0] \config ;
   wire [122:0] \config ;
-  wire [122:0] \config$19 ;
-  wire \config$19.bias ;
-  wire [12:0] \config$19.gradient_unit ;
-  wire [31:0] \config$19.key ;
-  wire [15:0] \config$19.rate ;
-  wire [8:0] \config$19.source_tiles ;
-  wire [12:0] \config$19.source_unit ;
-  wire [12:0] \config$19.sources ;
-  wire \config$19.stochastic ;
-  wire [8:0] \config$19.tiles ;
-  wire [15:0] \config$19.weights ;
-  wire [122:0] \config$25 ;
-  wire \config$25.bias ;
-  wire [12:0] \config$25.gradient_unit ;
-  wire [31:0] \config$25.key ;
-  wire [15:0] \config$25.rate ;
-  wire [8:0] \config$25.source_tiles ;
-  wire [12:0] \config$25.source_unit ;
-  wire [12:0] \config$25.sources ;
-  wire \config$25.stochastic ;
-  wire [8:0] \config$25.tiles ;
-  wire [15:0] \config$25.weights ;
-  wire [122:0] \config$31 ;
-  wire \config$31.bias ;
-  wire [12:0] \config$31.gradient_unit ;
-  wire [31:0] \config$31.key ;
-  wire [15:0] \config$31.rate ;
-  wire [8:0] \config$31.source_tiles ;
-  wire [12:0] \config$31.source_unit ;
-  wire [12:0] \config$31.sources ;
-  wire \config$31.stochastic ;
-  wire [8:0] \config$31.tiles ;
-  wire [15:0] \config$31.weights ;
-  wire [122:0] \config$9 ;
-  wire \config$9.bias ;
-  wire [12:0] \config$9.gradient_unit ;
-  wire [31:0] \config$9.key ;
-  wire [15:0] \config$9.rate ;
-  wire [8:0] \config$9.source_tiles ;
-  wire [12:0] \config$9.source_unit ;
-  wire [12:0] \config$9.sources ;
-  wire \config$9.stochastic ;
-  wire [8:0] \config$9.tiles ;
-  wire [15:0] \config$9.weights ;
+  wire [122:0] \config$13 ;
+  wire \config$13.bias ;
+  wire [12:0] \config$13.gradient_unit ;
+  wire [31:0] \config$13.key ;
+  wire [15:0] \config$13.rate ;
+  wire [8:0] \config$13.source_tiles ;
+  wire [12:0] \config$13.source_unit ;
+  wire [12:0] \config$13.sources ;
+  wire \config$13.stochastic ;
+  wire [8:0] \config$13.tiles ;
+  wire [15:0] \config$13.weights ;
+  wire [122:0] \config$23 ;
+  wire \config$23.bias ;
+  wire [12:0] \config$23.gradient_unit ;
+  wire [31:0] \config$23.key ;
+  wire [15:0] \config$23.rate ;
+  wire [8:0] \config$23.source_tiles ;
+  wire [12:0] \config$23.source_unit ;
+  wire [12:0] \config$23.sources ;
+  wire \config$23.stochastic ;
+  wire [8:0] \config$23.tiles ;
+  wire [15:0] \config$23.weights ;
+  wire [122:0] \config$29 ;
+  wire \config$29.bias ;
+  wire [12:0] \config$29.gradient_unit ;
+  wire [31:0] \config$29.key ;
+  wire [15:0] \config$29.rate ;
+  wire [8:0] \config$29.source_tiles ;
+  wire [12:0] \config$29.source_unit ;
+  wire [12:0] \config$29.sources ;
+  wire \config$29.stochastic ;
+  wire [8:0] \config$29.tiles ;
+  wire [15:0] \config$29.weights ;
+  wire [122:0] \config$35 ;
+  wire \config$35.bias ;
+  wire [12:0] \config$35.gradient_unit ;
+  wire [31:0] \config$35.key ;
+  wire [15:0] \config$35.rate ;
+  wire [8:0] \config$35.source_tiles ;
+  wire [12:0] \config$35.source_unit ;
+  wire [12:0] \config$35.sources ;
+  wire \config$35.stochastic ;
+  wire [8:0] \config$35.tiles ;
+  wire [15:0] \config$35.weights ;
   wire \config.bias ;
   wire [12:0] \config.gradient_unit ;
   wire [31:0] \config.key ;
@@ -30026,9 +29926,26 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   wire [8:0] \config.tiles ;
   wire [15:0] \config.weights ;
   output done;
-  reg done;
+  reg done = 1'h0;
+  reg done_0 = 1'h0;
+  reg done_1 = 1'h0;
+  reg done_10 = 1'h0;
+  reg done_11 = 1'h0;
+  reg done_12 = 1'h0;
+  reg done_13 = 1'h0;
+  (* init = 1'h0 *)
+  wire done_14;
+  reg done_2 = 1'h0;
+  reg done_3 = 1'h0;
+  reg done_4 = 1'h0;
+  reg done_5 = 1'h0;
+  reg done_6 = 1'h0;
+  reg done_7 = 1'h0;
+  reg done_8 = 1'h0;
+  reg done_9 = 1'h0;
+  reg empty = 1'h0;
   wire [3:0] entry;
-  reg [3:0] flush = 4'h0;
+  wire \final ;
   reg [37:0] header = 38'h0000000000;
   wire \header.last ;
   wire [15:0] \header.row ;
@@ -30044,40 +29961,40 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   wire i_headers__ready;
   reg [15:0] left = 16'h0000;
   wire live;
-  wire \live$20 ;
-  wire \live$26 ;
-  wire \live$32 ;
+  wire \live$24 ;
+  wire \live$30 ;
+  wire \live$36 ;
   wire [15:0] neuron;
-  wire [15:0] \neuron$23 ;
-  wire [15:0] \neuron$29 ;
-  wire [15:0] \neuron$35 ;
+  wire [15:0] \neuron$27 ;
+  wire [15:0] \neuron$33 ;
+  wire [15:0] \neuron$39 ;
   reg [15:0] old;
-  reg [127:0] \old$18  = 128'h00000000000000000000000000000000;
-  wire [15:0] \old$18[0] ;
-  wire [15:0] \old$18[1] ;
-  wire [15:0] \old$18[2] ;
-  wire [15:0] \old$18[3] ;
-  wire [15:0] \old$18[4] ;
-  wire [15:0] \old$18[5] ;
-  wire [15:0] \old$18[6] ;
-  wire [15:0] \old$18[7] ;
-  reg [15:0] \old$24 ;
-  reg [15:0] \old$30 ;
-  reg [15:0] \old$36 ;
+  reg [127:0] \old$22  = 128'h00000000000000000000000000000000;
+  wire [15:0] \old$22[0] ;
+  wire [15:0] \old$22[1] ;
+  wire [15:0] \old$22[2] ;
+  wire [15:0] \old$22[3] ;
+  wire [15:0] \old$22[4] ;
+  wire [15:0] \old$22[5] ;
+  wire [15:0] \old$22[6] ;
+  wire [15:0] \old$22[7] ;
+  reg [15:0] \old$28 ;
+  reg [15:0] \old$34 ;
+  reg [15:0] \old$40 ;
   reg old_turn_0 = 1'h0;
   reg old_turn_1 = 1'h0;
   reg old_turn_2 = 1'h0;
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$9288$0 ;
-  wire \port$9288$0 ;
-  output \port$9313$0 ;
-  wire \port$9313$0 ;
-  output \port$9338$0 ;
-  wire \port$9338$0 ;
-  output \port$9363$0 ;
-  wire \port$9363$0 ;
+  output \port$9273$0 ;
+  wire \port$9273$0 ;
+  output \port$9298$0 ;
+  wire \port$9298$0 ;
+  output \port$9323$0 ;
+  wire \port$9323$0 ;
+  output \port$9348$0 ;
+  wire \port$9348$0 ;
   reg [2:0] read_turn = 3'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -30116,10 +30033,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$38 ;
-  wire \saturated$39 ;
-  wire \saturated$40 ;
-  wire \saturated$41 ;
+  wire \saturated$42 ;
+  wire \saturated$43 ;
+  wire \saturated$44 ;
+  wire \saturated$45 ;
   wire [5:0] slot;
   wire [3:0] \slot.k ;
   wire \slot.turn ;
@@ -30173,15 +30090,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   wire \slot_9.turn ;
   wire \slot_9.valid ;
   wire [15:0] source;
-  wire [15:0] \source$22 ;
-  wire [15:0] \source$28 ;
-  wire [15:0] \source$34 ;
+  wire [15:0] \source$26 ;
+  wire [15:0] \source$32 ;
+  wire [15:0] \source$38 ;
   wire start;
-  reg started = 1'h0;
   reg [55:0] sum;
-  reg [55:0] \sum$21 ;
-  reg [55:0] \sum$27 ;
-  reg [55:0] \sum$33 ;
+  reg [55:0] \sum$25 ;
+  reg [55:0] \sum$31 ;
+  reg [55:0] \sum$37 ;
   input [447:0] sums;
   wire [447:0] sums;
   wire [55:0] \sums[0] ;
@@ -30196,9 +30112,9 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   wire [15:0] touched;
   reg turn = 1'h0;
   wire [15:0] weight;
-  wire [15:0] \weight$91 ;
-  wire [15:0] \weight$92 ;
-  wire [15:0] \weight$93 ;
+  wire [15:0] \weight$95 ;
+  wire [15:0] \weight$96 ;
+  wire [15:0] \weight$97 ;
   output [15:0] weight_0;
   reg [15:0] weight_0 = 16'h0000;
   output [15:0] weight_1;
@@ -30329,64 +30245,84 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   assign \$98  = \$97  + 1'h1;
   assign \$99  = left & \$98 [15:0];
   assign \$100  = | { \$99 [15], \$96 [14], \$93 [13], \$90 [12], \$87 [11], \$84 [10], \$81 [9], \$78 [8] };
-  assign reading = | left;
   assign \$101  = ! turn;
-  assign rows = reading & \$101 ;
-  assign \$102  = turn < 2'h2;
-  assign \$103  = reading & \$102 ;
-  assign \$104  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
-  assign \$105  = header[36:29] * 4'h8;
-  assign \$106  = \$105  + 1'h0;
-  assign \$107  = \$106  + turn;
-  assign \$108  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
-  assign \$109  = header[36:29] * 4'h8;
-  assign \$110  = \$109  + 2'h2;
-  assign \$111  = \$110  + turn;
-  assign \$112  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
-  assign \$113  = header[36:29] * 4'h8;
-  assign \$114  = \$113  + 3'h4;
-  assign \$115  = \$114  + turn;
-  assign \$116  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
-  assign \$117  = header[36:29] * 4'h8;
-  assign \$118  = \$117  + 3'h6;
-  assign \$119  = \$118  + turn;
-  assign saturated = | { \saturated$41 , \saturated$40 , \saturated$39 , \saturated$38  };
+  assign \$102  = | left;
+  assign reading = turn ? begun : \$102 ;
+  assign \$103  = ! turn;
+  assign rows = reading & \$103 ;
+  assign \$105  = reading & \$104 ;
+  assign \$106  = ~ left;
+  assign \$107  = \$106  + 1'h1;
+  assign \$108  = left & \$107 [15:0];
+  assign \$109  = ~ \$108 ;
+  assign \$110  = left & \$109 ;
+  assign \$111  = ! \$110 ;
+  assign \final  = \$105  & \$111 ;
+  assign \$112  = | left;
+  assign \$113  = ~ \final ;
+  assign \$114  = \$112  & \$113 ;
+  assign busy = empty | \$114 ;
+  assign \$115  = turn < 2'h2;
+  assign \$116  = reading & \$115 ;
+  assign \$117  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
+  assign \$118  = header[36:29] * 4'h8;
+  assign \$119  = \$118  + 1'h0;
+  assign \$120  = \$119  + turn;
+  assign \$121  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
+  assign \$122  = header[36:29] * 4'h8;
+  assign \$123  = \$122  + 2'h2;
+  assign \$124  = \$123  + turn;
+  assign \$125  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
+  assign \$126  = header[36:29] * 4'h8;
+  assign \$127  = \$126  + 3'h4;
+  assign \$128  = \$127  + turn;
+  assign \$129  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
+  assign \$130  = header[36:29] * 4'h8;
+  assign \$131  = \$130  + 3'h6;
+  assign \$132  = \$131  + turn;
+  assign saturated = | { \saturated$45 , \saturated$44 , \saturated$43 , \saturated$42  };
   assign row_valid = read_valid_0 | write_0;
   assign row_address = write_0 ? address_11 : address;
   assign row_turn = write_0 ? write_turn_11 : read_turn;
-  assign \$120  = ~ reading;
-  assign \$121  = busy & \$120 ;
-  assign \$122  = flush == 4'he;
-  assign \$123  = { \$100 , \$75 , \$50 , \$25  } * \config [8:0];
-  assign \$124  = header[15:0] + \$123 ;
-  assign \$125  = turn + 1'h1;
-  assign \$127  = ~ left;
-  assign \$128  = \$127  + 1'h1;
-  assign \$129  = left & \$128 [15:0];
-  assign \$130  = ~ \$129 ;
-  assign \$131  = left & \$130 ;
-  assign \$132  = ! turn;
-  assign \$133  = slot[0] & \$132 ;
-  assign \$134  = arrived_2 ? row_vector : 128'h00000000000000000000000000000000;
-  assign \$135  = ! slot_11[1];
-  assign \$137  = ! slot_11[1];
-  assign \$139  = ! slot_11[1];
-  assign \$141  = ! slot_11[1];
-  assign \$144  = slot_11[0] & \$143 ;
-  assign \$145  = ~ reading;
-  assign \$146  = busy & \$145 ;
-  assign \$147  = flush + 1'h1;
-  assign \$148  = flush == 4'he;
+  assign \$134  = turn + 1'h1;
+  assign \$135  = \$133  ? 2'h0 : \$134 ;
+  assign \$136  = | touched;
+  assign \$137  = ~ \$136 ;
+  assign \$138  = i_headers__ready & \$137 ;
+  assign \$140  = reading & \$139 ;
+  assign \$141  = ~ left;
+  assign \$142  = \$141  + 1'h1;
+  assign \$143  = left & \$142 [15:0];
+  assign \$144  = ~ \$143 ;
+  assign \$145  = left & \$144 ;
+  assign \$146  = { \$100 , \$75 , \$50 , \$25  } * \config [8:0];
+  assign \$147  = header[15:0] + \$146 ;
+  assign \$148  = ! turn;
+  assign \$149  = slot[0] & \$148 ;
+  assign \$150  = arrived_2 ? row_vector : 128'h00000000000000000000000000000000;
+  assign \$151  = ! slot_11[1];
+  assign \$153  = ! slot_11[1];
+  assign \$155  = ! slot_11[1];
+  assign \$157  = ! slot_11[1];
+  assign \$160  = slot_11[0] & \$159 ;
+  assign \$161  = \final  | empty;
+  assign \$162  = \$161  & header[37];
   always @(posedge clk)
-    address <= \$124 [10:0];
+    turn <= \$163 ;
+  always @(posedge clk)
+    begun <= \$164 ;
+  always @(posedge clk)
+    empty <= \$165 ;
+  always @(posedge clk)
+    left <= \$166 ;
+  always @(posedge clk)
+    header <= \$167 ;
+  always @(posedge clk)
+    address <= \$147 [10:0];
   always @(posedge clk)
     read_turn <= { \$75 , \$50 , \$25  };
   always @(posedge clk)
-    turn <= \$149 ;
-  always @(posedge clk)
-    left <= \$150 ;
-  always @(posedge clk)
-    read_valid_0 <= \$133 ;
+    read_valid_0 <= \$149 ;
   always @(posedge clk)
     arrived_0 <= read_valid_0;
   always @(posedge clk)
@@ -30394,11 +30330,11 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   always @(posedge clk)
     arrived_2 <= arrived_1;
   always @(posedge clk)
-    row_in_0 <= \$134 ;
+    row_in_0 <= \$150 ;
   always @(posedge clk)
     row_arrived_0 <= arrived_2;
   always @(posedge clk)
-    \old$18  <= \$151 ;
+    \old$22  <= \$168 ;
   always @(posedge clk)
     old_turn_0 <= slot[1];
   always @(posedge clk)
@@ -30436,23 +30372,23 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   always @(posedge clk)
     slot_11 <= slot_10;
   always @(posedge clk)
-    weight_0 <= \$152 ;
+    weight_0 <= \$169 ;
   always @(posedge clk)
-    weight_1 <= \$153 ;
+    weight_1 <= \$170 ;
   always @(posedge clk)
-    weight_2 <= \$154 ;
+    weight_2 <= \$171 ;
   always @(posedge clk)
-    weight_3 <= \$155 ;
+    weight_3 <= \$172 ;
   always @(posedge clk)
-    weight_4 <= \$156 ;
+    weight_4 <= \$173 ;
   always @(posedge clk)
-    weight_5 <= \$157 ;
+    weight_5 <= \$174 ;
   always @(posedge clk)
-    weight_6 <= \$158 ;
+    weight_6 <= \$175 ;
   always @(posedge clk)
-    weight_7 <= \$159 ;
+    weight_7 <= \$176 ;
   always @(posedge clk)
-    write_0 <= \$144 ;
+    write_0 <= \$160 ;
   always @(posedge clk)
     address_0 <= address;
   always @(posedge clk)
@@ -30502,22 +30438,44 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   always @(posedge clk)
     write_turn_11 <= write_turn_10;
   always @(posedge clk)
-    busy <= \$160 ;
+    done_0 <= \$162 ;
   always @(posedge clk)
-    header <= \$161 ;
+    done_1 <= done_0;
   always @(posedge clk)
-    flush <= \$162 ;
+    done_2 <= done_1;
   always @(posedge clk)
-    started <= \$163 ;
+    done_3 <= done_2;
+  always @(posedge clk)
+    done_4 <= done_3;
+  always @(posedge clk)
+    done_5 <= done_4;
+  always @(posedge clk)
+    done_6 <= done_5;
+  always @(posedge clk)
+    done_7 <= done_6;
+  always @(posedge clk)
+    done_8 <= done_7;
+  always @(posedge clk)
+    done_9 <= done_8;
+  always @(posedge clk)
+    done_10 <= done_9;
+  always @(posedge clk)
+    done_11 <= done_10;
+  always @(posedge clk)
+    done_12 <= done_11;
+  always @(posedge clk)
+    done_13 <= done_12;
+  always @(posedge clk)
+    done <= done_13;
   \backspike_core.wg.drain.unit0  unit0 (
     .clk(clk),
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (old),
-    .\port$9373$0 (\$104 ),
-    .\port$9376$0 (\$107 ),
+    .\port$9373$0 (\$117 ),
+    .\port$9376$0 (\$120 ),
     .rst(rst),
-    .\saturated$51 (\saturated$38 ),
+    .\saturated$51 (\saturated$42 ),
     .sum(sum),
     .weight(weight)
   );
@@ -30525,37 +30483,37 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     .clk(clk),
     .\config (\config ),
     .live(slot[0]),
-    .\old$11 (\old$24 ),
-    .\port$9382$0 (\$108 ),
-    .\port$9385$0 (\$111 ),
+    .\old$11 (\old$28 ),
+    .\port$9382$0 (\$121 ),
+    .\port$9385$0 (\$124 ),
     .rst(rst),
-    .\saturated$51 (\saturated$39 ),
-    .sum(\sum$21 ),
-    .weight(\weight$91 )
+    .\saturated$51 (\saturated$43 ),
+    .sum(\sum$25 ),
+    .weight(\weight$95 )
   );
   \backspike_core.wg.drain.unit2  unit2 (
     .clk(clk),
     .\config (\config ),
     .live(slot[0]),
-    .\old$11 (\old$30 ),
-    .\port$9388$0 (\$112 ),
-    .\port$9391$0 (\$115 ),
+    .\old$11 (\old$34 ),
+    .\port$9388$0 (\$125 ),
+    .\port$9391$0 (\$128 ),
     .rst(rst),
-    .\saturated$51 (\saturated$40 ),
-    .sum(\sum$27 ),
-    .weight(\weight$92 )
+    .\saturated$51 (\saturated$44 ),
+    .sum(\sum$31 ),
+    .weight(\weight$96 )
   );
   \backspike_core.wg.drain.unit3  unit3 (
     .clk(clk),
     .\config (\config ),
     .live(slot[0]),
-    .\old$11 (\old$36 ),
-    .\port$9394$0 (\$116 ),
-    .\port$9397$0 (\$119 ),
+    .\old$11 (\old$40 ),
+    .\port$9394$0 (\$129 ),
+    .\port$9397$0 (\$132 ),
     .rst(rst),
-    .\saturated$51 (\saturated$41 ),
-    .sum(\sum$33 ),
-    .weight(\weight$93 )
+    .\saturated$51 (\saturated$45 ),
+    .sum(\sum$37 ),
+    .weight(\weight$97 )
   );
   always @* begin
     if (\$initially ) begin end
@@ -30572,9 +30530,9 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     (* full_case = 32'd1 *)
     casez (old_turn_5)
       1'h0:
-          old = \old$18 [15:0];
+          old = \old$22 [15:0];
       1'h1:
-          old = \old$18 [31:16];
+          old = \old$22 [31:16];
     endcase
   end
   always @* begin
@@ -30582,9 +30540,9 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     (* full_case = 32'd1 *)
     casez (turn)
       1'h0:
-          \sum$21  = sums[167:112];
+          \sum$25  = sums[167:112];
       1'h1:
-          \sum$21  = sums[223:168];
+          \sum$25  = sums[223:168];
     endcase
   end
   always @* begin
@@ -30592,9 +30550,9 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     (* full_case = 32'd1 *)
     casez (old_turn_5)
       1'h0:
-          \old$24  = \old$18 [47:32];
+          \old$28  = \old$22 [47:32];
       1'h1:
-          \old$24  = \old$18 [63:48];
+          \old$28  = \old$22 [63:48];
     endcase
   end
   always @* begin
@@ -30602,9 +30560,9 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     (* full_case = 32'd1 *)
     casez (turn)
       1'h0:
-          \sum$27  = sums[279:224];
+          \sum$31  = sums[279:224];
       1'h1:
-          \sum$27  = sums[335:280];
+          \sum$31  = sums[335:280];
     endcase
   end
   always @* begin
@@ -30612,9 +30570,9 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     (* full_case = 32'd1 *)
     casez (old_turn_5)
       1'h0:
-          \old$30  = \old$18 [79:64];
+          \old$34  = \old$22 [79:64];
       1'h1:
-          \old$30  = \old$18 [95:80];
+          \old$34  = \old$22 [95:80];
     endcase
   end
   always @* begin
@@ -30622,9 +30580,9 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     (* full_case = 32'd1 *)
     casez (turn)
       1'h0:
-          \sum$33  = sums[391:336];
+          \sum$37  = sums[391:336];
       1'h1:
-          \sum$33  = sums[447:392];
+          \sum$37  = sums[447:392];
     endcase
   end
   always @* begin
@@ -30632,183 +30590,140 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
     (* full_case = 32'd1 *)
     casez (old_turn_5)
       1'h0:
-          \old$36  = \old$18 [111:96];
+          \old$40  = \old$22 [111:96];
       1'h1:
-          \old$36  = \old$18 [127:112];
+          \old$40  = \old$22 [127:112];
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    done = 1'h0;
-    if (started) begin
-    end else if (\$121 ) begin
-      if (\$122 ) begin
-        done = header[37];
-      end
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$149  = turn;
-    if (reading) begin
-      \$149  = \$125 [0];
-      if (\$126 ) begin
-        \$149  = 1'h0;
-      end
-    end
-    if (i_headers__ready) begin
-      \$149  = 1'h0;
-    end
-    if (rst) begin
-      \$149  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$150  = left;
-    if (reading) begin
-      if (\$126 ) begin
-        \$150  = \$131 ;
-      end
-    end
-    if (started) begin
-      \$150  = touched;
-    end
-    if (rst) begin
-      \$150  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$151  = \old$18 ;
-    if (row_arrived_0) begin
-      \$151  = row_in_0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$152  = weight_0;
-    if (\$135 ) begin
-      \$152  = weight;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$153  = weight_1;
-    if (\$136 ) begin
-      \$153  = weight;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$154  = weight_2;
-    if (\$137 ) begin
-      \$154  = \weight$91 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$155  = weight_3;
-    if (\$138 ) begin
-      \$155  = \weight$91 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$156  = weight_4;
-    if (\$139 ) begin
-      \$156  = \weight$92 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$157  = weight_5;
-    if (\$140 ) begin
-      \$157  = \weight$92 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$158  = weight_6;
-    if (\$141 ) begin
-      \$158  = \weight$93 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$159  = weight_7;
-    if (\$142 ) begin
-      \$159  = \weight$93 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$160  = busy;
-    if (i_headers__ready) begin
-      \$160  = 1'h1;
-    end
-    if (started) begin
-    end else if (\$146 ) begin
-      if (\$148 ) begin
-        \$160  = 1'h0;
-      end
-    end
-    if (rst) begin
-      \$160  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$161  = header;
-    if (i_headers__ready) begin
-      \$161  = i_headers__payload;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$162  = flush;
-    if (i_headers__ready) begin
-      \$162  = 4'h0;
-    end
-    if (started) begin
-    end else if (\$146 ) begin
-      \$162  = \$147 [3:0];
-    end
-    if (rst) begin
-      \$162  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$163  = i_headers__ready;
+    \$163  = \$135 [0];
     if (rst) begin
       \$163  = 1'h0;
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$164  = reading;
+    if (rst) begin
+      \$164  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$165  = \$138 ;
+    if (rst) begin
+      \$165  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$166  = left;
+    if (\$140 ) begin
+      \$166  = \$145 ;
+    end
+    if (i_headers__ready) begin
+      \$166  = touched;
+    end
+    if (rst) begin
+      \$166  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$167  = header;
+    if (i_headers__ready) begin
+      \$167  = i_headers__payload;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$168  = \old$22 ;
+    if (row_arrived_0) begin
+      \$168  = row_in_0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$169  = weight_0;
+    if (\$151 ) begin
+      \$169  = weight;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$170  = weight_1;
+    if (\$152 ) begin
+      \$170  = weight;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$171  = weight_2;
+    if (\$153 ) begin
+      \$171  = \weight$95 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$172  = weight_3;
+    if (\$154 ) begin
+      \$172  = \weight$95 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$173  = weight_4;
+    if (\$155 ) begin
+      \$173  = \weight$96 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$174  = weight_5;
+    if (\$156 ) begin
+      \$174  = \weight$96 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$175  = weight_6;
+    if (\$157 ) begin
+      \$175  = \weight$97 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$176  = weight_7;
+    if (\$158 ) begin
+      \$176  = \weight$97 ;
+    end
+  end
   assign start = i_headers__ready;
   assign entry = { \$100 , \$75 , \$50 , \$25  };
-  assign \config$9  = \config ;
+  assign \config$13  = \config ;
   assign live = slot[0];
-  assign source = { 2'h0, \$104  };
-  assign neuron = { 2'h0, \$107  };
-  assign \config$19  = \config ;
-  assign \live$20  = slot[0];
-  assign \source$22  = { 2'h0, \$108  };
-  assign \neuron$23  = { 2'h0, \$111  };
-  assign \config$25  = \config ;
-  assign \live$26  = slot[0];
-  assign \source$28  = { 2'h0, \$112  };
-  assign \neuron$29  = { 2'h0, \$115  };
-  assign \config$31  = \config ;
-  assign \live$32  = slot[0];
-  assign \source$34  = { 2'h0, \$116  };
-  assign \neuron$35  = { 2'h0, \$119  };
+  assign source = { 2'h0, \$117  };
+  assign neuron = { 2'h0, \$120  };
+  assign \config$23  = \config ;
+  assign \live$24  = slot[0];
+  assign \source$26  = { 2'h0, \$121  };
+  assign \neuron$27  = { 2'h0, \$124  };
+  assign \config$29  = \config ;
+  assign \live$30  = slot[0];
+  assign \source$32  = { 2'h0, \$125  };
+  assign \neuron$33  = { 2'h0, \$128  };
+  assign \config$35  = \config ;
+  assign \live$36  = slot[0];
+  assign \source$38  = { 2'h0, \$129  };
+  assign \neuron$39  = { 2'h0, \$132  };
   assign row_write = write_0;
   assign row_data = { weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
-  assign \port$9288$0  = \$25 ;
-  assign \port$9313$0  = \$50 ;
-  assign \port$9338$0  = \$75 ;
-  assign \port$9363$0  = \$100 ;
+  assign done_14 = done;
+  assign \port$9273$0  = \$25 ;
+  assign \port$9298$0  = \$50 ;
+  assign \port$9323$0  = \$75 ;
+  assign \port$9348$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -30822,16 +30737,16 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   assign \config.rate  = \config [89:74];
   assign \config.stochastic  = \config [90];
   assign \config.key  = \config [122:91];
-  assign \config$9.tiles  = \config [8:0];
-  assign \config$9.source_tiles  = \config [17:9];
-  assign \config$9.sources  = \config [30:18];
-  assign \config$9.bias  = \config [31];
-  assign \config$9.source_unit  = \config [44:32];
-  assign \config$9.gradient_unit  = \config [57:45];
-  assign \config$9.weights  = \config [73:58];
-  assign \config$9.rate  = \config [89:74];
-  assign \config$9.stochastic  = \config [90];
-  assign \config$9.key  = \config [122:91];
+  assign \config$13.tiles  = \config [8:0];
+  assign \config$13.source_tiles  = \config [17:9];
+  assign \config$13.sources  = \config [30:18];
+  assign \config$13.bias  = \config [31];
+  assign \config$13.source_unit  = \config [44:32];
+  assign \config$13.gradient_unit  = \config [57:45];
+  assign \config$13.weights  = \config [73:58];
+  assign \config$13.rate  = \config [89:74];
+  assign \config$13.stochastic  = \config [90];
+  assign \config$13.key  = \config [122:91];
   assign \sums[0]  = sums[55:0];
   assign \sums[1]  = sums[111:56];
   assign \sums[2]  = sums[167:112];
@@ -30844,44 +30759,44 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   assign \header.source  = header[28:16];
   assign \header.tile  = header[36:29];
   assign \header.last  = header[37];
-  assign \old$18[0]  = \old$18 [15:0];
-  assign \old$18[1]  = \old$18 [31:16];
-  assign \old$18[2]  = \old$18 [47:32];
-  assign \old$18[3]  = \old$18 [63:48];
-  assign \old$18[4]  = \old$18 [79:64];
-  assign \old$18[5]  = \old$18 [95:80];
-  assign \old$18[6]  = \old$18 [111:96];
-  assign \old$18[7]  = \old$18 [127:112];
-  assign \config$19.tiles  = \config [8:0];
-  assign \config$19.source_tiles  = \config [17:9];
-  assign \config$19.sources  = \config [30:18];
-  assign \config$19.bias  = \config [31];
-  assign \config$19.source_unit  = \config [44:32];
-  assign \config$19.gradient_unit  = \config [57:45];
-  assign \config$19.weights  = \config [73:58];
-  assign \config$19.rate  = \config [89:74];
-  assign \config$19.stochastic  = \config [90];
-  assign \config$19.key  = \config [122:91];
-  assign \config$25.tiles  = \config [8:0];
-  assign \config$25.source_tiles  = \config [17:9];
-  assign \config$25.sources  = \config [30:18];
-  assign \config$25.bias  = \config [31];
-  assign \config$25.source_unit  = \config [44:32];
-  assign \config$25.gradient_unit  = \config [57:45];
-  assign \config$25.weights  = \config [73:58];
-  assign \config$25.rate  = \config [89:74];
-  assign \config$25.stochastic  = \config [90];
-  assign \config$25.key  = \config [122:91];
-  assign \config$31.tiles  = \config [8:0];
-  assign \config$31.source_tiles  = \config [17:9];
-  assign \config$31.sources  = \config [30:18];
-  assign \config$31.bias  = \config [31];
-  assign \config$31.source_unit  = \config [44:32];
-  assign \config$31.gradient_unit  = \config [57:45];
-  assign \config$31.weights  = \config [73:58];
-  assign \config$31.rate  = \config [89:74];
-  assign \config$31.stochastic  = \config [90];
-  assign \config$31.key  = \config [122:91];
+  assign \old$22[0]  = \old$22 [15:0];
+  assign \old$22[1]  = \old$22 [31:16];
+  assign \old$22[2]  = \old$22 [47:32];
+  assign \old$22[3]  = \old$22 [63:48];
+  assign \old$22[4]  = \old$22 [79:64];
+  assign \old$22[5]  = \old$22 [95:80];
+  assign \old$22[6]  = \old$22 [111:96];
+  assign \old$22[7]  = \old$22 [127:112];
+  assign \config$23.tiles  = \config [8:0];
+  assign \config$23.source_tiles  = \config [17:9];
+  assign \config$23.sources  = \config [30:18];
+  assign \config$23.bias  = \config [31];
+  assign \config$23.source_unit  = \config [44:32];
+  assign \config$23.gradient_unit  = \config [57:45];
+  assign \config$23.weights  = \config [73:58];
+  assign \config$23.rate  = \config [89:74];
+  assign \config$23.stochastic  = \config [90];
+  assign \config$23.key  = \config [122:91];
+  assign \config$29.tiles  = \config [8:0];
+  assign \config$29.source_tiles  = \config [17:9];
+  assign \config$29.sources  = \config [30:18];
+  assign \config$29.bias  = \config [31];
+  assign \config$29.source_unit  = \config [44:32];
+  assign \config$29.gradient_unit  = \config [57:45];
+  assign \config$29.weights  = \config [73:58];
+  assign \config$29.rate  = \config [89:74];
+  assign \config$29.stochastic  = \config [90];
+  assign \config$29.key  = \config [122:91];
+  assign \config$35.tiles  = \config [8:0];
+  assign \config$35.source_tiles  = \config [17:9];
+  assign \config$35.sources  = \config [30:18];
+  assign \config$35.bias  = \config [31];
+  assign \config$35.source_unit  = \config [44:32];
+  assign \config$35.gradient_unit  = \config [57:45];
+  assign \config$35.weights  = \config [73:58];
+  assign \config$35.rate  = \config [89:74];
+  assign \config$35.stochastic  = \config [90];
+  assign \config$35.key  = \config [122:91];
   assign \row_data[0]  = weight_0;
   assign \row_data[1]  = weight_1;
   assign \row_data[2]  = weight_2;
@@ -30890,6 +30805,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   assign \row_data[5]  = weight_5;
   assign \row_data[6]  = weight_6;
   assign \row_data[7]  = weight_7;
+  assign \i_headers__payload.row  = i_headers__payload[15:0];
+  assign \i_headers__payload.source  = i_headers__payload[28:16];
+  assign \i_headers__payload.tile  = i_headers__payload[36:29];
+  assign \i_headers__payload.last  = i_headers__payload[37];
   assign \row_vector[0]  = row_vector[15:0];
   assign \row_vector[1]  = row_vector[31:16];
   assign \row_vector[2]  = row_vector[47:32];
@@ -30934,19 +30853,17 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9288$0 , 
   assign \slot_11.valid  = slot_11[0];
   assign \slot_11.turn  = slot_11[1];
   assign \slot_11.k  = slot_11[5:2];
-  assign \i_headers__payload.row  = i_headers__payload[15:0];
-  assign \i_headers__payload.source  = i_headers__payload[28:16];
-  assign \i_headers__payload.tile  = i_headers__payload[36:29];
-  assign \i_headers__payload.last  = i_headers__payload[37];
   assign slot[5:2] = { \$100 , \$75 , \$50 , \$25  };
   assign slot[1] = turn;
-  assign slot[0] = \$103 ;
-  assign \$126  = turn;
-  assign \$136  = slot_11[1];
-  assign \$138  = slot_11[1];
-  assign \$140  = slot_11[1];
-  assign \$142  = slot_11[1];
-  assign \$143  = slot_11[1];
+  assign slot[0] = \$116 ;
+  assign \$104  = turn;
+  assign \$133  = turn;
+  assign \$139  = turn;
+  assign \$152  = slot_11[1];
+  assign \$154  = slot_11[1];
+  assign \$156  = slot_11[1];
+  assign \$158  = slot_11[1];
+  assign \$159  = slot_11[1];
 endmodule
 
 module \backspike_core.wg.drain.unit0 (rst, sum, \port$9373$0 , \port$9376$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
@@ -34281,8 +34198,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$14177$0 (spikes__data),
-    .\port$14285$0 (masks__data),
+    .\port$14080$0 (spikes__data),
+    .\port$14203$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -34888,7 +34805,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$14177$0 , \port$14285$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$14080$0 , \port$14203$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -34920,10 +34837,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [127:0] \port$14177$0 ;
-  wire [127:0] \port$14177$0 ;
-  input [127:0] \port$14285$0 ;
-  wire [127:0] \port$14285$0 ;
+  input [127:0] \port$14080$0 ;
+  wire [127:0] \port$14080$0 ;
+  input [127:0] \port$14203$0 ;
+  wire [127:0] \port$14203$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -34956,9 +34873,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$13676$0 (tag1),
-    .\port$14177$0 (\port$14177$0 ),
-    .\port$14285$0 (\port$14285$0 ),
+    .\port$13567$0 (tag1),
+    .\port$14080$0 (\port$14080$0 ),
+    .\port$14203$0 (\port$14203$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -34989,8 +34906,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$14285$0 , \port$14177$0  };
-  assign row = { \port$14285$0 , \port$14177$0  };
+  assign w_data = { tag1, \port$14203$0 , \port$14080$0  };
+  assign row = { \port$14203$0 , \port$14080$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -35002,7 +34919,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$13676$0 , \port$14177$0 , \port$14285$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$13567$0 , \port$14080$0 , \port$14203$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -35026,12 +34943,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [40:0] \port$13676$0 ;
-  wire [40:0] \port$13676$0 ;
-  input [127:0] \port$14177$0 ;
-  wire [127:0] \port$14177$0 ;
-  input [127:0] \port$14285$0 ;
-  wire [127:0] \port$14285$0 ;
+  input [40:0] \port$13567$0 ;
+  wire [40:0] \port$13567$0 ;
+  input [127:0] \port$14080$0 ;
+  wire [127:0] \port$14080$0 ;
+  input [127:0] \port$14203$0 ;
+  wire [127:0] \port$14203$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [296:0] r_data;
@@ -35058,7 +34975,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [296:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13676$0 , \port$14285$0 , \port$14177$0  };
+      storage[w_port__addr] <= { \port$13567$0 , \port$14203$0 , \port$14080$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -35120,8 +35037,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13676$0 , \port$14285$0 , \port$14177$0  };
-  assign w_data = { \port$13676$0 , \port$14285$0 , \port$14177$0  };
+  assign w_port__data = { \port$13567$0 , \port$14203$0 , \port$14080$0  };
+  assign w_data = { \port$13567$0 , \port$14203$0 , \port$14080$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -36454,7 +36371,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$9288$0 , \port$9313$0 , \port$9338$0 , \port$9363$0 , i_events__payload, i_events__valid, sums, busy, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$9273$0 , \port$9298$0 , \port$9323$0 , \port$9348$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -36463,89 +36380,88 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  reg [15:0] \$22 ;
+  reg [15:0] \$21 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
-  reg [15:0] \$25 ;
-  wire \$26 ;
-  wire [55:0] \$27 ;
+  reg [15:0] \$24 ;
+  wire \$25 ;
+  wire [55:0] \$26 ;
+  wire \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  reg [15:0] \$3 ;
-  reg [15:0] \$30 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  reg [15:0] \$33 ;
-  wire \$34 ;
-  wire [55:0] \$35 ;
+  reg [15:0] \$32 ;
+  wire \$33 ;
+  wire [55:0] \$34 ;
+  wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
-  reg [15:0] \$38 ;
+  reg [15:0] \$37 ;
+  wire \$38 ;
   wire \$39 ;
-  wire [15:0] \$4 ;
-  wire \$40 ;
-  reg [15:0] \$41 ;
-  wire \$42 ;
-  wire [55:0] \$43 ;
+  wire \$4 ;
+  reg [15:0] \$40 ;
+  wire \$41 ;
+  wire [55:0] \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  reg [15:0] \$46 ;
+  reg [15:0] \$45 ;
+  wire \$46 ;
   wire \$47 ;
-  wire \$48 ;
-  reg [15:0] \$49 ;
-  wire [15:0] \$5 ;
-  wire \$50 ;
-  wire [55:0] \$51 ;
+  reg [15:0] \$48 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire [55:0] \$50 ;
+  wire \$51 ;
   wire \$52 ;
-  wire \$53 ;
-  reg [15:0] \$54 ;
+  reg [15:0] \$53 ;
+  wire \$54 ;
   wire \$55 ;
-  wire \$56 ;
-  reg [15:0] \$57 ;
-  wire \$58 ;
-  wire [55:0] \$59 ;
+  reg [15:0] \$56 ;
+  wire \$57 ;
+  wire [55:0] \$58 ;
+  wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  wire \$61 ;
-  reg [15:0] \$62 ;
+  reg [15:0] \$61 ;
+  wire \$62 ;
   wire \$63 ;
-  wire \$64 ;
-  reg [15:0] \$65 ;
-  wire \$66 ;
-  wire [55:0] \$67 ;
+  reg [15:0] \$64 ;
+  wire \$65 ;
+  wire [55:0] \$66 ;
+  wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
+  reg [15:0] \$69 ;
   wire \$7 ;
-  reg [15:0] \$70 ;
+  wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
-  reg [15:0] \$73 ;
-  wire \$74 ;
-  wire [55:0] \$75 ;
+  reg [15:0] \$72 ;
+  wire \$73 ;
+  wire [55:0] \$74 ;
+  wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
-  reg [15:0] \$78 ;
+  reg [15:0] \$77 ;
+  wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
-  reg [15:0] \$81 ;
-  wire \$82 ;
-  wire [55:0] \$83 ;
-  reg [2:0] \$84 ;
+  reg [15:0] \$80 ;
+  wire \$81 ;
+  wire [55:0] \$82 ;
+  reg [2:0] \$83 ;
+  reg [10:0] \$84 ;
   reg [10:0] \$85 ;
   reg [10:0] \$86 ;
-  reg [10:0] \$87 ;
+  reg [15:0] \$87 ;
   reg [15:0] \$88 ;
-  reg [15:0] \$89 ;
+  reg \$89 ;
   wire \$9 ;
-  reg \$90 ;
   wire add;
   wire \add$39 ;
   wire \add$49 ;
@@ -36700,14 +36616,14 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \load$76 ;
   wire \load$86 ;
   wire \load$96 ;
-  input \port$9288$0 ;
-  wire \port$9288$0 ;
-  input \port$9313$0 ;
-  wire \port$9313$0 ;
-  input \port$9338$0 ;
-  wire \port$9338$0 ;
-  input \port$9363$0 ;
-  wire \port$9363$0 ;
+  input \port$9273$0 ;
+  wire \port$9273$0 ;
+  input \port$9298$0 ;
+  wire \port$9298$0 ;
+  input \port$9323$0 ;
+  wire \port$9323$0 ;
+  input \port$9348$0 ;
+  wire \port$9348$0 ;
   wire replace;
   wire \replace$100 ;
   wire \replace$40 ;
@@ -36743,128 +36659,128 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[6] ;
   wire [55:0] \sums[7] ;
   output [15:0] touched;
-  reg [15:0] touched;
+  wire [15:0] touched;
   reg [15:0] touched0 = 16'h0000;
   reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  assign \$10  = ~ i_vectors__valid;
-  assign stall_vector = \$9  & \$10 ;
-  assign \$11  = valid[2] & event2[9];
-  assign stall_drain = \$11  & busy;
-  assign \$12  = ~ stall_vector;
-  assign \$13  = ~ stall_drain;
-  assign go = \$12  & \$13 ;
-  assign \$14  = valid[0] & event0[10];
-  assign \$15  = \$14  & event0[8];
-  assign i_vectors__ready = go & \$15 ;
-  assign \$16  = valid[2] & event2[9];
-  assign start = go & \$16 ;
-  assign \$17  = valid[2] & event2[10];
-  assign \event  = go & \$17 ;
-  assign \$18  = | valid;
-  assign empty = ~ \$18 ;
-  assign \$19  = ~ file;
-  assign \$20  = valid[0] & event0[10];
-  assign load = \$20  & event0[8];
-  assign \$21  = valid[1] & event1[10];
-  assign shift = \$21  & event1[8];
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[2] & event2[9];
+  assign start = go & \$13 ;
+  assign \$14  = valid[2] & event2[10];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event2[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[10];
+  assign load = \$19  & event0[8];
+  assign \$20  = valid[1] & event1[10];
+  assign shift = \$20  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$23  = \$22  >> event2[3:0];
-  assign replace = ~ \$23 ;
-  assign \$24  = ~ file;
-  assign \$26  = \$25  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$27  = \$26  ? drain_sum : 56'h00000000000000;
-  assign \$28  = valid[0] & event0[10];
-  assign \load$36  = \$28  & event0[8];
-  assign \$29  = valid[1] & event1[10];
-  assign \shift$37  = \$29  & event1[8];
+  assign \$22  = \$21  >> event2[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
+  assign \$27  = valid[0] & event0[10];
+  assign \load$36  = \$27  & event0[8];
+  assign \$28  = valid[1] & event1[10];
+  assign \shift$37  = \$28  & event1[8];
   assign \add$39  = valid[2] & event2[10];
-  assign \$31  = \$30  >> event2[3:0];
-  assign \replace$40  = ~ \$31 ;
-  assign \$32  = ~ file;
-  assign \$34  = \$33  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$35  = \$34  ? \drain_sum$44  : 56'h00000000000000;
-  assign \$36  = valid[0] & event0[10];
-  assign \load$46  = \$36  & event0[8];
-  assign \$37  = valid[1] & event1[10];
-  assign \shift$47  = \$37  & event1[8];
+  assign \$30  = \$29  >> event2[3:0];
+  assign \replace$40  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$35  = valid[0] & event0[10];
+  assign \load$46  = \$35  & event0[8];
+  assign \$36  = valid[1] & event1[10];
+  assign \shift$47  = \$36  & event1[8];
   assign \add$49  = valid[2] & event2[10];
-  assign \$39  = \$38  >> event2[3:0];
-  assign \replace$50  = ~ \$39 ;
-  assign \$40  = ~ file;
-  assign \$42  = \$41  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$43  = \$42  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$44  = valid[0] & event0[10];
-  assign \load$56  = \$44  & event0[8];
-  assign \$45  = valid[1] & event1[10];
-  assign \shift$57  = \$45  & event1[8];
+  assign \$38  = \$37  >> event2[3:0];
+  assign \replace$50  = ~ \$38 ;
+  assign \$39  = ~ file;
+  assign \$41  = \$40  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
+  assign \$43  = valid[0] & event0[10];
+  assign \load$56  = \$43  & event0[8];
+  assign \$44  = valid[1] & event1[10];
+  assign \shift$57  = \$44  & event1[8];
   assign \add$59  = valid[2] & event2[10];
-  assign \$47  = \$46  >> event2[3:0];
-  assign \replace$60  = ~ \$47 ;
-  assign \$48  = ~ file;
-  assign \$50  = \$49  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$51  = \$50  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$52  = valid[0] & event0[10];
-  assign \load$66  = \$52  & event0[8];
-  assign \$53  = valid[1] & event1[10];
-  assign \shift$67  = \$53  & event1[8];
+  assign \$46  = \$45  >> event2[3:0];
+  assign \replace$60  = ~ \$46 ;
+  assign \$47  = ~ file;
+  assign \$49  = \$48  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
+  assign \$51  = valid[0] & event0[10];
+  assign \load$66  = \$51  & event0[8];
+  assign \$52  = valid[1] & event1[10];
+  assign \shift$67  = \$52  & event1[8];
   assign \add$69  = valid[2] & event2[10];
-  assign \$55  = \$54  >> event2[3:0];
-  assign \replace$70  = ~ \$55 ;
-  assign \$56  = ~ file;
-  assign \$58  = \$57  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$59  = \$58  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$60  = valid[0] & event0[10];
-  assign \load$76  = \$60  & event0[8];
-  assign \$61  = valid[1] & event1[10];
-  assign \shift$77  = \$61  & event1[8];
+  assign \$54  = \$53  >> event2[3:0];
+  assign \replace$70  = ~ \$54 ;
+  assign \$55  = ~ file;
+  assign \$57  = \$56  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$59  = valid[0] & event0[10];
+  assign \load$76  = \$59  & event0[8];
+  assign \$60  = valid[1] & event1[10];
+  assign \shift$77  = \$60  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$63  = \$62  >> event2[3:0];
-  assign \replace$80  = ~ \$63 ;
-  assign \$64  = ~ file;
-  assign \$66  = \$65  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$67  = \$66  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$68  = valid[0] & event0[10];
-  assign \load$86  = \$68  & event0[8];
-  assign \$69  = valid[1] & event1[10];
-  assign \shift$87  = \$69  & event1[8];
+  assign \$62  = \$61  >> event2[3:0];
+  assign \replace$80  = ~ \$62 ;
+  assign \$63  = ~ file;
+  assign \$65  = \$64  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
+  assign \$67  = valid[0] & event0[10];
+  assign \load$86  = \$67  & event0[8];
+  assign \$68  = valid[1] & event1[10];
+  assign \shift$87  = \$68  & event1[8];
   assign \add$89  = valid[2] & event2[10];
-  assign \$71  = \$70  >> event2[3:0];
-  assign \replace$90  = ~ \$71 ;
-  assign \$72  = ~ file;
-  assign \$74  = \$73  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$75  = \$74  ? \drain_sum$94  : 56'h00000000000000;
-  assign \$76  = valid[0] & event0[10];
-  assign \load$96  = \$76  & event0[8];
-  assign \$77  = valid[1] & event1[10];
-  assign \shift$97  = \$77  & event1[8];
+  assign \$70  = \$69  >> event2[3:0];
+  assign \replace$90  = ~ \$70 ;
+  assign \$71  = ~ file;
+  assign \$73  = \$72  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
+  assign \$75  = valid[0] & event0[10];
+  assign \load$96  = \$75  & event0[8];
+  assign \$76  = valid[1] & event1[10];
+  assign \shift$97  = \$76  & event1[8];
   assign \add$99  = valid[2] & event2[10];
-  assign \$79  = \$78  >> event2[3:0];
-  assign \replace$100  = ~ \$79 ;
-  assign \$80  = ~ file;
-  assign \$82  = \$81  >> { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \$83  = \$82  ? \drain_sum$104  : 56'h00000000000000;
+  assign \$78  = \$77  >> event2[3:0];
+  assign \replace$100  = ~ \$78 ;
+  assign \$79  = ~ file;
+  assign \$81  = \$80  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$84 ;
+    valid <= \$83 ;
   always @(posedge clk)
-    event0 <= \$85 ;
+    event0 <= \$84 ;
   always @(posedge clk)
-    event1 <= \$86 ;
+    event1 <= \$85 ;
   always @(posedge clk)
-    event2 <= \$87 ;
+    event2 <= \$86 ;
   always @(posedge clk)
-    touched0 <= \$88 ;
+    touched0 <= \$87 ;
   always @(posedge clk)
-    touched1 <= \$89 ;
+    touched1 <= \$88 ;
   always @(posedge clk)
-    file <= \$90 ;
+    file <= \$89 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$4  = 1'h1 << event2[3:0];
-  assign \$5  = \$3  | \$4 ;
-  assign \$6  = ~ file;
-  assign \$7  = ~ file;
-  assign \$8  = valid[0] & event0[10];
-  assign \$9  = \$8  & event0[8];
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[10];
+  assign \$6  = \$5  & event0[8];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[2] & event2[9];
+  assign stall_drain = \$8  & busy;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -36874,10 +36790,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(load),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
@@ -36891,10 +36807,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$36 ),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(\replace$40 ),
     .rst(rst),
     .shift(\shift$37 )
@@ -36908,10 +36824,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$46 ),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(\replace$50 ),
     .rst(rst),
     .shift(\shift$47 )
@@ -36925,10 +36841,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$56 ),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(\replace$60 ),
     .rst(rst),
     .shift(\shift$57 )
@@ -36942,10 +36858,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$66 ),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(\replace$70 ),
     .rst(rst),
     .shift(\shift$67 )
@@ -36959,10 +36875,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$76 ),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
@@ -36976,10 +36892,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$86 ),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(\replace$90 ),
     .rst(rst),
     .shift(\shift$87 )
@@ -36993,10 +36909,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$96 ),
-    .\port$9288$0 (\port$9288$0 ),
-    .\port$9313$0 (\port$9313$0 ),
-    .\port$9338$0 (\port$9338$0 ),
-    .\port$9363$0 (\port$9363$0 ),
+    .\port$9273$0 (\port$9273$0 ),
+    .\port$9298$0 (\port$9298$0 ),
+    .\port$9323$0 (\port$9323$0 ),
+    .\port$9348$0 (\port$9348$0 ),
     .replace(\replace$100 ),
     .rst(rst),
     .shift(\shift$97 )
@@ -37004,11 +36920,11 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$19 )
+    casez (file)
       1'h0:
-          touched = touched0;
+          \$16  = touched0;
       1'h1:
-          touched = touched1;
+          \$16  = touched1;
     endcase
   end
   always @* begin
@@ -37016,39 +36932,19 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$22  = touched0;
+          \$21  = touched0;
       1'h1:
-          \$22  = touched1;
+          \$21  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$24 )
+    casez (\$23 )
       1'h0:
-          \$25  = touched0;
+          \$24  = touched0;
       1'h1:
-          \$25  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$30  = touched0;
-      1'h1:
-          \$30  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$32 )
-      1'h0:
-          \$33  = touched0;
-      1'h1:
-          \$33  = touched1;
+          \$24  = touched1;
     endcase
   end
   always @* begin
@@ -37056,39 +36952,19 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$38  = touched0;
+          \$29  = touched0;
       1'h1:
-          \$38  = touched1;
+          \$29  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$40 )
+    casez (\$31 )
       1'h0:
-          \$41  = touched0;
+          \$32  = touched0;
       1'h1:
-          \$41  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$46  = touched0;
-      1'h1:
-          \$46  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$48 )
-      1'h0:
-          \$49  = touched0;
-      1'h1:
-          \$49  = touched1;
+          \$32  = touched1;
     endcase
   end
   always @* begin
@@ -37096,39 +36972,19 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$54  = touched0;
+          \$37  = touched0;
       1'h1:
-          \$54  = touched1;
+          \$37  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$56 )
+    casez (\$39 )
       1'h0:
-          \$57  = touched0;
+          \$40  = touched0;
       1'h1:
-          \$57  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$62  = touched0;
-      1'h1:
-          \$62  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$64 )
-      1'h0:
-          \$65  = touched0;
-      1'h1:
-          \$65  = touched1;
+          \$40  = touched1;
     endcase
   end
   always @* begin
@@ -37136,19 +36992,19 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$70  = touched0;
+          \$45  = touched0;
       1'h1:
-          \$70  = touched1;
+          \$45  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$72 )
+    casez (\$47 )
       1'h0:
-          \$73  = touched0;
+          \$48  = touched0;
       1'h1:
-          \$73  = touched1;
+          \$48  = touched1;
     endcase
   end
   always @* begin
@@ -37156,64 +37012,149 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$78  = touched0;
+          \$53  = touched0;
       1'h1:
-          \$78  = touched1;
+          \$53  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$80 )
+    casez (\$55 )
       1'h0:
-          \$81  = touched0;
+          \$56  = touched0;
       1'h1:
-          \$81  = touched1;
+          \$56  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = valid;
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$61  = touched0;
+      1'h1:
+          \$61  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$63 )
+      1'h0:
+          \$64  = touched0;
+      1'h1:
+          \$64  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$69  = touched0;
+      1'h1:
+          \$69  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$71 )
+      1'h0:
+          \$72  = touched0;
+      1'h1:
+          \$72  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$77  = touched0;
+      1'h1:
+          \$77  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$79 )
+      1'h0:
+          \$80  = touched0;
+      1'h1:
+          \$80  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$83  = valid;
     if (go) begin
-      \$84  = \$2 [2:0];
+      \$83  = \$2 [2:0];
     end
     if (rst) begin
-      \$84  = 3'h0;
+      \$83  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event0;
+    \$84  = event0;
     if (go) begin
-      \$85  = i_events__payload;
+      \$84  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event1;
+    \$85  = event1;
     if (go) begin
-      \$86  = event0;
+      \$85  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = event2;
+    \$86  = event2;
     if (go) begin
-      \$87  = event1;
+      \$86  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched0;
+    \$87  = touched0;
     if (\event ) begin
       casez (file)
         1'h0:
-            \$88  = \$5 ;
+            \$87  = touched;
       endcase
     end
     if (start) begin
-      casez (\$7 )
+      casez (\$4 )
         1'h0:
+            \$87  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$87  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$88  = touched1;
+    if (\event ) begin
+      (* full_case = 32'd1 *)
+      casez (file)
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$88  = touched;
+      endcase
+    end
+    if (start) begin
+      (* full_case = 32'd1 *)
+      casez (\$4 )
+        1'h0:
+            /* empty */;
+        1'h1:
             \$88  = 16'h0000;
       endcase
     end
@@ -37223,91 +37164,56 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = \$5 ;
-      endcase
-    end
+    \$89  = file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$7 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = 16'h0000;
-      endcase
+      \$89  = \$3 ;
     end
     if (rst) begin
-      \$89  = 16'h0000;
+      \$89  = 1'h0;
     end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$90  = file;
-    if (start) begin
-      \$90  = \$6 ;
-    end
-    if (rst) begin
-      \$90  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$3  = touched0;
-      1'h1:
-          \$3  = touched1;
-    endcase
   end
   assign i_events__ready = go;
   assign \go$22  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
   assign \file$30  = file;
-  assign drain_entry = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
-  assign \entry$32  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign drain_entry = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \entry$32  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \go$35  = go;
   assign \element$38  = i_vectors__payload[31:16];
   assign \entry$41  = event2[3:0];
   assign \file$42  = file;
-  assign \drain_entry$43  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \drain_entry$43  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \go$45  = go;
   assign \element$48  = i_vectors__payload[47:32];
   assign \entry$51  = event2[3:0];
   assign \file$52  = file;
-  assign \drain_entry$53  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \drain_entry$53  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \go$55  = go;
   assign \element$58  = i_vectors__payload[63:48];
   assign \entry$61  = event2[3:0];
   assign \file$62  = file;
-  assign \drain_entry$63  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \drain_entry$63  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \go$65  = go;
   assign \element$68  = i_vectors__payload[79:64];
   assign \entry$71  = event2[3:0];
   assign \file$72  = file;
-  assign \drain_entry$73  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \drain_entry$73  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \go$75  = go;
   assign \element$78  = i_vectors__payload[95:80];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \drain_entry$83  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \go$85  = go;
   assign \element$88  = i_vectors__payload[111:96];
   assign \entry$91  = event2[3:0];
   assign \file$92  = file;
-  assign \drain_entry$93  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \drain_entry$93  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \go$95  = go;
   assign \element$98  = i_vectors__payload[127:112];
   assign \entry$101  = event2[3:0];
   assign \file$102  = file;
-  assign \drain_entry$103  = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \drain_entry$103  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -37369,18 +37275,18 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$98.mantissa  = i_vectors__payload[121:112];
   assign \element$98.exponent  = i_vectors__payload[126:122];
   assign \element$98.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$83 ;
-  assign sums[391:336] = \$75 ;
-  assign sums[335:280] = \$67 ;
-  assign sums[279:224] = \$59 ;
-  assign sums[223:168] = \$51 ;
-  assign sums[167:112] = \$43 ;
-  assign sums[111:56] = \$35 ;
-  assign sums[55:0] = \$27 ;
+  assign sums[447:392] = \$82 ;
+  assign sums[391:336] = \$74 ;
+  assign sums[335:280] = \$66 ;
+  assign sums[279:224] = \$58 ;
+  assign sums[223:168] = \$50 ;
+  assign sums[167:112] = \$42 ;
+  assign sums[111:56] = \$34 ;
+  assign sums[55:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$9288$0 , \port$9313$0 , \port$9338$0 , \port$9363$0 , entry, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$9273$0 , \port$9298$0 , \port$9323$0 , \port$9348$0 , entry, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -37428,14 +37334,14 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire go;
   input load;
   wire load;
-  input \port$9288$0 ;
-  wire \port$9288$0 ;
-  input \port$9313$0 ;
-  wire \port$9313$0 ;
-  input \port$9338$0 ;
-  wire \port$9338$0 ;
-  input \port$9363$0 ;
-  wire \port$9363$0 ;
+  input \port$9273$0 ;
+  wire \port$9273$0 ;
+  input \port$9298$0 ;
+  wire \port$9298$0 ;
+  input \port$9323$0 ;
+  wire \port$9323$0 ;
+  input \port$9348$0 ;
+  wire \port$9348$0 ;
   wire [3:0] read_port__addr;
   wire [3:0] \read_port__addr$18 ;
   wire [55:0] read_port__data;
@@ -37476,13 +37382,13 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$9  = \$7  ? 6'h00 : \$8 ;
   assign \$10  = $signed(\$6 ) << \$9 [4:0];
   assign \$11  = ! file;
-  assign read_port__addr = file ? { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  } : entry;
+  assign read_port__addr = file ? { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  } : entry;
   assign \$12  = go & add;
   assign \$13  = ! file;
   assign write_port__en = \$12  & \$13 ;
   assign \$14  = replace ? 56'h00000000000000 : read_port__data;
   assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign \read_port__addr$18  = \$16  ? entry : { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign \$17  = go & add;
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
@@ -37506,7 +37412,7 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
       \$22  = \$10 [40:0];
     end
   end
-  assign drain_entry = { \port$9363$0 , \port$9338$0 , \port$9313$0 , \port$9288$0  };
+  assign drain_entry = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
   assign write_port__addr = entry;
   assign write_port__data = \$15 [55:0];
   assign \write_port__addr$20  = entry;

@@ -21,10 +21,10 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   reg [106:0] \$23 ;
   reg \$24 ;
   wire [7:0] \$25 ;
-  wire [7:0] \$26 ;
+  wire [20:0] \$26 ;
   wire [20:0] \$27 ;
-  wire [20:0] \$28 ;
-  wire [31:0] \$29 ;
+  wire [31:0] \$28 ;
+  wire [7:0] \$29 ;
   wire \$3 ;
   wire [9:0] \$30 ;
   wire [13:0] \$31 ;
@@ -876,7 +876,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .read0__data(front_active__data),
     .read__addr(\$31 [13:7]),
     .rst(rst),
-    .write__addr(\$26 [6:0]),
+    .write__addr(\$29 [6:0]),
     .write__data(\write__data$172 ),
     .write__en(\write__en$174 )
   );
@@ -906,12 +906,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$2810$0 (\$30 ),
-    .\port$6312$0 (\$31 ),
-    .\port$6355$0 (\$32 ),
-    .\port$6493$0 (\$33 ),
-    .\port$6495$0 (\$34 ),
-    .\port$6500$0 (\$35 ),
+    .\port$2824$0 (\$30 ),
+    .\port$6201$0 (\$31 ),
+    .\port$6244$0 (\$32 ),
+    .\port$6380$0 (\$33 ),
+    .\port$6382$0 (\$34 ),
+    .\port$6402$0 (\$35 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -935,8 +935,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$6163$1 (\$27 [4:0]),
-    .\port$6165$1 (\$28 [4:0]),
+    .\port$6049$1 (\$26 [4:0]),
+    .\port$6051$1 (\$27 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1034,11 +1034,11 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$6026$0 (\$25 ),
-    .\port$6148$0 (\$26 ),
-    .\port$6163$1 (\$27 ),
-    .\port$6165$1 (\$28 ),
-    .\port$6168$0 (\$29 ),
+    .\port$5896$0 (\$25 ),
+    .\port$6049$1 (\$26 ),
+    .\port$6051$1 (\$27 ),
+    .\port$6056$0 (\$28 ),
+    .\port$6061$0 (\$29 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1065,8 +1065,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$6493$0 (\$33 ),
-    .\port$6495$0 (\$34 ),
+    .\port$6380$0 (\$33 ),
+    .\port$6382$0 (\$34 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1083,8 +1083,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$2810$0 (\$30 ),
-    .\port$5938$8 (\parity$356 [8]),
+    .\port$2824$0 (\$30 ),
+    .\port$5808$8 (\parity$356 [8]),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1132,8 +1132,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$6163$6 (\$27 [20:5]),
-    .\port$6165$6 (\$28 [20:5]),
+    .\port$6049$6 (\$26 [20:5]),
+    .\port$6051$6 (\$27 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1143,7 +1143,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$6500$0 (\$35 ),
+    .\port$6402$0 (\$35 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$31 [6:0]),
@@ -1287,12 +1287,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$5938$0 (\parity$356 [0]),
-    .\port$5938$8 (\parity$356 [8]),
-    .\port$6026$0 (\$25 ),
-    .\port$6148$0 (\$26 ),
-    .\port$6168$0 (\$29 ),
-    .\port$6644$0 (\$36 [7:0]),
+    .\port$5808$0 (\parity$356 [0]),
+    .\port$5808$8 (\parity$356 [8]),
+    .\port$5896$0 (\$25 ),
+    .\port$6056$0 (\$28 ),
+    .\port$6061$0 (\$29 ),
+    .\port$6546$0 (\$36 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1339,7 +1339,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$6355$0 (\$32 ),
+    .\port$6244$0 (\$32 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1380,9 +1380,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$6644$0 (\$36 ),
-    .\port$6804$0 (\$37 ),
-    .\port$6806$0 (\$38 ),
+    .\port$6546$0 (\$36 ),
+    .\port$6711$0 (\$37 ),
+    .\port$6713$0 (\$38 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -1504,10 +1504,10 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign host__response__ready = 1'h1;
   assign spikes__response__ready = 1'h1;
   assign host__response__valid = spikes__response__valid;
-  assign write__addr = { \parity$356 [0], \$26  };
-  assign drain_spikes__addr = { \parity$356 [0], \$26  };
-  assign write__data = { \$29 [31], \$29 [29], \$29 [27], \$29 [25], \$29 [23], \$29 [21], \$29 [19], \$29 [17], \$29 [15], \$29 [13], \$29 [11], \$29 [9], \$29 [7], \$29 [5], \$29 [3], \$29 [1], \$29 [30], \$29 [28], \$29 [26], \$29 [24], \$29 [22], \$29 [20], \$29 [18], \$29 [16], \$29 [14], \$29 [12], \$29 [10], \$29 [8], \$29 [6], \$29 [4], \$29 [2], \$29 [0] };
-  assign drain_spikes__data = { \$29 [31], \$29 [29], \$29 [27], \$29 [25], \$29 [23], \$29 [21], \$29 [19], \$29 [17], \$29 [15], \$29 [13], \$29 [11], \$29 [9], \$29 [7], \$29 [5], \$29 [3], \$29 [1], \$29 [30], \$29 [28], \$29 [26], \$29 [24], \$29 [22], \$29 [20], \$29 [18], \$29 [16], \$29 [14], \$29 [12], \$29 [10], \$29 [8], \$29 [6], \$29 [4], \$29 [2], \$29 [0] };
+  assign write__addr = { \parity$356 [0], \$29  };
+  assign drain_spikes__addr = { \parity$356 [0], \$29  };
+  assign write__data = { \$28 [31], \$28 [29], \$28 [27], \$28 [25], \$28 [23], \$28 [21], \$28 [19], \$28 [17], \$28 [15], \$28 [13], \$28 [11], \$28 [9], \$28 [7], \$28 [5], \$28 [3], \$28 [1], \$28 [30], \$28 [28], \$28 [26], \$28 [24], \$28 [22], \$28 [20], \$28 [18], \$28 [16], \$28 [14], \$28 [12], \$28 [10], \$28 [8], \$28 [6], \$28 [4], \$28 [2], \$28 [0] };
+  assign drain_spikes__data = { \$28 [31], \$28 [29], \$28 [27], \$28 [25], \$28 [23], \$28 [21], \$28 [19], \$28 [17], \$28 [15], \$28 [13], \$28 [11], \$28 [9], \$28 [7], \$28 [5], \$28 [3], \$28 [1], \$28 [30], \$28 [28], \$28 [26], \$28 [24], \$28 [22], \$28 [20], \$28 [18], \$28 [16], \$28 [14], \$28 [12], \$28 [10], \$28 [8], \$28 [6], \$28 [4], \$28 [2], \$28 [0] };
   assign drain_spikes__en = write__en;
   assign read0__addr = { \parity$356 [0], \$25  };
   assign front_spikes__addr = { \parity$356 [0], \$25  };
@@ -1523,8 +1523,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign codes__response__ready = 1'h1;
   assign \host__response__valid$91  = codes__response__valid;
   assign drain_codes__addr = \write__addr$93 ;
-  assign \write__data$95  = { \$28 [4:0], \$27 [4:0] };
-  assign drain_codes__data = { \$28 [4:0], \$27 [4:0] };
+  assign \write__data$95  = { \$27 [4:0], \$26 [4:0] };
+  assign drain_codes__data = { \$27 [4:0], \$26 [4:0] };
   assign drain_codes__en = \write__en$97 ;
   assign \drain_codes__addr$100  = \read0__addr$99 ;
   assign \read0__data$102  = \drain_codes__data$101 ;
@@ -1551,8 +1551,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign logits__response__ready = 1'h1;
   assign \host__response__valid$141  = logits__response__valid;
   assign drain_logits__addr = \write__addr$143 ;
-  assign \write__data$145  = { \$28 [20:5], \$27 [20:5] };
-  assign drain_logits__data = { \$28 [20:5], \$27 [20:5] };
+  assign \write__data$145  = { \$27 [20:5], \$26 [20:5] };
+  assign drain_logits__data = { \$27 [20:5], \$26 [20:5] };
   assign drain_logits__en = \write__en$147 ;
   assign \drain_logits__addr$150  = \read0__addr$149 ;
   assign \read0__data$152  = \drain_logits__data$151 ;
@@ -1566,8 +1566,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \read0__addr$166  = { \parity$356 [8], \$30  };
   assign drain_labels__addr = { \parity$356 [8], \$30  };
   assign \read0__data$169  = drain_labels__data;
-  assign \write__addr$170  = \$26 [6:0];
-  assign drain_active__addr = \$26 [6:0];
+  assign \write__addr$170  = \$29 [6:0];
+  assign drain_active__addr = \$29 [6:0];
   assign drain_active__data = \write__data$172 ;
   assign drain_active__en = \write__en$174 ;
   assign \read0__addr$176  = \$31 [13:7];
@@ -1953,7 +1953,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign batch[4:0] = \batch$336 [4:0];
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, write__addr, write__data, read__addr, read0__data, clk);
+module \backspike_core.active_memory (rst, write__en, write__data, write__addr, read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 16'h0000 *)
@@ -1995,8 +1995,8 @@ module \backspike_core.active_memory (rst, write__en, write__addr, write__data, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$2810$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6312$0 , front_gradients__addr, \port$6355$0 , drain_masks__addr, \port$6493$0 , \port$6495$0 , drain_masks__en, \port$6500$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$2824$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6201$0 , front_gradients__addr, \port$6244$0 , \port$6380$0 , \port$6382$0 , drain_masks__addr, drain_masks__en, \port$6402$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
 , descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [11:0] \$2 ;
@@ -2270,18 +2270,18 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [9:0] \port$2810$0 ;
-  wire [9:0] \port$2810$0 ;
-  output [13:0] \port$6312$0 ;
-  wire [13:0] \port$6312$0 ;
-  output [11:0] \port$6355$0 ;
-  wire [11:0] \port$6355$0 ;
-  output [15:0] \port$6493$0 ;
-  wire [15:0] \port$6493$0 ;
-  output [15:0] \port$6495$0 ;
-  wire [15:0] \port$6495$0 ;
-  output [31:0] \port$6500$0 ;
-  wire [31:0] \port$6500$0 ;
+  output [9:0] \port$2824$0 ;
+  wire [9:0] \port$2824$0 ;
+  output [13:0] \port$6201$0 ;
+  wire [13:0] \port$6201$0 ;
+  output [11:0] \port$6244$0 ;
+  wire [11:0] \port$6244$0 ;
+  output [15:0] \port$6380$0 ;
+  wire [15:0] \port$6380$0 ;
+  output [15:0] \port$6382$0 ;
+  wire [15:0] \port$6382$0 ;
+  output [31:0] \port$6402$0 ;
+  wire [31:0] \port$6402$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2375,7 +2375,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$2810$0 (\$3 ),
+    .\port$2824$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2402,7 +2402,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$6355$0 (\$2 ),
+    .\port$6244$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2445,7 +2445,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end (\end ),
+    .\end$34 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -2541,13 +2541,13 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$2810$0  = \$3 ;
+  assign \port$2824$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$6312$0  = \$1 ;
-  assign \port$6355$0  = \$2 ;
-  assign \port$6493$0  = \$4 ;
-  assign \port$6495$0  = \$5 ;
-  assign \port$6500$0  = \$6 ;
+  assign \port$6201$0  = \$1 ;
+  assign \port$6244$0  = \$2 ;
+  assign \port$6380$0  = \$4 ;
+  assign \port$6382$0  = \$5 ;
+  assign \port$6402$0  = \$6 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2684,7 +2684,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[1]  = sums[183:92];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$2810$0 , saturated, complete, gradients__addr, done, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, busy, masks__addr, gradient_0, gradient_1
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$2824$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, masks__addr
 , masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -2712,20 +2712,19 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire [9:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg \$32 ;
-  reg [31:0] \$33 ;
-  reg [15:0] \$34 ;
-  reg [1:0] \$35 ;
-  reg [12:0] \$36 ;
+  reg [31:0] \$32 ;
+  reg [15:0] \$33 ;
+  reg [1:0] \$34 ;
+  reg [12:0] \$35 ;
+  reg [15:0] \$36 ;
   reg [15:0] \$37 ;
-  reg [15:0] \$38 ;
-  reg \$39 ;
+  reg \$38 ;
+  reg [31:0] \$39 ;
   wire [17:0] \$4 ;
-  reg [31:0] \$40 ;
   wire [18:0] \$5 ;
-  wire [3:0] \$58 ;
+  wire [3:0] \$57 ;
   wire [17:0] \$6 ;
-  wire [5:0] \$61 ;
+  wire [5:0] \$60 ;
   wire [18:0] \$7 ;
   wire [14:0] \$8 ;
   wire [15:0] \$9 ;
@@ -2741,7 +2740,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   output \begin ;
   wire \begin ;
   output busy;
-  reg busy = 1'h0;
+  wire busy;
+  wire \busy$9 ;
   input clk;
   wire clk;
   wire [4:0] code;
@@ -2755,35 +2755,35 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire complete;
   input [349:0] \config ;
   wire [349:0] \config ;
-  wire [349:0] \config$22 ;
-  wire [15:0] \config$22.h0 ;
-  wire [15:0] \config$22.h1 ;
-  wire [15:0] \config$22.h10 ;
-  wire [15:0] \config$22.h11 ;
-  wire [15:0] \config$22.h12 ;
-  wire [15:0] \config$22.h13 ;
-  wire [15:0] \config$22.h14 ;
-  wire [15:0] \config$22.h15 ;
-  wire [15:0] \config$22.h2 ;
-  wire [15:0] \config$22.h3 ;
-  wire [15:0] \config$22.h4 ;
-  wire [15:0] \config$22.h5 ;
-  wire [15:0] \config$22.h6 ;
-  wire [15:0] \config$22.h7 ;
-  wire [15:0] \config$22.h8 ;
-  wire [15:0] \config$22.h9 ;
-  wire [15:0] \config$22.leak ;
-  wire \config$22.loss ;
-  wire [8:0] \config$22.next_tiles ;
-  wire [12:0] \config$22.next_unit ;
-  wire [15:0] \config$22.next_weights ;
-  wire [12:0] \config$22.output_unit ;
-  wire [12:0] \config$22.size ;
-  wire \config$22.soft ;
-  wire \config$22.spikes_only ;
-  wire \config$22.squared ;
-  wire \config$22.temporal ;
-  wire [8:0] \config$22.tiles ;
+  wire [349:0] \config$23 ;
+  wire [15:0] \config$23.h0 ;
+  wire [15:0] \config$23.h1 ;
+  wire [15:0] \config$23.h10 ;
+  wire [15:0] \config$23.h11 ;
+  wire [15:0] \config$23.h12 ;
+  wire [15:0] \config$23.h13 ;
+  wire [15:0] \config$23.h14 ;
+  wire [15:0] \config$23.h15 ;
+  wire [15:0] \config$23.h2 ;
+  wire [15:0] \config$23.h3 ;
+  wire [15:0] \config$23.h4 ;
+  wire [15:0] \config$23.h5 ;
+  wire [15:0] \config$23.h6 ;
+  wire [15:0] \config$23.h7 ;
+  wire [15:0] \config$23.h8 ;
+  wire [15:0] \config$23.h9 ;
+  wire [15:0] \config$23.leak ;
+  wire \config$23.loss ;
+  wire [8:0] \config$23.next_tiles ;
+  wire [12:0] \config$23.next_unit ;
+  wire [15:0] \config$23.next_weights ;
+  wire [12:0] \config$23.output_unit ;
+  wire [12:0] \config$23.size ;
+  wire \config$23.soft ;
+  wire \config$23.spikes_only ;
+  wire \config$23.squared ;
+  wire \config$23.temporal ;
+  wire [8:0] \config$23.tiles ;
   wire [15:0] \config.h0 ;
   wire [15:0] \config.h1 ;
   wire [15:0] \config.h10 ;
@@ -2836,6 +2836,66 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \header.last ;
   wire [7:0] \header.tile ;
   wire [12:0] \header.unit ;
+  reg [31:0] header_0 = 32'd0;
+  wire [9:0] \header_0.block ;
+  wire \header_0.last ;
+  wire [7:0] \header_0.tile ;
+  wire [12:0] \header_0.unit ;
+  reg [31:0] header_1 = 32'd0;
+  wire [9:0] \header_1.block ;
+  wire \header_1.last ;
+  wire [7:0] \header_1.tile ;
+  wire [12:0] \header_1.unit ;
+  reg [31:0] header_10 = 32'd0;
+  wire [9:0] \header_10.block ;
+  wire \header_10.last ;
+  wire [7:0] \header_10.tile ;
+  wire [12:0] \header_10.unit ;
+  reg [31:0] header_11 = 32'd0;
+  wire [9:0] \header_11.block ;
+  wire \header_11.last ;
+  wire [7:0] \header_11.tile ;
+  wire [12:0] \header_11.unit ;
+  reg [31:0] header_2 = 32'd0;
+  wire [9:0] \header_2.block ;
+  wire \header_2.last ;
+  wire [7:0] \header_2.tile ;
+  wire [12:0] \header_2.unit ;
+  reg [31:0] header_3 = 32'd0;
+  wire [9:0] \header_3.block ;
+  wire \header_3.last ;
+  wire [7:0] \header_3.tile ;
+  wire [12:0] \header_3.unit ;
+  reg [31:0] header_4 = 32'd0;
+  wire [9:0] \header_4.block ;
+  wire \header_4.last ;
+  wire [7:0] \header_4.tile ;
+  wire [12:0] \header_4.unit ;
+  reg [31:0] header_5 = 32'd0;
+  wire [9:0] \header_5.block ;
+  wire \header_5.last ;
+  wire [7:0] \header_5.tile ;
+  wire [12:0] \header_5.unit ;
+  reg [31:0] header_6 = 32'd0;
+  wire [9:0] \header_6.block ;
+  wire \header_6.last ;
+  wire [7:0] \header_6.tile ;
+  wire [12:0] \header_6.unit ;
+  reg [31:0] header_7 = 32'd0;
+  wire [9:0] \header_7.block ;
+  wire \header_7.last ;
+  wire [7:0] \header_7.tile ;
+  wire [12:0] \header_7.unit ;
+  reg [31:0] header_8 = 32'd0;
+  wire [9:0] \header_8.block ;
+  wire \header_8.last ;
+  wire [7:0] \header_8.tile ;
+  wire [12:0] \header_8.unit ;
+  reg [31:0] header_9 = 32'd0;
+  wire [9:0] \header_9.block ;
+  wire \header_9.last ;
+  wire [7:0] \header_9.tile ;
+  wire [12:0] \header_9.unit ;
   input [31:0] i_headers__payload;
   wire [31:0] i_headers__payload;
   wire [9:0] \i_headers__payload.block ;
@@ -2849,6 +2909,11 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   input [15:0] labels__data;
   wire [15:0] labels__data;
   wire lane0;
+  reg [31:0] last_0 = 32'd0;
+  wire [9:0] \last_0.block ;
+  wire \last_0.last ;
+  wire [7:0] \last_0.tile ;
+  wire [12:0] \last_0.unit ;
   wire [13:0] left;
   wire live;
   wire [15:0] logit;
@@ -2876,16 +2941,18 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire onehot;
   input parity;
   wire parity;
-  output [9:0] \port$2810$0 ;
-  wire [9:0] \port$2810$0 ;
+  output [9:0] \port$2824$0 ;
+  wire [9:0] \port$2824$0 ;
   reg [15:0] present = 16'h0000;
+  reg [7:0] read_tile_0 = 8'h00;
+  reg [7:0] read_tile_1 = 8'h00;
   reg read_turn_0 = 1'h0;
   reg read_turn_1 = 1'h0;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$36 ;
+  wire \saturated$38 ;
   wire [13:0] slot;
   wire [3:0] \slot.entry ;
   wire \slot.final ;
@@ -3030,8 +3097,6 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \whole_0.valid ;
   wire \whole_0.whole ;
   always @(posedge clk)
-    slot_1 <= slot_0;
-  always @(posedge clk)
     slot_2 <= slot_1;
   always @(posedge clk)
     slot_3 <= slot_2;
@@ -3050,15 +3115,41 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   always @(posedge clk)
     slot_10 <= slot_9;
   always @(posedge clk)
-    gradient_0 <= \$37 ;
+    gradient_0 <= \$36 ;
   always @(posedge clk)
-    gradient_1 <= \$38 ;
+    gradient_1 <= \$37 ;
   always @(posedge clk)
     whole_0 <= slot_10;
   always @(posedge clk)
-    masks__en <= \$39 ;
+    header_0 <= header;
   always @(posedge clk)
-    tile <= \$40 ;
+    header_1 <= header_0;
+  always @(posedge clk)
+    header_2 <= header_1;
+  always @(posedge clk)
+    header_3 <= header_2;
+  always @(posedge clk)
+    header_4 <= header_3;
+  always @(posedge clk)
+    header_5 <= header_4;
+  always @(posedge clk)
+    header_6 <= header_5;
+  always @(posedge clk)
+    header_7 <= header_6;
+  always @(posedge clk)
+    header_8 <= header_7;
+  always @(posedge clk)
+    header_9 <= header_8;
+  always @(posedge clk)
+    header_10 <= header_9;
+  always @(posedge clk)
+    header_11 <= header_10;
+  always @(posedge clk)
+    last_0 <= header_11;
+  always @(posedge clk)
+    masks__en <= \$38 ;
+  always @(posedge clk)
+    tile <= \$39 ;
   assign \$1  = i_headers__valid & \config [35];
   assign \$2  = ~ busy;
   assign loss = \$1  & \$2 ;
@@ -3074,17 +3165,17 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \$10  = 1'h0 + read_turn_1;
   assign \$12  = present >> o[4:1];
   assign live = \$11  & \$12 ;
-  assign \$58  = \$10 [0] * 3'h5;
-  assign code = codes__data >> \$58 ;
-  assign \$61  = \$10 [0] * 5'h10;
-  assign logit = logits__data >> \$61 ;
-  assign \$13  = header[30:23] * 2'h2;
+  assign \$57  = \$10 [0] * 3'h5;
+  assign code = codes__data >> \$57 ;
+  assign \$60  = \$10 [0] * 5'h10;
+  assign logit = logits__data >> \$60 ;
+  assign \$13  = read_tile_1 * 2'h2;
   assign \$14  = \$13  + \$10 [0];
   assign onehot = labels__data == \$14 ;
   assign complete = whole_0[0] & whole_0[10];
-  assign \$15  = header[12:0] * 5'h10;
+  assign \$15  = header_11[12:0] * 5'h10;
   assign \$16  = \$15  + whole_0[4:1];
-  assign done = masks__en & header[31];
+  assign done = masks__en & last_0[31];
   assign \$17  = i_headers__payload[22:13] < extent[9:0];
   assign \$18  = batch[4:0] * batch[9:5];
   assign \$19  = 1'h1 << \$18 [4:0];
@@ -3100,23 +3191,28 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \$30  = | gradient_0;
   assign \$31  = | gradient_1;
   always @(posedge clk)
-    busy <= \$32 ;
+    header <= \$32 ;
   always @(posedge clk)
-    header <= \$33 ;
+    present <= \$33 ;
   always @(posedge clk)
-    present <= \$34 ;
+    neurons <= \$34 ;
   always @(posedge clk)
-    neurons <= \$35 ;
-  always @(posedge clk)
-    o_unit <= \$36 ;
+    o_unit <= \$35 ;
   always @(posedge clk)
     read_turn_0 <= o[9];
   always @(posedge clk)
     read_turn_1 <= read_turn_0;
   always @(posedge clk)
+    read_tile_0 <= header[30:23];
+  always @(posedge clk)
+    read_tile_1 <= read_tile_0;
+  always @(posedge clk)
     slot_0 <= o;
+  always @(posedge clk)
+    slot_1 <= slot_0;
   \backspike_core.bp.drain.time  \time (
     .batch(batch),
+    .busy(busy),
     .clk(clk),
     .o(o),
     .rst(rst),
@@ -3131,76 +3227,76 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
     .logit(logit),
     .onehot(onehot),
     .rst(rst),
-    .\saturated$69 (\saturated$36 ),
+    .\saturated$69 (\saturated$38 ),
     .slot(o),
     .sum(sum)
   );
   always @* begin
     if (\$initially ) begin end
-    \$37  = gradient_0;
+    \$36  = gradient_0;
     if (\$27 ) begin
+      \$36  = gradient;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = gradient_1;
+    if (\$28 ) begin
       \$37  = gradient;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = gradient_1;
-    if (\$28 ) begin
-      \$38  = gradient;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = \$29 ;
+    \$38  = \$29 ;
     if (rst) begin
-      \$39  = 1'h0;
+      \$38  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = tile;
+    \$39  = tile;
+    if (masks__en) begin
+      \$39  = 32'd0;
+    end
     if (complete) begin
       (* full_case = 32'd1 *)
       casez (whole_0[4:1])
         4'h0:
-            \$40 [1:0] = { \$31 , \$30  };
+            \$39 [1:0] = { \$31 , \$30  };
         4'h1:
-            \$40 [3:2] = { \$31 , \$30  };
+            \$39 [3:2] = { \$31 , \$30  };
         4'h2:
-            \$40 [5:4] = { \$31 , \$30  };
+            \$39 [5:4] = { \$31 , \$30  };
         4'h3:
-            \$40 [7:6] = { \$31 , \$30  };
+            \$39 [7:6] = { \$31 , \$30  };
         4'h4:
-            \$40 [9:8] = { \$31 , \$30  };
+            \$39 [9:8] = { \$31 , \$30  };
         4'h5:
-            \$40 [11:10] = { \$31 , \$30  };
+            \$39 [11:10] = { \$31 , \$30  };
         4'h6:
-            \$40 [13:12] = { \$31 , \$30  };
+            \$39 [13:12] = { \$31 , \$30  };
         4'h7:
-            \$40 [15:14] = { \$31 , \$30  };
+            \$39 [15:14] = { \$31 , \$30  };
         4'h8:
-            \$40 [17:16] = { \$31 , \$30  };
+            \$39 [17:16] = { \$31 , \$30  };
         4'h9:
-            \$40 [19:18] = { \$31 , \$30  };
+            \$39 [19:18] = { \$31 , \$30  };
         4'ha:
-            \$40 [21:20] = { \$31 , \$30  };
+            \$39 [21:20] = { \$31 , \$30  };
         4'hb:
-            \$40 [23:22] = { \$31 , \$30  };
+            \$39 [23:22] = { \$31 , \$30  };
         4'hc:
-            \$40 [25:24] = { \$31 , \$30  };
+            \$39 [25:24] = { \$31 , \$30  };
         4'hd:
-            \$40 [27:26] = { \$31 , \$30  };
+            \$39 [27:26] = { \$31 , \$30  };
         4'he:
-            \$40 [29:28] = { \$31 , \$30  };
+            \$39 [29:28] = { \$31 , \$30  };
         4'hf:
-            \$40 [31:30] = { \$31 , \$30  };
+            \$39 [31:30] = { \$31 , \$30  };
       endcase
     end
-    if (masks__en) begin
-      \$40  = 32'd0;
-    end
     if (rst) begin
-      \$40  = 32'd0;
+      \$39  = 32'd0;
     end
   end
   always @* begin
@@ -3225,51 +3321,39 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = busy;
+    \$32  = header;
     if (\begin ) begin
-      \$32  = 1'h1;
-    end
-    if (masks__en) begin
-      \$32  = 1'h0;
-    end
-    if (rst) begin
-      \$32  = 1'h0;
+      \$32  = i_headers__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = header;
+    \$33  = present;
     if (\begin ) begin
-      \$33  = i_headers__payload;
+      \$33  = \$23 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = present;
+    \$34  = neurons;
     if (\begin ) begin
-      \$34  = \$23 ;
+      \$34  = { \$25 , \$24  };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = neurons;
+    \$35  = o_unit;
     if (\begin ) begin
-      \$35  = { \$25 , \$24  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$36  = o_unit;
-    if (\begin ) begin
-      \$36  = \$26 [12:0];
+      \$35  = \$26 [12:0];
     end
   end
   assign \start$6  = \begin ;
   assign \batch$8  = batch;
+  assign \busy$9  = busy;
   assign i_headers__ready = \begin ;
   assign labels__addr = { parity, \$9 [9:0] };
   assign lane0 = \$10 [0];
-  assign \config$22  = \config ;
+  assign \config$23  = \config ;
   assign slot = o;
   assign gradients__en = complete;
   assign gradients__data = { gradient_1, gradient_0 };
@@ -3277,9 +3361,9 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[31], tile[29], tile[27], tile[25], tile[23], tile[21], tile[19], tile[17], tile[15], tile[13], tile[11], tile[9], tile[7], tile[5], tile[3], tile[1], tile[30], tile[28], tile[26], tile[24], tile[22], tile[20], tile[18], tile[16], tile[14], tile[12], tile[10], tile[8], tile[6], tile[4], tile[2], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [9:0];
-  assign \port$2810$0  = \$9 [9:0];
+  assign \port$2824$0  = \$9 [9:0];
   assign gradients__addr = \$16 [10:0];
-  assign masks__addr = header[6:0];
+  assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
@@ -3331,34 +3415,34 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \header.block  = header[22:13];
   assign \header.tile  = header[30:23];
   assign \header.last  = header[31];
-  assign \config$22.tiles  = \config [8:0];
-  assign \config$22.size  = \config [21:9];
-  assign \config$22.output_unit  = \config [34:22];
-  assign \config$22.loss  = \config [35];
-  assign \config$22.squared  = \config [36];
-  assign \config$22.next_tiles  = \config [45:37];
-  assign \config$22.next_unit  = \config [58:46];
-  assign \config$22.next_weights  = \config [74:59];
-  assign \config$22.leak  = \config [90:75];
-  assign \config$22.soft  = \config [91];
-  assign \config$22.temporal  = \config [92];
-  assign \config$22.spikes_only  = \config [93];
-  assign \config$22.h0  = \config [109:94];
-  assign \config$22.h1  = \config [125:110];
-  assign \config$22.h2  = \config [141:126];
-  assign \config$22.h3  = \config [157:142];
-  assign \config$22.h4  = \config [173:158];
-  assign \config$22.h5  = \config [189:174];
-  assign \config$22.h6  = \config [205:190];
-  assign \config$22.h7  = \config [221:206];
-  assign \config$22.h8  = \config [237:222];
-  assign \config$22.h9  = \config [253:238];
-  assign \config$22.h10  = \config [269:254];
-  assign \config$22.h11  = \config [285:270];
-  assign \config$22.h12  = \config [301:286];
-  assign \config$22.h13  = \config [317:302];
-  assign \config$22.h14  = \config [333:318];
-  assign \config$22.h15  = \config [349:334];
+  assign \config$23.tiles  = \config [8:0];
+  assign \config$23.size  = \config [21:9];
+  assign \config$23.output_unit  = \config [34:22];
+  assign \config$23.loss  = \config [35];
+  assign \config$23.squared  = \config [36];
+  assign \config$23.next_tiles  = \config [45:37];
+  assign \config$23.next_unit  = \config [58:46];
+  assign \config$23.next_weights  = \config [74:59];
+  assign \config$23.leak  = \config [90:75];
+  assign \config$23.soft  = \config [91];
+  assign \config$23.temporal  = \config [92];
+  assign \config$23.spikes_only  = \config [93];
+  assign \config$23.h0  = \config [109:94];
+  assign \config$23.h1  = \config [125:110];
+  assign \config$23.h2  = \config [141:126];
+  assign \config$23.h3  = \config [157:142];
+  assign \config$23.h4  = \config [173:158];
+  assign \config$23.h5  = \config [189:174];
+  assign \config$23.h6  = \config [205:190];
+  assign \config$23.h7  = \config [221:206];
+  assign \config$23.h8  = \config [237:222];
+  assign \config$23.h9  = \config [253:238];
+  assign \config$23.h10  = \config [269:254];
+  assign \config$23.h11  = \config [285:270];
+  assign \config$23.h12  = \config [301:286];
+  assign \config$23.h13  = \config [317:302];
+  assign \config$23.h14  = \config [333:318];
+  assign \config$23.h15  = \config [349:334];
   assign \slot.valid  = o[0];
   assign \slot.entry  = o[4:1];
   assign \slot.sample  = o[8:5];
@@ -3379,6 +3463,14 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \whole_0.first  = whole_0[11];
   assign \whole_0.last  = whole_0[12];
   assign \whole_0.final  = whole_0[13];
+  assign \header_11.unit  = header_11[12:0];
+  assign \header_11.block  = header_11[22:13];
+  assign \header_11.tile  = header_11[30:23];
+  assign \header_11.last  = header_11[31];
+  assign \last_0.unit  = last_0[12:0];
+  assign \last_0.block  = last_0[22:13];
+  assign \last_0.tile  = last_0[30:23];
+  assign \last_0.last  = last_0[31];
   assign \tile[0]  = tile[1:0];
   assign \tile[1]  = tile[3:2];
   assign \tile[2]  = tile[5:4];
@@ -3485,59 +3577,106 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign \slot_10.first  = slot_10[11];
   assign \slot_10.last  = slot_10[12];
   assign \slot_10.final  = slot_10[13];
-  assign saturated = \saturated$36 ;
+  assign \header_0.unit  = header_0[12:0];
+  assign \header_0.block  = header_0[22:13];
+  assign \header_0.tile  = header_0[30:23];
+  assign \header_0.last  = header_0[31];
+  assign \header_1.unit  = header_1[12:0];
+  assign \header_1.block  = header_1[22:13];
+  assign \header_1.tile  = header_1[30:23];
+  assign \header_1.last  = header_1[31];
+  assign \header_2.unit  = header_2[12:0];
+  assign \header_2.block  = header_2[22:13];
+  assign \header_2.tile  = header_2[30:23];
+  assign \header_2.last  = header_2[31];
+  assign \header_3.unit  = header_3[12:0];
+  assign \header_3.block  = header_3[22:13];
+  assign \header_3.tile  = header_3[30:23];
+  assign \header_3.last  = header_3[31];
+  assign \header_4.unit  = header_4[12:0];
+  assign \header_4.block  = header_4[22:13];
+  assign \header_4.tile  = header_4[30:23];
+  assign \header_4.last  = header_4[31];
+  assign \header_5.unit  = header_5[12:0];
+  assign \header_5.block  = header_5[22:13];
+  assign \header_5.tile  = header_5[30:23];
+  assign \header_5.last  = header_5[31];
+  assign \header_6.unit  = header_6[12:0];
+  assign \header_6.block  = header_6[22:13];
+  assign \header_6.tile  = header_6[30:23];
+  assign \header_6.last  = header_6[31];
+  assign \header_7.unit  = header_7[12:0];
+  assign \header_7.block  = header_7[22:13];
+  assign \header_7.tile  = header_7[30:23];
+  assign \header_7.last  = header_7[31];
+  assign \header_8.unit  = header_8[12:0];
+  assign \header_8.block  = header_8[22:13];
+  assign \header_8.tile  = header_8[30:23];
+  assign \header_8.last  = header_8[31];
+  assign \header_9.unit  = header_9[12:0];
+  assign \header_9.block  = header_9[22:13];
+  assign \header_9.tile  = header_9[30:23];
+  assign \header_9.last  = header_9[31];
+  assign \header_10.unit  = header_10[12:0];
+  assign \header_10.block  = header_10[22:13];
+  assign \header_10.tile  = header_10[30:23];
+  assign \header_10.last  = header_10[31];
+  assign saturated = \saturated$38 ;
   assign \$28  = slot_10[9];
 endmodule
 
-module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
+module \backspike_core.bp.drain.time (rst, start, busy, batch, o, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [5:0] \$10 ;
+  wire \$10 ;
   wire \$11 ;
-  wire \$12 ;
+  wire [5:0] \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [4:0] \$15 ;
-  wire [1:0] \$16 ;
-  wire \$17 ;
-  wire [5:0] \$18 ;
-  wire [5:0] \$19 ;
-  wire [5:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire [4:0] \$17 ;
+  wire [1:0] \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [5:0] \$20 ;
+  wire [5:0] \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire [5:0] \$25 ;
+  wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
+  wire [5:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [5:0] \$30 ;
-  wire [5:0] \$31 ;
+  wire \$30 ;
+  wire \$31 ;
   wire [5:0] \$32 ;
-  wire [10:0] \$33 ;
-  reg [3:0] \$34 ;
-  reg \$35 ;
-  reg [4:0] \$36 ;
+  wire [5:0] \$33 ;
+  wire [5:0] \$34 ;
+  wire [10:0] \$35 ;
+  reg [3:0] \$36 ;
   reg \$37 ;
-  reg \$38 ;
-  reg [4:0] \$39 ;
-  wire \$4 ;
-  reg [4:0] \$40 ;
+  reg [4:0] \$38 ;
+  reg \$39 ;
+  wire [5:0] \$4 ;
+  reg \$40 ;
+  reg [4:0] \$41 ;
+  reg [4:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
-  wire [5:0] \$7 ;
+  wire \$7 ;
   wire \$8 ;
-  wire \$9 ;
+  wire [5:0] \$9 ;
   reg [4:0] base = 5'h00;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
-  reg busy = 1'h0;
+  output busy;
+  wire busy;
   input clk;
   wire clk;
   reg issuing = 1'h0;
@@ -3553,131 +3692,91 @@ module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
   wire \o.whole ;
   input rst;
   wire rst;
+  reg running = 1'h0;
   reg [4:0] sample = 5'h00;
   input start;
   wire start;
   reg [4:0] step = 5'h00;
   reg turn = 1'h0;
   reg [3:0] \wait  = 4'h0;
-  assign \$1  = busy & issuing;
-  assign \$2  = base + sample;
-  assign \$4  = ! step;
-  assign \$5  = ! step;
-  assign \$7  = batch[9:5] - 1'h1;
-  assign \$8  = sample == \$7 ;
-  assign \$9  = \$6  & \$8 ;
-  assign \$10  = batch[4:0] - 1'h1;
-  assign \$11  = step == \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = \wait  >= 3'h7;
-  assign \$14  = ~ \$13 ;
-  assign \$15  = \wait  + 1'h1;
-  assign \$16  = turn + 1'h1;
-  assign \$18  = sample + 1'h1;
-  assign \$19  = batch[9:5] - 1'h1;
-  assign \$20  = sample == \$19 ;
-  assign \$21  = o[0] & o[13];
-  assign \$22  = \wait  >= 3'h7;
-  assign \$23  = ~ issuing;
-  assign \$25  = batch[9:5] - 1'h1;
-  assign \$26  = sample == \$25 ;
-  assign \$27  = \$24  & \$26 ;
-  assign \$28  = \$23  | \$27 ;
-  assign \$29  = \$22  & \$28 ;
-  assign \$30  = step + 1'h1;
-  assign \$31  = base - batch[9:5];
-  assign \$32  = batch[4:0] - 1'h1;
-  assign \$33  = $signed(\$32 ) * $signed({ 1'h0, batch[9:5] });
+  assign \$1  = running & issuing;
+  assign \$2  = o[0] & o[13];
+  assign \$3  = ~ \$2 ;
+  assign busy = running & \$3 ;
+  assign \$4  = base + sample;
+  assign \$6  = ! step;
+  assign \$7  = ! step;
+  assign \$9  = batch[9:5] - 1'h1;
+  assign \$10  = sample == \$9 ;
+  assign \$11  = \$8  & \$10 ;
+  assign \$12  = batch[4:0] - 1'h1;
+  assign \$13  = step == \$12 ;
+  assign \$14  = \$11  & \$13 ;
+  assign \$15  = \wait  >= 3'h7;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \wait  + 1'h1;
+  assign \$18  = turn + 1'h1;
+  assign \$20  = sample + 1'h1;
+  assign \$21  = batch[9:5] - 1'h1;
+  assign \$22  = sample == \$21 ;
+  assign \$23  = o[0] & o[13];
+  assign \$24  = \wait  >= 3'h7;
+  assign \$25  = ~ issuing;
+  assign \$27  = batch[9:5] - 1'h1;
+  assign \$28  = sample == \$27 ;
+  assign \$29  = \$26  & \$28 ;
+  assign \$30  = \$25  | \$29 ;
+  assign \$31  = \$24  & \$30 ;
+  assign \$32  = step + 1'h1;
+  assign \$33  = base - batch[9:5];
+  assign \$34  = batch[4:0] - 1'h1;
+  assign \$35  = $signed(\$34 ) * $signed({ 1'h0, batch[9:5] });
   always @(posedge clk)
-    \wait  <= \$34 ;
+    \wait  <= \$36 ;
   always @(posedge clk)
-    turn <= \$35 ;
+    turn <= \$37 ;
   always @(posedge clk)
-    sample <= \$36 ;
+    sample <= \$38 ;
   always @(posedge clk)
-    issuing <= \$37 ;
+    issuing <= \$39 ;
   always @(posedge clk)
-    busy <= \$38 ;
+    running <= \$40 ;
   always @(posedge clk)
-    step <= \$39 ;
+    step <= \$41 ;
   always @(posedge clk)
-    base <= \$40 ;
+    base <= \$42 ;
   always @* begin
     if (\$initially ) begin end
-    \$34  = \wait ;
-    if (busy) begin
-      if (\$14 ) begin
-        \$34  = \$15 [3:0];
+    \$36  = \wait ;
+    if (running) begin
+      if (\$16 ) begin
+        \$36  = \$17 [3:0];
       end
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$34  = 4'h0;
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$36  = 4'h0;
       end
     end
     if (start) begin
-      \$34  = 4'h0;
+      \$36  = 4'h0;
     end
     if (rst) begin
-      \$34  = 4'h0;
+      \$36  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = turn;
-    if (busy) begin
+    \$37  = turn;
+    if (running) begin
       if (issuing) begin
-        \$35  = \$16 [0];
-        if (\$17 ) begin
-          \$35  = 1'h0;
+        \$37  = \$18 [0];
+        if (\$19 ) begin
+          \$37  = 1'h0;
         end
       end
     end
     if (start) begin
-      \$35  = 1'h0;
-    end
-    if (rst) begin
-      \$35  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$36  = sample;
-    if (busy) begin
-      if (issuing) begin
-        if (\$17 ) begin
-          \$36  = \$18 [4:0];
-        end
-      end
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$36  = 5'h00;
-      end
-    end
-    if (start) begin
-      \$36  = 5'h00;
-    end
-    if (rst) begin
-      \$36  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$37  = issuing;
-    if (busy) begin
-      if (issuing) begin
-        if (\$17 ) begin
-          if (\$20 ) begin
-            \$37  = 1'h0;
-          end
-        end
-      end
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$37  = 1'h1;
-      end
-    end
-    if (start) begin
-      \$37  = 1'h1;
+      \$37  = 1'h0;
     end
     if (rst) begin
       \$37  = 1'h0;
@@ -3685,49 +3784,93 @@ module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = busy;
-    if (busy) begin
-      if (\$21 ) begin
-        \$38  = 1'h0;
+    \$38  = sample;
+    if (running) begin
+      if (issuing) begin
+        if (\$19 ) begin
+          \$38  = \$20 [4:0];
+        end
+      end
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$38  = 5'h00;
       end
     end
     if (start) begin
-      \$38  = 1'h1;
+      \$38  = 5'h00;
     end
     if (rst) begin
-      \$38  = 1'h0;
+      \$38  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = step;
-    if (busy) begin
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$39  = \$30 [4:0];
+    \$39  = issuing;
+    if (running) begin
+      if (issuing) begin
+        if (\$19 ) begin
+          if (\$22 ) begin
+            \$39  = 1'h0;
+          end
+        end
+      end
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$39  = 1'h1;
       end
     end
     if (start) begin
-      \$39  = 5'h00;
+      \$39  = 1'h1;
     end
     if (rst) begin
-      \$39  = 5'h00;
+      \$39  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = base;
-    if (busy) begin
-      if (\$21 ) begin
-      end else if (\$29 ) begin
-        \$40  = \$31 [4:0];
+    \$40  = running;
+    if (running) begin
+      if (\$23 ) begin
+        \$40  = 1'h0;
       end
     end
     if (start) begin
-      \$40  = \$33 [4:0];
+      \$40  = 1'h1;
     end
     if (rst) begin
-      \$40  = 5'h00;
+      \$40  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = step;
+    if (running) begin
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$41  = \$32 [4:0];
+      end
+    end
+    if (start) begin
+      \$41  = 5'h00;
+    end
+    if (rst) begin
+      \$41  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = base;
+    if (running) begin
+      if (\$23 ) begin
+      end else if (\$31 ) begin
+        \$42  = \$33 [4:0];
+      end
+    end
+    if (start) begin
+      \$42  = \$35 [4:0];
+    end
+    if (rst) begin
+      \$42  = 5'h00;
     end
   end
   assign \o.valid  = o[0];
@@ -3741,18 +3884,18 @@ module \backspike_core.bp.drain.time (rst, start, batch, o, clk);
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
-  assign o[13] = \$12 ;
-  assign o[12] = \$5 ;
-  assign o[11] = \$4 ;
-  assign o[10] = \$3 ;
+  assign o[13] = \$14 ;
+  assign o[12] = \$7 ;
+  assign o[11] = \$6 ;
+  assign o[10] = \$5 ;
   assign o[9] = turn;
   assign o[8:5] = sample[3:0];
-  assign o[4:1] = \$2 [3:0];
+  assign o[4:1] = \$4 [3:0];
   assign o[0] = \$1 ;
-  assign \$3  = turn;
-  assign \$6  = turn;
-  assign \$17  = turn;
-  assign \$24  = turn;
+  assign \$8  = turn;
+  assign \$5  = turn;
+  assign \$19  = turn;
+  assign \$26  = turn;
 endmodule
 
 module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, gradient, \saturated$69 , \config , slot, clk);
@@ -5440,7 +5583,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$71 , \i__payload$70 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$66 , \port$6355$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$71 , \i__payload$70 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$66 , \port$6244$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -5649,8 +5792,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output [11:0] \port$6355$0 ;
-  wire [11:0] \port$6355$0 ;
+  output [11:0] \port$6244$0 ;
+  wire [11:0] \port$6244$0 ;
   wire [47:0] row;
   input [31:0] \row$42 ;
   wire [31:0] \row$42 ;
@@ -5717,7 +5860,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$6355$0 (o_lines__payload[11:0]),
+    .\port$6244$0 (o_lines__payload[11:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -5729,8 +5872,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$7033$0 (active__data),
-    .\port$7034$0 (masks__data),
+    .\port$6962$0 (active__data),
+    .\port$6963$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -5951,7 +6094,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign \o_events__ready$65  = \o__ready$64 ;
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$6355$0  = o_lines__payload[11:0];
+  assign \port$6244$0  = o_lines__payload[11:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -6059,7 +6202,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6355$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6244$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -6092,8 +6235,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [11:0] \port$6355$0 ;
-  wire [11:0] \port$6355$0 ;
+  input [11:0] \port$6244$0 ;
+  wire [11:0] \port$6244$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -6173,15 +6316,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$6355$0 [0], \port$6355$0 [11:1] };
-  assign i__payload = { \port$6355$0 [0], \port$6355$0 [11:1] };
+  assign address = { \port$6244$0 [0], \port$6244$0 [11:1] };
+  assign i__payload = { \port$6244$0 [0], \port$6244$0 [11:1] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$6355$0 [0], \port$6355$0 [11:1] };
+  assign \i__payload.address  = { \port$6244$0 [0], \port$6244$0 [11:1] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -6321,7 +6464,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$7033$0 , \port$7034$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$6962$0 , \port$6963$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -6353,10 +6496,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$7033$0 ;
-  wire [15:0] \port$7033$0 ;
-  input [31:0] \port$7034$0 ;
-  wire [31:0] \port$7034$0 ;
+  input [15:0] \port$6962$0 ;
+  wire [15:0] \port$6962$0 ;
+  input [31:0] \port$6963$0 ;
+  wire [31:0] \port$6963$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -6389,9 +6532,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6346$0 (tag1),
-    .\port$7033$0 (\port$7033$0 ),
-    .\port$7034$0 (\port$7034$0 ),
+    .\port$6235$0 (tag1),
+    .\port$6962$0 (\port$6962$0 ),
+    .\port$6963$0 (\port$6963$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -6422,8 +6565,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7033$0 , \port$7034$0  };
-  assign row = { \port$7033$0 , \port$7034$0  };
+  assign w_data = { tag1, \port$6962$0 , \port$6963$0  };
+  assign row = { \port$6962$0 , \port$6963$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -6435,7 +6578,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6346$0 , \port$7033$0 , \port$7034$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6235$0 , \port$6962$0 , \port$6963$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6459,12 +6602,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$6346$0 ;
-  wire [18:0] \port$6346$0 ;
-  input [15:0] \port$7033$0 ;
-  wire [15:0] \port$7033$0 ;
-  input [31:0] \port$7034$0 ;
-  wire [31:0] \port$7034$0 ;
+  input [18:0] \port$6235$0 ;
+  wire [18:0] \port$6235$0 ;
+  input [15:0] \port$6962$0 ;
+  wire [15:0] \port$6962$0 ;
+  input [31:0] \port$6963$0 ;
+  wire [31:0] \port$6963$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [66:0] r_data;
@@ -6491,7 +6634,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [66:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6346$0 , \port$7033$0 , \port$7034$0  };
+      storage[w_port__addr] <= { \port$6235$0 , \port$6962$0 , \port$6963$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -6553,8 +6696,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6346$0 , \port$7033$0 , \port$7034$0  };
-  assign w_data = { \port$6346$0 , \port$7033$0 , \port$7034$0  };
+  assign w_port__data = { \port$6235$0 , \port$6962$0 , \port$6963$0  };
+  assign w_data = { \port$6235$0 , \port$6962$0 , \port$6963$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7295,8 +7438,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$6417$0 (tag1),
-    .\port$6967$0 (row),
+    .\port$6306$0 (tag1),
+    .\port$6887$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7339,7 +7482,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6417$0 , \port$6967$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6306$0 , \port$6887$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7363,10 +7506,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [7:0] \port$6417$0 ;
-  wire [7:0] \port$6417$0 ;
-  input [31:0] \port$6967$0 ;
-  wire [31:0] \port$6967$0 ;
+  input [7:0] \port$6306$0 ;
+  wire [7:0] \port$6306$0 ;
+  input [31:0] \port$6887$0 ;
+  wire [31:0] \port$6887$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [39:0] r_data;
@@ -7393,7 +7536,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [39:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6417$0 , \port$6967$0  };
+      storage[w_port__addr] <= { \port$6306$0 , \port$6887$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7455,8 +7598,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6417$0 , \port$6967$0  };
-  assign w_data = { \port$6417$0 , \port$6967$0  };
+  assign w_port__data = { \port$6306$0 , \port$6887$0  };
+  assign w_data = { \port$6306$0 , \port$6887$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7586,7 +7729,7 @@ module \backspike_core.bp.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_events__valid, stall_vector, stall_drain, go, i_vectors__ready, start, \event , i_events__payload, sums, busy, drain_entry, clk);
+module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_events__valid, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, sums, drain_entry, clk);
   reg \$initially  = 0;
   wire [4:0] \$1 ;
   wire \$10 ;
@@ -7595,39 +7738,38 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  reg [15:0] \$22 ;
+  reg [15:0] \$21 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
-  reg [15:0] \$25 ;
-  wire \$26 ;
-  wire [91:0] \$27 ;
+  reg [15:0] \$24 ;
+  wire \$25 ;
+  wire [91:0] \$26 ;
+  wire \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  reg [15:0] \$3 ;
-  reg [15:0] \$30 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  reg [15:0] \$33 ;
-  wire \$34 ;
-  wire [91:0] \$35 ;
-  reg [3:0] \$36 ;
+  reg [15:0] \$32 ;
+  wire \$33 ;
+  wire [91:0] \$34 ;
+  reg [3:0] \$35 ;
+  reg [7:0] \$36 ;
   reg [7:0] \$37 ;
   reg [7:0] \$38 ;
   reg [7:0] \$39 ;
-  wire [15:0] \$4 ;
-  reg [7:0] \$40 ;
+  wire \$4 ;
+  reg [15:0] \$40 ;
   reg [15:0] \$41 ;
-  reg [15:0] \$42 ;
-  reg \$43 ;
-  reg [15:0] \$44 ;
-  wire [15:0] \$5 ;
+  reg \$42 ;
+  reg [15:0] \$43 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -7733,7 +7875,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [183:0] sums;
   wire [91:0] \sums[0] ;
   wire [91:0] \sums[1] ;
-  reg [15:0] touched;
+  wire [15:0] touched;
   reg [15:0] touched0 = 16'h0000;
   reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
@@ -7749,67 +7891,67 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [9:0] \value$38.mantissa ;
   wire \value$38.sign ;
   always @(posedge clk)
-    event1 <= \$38 ;
+    event2 <= \$38 ;
   always @(posedge clk)
-    event2 <= \$39 ;
+    event3 <= \$39 ;
   always @(posedge clk)
-    event3 <= \$40 ;
+    touched0 <= \$40 ;
   always @(posedge clk)
-    touched0 <= \$41 ;
+    touched1 <= \$41 ;
   always @(posedge clk)
-    touched1 <= \$42 ;
+    file <= \$42 ;
   always @(posedge clk)
-    file <= \$43 ;
-  always @(posedge clk)
-    value <= \$44 ;
+    value <= \$43 ;
   assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$4  = 1'h1 << event3[3:0];
-  assign \$5  = \$3  | \$4 ;
-  assign \$6  = ~ file;
-  assign \$7  = ~ file;
-  assign \$8  = valid[0] & event0[7];
-  assign \$9  = \$8  & event0[5];
-  assign \$10  = ~ i_vectors__valid;
-  assign stall_vector = \$9  & \$10 ;
-  assign \$11  = valid[3] & event3[6];
-  assign stall_drain = \$11  & busy;
-  assign \$12  = ~ stall_vector;
-  assign \$13  = ~ stall_drain;
-  assign go = \$12  & \$13 ;
-  assign \$14  = valid[0] & event0[7];
-  assign \$15  = \$14  & event0[5];
-  assign i_vectors__ready = go & \$15 ;
-  assign \$16  = valid[3] & event3[6];
-  assign start = go & \$16 ;
-  assign \$17  = valid[3] & event3[7];
-  assign \event  = go & \$17 ;
-  assign \$18  = | valid;
-  assign empty = ~ \$18 ;
-  assign \$19  = ~ file;
-  assign \$20  = valid[0] & event0[7];
-  assign load = \$20  & event0[5];
-  assign \$21  = valid[1] & event1[7];
-  assign shift = \$21  & event1[5];
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[7];
+  assign \$6  = \$5  & event0[5];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[3] & event3[6];
+  assign stall_drain = \$8  & busy;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[7];
+  assign \$12  = \$11  & event0[5];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[3] & event3[6];
+  assign start = go & \$13 ;
+  assign \$14  = valid[3] & event3[7];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event3[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[7];
+  assign load = \$19  & event0[5];
+  assign \$20  = valid[1] & event1[7];
+  assign shift = \$20  & event1[5];
   assign add = valid[3] & event3[7];
-  assign \$23  = \$22  >> event3[3:0];
-  assign replace = ~ \$23 ;
-  assign \$24  = ~ file;
-  assign \$26  = \$25  >> drain_entry;
-  assign \$27  = \$26  ? drain_sum : 92'h00000000000000000000000;
-  assign \$28  = valid[0] & event0[7];
-  assign \load$40  = \$28  & event0[5];
-  assign \$29  = valid[1] & event1[7];
-  assign \shift$41  = \$29  & event1[5];
+  assign \$22  = \$21  >> event3[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> drain_entry;
+  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
+  assign \$27  = valid[0] & event0[7];
+  assign \load$40  = \$27  & event0[5];
+  assign \$28  = valid[1] & event1[7];
+  assign \shift$41  = \$28  & event1[5];
   assign \add$43  = valid[3] & event3[7];
-  assign \$31  = \$30  >> event3[3:0];
-  assign \replace$44  = ~ \$31 ;
-  assign \$32  = ~ file;
-  assign \$34  = \$33  >> drain_entry;
-  assign \$35  = \$34  ? \drain_sum$48  : 92'h00000000000000000000000;
+  assign \$30  = \$29  >> event3[3:0];
+  assign \replace$44  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$36 ;
+    valid <= \$35 ;
   always @(posedge clk)
-    event0 <= \$37 ;
+    event0 <= \$36 ;
+  always @(posedge clk)
+    event1 <= \$37 ;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -7840,37 +7982,55 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   );
   always @* begin
     if (\$initially ) begin end
-    \$38  = event1;
+    \$38  = event2;
     if (go) begin
-      \$38  = event0;
+      \$38  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = event2;
+    \$39  = event3;
     if (go) begin
-      \$39  = event1;
+      \$39  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = event3;
-    if (go) begin
-      \$40  = event2;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = touched0;
+    \$40  = touched0;
     if (\event ) begin
       casez (file)
         1'h0:
-            \$41  = \$5 ;
+            \$40  = touched;
       endcase
     end
     if (start) begin
-      casez (\$7 )
+      casez (\$4 )
         1'h0:
+            \$40  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = touched1;
+    if (\event ) begin
+      (* full_case = 32'd1 *)
+      casez (file)
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$41  = touched;
+      endcase
+    end
+    if (start) begin
+      (* full_case = 32'd1 *)
+      casez (\$4 )
+        1'h0:
+            /* empty */;
+        1'h1:
             \$41  = 16'h0000;
       endcase
     end
@@ -7880,44 +8040,19 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$42  = \$5 ;
-      endcase
-    end
+    \$42  = file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$7 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$42  = 16'h0000;
-      endcase
+      \$42  = \$3 ;
     end
     if (rst) begin
-      \$42  = 16'h0000;
+      \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$43  = file;
-    if (start) begin
-      \$43  = \$6 ;
-    end
-    if (rst) begin
-      \$43  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$44  = value;
+    \$43  = value;
     if (go) begin
-      \$44  = i_events__payload[23:8];
+      \$43  = i_events__payload[23:8];
     end
   end
   always @* begin
@@ -7925,19 +8060,9 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$3  = touched0;
+          \$16  = touched0;
       1'h1:
-          \$3  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$19 )
-      1'h0:
-          touched = touched0;
-      1'h1:
-          touched = touched1;
+          \$16  = touched1;
     endcase
   end
   always @* begin
@@ -7945,19 +8070,19 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$22  = touched0;
+          \$21  = touched0;
       1'h1:
-          \$22  = touched1;
+          \$21  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$24 )
+    casez (\$23 )
       1'h0:
-          \$25  = touched0;
+          \$24  = touched0;
       1'h1:
-          \$25  = touched1;
+          \$24  = touched1;
     endcase
   end
   always @* begin
@@ -7965,36 +8090,43 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$30  = touched0;
+          \$29  = touched0;
       1'h1:
-          \$30  = touched1;
+          \$29  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$32 )
+    casez (\$31 )
       1'h0:
-          \$33  = touched0;
+          \$32  = touched0;
       1'h1:
-          \$33  = touched1;
+          \$32  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = valid;
+    \$35  = valid;
     if (go) begin
-      \$36  = \$2 [3:0];
+      \$35  = \$2 [3:0];
     end
     if (rst) begin
-      \$36  = 4'h0;
+      \$35  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = event0;
+    \$36  = event0;
     if (go) begin
-      \$37  = i_events__payload[7:0];
+      \$36  = i_events__payload[7:0];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = event1;
+    if (go) begin
+      \$37  = event0;
     end
   end
   assign i_events__ready = go;
@@ -8053,8 +8185,8 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \element$42.mantissa  = i_vectors__payload[25:16];
   assign \element$42.exponent  = i_vectors__payload[30:26];
   assign \element$42.sign  = i_vectors__payload[31];
-  assign sums[183:92] = \$35 ;
-  assign sums[91:0] = \$27 ;
+  assign sums[183:92] = \$34 ;
+  assign sums[91:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
@@ -8252,7 +8384,7 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   assign \$26  = file;
 endmodule
 
-module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
+module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
 , waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -8260,76 +8392,86 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  reg [11:0] \$14 ;
-  reg [15:0] \$15 ;
-  wire [30:0] \$16 ;
-  wire \$17 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  reg [11:0] \$17 ;
   wire \$18 ;
-  reg [2:0] \$19 ;
+  wire \$19 ;
   wire [10:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
+  wire [12:0] \$20 ;
+  reg [15:0] \$21 ;
+  wire [30:0] \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire \$25 ;
+  reg [2:0] \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [11:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [2:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
-  wire \$36 ;
+  wire [11:0] \$35 ;
+  wire [2:0] \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire [6:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire [8:0] \$44 ;
-  wire [8:0] \$45 ;
-  wire [8:0] \$46 ;
-  reg [8:0] \$47 ;
-  reg [12:0] \$48 ;
-  wire [21:0] \$49 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [6:0] \$49 ;
   wire \$5 ;
-  wire [3:0] \$50 ;
-  reg [11:0] \$51 ;
-  reg [15:0] \$52 ;
-  wire [30:0] \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
+  wire \$50 ;
+  wire [8:0] \$51 ;
+  wire [8:0] \$52 ;
+  wire [8:0] \$53 ;
+  reg [8:0] \$54 ;
+  reg [12:0] \$55 ;
+  wire [21:0] \$56 ;
+  wire [3:0] \$57 ;
+  reg [11:0] \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  wire [11:0] \$61 ;
-  wire [11:0] \$62 ;
-  reg [10:0] \$63 ;
-  reg \$64 ;
-  reg [10:0] \$65 ;
-  reg [10:0] \$66 ;
-  reg [10:0] \$67 ;
-  reg \$68 ;
-  reg [2:0] \$69 ;
+  wire [12:0] \$61 ;
+  reg [15:0] \$62 ;
+  wire [30:0] \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [1:0] \$70 ;
-  reg [31:0] \$71 ;
-  reg [3:0] \$72 ;
-  reg [5:0] \$73 ;
-  reg [2:0] \$74 ;
-  reg [349:0] \$75 ;
-  reg [29:0] \$76 ;
+  wire \$70 ;
+  wire [11:0] \$71 ;
+  wire [11:0] \$72 ;
+  reg [10:0] \$73 ;
+  reg \$74 ;
+  reg [10:0] \$75 ;
+  reg [10:0] \$76 ;
+  reg [10:0] \$77 ;
+  reg \$78 ;
+  reg [2:0] \$79 ;
   wire \$8 ;
+  reg [1:0] \$80 ;
+  reg [31:0] \$81 ;
+  reg [3:0] \$82 ;
+  reg [5:0] \$83 ;
+  reg [2:0] \$84 ;
+  reg [349:0] \$85 ;
+  reg [29:0] \$86 ;
   wire \$9 ;
   input abort;
   wire abort;
@@ -8384,9 +8526,9 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] descriptors__data;
   input done;
   wire done;
-  input [10:0] \end ;
-  wire [10:0] \end ;
-  reg [10:0] \end$33  = 11'h000;
+  reg [10:0] \end  = 11'h000;
+  input [10:0] \end$34 ;
+  wire [10:0] \end$34 ;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -8439,146 +8581,198 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   input [10:0] waits_second;
   wire [10:0] waits_second;
   reg [5:0] word = 6'h00;
-  assign \$21  = ~ rehearsing;
-  assign \$22  = ! fsm_state;
-  assign \$23  = fsm_state == 1'h1;
-  assign \$24  = fsm_state == 2'h2;
-  assign \$25  = fsm_state == 2'h3;
-  assign \$26  = fsm_state == 3'h4;
-  assign \$27  = fsm_state == 3'h5;
-  assign \$28  = fsm_state == 3'h6;
-  assign \$29  = completed + 1'h1;
-  assign \$30  = \begin  > \end ;
-  assign \$31  = \end  > 9'h100;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = delay + 1'h1;
-  assign \$34  = position == \end$33 ;
-  assign \$35  = delay == 2'h2;
-  assign \$36  = completed == issued;
-  assign \$37  = ~ tokens;
-  assign \$38  = layer == \task [3:0];
-  assign \$39  = known & \$38 ;
-  assign \$40  = completed == issued;
-  assign \$41  = \task [3:0] >= 3'h4;
-  assign \$42  = word + 1'h1;
-  assign \$43  = word == 5'h1d;
-  assign \$44  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$45  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$46  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$49  = \$47  * \$48 ;
-  assign \$50  = check + 1'h1;
-  assign \$53  = \$52  + product;
-  assign \$54  = \$51  < \$53 ;
-  assign \$55  = check == 2'h3;
-  assign \$56  = \task [11:4] >= \config [8:0];
-  assign \$57  = \task [11:4] < \config [8:0];
-  assign \$58  = rehearsing & \$57 ;
-  assign \$59  = o__valid & o__ready;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = issued + 1'h1;
-  assign \$62  = position + 1'h1;
+  assign \$11  = ~ tokens;
+  assign \$12  = layer == \task [3:0];
+  assign \$13  = known & \$12 ;
+  assign \$14  = completed == issued;
+  assign \$15  = \task [3:0] >= 3'h4;
+  assign \$16  = word == 5'h1d;
+  assign \$18  = | \config [45:37];
+  assign \$19  = \config [35] | \$18 ;
+  assign \$20  = \$19  ? \config [58:46] : 13'h0081;
+  assign \$22  = \$21  + product;
+  assign \$23  = \$17  < \$22 ;
+  assign \$24  = check == 2'h3;
+  assign \$26  = \task [11:4] >= \config [8:0];
+  assign \$27  = ~ rehearsing;
+  assign \$28  = ! fsm_state;
+  assign \$29  = fsm_state == 1'h1;
+  assign \$30  = fsm_state == 2'h2;
+  assign \$31  = fsm_state == 2'h3;
+  assign \$32  = fsm_state == 3'h4;
+  assign \$33  = fsm_state == 3'h5;
+  assign \$34  = fsm_state == 3'h6;
+  assign \$35  = completed + 1'h1;
+  assign \$36  = delay + 1'h1;
+  assign \$37  = position > \end ;
+  assign \$38  = \end  > 9'h100;
+  assign \$39  = \$37  | \$38 ;
+  assign \$40  = rehearsing & \$39 ;
+  assign \$41  = position == \end ;
+  assign \$42  = delay == 2'h2;
+  assign \$43  = completed == issued;
+  assign \$44  = ~ tokens;
+  assign \$45  = layer == \task [3:0];
+  assign \$46  = known & \$45 ;
+  assign \$47  = completed == issued;
+  assign \$48  = \task [3:0] >= 3'h4;
+  assign \$49  = word + 1'h1;
+  assign \$50  = word == 5'h1d;
+  assign \$51  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$52  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$53  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$56  = \$54  * \$55 ;
+  assign \$57  = check + 1'h1;
+  assign \$59  = | \config [45:37];
+  assign \$60  = \config [35] | \$59 ;
+  assign \$61  = \$60  ? \config [58:46] : 13'h0081;
+  assign \$63  = \$62  + product;
+  assign \$64  = \$58  < \$63 ;
+  assign \$65  = check == 2'h3;
+  assign \$66  = \task [11:4] >= \config [8:0];
+  assign \$67  = \task [11:4] < \config [8:0];
+  assign \$68  = rehearsing & \$67 ;
+  assign \$69  = o__valid & o__ready;
+  assign \$70  = \$68  | \$69 ;
+  assign \$71  = issued + 1'h1;
+  assign \$72  = position + 1'h1;
   always @(posedge clk)
-    completed <= \$63 ;
+    completed <= \$73 ;
   always @(posedge clk)
-    rehearsing <= \$64 ;
+    rehearsing <= \$74 ;
   always @(posedge clk)
-    position <= \$65 ;
+    position <= \$75 ;
   always @(posedge clk)
-    \end$33  <= \$66 ;
+    \end  <= \$76 ;
   always @(posedge clk)
-    issued <= \$67 ;
+    issued <= \$77 ;
   always @(posedge clk)
-    known <= \$68 ;
+    known <= \$78 ;
   always @(posedge clk)
-    fsm_state <= \$69 ;
+    fsm_state <= \$79 ;
   always @(posedge clk)
-    delay <= \$70 ;
+    delay <= \$80 ;
   always @(posedge clk)
-    \task  <= \$71 ;
+    \task  <= \$81 ;
   always @(posedge clk)
-    layer <= \$72 ;
+    layer <= \$82 ;
   always @(posedge clk)
-    word <= \$73 ;
+    word <= \$83 ;
   always @(posedge clk)
-    check <= \$74 ;
+    check <= \$84 ;
   always @(posedge clk)
-    \config  <= \$75 ;
+    \config  <= \$85 ;
   always @(posedge clk)
-    product <= \$76 ;
+    product <= \$86 ;
   assign \$1  = layer * 6'h20;
   assign \$2  = \$1  + word;
   assign \$3  = waits_first >= \task [21:12];
   assign \$4  = waits_second >= \task [31:22];
   assign tokens = \$3  & \$4 ;
   assign busy = completed != issued;
-  assign running = ~ \$22 ;
-  assign \$5  = \begin  > \end ;
+  assign running = ~ \$28 ;
+  assign \$5  = position > \end ;
   assign \$6  = \end  > 9'h100;
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ tokens;
-  assign \$9  = layer == \task [3:0];
-  assign \$10  = known & \$9 ;
-  assign \$11  = completed == issued;
-  assign \$12  = \task [3:0] >= 3'h4;
-  assign \$13  = word == 5'h1d;
-  assign \$16  = \$15  + product;
-  assign \$17  = \$14  < \$16 ;
-  assign \$18  = check == 2'h3;
-  assign \$20  = \task [11:4] >= \config [8:0];
+  assign \$8  = rehearsing & \$7 ;
+  assign \$9  = position == \end ;
+  assign \$10  = delay == 2'h2;
   always @* begin
     if (\$initially ) begin end
-    \$47  = 9'h000;
+    \$17  = 12'h000;
     casez (check)
       3'h0:
-          \$47  = \config [8:0];
+          \$17  = 12'h080;
       3'h1:
-          \$47  = \$44 ;
+          \$17  = 12'h040;
       3'h2:
-          \$47  = \$45 ;
+          \$17  = 12'h080;
       3'h3:
-          \$47  = \$46 ;
+          \$17  = 12'h800;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = 13'h0000;
+    \$21  = 16'h0000;
     casez (check)
       3'h0:
-          \$48  = { 3'h0, batch[19:10] };
+          \$21  = { 3'h0, \config [34:22] };
       3'h1:
-          \$48  = { 3'h0, batch[19:10] };
+          \$21  = 16'h0000;
       3'h2:
-          \$48  = { 3'h0, batch[19:10] };
+          \$21  = { 3'h0, \$20  };
       3'h3:
-          \$48  = \config [21:9];
+          \$21  = \config [74:59];
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$51  = 12'h000;
+    \$25  = 3'h0;
     casez (check)
       3'h0:
-          \$51  = 12'h080;
+          \$25  = 3'h5;
       3'h1:
-          \$51  = 12'h040;
+          \$25  = 3'h5;
       3'h2:
-          \$51  = 12'h080;
+          \$25  = 3'h5;
       3'h3:
-          \$51  = 12'h800;
+          \$25  = 3'h6;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$52  = 16'h0000;
+    \$54  = 9'h000;
     casez (check)
       3'h0:
-          \$52  = { 3'h0, \config [34:22] };
+          \$54  = \config [8:0];
       3'h1:
-          \$52  = 16'h0000;
+          \$54  = \$51 ;
       3'h2:
-          \$52  = { 3'h0, \config [58:46] };
+          \$54  = \$52 ;
       3'h3:
-          \$52  = \config [74:59];
+          \$54  = \$53 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$55  = 13'h0000;
+    casez (check)
+      3'h0:
+          \$55  = { 3'h0, batch[19:10] };
+      3'h1:
+          \$55  = { 3'h0, batch[19:10] };
+      3'h2:
+          \$55  = { 3'h0, batch[19:10] };
+      3'h3:
+          \$55  = \config [21:9];
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = 12'h000;
+    casez (check)
+      3'h0:
+          \$58  = 12'h080;
+      3'h1:
+          \$58  = 12'h040;
+      3'h2:
+          \$58  = 12'h080;
+      3'h3:
+          \$58  = 12'h800;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$62  = 16'h0000;
+    casez (check)
+      3'h0:
+          \$62  = { 3'h0, \config [34:22] };
+      3'h1:
+          \$62  = 16'h0000;
+      3'h2:
+          \$62  = { 3'h0, \$61  };
+      3'h3:
+          \$62  = \config [74:59];
     endcase
   end
   always @* begin
@@ -8608,19 +8802,18 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
     fault = 4'h0;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            if (\$7 ) begin
-              fault = 4'h2;
-            end
-          end
-      3'h1:
           /* empty */;
-      3'h2:
+      3'h1:
           if (abort) begin
           end else if (\$8 ) begin
-          end else if (\$10 ) begin
+            fault = 4'h2;
+          end
+      3'h2:
+          if (abort) begin
           end else if (\$11 ) begin
-            if (\$12 ) begin
+          end else if (\$13 ) begin
+          end else if (\$14 ) begin
+            if (\$15 ) begin
               fault = 4'h3;
             end
           end
@@ -8629,12 +8822,12 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h5:
           /* empty */;
       3'h6:
-          if (\$17 ) begin
-            fault = { 1'h0, \$19  };
+          if (\$23 ) begin
+            fault = { 1'h0, \$25  };
           end
       3'h3:
           if (rehearsing) begin
-            if (\$20 ) begin
+            if (\$26 ) begin
               fault = 4'h4;
             end
           end
@@ -8650,7 +8843,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$8 ) begin
+          end else if (\$11 ) begin
             stuck = 1'h1;
           end
     endcase
@@ -8666,7 +8859,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h2:
           /* empty */;
       3'h4:
-          if (\$13 ) begin
+          if (\$16 ) begin
             loaded = 1'h1;
           end
     endcase
@@ -8688,45 +8881,45 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          o__valid = \$21 ;
+          o__valid = \$27 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$63  = completed;
+    \$73  = completed;
     if (finish) begin
-      \$63  = \$29 [10:0];
+      \$73  = \$35 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$63  = 11'h000;
+            \$73  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$63  = 11'h000;
+      \$73  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = rehearsing;
+    \$74  = rehearsing;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$64  = rehearse;
+            \$74  = rehearse;
           end
     endcase
     if (rst) begin
-      \$64  = 1'h0;
+      \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = position;
+    \$75  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$65  = \begin ;
+            \$75  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -8739,34 +8932,34 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$65  = \$62 [10:0];
+          if (\$70 ) begin
+            \$75  = \$72 [10:0];
           end
     endcase
     if (rst) begin
-      \$65  = 11'h000;
+      \$75  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = \end$33 ;
+    \$76  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$66  = \end ;
+            \$76  = \end$34 ;
           end
     endcase
     if (rst) begin
-      \$66  = 11'h000;
+      \$76  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = issued;
+    \$77  = issued;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$67  = 11'h000;
+            \$77  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -8779,144 +8972,145 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$67  = \$61 [10:0];
+          if (\$70 ) begin
+            \$77  = \$71 [10:0];
           end
     endcase
     if (rst) begin
-      \$67  = 11'h000;
+      \$77  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = known;
+    \$78  = known;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$68  = 1'h0;
+            \$78  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$68  = 1'h1;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$78  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$68  = 1'h0;
+      \$78  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = fsm_state;
+    \$79  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            (* full_case = 32'd1 *)
-            if (\$32 ) begin
-            end else begin
-              \$69  = 3'h1;
-            end
+            \$79  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$69  = 3'h0;
+            \$79  = 3'h0;
+          end else if (\$40 ) begin
+            \$79  = 3'h0;
+          end else if (\$41 ) begin
+            if (\$43 ) begin
+              \$79  = 3'h0;
             end
-          end else if (\$35 ) begin
-            \$69  = 3'h2;
+          end else if (\$42 ) begin
+            \$79  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-            \$69  = 3'h3;
-          end else if (\$40 ) begin
+            \$79  = 3'h0;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+            \$79  = 3'h3;
+          end else if (\$47 ) begin
             (* full_case = 32'd1 *)
-            if (\$41 ) begin
-              \$69  = 3'h0;
+            if (\$48 ) begin
+              \$79  = 3'h0;
             end else begin
-              \$69  = 3'h4;
+              \$79  = 3'h4;
             end
           end
       3'h4:
-          if (\$43 ) begin
-            \$69  = 3'h5;
+          if (\$50 ) begin
+            \$79  = 3'h5;
           end
       3'h5:
-          \$69  = 3'h6;
+          \$79  = 3'h6;
       3'h6:
           (* full_case = 32'd1 *)
-          if (\$54 ) begin
-            \$69  = 3'h0;
-          end else if (\$55 ) begin
-            \$69  = 3'h3;
+          if (\$64 ) begin
+            \$79  = 3'h0;
+          end else if (\$65 ) begin
+            \$79  = 3'h3;
           end else begin
-            \$69  = 3'h5;
+            \$79  = 3'h5;
           end
       3'h3:
         begin
           if (rehearsing) begin
-            if (\$56 ) begin
-              \$69  = 3'h0;
+            if (\$66 ) begin
+              \$79  = 3'h0;
             end
           end
-          if (\$60 ) begin
-            \$69  = 3'h1;
+          if (\$70 ) begin
+            \$79  = 3'h1;
           end
         end
     endcase
     if (rst) begin
-      \$69  = 3'h0;
+      \$79  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = delay;
+    \$80  = delay;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
         begin
-          \$70  = \$33 [1:0];
+          \$80  = \$36 [1:0];
           if (abort) begin
-            \$70  = 2'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$70  = 2'h0;
+            \$80  = 2'h0;
+          end else if (\$40 ) begin
+            \$80  = 2'h0;
+          end else if (\$41 ) begin
+            if (\$43 ) begin
+              \$80  = 2'h0;
             end
-          end else if (\$35 ) begin
-            \$70  = 2'h0;
+          end else if (\$42 ) begin
+            \$80  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$70  = 2'h0;
+      \$80  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = \task ;
+    \$81  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$34 ) begin
-          end else if (\$35 ) begin
-            \$71  = tasks__data;
+          end else if (\$40 ) begin
+          end else if (\$41 ) begin
+          end else if (\$42 ) begin
+            \$81  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = layer;
+    \$82  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -8924,19 +9118,19 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$72  = \task [3:0];
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$82  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$72  = 4'h0;
+      \$82  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$73  = word;
+    \$83  = word;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -8944,21 +9138,21 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$73  = 6'h00;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$83  = 6'h00;
           end
       3'h4:
-          \$73  = \$42 [5:0];
+          \$83  = \$49 [5:0];
     endcase
     if (rst) begin
-      \$73  = 6'h00;
+      \$83  = 6'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = check;
+    \$84  = check;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -8966,25 +9160,25 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$74  = 3'h0;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$84  = 3'h0;
           end
       3'h4:
           /* empty */;
       3'h5:
           /* empty */;
       3'h6:
-          \$74  = \$50 [2:0];
+          \$84  = \$57 [2:0];
     endcase
     if (rst) begin
-      \$74  = 3'h0;
+      \$84  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = \config ;
+    \$85  = \config ;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -8995,70 +9189,70 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           casez (word)
             6'h02:
-                \$75 [8:0] = descriptors__data[8:0];
+                \$85 [8:0] = descriptors__data[8:0];
             6'h03:
-                \$75 [21:9] = descriptors__data[12:0];
+                \$85 [21:9] = descriptors__data[12:0];
             6'h04:
-                \$75 [34:22] = descriptors__data[12:0];
+                \$85 [34:22] = descriptors__data[12:0];
             6'h05:
-                \$75 [35] = descriptors__data[0];
+                \$85 [35] = descriptors__data[0];
             6'h06:
-                \$75 [36] = descriptors__data[0];
+                \$85 [36] = descriptors__data[0];
             6'h07:
-                \$75 [45:37] = descriptors__data[8:0];
+                \$85 [45:37] = descriptors__data[8:0];
             6'h08:
-                \$75 [58:46] = descriptors__data[12:0];
+                \$85 [58:46] = descriptors__data[12:0];
             6'h09:
-                \$75 [74:59] = descriptors__data[15:0];
+                \$85 [74:59] = descriptors__data[15:0];
             6'h0a:
-                \$75 [90:75] = descriptors__data[15:0];
+                \$85 [90:75] = descriptors__data[15:0];
             6'h0b:
-                \$75 [91] = descriptors__data[0];
+                \$85 [91] = descriptors__data[0];
             6'h0c:
-                \$75 [92] = descriptors__data[0];
+                \$85 [92] = descriptors__data[0];
             6'h0d:
-                \$75 [93] = descriptors__data[0];
+                \$85 [93] = descriptors__data[0];
             6'h0e:
-                \$75 [109:94] = descriptors__data[15:0];
+                \$85 [109:94] = descriptors__data[15:0];
             6'h0f:
-                \$75 [125:110] = descriptors__data[15:0];
+                \$85 [125:110] = descriptors__data[15:0];
             6'h10:
-                \$75 [141:126] = descriptors__data[15:0];
+                \$85 [141:126] = descriptors__data[15:0];
             6'h11:
-                \$75 [157:142] = descriptors__data[15:0];
+                \$85 [157:142] = descriptors__data[15:0];
             6'h12:
-                \$75 [173:158] = descriptors__data[15:0];
+                \$85 [173:158] = descriptors__data[15:0];
             6'h13:
-                \$75 [189:174] = descriptors__data[15:0];
+                \$85 [189:174] = descriptors__data[15:0];
             6'h14:
-                \$75 [205:190] = descriptors__data[15:0];
+                \$85 [205:190] = descriptors__data[15:0];
             6'h15:
-                \$75 [221:206] = descriptors__data[15:0];
+                \$85 [221:206] = descriptors__data[15:0];
             6'h16:
-                \$75 [237:222] = descriptors__data[15:0];
+                \$85 [237:222] = descriptors__data[15:0];
             6'h17:
-                \$75 [253:238] = descriptors__data[15:0];
+                \$85 [253:238] = descriptors__data[15:0];
             6'h18:
-                \$75 [269:254] = descriptors__data[15:0];
+                \$85 [269:254] = descriptors__data[15:0];
             6'h19:
-                \$75 [285:270] = descriptors__data[15:0];
+                \$85 [285:270] = descriptors__data[15:0];
             6'h1a:
-                \$75 [301:286] = descriptors__data[15:0];
+                \$85 [301:286] = descriptors__data[15:0];
             6'h1b:
-                \$75 [317:302] = descriptors__data[15:0];
+                \$85 [317:302] = descriptors__data[15:0];
             6'h1c:
-                \$75 [333:318] = descriptors__data[15:0];
+                \$85 [333:318] = descriptors__data[15:0];
             6'h1d:
-                \$75 [349:334] = descriptors__data[15:0];
+                \$85 [349:334] = descriptors__data[15:0];
           endcase
     endcase
     if (rst) begin
-      \$75  = 350'h0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+      \$85  = 350'h0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$76  = product;
+    \$86  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -9069,49 +9263,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           /* empty */;
       3'h5:
-          \$76  = { 8'h00, \$49  };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = 12'h000;
-    casez (check)
-      3'h0:
-          \$14  = 12'h080;
-      3'h1:
-          \$14  = 12'h040;
-      3'h2:
-          \$14  = 12'h080;
-      3'h3:
-          \$14  = 12'h800;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = 16'h0000;
-    casez (check)
-      3'h0:
-          \$15  = { 3'h0, \config [34:22] };
-      3'h1:
-          \$15  = 16'h0000;
-      3'h2:
-          \$15  = { 3'h0, \config [58:46] };
-      3'h3:
-          \$15  = \config [74:59];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = 3'h0;
-    casez (check)
-      3'h0:
-          \$19  = 3'h5;
-      3'h1:
-          \$19  = 3'h5;
-      3'h2:
-          \$19  = 3'h5;
-      3'h3:
-          \$19  = 3'h6;
+          \$86  = { 8'h00, \$56  };
     endcase
   end
   assign tasks__addr = position[7:0];
@@ -9154,7 +9306,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__payload, host__request__valid, \port$6163$1 , \port$6165$1 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6049$1 , \port$6051$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -9186,10 +9338,10 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$6163$1 ;
-  wire [4:0] \port$6163$1 ;
-  input [4:0] \port$6165$1 ;
-  wire [4:0] \port$6165$1 ;
+  input [4:0] \port$6049$1 ;
+  wire [4:0] \port$6049$1 ;
+  input [4:0] \port$6051$1 ;
+  wire [4:0] \port$6051$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -9211,8 +9363,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$6163$1 (\port$6163$1 ),
-    .\port$6165$1 (\port$6165$1 ),
+    .\port$6049$1 (\port$6049$1 ),
+    .\port$6051$1 (\port$6051$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -9227,7 +9379,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$6947$0 (read0__data),
+    .\port$6864$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -9246,8 +9398,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6165$1 , \port$6163$1  };
-  assign \write__data$17  = { \port$6165$1 , \port$6163$1  };
+  assign write__data = { \port$6051$1 , \port$6049$1  };
+  assign \write__data$17  = { \port$6051$1 , \port$6049$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -9262,15 +9414,15 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6163$1 , \port$6165$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6049$1 , \port$6051$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [4:0] \port$6163$1 ;
-  wire [4:0] \port$6163$1 ;
-  input [4:0] \port$6165$1 ;
-  wire [4:0] \port$6165$1 ;
+  input [4:0] \port$6049$1 ;
+  wire [4:0] \port$6049$1 ;
+  input [4:0] \port$6051$1 ;
+  wire [4:0] \port$6051$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -9291,7 +9443,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$616
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6165$1 , \port$6163$1  };
+      copy0[write__addr] <= { \port$6051$1 , \port$6049$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -9302,32 +9454,35 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$616
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6165$1 , \port$6163$1  };
-  assign \write__data$5  = { \port$6165$1 , \port$6163$1  };
+  assign write__data = { \port$6051$1 , \port$6049$1  };
+  assign \write__data$5  = { \port$6051$1 , \port$6049$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__payload, host__request__valid, \port$6947$0 , host__response__payload, host__request__ready, host__response__valid, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6864$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [10:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [10:0] \$7 ;
   wire \$8 ;
-  wire [10:0] \$9 ;
+  wire \$9 ;
   output [10:0] address;
   reg [10:0] address = 11'h000;
   (* init = 11'h000 *)
@@ -9337,205 +9492,149 @@ module \backspike_core.codes_memory.window (rst, host__request__payload, host__r
   reg [31:0] data = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [43:0] host__request__payload;
   wire [43:0] host__request__payload;
   wire [10:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
-  input [9:0] \port$6947$0 ;
-  wire [9:0] \port$6947$0 ;
+  wire host__response__valid;
+  input [9:0] \port$6864$0 ;
+  wire [9:0] \port$6864$0 ;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   wire [15:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
   assign refused = | data[31:16];
-  assign \$2  = \wait  == 2'h2;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$2  = writing & refused;
   assign \$3  = ~ refused;
-  assign \$4  = 1'h1 << word;
-  assign \$5  = { 1'h0, \$3  } & \$4 ;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  assign \$4  = writing & \$3 ;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$6947$0 [9:5], 3'h0, \port$6947$0 [4:0] };
+          \$1  = { 19'h00000, \port$6864$0 [9:5], 3'h0, \port$6864$0 [4:0] };
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = refused;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[43:12];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[43:12];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$6947$0 [9:5], 3'h0, \port$6947$0 [4:0] };
-  assign host__response__ready = 1'h1;
+  assign row = { 3'h0, \port$6864$0 [9:5], 3'h0, \port$6864$0 [4:0] };
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
   assign \host__request__payload.data  = host__request__payload[43:12];
-  always @*
-    host__response__payload[31:0] = \$1 ;
-  assign \$9  = host__request__payload[11:1];
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$7  = host__request__payload[11:1];
 endmodule
 
 module \backspike_core.control (rst, changed, busy, earnest, batch, running, stuck, doorbell, go, rehearse, abort, begins, fault, fault_engine, fault_task, faults__0, positions__0, faults__1, positions__1, faults__2, positions__2
@@ -10551,13 +10650,13 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$6026$0 , front_row_turn, \port$6148$0 , \port$6163$1 , \port$6165$1 , \port$6168$0 , drain_active__data, waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$5896$0 , front_row_turn, \port$6049$1 , \port$6051$1 , \port$6056$0 , drain_active__data, \port$6061$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
 , clk);
   wire [7:0] \$1 ;
-  wire [7:0] \$2 ;
+  wire [20:0] \$2 ;
   wire [20:0] \$3 ;
-  wire [20:0] \$4 ;
-  wire [31:0] \$5 ;
+  wire [31:0] \$4 ;
+  wire [7:0] \$5 ;
   input abort;
   wire abort;
   wire [6:0] active__addr;
@@ -10805,16 +10904,16 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$6026$0 ;
-  wire [7:0] \port$6026$0 ;
-  output [7:0] \port$6148$0 ;
-  wire [7:0] \port$6148$0 ;
-  output [20:0] \port$6163$1 ;
-  wire [20:0] \port$6163$1 ;
-  output [20:0] \port$6165$1 ;
-  wire [20:0] \port$6165$1 ;
-  output [31:0] \port$6168$0 ;
-  wire [31:0] \port$6168$0 ;
+  output [7:0] \port$5896$0 ;
+  wire [7:0] \port$5896$0 ;
+  output [20:0] \port$6049$1 ;
+  wire [20:0] \port$6049$1 ;
+  output [20:0] \port$6051$1 ;
+  wire [20:0] \port$6051$1 ;
+  output [31:0] \port$6056$0 ;
+  wire [31:0] \port$6056$0 ;
+  output [7:0] \port$6061$0 ;
+  wire [7:0] \port$6061$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -10916,15 +11015,15 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$6148$0 (\$2 ),
-    .\port$6163$1 (\$3 ),
-    .\port$6165$1 (\$4 ),
+    .\port$6049$1 (\$2 ),
+    .\port$6051$1 (\$3 ),
+    .\port$6061$0 (\$5 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
     .start(r_en),
     .sums(sums),
-    .tile(\$5 )
+    .tile(\$4 )
   );
   \backspike_core.fp.front  front (
     .\address$11 (\$1 ),
@@ -10991,7 +11090,7 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end (\end ),
+    .\end$34 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -11042,22 +11141,22 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \batch$58  = batch;
   assign \extent$59  = extent;
   assign \parity$60  = parity;
-  assign drain_spikes__addr = { parity, \$2  };
-  assign \spikes__addr$62  = { parity, \$2  };
-  assign drain_spikes__data = { \$5 [31], \$5 [29], \$5 [27], \$5 [25], \$5 [23], \$5 [21], \$5 [19], \$5 [17], \$5 [15], \$5 [13], \$5 [11], \$5 [9], \$5 [7], \$5 [5], \$5 [3], \$5 [1], \$5 [30], \$5 [28], \$5 [26], \$5 [24], \$5 [22], \$5 [20], \$5 [18], \$5 [16], \$5 [14], \$5 [12], \$5 [10], \$5 [8], \$5 [6], \$5 [4], \$5 [2], \$5 [0] };
-  assign \spikes__data$64  = { \$5 [31], \$5 [29], \$5 [27], \$5 [25], \$5 [23], \$5 [21], \$5 [19], \$5 [17], \$5 [15], \$5 [13], \$5 [11], \$5 [9], \$5 [7], \$5 [5], \$5 [3], \$5 [1], \$5 [30], \$5 [28], \$5 [26], \$5 [24], \$5 [22], \$5 [20], \$5 [18], \$5 [16], \$5 [14], \$5 [12], \$5 [10], \$5 [8], \$5 [6], \$5 [4], \$5 [2], \$5 [0] };
+  assign drain_spikes__addr = { parity, \$5  };
+  assign \spikes__addr$62  = { parity, \$5  };
+  assign drain_spikes__data = { \$4 [31], \$4 [29], \$4 [27], \$4 [25], \$4 [23], \$4 [21], \$4 [19], \$4 [17], \$4 [15], \$4 [13], \$4 [11], \$4 [9], \$4 [7], \$4 [5], \$4 [3], \$4 [1], \$4 [30], \$4 [28], \$4 [26], \$4 [24], \$4 [22], \$4 [20], \$4 [18], \$4 [16], \$4 [14], \$4 [12], \$4 [10], \$4 [8], \$4 [6], \$4 [4], \$4 [2], \$4 [0] };
+  assign \spikes__data$64  = { \$4 [31], \$4 [29], \$4 [27], \$4 [25], \$4 [23], \$4 [21], \$4 [19], \$4 [17], \$4 [15], \$4 [13], \$4 [11], \$4 [9], \$4 [7], \$4 [5], \$4 [3], \$4 [1], \$4 [30], \$4 [28], \$4 [26], \$4 [24], \$4 [22], \$4 [20], \$4 [18], \$4 [16], \$4 [14], \$4 [12], \$4 [10], \$4 [8], \$4 [6], \$4 [4], \$4 [2], \$4 [0] };
   assign spikes__en = drain_spikes__en;
-  assign drain_active__addr = \$2 [6:0];
-  assign active__addr = \$2 [6:0];
+  assign drain_active__addr = \$5 [6:0];
+  assign active__addr = \$5 [6:0];
   assign active__data = drain_active__data;
   assign active__en = drain_active__en;
   assign codes__addr = drain_codes__addr;
-  assign drain_codes__data = { \$4 [4:0], \$3 [4:0] };
-  assign codes__data = { \$4 [4:0], \$3 [4:0] };
+  assign drain_codes__data = { \$3 [4:0], \$2 [4:0] };
+  assign codes__data = { \$3 [4:0], \$2 [4:0] };
   assign codes__en = drain_codes__en;
   assign logits__addr = drain_logits__addr;
-  assign drain_logits__data = { \$4 [20:5], \$3 [20:5] };
-  assign logits__data = { \$4 [20:5], \$3 [20:5] };
+  assign drain_logits__data = { \$3 [20:5], \$2 [20:5] };
+  assign logits__data = { \$3 [20:5], \$2 [20:5] };
   assign logits__en = drain_logits__en;
   assign saturated = drain_saturated;
   assign o__payload = i__payload;
@@ -11086,11 +11185,11 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$6026$0  = \$1 ;
-  assign \port$6148$0  = \$2 ;
-  assign \port$6163$1  = \$3 ;
-  assign \port$6165$1  = \$4 ;
-  assign \port$6168$0  = \$5 ;
+  assign \port$5896$0  = \$1 ;
+  assign \port$6049$1  = \$2 ;
+  assign \port$6051$1  = \$3 ;
+  assign \port$6056$0  = \$4 ;
+  assign \port$6061$0  = \$5 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -11229,8 +11328,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, i_headers__payload, batch, extent, parity, \config , sums, busy, \port$6148$0 , \port$6163$1 , \port$6165$1 , tile
-, active__data, entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$6049$1 , \port$6051$1 , tile, active__data
+, \port$6061$0 , entry, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire \$10 ;
@@ -11247,27 +11346,23 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
+  wire [1:0] \$23 ;
   wire \$24 ;
-  wire [1:0] \$25 ;
+  wire \$25 ;
   wire [1:0] \$26 ;
-  wire \$27 ;
+  wire [1:0] \$27 ;
   wire \$28 ;
-  wire [1:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
-  wire [1:0] \$30 ;
-  wire \$31 ;
-  wire \$32 ;
-  reg \$33 ;
-  reg [31:0] \$34 ;
-  reg [15:0] \$35 ;
-  reg [1:0] \$36 ;
-  reg [21:0] \$37 ;
-  reg [21:0] \$38 ;
-  reg [31:0] \$39 ;
+  reg [31:0] \$30 ;
+  reg [15:0] \$31 ;
+  reg [1:0] \$32 ;
+  reg [21:0] \$33 ;
+  reg [21:0] \$34 ;
+  reg [31:0] \$35 ;
+  reg [15:0] \$36 ;
+  reg \$37 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
-  reg \$41 ;
   wire [17:0] \$5 ;
   wire [18:0] \$6 ;
   wire \$7 ;
@@ -11275,7 +11370,7 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire [18:0] \$9 ;
   (* init = 16'h0000 *)
   wire [15:0] active;
-  wire \active$54 ;
+  wire \active$76 ;
   wire [6:0] active__addr;
   output [15:0] active__data;
   reg [15:0] active__data = 16'h0000;
@@ -11291,7 +11386,8 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
   output busy;
-  reg busy = 1'h0;
+  wire busy;
+  wire \busy$5 ;
   input clk;
   wire clk;
   wire [3:0] code;
@@ -11303,36 +11399,36 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire complete;
   input [377:0] \config ;
   wire [377:0] \config ;
-  wire [377:0] \config$10 ;
-  wire \config$10.bias ;
-  wire [15:0] \config$10.edge0 ;
-  wire [15:0] \config$10.edge1 ;
-  wire [15:0] \config$10.edge10 ;
-  wire [15:0] \config$10.edge11 ;
-  wire [15:0] \config$10.edge12 ;
-  wire [15:0] \config$10.edge13 ;
-  wire [15:0] \config$10.edge14 ;
-  wire [15:0] \config$10.edge2 ;
-  wire [15:0] \config$10.edge3 ;
-  wire [15:0] \config$10.edge4 ;
-  wire [15:0] \config$10.edge5 ;
-  wire [15:0] \config$10.edge6 ;
-  wire [15:0] \config$10.edge7 ;
-  wire [15:0] \config$10.edge8 ;
-  wire [15:0] \config$10.edge9 ;
-  wire [15:0] \config$10.leak ;
-  wire [15:0] \config$10.nonzero ;
-  wire [12:0] \config$10.output_unit ;
-  wire \config$10.readout ;
-  wire [12:0] \config$10.size ;
-  wire \config$10.soft ;
-  wire [8:0] \config$10.source_tiles ;
-  wire [12:0] \config$10.source_unit ;
-  wire [12:0] \config$10.sources ;
-  wire \config$10.spikes_only ;
-  wire [15:0] \config$10.threshold ;
-  wire [8:0] \config$10.tiles ;
-  wire [15:0] \config$10.weights ;
+  wire [377:0] \config$12 ;
+  wire \config$12.bias ;
+  wire [15:0] \config$12.edge0 ;
+  wire [15:0] \config$12.edge1 ;
+  wire [15:0] \config$12.edge10 ;
+  wire [15:0] \config$12.edge11 ;
+  wire [15:0] \config$12.edge12 ;
+  wire [15:0] \config$12.edge13 ;
+  wire [15:0] \config$12.edge14 ;
+  wire [15:0] \config$12.edge2 ;
+  wire [15:0] \config$12.edge3 ;
+  wire [15:0] \config$12.edge4 ;
+  wire [15:0] \config$12.edge5 ;
+  wire [15:0] \config$12.edge6 ;
+  wire [15:0] \config$12.edge7 ;
+  wire [15:0] \config$12.edge8 ;
+  wire [15:0] \config$12.edge9 ;
+  wire [15:0] \config$12.leak ;
+  wire [15:0] \config$12.nonzero ;
+  wire [12:0] \config$12.output_unit ;
+  wire \config$12.readout ;
+  wire [12:0] \config$12.size ;
+  wire \config$12.soft ;
+  wire [8:0] \config$12.source_tiles ;
+  wire [12:0] \config$12.source_unit ;
+  wire [12:0] \config$12.sources ;
+  wire \config$12.spikes_only ;
+  wire [15:0] \config$12.threshold ;
+  wire [8:0] \config$12.tiles ;
+  wire [15:0] \config$12.weights ;
   wire \config.bias ;
   wire [15:0] \config.edge0 ;
   wire [15:0] \config.edge1 ;
@@ -11376,6 +11472,56 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \header.last ;
   wire [7:0] \header.tile ;
   wire [12:0] \header.unit ;
+  reg [31:0] header_0 = 32'd0;
+  wire [9:0] \header_0.block ;
+  wire \header_0.last ;
+  wire [7:0] \header_0.tile ;
+  wire [12:0] \header_0.unit ;
+  reg [31:0] header_1 = 32'd0;
+  wire [9:0] \header_1.block ;
+  wire \header_1.last ;
+  wire [7:0] \header_1.tile ;
+  wire [12:0] \header_1.unit ;
+  reg [31:0] header_2 = 32'd0;
+  wire [9:0] \header_2.block ;
+  wire \header_2.last ;
+  wire [7:0] \header_2.tile ;
+  wire [12:0] \header_2.unit ;
+  reg [31:0] header_3 = 32'd0;
+  wire [9:0] \header_3.block ;
+  wire \header_3.last ;
+  wire [7:0] \header_3.tile ;
+  wire [12:0] \header_3.unit ;
+  reg [31:0] header_4 = 32'd0;
+  wire [9:0] \header_4.block ;
+  wire \header_4.last ;
+  wire [7:0] \header_4.tile ;
+  wire [12:0] \header_4.unit ;
+  reg [31:0] header_5 = 32'd0;
+  wire [9:0] \header_5.block ;
+  wire \header_5.last ;
+  wire [7:0] \header_5.tile ;
+  wire [12:0] \header_5.unit ;
+  reg [31:0] header_6 = 32'd0;
+  wire [9:0] \header_6.block ;
+  wire \header_6.last ;
+  wire [7:0] \header_6.tile ;
+  wire [12:0] \header_6.unit ;
+  reg [31:0] header_7 = 32'd0;
+  wire [9:0] \header_7.block ;
+  wire \header_7.last ;
+  wire [7:0] \header_7.tile ;
+  wire [12:0] \header_7.unit ;
+  reg [31:0] header_8 = 32'd0;
+  wire [9:0] \header_8.block ;
+  wire \header_8.last ;
+  wire [7:0] \header_8.tile ;
+  wire [12:0] \header_8.unit ;
+  reg [31:0] header_9 = 32'd0;
+  wire [9:0] \header_9.block ;
+  wire \header_9.last ;
+  wire [7:0] \header_9.tile ;
+  wire [12:0] \header_9.unit ;
   input [31:0] i_headers__payload;
   wire [31:0] i_headers__payload;
   wire [9:0] \i_headers__payload.block ;
@@ -11383,6 +11529,11 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire [7:0] \i_headers__payload.tile ;
   wire [12:0] \i_headers__payload.unit ;
   wire i_headers__ready;
+  reg [31:0] last_0 = 32'd0;
+  wire [9:0] \last_0.block ;
+  wire \last_0.last ;
+  wire [7:0] \last_0.tile ;
+  wire [12:0] \last_0.unit ;
   wire [13:0] left;
   wire live;
   wire [15:0] logit;
@@ -11403,12 +11554,12 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [7:0] \port$6148$0 ;
-  wire [7:0] \port$6148$0 ;
-  output [20:0] \port$6163$1 ;
-  wire [20:0] \port$6163$1 ;
-  output [20:0] \port$6165$1 ;
-  wire [20:0] \port$6165$1 ;
+  output [20:0] \port$6049$1 ;
+  wire [20:0] \port$6049$1 ;
+  output [20:0] \port$6051$1 ;
+  wire [20:0] \port$6051$1 ;
+  output [7:0] \port$6061$0 ;
+  wire [7:0] \port$6061$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -11416,7 +11567,7 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$18 ;
+  wire \saturated$20 ;
   wire [13:0] slot;
   wire [3:0] \slot.entry ;
   wire \slot.final ;
@@ -11538,6 +11689,16 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire [1:0] \tile[7] ;
   wire [1:0] \tile[8] ;
   wire [1:0] \tile[9] ;
+  reg [1:0] valid_0 = 2'h0;
+  reg [1:0] valid_1 = 2'h0;
+  reg [1:0] valid_2 = 2'h0;
+  reg [1:0] valid_3 = 2'h0;
+  reg [1:0] valid_4 = 2'h0;
+  reg [1:0] valid_5 = 2'h0;
+  reg [1:0] valid_6 = 2'h0;
+  reg [1:0] valid_7 = 2'h0;
+  reg [1:0] valid_8 = 2'h0;
+  reg [1:0] valid_9 = 2'h0;
   reg [13:0] whole_0 = 14'h0000;
   wire [3:0] \whole_0.entry ;
   wire \whole_0.final ;
@@ -11548,19 +11709,43 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \whole_0.valid ;
   wire \whole_0.whole ;
   always @(posedge clk)
-    slot_8 <= slot_7;
+    header_8 <= header_7;
   always @(posedge clk)
-    result_0 <= \$37 ;
+    header_9 <= header_8;
   always @(posedge clk)
-    result_1 <= \$38 ;
+    valid_0 <= \$23 ;
+  always @(posedge clk)
+    valid_1 <= valid_0;
+  always @(posedge clk)
+    valid_2 <= valid_1;
+  always @(posedge clk)
+    valid_3 <= valid_2;
+  always @(posedge clk)
+    valid_4 <= valid_3;
+  always @(posedge clk)
+    valid_5 <= valid_4;
+  always @(posedge clk)
+    valid_6 <= valid_5;
+  always @(posedge clk)
+    valid_7 <= valid_6;
+  always @(posedge clk)
+    valid_8 <= valid_7;
+  always @(posedge clk)
+    valid_9 <= valid_8;
+  always @(posedge clk)
+    result_0 <= \$33 ;
+  always @(posedge clk)
+    result_1 <= \$34 ;
   always @(posedge clk)
     whole_0 <= slot_8;
   always @(posedge clk)
-    tile <= \$39 ;
+    tile <= \$35 ;
   always @(posedge clk)
-    active__data <= \$40 ;
+    active__data <= \$36 ;
   always @(posedge clk)
-    finishing <= \$41 ;
+    finishing <= \$37 ;
+  always @(posedge clk)
+    last_0 <= header_9;
   assign \$1  = i_headers__payload[30:23] * 2'h2;
   assign left = \config [21:9] - \$1 ;
   assign \$3  = present >> o[4:1];
@@ -11568,17 +11753,17 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign complete = whole_0[0] & whole_0[10];
   assign \$4  = ~ \config [120];
   assign codes__en = complete & \$4 ;
-  assign \$5  = header[12:0] * 5'h10;
+  assign \$5  = header_9[12:0] * 5'h10;
   assign \$6  = \$5  + whole_0[4:1];
   assign \$7  = complete & \config [120];
   assign logits__en = \$7  & whole_0[12];
-  assign \$8  = header[12:0] * 5'h10;
+  assign \$8  = header_9[12:0] * 5'h10;
   assign \$9  = \$8  + whole_0[8:5];
   assign \$10  = ~ \config [120];
   assign spikes__en = finishing & \$10 ;
   assign \$11  = ~ \config [120];
   assign active__en = finishing & \$11 ;
-  assign done = finishing & header[31];
+  assign done = finishing & last_0[31];
   assign \$12  = i_headers__payload[22:13] < extent[9:0];
   assign \$13  = batch[4:0] * batch[9:5];
   assign \$14  = 1'h1 << \$13 [4:0];
@@ -11588,25 +11773,20 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \$18  = \$12  ? \$15 [15:0] : \$17 ;
   assign \$19  = $signed(left) > $signed(1'h0);
   assign \$20  = $signed(left) > $signed(2'h1);
-  assign \$21  = ! slot_8[9];
-  assign \$23  = present >> whole_0[4:1];
-  assign \$24  = present >> whole_0[4:1];
-  assign \$25  = neurons & { \$24 , \$23  };
-  assign \$26  = { result_1[5], result_0[5] } & \$25 ;
-  assign \$27  = present >> whole_0[4:1];
-  assign \$28  = present >> whole_0[4:1];
-  assign \$29  = neurons & { \$28 , \$27  };
-  assign \$30  = { result_1[0], result_0[0] } & \$29 ;
-  assign \$31  = | \$30 ;
-  assign \$32  = complete & whole_0[13];
+  assign \$21  = present >> o[4:1];
+  assign \$22  = present >> o[4:1];
+  assign \$23  = neurons & { \$22 , \$21  };
+  assign \$24  = ! slot_8[9];
+  assign \$26  = { result_1[5], result_0[5] } & valid_9;
+  assign \$27  = { result_1[0], result_0[0] } & valid_9;
+  assign \$28  = | \$27 ;
+  assign \$29  = complete & whole_0[13];
   always @(posedge clk)
-    busy <= \$33 ;
+    header <= \$30 ;
   always @(posedge clk)
-    header <= \$34 ;
+    present <= \$31 ;
   always @(posedge clk)
-    present <= \$35 ;
-  always @(posedge clk)
-    neurons <= \$36 ;
+    neurons <= \$32 ;
   always @(posedge clk)
     slot_0 <= o;
   always @(posedge clk)
@@ -11623,139 +11803,158 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
     slot_6 <= slot_5;
   always @(posedge clk)
     slot_7 <= slot_6;
+  always @(posedge clk)
+    slot_8 <= slot_7;
+  always @(posedge clk)
+    header_0 <= header;
+  always @(posedge clk)
+    header_1 <= header_0;
+  always @(posedge clk)
+    header_2 <= header_1;
+  always @(posedge clk)
+    header_3 <= header_2;
+  always @(posedge clk)
+    header_4 <= header_3;
+  always @(posedge clk)
+    header_5 <= header_4;
+  always @(posedge clk)
+    header_6 <= header_5;
+  always @(posedge clk)
+    header_7 <= header_6;
   \backspike_core.fp.drain.time  \time (
     .batch(batch),
+    .busy(busy),
     .clk(clk),
     .o(o),
     .rst(rst),
     .start(start)
   );
   \backspike_core.fp.drain.unit0  unit0 (
-    .active(\active$54 ),
+    .active(\active$76 ),
     .clk(clk),
     .code(code),
     .\config (\config ),
     .live(live),
     .logit(logit),
     .rst(rst),
-    .saturated(\saturated$18 ),
+    .saturated(\saturated$20 ),
     .slot(o),
     .spike(spike),
     .sum(sum)
   );
   always @* begin
     if (\$initially ) begin end
-    \$37  = result_0;
-    if (\$21 ) begin
-      \$37  = { logit, spike, code, \active$54  };
+    \$33  = result_0;
+    if (\$24 ) begin
+      \$33  = { logit, spike, code, \active$76  };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = result_1;
-    if (\$22 ) begin
-      \$38  = { logit, spike, code, \active$54  };
+    \$34  = result_1;
+    if (\$25 ) begin
+      \$34  = { logit, spike, code, \active$76  };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = tile;
+    \$35  = tile;
+    if (finishing) begin
+      \$35  = 32'd0;
+    end
     if (complete) begin
       (* full_case = 32'd1 *)
       casez (whole_0[4:1])
         4'h0:
-            \$39 [1:0] = \$26 ;
+            \$35 [1:0] = \$26 ;
         4'h1:
-            \$39 [3:2] = \$26 ;
+            \$35 [3:2] = \$26 ;
         4'h2:
-            \$39 [5:4] = \$26 ;
+            \$35 [5:4] = \$26 ;
         4'h3:
-            \$39 [7:6] = \$26 ;
+            \$35 [7:6] = \$26 ;
         4'h4:
-            \$39 [9:8] = \$26 ;
+            \$35 [9:8] = \$26 ;
         4'h5:
-            \$39 [11:10] = \$26 ;
+            \$35 [11:10] = \$26 ;
         4'h6:
-            \$39 [13:12] = \$26 ;
+            \$35 [13:12] = \$26 ;
         4'h7:
-            \$39 [15:14] = \$26 ;
+            \$35 [15:14] = \$26 ;
         4'h8:
-            \$39 [17:16] = \$26 ;
+            \$35 [17:16] = \$26 ;
         4'h9:
-            \$39 [19:18] = \$26 ;
+            \$35 [19:18] = \$26 ;
         4'ha:
-            \$39 [21:20] = \$26 ;
+            \$35 [21:20] = \$26 ;
         4'hb:
-            \$39 [23:22] = \$26 ;
+            \$35 [23:22] = \$26 ;
         4'hc:
-            \$39 [25:24] = \$26 ;
+            \$35 [25:24] = \$26 ;
         4'hd:
-            \$39 [27:26] = \$26 ;
+            \$35 [27:26] = \$26 ;
         4'he:
-            \$39 [29:28] = \$26 ;
+            \$35 [29:28] = \$26 ;
         4'hf:
-            \$39 [31:30] = \$26 ;
+            \$35 [31:30] = \$26 ;
       endcase
     end
-    if (finishing) begin
-      \$39  = 32'd0;
-    end
     if (rst) begin
-      \$39  = 32'd0;
+      \$35  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = active__data;
+    \$36  = active__data;
+    if (finishing) begin
+      \$36  = 16'h0000;
+    end
     if (complete) begin
       (* full_case = 32'd1 *)
       casez (whole_0[4:1])
         4'h0:
-            \$40 [0] = \$31 ;
+            \$36 [0] = \$28 ;
         4'h1:
-            \$40 [1] = \$31 ;
+            \$36 [1] = \$28 ;
         4'h2:
-            \$40 [2] = \$31 ;
+            \$36 [2] = \$28 ;
         4'h3:
-            \$40 [3] = \$31 ;
+            \$36 [3] = \$28 ;
         4'h4:
-            \$40 [4] = \$31 ;
+            \$36 [4] = \$28 ;
         4'h5:
-            \$40 [5] = \$31 ;
+            \$36 [5] = \$28 ;
         4'h6:
-            \$40 [6] = \$31 ;
+            \$36 [6] = \$28 ;
         4'h7:
-            \$40 [7] = \$31 ;
+            \$36 [7] = \$28 ;
         4'h8:
-            \$40 [8] = \$31 ;
+            \$36 [8] = \$28 ;
         4'h9:
-            \$40 [9] = \$31 ;
+            \$36 [9] = \$28 ;
         4'ha:
-            \$40 [10] = \$31 ;
+            \$36 [10] = \$28 ;
         4'hb:
-            \$40 [11] = \$31 ;
+            \$36 [11] = \$28 ;
         4'hc:
-            \$40 [12] = \$31 ;
+            \$36 [12] = \$28 ;
         4'hd:
-            \$40 [13] = \$31 ;
+            \$36 [13] = \$28 ;
         4'he:
-            \$40 [14] = \$31 ;
+            \$36 [14] = \$28 ;
         4'hf:
-            \$40 [15] = \$31 ;
+            \$36 [15] = \$28 ;
       endcase
     end
-    if (finishing) begin
-      \$40  = 16'h0000;
-    end
     if (rst) begin
-      \$40  = 16'h0000;
+      \$36  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = \$32 ;
+    \$37  = \$29 ;
     if (rst) begin
-      \$41  = 1'h0;
+      \$37  = 1'h0;
     end
   end
   always @* begin
@@ -11780,54 +11979,42 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = busy;
+    \$30  = header;
     if (start) begin
-      \$33  = 1'h1;
-    end
-    if (finishing) begin
-      \$33  = 1'h0;
-    end
-    if (rst) begin
-      \$33  = 1'h0;
+      \$30  = i_headers__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = header;
+    \$31  = present;
     if (start) begin
-      \$34  = i_headers__payload;
+      \$31  = \$18 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = present;
+    \$32  = neurons;
     if (start) begin
-      \$35  = \$18 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$36  = neurons;
-    if (start) begin
-      \$36  = { \$20 , \$19  };
+      \$32  = { \$20 , \$19  };
     end
   end
   assign \start$1  = start;
   assign \batch$3  = batch;
+  assign \busy$5  = busy;
   assign i_headers__ready = start;
-  assign \config$10  = \config ;
+  assign \config$12  = \config ;
   assign slot = o;
   assign codes__data = { result_1[5:1], result_0[5:1] };
   assign logits__data = { result_1[21:6], result_0[21:6] };
-  assign spikes__addr = { parity, header[7:0] };
+  assign spikes__addr = { parity, last_0[7:0] };
   assign spikes__data = { tile[31], tile[29], tile[27], tile[25], tile[23], tile[21], tile[19], tile[17], tile[15], tile[13], tile[11], tile[9], tile[7], tile[5], tile[3], tile[1], tile[30], tile[28], tile[26], tile[24], tile[22], tile[20], tile[18], tile[16], tile[14], tile[12], tile[10], tile[8], tile[6], tile[4], tile[2], tile[0] };
-  assign active__addr = header[6:0];
+  assign active__addr = last_0[6:0];
   assign active = active__data;
   assign codes__addr = \$6 [10:0];
   assign logits__addr = \$9 [9:0];
-  assign \port$6148$0  = header[7:0];
-  assign \port$6163$1  = result_0[21:1];
-  assign \port$6165$1  = result_1[21:1];
+  assign \port$6049$1  = result_0[21:1];
+  assign \port$6051$1  = result_1[21:1];
+  assign \port$6061$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -11876,35 +12063,35 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \i_headers__payload.block  = i_headers__payload[22:13];
   assign \i_headers__payload.tile  = i_headers__payload[30:23];
   assign \i_headers__payload.last  = i_headers__payload[31];
-  assign \config$10.tiles  = \config [8:0];
-  assign \config$10.size  = \config [21:9];
-  assign \config$10.source_tiles  = \config [30:22];
-  assign \config$10.sources  = \config [43:31];
-  assign \config$10.bias  = \config [44];
-  assign \config$10.source_unit  = \config [57:45];
-  assign \config$10.output_unit  = \config [70:58];
-  assign \config$10.weights  = \config [86:71];
-  assign \config$10.leak  = \config [102:87];
-  assign \config$10.threshold  = \config [118:103];
-  assign \config$10.soft  = \config [119];
-  assign \config$10.readout  = \config [120];
-  assign \config$10.spikes_only  = \config [121];
-  assign \config$10.nonzero  = \config [137:122];
-  assign \config$10.edge0  = \config [153:138];
-  assign \config$10.edge1  = \config [169:154];
-  assign \config$10.edge2  = \config [185:170];
-  assign \config$10.edge3  = \config [201:186];
-  assign \config$10.edge4  = \config [217:202];
-  assign \config$10.edge5  = \config [233:218];
-  assign \config$10.edge6  = \config [249:234];
-  assign \config$10.edge7  = \config [265:250];
-  assign \config$10.edge8  = \config [281:266];
-  assign \config$10.edge9  = \config [297:282];
-  assign \config$10.edge10  = \config [313:298];
-  assign \config$10.edge11  = \config [329:314];
-  assign \config$10.edge12  = \config [345:330];
-  assign \config$10.edge13  = \config [361:346];
-  assign \config$10.edge14  = \config [377:362];
+  assign \config$12.tiles  = \config [8:0];
+  assign \config$12.size  = \config [21:9];
+  assign \config$12.source_tiles  = \config [30:22];
+  assign \config$12.sources  = \config [43:31];
+  assign \config$12.bias  = \config [44];
+  assign \config$12.source_unit  = \config [57:45];
+  assign \config$12.output_unit  = \config [70:58];
+  assign \config$12.weights  = \config [86:71];
+  assign \config$12.leak  = \config [102:87];
+  assign \config$12.threshold  = \config [118:103];
+  assign \config$12.soft  = \config [119];
+  assign \config$12.readout  = \config [120];
+  assign \config$12.spikes_only  = \config [121];
+  assign \config$12.nonzero  = \config [137:122];
+  assign \config$12.edge0  = \config [153:138];
+  assign \config$12.edge1  = \config [169:154];
+  assign \config$12.edge2  = \config [185:170];
+  assign \config$12.edge3  = \config [201:186];
+  assign \config$12.edge4  = \config [217:202];
+  assign \config$12.edge5  = \config [233:218];
+  assign \config$12.edge6  = \config [249:234];
+  assign \config$12.edge7  = \config [265:250];
+  assign \config$12.edge8  = \config [281:266];
+  assign \config$12.edge9  = \config [297:282];
+  assign \config$12.edge10  = \config [313:298];
+  assign \config$12.edge11  = \config [329:314];
+  assign \config$12.edge12  = \config [345:330];
+  assign \config$12.edge13  = \config [361:346];
+  assign \config$12.edge14  = \config [377:362];
   assign \slot.valid  = o[0];
   assign \slot.entry  = o[4:1];
   assign \slot.sample  = o[8:5];
@@ -11923,10 +12110,14 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \whole_0.first  = whole_0[11];
   assign \whole_0.last  = whole_0[12];
   assign \whole_0.final  = whole_0[13];
-  assign \header.unit  = header[12:0];
-  assign \header.block  = header[22:13];
-  assign \header.tile  = header[30:23];
-  assign \header.last  = header[31];
+  assign \header_9.unit  = header_9[12:0];
+  assign \header_9.block  = header_9[22:13];
+  assign \header_9.tile  = header_9[30:23];
+  assign \header_9.last  = header_9[31];
+  assign \last_0.unit  = last_0[12:0];
+  assign \last_0.block  = last_0[22:13];
+  assign \last_0.tile  = last_0[30:23];
+  assign \last_0.last  = last_0[31];
   assign \tile[0]  = tile[1:0];
   assign \tile[1]  = tile[3:2];
   assign \tile[2]  = tile[5:4];
@@ -11943,6 +12134,10 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \tile[13]  = tile[27:26];
   assign \tile[14]  = tile[29:28];
   assign \tile[15]  = tile[31:30];
+  assign \header.unit  = header[12:0];
+  assign \header.block  = header[22:13];
+  assign \header.tile  = header[30:23];
+  assign \header.last  = header[31];
   assign \extent.full  = extent[9:0];
   assign \extent.partial  = extent[25:10];
   assign \slot_0.valid  = slot_0[0];
@@ -12017,50 +12212,88 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign \slot_8.first  = slot_8[11];
   assign \slot_8.last  = slot_8[12];
   assign \slot_8.final  = slot_8[13];
-  assign saturated = \saturated$18 ;
-  assign \$22  = slot_8[9];
+  assign \header_0.unit  = header_0[12:0];
+  assign \header_0.block  = header_0[22:13];
+  assign \header_0.tile  = header_0[30:23];
+  assign \header_0.last  = header_0[31];
+  assign \header_1.unit  = header_1[12:0];
+  assign \header_1.block  = header_1[22:13];
+  assign \header_1.tile  = header_1[30:23];
+  assign \header_1.last  = header_1[31];
+  assign \header_2.unit  = header_2[12:0];
+  assign \header_2.block  = header_2[22:13];
+  assign \header_2.tile  = header_2[30:23];
+  assign \header_2.last  = header_2[31];
+  assign \header_3.unit  = header_3[12:0];
+  assign \header_3.block  = header_3[22:13];
+  assign \header_3.tile  = header_3[30:23];
+  assign \header_3.last  = header_3[31];
+  assign \header_4.unit  = header_4[12:0];
+  assign \header_4.block  = header_4[22:13];
+  assign \header_4.tile  = header_4[30:23];
+  assign \header_4.last  = header_4[31];
+  assign \header_5.unit  = header_5[12:0];
+  assign \header_5.block  = header_5[22:13];
+  assign \header_5.tile  = header_5[30:23];
+  assign \header_5.last  = header_5[31];
+  assign \header_6.unit  = header_6[12:0];
+  assign \header_6.block  = header_6[22:13];
+  assign \header_6.tile  = header_6[30:23];
+  assign \header_6.last  = header_6[31];
+  assign \header_7.unit  = header_7[12:0];
+  assign \header_7.block  = header_7[22:13];
+  assign \header_7.tile  = header_7[30:23];
+  assign \header_7.last  = header_7[31];
+  assign \header_8.unit  = header_8[12:0];
+  assign \header_8.block  = header_8[22:13];
+  assign \header_8.tile  = header_8[30:23];
+  assign \header_8.last  = header_8[31];
+  assign saturated = \saturated$20 ;
+  assign \$25  = slot_8[9];
 endmodule
 
-module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
+module \backspike_core.fp.drain.time (rst, start, busy, batch, o, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [5:0] \$11 ;
+  wire [5:0] \$10 ;
+  wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
+  wire [5:0] \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire [4:0] \$16 ;
-  wire [1:0] \$17 ;
-  wire \$18 ;
-  wire [5:0] \$19 ;
-  wire [5:0] \$2 ;
-  wire [5:0] \$20 ;
-  wire \$21 ;
-  wire \$22 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [4:0] \$18 ;
+  wire [1:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [5:0] \$21 ;
+  wire [5:0] \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire [5:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
-  wire \$28 ;
+  wire [5:0] \$28 ;
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
-  wire [5:0] \$31 ;
-  wire [5:0] \$32 ;
-  reg [3:0] \$33 ;
-  reg \$34 ;
-  reg [4:0] \$35 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire [5:0] \$33 ;
+  wire [5:0] \$34 ;
+  reg [3:0] \$35 ;
   reg \$36 ;
-  reg \$37 ;
-  reg [4:0] \$38 ;
-  reg [4:0] \$39 ;
-  wire \$4 ;
-  wire [5:0] \$5 ;
+  reg [4:0] \$37 ;
+  reg \$38 ;
+  reg \$39 ;
+  wire [5:0] \$4 ;
+  reg [4:0] \$40 ;
+  reg [4:0] \$41 ;
+  wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire [5:0] \$8 ;
+  wire [5:0] \$7 ;
+  wire \$8 ;
   wire \$9 ;
   reg [4:0] base = 5'h00;
   input [19:0] batch;
@@ -12068,7 +12301,8 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   wire [9:0] \batch.blocks ;
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
-  reg busy = 1'h0;
+  output busy;
+  wire busy;
   input clk;
   wire clk;
   reg issuing = 1'h0;
@@ -12084,130 +12318,90 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   wire \o.whole ;
   input rst;
   wire rst;
+  reg running = 1'h0;
   reg [4:0] sample = 5'h00;
   input start;
   wire start;
   reg [4:0] step = 5'h00;
   reg turn = 1'h0;
   reg [3:0] \wait  = 4'h0;
-  assign \$1  = busy & issuing;
-  assign \$2  = base + sample;
-  assign \$4  = ! step;
-  assign \$5  = batch[4:0] - 1'h1;
-  assign \$6  = step == \$5 ;
-  assign \$8  = batch[9:5] - 1'h1;
-  assign \$9  = sample == \$8 ;
-  assign \$10  = \$7  & \$9 ;
-  assign \$11  = batch[4:0] - 1'h1;
-  assign \$12  = step == \$11 ;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = \wait  >= 4'hc;
-  assign \$15  = ~ \$14 ;
-  assign \$16  = \wait  + 1'h1;
-  assign \$17  = turn + 1'h1;
-  assign \$19  = sample + 1'h1;
-  assign \$20  = batch[9:5] - 1'h1;
-  assign \$21  = sample == \$20 ;
-  assign \$22  = o[0] & o[13];
-  assign \$23  = \wait  >= 4'hc;
-  assign \$24  = ~ issuing;
-  assign \$26  = batch[9:5] - 1'h1;
-  assign \$27  = sample == \$26 ;
-  assign \$28  = \$25  & \$27 ;
-  assign \$29  = \$24  | \$28 ;
-  assign \$30  = \$23  & \$29 ;
-  assign \$31  = step + 1'h1;
-  assign \$32  = base + batch[9:5];
+  assign \$1  = running & issuing;
+  assign \$2  = o[0] & o[13];
+  assign \$3  = ~ \$2 ;
+  assign busy = running & \$3 ;
+  assign \$4  = base + sample;
+  assign \$6  = ! step;
+  assign \$7  = batch[4:0] - 1'h1;
+  assign \$8  = step == \$7 ;
+  assign \$10  = batch[9:5] - 1'h1;
+  assign \$11  = sample == \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = batch[4:0] - 1'h1;
+  assign \$14  = step == \$13 ;
+  assign \$15  = \$12  & \$14 ;
+  assign \$16  = \wait  >= 4'hc;
+  assign \$17  = ~ \$16 ;
+  assign \$18  = \wait  + 1'h1;
+  assign \$19  = turn + 1'h1;
+  assign \$21  = sample + 1'h1;
+  assign \$22  = batch[9:5] - 1'h1;
+  assign \$23  = sample == \$22 ;
+  assign \$24  = o[0] & o[13];
+  assign \$25  = \wait  >= 4'hc;
+  assign \$26  = ~ issuing;
+  assign \$28  = batch[9:5] - 1'h1;
+  assign \$29  = sample == \$28 ;
+  assign \$30  = \$27  & \$29 ;
+  assign \$31  = \$26  | \$30 ;
+  assign \$32  = \$25  & \$31 ;
+  assign \$33  = step + 1'h1;
+  assign \$34  = base + batch[9:5];
   always @(posedge clk)
-    \wait  <= \$33 ;
+    \wait  <= \$35 ;
   always @(posedge clk)
-    turn <= \$34 ;
+    turn <= \$36 ;
   always @(posedge clk)
-    sample <= \$35 ;
+    sample <= \$37 ;
   always @(posedge clk)
-    issuing <= \$36 ;
+    issuing <= \$38 ;
   always @(posedge clk)
-    busy <= \$37 ;
+    running <= \$39 ;
   always @(posedge clk)
-    step <= \$38 ;
+    step <= \$40 ;
   always @(posedge clk)
-    base <= \$39 ;
+    base <= \$41 ;
   always @* begin
     if (\$initially ) begin end
-    \$33  = \wait ;
-    if (busy) begin
-      if (\$15 ) begin
-        \$33  = \$16 [3:0];
+    \$35  = \wait ;
+    if (running) begin
+      if (\$17 ) begin
+        \$35  = \$18 [3:0];
       end
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$33  = 4'h0;
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$35  = 4'h0;
       end
     end
     if (start) begin
-      \$33  = 4'h0;
+      \$35  = 4'h0;
     end
     if (rst) begin
-      \$33  = 4'h0;
+      \$35  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = turn;
-    if (busy) begin
+    \$36  = turn;
+    if (running) begin
       if (issuing) begin
-        \$34  = \$17 [0];
-        if (\$18 ) begin
-          \$34  = 1'h0;
+        \$36  = \$19 [0];
+        if (\$20 ) begin
+          \$36  = 1'h0;
         end
       end
     end
     if (start) begin
-      \$34  = 1'h0;
-    end
-    if (rst) begin
-      \$34  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$35  = sample;
-    if (busy) begin
-      if (issuing) begin
-        if (\$18 ) begin
-          \$35  = \$19 [4:0];
-        end
-      end
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$35  = 5'h00;
-      end
-    end
-    if (start) begin
-      \$35  = 5'h00;
-    end
-    if (rst) begin
-      \$35  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$36  = issuing;
-    if (busy) begin
-      if (issuing) begin
-        if (\$18 ) begin
-          if (\$21 ) begin
-            \$36  = 1'h0;
-          end
-        end
-      end
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$36  = 1'h1;
-      end
-    end
-    if (start) begin
-      \$36  = 1'h1;
+      \$36  = 1'h0;
     end
     if (rst) begin
       \$36  = 1'h0;
@@ -12215,49 +12409,93 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = busy;
-    if (busy) begin
-      if (\$22 ) begin
-        \$37  = 1'h0;
+    \$37  = sample;
+    if (running) begin
+      if (issuing) begin
+        if (\$20 ) begin
+          \$37  = \$21 [4:0];
+        end
+      end
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$37  = 5'h00;
       end
     end
     if (start) begin
-      \$37  = 1'h1;
+      \$37  = 5'h00;
     end
     if (rst) begin
-      \$37  = 1'h0;
+      \$37  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = step;
-    if (busy) begin
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$38  = \$31 [4:0];
+    \$38  = issuing;
+    if (running) begin
+      if (issuing) begin
+        if (\$20 ) begin
+          if (\$23 ) begin
+            \$38  = 1'h0;
+          end
+        end
+      end
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$38  = 1'h1;
       end
     end
     if (start) begin
-      \$38  = 5'h00;
+      \$38  = 1'h1;
     end
     if (rst) begin
-      \$38  = 5'h00;
+      \$38  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = base;
-    if (busy) begin
-      if (\$22 ) begin
-      end else if (\$30 ) begin
-        \$39  = \$32 [4:0];
+    \$39  = running;
+    if (running) begin
+      if (\$24 ) begin
+        \$39  = 1'h0;
       end
     end
     if (start) begin
-      \$39  = 5'h00;
+      \$39  = 1'h1;
     end
     if (rst) begin
-      \$39  = 5'h00;
+      \$39  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = step;
+    if (running) begin
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$40  = \$33 [4:0];
+      end
+    end
+    if (start) begin
+      \$40  = 5'h00;
+    end
+    if (rst) begin
+      \$40  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = base;
+    if (running) begin
+      if (\$24 ) begin
+      end else if (\$32 ) begin
+        \$41  = \$34 [4:0];
+      end
+    end
+    if (start) begin
+      \$41  = 5'h00;
+    end
+    if (rst) begin
+      \$41  = 5'h00;
     end
   end
   assign \o.valid  = o[0];
@@ -12271,18 +12509,18 @@ module \backspike_core.fp.drain.time (rst, start, batch, o, clk);
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
-  assign o[13] = \$13 ;
-  assign o[12] = \$6 ;
-  assign o[11] = \$4 ;
-  assign o[10] = \$3 ;
+  assign o[13] = \$15 ;
+  assign o[12] = \$8 ;
+  assign o[11] = \$6 ;
+  assign o[10] = \$5 ;
   assign o[9] = turn;
   assign o[8:5] = sample[3:0];
-  assign o[4:1] = \$2 [3:0];
+  assign o[4:1] = \$4 [3:0];
   assign o[0] = \$1 ;
-  assign \$3  = turn;
-  assign \$7  = turn;
-  assign \$18  = turn;
-  assign \$25  = turn;
+  assign \$9  = turn;
+  assign \$5  = turn;
+  assign \$20  = turn;
+  assign \$27  = turn;
 endmodule
 
 module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \config , slot, code, spike, logit, clk);
@@ -14455,8 +14693,8 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$51 ),
     .o__valid(o_vectors__valid),
-    .\port$1022$0 (\$26 [10:0]),
-    .\port$6067$0 (o_lines__payload[0]),
+    .\port$1032$0 (\$26 [10:0]),
+    .\port$5937$0 (o_lines__payload[0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$45 )
@@ -14772,7 +15010,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[1:0] = { \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1022$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$6067$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$5937$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -14805,10 +15043,10 @@ module \backspike_core.fp.front.fetch (rst, \port$1022$0 , i__valid, valid, i__r
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [10:0] \port$1022$0 ;
-  wire [10:0] \port$1022$0 ;
-  input \port$6067$0 ;
-  wire \port$6067$0 ;
+  input [10:0] \port$1032$0 ;
+  wire [10:0] \port$1032$0 ;
+  input \port$5937$0 ;
+  wire \port$5937$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -14880,14 +15118,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1022$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$6067$0 , \port$1022$0  };
-  assign i__payload = { \port$6067$0 , \port$1022$0  };
+  assign address = { \port$5937$0 , \port$1032$0  };
+  assign i__payload = { \port$5937$0 , \port$1032$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$6067$0 , \port$1022$0  };
+  assign \i__payload.address  = { \port$5937$0 , \port$1032$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -15089,8 +15327,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6058$0 (tag1),
-    .\port$6926$0 (row),
+    .\port$5928$0 (tag1),
+    .\port$6840$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -15133,7 +15371,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6058$0 , \port$6926$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$5928$0 , \port$6840$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -15157,10 +15395,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [31:0] \port$6058$0 ;
-  wire [31:0] \port$6058$0 ;
-  input [31:0] \port$6926$0 ;
-  wire [31:0] \port$6926$0 ;
+  input [31:0] \port$5928$0 ;
+  wire [31:0] \port$5928$0 ;
+  input [31:0] \port$6840$0 ;
+  wire [31:0] \port$6840$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [63:0] r_data;
@@ -15187,7 +15425,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [63:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6058$0 , \port$6926$0  };
+      storage[w_port__addr] <= { \port$5928$0 , \port$6840$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -15249,8 +15487,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6058$0 , \port$6926$0  };
-  assign w_data = { \port$6058$0 , \port$6926$0  };
+  assign w_port__data = { \port$5928$0 , \port$6840$0  };
+  assign w_data = { \port$5928$0 , \port$6840$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -15926,7 +16164,7 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   assign \$7  = pick[1];
 endmodule
 
-module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , i_events__payload, i_events__valid, sums, busy, drain_entry, clk);
+module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -15935,37 +16173,36 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  reg [15:0] \$22 ;
+  reg [15:0] \$21 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
-  reg [15:0] \$25 ;
-  wire \$26 ;
-  wire [55:0] \$27 ;
+  reg [15:0] \$24 ;
+  wire \$25 ;
+  wire [55:0] \$26 ;
+  wire \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  reg [15:0] \$3 ;
-  reg [15:0] \$30 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  reg [15:0] \$33 ;
-  wire \$34 ;
-  wire [55:0] \$35 ;
-  reg [2:0] \$36 ;
+  reg [15:0] \$32 ;
+  wire \$33 ;
+  wire [55:0] \$34 ;
+  reg [2:0] \$35 ;
+  reg [7:0] \$36 ;
   reg [7:0] \$37 ;
   reg [7:0] \$38 ;
-  reg [7:0] \$39 ;
-  wire [15:0] \$4 ;
+  reg [15:0] \$39 ;
+  wire \$4 ;
   reg [15:0] \$40 ;
-  reg [15:0] \$41 ;
-  reg \$42 ;
-  wire [15:0] \$5 ;
+  reg \$41 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -16063,68 +16300,68 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [111:0] sums;
   wire [55:0] \sums[0] ;
   wire [55:0] \sums[1] ;
-  reg [15:0] touched;
+  wire [15:0] touched;
   reg [15:0] touched0 = 16'h0000;
   reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
   always @(posedge clk)
-    event2 <= \$39 ;
+    touched0 <= \$39 ;
   always @(posedge clk)
-    touched0 <= \$40 ;
+    touched1 <= \$40 ;
   always @(posedge clk)
-    touched1 <= \$41 ;
-  always @(posedge clk)
-    file <= \$42 ;
+    file <= \$41 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$4  = 1'h1 << event2[3:0];
-  assign \$5  = \$3  | \$4 ;
-  assign \$6  = ~ file;
-  assign \$7  = ~ file;
-  assign \$8  = valid[0] & event0[7];
-  assign \$9  = \$8  & event0[5];
-  assign \$10  = ~ i_vectors__valid;
-  assign stall_vector = \$9  & \$10 ;
-  assign \$11  = valid[2] & event2[6];
-  assign stall_drain = \$11  & busy;
-  assign \$12  = ~ stall_vector;
-  assign \$13  = ~ stall_drain;
-  assign go = \$12  & \$13 ;
-  assign \$14  = valid[0] & event0[7];
-  assign \$15  = \$14  & event0[5];
-  assign i_vectors__ready = go & \$15 ;
-  assign \$16  = valid[2] & event2[6];
-  assign start = go & \$16 ;
-  assign \$17  = valid[2] & event2[7];
-  assign \event  = go & \$17 ;
-  assign \$18  = | valid;
-  assign empty = ~ \$18 ;
-  assign \$19  = ~ file;
-  assign \$20  = valid[0] & event0[7];
-  assign load = \$20  & event0[5];
-  assign \$21  = valid[1] & event1[7];
-  assign shift = \$21  & event1[5];
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[7];
+  assign \$6  = \$5  & event0[5];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[2] & event2[6];
+  assign stall_drain = \$8  & busy;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[7];
+  assign \$12  = \$11  & event0[5];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[2] & event2[6];
+  assign start = go & \$13 ;
+  assign \$14  = valid[2] & event2[7];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event2[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[7];
+  assign load = \$19  & event0[5];
+  assign \$20  = valid[1] & event1[7];
+  assign shift = \$20  & event1[5];
   assign add = valid[2] & event2[7];
-  assign \$23  = \$22  >> event2[3:0];
-  assign replace = ~ \$23 ;
-  assign \$24  = ~ file;
-  assign \$26  = \$25  >> drain_entry;
-  assign \$27  = \$26  ? drain_sum : 56'h00000000000000;
-  assign \$28  = valid[0] & event0[7];
-  assign \load$36  = \$28  & event0[5];
-  assign \$29  = valid[1] & event1[7];
-  assign \shift$37  = \$29  & event1[5];
+  assign \$22  = \$21  >> event2[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> drain_entry;
+  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
+  assign \$27  = valid[0] & event0[7];
+  assign \load$36  = \$27  & event0[5];
+  assign \$28  = valid[1] & event1[7];
+  assign \shift$37  = \$28  & event1[5];
   assign \add$39  = valid[2] & event2[7];
-  assign \$31  = \$30  >> event2[3:0];
-  assign \replace$40  = ~ \$31 ;
-  assign \$32  = ~ file;
-  assign \$34  = \$33  >> drain_entry;
-  assign \$35  = \$34  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$30  = \$29  >> event2[3:0];
+  assign \replace$40  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$36 ;
+    valid <= \$35 ;
   always @(posedge clk)
-    event0 <= \$37 ;
+    event0 <= \$36 ;
   always @(posedge clk)
-    event1 <= \$38 ;
+    event1 <= \$37 ;
+  always @(posedge clk)
+    event2 <= \$38 ;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -16155,23 +16392,41 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   );
   always @* begin
     if (\$initially ) begin end
-    \$39  = event2;
-    if (go) begin
-      \$39  = event1;
+    \$39  = touched0;
+    if (\event ) begin
+      casez (file)
+        1'h0:
+            \$39  = touched;
+      endcase
+    end
+    if (start) begin
+      casez (\$4 )
+        1'h0:
+            \$39  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$39  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = touched0;
+    \$40  = touched1;
     if (\event ) begin
+      (* full_case = 32'd1 *)
       casez (file)
         1'h0:
-            \$40  = \$5 ;
+            /* empty */;
+        1'h1:
+            \$40  = touched;
       endcase
     end
     if (start) begin
-      casez (\$7 )
+      (* full_case = 32'd1 *)
+      casez (\$4 )
         1'h0:
+            /* empty */;
+        1'h1:
             \$40  = 16'h0000;
       endcase
     end
@@ -16181,37 +16436,12 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$41  = \$5 ;
-      endcase
-    end
+    \$41  = file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$7 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$41  = 16'h0000;
-      endcase
+      \$41  = \$3 ;
     end
     if (rst) begin
-      \$41  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = file;
-    if (start) begin
-      \$42  = \$6 ;
-    end
-    if (rst) begin
-      \$42  = 1'h0;
+      \$41  = 1'h0;
     end
   end
   always @* begin
@@ -16219,19 +16449,9 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$3  = touched0;
+          \$16  = touched0;
       1'h1:
-          \$3  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$19 )
-      1'h0:
-          touched = touched0;
-      1'h1:
-          touched = touched1;
+          \$16  = touched1;
     endcase
   end
   always @* begin
@@ -16239,19 +16459,19 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$22  = touched0;
+          \$21  = touched0;
       1'h1:
-          \$22  = touched1;
+          \$21  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$24 )
+    casez (\$23 )
       1'h0:
-          \$25  = touched0;
+          \$24  = touched0;
       1'h1:
-          \$25  = touched1;
+          \$24  = touched1;
     endcase
   end
   always @* begin
@@ -16259,43 +16479,50 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$30  = touched0;
+          \$29  = touched0;
       1'h1:
-          \$30  = touched1;
+          \$29  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$32 )
+    casez (\$31 )
       1'h0:
-          \$33  = touched0;
+          \$32  = touched0;
       1'h1:
-          \$33  = touched1;
+          \$32  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = valid;
+    \$35  = valid;
     if (go) begin
-      \$36  = \$2 [2:0];
+      \$35  = \$2 [2:0];
     end
     if (rst) begin
-      \$36  = 3'h0;
+      \$35  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = event0;
+    \$36  = event0;
     if (go) begin
-      \$37  = i_events__payload;
+      \$36  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = event1;
+    \$37  = event1;
     if (go) begin
-      \$38  = event0;
+      \$37  = event0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = event2;
+    if (go) begin
+      \$38  = event1;
     end
   end
   assign i_events__ready = go;
@@ -16340,8 +16567,8 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$38.mantissa  = i_vectors__payload[25:16];
   assign \element$38.exponent  = i_vectors__payload[30:26];
   assign \element$38.sign  = i_vectors__payload[31];
-  assign sums[111:56] = \$35 ;
-  assign sums[55:0] = \$27 ;
+  assign sums[111:56] = \$34 ;
+  assign sums[55:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
@@ -16478,7 +16705,7 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$18  = file;
 endmodule
 
-module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end , start, rehearse, abort, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready, waits_first
+module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready, waits_first
 , waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -16486,30 +16713,30 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  reg [11:0] \$14 ;
-  reg [15:0] \$15 ;
-  wire [30:0] \$16 ;
-  wire \$17 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  reg [11:0] \$17 ;
   wire \$18 ;
-  reg [2:0] \$19 ;
+  wire [12:0] \$19 ;
   wire [10:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
+  reg [15:0] \$20 ;
+  wire [30:0] \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
+  reg [2:0] \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [11:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [2:0] \$33 ;
-  wire \$34 ;
-  wire \$35 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire [2:0] \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
@@ -16517,45 +16744,53 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire [6:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire [8:0] \$44 ;
-  wire [8:0] \$45 ;
-  reg [8:0] \$46 ;
-  wire [13:0] \$47 ;
-  reg [13:0] \$48 ;
-  wire [22:0] \$49 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire [6:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
-  wire [3:0] \$50 ;
-  reg [11:0] \$51 ;
-  reg [15:0] \$52 ;
-  wire [30:0] \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
+  wire [8:0] \$50 ;
+  wire [8:0] \$51 ;
+  reg [8:0] \$52 ;
+  wire [13:0] \$53 ;
+  reg [13:0] \$54 ;
+  wire [22:0] \$55 ;
+  wire [3:0] \$56 ;
+  reg [11:0] \$57 ;
   wire \$58 ;
-  wire \$59 ;
+  wire [12:0] \$59 ;
   wire \$6 ;
-  wire \$60 ;
-  wire [11:0] \$61 ;
-  wire [11:0] \$62 ;
-  reg [10:0] \$63 ;
-  reg \$64 ;
-  reg [10:0] \$65 ;
-  reg [10:0] \$66 ;
-  reg [10:0] \$67 ;
-  reg \$68 ;
-  reg [2:0] \$69 ;
+  reg [15:0] \$60 ;
+  wire [30:0] \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire [11:0] \$69 ;
   wire \$7 ;
-  reg [1:0] \$70 ;
-  reg [31:0] \$71 ;
-  reg [3:0] \$72 ;
-  reg [5:0] \$73 ;
-  reg [2:0] \$74 ;
-  reg [377:0] \$75 ;
-  reg [29:0] \$76 ;
+  wire [11:0] \$70 ;
+  reg [10:0] \$71 ;
+  reg \$72 ;
+  reg [10:0] \$73 ;
+  reg [10:0] \$74 ;
+  reg [10:0] \$75 ;
+  reg \$76 ;
+  reg [2:0] \$77 ;
+  reg [1:0] \$78 ;
+  reg [31:0] \$79 ;
   wire \$8 ;
+  reg [3:0] \$80 ;
+  reg [5:0] \$81 ;
+  reg [2:0] \$82 ;
+  reg [377:0] \$83 ;
+  reg [29:0] \$84 ;
   wire \$9 ;
   input abort;
   wire abort;
@@ -16611,9 +16846,9 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] descriptors__data;
   input done;
   wire done;
-  input [10:0] \end ;
-  wire [10:0] \end ;
-  reg [10:0] \end$33  = 11'h000;
+  reg [10:0] \end  = 11'h000;
+  input [10:0] \end$34 ;
+  wire [10:0] \end$34 ;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -16666,146 +16901,196 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   input [10:0] waits_second;
   wire [10:0] waits_second;
   reg [5:0] word = 6'h00;
-  assign \$21  = ~ rehearsing;
-  assign \$22  = ! fsm_state;
-  assign \$23  = fsm_state == 1'h1;
-  assign \$24  = fsm_state == 2'h2;
-  assign \$25  = fsm_state == 2'h3;
-  assign \$26  = fsm_state == 3'h4;
-  assign \$27  = fsm_state == 3'h5;
-  assign \$28  = fsm_state == 3'h6;
-  assign \$29  = completed + 1'h1;
-  assign \$30  = \begin  > \end ;
-  assign \$31  = \end  > 9'h100;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = delay + 1'h1;
-  assign \$34  = position == \end$33 ;
-  assign \$35  = delay == 2'h2;
-  assign \$36  = completed == issued;
-  assign \$37  = ~ tokens;
-  assign \$38  = layer == \task [3:0];
-  assign \$39  = known & \$38 ;
-  assign \$40  = completed == issued;
-  assign \$41  = \task [3:0] >= 3'h4;
-  assign \$42  = word + 1'h1;
-  assign \$43  = word == 5'h1e;
-  assign \$44  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$45  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$47  = \config [43:31] + \config [44];
-  assign \$49  = \$46  * \$48 ;
-  assign \$50  = check + 1'h1;
-  assign \$53  = \$52  + product;
-  assign \$54  = \$51  < \$53 ;
-  assign \$55  = check == 2'h3;
-  assign \$56  = \task [11:4] >= \config [8:0];
-  assign \$57  = \task [11:4] < \config [8:0];
-  assign \$58  = rehearsing & \$57 ;
-  assign \$59  = o__valid & o__ready;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = issued + 1'h1;
-  assign \$62  = position + 1'h1;
+  assign \$13  = known & \$12 ;
+  assign \$14  = completed == issued;
+  assign \$15  = \task [3:0] >= 3'h4;
+  assign \$16  = word == 5'h1e;
+  assign \$18  = | \config [30:22];
+  assign \$19  = \$18  ? \config [57:45] : 13'h0101;
+  assign \$21  = \$20  + product;
+  assign \$22  = \$17  < \$21 ;
+  assign \$23  = check == 2'h3;
+  assign \$25  = \task [11:4] >= \config [8:0];
+  assign \$26  = ~ rehearsing;
+  assign \$27  = ! fsm_state;
+  assign \$28  = fsm_state == 1'h1;
+  assign \$29  = fsm_state == 2'h2;
+  assign \$30  = fsm_state == 2'h3;
+  assign \$31  = fsm_state == 3'h4;
+  assign \$32  = fsm_state == 3'h5;
+  assign \$33  = fsm_state == 3'h6;
+  assign \$34  = completed + 1'h1;
+  assign \$35  = delay + 1'h1;
+  assign \$36  = position > \end ;
+  assign \$37  = \end  > 9'h100;
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = rehearsing & \$38 ;
+  assign \$40  = position == \end ;
+  assign \$41  = delay == 2'h2;
+  assign \$42  = completed == issued;
+  assign \$43  = ~ tokens;
+  assign \$44  = layer == \task [3:0];
+  assign \$45  = known & \$44 ;
+  assign \$46  = completed == issued;
+  assign \$47  = \task [3:0] >= 3'h4;
+  assign \$48  = word + 1'h1;
+  assign \$49  = word == 5'h1e;
+  assign \$50  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$51  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$53  = \config [43:31] + \config [44];
+  assign \$55  = \$52  * \$54 ;
+  assign \$56  = check + 1'h1;
+  assign \$58  = | \config [30:22];
+  assign \$59  = \$58  ? \config [57:45] : 13'h0101;
+  assign \$61  = \$60  + product;
+  assign \$62  = \$57  < \$61 ;
+  assign \$63  = check == 2'h3;
+  assign \$64  = \task [11:4] >= \config [8:0];
+  assign \$65  = \task [11:4] < \config [8:0];
+  assign \$66  = rehearsing & \$65 ;
+  assign \$67  = o__valid & o__ready;
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = issued + 1'h1;
+  assign \$70  = position + 1'h1;
   always @(posedge clk)
-    completed <= \$63 ;
+    completed <= \$71 ;
   always @(posedge clk)
-    rehearsing <= \$64 ;
+    rehearsing <= \$72 ;
   always @(posedge clk)
-    position <= \$65 ;
+    position <= \$73 ;
   always @(posedge clk)
-    \end$33  <= \$66 ;
+    \end  <= \$74 ;
   always @(posedge clk)
-    issued <= \$67 ;
+    issued <= \$75 ;
   always @(posedge clk)
-    known <= \$68 ;
+    known <= \$76 ;
   always @(posedge clk)
-    fsm_state <= \$69 ;
+    fsm_state <= \$77 ;
   always @(posedge clk)
-    delay <= \$70 ;
+    delay <= \$78 ;
   always @(posedge clk)
-    \task  <= \$71 ;
+    \task  <= \$79 ;
   always @(posedge clk)
-    layer <= \$72 ;
+    layer <= \$80 ;
   always @(posedge clk)
-    word <= \$73 ;
+    word <= \$81 ;
   always @(posedge clk)
-    check <= \$74 ;
+    check <= \$82 ;
   always @(posedge clk)
-    \config  <= \$75 ;
+    \config  <= \$83 ;
   always @(posedge clk)
-    product <= \$76 ;
+    product <= \$84 ;
   assign \$1  = layer * 6'h20;
   assign \$2  = \$1  + word;
   assign \$3  = waits_first >= \task [21:12];
   assign \$4  = waits_second >= \task [31:22];
   assign tokens = \$3  & \$4 ;
   assign busy = completed != issued;
-  assign running = ~ \$22 ;
-  assign \$5  = \begin  > \end ;
+  assign running = ~ \$27 ;
+  assign \$5  = position > \end ;
   assign \$6  = \end  > 9'h100;
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ tokens;
-  assign \$9  = layer == \task [3:0];
-  assign \$10  = known & \$9 ;
-  assign \$11  = completed == issued;
-  assign \$12  = \task [3:0] >= 3'h4;
-  assign \$13  = word == 5'h1e;
-  assign \$16  = \$15  + product;
-  assign \$17  = \$14  < \$16 ;
-  assign \$18  = check == 2'h3;
-  assign \$20  = \task [11:4] >= \config [8:0];
+  assign \$8  = rehearsing & \$7 ;
+  assign \$9  = position == \end ;
+  assign \$10  = delay == 2'h2;
+  assign \$11  = ~ tokens;
+  assign \$12  = layer == \task [3:0];
   always @* begin
     if (\$initially ) begin end
-    \$46  = 9'h000;
+    \$17  = 12'h000;
     casez (check)
       3'h0:
-          \$46  = \config [30:22];
+          \$17  = 12'h100;
       3'h1:
-          \$46  = \config [8:0];
+          \$17  = 12'h800;
       3'h2:
-          \$46  = \$44 ;
+          \$17  = 12'h080;
       3'h3:
-          \$46  = \$45 ;
+          \$17  = 12'h040;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = 14'h0000;
+    \$20  = 16'h0000;
     casez (check)
       3'h0:
-          \$48  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \$19  };
       3'h1:
-          \$48  = \$47 ;
+          \$20  = \config [86:71];
       3'h2:
-          \$48  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \config [70:58] };
       3'h3:
-          \$48  = { 4'h0, batch[19:10] };
+          \$20  = 16'h0000;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$51  = 12'h000;
+    \$24  = 3'h0;
     casez (check)
       3'h0:
-          \$51  = 12'h100;
+          \$24  = 3'h5;
       3'h1:
-          \$51  = 12'h800;
+          \$24  = 3'h6;
       3'h2:
-          \$51  = 12'h080;
+          \$24  = 3'h5;
       3'h3:
-          \$51  = 12'h040;
+          \$24  = 3'h5;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$52  = 16'h0000;
+    \$52  = 9'h000;
     casez (check)
       3'h0:
-          \$52  = { 3'h0, \config [57:45] };
+          \$52  = \config [30:22];
       3'h1:
-          \$52  = \config [86:71];
+          \$52  = \config [8:0];
       3'h2:
-          \$52  = { 3'h0, \config [70:58] };
+          \$52  = \$50 ;
       3'h3:
-          \$52  = 16'h0000;
+          \$52  = \$51 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$54  = 14'h0000;
+    casez (check)
+      3'h0:
+          \$54  = { 4'h0, batch[19:10] };
+      3'h1:
+          \$54  = \$53 ;
+      3'h2:
+          \$54  = { 4'h0, batch[19:10] };
+      3'h3:
+          \$54  = { 4'h0, batch[19:10] };
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$57  = 12'h000;
+    casez (check)
+      3'h0:
+          \$57  = 12'h100;
+      3'h1:
+          \$57  = 12'h800;
+      3'h2:
+          \$57  = 12'h080;
+      3'h3:
+          \$57  = 12'h040;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$60  = 16'h0000;
+    casez (check)
+      3'h0:
+          \$60  = { 3'h0, \$59  };
+      3'h1:
+          \$60  = \config [86:71];
+      3'h2:
+          \$60  = { 3'h0, \config [70:58] };
+      3'h3:
+          \$60  = 16'h0000;
     endcase
   end
   always @* begin
@@ -16835,19 +17120,18 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
     fault = 4'h0;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            if (\$7 ) begin
-              fault = 4'h2;
-            end
-          end
-      3'h1:
           /* empty */;
-      3'h2:
+      3'h1:
           if (abort) begin
           end else if (\$8 ) begin
-          end else if (\$10 ) begin
+            fault = 4'h2;
+          end
+      3'h2:
+          if (abort) begin
           end else if (\$11 ) begin
-            if (\$12 ) begin
+          end else if (\$13 ) begin
+          end else if (\$14 ) begin
+            if (\$15 ) begin
               fault = 4'h3;
             end
           end
@@ -16856,12 +17140,12 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h5:
           /* empty */;
       3'h6:
-          if (\$17 ) begin
-            fault = { 1'h0, \$19  };
+          if (\$22 ) begin
+            fault = { 1'h0, \$24  };
           end
       3'h3:
           if (rehearsing) begin
-            if (\$20 ) begin
+            if (\$25 ) begin
               fault = 4'h4;
             end
           end
@@ -16877,7 +17161,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$8 ) begin
+          end else if (\$11 ) begin
             stuck = 1'h1;
           end
     endcase
@@ -16893,7 +17177,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h2:
           /* empty */;
       3'h4:
-          if (\$13 ) begin
+          if (\$16 ) begin
             loaded = 1'h1;
           end
     endcase
@@ -16915,45 +17199,45 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          o__valid = \$21 ;
+          o__valid = \$26 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$63  = completed;
+    \$71  = completed;
     if (finish) begin
-      \$63  = \$29 [10:0];
+      \$71  = \$34 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$63  = 11'h000;
+            \$71  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$63  = 11'h000;
+      \$71  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = rehearsing;
+    \$72  = rehearsing;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$64  = rehearse;
+            \$72  = rehearse;
           end
     endcase
     if (rst) begin
-      \$64  = 1'h0;
+      \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = position;
+    \$73  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$65  = \begin ;
+            \$73  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -16966,34 +17250,34 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$65  = \$62 [10:0];
+          if (\$68 ) begin
+            \$73  = \$70 [10:0];
           end
     endcase
     if (rst) begin
-      \$65  = 11'h000;
+      \$73  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = \end$33 ;
+    \$74  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$66  = \end ;
+            \$74  = \end$34 ;
           end
     endcase
     if (rst) begin
-      \$66  = 11'h000;
+      \$74  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = issued;
+    \$75  = issued;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$67  = 11'h000;
+            \$75  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -17006,144 +17290,145 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$67  = \$61 [10:0];
+          if (\$68 ) begin
+            \$75  = \$69 [10:0];
           end
     endcase
     if (rst) begin
-      \$67  = 11'h000;
+      \$75  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = known;
+    \$76  = known;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$68  = 1'h0;
+            \$76  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$68  = 1'h1;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$76  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$68  = 1'h0;
+      \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = fsm_state;
+    \$77  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            (* full_case = 32'd1 *)
-            if (\$32 ) begin
-            end else begin
-              \$69  = 3'h1;
-            end
+            \$77  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$69  = 3'h0;
+            \$77  = 3'h0;
+          end else if (\$39 ) begin
+            \$77  = 3'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$77  = 3'h0;
             end
-          end else if (\$35 ) begin
-            \$69  = 3'h2;
+          end else if (\$41 ) begin
+            \$77  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-            \$69  = 3'h3;
-          end else if (\$40 ) begin
+            \$77  = 3'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+            \$77  = 3'h3;
+          end else if (\$46 ) begin
             (* full_case = 32'd1 *)
-            if (\$41 ) begin
-              \$69  = 3'h0;
+            if (\$47 ) begin
+              \$77  = 3'h0;
             end else begin
-              \$69  = 3'h4;
+              \$77  = 3'h4;
             end
           end
       3'h4:
-          if (\$43 ) begin
-            \$69  = 3'h5;
+          if (\$49 ) begin
+            \$77  = 3'h5;
           end
       3'h5:
-          \$69  = 3'h6;
+          \$77  = 3'h6;
       3'h6:
           (* full_case = 32'd1 *)
-          if (\$54 ) begin
-            \$69  = 3'h0;
-          end else if (\$55 ) begin
-            \$69  = 3'h3;
+          if (\$62 ) begin
+            \$77  = 3'h0;
+          end else if (\$63 ) begin
+            \$77  = 3'h3;
           end else begin
-            \$69  = 3'h5;
+            \$77  = 3'h5;
           end
       3'h3:
         begin
           if (rehearsing) begin
-            if (\$56 ) begin
-              \$69  = 3'h0;
+            if (\$64 ) begin
+              \$77  = 3'h0;
             end
           end
-          if (\$60 ) begin
-            \$69  = 3'h1;
+          if (\$68 ) begin
+            \$77  = 3'h1;
           end
         end
     endcase
     if (rst) begin
-      \$69  = 3'h0;
+      \$77  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = delay;
+    \$78  = delay;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
         begin
-          \$70  = \$33 [1:0];
+          \$78  = \$35 [1:0];
           if (abort) begin
-            \$70  = 2'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$70  = 2'h0;
+            \$78  = 2'h0;
+          end else if (\$39 ) begin
+            \$78  = 2'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$78  = 2'h0;
             end
-          end else if (\$35 ) begin
-            \$70  = 2'h0;
+          end else if (\$41 ) begin
+            \$78  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$70  = 2'h0;
+      \$78  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = \task ;
+    \$79  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$34 ) begin
-          end else if (\$35 ) begin
-            \$71  = tasks__data;
+          end else if (\$39 ) begin
+          end else if (\$40 ) begin
+          end else if (\$41 ) begin
+            \$79  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = layer;
+    \$80  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -17151,19 +17436,19 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$72  = \task [3:0];
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$80  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$72  = 4'h0;
+      \$80  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$73  = word;
+    \$81  = word;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -17171,21 +17456,21 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$73  = 6'h00;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$81  = 6'h00;
           end
       3'h4:
-          \$73  = \$42 [5:0];
+          \$81  = \$48 [5:0];
     endcase
     if (rst) begin
-      \$73  = 6'h00;
+      \$81  = 6'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = check;
+    \$82  = check;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -17193,25 +17478,25 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$74  = 3'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$82  = 3'h0;
           end
       3'h4:
           /* empty */;
       3'h5:
           /* empty */;
       3'h6:
-          \$74  = \$50 [2:0];
+          \$82  = \$56 [2:0];
     endcase
     if (rst) begin
-      \$74  = 3'h0;
+      \$82  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = \config ;
+    \$83  = \config ;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -17222,72 +17507,72 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           casez (word)
             6'h02:
-                \$75 [8:0] = descriptors__data[8:0];
+                \$83 [8:0] = descriptors__data[8:0];
             6'h03:
-                \$75 [21:9] = descriptors__data[12:0];
+                \$83 [21:9] = descriptors__data[12:0];
             6'h04:
-                \$75 [30:22] = descriptors__data[8:0];
+                \$83 [30:22] = descriptors__data[8:0];
             6'h05:
-                \$75 [43:31] = descriptors__data[12:0];
+                \$83 [43:31] = descriptors__data[12:0];
             6'h06:
-                \$75 [44] = descriptors__data[0];
+                \$83 [44] = descriptors__data[0];
             6'h07:
-                \$75 [57:45] = descriptors__data[12:0];
+                \$83 [57:45] = descriptors__data[12:0];
             6'h08:
-                \$75 [70:58] = descriptors__data[12:0];
+                \$83 [70:58] = descriptors__data[12:0];
             6'h09:
-                \$75 [86:71] = descriptors__data[15:0];
+                \$83 [86:71] = descriptors__data[15:0];
             6'h0a:
-                \$75 [102:87] = descriptors__data[15:0];
+                \$83 [102:87] = descriptors__data[15:0];
             6'h0b:
-                \$75 [118:103] = descriptors__data[15:0];
+                \$83 [118:103] = descriptors__data[15:0];
             6'h0c:
-                \$75 [119] = descriptors__data[0];
+                \$83 [119] = descriptors__data[0];
             6'h0d:
-                \$75 [120] = descriptors__data[0];
+                \$83 [120] = descriptors__data[0];
             6'h0e:
-                \$75 [121] = descriptors__data[0];
+                \$83 [121] = descriptors__data[0];
             6'h0f:
-                \$75 [137:122] = descriptors__data[15:0];
+                \$83 [137:122] = descriptors__data[15:0];
             6'h10:
-                \$75 [153:138] = descriptors__data[15:0];
+                \$83 [153:138] = descriptors__data[15:0];
             6'h11:
-                \$75 [169:154] = descriptors__data[15:0];
+                \$83 [169:154] = descriptors__data[15:0];
             6'h12:
-                \$75 [185:170] = descriptors__data[15:0];
+                \$83 [185:170] = descriptors__data[15:0];
             6'h13:
-                \$75 [201:186] = descriptors__data[15:0];
+                \$83 [201:186] = descriptors__data[15:0];
             6'h14:
-                \$75 [217:202] = descriptors__data[15:0];
+                \$83 [217:202] = descriptors__data[15:0];
             6'h15:
-                \$75 [233:218] = descriptors__data[15:0];
+                \$83 [233:218] = descriptors__data[15:0];
             6'h16:
-                \$75 [249:234] = descriptors__data[15:0];
+                \$83 [249:234] = descriptors__data[15:0];
             6'h17:
-                \$75 [265:250] = descriptors__data[15:0];
+                \$83 [265:250] = descriptors__data[15:0];
             6'h18:
-                \$75 [281:266] = descriptors__data[15:0];
+                \$83 [281:266] = descriptors__data[15:0];
             6'h19:
-                \$75 [297:282] = descriptors__data[15:0];
+                \$83 [297:282] = descriptors__data[15:0];
             6'h1a:
-                \$75 [313:298] = descriptors__data[15:0];
+                \$83 [313:298] = descriptors__data[15:0];
             6'h1b:
-                \$75 [329:314] = descriptors__data[15:0];
+                \$83 [329:314] = descriptors__data[15:0];
             6'h1c:
-                \$75 [345:330] = descriptors__data[15:0];
+                \$83 [345:330] = descriptors__data[15:0];
             6'h1d:
-                \$75 [361:346] = descriptors__data[15:0];
+                \$83 [361:346] = descriptors__data[15:0];
             6'h1e:
-                \$75 [377:362] = descriptors__data[15:0];
+                \$83 [377:362] = descriptors__data[15:0];
           endcase
     endcase
     if (rst) begin
-      \$75  = 378'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+      \$83  = 378'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$76  = product;
+    \$84  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -17298,49 +17583,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           /* empty */;
       3'h5:
-          \$76  = { 7'h00, \$49  };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = 12'h000;
-    casez (check)
-      3'h0:
-          \$14  = 12'h100;
-      3'h1:
-          \$14  = 12'h800;
-      3'h2:
-          \$14  = 12'h080;
-      3'h3:
-          \$14  = 12'h040;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = 16'h0000;
-    casez (check)
-      3'h0:
-          \$15  = { 3'h0, \config [57:45] };
-      3'h1:
-          \$15  = \config [86:71];
-      3'h2:
-          \$15  = { 3'h0, \config [70:58] };
-      3'h3:
-          \$15  = 16'h0000;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = 3'h0;
-    casez (check)
-      3'h0:
-          \$19  = 3'h5;
-      3'h1:
-          \$19  = 3'h6;
-      3'h2:
-          \$19  = 3'h5;
-      3'h3:
-          \$19  = 3'h5;
+          \$84  = { 7'h00, \$55  };
     endcase
   end
   assign tasks__addr = position[7:0];
@@ -17384,7 +17627,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__payload, host__request__valid, \read0__addr$19 , \port$6493$0 , \port$6495$0 , read1__addr, read0__data, read1__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$6380$0 , \port$6382$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -17416,10 +17659,10 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6493$0 ;
-  wire [15:0] \port$6493$0 ;
-  input [15:0] \port$6495$0 ;
-  wire [15:0] \port$6495$0 ;
+  input [15:0] \port$6380$0 ;
+  wire [15:0] \port$6380$0 ;
+  input [15:0] \port$6382$0 ;
+  wire [15:0] \port$6382$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -17447,8 +17690,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$6493$0 (\port$6493$0 ),
-    .\port$6495$0 (\port$6495$0 ),
+    .\port$6380$0 (\port$6380$0 ),
+    .\port$6382$0 (\port$6382$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -17484,8 +17727,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6495$0 , \port$6493$0  };
-  assign \write__data$17  = { \port$6495$0 , \port$6493$0  };
+  assign write__data = { \port$6382$0 , \port$6380$0  };
+  assign \write__data$17  = { \port$6382$0 , \port$6380$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -17502,17 +17745,17 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6493$0 , \port$6495$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6380$0 , \port$6382$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [15:0] \port$6493$0 ;
-  wire [15:0] \port$6493$0 ;
-  input [15:0] \port$6495$0 ;
-  wire [15:0] \port$6495$0 ;
+  input [15:0] \port$6380$0 ;
+  wire [15:0] \port$6380$0 ;
+  input [15:0] \port$6382$0 ;
+  wire [15:0] \port$6382$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -19592,7 +19835,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6495$0 , \port$6493$0  };
+      copy0[write__addr] <= { \port$6382$0 , \port$6380$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -21653,7 +21896,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6495$0 , \port$6493$0  };
+      copy1[write__addr] <= { \port$6382$0 , \port$6380$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -21666,37 +21909,40 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6495$0 , \port$6493$0  };
-  assign \write__data$5  = { \port$6495$0 , \port$6493$0  };
+  assign write__data = { \port$6382$0 , \port$6380$0  };
+  assign \write__data$5  = { \port$6382$0 , \port$6380$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6495$0 , \port$6493$0  };
+  assign \write__data$12  = { \port$6382$0 , \port$6380$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
 
-module \backspike_core.gradients_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, address, clk);
+module \backspike_core.gradients_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, row, host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [10:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [10:0] \$7 ;
   wire \$8 ;
-  wire [10:0] \$9 ;
+  wire \$9 ;
   output [10:0] address;
   reg [10:0] address = 11'h000;
   (* init = 11'h000 *)
@@ -21706,207 +21952,150 @@ module \backspike_core.gradients_memory.window (rst, host__request__payload, hos
   reg [31:0] data = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [43:0] host__request__payload;
   wire [43:0] host__request__payload;
   wire [10:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[43:12];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[43:12];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
   assign \host__request__payload.data  = host__request__payload[43:12];
-  always @*
-    host__response__payload[31:0] = \$1 ;
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
   assign \$3  = 1'h1;
-  assign \$5 [1] = 1'h0;
-  assign \$5 [0] = \$4 [0];
-  assign \$9  = host__request__payload[11:1];
+  assign \$4  = writing;
+  assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$2810$0 , host__request__payload, host__request__valid, \port$5938$8 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.labels_memory (rst, rest, \port$2824$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$5808$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -21940,10 +22129,10 @@ module \backspike_core.labels_memory (rst, rest, \port$2810$0 , host__request__p
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [9:0] \port$2810$0 ;
-  wire [9:0] \port$2810$0 ;
-  input \port$5938$8 ;
-  wire \port$5938$8 ;
+  input [9:0] \port$2824$0 ;
+  wire [9:0] \port$2824$0 ;
+  input \port$5808$8 ;
+  wire \port$5808$8 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -22005,7 +22194,7 @@ module \backspike_core.labels_memory (rst, rest, \port$2810$0 , host__request__p
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$5938$8 , \port$2810$0  };
+    read0__addr = { \port$5808$8 , \port$2824$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -22020,7 +22209,7 @@ module \backspike_core.labels_memory (rst, rest, \port$2810$0 , host__request__p
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 11'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$5938$8 , \port$2810$0  };
+  assign \read0__addr$19  = { \port$5808$8 , \port$2824$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -22077,26 +22266,29 @@ module \backspike_core.labels_memory.rows (rst, write__en, write__addr, write__d
   assign data = read0__data;
 endmodule
 
-module \backspike_core.labels_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.labels_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [10:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [10:0] \$7 ;
   wire \$8 ;
-  wire [10:0] \$9 ;
+  wire \$9 ;
   output [10:0] address;
   reg [10:0] address = 11'h000;
   (* init = 11'h000 *)
@@ -22108,206 +22300,150 @@ module \backspike_core.labels_memory.window (rst, host__request__payload, host__
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [43:0] host__request__payload;
   wire [43:0] host__request__payload;
   wire [10:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [15:0] row;
   wire [15:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
   assign refused = | data[31:16];
-  assign \$2  = \wait  == 2'h2;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$2  = writing & refused;
   assign \$3  = ~ refused;
-  assign \$4  = 1'h1 << word;
-  assign \$5  = { 1'h0, \$3  } & \$4 ;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  assign \$4  = writing & \$3 ;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = { 16'h0000, row };
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = refused;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[43:12];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[43:12];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
   assign \host__request__payload.data  = host__request__payload[43:12];
-  always @*
-    host__response__payload[31:0] = \$1 ;
-  assign \$9  = host__request__payload[11:1];
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.layers_bp_memory (rst, rest, \read0__addr$19 , host__request__payload, host__request__valid, read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.layers_bp_memory (rst, rest, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [6:0] address;
   input clk;
@@ -22604,26 +22740,29 @@ module \backspike_core.layers_bp_memory.rows (rst, write__en, write__addr, write
   assign data = read0__data;
 endmodule
 
-module \backspike_core.layers_bp_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [6:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [6:0] \$7 ;
   wire \$8 ;
-  wire [6:0] \$9 ;
+  wire \$9 ;
   output [6:0] address;
   reg [6:0] address = 7'h00;
   (* init = 7'h00 *)
@@ -22635,207 +22774,150 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__payload, hos
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [39:0] host__request__payload;
   wire [39:0] host__request__payload;
   wire [6:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 7'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[39:8];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[39:8];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[7:1];
   assign \host__request__payload.data  = host__request__payload[39:8];
-  always @*
-    host__response__payload[31:0] = \$1 ;
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
   assign \$3  = 1'h1;
-  assign \$5 [1] = 1'h0;
-  assign \$5 [0] = \$4 [0];
-  assign \$9  = host__request__payload[7:1];
+  assign \$4  = writing;
+  assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__payload, host__request__valid, \port$6163$6 , \port$6165$6 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6049$6 , \port$6051$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -22869,10 +22951,10 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6163$6 ;
-  wire [15:0] \port$6163$6 ;
-  input [15:0] \port$6165$6 ;
-  wire [15:0] \port$6165$6 ;
+  input [15:0] \port$6049$6 ;
+  wire [15:0] \port$6049$6 ;
+  input [15:0] \port$6051$6 ;
+  wire [15:0] \port$6051$6 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$19 ;
   wire [9:0] \read0__addr$19 ;
@@ -22930,7 +23012,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6165$6 , \port$6163$6  };
+    write__data = { \port$6051$6 , \port$6049$6  };
     if (rest) begin
       write__data = data;
     end
@@ -22949,7 +23031,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$6165$6 , \port$6163$6  };
+  assign \write__data$17  = { \port$6051$6 , \port$6049$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -24032,29 +24114,32 @@ module \backspike_core.logits_memory.rows (rst, write__en, write__addr, write__d
   assign data = read0__data;
 endmodule
 
-module \backspike_core.logits_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.logits_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg [31:0] \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [1:0] \$13 ;
+  wire \$13 ;
   wire [1:0] \$14 ;
-  wire \$15 ;
-  wire \$16 ;
+  wire [1:0] \$15 ;
+  wire [9:0] \$16 ;
   wire \$17 ;
-  wire [9:0] \$18 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire [2:0] \$20 ;
+  wire \$20 ;
   wire \$21 ;
   reg [9:0] \$22 ;
-  reg \$23 ;
-  reg [31:0] \$24 ;
+  reg [31:0] \$23 ;
+  reg \$24 ;
   reg \$25 ;
-  reg [1:0] \$26 ;
-  reg [1:0] \$27 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
+  reg \$30 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -24072,32 +24157,34 @@ module \backspike_core.logits_memory.window (rst, host__request__payload, host__
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [42:0] host__request__payload;
   wire [42:0] host__request__payload;
   wire [9:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
   assign \$1  = data[14:10] != 5'h1f;
   assign \$2  = data[15:0] != 16'h8000;
   assign \$3  = \$1  & \$2 ;
@@ -24107,188 +24194,130 @@ module \backspike_core.logits_memory.window (rst, host__request__payload, host__
   assign \$8  = \$6  & \$7 ;
   assign \$9  = ~ \$8 ;
   assign refused = \$5  | \$9 ;
-  assign \$11  = \wait  == 2'h2;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$11  = writing & refused;
   assign \$12  = ~ refused;
-  assign \$13  = 1'h1 << word;
-  assign \$14  = { 1'h0, \$12  } & \$13 ;
-  assign \$15  = ! fsm_state;
-  assign \$16  = fsm_state == 1'h1;
-  assign \$17  = fsm_state == 2'h2;
-  assign \$19  = host__request__valid & host__request__payload[0];
-  assign \$20  = \wait  + 1'h1;
-  assign \$21  = \wait  == 2'h2;
+  assign \$13  = writing & \$12 ;
+  assign \$14  = 1'h1 << word0;
+  assign \$15  = { 1'h0, \$13  } & \$14 ;
+  assign \$17  = host__request__valid & host__request__ready;
+  assign \$18  = \$17  & host__request__payload[0];
+  assign \$19  = host__request__valid & host__request__ready;
+  assign \$20  = ~ host__request__payload[0];
+  assign \$21  = \$19  & \$20 ;
   always @(posedge clk)
     address <= \$22 ;
   always @(posedge clk)
-    word <= \$23 ;
+    data <= \$23 ;
   always @(posedge clk)
-    data <= \$24 ;
+    word0 <= \$24 ;
   always @(posedge clk)
-    write <= \$25 ;
+    writing <= \$25 ;
   always @(posedge clk)
-    \wait  <= \$26 ;
+    reading0 <= \$26 ;
   always @(posedge clk)
-    fsm_state <= \$27 ;
+    reading1 <= \$27 ;
+  always @(posedge clk)
+    reading2 <= \$28 ;
+  always @(posedge clk)
+    word1 <= \$29 ;
+  always @(posedge clk)
+    word2 <= \$30 ;
   always @* begin
     if (\$initially ) begin end
     \$10  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$10  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = refused;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$11 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$14 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$22  = address;
-    casez (fsm_state)
-      2'h0:
-          \$22  = \$18 ;
-    endcase
+    \$22  = \$16 ;
     if (rst) begin
       \$22  = 10'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = word;
-    casez (fsm_state)
-      2'h0:
-          \$23  = 1'h0;
-    endcase
+    \$23  = host__request__payload[42:11];
     if (rst) begin
-      \$23  = 1'h0;
+      \$23  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = data;
-    casez (fsm_state)
-      2'h0:
-          \$24  = host__request__payload[42:11];
-    endcase
+    \$24  = 1'h0;
     if (rst) begin
-      \$24  = 32'd0;
+      \$24  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = write;
-    casez (fsm_state)
-      2'h0:
-          \$25  = host__request__payload[0];
-    endcase
+    \$25  = \$18 ;
     if (rst) begin
       \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$26  = 2'h0;
-      2'h2:
-        begin
-          \$26  = \$20 [1:0];
-          if (\$21 ) begin
-            \$26  = \wait ;
-          end
-        end
-    endcase
+    \$26  = \$21 ;
     if (rst) begin
-      \$26  = 2'h0;
+      \$26  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$19 ) begin
-            \$27  = 2'h1;
-          end else if (host__request__valid) begin
-            \$27  = 2'h2;
-          end
-      2'h2:
-          if (\$21 ) begin
-            \$27  = 2'h0;
-          end
-      2'h1:
-          \$27  = 2'h0;
-    endcase
+    \$27  = reading0;
     if (rst) begin
-      \$27  = 2'h0;
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$28  = reading1;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$29  = word0;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$30  = word1;
+    if (rst) begin
+      \$30  = 1'h0;
     end
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$15 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[10:1];
   assign \host__request__payload.data  = host__request__payload[42:11];
-  always @*
-    host__response__payload[31:0] = \$10 ;
+  assign host__response__payload[32] = \$11 ;
+  assign host__response__payload[31:0] = \$10 ;
   assign \$5  = \$4 ;
-  assign \$18  = host__request__payload[10:1];
+  assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6500$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6402$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [31:0] \port$6500$0 ;
-  wire [31:0] \port$6500$0 ;
+  input [31:0] \port$6402$0 ;
+  wire [31:0] \port$6402$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -24448,7 +24477,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6500$0 [31], \port$6500$0 [29], \port$6500$0 [27], \port$6500$0 [25], \port$6500$0 [23], \port$6500$0 [21], \port$6500$0 [19], \port$6500$0 [17], \port$6500$0 [15], \port$6500$0 [13], \port$6500$0 [11], \port$6500$0 [9], \port$6500$0 [7], \port$6500$0 [5], \port$6500$0 [3], \port$6500$0 [1], \port$6500$0 [30], \port$6500$0 [28], \port$6500$0 [26], \port$6500$0 [24], \port$6500$0 [22], \port$6500$0 [20], \port$6500$0 [18], \port$6500$0 [16], \port$6500$0 [14], \port$6500$0 [12], \port$6500$0 [10], \port$6500$0 [8], \port$6500$0 [6], \port$6500$0 [4], \port$6500$0 [2], \port$6500$0 [0] };
+      copy0[write__addr] <= { \port$6402$0 [31], \port$6402$0 [29], \port$6402$0 [27], \port$6402$0 [25], \port$6402$0 [23], \port$6402$0 [21], \port$6402$0 [19], \port$6402$0 [17], \port$6402$0 [15], \port$6402$0 [13], \port$6402$0 [11], \port$6402$0 [9], \port$6402$0 [7], \port$6402$0 [5], \port$6402$0 [3], \port$6402$0 [1], \port$6402$0 [30], \port$6402$0 [28], \port$6402$0 [26], \port$6402$0 [24], \port$6402$0 [22], \port$6402$0 [20], \port$6402$0 [18], \port$6402$0 [16], \port$6402$0 [14], \port$6402$0 [12], \port$6402$0 [10], \port$6402$0 [8], \port$6402$0 [6], \port$6402$0 [4], \port$6402$0 [2], \port$6402$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -24589,7 +24618,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6500$0 [31], \port$6500$0 [29], \port$6500$0 [27], \port$6500$0 [25], \port$6500$0 [23], \port$6500$0 [21], \port$6500$0 [19], \port$6500$0 [17], \port$6500$0 [15], \port$6500$0 [13], \port$6500$0 [11], \port$6500$0 [9], \port$6500$0 [7], \port$6500$0 [5], \port$6500$0 [3], \port$6500$0 [1], \port$6500$0 [30], \port$6500$0 [28], \port$6500$0 [26], \port$6500$0 [24], \port$6500$0 [22], \port$6500$0 [20], \port$6500$0 [18], \port$6500$0 [16], \port$6500$0 [14], \port$6500$0 [12], \port$6500$0 [10], \port$6500$0 [8], \port$6500$0 [6], \port$6500$0 [4], \port$6500$0 [2], \port$6500$0 [0] };
+      copy1[write__addr] <= { \port$6402$0 [31], \port$6402$0 [29], \port$6402$0 [27], \port$6402$0 [25], \port$6402$0 [23], \port$6402$0 [21], \port$6402$0 [19], \port$6402$0 [17], \port$6402$0 [15], \port$6402$0 [13], \port$6402$0 [11], \port$6402$0 [9], \port$6402$0 [7], \port$6402$0 [5], \port$6402$0 [3], \port$6402$0 [1], \port$6402$0 [30], \port$6402$0 [28], \port$6402$0 [26], \port$6402$0 [24], \port$6402$0 [22], \port$6402$0 [20], \port$6402$0 [18], \port$6402$0 [16], \port$6402$0 [14], \port$6402$0 [12], \port$6402$0 [10], \port$6402$0 [8], \port$6402$0 [6], \port$6402$0 [4], \port$6402$0 [2], \port$6402$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -24602,13 +24631,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6500$0 [31], \port$6500$0 [29], \port$6500$0 [27], \port$6500$0 [25], \port$6500$0 [23], \port$6500$0 [21], \port$6500$0 [19], \port$6500$0 [17], \port$6500$0 [15], \port$6500$0 [13], \port$6500$0 [11], \port$6500$0 [9], \port$6500$0 [7], \port$6500$0 [5], \port$6500$0 [3], \port$6500$0 [1], \port$6500$0 [30], \port$6500$0 [28], \port$6500$0 [26], \port$6500$0 [24], \port$6500$0 [22], \port$6500$0 [20], \port$6500$0 [18], \port$6500$0 [16], \port$6500$0 [14], \port$6500$0 [12], \port$6500$0 [10], \port$6500$0 [8], \port$6500$0 [6], \port$6500$0 [4], \port$6500$0 [2], \port$6500$0 [0] };
-  assign \write__data$5  = { \port$6500$0 [31], \port$6500$0 [29], \port$6500$0 [27], \port$6500$0 [25], \port$6500$0 [23], \port$6500$0 [21], \port$6500$0 [19], \port$6500$0 [17], \port$6500$0 [15], \port$6500$0 [13], \port$6500$0 [11], \port$6500$0 [9], \port$6500$0 [7], \port$6500$0 [5], \port$6500$0 [3], \port$6500$0 [1], \port$6500$0 [30], \port$6500$0 [28], \port$6500$0 [26], \port$6500$0 [24], \port$6500$0 [22], \port$6500$0 [20], \port$6500$0 [18], \port$6500$0 [16], \port$6500$0 [14], \port$6500$0 [12], \port$6500$0 [10], \port$6500$0 [8], \port$6500$0 [6], \port$6500$0 [4], \port$6500$0 [2], \port$6500$0 [0] };
+  assign write__data = { \port$6402$0 [31], \port$6402$0 [29], \port$6402$0 [27], \port$6402$0 [25], \port$6402$0 [23], \port$6402$0 [21], \port$6402$0 [19], \port$6402$0 [17], \port$6402$0 [15], \port$6402$0 [13], \port$6402$0 [11], \port$6402$0 [9], \port$6402$0 [7], \port$6402$0 [5], \port$6402$0 [3], \port$6402$0 [1], \port$6402$0 [30], \port$6402$0 [28], \port$6402$0 [26], \port$6402$0 [24], \port$6402$0 [22], \port$6402$0 [20], \port$6402$0 [18], \port$6402$0 [16], \port$6402$0 [14], \port$6402$0 [12], \port$6402$0 [10], \port$6402$0 [8], \port$6402$0 [6], \port$6402$0 [4], \port$6402$0 [2], \port$6402$0 [0] };
+  assign \write__data$5  = { \port$6402$0 [31], \port$6402$0 [29], \port$6402$0 [27], \port$6402$0 [25], \port$6402$0 [23], \port$6402$0 [21], \port$6402$0 [19], \port$6402$0 [17], \port$6402$0 [15], \port$6402$0 [13], \port$6402$0 [11], \port$6402$0 [9], \port$6402$0 [7], \port$6402$0 [5], \port$6402$0 [3], \port$6402$0 [1], \port$6402$0 [30], \port$6402$0 [28], \port$6402$0 [26], \port$6402$0 [24], \port$6402$0 [22], \port$6402$0 [20], \port$6402$0 [18], \port$6402$0 [16], \port$6402$0 [14], \port$6402$0 [12], \port$6402$0 [10], \port$6402$0 [8], \port$6402$0 [6], \port$6402$0 [4], \port$6402$0 [2], \port$6402$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6500$0 [31], \port$6500$0 [29], \port$6500$0 [27], \port$6500$0 [25], \port$6500$0 [23], \port$6500$0 [21], \port$6500$0 [19], \port$6500$0 [17], \port$6500$0 [15], \port$6500$0 [13], \port$6500$0 [11], \port$6500$0 [9], \port$6500$0 [7], \port$6500$0 [5], \port$6500$0 [3], \port$6500$0 [1], \port$6500$0 [30], \port$6500$0 [28], \port$6500$0 [26], \port$6500$0 [24], \port$6500$0 [22], \port$6500$0 [20], \port$6500$0 [18], \port$6500$0 [16], \port$6500$0 [14], \port$6500$0 [12], \port$6500$0 [10], \port$6500$0 [8], \port$6500$0 [6], \port$6500$0 [4], \port$6500$0 [2], \port$6500$0 [0] };
+  assign \write__data$12  = { \port$6402$0 [31], \port$6402$0 [29], \port$6402$0 [27], \port$6402$0 [25], \port$6402$0 [23], \port$6402$0 [21], \port$6402$0 [19], \port$6402$0 [17], \port$6402$0 [15], \port$6402$0 [13], \port$6402$0 [11], \port$6402$0 [9], \port$6402$0 [7], \port$6402$0 [5], \port$6402$0 [3], \port$6402$0 [1], \port$6402$0 [30], \port$6402$0 [28], \port$6402$0 [26], \port$6402$0 [24], \port$6402$0 [22], \port$6402$0 [20], \port$6402$0 [18], \port$6402$0 [16], \port$6402$0 [14], \port$6402$0 [12], \port$6402$0 [10], \port$6402$0 [8], \port$6402$0 [6], \port$6402$0 [4], \port$6402$0 [2], \port$6402$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -25281,10 +25310,10 @@ module \backspike_core.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, r_en
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.registers (rst, lock, request__valid, wg_bound, machine, status, request__payload, request__ready, response__valid, response__payload, weights__request__payload, weights__request__valid, spikes__request__payload, spikes__request__valid, codes__request__payload, codes__request__valid, gradients__request__payload, gradients__request__valid, logits__request__payload, logits__request__valid, labels__request__payload
-, labels__request__valid, layers_fp__request__payload, layers_fp__request__valid, layers_bp__request__payload, layers_bp__request__valid, layers_wg__request__payload, layers_wg__request__valid, tasks_fp__request__payload, tasks_fp__request__valid, tasks_bp__request__payload, tasks_bp__request__valid, tasks_wg__request__payload, tasks_wg__request__valid, start__valid, clear__valid, batch, parity, extent0, extent1, queue_fp, queue_bp
-, queue_wg, spikes__response__payload, spikes__request__ready, spikes__response__valid, codes__response__payload, codes__request__ready, codes__response__valid, gradients__response__payload, gradients__request__ready, gradients__response__valid, logits__response__payload, logits__request__ready, logits__response__valid, labels__response__payload, labels__request__ready, labels__response__valid, layers_fp__response__payload, layers_fp__request__ready, layers_fp__response__valid, tasks_fp__response__payload, tasks_fp__request__ready
-, tasks_fp__response__valid, layers_bp__response__payload, layers_bp__request__ready, layers_bp__response__valid, tasks_bp__response__payload, tasks_bp__request__ready, tasks_bp__response__valid, layers_wg__response__payload, layers_wg__request__ready, layers_wg__response__valid, tasks_wg__response__payload, tasks_wg__request__ready, tasks_wg__response__valid, weights__response__payload, weights__request__ready, weights__response__valid, cycles, overlap, fp_busy, fp_events, fp_token
+module \backspike_core.registers (rst, lock, request__valid, spikes__request__ready, spikes__response__valid, codes__request__ready, codes__response__valid, gradients__request__ready, gradients__response__valid, logits__request__ready, logits__response__valid, labels__request__ready, labels__response__valid, layers_fp__request__ready, layers_fp__response__valid, tasks_fp__request__ready, tasks_fp__response__valid, layers_bp__request__ready, layers_bp__response__valid, tasks_bp__request__ready, tasks_bp__response__valid
+, layers_wg__request__ready, layers_wg__response__valid, tasks_wg__request__ready, tasks_wg__response__valid, weights__request__ready, weights__response__valid, wg_bound, machine, status, request__payload, request__ready, response__valid, response__payload, weights__request__payload, weights__request__valid, spikes__request__payload, spikes__request__valid, codes__request__payload, codes__request__valid, gradients__request__payload, gradients__request__valid
+, logits__request__payload, logits__request__valid, labels__request__payload, labels__request__valid, layers_fp__request__payload, layers_fp__request__valid, layers_bp__request__payload, layers_bp__request__valid, layers_wg__request__payload, layers_wg__request__valid, tasks_fp__request__payload, tasks_fp__request__valid, tasks_bp__request__payload, tasks_bp__request__valid, tasks_wg__request__payload, tasks_wg__request__valid, start__valid, clear__valid, batch, parity, extent0
+, extent1, queue_fp, queue_bp, queue_wg, spikes__response__payload, codes__response__payload, gradients__response__payload, logits__response__payload, labels__response__payload, layers_fp__response__payload, tasks_fp__response__payload, layers_bp__response__payload, tasks_bp__response__payload, layers_wg__response__payload, tasks_wg__response__payload, weights__response__payload, cycles, overlap, fp_busy, fp_events, fp_token
 , fp_vector, fp_drain, fp_port, bp_busy, bp_events, bp_token, bp_vector, bp_drain, bp_port, wg_busy, wg_events, wg_token, wg_vector, wg_drain, wg_port, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -29185,7 +29214,7 @@ module \backspike_core.registers (rst, lock, request__valid, wg_bound, machine, 
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__payload, host__request__valid, \port$5938$0 , \port$5938$8 , \port$6026$0 , \port$6148$0 , \port$6168$0 , \port$6644$0 , read0__data, read1__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$5808$0 , \port$5808$8 , \port$5896$0 , \port$6056$0 , \port$6061$0 , \port$6546$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -29219,18 +29248,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$5938$0 ;
-  wire \port$5938$0 ;
-  input \port$5938$8 ;
-  wire \port$5938$8 ;
-  input [7:0] \port$6026$0 ;
-  wire [7:0] \port$6026$0 ;
-  input [7:0] \port$6148$0 ;
-  wire [7:0] \port$6148$0 ;
-  input [31:0] \port$6168$0 ;
-  wire [31:0] \port$6168$0 ;
-  input [7:0] \port$6644$0 ;
-  wire [7:0] \port$6644$0 ;
+  input \port$5808$0 ;
+  wire \port$5808$0 ;
+  input \port$5808$8 ;
+  wire \port$5808$8 ;
+  input [7:0] \port$5896$0 ;
+  wire [7:0] \port$5896$0 ;
+  input [31:0] \port$6056$0 ;
+  wire [31:0] \port$6056$0 ;
+  input [7:0] \port$6061$0 ;
+  wire [7:0] \port$6061$0 ;
+  input [7:0] \port$6546$0 ;
+  wire [7:0] \port$6546$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [31:0] read0__data;
@@ -29255,8 +29284,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$5938$8 (\port$5938$8 ),
-    .\port$6644$0 (\port$6644$0 ),
+    .\port$5808$8 (\port$5808$8 ),
+    .\port$6546$0 (\port$6546$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -29287,21 +29316,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$5938$0 , \port$6148$0  };
+    write__addr = { \port$5808$0 , \port$6061$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6168$0 [31], \port$6168$0 [29], \port$6168$0 [27], \port$6168$0 [25], \port$6168$0 [23], \port$6168$0 [21], \port$6168$0 [19], \port$6168$0 [17], \port$6168$0 [15], \port$6168$0 [13], \port$6168$0 [11], \port$6168$0 [9], \port$6168$0 [7], \port$6168$0 [5], \port$6168$0 [3], \port$6168$0 [1], \port$6168$0 [30], \port$6168$0 [28], \port$6168$0 [26], \port$6168$0 [24], \port$6168$0 [22], \port$6168$0 [20], \port$6168$0 [18], \port$6168$0 [16], \port$6168$0 [14], \port$6168$0 [12], \port$6168$0 [10], \port$6168$0 [8], \port$6168$0 [6], \port$6168$0 [4], \port$6168$0 [2], \port$6168$0 [0] };
+    write__data = { \port$6056$0 [31], \port$6056$0 [29], \port$6056$0 [27], \port$6056$0 [25], \port$6056$0 [23], \port$6056$0 [21], \port$6056$0 [19], \port$6056$0 [17], \port$6056$0 [15], \port$6056$0 [13], \port$6056$0 [11], \port$6056$0 [9], \port$6056$0 [7], \port$6056$0 [5], \port$6056$0 [3], \port$6056$0 [1], \port$6056$0 [30], \port$6056$0 [28], \port$6056$0 [26], \port$6056$0 [24], \port$6056$0 [22], \port$6056$0 [20], \port$6056$0 [18], \port$6056$0 [16], \port$6056$0 [14], \port$6056$0 [12], \port$6056$0 [10], \port$6056$0 [8], \port$6056$0 [6], \port$6056$0 [4], \port$6056$0 [2], \port$6056$0 [0] };
     if (rest) begin
       write__data = data;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$5938$0 , \port$6026$0  };
+    read0__addr = { \port$5808$0 , \port$5896$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -29313,12 +29342,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$5938$0 , \port$6148$0  };
-  assign \write__data$17  = { \port$6168$0 [31], \port$6168$0 [29], \port$6168$0 [27], \port$6168$0 [25], \port$6168$0 [23], \port$6168$0 [21], \port$6168$0 [19], \port$6168$0 [17], \port$6168$0 [15], \port$6168$0 [13], \port$6168$0 [11], \port$6168$0 [9], \port$6168$0 [7], \port$6168$0 [5], \port$6168$0 [3], \port$6168$0 [1], \port$6168$0 [30], \port$6168$0 [28], \port$6168$0 [26], \port$6168$0 [24], \port$6168$0 [22], \port$6168$0 [20], \port$6168$0 [18], \port$6168$0 [16], \port$6168$0 [14], \port$6168$0 [12], \port$6168$0 [10], \port$6168$0 [8], \port$6168$0 [6], \port$6168$0 [4], \port$6168$0 [2], \port$6168$0 [0] };
-  assign \read0__addr$19  = { \port$5938$0 , \port$6026$0  };
+  assign \write__addr$15  = { \port$5808$0 , \port$6061$0  };
+  assign \write__data$17  = { \port$6056$0 [31], \port$6056$0 [29], \port$6056$0 [27], \port$6056$0 [25], \port$6056$0 [23], \port$6056$0 [21], \port$6056$0 [19], \port$6056$0 [17], \port$6056$0 [15], \port$6056$0 [13], \port$6056$0 [11], \port$6056$0 [9], \port$6056$0 [7], \port$6056$0 [5], \port$6056$0 [3], \port$6056$0 [1], \port$6056$0 [30], \port$6056$0 [28], \port$6056$0 [26], \port$6056$0 [24], \port$6056$0 [22], \port$6056$0 [20], \port$6056$0 [18], \port$6056$0 [16], \port$6056$0 [14], \port$6056$0 [12], \port$6056$0 [10], \port$6056$0 [8], \port$6056$0 [6], \port$6056$0 [4], \port$6056$0 [2], \port$6056$0 [0] };
+  assign \read0__addr$19  = { \port$5808$0 , \port$5896$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$5938$8 , \port$6644$0  };
-  assign \read1__addr$23  = { \port$5938$8 , \port$6644$0  };
+  assign read1__addr = { \port$5808$8 , \port$6546$0  };
+  assign \read1__addr$23  = { \port$5808$8 , \port$6546$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -29333,17 +29362,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$5938$8 , \port$6644$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$5808$8 , \port$6546$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input \port$5938$8 ;
-  wire \port$5938$8 ;
-  input [7:0] \port$6644$0 ;
-  wire [7:0] \port$6644$0 ;
+  input \port$5808$8 ;
+  wire \port$5808$8 ;
+  input [7:0] \port$6546$0 ;
+  wire [7:0] \port$6546$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -30416,7 +30445,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$5938$8 , \port$6644$0 , wr
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$5938$8 , \port$6644$0  }];
+    _1_ <= copy1[{ \port$5808$8 , \port$6546$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -30431,31 +30460,34 @@ module \backspike_core.spikes_memory.rows (rst, \port$5938$8 , \port$6644$0 , wr
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$5938$8 , \port$6644$0  };
-  assign read1__addr = { \port$5938$8 , \port$6644$0  };
+  assign \read__addr$13  = { \port$5808$8 , \port$6546$0  };
+  assign read1__addr = { \port$5808$8 , \port$6546$0  };
   assign \data$16  = read1__data;
 endmodule
 
-module \backspike_core.spikes_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.spikes_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [8:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [8:0] \$7 ;
   wire \$8 ;
-  wire [8:0] \$9 ;
+  wire \$9 ;
   output [8:0] address;
   reg [8:0] address = 9'h000;
   (* init = 9'h000 *)
@@ -30467,207 +30499,150 @@ module \backspike_core.spikes_memory.window (rst, host__request__payload, host__
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [41:0] host__request__payload;
   wire [41:0] host__request__payload;
   wire [8:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[41:10];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[41:10];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[9:1];
   assign \host__request__payload.data  = host__request__payload[41:10];
-  always @*
-    host__response__payload[31:0] = \$1 ;
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
   assign \$3  = 1'h1;
-  assign \$5 [1] = 1'h0;
-  assign \$5 [0] = \$4 [0];
-  assign \$9  = host__request__payload[9:1];
+  assign \$4  = writing;
+  assign \$7  = host__request__payload[9:1];
 endmodule
 
-module \backspike_core.tasks_bp_memory (rst, rest, host__request__payload, host__request__valid, \read0__addr$19 , read0__data, host__response__payload, host__request__ready, host__response__valid, clk);
+module \backspike_core.tasks_bp_memory (rst, rest, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [7:0] address;
   input clk;
@@ -31092,26 +31067,29 @@ module \backspike_core.tasks_bp_memory.rows (rst, write__en, write__addr, write_
   assign data = read0__data;
 endmodule
 
-module \backspike_core.tasks_bp_memory.window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
-  wire [2:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   reg [7:0] \$13 ;
-  reg \$14 ;
-  reg [31:0] \$15 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
-  reg [1:0] \$17 ;
-  reg [1:0] \$18 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
   wire \$2 ;
+  reg \$20 ;
+  reg \$21 ;
   wire \$3 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   wire [1:0] \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [7:0] \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   output [7:0] address;
   reg [7:0] address = 8'h00;
   (* init = 8'h00 *)
@@ -31123,207 +31101,150 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__payload, host
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [40:0] host__request__payload;
   wire [40:0] host__request__payload;
   wire [7:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
-  assign \$2  = \wait  == 2'h2;
-  assign \$4  = 1'h1 << word;
-  assign \$6  = ! fsm_state;
-  assign \$7  = fsm_state == 1'h1;
-  assign \$8  = fsm_state == 2'h2;
-  assign \$10  = host__request__valid & host__request__payload[0];
-  assign \$11  = \wait  + 1'h1;
-  assign \$12  = \wait  == 2'h2;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg writing = 1'h0;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading2;
+  assign \$5  = 1'h1 << word0;
+  assign \$6  = { 1'h0, \$4  } & \$5 ;
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
     address <= \$13 ;
   always @(posedge clk)
-    word <= \$14 ;
+    data <= \$14 ;
   always @(posedge clk)
-    data <= \$15 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    write <= \$16 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    \wait  <= \$17 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    fsm_state <= \$18 ;
+    reading1 <= \$18 ;
+  always @(posedge clk)
+    reading2 <= \$19 ;
+  always @(posedge clk)
+    word1 <= \$20 ;
+  always @(posedge clk)
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
     \$1  = 32'd0;
-    casez (word)
+    casez (word2)
       1'h0:
           \$1  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = 1'h0;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$2 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$5 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = address;
-    casez (fsm_state)
-      2'h0:
-          \$13  = \$9 ;
-    endcase
+    \$13  = \$7 ;
     if (rst) begin
       \$13  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = word;
-    casez (fsm_state)
-      2'h0:
-          \$14  = 1'h0;
-    endcase
+    \$14  = host__request__payload[40:9];
     if (rst) begin
-      \$14  = 1'h0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = data;
-    casez (fsm_state)
-      2'h0:
-          \$15  = host__request__payload[40:9];
-    endcase
+    \$15  = 1'h0;
     if (rst) begin
-      \$15  = 32'd0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = write;
-    casez (fsm_state)
-      2'h0:
-          \$16  = host__request__payload[0];
-    endcase
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$17  = 2'h0;
-      2'h2:
-        begin
-          \$17  = \$11 [1:0];
-          if (\$12 ) begin
-            \$17  = \wait ;
-          end
-        end
-    endcase
+    \$17  = \$12 ;
     if (rst) begin
-      \$17  = 2'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$10 ) begin
-            \$18  = 2'h1;
-          end else if (host__request__valid) begin
-            \$18  = 2'h2;
-          end
-      2'h2:
-          if (\$12 ) begin
-            \$18  = 2'h0;
-          end
-      2'h1:
-          \$18  = 2'h0;
-    endcase
+    \$18  = reading0;
     if (rst) begin
-      \$18  = 2'h0;
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$19  = reading1;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = word0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = word1;
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[8:1];
   assign \host__request__payload.data  = host__request__payload[40:9];
-  always @*
-    host__response__payload[31:0] = \$1 ;
+  assign host__response__payload[32] = \$2 ;
+  assign host__response__payload[31:0] = \$1 ;
+  assign \$2  = 1'h0;
   assign \$3  = 1'h1;
-  assign \$5 [1] = 1'h0;
-  assign \$5 [0] = \$4 [0];
-  assign \$9  = host__request__payload[8:1];
+  assign \$4  = writing;
+  assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6355$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6244$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -31357,8 +31278,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   reg [15:0] column_data1 = 16'h0000;
   wire [15:0] into0_0;
   wire [15:0] into0_1;
-  input [11:0] \port$6355$0 ;
-  wire [11:0] \port$6355$0 ;
+  input [11:0] \port$6244$0 ;
+  wire [11:0] \port$6244$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$21  = 11'h000;
   wire [15:0] read_column__data;
@@ -31446,16 +31367,16 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign row0_1 = turn_0_1 ? row_data0 : row_data1;
   assign column0_0 = turn_1_2 ? column_data1 : column_data0;
   assign column0_1 = turn_1_2 ? column_data0 : column_data1;
-  assign \$5  = 1'h0 - \port$6355$0 [0];
-  assign \$7  = \port$6355$0 [11:1] + \$6 ;
-  assign \$8  = 1'h1 - \port$6355$0 [0];
-  assign \$10  = \port$6355$0 [11:1] + \$9 ;
+  assign \$5  = 1'h0 - \port$6244$0 [0];
+  assign \$7  = \port$6244$0 [11:1] + \$6 ;
+  assign \$8  = 1'h1 - \port$6244$0 [0];
+  assign \$10  = \port$6244$0 [11:1] + \$9 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$6355$0 [0];
+    turn_1_0 <= \port$6244$0 [0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -31524,8 +31445,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$18  = into0_1;
   assign \read_row__addr$19  = write__addr;
   assign column_address1 = \read_column__addr$21 ;
-  assign column__turn = \port$6355$0 [0];
-  assign column__address = \port$6355$0 [11:1];
+  assign column__turn = \port$6244$0 [0];
+  assign column__address = \port$6244$0 [11:1];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__vector[0]  = row__vector[15:0];
@@ -31534,29 +31455,34 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \column__vector[1]  = column__vector[31:16];
 endmodule
 
-module \backspike_core.weights_window (rst, host__request__payload, host__request__valid, row, host__response__payload, host__request__ready, host__response__valid, enable, address, data, clk);
+module \backspike_core.weights_window (rst, host__request__ready, host__response__valid, enable, host__request__payload, host__request__valid, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg [31:0] \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [1:0] \$13 ;
+  wire \$13 ;
   wire [1:0] \$14 ;
-  wire \$15 ;
-  wire \$16 ;
+  wire [1:0] \$15 ;
+  wire [10:0] \$16 ;
   wire \$17 ;
-  wire [10:0] \$18 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire [2:0] \$20 ;
+  wire \$20 ;
   wire \$21 ;
   reg [10:0] \$22 ;
-  reg \$23 ;
-  reg [31:0] \$24 ;
+  reg [31:0] \$23 ;
+  reg \$24 ;
   reg \$25 ;
-  reg [1:0] \$26 ;
-  reg [1:0] \$27 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  reg \$32 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -31574,32 +31500,36 @@ module \backspike_core.weights_window (rst, host__request__payload, host__reques
   (* init = 32'd0 *)
   wire [31:0] \data$4 ;
   output enable;
-  reg enable;
-  reg [1:0] fsm_state = 2'h0;
+  wire enable;
   input [43:0] host__request__payload;
   wire [43:0] host__request__payload;
   wire [10:0] \host__request__payload.address ;
   wire [31:0] \host__request__payload.data ;
   wire \host__request__payload.write ;
   output host__request__ready;
-  reg host__request__ready;
+  wire host__request__ready;
   input host__request__valid;
   wire host__request__valid;
   output [32:0] host__response__payload;
-  reg [32:0] host__response__payload;
+  wire [32:0] host__response__payload;
   wire [31:0] \host__response__payload.data ;
   wire \host__response__payload.error ;
-  wire host__response__ready;
   output host__response__valid;
-  reg host__response__valid;
+  wire host__response__valid;
+  reg reading0 = 1'h0;
+  reg reading1 = 1'h0;
+  reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   wire refused;
   input [31:0] row;
   wire [31:0] row;
   input rst;
   wire rst;
-  reg [1:0] \wait  = 2'h0;
-  reg word = 1'h0;
-  reg write = 1'h0;
+  reg word0 = 1'h0;
+  reg word1 = 1'h0;
+  reg word2 = 1'h0;
+  reg word3 = 1'h0;
+  reg writing = 1'h0;
   assign \$1  = data[14:10] != 5'h1f;
   assign \$2  = data[15:0] != 16'h8000;
   assign \$3  = \$1  & \$2 ;
@@ -31609,181 +31539,141 @@ module \backspike_core.weights_window (rst, host__request__payload, host__reques
   assign \$8  = \$6  & \$7 ;
   assign \$9  = ~ \$8 ;
   assign refused = \$5  | \$9 ;
-  assign \$11  = \wait  == 2'h3;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading3;
+  assign \$11  = writing & refused;
   assign \$12  = ~ refused;
-  assign \$13  = 1'h1 << word;
-  assign \$14  = { 1'h0, \$12  } & \$13 ;
-  assign \$15  = ! fsm_state;
-  assign \$16  = fsm_state == 1'h1;
-  assign \$17  = fsm_state == 2'h2;
-  assign \$19  = host__request__valid & host__request__payload[0];
-  assign \$20  = \wait  + 1'h1;
-  assign \$21  = \wait  == 2'h3;
+  assign \$13  = writing & \$12 ;
+  assign \$14  = 1'h1 << word0;
+  assign \$15  = { 1'h0, \$13  } & \$14 ;
+  assign \$17  = host__request__valid & host__request__ready;
+  assign \$18  = \$17  & host__request__payload[0];
+  assign \$19  = host__request__valid & host__request__ready;
+  assign \$20  = ~ host__request__payload[0];
+  assign \$21  = \$19  & \$20 ;
   always @(posedge clk)
     address <= \$22 ;
   always @(posedge clk)
-    word <= \$23 ;
+    data <= \$23 ;
   always @(posedge clk)
-    data <= \$24 ;
+    word0 <= \$24 ;
   always @(posedge clk)
-    write <= \$25 ;
+    writing <= \$25 ;
   always @(posedge clk)
-    \wait  <= \$26 ;
+    reading0 <= \$26 ;
   always @(posedge clk)
-    fsm_state <= \$27 ;
+    reading1 <= \$27 ;
+  always @(posedge clk)
+    reading2 <= \$28 ;
+  always @(posedge clk)
+    reading3 <= \$29 ;
+  always @(posedge clk)
+    word1 <= \$30 ;
+  always @(posedge clk)
+    word2 <= \$31 ;
+  always @(posedge clk)
+    word3 <= \$32 ;
   always @* begin
     if (\$initially ) begin end
     \$10  = 32'd0;
-    casez (word)
+    casez (word3)
       1'h0:
           \$10  = row;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    host__response__payload[32] = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          host__response__payload[32] = refused;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__request__ready = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          host__request__ready = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    host__response__valid = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          if (\$11 ) begin
-            host__response__valid = 1'h1;
-          end
-      2'h1:
-          host__response__valid = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    enable = 1'h0;
-    casez (fsm_state)
-      2'h0:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h1:
-          enable = \$14 [0];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$22  = address;
-    casez (fsm_state)
-      2'h0:
-          \$22  = \$18 ;
-    endcase
+    \$22  = \$16 ;
     if (rst) begin
       \$22  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = word;
-    casez (fsm_state)
-      2'h0:
-          \$23  = 1'h0;
-    endcase
+    \$23  = host__request__payload[43:12];
     if (rst) begin
-      \$23  = 1'h0;
+      \$23  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = data;
-    casez (fsm_state)
-      2'h0:
-          \$24  = host__request__payload[43:12];
-    endcase
+    \$24  = 1'h0;
     if (rst) begin
-      \$24  = 32'd0;
+      \$24  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = write;
-    casez (fsm_state)
-      2'h0:
-          \$25  = host__request__payload[0];
-    endcase
+    \$25  = \$18 ;
     if (rst) begin
       \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = \wait ;
-    casez (fsm_state)
-      2'h0:
-          \$26  = 2'h0;
-      2'h2:
-        begin
-          \$26  = \$20 [1:0];
-          if (\$21 ) begin
-            \$26  = \wait ;
-          end
-        end
-    endcase
+    \$26  = \$21 ;
     if (rst) begin
-      \$26  = 2'h0;
+      \$26  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = fsm_state;
-    casez (fsm_state)
-      2'h0:
-          if (\$19 ) begin
-            \$27  = 2'h1;
-          end else if (host__request__valid) begin
-            \$27  = 2'h2;
-          end
-      2'h2:
-          if (\$21 ) begin
-            \$27  = 2'h0;
-          end
-      2'h1:
-          \$27  = 2'h0;
-    endcase
+    \$27  = reading0;
     if (rst) begin
-      \$27  = 2'h0;
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$28  = reading1;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$29  = reading2;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$30  = word0;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$31  = word1;
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$32  = word2;
+    if (rst) begin
+      \$32  = 1'h0;
     end
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign host__response__ready = 1'h1;
+  assign enable = \$15 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
   assign \host__request__payload.data  = host__request__payload[43:12];
-  always @*
-    host__response__payload[31:0] = \$10 ;
+  assign host__response__payload[32] = \$11 ;
+  assign host__response__payload[31:0] = \$10 ;
   assign \$5  = \$4 ;
-  assign \$18  = host__request__payload[11:1];
+  assign \$16  = host__request__payload[11:1];
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$6644$0 , front_gradients__addr, \port$6804$0 , \port$6806$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$6546$0 , front_gradients__addr, \port$6711$0 , \port$6713$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -31963,12 +31853,12 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$6644$0 ;
-  wire [14:0] \port$6644$0 ;
-  output [15:0] \port$6804$0 ;
-  wire [15:0] \port$6804$0 ;
-  output [15:0] \port$6806$0 ;
-  wire [15:0] \port$6806$0 ;
+  output [14:0] \port$6546$0 ;
+  wire [14:0] \port$6546$0 ;
+  output [15:0] \port$6711$0 ;
+  wire [15:0] \port$6711$0 ;
+  output [15:0] \port$6713$0 ;
+  wire [15:0] \port$6713$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -32063,10 +31953,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$4559$0 (\$2 ),
-    .\port$4584$0 (\$3 ),
-    .\port$4609$0 (\$4 ),
-    .\port$4634$0 (\$5 ),
+    .\port$4582$0 (\$2 ),
+    .\port$4607$0 (\$3 ),
+    .\port$4632$0 (\$4 ),
+    .\port$4657$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -32125,10 +32015,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$4559$0 (\$2 ),
-    .\port$4584$0 (\$3 ),
-    .\port$4609$0 (\$4 ),
-    .\port$4634$0 (\$5 ),
+    .\port$4582$0 (\$2 ),
+    .\port$4607$0 (\$3 ),
+    .\port$4632$0 (\$4 ),
+    .\port$4657$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -32147,7 +32037,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end (\end ),
+    .\end$34 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -32232,9 +32122,9 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$6644$0  = \$1 ;
-  assign \port$6804$0  = \$6 ;
-  assign \port$6806$0  = \$7 ;
+  assign \port$6546$0  = \$1 ;
+  assign \port$6711$0  = \$6 ;
+  assign \port$6713$0  = \$7 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -32315,7 +32205,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , \port$4584$0 , \port$4609$0 , \port$4634$0 , rows, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, done, weight_0, weight_1, write_0, busy, row_vector
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4582$0 , \port$4607$0 , \port$4632$0 , \port$4657$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, write_0, done, row_vector
 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -32324,47 +32214,59 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  wire [13:0] \$104 ;
-  wire [9:0] \$105 ;
-  wire [10:0] \$106 ;
-  wire [11:0] \$107 ;
-  wire \$108 ;
-  wire \$109 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire [15:0] \$106 ;
+  wire [16:0] \$107 ;
+  wire [15:0] \$108 ;
+  wire [15:0] \$109 ;
   wire [16:0] \$11 ;
-  wire \$110 ;
-  wire [12:0] \$111 ;
-  wire [16:0] \$112 ;
-  wire [1:0] \$113 ;
+  wire [15:0] \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
   wire \$114 ;
-  wire [15:0] \$115 ;
-  wire [16:0] \$116 ;
-  wire [15:0] \$117 ;
-  wire [15:0] \$118 ;
-  wire [15:0] \$119 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire [13:0] \$117 ;
+  wire [9:0] \$118 ;
+  wire [10:0] \$119 ;
   wire [15:0] \$12 ;
-  wire \$120 ;
+  wire [11:0] \$120 ;
   wire \$121 ;
-  wire [31:0] \$122 ;
-  wire \$123 ;
+  wire [1:0] \$122 ;
+  wire [1:0] \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
-  wire [4:0] \$129 ;
+  wire [15:0] \$129 ;
   wire [15:0] \$13 ;
-  wire \$130 ;
-  reg \$131 ;
-  reg [15:0] \$132 ;
-  reg [31:0] \$133 ;
-  reg [15:0] \$134 ;
-  reg [15:0] \$135 ;
-  reg \$136 ;
-  reg [37:0] \$137 ;
-  reg [3:0] \$138 ;
-  reg \$139 ;
+  wire [16:0] \$130 ;
+  wire [15:0] \$131 ;
+  wire [15:0] \$132 ;
+  wire [15:0] \$133 ;
+  wire [12:0] \$134 ;
+  wire [16:0] \$135 ;
+  wire \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire \$139 ;
   wire [16:0] \$14 ;
+  wire \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  reg \$144 ;
+  reg \$145 ;
+  reg \$146 ;
+  reg [15:0] \$147 ;
+  reg [37:0] \$148 ;
+  reg [31:0] \$149 ;
   wire [15:0] \$15 ;
+  reg [15:0] \$150 ;
+  reg [15:0] \$151 ;
   wire [15:0] \$16 ;
   wire [16:0] \$17 ;
   wire [15:0] \$18 ;
@@ -32473,23 +32375,24 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   reg arrived_0 = 1'h0;
   reg arrived_1 = 1'h0;
   reg arrived_2 = 1'h0;
+  reg begun = 1'h0;
   output busy;
-  reg busy = 1'h0;
+  wire busy;
   input clk;
   wire clk;
   input [122:0] \config ;
   wire [122:0] \config ;
-  wire [122:0] \config$9 ;
-  wire \config$9.bias ;
-  wire [12:0] \config$9.gradient_unit ;
-  wire [31:0] \config$9.key ;
-  wire [15:0] \config$9.rate ;
-  wire [8:0] \config$9.source_tiles ;
-  wire [12:0] \config$9.source_unit ;
-  wire [12:0] \config$9.sources ;
-  wire \config$9.stochastic ;
-  wire [8:0] \config$9.tiles ;
-  wire [15:0] \config$9.weights ;
+  wire [122:0] \config$13 ;
+  wire \config$13.bias ;
+  wire [12:0] \config$13.gradient_unit ;
+  wire [31:0] \config$13.key ;
+  wire [15:0] \config$13.rate ;
+  wire [8:0] \config$13.source_tiles ;
+  wire [12:0] \config$13.source_unit ;
+  wire [12:0] \config$13.sources ;
+  wire \config$13.stochastic ;
+  wire [8:0] \config$13.tiles ;
+  wire [15:0] \config$13.weights ;
   wire \config.bias ;
   wire [12:0] \config.gradient_unit ;
   wire [31:0] \config.key ;
@@ -32501,9 +32404,26 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   wire [8:0] \config.tiles ;
   wire [15:0] \config.weights ;
   output done;
-  reg done;
+  reg done = 1'h0;
+  reg done_0 = 1'h0;
+  reg done_1 = 1'h0;
+  reg done_10 = 1'h0;
+  reg done_11 = 1'h0;
+  reg done_12 = 1'h0;
+  reg done_13 = 1'h0;
+  (* init = 1'h0 *)
+  wire done_14;
+  reg done_2 = 1'h0;
+  reg done_3 = 1'h0;
+  reg done_4 = 1'h0;
+  reg done_5 = 1'h0;
+  reg done_6 = 1'h0;
+  reg done_7 = 1'h0;
+  reg done_8 = 1'h0;
+  reg done_9 = 1'h0;
+  reg empty = 1'h0;
   wire [3:0] entry;
-  reg [3:0] flush = 4'h0;
+  wire \final ;
   reg [37:0] header = 38'h0000000000;
   wire \header.last ;
   wire [15:0] \header.row ;
@@ -32521,23 +32441,23 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   wire live;
   wire [15:0] neuron;
   reg [15:0] old;
-  reg [31:0] \old$18  = 32'd0;
-  wire [15:0] \old$18[0] ;
-  wire [15:0] \old$18[1] ;
+  reg [31:0] \old$22  = 32'd0;
+  wire [15:0] \old$22[0] ;
+  wire [15:0] \old$22[1] ;
   reg old_turn_0 = 1'h0;
   reg old_turn_1 = 1'h0;
   reg old_turn_2 = 1'h0;
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$4559$0 ;
-  wire \port$4559$0 ;
-  output \port$4584$0 ;
-  wire \port$4584$0 ;
-  output \port$4609$0 ;
-  wire \port$4609$0 ;
-  output \port$4634$0 ;
-  wire \port$4634$0 ;
+  output \port$4582$0 ;
+  wire \port$4582$0 ;
+  output \port$4607$0 ;
+  wire \port$4607$0 ;
+  output \port$4632$0 ;
+  wire \port$4632$0 ;
+  output \port$4657$0 ;
+  wire \port$4657$0 ;
   reg read_turn = 1'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -32564,7 +32484,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$20 ;
+  wire \saturated$24 ;
   wire [5:0] slot;
   wire [3:0] \slot.k ;
   wire \slot.turn ;
@@ -32619,7 +32539,6 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   wire \slot_9.valid ;
   wire [15:0] source;
   wire start;
-  reg started = 1'h0;
   reg [55:0] sum;
   input [111:0] sums;
   wire [111:0] sums;
@@ -32747,48 +32666,67 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   assign \$98  = \$97  + 1'h1;
   assign \$99  = left & \$98 [15:0];
   assign \$100  = | { \$99 [15], \$96 [14], \$93 [13], \$90 [12], \$87 [11], \$84 [10], \$81 [9], \$78 [8] };
-  assign reading = | left;
   assign \$101  = ! turn;
-  assign rows = reading & \$101 ;
-  assign \$102  = turn < 2'h2;
-  assign \$103  = reading & \$102 ;
-  assign \$104  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
-  assign \$105  = header[36:29] * 2'h2;
-  assign \$106  = \$105  + 1'h0;
-  assign \$107  = \$106  + turn;
+  assign \$102  = | left;
+  assign reading = turn ? begun : \$102 ;
+  assign \$103  = ! turn;
+  assign rows = reading & \$103 ;
+  assign \$105  = reading & \$104 ;
+  assign \$106  = ~ left;
+  assign \$107  = \$106  + 1'h1;
+  assign \$108  = left & \$107 [15:0];
+  assign \$109  = ~ \$108 ;
+  assign \$110  = left & \$109 ;
+  assign \$111  = ! \$110 ;
+  assign \final  = \$105  & \$111 ;
+  assign \$112  = | left;
+  assign \$113  = ~ \final ;
+  assign \$114  = \$112  & \$113 ;
+  assign busy = empty | \$114 ;
+  assign \$115  = turn < 2'h2;
+  assign \$116  = reading & \$115 ;
+  assign \$117  = header[28:16] + { \$100 , \$75 , \$50 , \$25  };
+  assign \$118  = header[36:29] * 2'h2;
+  assign \$119  = \$118  + 1'h0;
+  assign \$120  = \$119  + turn;
   assign row_valid = read_valid_0 | write_0;
   assign row_address = write_0 ? address_11 : address;
   assign row_turn = write_0 ? write_turn_11 : read_turn;
-  assign \$108  = ~ reading;
-  assign \$109  = busy & \$108 ;
-  assign \$110  = flush == 4'he;
-  assign \$111  = { \$100 , \$75 , \$50 , \$25  } * \config [8:0];
-  assign \$112  = header[15:0] + \$111 ;
-  assign \$113  = turn + 1'h1;
-  assign \$115  = ~ left;
-  assign \$116  = \$115  + 1'h1;
-  assign \$117  = left & \$116 [15:0];
-  assign \$118  = ~ \$117 ;
-  assign \$119  = left & \$118 ;
-  assign \$120  = ! turn;
-  assign \$121  = slot[0] & \$120 ;
-  assign \$122  = arrived_2 ? row_vector : 32'd0;
-  assign \$123  = ! slot_11[1];
-  assign \$126  = slot_11[0] & \$125 ;
-  assign \$127  = ~ reading;
-  assign \$128  = busy & \$127 ;
-  assign \$129  = flush + 1'h1;
-  assign \$130  = flush == 4'he;
+  assign \$122  = turn + 1'h1;
+  assign \$123  = \$121  ? 2'h0 : \$122 ;
+  assign \$124  = | touched;
+  assign \$125  = ~ \$124 ;
+  assign \$126  = i_headers__ready & \$125 ;
+  assign \$128  = reading & \$127 ;
+  assign \$129  = ~ left;
+  assign \$130  = \$129  + 1'h1;
+  assign \$131  = left & \$130 [15:0];
+  assign \$132  = ~ \$131 ;
+  assign \$133  = left & \$132 ;
+  assign \$134  = { \$100 , \$75 , \$50 , \$25  } * \config [8:0];
+  assign \$135  = header[15:0] + \$134 ;
+  assign \$136  = ! turn;
+  assign \$137  = slot[0] & \$136 ;
+  assign \$138  = ! slot_11[1];
+  assign \$141  = slot_11[0] & \$140 ;
+  assign \$142  = \final  | empty;
+  assign \$143  = \$142  & header[37];
   always @(posedge clk)
-    address <= \$112 [10:0];
+    turn <= \$144 ;
+  always @(posedge clk)
+    begun <= \$145 ;
+  always @(posedge clk)
+    empty <= \$146 ;
+  always @(posedge clk)
+    left <= \$147 ;
+  always @(posedge clk)
+    header <= \$148 ;
+  always @(posedge clk)
+    address <= \$135 [10:0];
   always @(posedge clk)
     read_turn <= \$25 ;
   always @(posedge clk)
-    turn <= \$131 ;
-  always @(posedge clk)
-    left <= \$132 ;
-  always @(posedge clk)
-    read_valid_0 <= \$121 ;
+    read_valid_0 <= \$137 ;
   always @(posedge clk)
     arrived_0 <= read_valid_0;
   always @(posedge clk)
@@ -32796,11 +32734,11 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   always @(posedge clk)
     arrived_2 <= arrived_1;
   always @(posedge clk)
-    row_in_0 <= \$122 ;
+    row_in_0 <= row_vector;
   always @(posedge clk)
     row_arrived_0 <= arrived_2;
   always @(posedge clk)
-    \old$18  <= \$133 ;
+    \old$22  <= \$149 ;
   always @(posedge clk)
     old_turn_0 <= slot[1];
   always @(posedge clk)
@@ -32838,11 +32776,11 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   always @(posedge clk)
     slot_11 <= slot_10;
   always @(posedge clk)
-    weight_0 <= \$134 ;
+    weight_0 <= \$150 ;
   always @(posedge clk)
-    weight_1 <= \$135 ;
+    weight_1 <= \$151 ;
   always @(posedge clk)
-    write_0 <= \$126 ;
+    write_0 <= \$141 ;
   always @(posedge clk)
     address_0 <= address;
   always @(posedge clk)
@@ -32892,22 +32830,44 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   always @(posedge clk)
     write_turn_11 <= write_turn_10;
   always @(posedge clk)
-    busy <= \$136 ;
+    done_0 <= \$143 ;
   always @(posedge clk)
-    header <= \$137 ;
+    done_1 <= done_0;
   always @(posedge clk)
-    flush <= \$138 ;
+    done_2 <= done_1;
   always @(posedge clk)
-    started <= \$139 ;
+    done_3 <= done_2;
+  always @(posedge clk)
+    done_4 <= done_3;
+  always @(posedge clk)
+    done_5 <= done_4;
+  always @(posedge clk)
+    done_6 <= done_5;
+  always @(posedge clk)
+    done_7 <= done_6;
+  always @(posedge clk)
+    done_8 <= done_7;
+  always @(posedge clk)
+    done_9 <= done_8;
+  always @(posedge clk)
+    done_10 <= done_9;
+  always @(posedge clk)
+    done_11 <= done_10;
+  always @(posedge clk)
+    done_12 <= done_11;
+  always @(posedge clk)
+    done_13 <= done_12;
+  always @(posedge clk)
+    done <= done_13;
   \backspike_core.wg.drain.unit0  unit0 (
     .clk(clk),
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (old),
-    .\port$4644$0 (\$104 ),
-    .\port$4647$0 (\$107 ),
+    .\port$4682$0 (\$117 ),
+    .\port$4685$0 (\$120 ),
     .rst(rst),
-    .\saturated$51 (\saturated$20 ),
+    .\saturated$51 (\saturated$24 ),
     .sum(sum),
     .weight(weight)
   );
@@ -32926,129 +32886,86 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
     (* full_case = 32'd1 *)
     casez (old_turn_5)
       1'h0:
-          old = \old$18 [15:0];
+          old = \old$22 [15:0];
       1'h1:
-          old = \old$18 [31:16];
+          old = \old$22 [31:16];
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    done = 1'h0;
-    if (started) begin
-    end else if (\$109 ) begin
-      if (\$110 ) begin
-        done = header[37];
-      end
+    \$144  = \$123 [0];
+    if (rst) begin
+      \$144  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$131  = turn;
-    if (reading) begin
-      \$131  = \$113 [0];
-      if (\$114 ) begin
-        \$131  = 1'h0;
-      end
+    \$145  = reading;
+    if (rst) begin
+      \$145  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$146  = \$126 ;
+    if (rst) begin
+      \$146  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$147  = left;
+    if (\$128 ) begin
+      \$147  = \$133 ;
     end
     if (i_headers__ready) begin
-      \$131  = 1'h0;
+      \$147  = touched;
     end
     if (rst) begin
-      \$131  = 1'h0;
+      \$147  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$132  = left;
-    if (reading) begin
-      if (\$114 ) begin
-        \$132  = \$119 ;
-      end
-    end
-    if (started) begin
-      \$132  = touched;
-    end
-    if (rst) begin
-      \$132  = 16'h0000;
+    \$148  = header;
+    if (i_headers__ready) begin
+      \$148  = i_headers__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$133  = \old$18 ;
+    \$149  = \old$22 ;
     if (row_arrived_0) begin
-      \$133  = row_in_0;
+      \$149  = row_in_0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$134  = weight_0;
-    if (\$123 ) begin
-      \$134  = weight;
+    \$150  = weight_0;
+    if (\$138 ) begin
+      \$150  = weight;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$135  = weight_1;
-    if (\$124 ) begin
-      \$135  = weight;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$136  = busy;
-    if (i_headers__ready) begin
-      \$136  = 1'h1;
-    end
-    if (started) begin
-    end else if (\$128 ) begin
-      if (\$130 ) begin
-        \$136  = 1'h0;
-      end
-    end
-    if (rst) begin
-      \$136  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$137  = header;
-    if (i_headers__ready) begin
-      \$137  = i_headers__payload;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$138  = flush;
-    if (i_headers__ready) begin
-      \$138  = 4'h0;
-    end
-    if (started) begin
-    end else if (\$128 ) begin
-      \$138  = \$129 [3:0];
-    end
-    if (rst) begin
-      \$138  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$139  = i_headers__ready;
-    if (rst) begin
-      \$139  = 1'h0;
+    \$151  = weight_1;
+    if (\$139 ) begin
+      \$151  = weight;
     end
   end
   assign start = i_headers__ready;
   assign entry = { \$100 , \$75 , \$50 , \$25  };
-  assign \config$9  = \config ;
+  assign \config$13  = \config ;
   assign live = slot[0];
-  assign source = { 2'h0, \$104  };
-  assign neuron = { 4'h0, \$107  };
+  assign source = { 2'h0, \$117  };
+  assign neuron = { 4'h0, \$120  };
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
-  assign \port$4559$0  = \$25 ;
-  assign \port$4584$0  = \$50 ;
-  assign \port$4609$0  = \$75 ;
-  assign \port$4634$0  = \$100 ;
+  assign done_14 = done;
+  assign \port$4582$0  = \$25 ;
+  assign \port$4607$0  = \$50 ;
+  assign \port$4632$0  = \$75 ;
+  assign \port$4657$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -33062,26 +32979,30 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   assign \config.rate  = \config [89:74];
   assign \config.stochastic  = \config [90];
   assign \config.key  = \config [122:91];
-  assign \config$9.tiles  = \config [8:0];
-  assign \config$9.source_tiles  = \config [17:9];
-  assign \config$9.sources  = \config [30:18];
-  assign \config$9.bias  = \config [31];
-  assign \config$9.source_unit  = \config [44:32];
-  assign \config$9.gradient_unit  = \config [57:45];
-  assign \config$9.weights  = \config [73:58];
-  assign \config$9.rate  = \config [89:74];
-  assign \config$9.stochastic  = \config [90];
-  assign \config$9.key  = \config [122:91];
+  assign \config$13.tiles  = \config [8:0];
+  assign \config$13.source_tiles  = \config [17:9];
+  assign \config$13.sources  = \config [30:18];
+  assign \config$13.bias  = \config [31];
+  assign \config$13.source_unit  = \config [44:32];
+  assign \config$13.gradient_unit  = \config [57:45];
+  assign \config$13.weights  = \config [73:58];
+  assign \config$13.rate  = \config [89:74];
+  assign \config$13.stochastic  = \config [90];
+  assign \config$13.key  = \config [122:91];
   assign \sums[0]  = sums[55:0];
   assign \sums[1]  = sums[111:56];
   assign \header.row  = header[15:0];
   assign \header.source  = header[28:16];
   assign \header.tile  = header[36:29];
   assign \header.last  = header[37];
-  assign \old$18[0]  = \old$18 [15:0];
-  assign \old$18[1]  = \old$18 [31:16];
+  assign \old$22[0]  = \old$22 [15:0];
+  assign \old$22[1]  = \old$22 [31:16];
   assign \row_data[0]  = weight_0;
   assign \row_data[1]  = weight_1;
+  assign \i_headers__payload.row  = i_headers__payload[15:0];
+  assign \i_headers__payload.source  = i_headers__payload[28:16];
+  assign \i_headers__payload.tile  = i_headers__payload[36:29];
+  assign \i_headers__payload.last  = i_headers__payload[37];
   assign \row_vector[0]  = row_vector[15:0];
   assign \row_vector[1]  = row_vector[31:16];
   assign \slot_0.valid  = slot_0[0];
@@ -33120,20 +33041,18 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4559$0 , 
   assign \slot_11.valid  = slot_11[0];
   assign \slot_11.turn  = slot_11[1];
   assign \slot_11.k  = slot_11[5:2];
-  assign \i_headers__payload.row  = i_headers__payload[15:0];
-  assign \i_headers__payload.source  = i_headers__payload[28:16];
-  assign \i_headers__payload.tile  = i_headers__payload[36:29];
-  assign \i_headers__payload.last  = i_headers__payload[37];
   assign slot[5:2] = { \$100 , \$75 , \$50 , \$25  };
   assign slot[1] = turn;
-  assign slot[0] = \$103 ;
-  assign saturated = \saturated$20 ;
-  assign \$114  = turn;
-  assign \$124  = slot_11[1];
-  assign \$125  = slot_11[1];
+  assign slot[0] = \$116 ;
+  assign \$140  = slot_11[1];
+  assign \$104  = turn;
+  assign saturated = \saturated$24 ;
+  assign \$121  = turn;
+  assign \$127  = turn;
+  assign \$139  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$4644$0 , \port$4647$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$4682$0 , \port$4685$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -33223,10 +33142,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4644$0 , \port$4647$0 , \
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$4644$0 ;
-  wire [13:0] \port$4644$0 ;
-  input [11:0] \port$4647$0 ;
-  wire [11:0] \port$4647$0 ;
+  input [13:0] \port$4682$0 ;
+  wire [13:0] \port$4682$0 ;
+  input [11:0] \port$4685$0 ;
+  wire [11:0] \port$4685$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -33294,7 +33213,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4644$0 , \port$4647$0 , \
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$4644$0 , 4'h0, \port$4647$0  };
+    counter_0 <= { 2'h0, \port$4682$0 , 4'h0, \port$4685$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33366,8 +33285,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4644$0 , \port$4647$0 , \
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 4'h0, \port$4647$0  };
-  assign source = { 2'h0, \port$4644$0  };
+  assign neuron = { 4'h0, \port$4685$0  };
+  assign source = { 2'h0, \port$4682$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -35350,8 +35269,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$6927$0 (spikes__data),
-    .\port$7035$0 (masks__data),
+    .\port$6841$0 (spikes__data),
+    .\port$6964$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -35958,7 +35877,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$6927$0 , \port$7035$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$6841$0 , \port$6964$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -35990,10 +35909,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [31:0] \port$6927$0 ;
-  wire [31:0] \port$6927$0 ;
-  input [31:0] \port$7035$0 ;
-  wire [31:0] \port$7035$0 ;
+  input [31:0] \port$6841$0 ;
+  wire [31:0] \port$6841$0 ;
+  input [31:0] \port$6964$0 ;
+  wire [31:0] \port$6964$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -36026,9 +35945,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6684$0 (tag1),
-    .\port$6927$0 (\port$6927$0 ),
-    .\port$7035$0 (\port$7035$0 ),
+    .\port$6586$0 (tag1),
+    .\port$6841$0 (\port$6841$0 ),
+    .\port$6964$0 (\port$6964$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -36059,8 +35978,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7035$0 , \port$6927$0  };
-  assign row = { \port$7035$0 , \port$6927$0  };
+  assign w_data = { tag1, \port$6964$0 , \port$6841$0  };
+  assign row = { \port$6964$0 , \port$6841$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -36072,7 +35991,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$6684$0 , \port$6927$0 , \port$7035$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$6586$0 , \port$6841$0 , \port$6964$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -36096,12 +36015,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [28:0] \port$6684$0 ;
-  wire [28:0] \port$6684$0 ;
-  input [31:0] \port$6927$0 ;
-  wire [31:0] \port$6927$0 ;
-  input [31:0] \port$7035$0 ;
-  wire [31:0] \port$7035$0 ;
+  input [28:0] \port$6586$0 ;
+  wire [28:0] \port$6586$0 ;
+  input [31:0] \port$6841$0 ;
+  wire [31:0] \port$6841$0 ;
+  input [31:0] \port$6964$0 ;
+  wire [31:0] \port$6964$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [92:0] r_data;
@@ -36128,7 +36047,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [92:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6684$0 , \port$7035$0 , \port$6927$0  };
+      storage[w_port__addr] <= { \port$6586$0 , \port$6964$0 , \port$6841$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -36190,8 +36109,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6684$0 , \port$7035$0 , \port$6927$0  };
-  assign w_data = { \port$6684$0 , \port$7035$0 , \port$6927$0  };
+  assign w_port__data = { \port$6586$0 , \port$6964$0 , \port$6841$0  };
+  assign w_data = { \port$6586$0 , \port$6964$0 , \port$6841$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -37524,7 +37443,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$4559$0 , \port$4584$0 , \port$4609$0 , \port$4634$0 , i_events__payload, i_events__valid, sums, busy, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$4582$0 , \port$4607$0 , \port$4632$0 , \port$4657$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -37533,37 +37452,36 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  reg [15:0] \$22 ;
+  reg [15:0] \$21 ;
+  wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
-  reg [15:0] \$25 ;
-  wire \$26 ;
-  wire [55:0] \$27 ;
+  reg [15:0] \$24 ;
+  wire \$25 ;
+  wire [55:0] \$26 ;
+  wire \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  reg [15:0] \$3 ;
-  reg [15:0] \$30 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  reg [15:0] \$33 ;
-  wire \$34 ;
-  wire [55:0] \$35 ;
-  reg [2:0] \$36 ;
+  reg [15:0] \$32 ;
+  wire \$33 ;
+  wire [55:0] \$34 ;
+  reg [2:0] \$35 ;
+  reg [10:0] \$36 ;
   reg [10:0] \$37 ;
   reg [10:0] \$38 ;
-  reg [10:0] \$39 ;
-  wire [15:0] \$4 ;
+  reg [15:0] \$39 ;
+  wire \$4 ;
   reg [15:0] \$40 ;
-  reg [15:0] \$41 ;
-  reg \$42 ;
-  wire [15:0] \$5 ;
+  reg \$41 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -37644,14 +37562,14 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire i_vectors__valid;
   wire load;
   wire \load$36 ;
-  input \port$4559$0 ;
-  wire \port$4559$0 ;
-  input \port$4584$0 ;
-  wire \port$4584$0 ;
-  input \port$4609$0 ;
-  wire \port$4609$0 ;
-  input \port$4634$0 ;
-  wire \port$4634$0 ;
+  input \port$4582$0 ;
+  wire \port$4582$0 ;
+  input \port$4607$0 ;
+  wire \port$4607$0 ;
+  input \port$4632$0 ;
+  wire \port$4632$0 ;
+  input \port$4657$0 ;
+  wire \port$4657$0 ;
   wire replace;
   wire \replace$40 ;
   input rst;
@@ -37669,68 +37587,68 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[0] ;
   wire [55:0] \sums[1] ;
   output [15:0] touched;
-  reg [15:0] touched;
+  wire [15:0] touched;
   reg [15:0] touched0 = 16'h0000;
   reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
   always @(posedge clk)
-    event2 <= \$39 ;
+    touched0 <= \$39 ;
   always @(posedge clk)
-    touched0 <= \$40 ;
+    touched1 <= \$40 ;
   always @(posedge clk)
-    touched1 <= \$41 ;
-  always @(posedge clk)
-    file <= \$42 ;
+    file <= \$41 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$4  = 1'h1 << event2[3:0];
-  assign \$5  = \$3  | \$4 ;
-  assign \$6  = ~ file;
-  assign \$7  = ~ file;
-  assign \$8  = valid[0] & event0[10];
-  assign \$9  = \$8  & event0[8];
-  assign \$10  = ~ i_vectors__valid;
-  assign stall_vector = \$9  & \$10 ;
-  assign \$11  = valid[2] & event2[9];
-  assign stall_drain = \$11  & busy;
-  assign \$12  = ~ stall_vector;
-  assign \$13  = ~ stall_drain;
-  assign go = \$12  & \$13 ;
-  assign \$14  = valid[0] & event0[10];
-  assign \$15  = \$14  & event0[8];
-  assign i_vectors__ready = go & \$15 ;
-  assign \$16  = valid[2] & event2[9];
-  assign start = go & \$16 ;
-  assign \$17  = valid[2] & event2[10];
-  assign \event  = go & \$17 ;
-  assign \$18  = | valid;
-  assign empty = ~ \$18 ;
-  assign \$19  = ~ file;
-  assign \$20  = valid[0] & event0[10];
-  assign load = \$20  & event0[8];
-  assign \$21  = valid[1] & event1[10];
-  assign shift = \$21  & event1[8];
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[10];
+  assign \$6  = \$5  & event0[8];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[2] & event2[9];
+  assign stall_drain = \$8  & busy;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[2] & event2[9];
+  assign start = go & \$13 ;
+  assign \$14  = valid[2] & event2[10];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event2[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[10];
+  assign load = \$19  & event0[8];
+  assign \$20  = valid[1] & event1[10];
+  assign shift = \$20  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$23  = \$22  >> event2[3:0];
-  assign replace = ~ \$23 ;
-  assign \$24  = ~ file;
-  assign \$26  = \$25  >> { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  };
-  assign \$27  = \$26  ? drain_sum : 56'h00000000000000;
-  assign \$28  = valid[0] & event0[10];
-  assign \load$36  = \$28  & event0[8];
-  assign \$29  = valid[1] & event1[10];
-  assign \shift$37  = \$29  & event1[8];
+  assign \$22  = \$21  >> event2[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  };
+  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
+  assign \$27  = valid[0] & event0[10];
+  assign \load$36  = \$27  & event0[8];
+  assign \$28  = valid[1] & event1[10];
+  assign \shift$37  = \$28  & event1[8];
   assign \add$39  = valid[2] & event2[10];
-  assign \$31  = \$30  >> event2[3:0];
-  assign \replace$40  = ~ \$31 ;
-  assign \$32  = ~ file;
-  assign \$34  = \$33  >> { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  };
-  assign \$35  = \$34  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$30  = \$29  >> event2[3:0];
+  assign \replace$40  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  };
+  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$36 ;
+    valid <= \$35 ;
   always @(posedge clk)
-    event0 <= \$37 ;
+    event0 <= \$36 ;
   always @(posedge clk)
-    event1 <= \$38 ;
+    event1 <= \$37 ;
+  always @(posedge clk)
+    event2 <= \$38 ;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -37740,10 +37658,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(load),
-    .\port$4559$0 (\port$4559$0 ),
-    .\port$4584$0 (\port$4584$0 ),
-    .\port$4609$0 (\port$4609$0 ),
-    .\port$4634$0 (\port$4634$0 ),
+    .\port$4582$0 (\port$4582$0 ),
+    .\port$4607$0 (\port$4607$0 ),
+    .\port$4632$0 (\port$4632$0 ),
+    .\port$4657$0 (\port$4657$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
@@ -37757,33 +37675,51 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .file(file),
     .go(go),
     .load(\load$36 ),
-    .\port$4559$0 (\port$4559$0 ),
-    .\port$4584$0 (\port$4584$0 ),
-    .\port$4609$0 (\port$4609$0 ),
-    .\port$4634$0 (\port$4634$0 ),
+    .\port$4582$0 (\port$4582$0 ),
+    .\port$4607$0 (\port$4607$0 ),
+    .\port$4632$0 (\port$4632$0 ),
+    .\port$4657$0 (\port$4657$0 ),
     .replace(\replace$40 ),
     .rst(rst),
     .shift(\shift$37 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$39  = event2;
-    if (go) begin
-      \$39  = event1;
+    \$39  = touched0;
+    if (\event ) begin
+      casez (file)
+        1'h0:
+            \$39  = touched;
+      endcase
+    end
+    if (start) begin
+      casez (\$4 )
+        1'h0:
+            \$39  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$39  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = touched0;
+    \$40  = touched1;
     if (\event ) begin
+      (* full_case = 32'd1 *)
       casez (file)
         1'h0:
-            \$40  = \$5 ;
+            /* empty */;
+        1'h1:
+            \$40  = touched;
       endcase
     end
     if (start) begin
-      casez (\$7 )
+      (* full_case = 32'd1 *)
+      casez (\$4 )
         1'h0:
+            /* empty */;
+        1'h1:
             \$40  = 16'h0000;
       endcase
     end
@@ -37793,37 +37729,12 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$41  = \$5 ;
-      endcase
-    end
+    \$41  = file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$7 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$41  = 16'h0000;
-      endcase
+      \$41  = \$3 ;
     end
     if (rst) begin
-      \$41  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = file;
-    if (start) begin
-      \$42  = \$6 ;
-    end
-    if (rst) begin
-      \$42  = 1'h0;
+      \$41  = 1'h0;
     end
   end
   always @* begin
@@ -37831,19 +37742,9 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$3  = touched0;
+          \$16  = touched0;
       1'h1:
-          \$3  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$19 )
-      1'h0:
-          touched = touched0;
-      1'h1:
-          touched = touched1;
+          \$16  = touched1;
     endcase
   end
   always @* begin
@@ -37851,19 +37752,19 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$22  = touched0;
+          \$21  = touched0;
       1'h1:
-          \$22  = touched1;
+          \$21  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$24 )
+    casez (\$23 )
       1'h0:
-          \$25  = touched0;
+          \$24  = touched0;
       1'h1:
-          \$25  = touched1;
+          \$24  = touched1;
     endcase
   end
   always @* begin
@@ -37871,43 +37772,50 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     (* full_case = 32'd1 *)
     casez (file)
       1'h0:
-          \$30  = touched0;
+          \$29  = touched0;
       1'h1:
-          \$30  = touched1;
+          \$29  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (\$32 )
+    casez (\$31 )
       1'h0:
-          \$33  = touched0;
+          \$32  = touched0;
       1'h1:
-          \$33  = touched1;
+          \$32  = touched1;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = valid;
+    \$35  = valid;
     if (go) begin
-      \$36  = \$2 [2:0];
+      \$35  = \$2 [2:0];
     end
     if (rst) begin
-      \$36  = 3'h0;
+      \$35  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = event0;
+    \$36  = event0;
     if (go) begin
-      \$37  = i_events__payload;
+      \$36  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = event1;
+    \$37  = event1;
     if (go) begin
-      \$38  = event0;
+      \$37  = event0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = event2;
+    if (go) begin
+      \$38  = event1;
     end
   end
   assign i_events__ready = go;
@@ -37915,13 +37823,13 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
   assign \file$30  = file;
-  assign drain_entry = { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  };
-  assign \entry$32  = { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  };
+  assign drain_entry = { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  };
+  assign \entry$32  = { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  };
   assign \go$35  = go;
   assign \element$38  = i_vectors__payload[31:16];
   assign \entry$41  = event2[3:0];
   assign \file$42  = file;
-  assign \drain_entry$43  = { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  };
+  assign \drain_entry$43  = { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -37953,12 +37861,12 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$38.mantissa  = i_vectors__payload[25:16];
   assign \element$38.exponent  = i_vectors__payload[30:26];
   assign \element$38.sign  = i_vectors__payload[31];
-  assign sums[111:56] = \$35 ;
-  assign sums[55:0] = \$27 ;
+  assign sums[111:56] = \$34 ;
+  assign sums[55:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$4559$0 , \port$4584$0 , \port$4609$0 , \port$4634$0 , entry, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$4582$0 , \port$4607$0 , \port$4632$0 , \port$4657$0 , entry, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -38006,14 +37914,14 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire go;
   input load;
   wire load;
-  input \port$4559$0 ;
-  wire \port$4559$0 ;
-  input \port$4584$0 ;
-  wire \port$4584$0 ;
-  input \port$4609$0 ;
-  wire \port$4609$0 ;
-  input \port$4634$0 ;
-  wire \port$4634$0 ;
+  input \port$4582$0 ;
+  wire \port$4582$0 ;
+  input \port$4607$0 ;
+  wire \port$4607$0 ;
+  input \port$4632$0 ;
+  wire \port$4632$0 ;
+  input \port$4657$0 ;
+  wire \port$4657$0 ;
   wire [3:0] read_port__addr;
   wire [3:0] \read_port__addr$18 ;
   wire [55:0] read_port__data;
@@ -38054,13 +37962,13 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$9  = \$7  ? 6'h00 : \$8 ;
   assign \$10  = $signed(\$6 ) << \$9 [4:0];
   assign \$11  = ! file;
-  assign read_port__addr = file ? { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  } : entry;
+  assign read_port__addr = file ? { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  } : entry;
   assign \$12  = go & add;
   assign \$13  = ! file;
   assign write_port__en = \$12  & \$13 ;
   assign \$14  = replace ? 56'h00000000000000 : read_port__data;
   assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  };
+  assign \read_port__addr$18  = \$16  ? entry : { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  };
   assign \$17  = go & add;
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
@@ -38084,7 +37992,7 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
       \$22  = \$10 [40:0];
     end
   end
-  assign drain_entry = { \port$4634$0 , \port$4609$0 , \port$4584$0 , \port$4559$0  };
+  assign drain_entry = { \port$4657$0 , \port$4632$0 , \port$4607$0 , \port$4582$0  };
   assign write_port__addr = entry;
   assign write_port__data = \$15 [55:0];
   assign \write_port__addr$20  = entry;
@@ -38099,7 +38007,7 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$18  = file;
 endmodule
 
-module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
+module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
 , done, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -38107,30 +38015,30 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  reg [11:0] \$14 ;
-  reg [15:0] \$15 ;
-  wire [30:0] \$16 ;
-  wire \$17 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  reg [11:0] \$17 ;
   wire \$18 ;
-  reg [2:0] \$19 ;
+  wire [12:0] \$19 ;
   wire [10:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
+  reg [15:0] \$20 ;
+  wire [30:0] \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
+  reg [2:0] \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [11:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [2:0] \$33 ;
-  wire \$34 ;
-  wire \$35 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire [2:0] \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
@@ -38138,43 +38046,51 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire [6:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  reg [8:0] \$44 ;
-  wire [13:0] \$45 ;
-  reg [13:0] \$46 ;
-  wire [22:0] \$47 ;
-  wire [2:0] \$48 ;
-  reg [11:0] \$49 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire [6:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
-  reg [15:0] \$50 ;
-  wire [30:0] \$51 ;
-  wire \$52 ;
-  wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
+  reg [8:0] \$50 ;
+  wire [13:0] \$51 ;
+  reg [13:0] \$52 ;
+  wire [22:0] \$53 ;
+  wire [2:0] \$54 ;
+  reg [11:0] \$55 ;
   wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire [11:0] \$59 ;
+  wire [12:0] \$57 ;
+  reg [15:0] \$58 ;
+  wire [30:0] \$59 ;
   wire \$6 ;
-  wire [11:0] \$60 ;
-  reg [10:0] \$61 ;
-  reg \$62 ;
-  reg [10:0] \$63 ;
-  reg [10:0] \$64 ;
-  reg [10:0] \$65 ;
-  reg \$66 ;
-  reg [2:0] \$67 ;
-  reg [1:0] \$68 ;
-  reg [31:0] \$69 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [11:0] \$67 ;
+  wire [11:0] \$68 ;
+  reg [10:0] \$69 ;
   wire \$7 ;
-  reg [3:0] \$70 ;
-  reg [5:0] \$71 ;
-  reg [1:0] \$72 ;
-  reg [122:0] \$73 ;
-  reg [29:0] \$74 ;
+  reg \$70 ;
+  reg [10:0] \$71 ;
+  reg [10:0] \$72 ;
+  reg [10:0] \$73 ;
+  reg \$74 ;
+  reg [2:0] \$75 ;
+  reg [1:0] \$76 ;
+  reg [31:0] \$77 ;
+  reg [3:0] \$78 ;
+  reg [5:0] \$79 ;
   wire \$8 ;
+  reg [1:0] \$80 ;
+  reg [122:0] \$81 ;
+  reg [29:0] \$82 ;
   wire \$9 ;
   input abort;
   wire abort;
@@ -38211,9 +38127,9 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire [31:0] descriptors__data;
   input done;
   wire done;
-  input [10:0] \end ;
-  wire [10:0] \end ;
-  reg [10:0] \end$33  = 11'h000;
+  reg [10:0] \end  = 11'h000;
+  input [10:0] \end$34 ;
+  wire [10:0] \end$34 ;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -38266,136 +38182,180 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   input [10:0] waits_second;
   wire [10:0] waits_second;
   reg [5:0] word = 6'h00;
-  assign \$23  = fsm_state == 1'h1;
-  assign \$24  = fsm_state == 2'h2;
-  assign \$25  = fsm_state == 2'h3;
-  assign \$26  = fsm_state == 3'h4;
-  assign \$27  = fsm_state == 3'h5;
-  assign \$28  = fsm_state == 3'h6;
-  assign \$29  = completed + 1'h1;
-  assign \$30  = \begin  > \end ;
-  assign \$31  = \end  > 9'h100;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = delay + 1'h1;
-  assign \$34  = position == \end$33 ;
-  assign \$35  = delay == 2'h2;
-  assign \$36  = completed == issued;
-  assign \$37  = ~ tokens;
-  assign \$38  = layer == \task [3:0];
-  assign \$39  = known & \$38 ;
-  assign \$40  = completed == issued;
-  assign \$41  = \task [3:0] >= 3'h4;
-  assign \$42  = word + 1'h1;
-  assign \$43  = word == 4'hb;
-  assign \$45  = \config [30:18] + \config [31];
-  assign \$47  = \$44  * \$46 ;
-  assign \$48  = check + 1'h1;
-  assign \$51  = \$50  + product;
-  assign \$52  = \$49  < \$51 ;
-  assign \$53  = check == 2'h2;
-  assign \$54  = \task [11:4] >= \config [8:0];
-  assign \$55  = \task [11:4] < \config [8:0];
-  assign \$56  = rehearsing & \$55 ;
-  assign \$57  = o__valid & o__ready;
-  assign \$58  = \$56  | \$57 ;
-  assign \$59  = issued + 1'h1;
-  assign \$60  = position + 1'h1;
+  assign \$15  = \task [3:0] >= 3'h4;
+  assign \$16  = word == 4'hb;
+  assign \$18  = | \config [17:9];
+  assign \$19  = \$18  ? \config [44:32] : 13'h0101;
+  assign \$21  = \$20  + product;
+  assign \$22  = \$17  < \$21 ;
+  assign \$23  = check == 2'h2;
+  assign \$25  = \task [11:4] >= \config [8:0];
+  assign \$26  = ~ rehearsing;
+  assign \$27  = ! fsm_state;
+  assign \$28  = fsm_state == 1'h1;
+  assign \$29  = fsm_state == 2'h2;
+  assign \$30  = fsm_state == 2'h3;
+  assign \$31  = fsm_state == 3'h4;
+  assign \$32  = fsm_state == 3'h5;
+  assign \$33  = fsm_state == 3'h6;
+  assign \$34  = completed + 1'h1;
+  assign \$35  = delay + 1'h1;
+  assign \$36  = position > \end ;
+  assign \$37  = \end  > 9'h100;
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = rehearsing & \$38 ;
+  assign \$40  = position == \end ;
+  assign \$41  = delay == 2'h2;
+  assign \$42  = completed == issued;
+  assign \$43  = ~ tokens;
+  assign \$44  = layer == \task [3:0];
+  assign \$45  = known & \$44 ;
+  assign \$46  = completed == issued;
+  assign \$47  = \task [3:0] >= 3'h4;
+  assign \$48  = word + 1'h1;
+  assign \$49  = word == 4'hb;
+  assign \$51  = \config [30:18] + \config [31];
+  assign \$53  = \$50  * \$52 ;
+  assign \$54  = check + 1'h1;
+  assign \$56  = | \config [17:9];
+  assign \$57  = \$56  ? \config [44:32] : 13'h0101;
+  assign \$59  = \$58  + product;
+  assign \$60  = \$55  < \$59 ;
+  assign \$61  = check == 2'h2;
+  assign \$62  = \task [11:4] >= \config [8:0];
+  assign \$63  = \task [11:4] < \config [8:0];
+  assign \$64  = rehearsing & \$63 ;
+  assign \$65  = o__valid & o__ready;
+  assign \$66  = \$64  | \$65 ;
+  assign \$67  = issued + 1'h1;
+  assign \$68  = position + 1'h1;
   always @(posedge clk)
-    completed <= \$61 ;
+    completed <= \$69 ;
   always @(posedge clk)
-    rehearsing <= \$62 ;
+    rehearsing <= \$70 ;
   always @(posedge clk)
-    position <= \$63 ;
+    position <= \$71 ;
   always @(posedge clk)
-    \end$33  <= \$64 ;
+    \end  <= \$72 ;
   always @(posedge clk)
-    issued <= \$65 ;
+    issued <= \$73 ;
   always @(posedge clk)
-    known <= \$66 ;
+    known <= \$74 ;
   always @(posedge clk)
-    fsm_state <= \$67 ;
+    fsm_state <= \$75 ;
   always @(posedge clk)
-    delay <= \$68 ;
+    delay <= \$76 ;
   always @(posedge clk)
-    \task  <= \$69 ;
+    \task  <= \$77 ;
   always @(posedge clk)
-    layer <= \$70 ;
+    layer <= \$78 ;
   always @(posedge clk)
-    word <= \$71 ;
+    word <= \$79 ;
   always @(posedge clk)
-    check <= \$72 ;
+    check <= \$80 ;
   always @(posedge clk)
-    \config  <= \$73 ;
+    \config  <= \$81 ;
   always @(posedge clk)
-    product <= \$74 ;
+    product <= \$82 ;
   assign \$1  = layer * 6'h20;
   assign \$2  = \$1  + word;
   assign \$3  = waits_first >= \task [21:12];
   assign \$4  = waits_second >= \task [31:22];
   assign tokens = \$3  & \$4 ;
   assign busy = completed != issued;
-  assign running = ~ \$22 ;
-  assign \$5  = \begin  > \end ;
+  assign running = ~ \$27 ;
+  assign \$5  = position > \end ;
   assign \$6  = \end  > 9'h100;
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ tokens;
-  assign \$9  = layer == \task [3:0];
-  assign \$10  = known & \$9 ;
-  assign \$11  = completed == issued;
-  assign \$12  = \task [3:0] >= 3'h4;
-  assign \$13  = word == 4'hb;
-  assign \$16  = \$15  + product;
-  assign \$17  = \$14  < \$16 ;
-  assign \$18  = check == 2'h2;
-  assign \$20  = \task [11:4] >= \config [8:0];
-  assign \$21  = ~ rehearsing;
-  assign \$22  = ! fsm_state;
+  assign \$8  = rehearsing & \$7 ;
+  assign \$9  = position == \end ;
+  assign \$10  = delay == 2'h2;
+  assign \$11  = ~ tokens;
+  assign \$12  = layer == \task [3:0];
+  assign \$13  = known & \$12 ;
+  assign \$14  = completed == issued;
   always @* begin
     if (\$initially ) begin end
-    \$44  = 9'h000;
+    \$17  = 12'h000;
     casez (check)
       2'h0:
-          \$44  = \config [17:9];
+          \$17  = 12'h100;
       2'h1:
-          \$44  = \config [8:0];
+          \$17  = 12'h800;
       2'h2:
-          \$44  = \config [8:0];
+          \$17  = 12'h080;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = 14'h0000;
+    \$20  = 16'h0000;
     casez (check)
       2'h0:
-          \$46  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \$19  };
       2'h1:
-          \$46  = \$45 ;
+          \$20  = \config [73:58];
       2'h2:
-          \$46  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \config [57:45] };
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$49  = 12'h000;
+    \$24  = 3'h0;
     casez (check)
       2'h0:
-          \$49  = 12'h100;
+          \$24  = 3'h5;
       2'h1:
-          \$49  = 12'h800;
+          \$24  = 3'h6;
       2'h2:
-          \$49  = 12'h080;
+          \$24  = 3'h5;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$50  = 16'h0000;
+    \$50  = 9'h000;
     casez (check)
       2'h0:
-          \$50  = { 3'h0, \config [44:32] };
+          \$50  = \config [17:9];
       2'h1:
-          \$50  = \config [73:58];
+          \$50  = \config [8:0];
       2'h2:
-          \$50  = { 3'h0, \config [57:45] };
+          \$50  = \config [8:0];
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$52  = 14'h0000;
+    casez (check)
+      2'h0:
+          \$52  = { 4'h0, batch[19:10] };
+      2'h1:
+          \$52  = \$51 ;
+      2'h2:
+          \$52  = { 4'h0, batch[19:10] };
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$55  = 12'h000;
+    casez (check)
+      2'h0:
+          \$55  = 12'h100;
+      2'h1:
+          \$55  = 12'h800;
+      2'h2:
+          \$55  = 12'h080;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = 16'h0000;
+    casez (check)
+      2'h0:
+          \$58  = { 3'h0, \$57  };
+      2'h1:
+          \$58  = \config [73:58];
+      2'h2:
+          \$58  = { 3'h0, \config [57:45] };
     endcase
   end
   always @* begin
@@ -38425,19 +38385,18 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
     fault = 4'h0;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            if (\$7 ) begin
-              fault = 4'h2;
-            end
-          end
-      3'h1:
           /* empty */;
-      3'h2:
+      3'h1:
           if (abort) begin
           end else if (\$8 ) begin
-          end else if (\$10 ) begin
+            fault = 4'h2;
+          end
+      3'h2:
+          if (abort) begin
           end else if (\$11 ) begin
-            if (\$12 ) begin
+          end else if (\$13 ) begin
+          end else if (\$14 ) begin
+            if (\$15 ) begin
               fault = 4'h3;
             end
           end
@@ -38446,12 +38405,12 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h5:
           /* empty */;
       3'h6:
-          if (\$17 ) begin
-            fault = { 1'h0, \$19  };
+          if (\$22 ) begin
+            fault = { 1'h0, \$24  };
           end
       3'h3:
           if (rehearsing) begin
-            if (\$20 ) begin
+            if (\$25 ) begin
               fault = 4'h4;
             end
           end
@@ -38467,7 +38426,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$8 ) begin
+          end else if (\$11 ) begin
             stuck = 1'h1;
           end
     endcase
@@ -38483,7 +38442,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h2:
           /* empty */;
       3'h4:
-          if (\$13 ) begin
+          if (\$16 ) begin
             loaded = 1'h1;
           end
     endcase
@@ -38505,45 +38464,45 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h6:
           /* empty */;
       3'h3:
-          o__valid = \$21 ;
+          o__valid = \$26 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$61  = completed;
+    \$69  = completed;
     if (finish) begin
-      \$61  = \$29 [10:0];
+      \$69  = \$34 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$61  = 11'h000;
+            \$69  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$61  = 11'h000;
+      \$69  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$62  = rehearsing;
+    \$70  = rehearsing;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$62  = rehearse;
+            \$70  = rehearse;
           end
     endcase
     if (rst) begin
-      \$62  = 1'h0;
+      \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$63  = position;
+    \$71  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$63  = \begin ;
+            \$71  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -38556,34 +38515,34 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h6:
           /* empty */;
       3'h3:
-          if (\$58 ) begin
-            \$63  = \$60 [10:0];
+          if (\$66 ) begin
+            \$71  = \$68 [10:0];
           end
     endcase
     if (rst) begin
-      \$63  = 11'h000;
+      \$71  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = \end$33 ;
+    \$72  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$64  = \end ;
+            \$72  = \end$34 ;
           end
     endcase
     if (rst) begin
-      \$64  = 11'h000;
+      \$72  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = issued;
+    \$73  = issued;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$65  = 11'h000;
+            \$73  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -38596,144 +38555,145 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h6:
           /* empty */;
       3'h3:
-          if (\$58 ) begin
-            \$65  = \$59 [10:0];
+          if (\$66 ) begin
+            \$73  = \$67 [10:0];
           end
     endcase
     if (rst) begin
-      \$65  = 11'h000;
+      \$73  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = known;
+    \$74  = known;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$66  = 1'h0;
+            \$74  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$66  = 1'h1;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$74  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$66  = 1'h0;
+      \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = fsm_state;
+    \$75  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            (* full_case = 32'd1 *)
-            if (\$32 ) begin
-            end else begin
-              \$67  = 3'h1;
-            end
+            \$75  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$67  = 3'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$67  = 3'h0;
+            \$75  = 3'h0;
+          end else if (\$39 ) begin
+            \$75  = 3'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$75  = 3'h0;
             end
-          end else if (\$35 ) begin
-            \$67  = 3'h2;
+          end else if (\$41 ) begin
+            \$75  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$67  = 3'h0;
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-            \$67  = 3'h3;
-          end else if (\$40 ) begin
+            \$75  = 3'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+            \$75  = 3'h3;
+          end else if (\$46 ) begin
             (* full_case = 32'd1 *)
-            if (\$41 ) begin
-              \$67  = 3'h0;
+            if (\$47 ) begin
+              \$75  = 3'h0;
             end else begin
-              \$67  = 3'h4;
+              \$75  = 3'h4;
             end
           end
       3'h4:
-          if (\$43 ) begin
-            \$67  = 3'h5;
+          if (\$49 ) begin
+            \$75  = 3'h5;
           end
       3'h5:
-          \$67  = 3'h6;
+          \$75  = 3'h6;
       3'h6:
           (* full_case = 32'd1 *)
-          if (\$52 ) begin
-            \$67  = 3'h0;
-          end else if (\$53 ) begin
-            \$67  = 3'h3;
+          if (\$60 ) begin
+            \$75  = 3'h0;
+          end else if (\$61 ) begin
+            \$75  = 3'h3;
           end else begin
-            \$67  = 3'h5;
+            \$75  = 3'h5;
           end
       3'h3:
         begin
           if (rehearsing) begin
-            if (\$54 ) begin
-              \$67  = 3'h0;
+            if (\$62 ) begin
+              \$75  = 3'h0;
             end
           end
-          if (\$58 ) begin
-            \$67  = 3'h1;
+          if (\$66 ) begin
+            \$75  = 3'h1;
           end
         end
     endcase
     if (rst) begin
-      \$67  = 3'h0;
+      \$75  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = delay;
+    \$76  = delay;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
         begin
-          \$68  = \$33 [1:0];
+          \$76  = \$35 [1:0];
           if (abort) begin
-            \$68  = 2'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$68  = 2'h0;
+            \$76  = 2'h0;
+          end else if (\$39 ) begin
+            \$76  = 2'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$76  = 2'h0;
             end
-          end else if (\$35 ) begin
-            \$68  = 2'h0;
+          end else if (\$41 ) begin
+            \$76  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$68  = 2'h0;
+      \$76  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = \task ;
+    \$77  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$34 ) begin
-          end else if (\$35 ) begin
-            \$69  = tasks__data;
+          end else if (\$39 ) begin
+          end else if (\$40 ) begin
+          end else if (\$41 ) begin
+            \$77  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = layer;
+    \$78  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38741,19 +38701,19 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$70  = \task [3:0];
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$78  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$70  = 4'h0;
+      \$78  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = word;
+    \$79  = word;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38761,21 +38721,21 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$71  = 6'h00;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$79  = 6'h00;
           end
       3'h4:
-          \$71  = \$42 [5:0];
+          \$79  = \$48 [5:0];
     endcase
     if (rst) begin
-      \$71  = 6'h00;
+      \$79  = 6'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = check;
+    \$80  = check;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38783,25 +38743,25 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$72  = 2'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$80  = 2'h0;
           end
       3'h4:
           /* empty */;
       3'h5:
           /* empty */;
       3'h6:
-          \$72  = \$48 [1:0];
+          \$80  = \$54 [1:0];
     endcase
     if (rst) begin
-      \$72  = 2'h0;
+      \$80  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$73  = \config ;
+    \$81  = \config ;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38812,34 +38772,34 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h4:
           casez (word)
             6'h02:
-                \$73 [8:0] = descriptors__data[8:0];
+                \$81 [8:0] = descriptors__data[8:0];
             6'h03:
-                \$73 [17:9] = descriptors__data[8:0];
+                \$81 [17:9] = descriptors__data[8:0];
             6'h04:
-                \$73 [30:18] = descriptors__data[12:0];
+                \$81 [30:18] = descriptors__data[12:0];
             6'h05:
-                \$73 [31] = descriptors__data[0];
+                \$81 [31] = descriptors__data[0];
             6'h06:
-                \$73 [44:32] = descriptors__data[12:0];
+                \$81 [44:32] = descriptors__data[12:0];
             6'h07:
-                \$73 [57:45] = descriptors__data[12:0];
+                \$81 [57:45] = descriptors__data[12:0];
             6'h08:
-                \$73 [73:58] = descriptors__data[15:0];
+                \$81 [73:58] = descriptors__data[15:0];
             6'h09:
-                \$73 [89:74] = descriptors__data[15:0];
+                \$81 [89:74] = descriptors__data[15:0];
             6'h0a:
-                \$73 [90] = descriptors__data[0];
+                \$81 [90] = descriptors__data[0];
             6'h0b:
-                \$73 [122:91] = descriptors__data;
+                \$81 [122:91] = descriptors__data;
           endcase
     endcase
     if (rst) begin
-      \$73  = 123'h0000000000000000000000000000000;
+      \$81  = 123'h0000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = product;
+    \$82  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38850,43 +38810,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h4:
           /* empty */;
       3'h5:
-          \$74  = { 7'h00, \$47  };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = 12'h000;
-    casez (check)
-      2'h0:
-          \$14  = 12'h100;
-      2'h1:
-          \$14  = 12'h800;
-      2'h2:
-          \$14  = 12'h080;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = 16'h0000;
-    casez (check)
-      2'h0:
-          \$15  = { 3'h0, \config [44:32] };
-      2'h1:
-          \$15  = \config [73:58];
-      2'h2:
-          \$15  = { 3'h0, \config [57:45] };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = 3'h0;
-    casez (check)
-      2'h0:
-          \$19  = 3'h5;
-      2'h1:
-          \$19  = 3'h6;
-      2'h2:
-          \$19  = 3'h5;
+          \$82  = { 7'h00, \$53  };
     endcase
   end
   assign tasks__addr = position[7:0];
