@@ -167,6 +167,7 @@ class BackwardFront(wiring.Component):
             tag_width=len(plain.as_value()),
             latency=READ_LATENCY,
         )
+        valued = Signal(plain.shape())
         m.d.comb += [
             event_tag.eq(event.tag),
             *same_event(plain, event),
@@ -178,9 +179,8 @@ class BackwardFront(wiring.Component):
             values.row.eq(self.gradients.data),
             self.o_events.valid.eq(values.o.valid),
             values.o.ready.eq(self.o_events.ready),
-            self.o_events.payload.event.eq(values.o.payload.tag),
-            self.o_events.payload.value.eq(
-                values.o.payload.row.word_select(self.o_events.payload.event.x, 16)
-            ),
+            valued.eq(values.o.payload.tag),
+            self.o_events.payload.event.eq(valued),
+            self.o_events.payload.value.eq(values.o.payload.row.word_select(valued.x, 16)),
         ]
         return m
