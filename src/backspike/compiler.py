@@ -89,7 +89,7 @@ def compile_network(network: Network, learning: Learning, machine: Machine) -> P
         if use.needs > use.has:
             raise UserError(
                 f"the network does not fit machine {machine.name!r}: its {use.memory} "
-                f"{'needs' if not use.memory.endswith('s') else 'need'} {use.needs} {use.unit}, "
+                f"{'need' if use.memory.split()[0].endswith('s') else 'needs'} {use.needs} {use.unit}, "
                 f"and there are {use.has}"
             )
     return Plan(
