@@ -87,10 +87,10 @@ def compile_network(network: Network, learning: Learning, machine: Machine) -> P
     uses = _uses(network, machine, layers, queues, blocks)
     for use in uses:
         if use.needs > use.has:
+            verb = "need" if use.memory.split()[0].endswith("s") else "needs"
             raise UserError(
                 f"the network does not fit machine {machine.name!r}: its {use.memory} "
-                f"{'need' if use.memory.split()[0].endswith('s') else 'needs'} {use.needs} {use.unit}, "
-                f"and there are {use.has}"
+                f"{verb} {use.needs} {use.unit}, and there are {use.has}"
             )
     return Plan(
         network=network,
