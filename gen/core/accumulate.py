@@ -28,23 +28,25 @@ ENTRY = range(DEPTH)
 
 
 class Lane(wiring.Component):
-    """One lane: a vector element, and two files of DEPTH sums that take turns.
+    """One lane: a vector element, and files of DEPTH sums that take turns.
 
-    While one file accumulates, the other is read by the drain. The first term of an entry
+    While one file accumulates, another is read by the drain. The first term of an entry
     replaces what the entry held.
 
     Latency: an element is added 2 cycles after its `load` (with `product` 3 cycles after, and 3
     after its `value`). Throughput: one event a cycle.
 
-    Parameters: product: add element * value in units of 2^-48 instead of element in 2^-24.
+    Parameters: product: add element * value in units of 2^-48 instead of element in 2^-24;
+    files: how many there are.
 
     Ports, all gated by `go`: load: take `element`; value (product only), beside load;
     shift (halves only): the cycle after load; add: to `entry`, or `replace` it; file: which file
-    accumulates. drain_entry, drain_sum (combinational): the other file.
+    accumulates. drain_file, drain_entry, drain_sum (combinational): another file.
     """
 
-    def __init__(self, *, product: bool):
+    def __init__(self, *, product: bool, files: int = 2):
         self._product = product
+        self._files = files
         self.width = PRODUCTS_SUM if product else HALVES_SUM
         super().__init__(
             {
@@ -56,7 +58,8 @@ class Lane(wiring.Component):
                 "add": In(1),
                 "replace": In(1),
                 "entry": In(ENTRY),
-                "file": In(1),
+                "file": In(range(files)),
+                "drain_file": In(range(files)),
                 "drain_entry": In(ENTRY),
                 "drain_sum": Out(signed(self.width)),
             }
@@ -87,7 +90,7 @@ class Lane(wiring.Component):
 
         sums = []
         write = self.go & self.add
-        for n in range(2):
+        for n in range(self._files):
             file = memory.Memory(shape=signed(self.width), depth=DEPTH, init=[])
             m.submodules[f"file{n}"] = file
             read_port = file.read_port(domain="comb")
@@ -100,27 +103,32 @@ class Lane(wiring.Component):
                 write_port.data.eq(term + Mux(self.replace, 0, read_port.data)),
             ]
             sums.append(read_port.data)
-        m.d.comb += self.drain_sum.eq(Mux(self.file, sums[0], sums[1]))
+        m.d.comb += self.drain_sum.eq(Array(sums)[self.drain_file])
         return m
 
 
 class Accumulator(wiring.Component):
     """All lanes of an engine: joins events with the vectors of their lines and adds them up.
 
-    Throughput: one event a cycle, as long as vectors are there and the drain is done with the
-    other file when a sum ends. Latency from an event to its sum: 3 cycles (halves), 4 (products).
+    Throughput: one event a cycle, as long as vectors are there and a file is free when a sum ends:
+    with two files the drain must be done with its own; with three a finished file may wait for it,
+    so long and short blocks even out. Latency from an event to its sum: 3 cycles (halves), 4
+    (products).
 
     Ports: i_events (see `event_layout`; with `value` if product), i_vectors {row of P halves}, one
-    for each line. drain: start (one cycle; a
-    block's sums stand in the other file from the next cycle on), touched (beside start: entries
-    that had a term; the others are zero), busy (the drain's answer, from the next cycle until the
-    one in which it reads the last sum), entry, sums (combinational).
+    for each line. drain: start (one cycle; the sums of a block are there from the next cycle
+    on), touched (beside start: entries that had a term; the others are zero), busy (the drain's
+    answer, from the next cycle until the one in which it reads the last sum), entry, sums
+    (combinational).
     stall_vector, stall_drain: the event stream waits for this, this cycle; event: one is added.
     """
 
-    def __init__(self, *, lanes: int, lines: int, product: bool):
+    def __init__(self, *, lanes: int, lines: int, product: bool, files: int = 2):
+        if files not in (2, 3):
+            raise ValueError(f"files is {files}: 2 or 3 is allowed")
         self._lanes = lanes
         self._product = product
+        self._files = files
         self.width = PRODUCTS_SUM if product else HALVES_SUM
         event = event_layout(lines, DEPTH, 0)
         payload = {"event": event, **({"value": 16} if product else {})}
@@ -155,34 +163,52 @@ class Accumulator(wiring.Component):
 
         # Stage 0 takes the line's vector; the last stage adds.
         head, tail = events[0], events[-1]
+        finish = Signal()  # a block's sums are complete
+        waiting = Signal()  # a complete file waits for the drain
         take = valid[0] & head.hit & head.first
         add = valid[-1] & tail.hit
         end = valid[-1] & tail.end
         m.d.comb += [
             self.stall_vector.eq(take & ~self.i_vectors.valid),
-            self.stall_drain.eq(end & self.busy),
+            self.stall_drain.eq(end & self.busy & (waiting if self._files > 2 else 1)),
             go.eq(~self.stall_vector & ~self.stall_drain),
             self.i_vectors.ready.eq(go & take),
-            self.start.eq(go & end),
+            finish.eq(go & end),
+            self.start.eq(~self.busy & (waiting | finish)),
             self.event.eq(go & add),
             self.empty.eq(~valid.any()),
         ]
 
-        file = Signal()
-        touched = [Signal(DEPTH, name=f"touched{n}") for n in range(2)]
-        accumulated, drained = Array(touched)[file], Array(touched)[~file]
-        m.d.comb += self.touched.eq(accumulated | Mux(self.event, 1 << tail.i, 0))
-        with m.If(self.event):
-            m.d.sync += accumulated.eq(self.touched)
+        # Files take turns in a ring: one accumulates, the one before it may wait, or drains.
+        file = Signal(range(self._files))
+        waiting_file = Signal.like(file)
+        drain_file = Signal.like(file)
+        accumulated = Signal(DEPTH)  # entries that have a term: of the file that accumulates,
+        queued = Signal(DEPTH)  # of the one that waits,
+        drained = Signal(DEPTH)  # of the one that drains
+        now = Signal(DEPTH)
+        m.d.comb += [
+            now.eq(accumulated | Mux(self.event, 1 << tail.i, 0)),
+            self.touched.eq(Mux(waiting, queued, now)),
+        ]
+        m.d.sync += accumulated.eq(Mux(finish, 0, now))
         with m.If(self.start):
-            m.d.sync += [file.eq(~file), drained.eq(0)]
+            m.d.sync += [
+                drained.eq(self.touched),
+                drain_file.eq(Mux(waiting, waiting_file, file)),
+                waiting.eq(0),
+            ]
+        with m.If(finish):
+            m.d.sync += file.eq(Mux(file == self._files - 1, 0, file + 1))
+            with m.If(self.busy | waiting):
+                m.d.sync += [waiting.eq(1), waiting_file.eq(file), queued.eq(now)]
 
         if self._product:
             value = Signal(16, reset_less=True)
             with m.If(go):
                 m.d.sync += value.eq(self.i_events.payload.value)
         for n in range(self._lanes):
-            m.submodules[f"lane{n}"] = lane = Lane(product=self._product)
+            m.submodules[f"lane{n}"] = lane = Lane(product=self._product, files=self._files)
             if self._product:
                 m.d.comb += lane.value.eq(value)
             m.d.comb += [
@@ -194,6 +220,7 @@ class Accumulator(wiring.Component):
                 lane.replace.eq(~accumulated.bit_select(tail.i, 1)),
                 lane.entry.eq(tail.i),
                 lane.file.eq(file),
+                lane.drain_file.eq(drain_file),
                 lane.drain_entry.eq(self.entry),
                 self.sums[n].eq(Mux(drained.bit_select(self.entry, 1), lane.drain_sum, 0)),
             ]

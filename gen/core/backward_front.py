@@ -142,7 +142,11 @@ class BackwardFront(wiring.Component):
         turn = (lanes - 1).bit_length()
         line = Signal(scan_tag)
         m.submodules.fetch = fetch = Prefetch(
-            address_width=rows + turn, row_width=lanes * 16, tag_width=0, latency=COLUMN_LATENCY
+            address_width=rows + turn,
+            row_width=lanes * 16,
+            tag_width=0,
+            latency=COLUMN_LATENCY,
+            wait=READ_LATENCY,  # an event's value is read after the event is there
         )
         m.d.comb += [
             line.eq(scan.o_lines.payload.tag),

@@ -52,6 +52,8 @@ class Engine(wiring.Component):
             lanes=machine.lanes,
             lines=DEPTH if name == "wg" else machine.lanes,
             product=name == "bp",
+            # Rows to update and events vary from block to block, and are about as many.
+            files=3 if name == "wg" else 2,
         )
         self._inside = (
             (self._queue, "queue_", QUEUE_INSIDE),

@@ -13,12 +13,18 @@ class Prefetch(wiring.Component):
 
     Latency: `latency` + 1 cycles from request to row. Throughput: one a cycle.
 
+    Parameters: widths in bits; latency of the memory; wait: cycles that a row always waits for its
+    consumer, and for which there is room, too.
+
     Ports: i {address, tag}; o {row, tag}; the memory's `address` (with `valid`, answered by
     `grant` where the port is shared) and `row`, `latency` cycles after it was granted.
     """
 
-    def __init__(self, *, address_width: int, row_width: int, tag_width: int, latency: int):
+    def __init__(
+        self, *, address_width: int, row_width: int, tag_width: int, latency: int, wait: int = 0
+    ):
         self._latency = latency
+        self._wait = wait
         self._row_width = row_width
         self._tag_width = tag_width
         super().__init__(
@@ -38,7 +44,7 @@ class Prefetch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = self._latency + 2  # a credit returns one cycle after its row leaves
+        depth = self._latency + 2 + self._wait  # a credit returns the cycle after its row leaves
         m.submodules.buffer = buffer = fifo.SyncFIFO(
             width=self._row_width + self._tag_width, depth=depth
         )

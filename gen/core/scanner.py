@@ -18,7 +18,7 @@ def same_event(target, source) -> list:
 class Scan(wiring.Component):
     """Scans tiles; announces every line that is not empty, then emits its events.
 
-    Latency: 1 cycle from tile to line, 3 to its first event. Throughput: one event and one line
+    Latency: 2 cycles from tile to line, 4 to its first event. Throughput: one event and one line
     a cycle.
 
     Ports: i, see `LinePicker`; o_lines {x, tag}; o_events, see `event_layout`.
