@@ -966,18 +966,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$12864$0 (\$37 ),
-    .\port$12907$0 (\$38 ),
-    .\port$13103$0 (\$39 ),
-    .\port$13105$0 (\$40 ),
-    .\port$13107$0 (\$41 ),
-    .\port$13109$0 (\$42 ),
-    .\port$13111$0 (\$43 ),
-    .\port$13113$0 (\$44 ),
-    .\port$13115$0 (\$45 ),
-    .\port$13117$0 (\$46 ),
-    .\port$13137$0 (\$47 ),
-    .\port$5581$0 (\$36 ),
+    .\port$12944$0 (\$37 ),
+    .\port$12987$0 (\$38 ),
+    .\port$13193$0 (\$39 ),
+    .\port$13195$0 (\$40 ),
+    .\port$13197$0 (\$41 ),
+    .\port$13199$0 (\$42 ),
+    .\port$13201$0 (\$43 ),
+    .\port$13203$0 (\$44 ),
+    .\port$13205$0 (\$45 ),
+    .\port$13207$0 (\$46 ),
+    .\port$13227$0 (\$47 ),
+    .\port$5569$0 (\$36 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -1001,14 +1001,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$12466$1 (\$26 [4:0]),
-    .\port$12468$1 (\$27 [4:0]),
-    .\port$12470$1 (\$28 [4:0]),
-    .\port$12472$1 (\$29 [4:0]),
-    .\port$12474$1 (\$30 [4:0]),
-    .\port$12476$1 (\$31 [4:0]),
-    .\port$12478$1 (\$32 [4:0]),
-    .\port$12480$1 (\$33 [4:0]),
+    .\port$12546$1 (\$26 [4:0]),
+    .\port$12548$1 (\$27 [4:0]),
+    .\port$12550$1 (\$28 [4:0]),
+    .\port$12552$1 (\$29 [4:0]),
+    .\port$12554$1 (\$30 [4:0]),
+    .\port$12556$1 (\$31 [4:0]),
+    .\port$12558$1 (\$32 [4:0]),
+    .\port$12560$1 (\$33 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1106,17 +1106,17 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$12289$0 (\$25 ),
-    .\port$12466$1 (\$26 ),
-    .\port$12468$1 (\$27 ),
-    .\port$12470$1 (\$28 ),
-    .\port$12472$1 (\$29 ),
-    .\port$12474$1 (\$30 ),
-    .\port$12476$1 (\$31 ),
-    .\port$12478$1 (\$32 ),
-    .\port$12480$1 (\$33 ),
-    .\port$12485$0 (\$34 ),
-    .\port$12490$0 (\$35 ),
+    .\port$12359$0 (\$25 ),
+    .\port$12546$1 (\$26 ),
+    .\port$12548$1 (\$27 ),
+    .\port$12550$1 (\$28 ),
+    .\port$12552$1 (\$29 ),
+    .\port$12554$1 (\$30 ),
+    .\port$12556$1 (\$31 ),
+    .\port$12558$1 (\$32 ),
+    .\port$12560$1 (\$33 ),
+    .\port$12565$0 (\$34 ),
+    .\port$12570$0 (\$35 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1143,14 +1143,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$13103$0 (\$39 ),
-    .\port$13105$0 (\$40 ),
-    .\port$13107$0 (\$41 ),
-    .\port$13109$0 (\$42 ),
-    .\port$13111$0 (\$43 ),
-    .\port$13113$0 (\$44 ),
-    .\port$13115$0 (\$45 ),
-    .\port$13117$0 (\$46 ),
+    .\port$13193$0 (\$39 ),
+    .\port$13195$0 (\$40 ),
+    .\port$13197$0 (\$41 ),
+    .\port$13199$0 (\$42 ),
+    .\port$13201$0 (\$43 ),
+    .\port$13203$0 (\$44 ),
+    .\port$13205$0 (\$45 ),
+    .\port$13207$0 (\$46 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1167,8 +1167,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$12201$8 (\parity$356 [8]),
-    .\port$5581$0 (\$36 ),
+    .\port$12271$8 (\parity$356 [8]),
+    .\port$5569$0 (\$36 ),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1216,14 +1216,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$12466$6 (\$26 [20:5]),
-    .\port$12468$6 (\$27 [20:5]),
-    .\port$12470$6 (\$28 [20:5]),
-    .\port$12472$6 (\$29 [20:5]),
-    .\port$12474$6 (\$30 [20:5]),
-    .\port$12476$6 (\$31 [20:5]),
-    .\port$12478$6 (\$32 [20:5]),
-    .\port$12480$6 (\$33 [20:5]),
+    .\port$12546$6 (\$26 [20:5]),
+    .\port$12548$6 (\$27 [20:5]),
+    .\port$12550$6 (\$28 [20:5]),
+    .\port$12552$6 (\$29 [20:5]),
+    .\port$12554$6 (\$30 [20:5]),
+    .\port$12556$6 (\$31 [20:5]),
+    .\port$12558$6 (\$32 [20:5]),
+    .\port$12560$6 (\$33 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1233,7 +1233,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$13137$0 (\$47 ),
+    .\port$13227$0 (\$47 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$37 [6:0]),
@@ -1377,12 +1377,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$12201$0 (\parity$356 [0]),
-    .\port$12201$8 (\parity$356 [8]),
-    .\port$12289$0 (\$25 ),
-    .\port$12485$0 (\$34 ),
-    .\port$12490$0 (\$35 ),
-    .\port$13527$0 (\$48 [7:0]),
+    .\port$12271$0 (\parity$356 [0]),
+    .\port$12271$8 (\parity$356 [8]),
+    .\port$12359$0 (\$25 ),
+    .\port$12565$0 (\$34 ),
+    .\port$12570$0 (\$35 ),
+    .\port$13617$0 (\$48 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1429,7 +1429,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$12907$0 (\$38 ),
+    .\port$12987$0 (\$38 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1470,15 +1470,15 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$13527$0 (\$48 ),
-    .\port$13716$0 (\$49 ),
-    .\port$13718$0 (\$50 ),
-    .\port$13720$0 (\$51 ),
-    .\port$13722$0 (\$52 ),
-    .\port$13724$0 (\$53 ),
-    .\port$13726$0 (\$54 ),
-    .\port$13728$0 (\$55 ),
-    .\port$13730$0 (\$56 ),
+    .\port$13617$0 (\$48 ),
+    .\port$13816$0 (\$49 ),
+    .\port$13818$0 (\$50 ),
+    .\port$13820$0 (\$51 ),
+    .\port$13822$0 (\$52 ),
+    .\port$13824$0 (\$53 ),
+    .\port$13826$0 (\$54 ),
+    .\port$13828$0 (\$55 ),
+    .\port$13830$0 (\$56 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -2133,8 +2133,8 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$5581$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$12864$0 , front_gradients__addr, \port$12907$0 , \port$13103$0 , \port$13105$0 , \port$13107$0 , \port$13109$0 , \port$13111$0 , \port$13113$0 , \port$13115$0 , \port$13117$0 , drain_masks__addr, drain_masks__en, \port$13137$0 , waits_second
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$5569$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$12944$0 , front_gradients__addr, \port$12987$0 , \port$13193$0 , \port$13195$0 , \port$13197$0 , \port$13199$0 , \port$13201$0 , \port$13203$0 , \port$13205$0 , \port$13207$0 , drain_masks__addr, drain_masks__en, \port$13227$0 , waits_second
 , codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [15:0] \$10 ;
@@ -2438,30 +2438,30 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [13:0] \port$12864$0 ;
-  wire [13:0] \port$12864$0 ;
-  output [13:0] \port$12907$0 ;
-  wire [13:0] \port$12907$0 ;
-  output [15:0] \port$13103$0 ;
-  wire [15:0] \port$13103$0 ;
-  output [15:0] \port$13105$0 ;
-  wire [15:0] \port$13105$0 ;
-  output [15:0] \port$13107$0 ;
-  wire [15:0] \port$13107$0 ;
-  output [15:0] \port$13109$0 ;
-  wire [15:0] \port$13109$0 ;
-  output [15:0] \port$13111$0 ;
-  wire [15:0] \port$13111$0 ;
-  output [15:0] \port$13113$0 ;
-  wire [15:0] \port$13113$0 ;
-  output [15:0] \port$13115$0 ;
-  wire [15:0] \port$13115$0 ;
-  output [15:0] \port$13117$0 ;
-  wire [15:0] \port$13117$0 ;
-  output [127:0] \port$13137$0 ;
-  wire [127:0] \port$13137$0 ;
-  output [8:0] \port$5581$0 ;
-  wire [8:0] \port$5581$0 ;
+  output [13:0] \port$12944$0 ;
+  wire [13:0] \port$12944$0 ;
+  output [13:0] \port$12987$0 ;
+  wire [13:0] \port$12987$0 ;
+  output [15:0] \port$13193$0 ;
+  wire [15:0] \port$13193$0 ;
+  output [15:0] \port$13195$0 ;
+  wire [15:0] \port$13195$0 ;
+  output [15:0] \port$13197$0 ;
+  wire [15:0] \port$13197$0 ;
+  output [15:0] \port$13199$0 ;
+  wire [15:0] \port$13199$0 ;
+  output [15:0] \port$13201$0 ;
+  wire [15:0] \port$13201$0 ;
+  output [15:0] \port$13203$0 ;
+  wire [15:0] \port$13203$0 ;
+  output [15:0] \port$13205$0 ;
+  wire [15:0] \port$13205$0 ;
+  output [15:0] \port$13207$0 ;
+  wire [15:0] \port$13207$0 ;
+  output [127:0] \port$13227$0 ;
+  wire [127:0] \port$13227$0 ;
+  output [8:0] \port$5569$0 ;
+  wire [8:0] \port$5569$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2573,7 +2573,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$5581$0 (\$3 ),
+    .\port$5569$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2587,20 +2587,20 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .clk(clk),
     .\config (\config ),
     .gradients__addr(front_gradients__addr),
-    .\i__payload$70 (i__payload),
+    .\i__payload$71 (i__payload),
     .i__ready(o__ready),
-    .\i__valid$71 (i__valid),
+    .\i__valid$72 (i__valid),
     .masks__data(masks__data),
     .\o__ready$48 (o_vectors__ready),
     .\o__ready$64 (o_events__ready),
-    .\o_events__payload$66 (i_events__payload),
+    .\o_events__payload$68 (i_events__payload),
     .\o_events__valid$62 (i_events__valid),
     .o_headers__payload(w_data),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$12907$0 (\$2 ),
+    .\port$12987$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2643,7 +2643,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end (\end ),
+    .\end$34 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -2739,19 +2739,19 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$5581$0  = \$3 ;
+  assign \port$5569$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$12864$0  = \$1 ;
-  assign \port$12907$0  = \$2 ;
-  assign \port$13103$0  = \$4 ;
-  assign \port$13105$0  = \$5 ;
-  assign \port$13107$0  = \$6 ;
-  assign \port$13109$0  = \$7 ;
-  assign \port$13111$0  = \$8 ;
-  assign \port$13113$0  = \$9 ;
-  assign \port$13115$0  = \$10 ;
-  assign \port$13117$0  = \$11 ;
-  assign \port$13137$0  = \$12 ;
+  assign \port$12944$0  = \$1 ;
+  assign \port$12987$0  = \$2 ;
+  assign \port$13193$0  = \$4 ;
+  assign \port$13195$0  = \$5 ;
+  assign \port$13197$0  = \$6 ;
+  assign \port$13199$0  = \$7 ;
+  assign \port$13201$0  = \$8 ;
+  assign \port$13203$0  = \$9 ;
+  assign \port$13205$0  = \$10 ;
+  assign \port$13207$0  = \$11 ;
+  assign \port$13227$0  = \$12 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2924,7 +2924,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[7]  = sums[735:644];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$5581$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$5569$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
 , gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, masks__addr, masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -3348,8 +3348,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \onehot$60 ;
   input parity;
   wire parity;
-  output [8:0] \port$5581$0 ;
-  wire [8:0] \port$5581$0 ;
+  output [8:0] \port$5569$0 ;
+  wire [8:0] \port$5569$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -4014,7 +4014,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[127], tile[119], tile[111], tile[103], tile[95], tile[87], tile[79], tile[71], tile[63], tile[55], tile[47], tile[39], tile[31], tile[23], tile[15], tile[7], tile[126], tile[118], tile[110], tile[102], tile[94], tile[86], tile[78], tile[70], tile[62], tile[54], tile[46], tile[38], tile[30], tile[22], tile[14], tile[6], tile[125], tile[117], tile[109], tile[101], tile[93], tile[85], tile[77], tile[69], tile[61], tile[53], tile[45], tile[37], tile[29], tile[21], tile[13], tile[5], tile[124], tile[116], tile[108], tile[100], tile[92], tile[84], tile[76], tile[68], tile[60], tile[52], tile[44], tile[36], tile[28], tile[20], tile[12], tile[4], tile[123], tile[115], tile[107], tile[99], tile[91], tile[83], tile[75], tile[67], tile[59], tile[51], tile[43], tile[35], tile[27], tile[19], tile[11], tile[3], tile[122], tile[114], tile[106], tile[98], tile[90], tile[82], tile[74], tile[66], tile[58], tile[50], tile[42], tile[34], tile[26], tile[18], tile[10], tile[2], tile[121], tile[113], tile[105], tile[97], tile[89], tile[81], tile[73], tile[65], tile[57], tile[49], tile[41], tile[33], tile[25], tile[17], tile[9], tile[1], tile[120], tile[112], tile[104], tile[96], tile[88], tile[80], tile[72], tile[64], tile[56], tile[48], tile[40], tile[32], tile[24], tile[16], tile[8], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [8:0];
-  assign \port$5581$0  = \$9 [8:0];
+  assign \port$5569$0  = \$9 [8:0];
   assign gradients__addr = \$30 [10:0];
   assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
@@ -6358,7 +6358,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$71 , \i__payload$70 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$66 , \port$12907$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$12987$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -6480,8 +6480,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [20:0] \i__payload$57 ;
   wire [10:0] \i__payload$57.address ;
   wire [9:0] \i__payload$57.tag ;
-  input [7:0] \i__payload$70 ;
-  wire [7:0] \i__payload$70 ;
+  input [7:0] \i__payload$71 ;
+  wire [7:0] \i__payload$71 ;
   wire [13:0] \i__payload.address ;
   wire [18:0] \i__payload.tag ;
   output i__ready;
@@ -6489,13 +6489,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire \i__ready$29 ;
   wire \i__ready$36 ;
   wire \i__ready$56 ;
-  wire \i__ready$73 ;
+  wire \i__ready$74 ;
   reg i__valid;
   wire \i__valid$26 ;
   wire \i__valid$33 ;
   wire \i__valid$53 ;
-  input \i__valid$71 ;
-  wire \i__valid$71 ;
+  input \i__valid$72 ;
+  wire \i__valid$72 ;
   wire [17:0] line;
   wire [10:0] \line.row ;
   wire [6:0] \line.unit ;
@@ -6522,16 +6522,16 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire \o__valid$45 ;
   wire \o__valid$63 ;
   wire [27:0] o_events__payload;
-  output [25:0] \o_events__payload$66 ;
-  wire [25:0] \o_events__payload$66 ;
-  wire [9:0] \o_events__payload$66.event ;
-  wire \o_events__payload$66.event.end ;
-  wire \o_events__payload$66.event.first ;
-  wire \o_events__payload$66.event.hit ;
-  wire [3:0] \o_events__payload$66.event.i ;
-  wire [-1:0] \o_events__payload$66.event.tag ;
-  wire [2:0] \o_events__payload$66.event.x ;
-  wire [15:0] \o_events__payload$66.value ;
+  output [25:0] \o_events__payload$68 ;
+  wire [25:0] \o_events__payload$68 ;
+  wire [9:0] \o_events__payload$68.event ;
+  wire \o_events__payload$68.event.end ;
+  wire \o_events__payload$68.event.first ;
+  wire \o_events__payload$68.event.hit ;
+  wire [3:0] \o_events__payload$68.event.i ;
+  wire [-1:0] \o_events__payload$68.event.tag ;
+  wire [2:0] \o_events__payload$68.event.x ;
+  wire [15:0] \o_events__payload$68.value ;
   wire \o_events__payload.end ;
   wire \o_events__payload.first ;
   wire \o_events__payload.hit ;
@@ -6579,8 +6579,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [2:0] \plain.x ;
-  output [13:0] \port$12907$0 ;
-  wire [13:0] \port$12907$0 ;
+  output [13:0] \port$12987$0 ;
+  wire [13:0] \port$12987$0 ;
   wire [143:0] row;
   input [127:0] \row$42 ;
   wire [127:0] \row$42 ;
@@ -6596,6 +6596,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [6:0] \tag.scan.unit ;
   reg [7:0] tile = 8'h00;
   reg [12:0] unit = 13'h0000;
+  wire [9:0] valued;
+  wire \valued.end ;
+  wire \valued.first ;
+  wire \valued.hit ;
+  wire [3:0] \valued.i ;
+  wire [-1:0] \valued.tag ;
+  wire [2:0] \valued.x ;
   assign \$1  = unit + block;
   assign \$2  = first_row + source;
   assign \$3  = \config [45:37] - 1'h1;
@@ -6604,7 +6611,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign \$6  = batch[19:10] - 1'h1;
   assign \$7  = block == \$6 ;
   assign \$8  = o__payload[127:0] & { o__payload[143:128], o__payload[143:128], o__payload[143:128], o__payload[143:128], o__payload[143:128], o__payload[143:128], o__payload[143:128], o__payload[143:128] };
-  assign \$45  = \o_events__payload$66 [6:4] * 5'h10;
+  assign \$45  = \o__payload$67 [134:132] * 5'h10;
   assign \$9  = \o__payload$67 [127:0] >> \$45 ;
   assign \$10  = ! fsm_state;
   assign \$11  = fsm_state == 1'h1;
@@ -6647,20 +6654,20 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$12907$0 (o_lines__payload[13:0]),
+    .\port$12987$0 (o_lines__payload[13:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
   \backspike_core.bp.front.prefetch  prefetch (
     .clk(clk),
     .i__payload(i__payload),
-    .i__ready(\i__ready$73 ),
+    .i__ready(\i__ready$74 ),
     .i__valid(i__valid),
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$14201$0 (active__data),
-    .\port$14202$0 (masks__data),
+    .\port$14301$0 (active__data),
+    .\port$14302$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -6727,7 +6734,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     \$30  = tile;
     casez (fsm_state)
       2'h0:
-          \$30  = \i__payload$70 ;
+          \$30  = \i__payload$71 ;
     endcase
     if (rst) begin
       \$30  = 8'h00;
@@ -6749,7 +6756,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
             end
           end
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             if (\$26 ) begin
               \$31  = \$27 [9:0];
             end
@@ -6765,7 +6772,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     (* full_case = 32'd1 *)
     casez (fsm_state)
       2'h0:
-          if (\i__valid$71 ) begin
+          if (\i__valid$72 ) begin
             \$32  = 2'h1;
           end
       2'h1:
@@ -6781,7 +6788,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
             end
           end
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             if (\$26 ) begin
               \$32  = 2'h2;
               if (\$29 ) begin
@@ -6826,7 +6833,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
       2'h2:
           \$35  = 9'h000;
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             \$35  = \$23 [8:0];
           end
     endcase
@@ -6846,7 +6853,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
       2'h2:
           \$36  = \$19 [6:0];
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             \$36  = \$24 [6:0];
           end
     endcase
@@ -6879,9 +6886,10 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign gradients__data = \row$60 ;
   assign \o__valid$63  = \o_events__valid$62 ;
   assign \o_events__ready$65  = \o__ready$64 ;
+  assign valued = \o__payload$67 [137:128];
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$12907$0  = o_lines__payload[13:0];
+  assign \port$12987$0  = o_lines__payload[13:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -6969,17 +6977,22 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign \plain.hit  = plain[9];
   assign \i__payload$57.address  = \i__payload$57 [10:0];
   assign \i__payload$57.tag  = \i__payload$57 [20:11];
-  assign \o_events__payload$66.event  = \o_events__payload$66 [9:0];
-  assign \o_events__payload$66.event.i  = \o_events__payload$66 [3:0];
-  assign \o_events__payload$66.event.x  = \o_events__payload$66 [6:4];
-  assign \o_events__payload$66.event.first  = \o_events__payload$66 [7];
-  assign \o_events__payload$66.event.end  = \o_events__payload$66 [8];
-  assign \o_events__payload$66.event.hit  = \o_events__payload$66 [9];
-  assign \o_events__payload$66.value  = \o_events__payload$66 [25:10];
+  assign \valued.i  = \o__payload$67 [131:128];
+  assign \valued.x  = \o__payload$67 [134:132];
+  assign \valued.first  = \o__payload$67 [135];
+  assign \valued.end  = \o__payload$67 [136];
+  assign \valued.hit  = \o__payload$67 [137];
   assign \o__payload$67.row  = \o__payload$67 [127:0];
   assign \o__payload$67.tag  = \o__payload$67 [137:128];
-  assign \o_events__payload$66 [25:10] = \$9 ;
-  assign \o_events__payload$66 [9:0] = \o__payload$67 [137:128];
+  assign \o_events__payload$68.event  = \o_events__payload$68 [9:0];
+  assign \o_events__payload$68.event.i  = \o_events__payload$68 [3:0];
+  assign \o_events__payload$68.event.x  = \o_events__payload$68 [6:4];
+  assign \o_events__payload$68.event.first  = \o_events__payload$68 [7];
+  assign \o_events__payload$68.event.end  = \o_events__payload$68 [8];
+  assign \o_events__payload$68.event.hit  = \o_events__payload$68 [9];
+  assign \o_events__payload$68.value  = \o_events__payload$68 [25:10];
+  assign \o_events__payload$68 [25:10] = \$9 ;
+  assign \o_events__payload$68 [9:0] = \o__payload$67 [137:128];
   assign \i__payload$57 [20:11] = plain;
   assign \i__payload$57 [10:0] = { o_events__payload[24:18], o_events__payload[3:0] };
   assign plain[9] = o_events__payload[27];
@@ -7001,13 +7014,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$12907$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$12987$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [4:0] \$4 ;
-  reg [2:0] \$5 ;
+  wire [4:0] \$3 ;
+  wire [5:0] \$4 ;
+  reg [3:0] \$5 ;
   reg \$6 ;
   reg \$7 ;
   reg \$8 ;
@@ -7015,7 +7028,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire [13:0] address;
   input clk;
   wire clk;
-  reg [2:0] credits = 3'h6;
+  reg [3:0] credits = 4'h8;
   wire grant;
   wire [13:0] i__payload;
   wire [13:0] \i__payload.address ;
@@ -7034,8 +7047,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [13:0] \port$12907$0 ;
-  wire [13:0] \port$12907$0 ;
+  input [13:0] \port$12987$0 ;
+  wire [13:0] \port$12987$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -7082,9 +7095,9 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   );
   always @* begin
     if (\$initially ) begin end
-    \$5  = \$4 [2:0];
+    \$5  = \$4 [3:0];
     if (rst) begin
-      \$5  = 3'h6;
+      \$5  = 4'h8;
     end
   end
   always @* begin
@@ -7115,15 +7128,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$12907$0 [2:0], \port$12907$0 [13:3] };
-  assign i__payload = { \port$12907$0 [2:0], \port$12907$0 [13:3] };
+  assign address = { \port$12987$0 [2:0], \port$12987$0 [13:3] };
+  assign i__payload = { \port$12987$0 [2:0], \port$12987$0 [13:3] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$12907$0 [2:0], \port$12907$0 [13:3] };
+  assign \i__payload.address  = { \port$12987$0 [2:0], \port$12987$0 [13:3] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -7135,36 +7148,32 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [3:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire [3:0] \$18 ;
-  reg [2:0] \$19 ;
-  wire \$2 ;
-  reg [2:0] \$20 ;
-  reg [2:0] \$21 ;
-  wire [3:0] \$3 ;
+  wire \$13 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
+  wire \$3 ;
   wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [3:0] \$7 ;
-  wire [3:0] \$8 ;
-  wire \$9 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
   (* init = 3'h0 *)
   wire [2:0] consume;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [127:0] r_data;
   wire [127:0] r_data;
   input r_en;
   wire r_en;
-  (* init = 3'h0 *)
-  wire [2:0] r_level;
+  (* init = 4'h0 *)
+  wire [3:0] r_level;
   reg [2:0] r_port__addr = 3'h0;
   wire [127:0] r_port__data;
   output r_rdy;
@@ -7174,77 +7183,73 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire [127:0] w_data;
   input w_en;
   wire w_en;
-  (* init = 3'h0 *)
-  wire [2:0] w_level;
+  (* init = 4'h0 *)
+  wire [3:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
   input [127:0] w_port__data;
   wire [127:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [127:0] storage [5:0];
+  reg [127:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h6;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr == 3'h5;
-  assign \$3  = w_port__addr + 1'h1;
-  assign \$4  = \$2  ? 4'h0 : \$3 ;
-  assign \$5  = r_rdy & r_en;
-  assign \$6  = r_port__addr == 3'h5;
-  assign \$7  = r_port__addr + 1'h1;
-  assign \$8  = \$6  ? 4'h0 : \$7 ;
-  assign \$9  = w_rdy & w_en;
+  assign \$2  = w_port__addr + 1'h1;
+  assign \$3  = r_rdy & r_en;
+  assign \$4  = r_port__addr + 1'h1;
+  assign \$5  = w_rdy & w_en;
+  assign \$6  = r_rdy & r_en;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = \$5  & \$7 ;
+  assign \$9  = level + 1'h1;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = ~ \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = level + 1'h1;
-  assign \$14  = r_rdy & r_en;
-  assign \$15  = w_rdy & w_en;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = \$14  & \$16 ;
-  assign \$18  = level - 1'h1;
+  assign \$11  = w_rdy & w_en;
+  assign \$12  = ~ \$11 ;
+  assign \$13  = \$10  & \$12 ;
+  assign \$14  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$19 ;
+    w_port__addr <= \$15 ;
   always @(posedge clk)
-    r_port__addr <= \$20 ;
+    r_port__addr <= \$16 ;
   always @(posedge clk)
-    level <= \$21 ;
+    level <= \$17 ;
   always @* begin
     if (\$initially ) begin end
-    \$19  = w_port__addr;
+    \$15  = w_port__addr;
     if (\$1 ) begin
-      \$19  = \$4 [2:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$19  = 3'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = r_port__addr;
-    if (\$5 ) begin
-      \$20  = \$8 [2:0];
+    \$16  = r_port__addr;
+    if (\$3 ) begin
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$20  = 3'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = level;
-    if (\$12 ) begin
-      \$21  = \$13 [2:0];
+    \$17  = level;
+    if (\$8 ) begin
+      \$17  = \$9 [3:0];
     end
-    if (\$17 ) begin
-      \$21  = \$18 [2:0];
+    if (\$13 ) begin
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$21  = 3'h0;
+      \$17  = 4'h0;
     end
   end
   assign w_level = level;
@@ -7255,7 +7260,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$14201$0 , \port$14202$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$14301$0 , \port$14302$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -7287,10 +7292,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$14201$0 ;
-  wire [15:0] \port$14201$0 ;
-  input [127:0] \port$14202$0 ;
-  wire [127:0] \port$14202$0 ;
+  input [15:0] \port$14301$0 ;
+  wire [15:0] \port$14301$0 ;
+  input [127:0] \port$14302$0 ;
+  wire [127:0] \port$14302$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -7323,9 +7328,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$12898$0 (tag1),
-    .\port$14201$0 (\port$14201$0 ),
-    .\port$14202$0 (\port$14202$0 ),
+    .\port$12978$0 (tag1),
+    .\port$14301$0 (\port$14301$0 ),
+    .\port$14302$0 (\port$14302$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7356,8 +7361,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$14201$0 , \port$14202$0  };
-  assign row = { \port$14201$0 , \port$14202$0  };
+  assign w_data = { tag1, \port$14301$0 , \port$14302$0  };
+  assign row = { \port$14301$0 , \port$14302$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -7369,7 +7374,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12898$0 , \port$14201$0 , \port$14202$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12978$0 , \port$14301$0 , \port$14302$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7393,12 +7398,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$12898$0 ;
-  wire [18:0] \port$12898$0 ;
-  input [15:0] \port$14201$0 ;
-  wire [15:0] \port$14201$0 ;
-  input [127:0] \port$14202$0 ;
-  wire [127:0] \port$14202$0 ;
+  input [18:0] \port$12978$0 ;
+  wire [18:0] \port$12978$0 ;
+  input [15:0] \port$14301$0 ;
+  wire [15:0] \port$14301$0 ;
+  input [127:0] \port$14302$0 ;
+  wire [127:0] \port$14302$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [162:0] r_data;
@@ -7425,7 +7430,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [162:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$12898$0 , \port$14201$0 , \port$14202$0  };
+      storage[w_port__addr] <= { \port$12978$0 , \port$14301$0 , \port$14302$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7487,8 +7492,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$12898$0 , \port$14201$0 , \port$14202$0  };
-  assign w_data = { \port$12898$0 , \port$14201$0 , \port$14202$0  };
+  assign w_port__data = { \port$12978$0 , \port$14301$0 , \port$14302$0  };
+  assign w_data = { \port$12978$0 , \port$14301$0 , \port$14302$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7914,7 +7919,7 @@ module \backspike_core.bp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -7985,22 +7990,26 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire [7:0] \$161 ;
-  wire [7:0] \$162 ;
+  wire \$161 ;
+  wire \$162 ;
   wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
+  wire [7:0] \$164 ;
+  wire [7:0] \$165 ;
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  reg [7:0] \$171 ;
-  reg \$172 ;
-  reg [127:0] \$173 ;
-  reg [17:0] \$174 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire \$173 ;
+  reg [7:0] \$174 ;
   reg \$175 ;
+  reg [146:0] \$176 ;
+  reg \$177 ;
+  reg [146:0] \$178 ;
+  reg [7:0] \$179 ;
   wire \$18 ;
   wire \$19 ;
   wire [8:0] \$2 ;
@@ -8091,18 +8100,46 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [146:0] \$signal  = 147'h0000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [146:0] \$signal$12  = 147'h0000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [17:0] \$signal$12.tag ;
+  wire [127:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire \$signal.last ;
+  wire [17:0] \$signal.tag ;
+  wire [127:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [127:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [127:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
+  reg [7:0] coming = 8'h00;
+  wire done;
   wire \final ;
   input [146:0] i__payload;
   wire [146:0] i__payload;
@@ -8113,8 +8150,8 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [7:0] left = 8'h00;
+  wire move;
   output [37:0] o__payload;
   wire [37:0] o__payload;
   wire \o__payload.last ;
@@ -8124,276 +8161,302 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [7:0] pick;
   input rst;
   wire rst;
-  reg [17:0] tag = 18'h00000;
-  reg [127:0] tile = 128'h00000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [7:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [7:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[7:6], pick[3:2] };
-  assign \$9  = | pick[7:4];
-  assign \$10  = tile[0] & pick[0];
-  assign \$11  = tile[16] & pick[1];
-  assign \$12  = tile[32] & pick[2];
-  assign \$13  = tile[48] & pick[3];
-  assign \$14  = tile[64] & pick[4];
-  assign \$15  = tile[80] & pick[5];
-  assign \$16  = tile[96] & pick[6];
-  assign \$17  = tile[112] & pick[7];
-  assign \$18  = | { \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10  };
-  assign \$19  = tile[1] & pick[0];
-  assign \$20  = tile[17] & pick[1];
-  assign \$21  = tile[33] & pick[2];
-  assign \$22  = tile[49] & pick[3];
-  assign \$23  = tile[65] & pick[4];
-  assign \$24  = tile[81] & pick[5];
-  assign \$25  = tile[97] & pick[6];
-  assign \$26  = tile[113] & pick[7];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19  };
-  assign \$28  = tile[2] & pick[0];
-  assign \$29  = tile[18] & pick[1];
-  assign \$30  = tile[34] & pick[2];
-  assign \$31  = tile[50] & pick[3];
-  assign \$32  = tile[66] & pick[4];
-  assign \$33  = tile[82] & pick[5];
-  assign \$34  = tile[98] & pick[6];
-  assign \$35  = tile[114] & pick[7];
-  assign \$36  = | { \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$37  = tile[3] & pick[0];
-  assign \$38  = tile[19] & pick[1];
-  assign \$39  = tile[35] & pick[2];
-  assign \$40  = tile[51] & pick[3];
-  assign \$41  = tile[67] & pick[4];
-  assign \$42  = tile[83] & pick[5];
-  assign \$43  = tile[99] & pick[6];
-  assign \$44  = tile[115] & pick[7];
-  assign \$45  = | { \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37  };
-  assign \$46  = tile[4] & pick[0];
-  assign \$47  = tile[20] & pick[1];
-  assign \$48  = tile[36] & pick[2];
-  assign \$49  = tile[52] & pick[3];
-  assign \$50  = tile[68] & pick[4];
-  assign \$51  = tile[84] & pick[5];
-  assign \$52  = tile[100] & pick[6];
-  assign \$53  = tile[116] & pick[7];
-  assign \$54  = | { \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46  };
-  assign \$55  = tile[5] & pick[0];
-  assign \$56  = tile[21] & pick[1];
-  assign \$57  = tile[37] & pick[2];
-  assign \$58  = tile[53] & pick[3];
-  assign \$59  = tile[69] & pick[4];
-  assign \$60  = tile[85] & pick[5];
-  assign \$61  = tile[101] & pick[6];
-  assign \$62  = tile[117] & pick[7];
-  assign \$63  = | { \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56 , \$55  };
-  assign \$64  = tile[6] & pick[0];
-  assign \$65  = tile[22] & pick[1];
-  assign \$66  = tile[38] & pick[2];
-  assign \$67  = tile[54] & pick[3];
-  assign \$68  = tile[70] & pick[4];
-  assign \$69  = tile[86] & pick[5];
-  assign \$70  = tile[102] & pick[6];
-  assign \$71  = tile[118] & pick[7];
-  assign \$72  = | { \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64  };
-  assign \$73  = tile[7] & pick[0];
-  assign \$74  = tile[23] & pick[1];
-  assign \$75  = tile[39] & pick[2];
-  assign \$76  = tile[55] & pick[3];
-  assign \$77  = tile[71] & pick[4];
-  assign \$78  = tile[87] & pick[5];
-  assign \$79  = tile[103] & pick[6];
-  assign \$80  = tile[119] & pick[7];
-  assign \$81  = | { \$80 , \$79 , \$78 , \$77 , \$76 , \$75 , \$74 , \$73  };
-  assign \$82  = tile[8] & pick[0];
-  assign \$83  = tile[24] & pick[1];
-  assign \$84  = tile[40] & pick[2];
-  assign \$85  = tile[56] & pick[3];
-  assign \$86  = tile[72] & pick[4];
-  assign \$87  = tile[88] & pick[5];
-  assign \$88  = tile[104] & pick[6];
-  assign \$89  = tile[120] & pick[7];
-  assign \$90  = | { \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82  };
-  assign \$91  = tile[9] & pick[0];
-  assign \$92  = tile[25] & pick[1];
-  assign \$93  = tile[41] & pick[2];
-  assign \$94  = tile[57] & pick[3];
-  assign \$95  = tile[73] & pick[4];
-  assign \$96  = tile[89] & pick[5];
-  assign \$97  = tile[105] & pick[6];
-  assign \$98  = tile[121] & pick[7];
-  assign \$99  = | { \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91  };
-  assign \$100  = tile[10] & pick[0];
-  assign \$101  = tile[26] & pick[1];
-  assign \$102  = tile[42] & pick[2];
-  assign \$103  = tile[58] & pick[3];
-  assign \$104  = tile[74] & pick[4];
-  assign \$105  = tile[90] & pick[5];
-  assign \$106  = tile[106] & pick[6];
-  assign \$107  = tile[122] & pick[7];
-  assign \$108  = | { \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100  };
-  assign \$109  = tile[11] & pick[0];
-  assign \$110  = tile[27] & pick[1];
-  assign \$111  = tile[43] & pick[2];
-  assign \$112  = tile[59] & pick[3];
-  assign \$113  = tile[75] & pick[4];
-  assign \$114  = tile[91] & pick[5];
-  assign \$115  = tile[107] & pick[6];
-  assign \$116  = tile[123] & pick[7];
-  assign \$117  = | { \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109  };
-  assign \$118  = tile[12] & pick[0];
-  assign \$119  = tile[28] & pick[1];
-  assign \$120  = tile[44] & pick[2];
-  assign \$121  = tile[60] & pick[3];
-  assign \$122  = tile[76] & pick[4];
-  assign \$123  = tile[92] & pick[5];
-  assign \$124  = tile[108] & pick[6];
-  assign \$125  = tile[124] & pick[7];
-  assign \$126  = | { \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118  };
-  assign \$127  = tile[13] & pick[0];
-  assign \$128  = tile[29] & pick[1];
-  assign \$129  = tile[45] & pick[2];
-  assign \$130  = tile[61] & pick[3];
-  assign \$131  = tile[77] & pick[4];
-  assign \$132  = tile[93] & pick[5];
-  assign \$133  = tile[109] & pick[6];
-  assign \$134  = tile[125] & pick[7];
-  assign \$135  = | { \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128 , \$127  };
-  assign \$136  = tile[14] & pick[0];
-  assign \$137  = tile[30] & pick[1];
-  assign \$138  = tile[46] & pick[2];
-  assign \$139  = tile[62] & pick[3];
-  assign \$140  = tile[78] & pick[4];
-  assign \$141  = tile[94] & pick[5];
-  assign \$142  = tile[110] & pick[6];
-  assign \$143  = tile[126] & pick[7];
-  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136  };
-  assign \$145  = tile[15] & pick[0];
-  assign \$146  = tile[31] & pick[1];
-  assign \$147  = tile[47] & pick[2];
-  assign \$148  = tile[63] & pick[3];
-  assign \$149  = tile[79] & pick[4];
-  assign \$150  = tile[95] & pick[5];
-  assign \$151  = tile[111] & pick[6];
-  assign \$152  = tile[127] & pick[7];
-  assign \$153  = | { \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
-  assign \$154  = last & \final ;
-  assign \$155  = ~ busy;
-  assign \$156  = o__valid & o__ready;
-  assign \$157  = ~ o__valid;
-  assign \$158  = \$156  | \$157 ;
-  assign \$159  = \final  & \$158 ;
-  assign i__ready = \$155  | \$159 ;
-  assign \$160  = o__valid & o__ready;
-  assign \$161  = ~ pick;
-  assign \$162  = left & \$161 ;
-  assign \$163  = | i__payload[15:0];
-  assign \$164  = | i__payload[31:16];
-  assign \$165  = | i__payload[47:32];
-  assign \$166  = | i__payload[63:48];
-  assign \$167  = | i__payload[79:64];
-  assign \$168  = | i__payload[95:80];
-  assign \$169  = | i__payload[111:96];
-  assign \$170  = | i__payload[127:112];
+  assign \$5  = | { pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[7:6], pick[3:2] };
+  assign \$7  = | pick[7:4];
+  assign \$8  = \$signal [0] & pick[0];
+  assign \$9  = \$signal [16] & pick[1];
+  assign \$10  = \$signal [32] & pick[2];
+  assign \$11  = \$signal [48] & pick[3];
+  assign \$12  = \$signal [64] & pick[4];
+  assign \$13  = \$signal [80] & pick[5];
+  assign \$14  = \$signal [96] & pick[6];
+  assign \$15  = \$signal [112] & pick[7];
+  assign \$16  = | { \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8  };
+  assign \$17  = \$signal [1] & pick[0];
+  assign \$18  = \$signal [17] & pick[1];
+  assign \$19  = \$signal [33] & pick[2];
+  assign \$20  = \$signal [49] & pick[3];
+  assign \$21  = \$signal [65] & pick[4];
+  assign \$22  = \$signal [81] & pick[5];
+  assign \$23  = \$signal [97] & pick[6];
+  assign \$24  = \$signal [113] & pick[7];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17  };
+  assign \$26  = \$signal [2] & pick[0];
+  assign \$27  = \$signal [18] & pick[1];
+  assign \$28  = \$signal [34] & pick[2];
+  assign \$29  = \$signal [50] & pick[3];
+  assign \$30  = \$signal [66] & pick[4];
+  assign \$31  = \$signal [82] & pick[5];
+  assign \$32  = \$signal [98] & pick[6];
+  assign \$33  = \$signal [114] & pick[7];
+  assign \$34  = | { \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$35  = \$signal [3] & pick[0];
+  assign \$36  = \$signal [19] & pick[1];
+  assign \$37  = \$signal [35] & pick[2];
+  assign \$38  = \$signal [51] & pick[3];
+  assign \$39  = \$signal [67] & pick[4];
+  assign \$40  = \$signal [83] & pick[5];
+  assign \$41  = \$signal [99] & pick[6];
+  assign \$42  = \$signal [115] & pick[7];
+  assign \$43  = | { \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35  };
+  assign \$44  = \$signal [4] & pick[0];
+  assign \$45  = \$signal [20] & pick[1];
+  assign \$46  = \$signal [36] & pick[2];
+  assign \$47  = \$signal [52] & pick[3];
+  assign \$48  = \$signal [68] & pick[4];
+  assign \$49  = \$signal [84] & pick[5];
+  assign \$50  = \$signal [100] & pick[6];
+  assign \$51  = \$signal [116] & pick[7];
+  assign \$52  = | { \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44  };
+  assign \$53  = \$signal [5] & pick[0];
+  assign \$54  = \$signal [21] & pick[1];
+  assign \$55  = \$signal [37] & pick[2];
+  assign \$56  = \$signal [53] & pick[3];
+  assign \$57  = \$signal [69] & pick[4];
+  assign \$58  = \$signal [85] & pick[5];
+  assign \$59  = \$signal [101] & pick[6];
+  assign \$60  = \$signal [117] & pick[7];
+  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53  };
+  assign \$62  = \$signal [6] & pick[0];
+  assign \$63  = \$signal [22] & pick[1];
+  assign \$64  = \$signal [38] & pick[2];
+  assign \$65  = \$signal [54] & pick[3];
+  assign \$66  = \$signal [70] & pick[4];
+  assign \$67  = \$signal [86] & pick[5];
+  assign \$68  = \$signal [102] & pick[6];
+  assign \$69  = \$signal [118] & pick[7];
+  assign \$70  = | { \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
+  assign \$71  = \$signal [7] & pick[0];
+  assign \$72  = \$signal [23] & pick[1];
+  assign \$73  = \$signal [39] & pick[2];
+  assign \$74  = \$signal [55] & pick[3];
+  assign \$75  = \$signal [71] & pick[4];
+  assign \$76  = \$signal [87] & pick[5];
+  assign \$77  = \$signal [103] & pick[6];
+  assign \$78  = \$signal [119] & pick[7];
+  assign \$79  = | { \$78 , \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71  };
+  assign \$80  = \$signal [8] & pick[0];
+  assign \$81  = \$signal [24] & pick[1];
+  assign \$82  = \$signal [40] & pick[2];
+  assign \$83  = \$signal [56] & pick[3];
+  assign \$84  = \$signal [72] & pick[4];
+  assign \$85  = \$signal [88] & pick[5];
+  assign \$86  = \$signal [104] & pick[6];
+  assign \$87  = \$signal [120] & pick[7];
+  assign \$88  = | { \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80  };
+  assign \$89  = \$signal [9] & pick[0];
+  assign \$90  = \$signal [25] & pick[1];
+  assign \$91  = \$signal [41] & pick[2];
+  assign \$92  = \$signal [57] & pick[3];
+  assign \$93  = \$signal [73] & pick[4];
+  assign \$94  = \$signal [89] & pick[5];
+  assign \$95  = \$signal [105] & pick[6];
+  assign \$96  = \$signal [121] & pick[7];
+  assign \$97  = | { \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89  };
+  assign \$98  = \$signal [10] & pick[0];
+  assign \$99  = \$signal [26] & pick[1];
+  assign \$100  = \$signal [42] & pick[2];
+  assign \$101  = \$signal [58] & pick[3];
+  assign \$102  = \$signal [74] & pick[4];
+  assign \$103  = \$signal [90] & pick[5];
+  assign \$104  = \$signal [106] & pick[6];
+  assign \$105  = \$signal [122] & pick[7];
+  assign \$106  = | { \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98  };
+  assign \$107  = \$signal [11] & pick[0];
+  assign \$108  = \$signal [27] & pick[1];
+  assign \$109  = \$signal [43] & pick[2];
+  assign \$110  = \$signal [59] & pick[3];
+  assign \$111  = \$signal [75] & pick[4];
+  assign \$112  = \$signal [91] & pick[5];
+  assign \$113  = \$signal [107] & pick[6];
+  assign \$114  = \$signal [123] & pick[7];
+  assign \$115  = | { \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107  };
+  assign \$116  = \$signal [12] & pick[0];
+  assign \$117  = \$signal [28] & pick[1];
+  assign \$118  = \$signal [44] & pick[2];
+  assign \$119  = \$signal [60] & pick[3];
+  assign \$120  = \$signal [76] & pick[4];
+  assign \$121  = \$signal [92] & pick[5];
+  assign \$122  = \$signal [108] & pick[6];
+  assign \$123  = \$signal [124] & pick[7];
+  assign \$124  = | { \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116  };
+  assign \$125  = \$signal [13] & pick[0];
+  assign \$126  = \$signal [29] & pick[1];
+  assign \$127  = \$signal [45] & pick[2];
+  assign \$128  = \$signal [61] & pick[3];
+  assign \$129  = \$signal [77] & pick[4];
+  assign \$130  = \$signal [93] & pick[5];
+  assign \$131  = \$signal [109] & pick[6];
+  assign \$132  = \$signal [125] & pick[7];
+  assign \$133  = | { \$132 , \$131 , \$130 , \$129 , \$128 , \$127 , \$126 , \$125  };
+  assign \$134  = \$signal [14] & pick[0];
+  assign \$135  = \$signal [30] & pick[1];
+  assign \$136  = \$signal [46] & pick[2];
+  assign \$137  = \$signal [62] & pick[3];
+  assign \$138  = \$signal [78] & pick[4];
+  assign \$139  = \$signal [94] & pick[5];
+  assign \$140  = \$signal [110] & pick[6];
+  assign \$141  = \$signal [126] & pick[7];
+  assign \$142  = | { \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134  };
+  assign \$143  = \$signal [15] & pick[0];
+  assign \$144  = \$signal [31] & pick[1];
+  assign \$145  = \$signal [47] & pick[2];
+  assign \$146  = \$signal [63] & pick[3];
+  assign \$147  = \$signal [79] & pick[4];
+  assign \$148  = \$signal [95] & pick[5];
+  assign \$149  = \$signal [111] & pick[6];
+  assign \$150  = \$signal [127] & pick[7];
+  assign \$151  = | { \$150 , \$149 , \$148 , \$147 , \$146 , \$145 , \$144 , \$143  };
+  assign \$152  = \$signal [146] & \final ;
+  assign \$153  = ~ o__valid;
+  assign \$154  = o__ready & \final ;
+  assign done = \$153  | \$154 ;
+  assign \$155  = | coming;
+  assign \$156  = \$155  | \$signal$12 [146];
+  assign \$157  = \$signal$10  & \$156 ;
+  assign move = \$157  & done;
+  assign \$158  = ~ \$signal$10 ;
+  assign \$159  = | coming;
+  assign \$160  = \$159  | \$signal$12 [146];
+  assign \$161  = ~ \$160 ;
+  assign \$162  = \$158  | \$161 ;
+  assign i__ready = \$162  | done;
+  assign \$163  = o__valid & o__ready;
+  assign \$164  = ~ pick;
+  assign \$165  = left & \$164 ;
+  assign \$166  = | i__payload[15:0];
+  assign \$167  = | i__payload[31:16];
+  assign \$168  = | i__payload[47:32];
+  assign \$169  = | i__payload[63:48];
+  assign \$170  = | i__payload[79:64];
+  assign \$171  = | i__payload[95:80];
+  assign \$172  = | i__payload[111:96];
+  assign \$173  = | i__payload[127:112];
   always @(posedge clk)
-    left <= \$171 ;
+    left <= \$174 ;
   always @(posedge clk)
-    busy <= \$172 ;
+    o__valid <= \$175 ;
   always @(posedge clk)
-    tile <= \$173 ;
+    \$signal  <= \$176 ;
   always @(posedge clk)
-    tag <= \$174 ;
+    \$signal$10  <= \$177 ;
   always @(posedge clk)
-    last <= \$175 ;
+    \$signal$12  <= \$178 ;
+  always @(posedge clk)
+    coming <= \$179 ;
   always @* begin
     if (\$initially ) begin end
-    \$171  = left;
-    if (\$160 ) begin
-      \$171  = \$162 ;
+    \$174  = left;
+    if (\$163 ) begin
+      \$174  = \$165 ;
     end
-    if (i__ready) begin
-      \$171  = { \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163  };
+    if (done) begin
+      \$174  = coming;
     end
     if (rst) begin
-      \$171  = 8'h00;
+      \$174  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$172  = busy;
-    if (i__ready) begin
-      \$172  = i__valid;
+    \$175  = o__valid;
+    if (done) begin
+      \$175  = move;
     end
     if (rst) begin
-      \$172  = 1'h0;
+      \$175  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$173  = tile;
-    if (i__ready) begin
-      \$173  = i__payload[127:0];
+    \$176  = \$signal ;
+    if (done) begin
+      \$176  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$174  = tag;
+    \$177  = \$signal$10 ;
     if (i__ready) begin
-      \$174  = i__payload[145:128];
+      \$177  = i__valid;
+    end
+    if (rst) begin
+      \$177  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$175  = last;
+    \$178  = \$signal$12 ;
     if (i__ready) begin
-      \$175  = i__payload[146];
+      \$178 [127:0] = i__payload[127:0];
+      \$178 [145:128] = i__payload[145:128];
+      \$178 [146] = i__payload[146];
     end
   end
-  assign coming = i__payload[127:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$179  = coming;
+    if (i__ready) begin
+      \$179  = { \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166  };
+    end
+    if (rst) begin
+      \$179  = 8'h00;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[127:0];
   assign \o__payload.x  = o__payload[2:0];
   assign \o__payload.word  = o__payload[18:3];
   assign \o__payload.tag  = o__payload[36:19];
   assign \o__payload.last  = o__payload[37];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
+  assign \$signal.tile  = \$signal [127:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tag  = \$signal [145:128];
+  assign \$signal.last  = \$signal [146];
+  assign \$signal$12.tile  = \$signal$12 [127:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tag  = \$signal$12 [145:128];
+  assign \$signal$12.last  = \$signal$12 [146];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
   assign \i__payload.tile  = i__payload[127:0];
   assign \i__payload.tag  = i__payload[145:128];
   assign \i__payload.last  = i__payload[146];
-  assign o__payload[37] = \$154 ;
-  assign o__payload[36:19] = tag;
-  assign o__payload[18:3] = { \$153 , \$144 , \$135 , \$126 , \$117 , \$108 , \$99 , \$90 , \$81 , \$72 , \$63 , \$54 , \$45 , \$36 , \$27 , \$18  };
-  assign o__payload[2:0] = { \$9 , \$8 , \$7  };
+  assign o__payload[37] = \$152 ;
+  assign o__payload[36:19] = \$signal [145:128];
+  assign o__payload[18:3] = { \$151 , \$142 , \$133 , \$124 , \$115 , \$106 , \$97 , \$88 , \$79 , \$70 , \$61 , \$52 , \$43 , \$34 , \$25 , \$16  };
+  assign o__payload[2:0] = { \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, row, clk);
@@ -8461,8 +8524,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$12969$0 (tag1),
-    .\port$14126$0 (row),
+    .\port$13051$0 (tag1),
+    .\port$14226$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -8505,7 +8568,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12969$0 , \port$14126$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$13051$0 , \port$14226$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8529,10 +8592,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [9:0] \port$12969$0 ;
-  wire [9:0] \port$12969$0 ;
-  input [127:0] \port$14126$0 ;
-  wire [127:0] \port$14126$0 ;
+  input [9:0] \port$13051$0 ;
+  wire [9:0] \port$13051$0 ;
+  input [127:0] \port$14226$0 ;
+  wire [127:0] \port$14226$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [137:0] r_data;
@@ -8559,7 +8622,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [137:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$12969$0 , \port$14126$0  };
+      storage[w_port__addr] <= { \port$13051$0 , \port$14226$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -8621,8 +8684,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$12969$0 , \port$14126$0  };
-  assign w_data = { \port$12969$0 , \port$14126$0  };
+  assign w_port__data = { \port$13051$0 , \port$14226$0  };
+  assign w_data = { \port$13051$0 , \port$14226$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8761,97 +8824,84 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [91:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [91:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [91:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [91:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [91:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [91:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [91:0] \$49 ;
   wire \$5 ;
-  wire [91:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [91:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [91:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [91:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
-  wire \$65 ;
-  wire [91:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  reg [15:0] \$72 ;
-  wire \$73 ;
-  wire [91:0] \$74 ;
-  wire \$75 ;
-  wire \$76 ;
+  wire [91:0] \$64 ;
+  reg [3:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [9:0] \$68 ;
+  reg [9:0] \$69 ;
+  wire [1:0] \$7 ;
+  reg [15:0] \$70 ;
+  reg [15:0] \$71 ;
+  reg \$72 ;
+  reg \$73 ;
+  reg \$74 ;
+  reg \$75 ;
+  reg [15:0] \$76 ;
   reg [15:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
-  wire \$81 ;
-  wire [91:0] \$82 ;
-  reg [3:0] \$83 ;
-  reg [9:0] \$84 ;
-  reg [9:0] \$85 ;
-  reg [9:0] \$86 ;
-  reg [9:0] \$87 ;
-  reg [15:0] \$88 ;
-  reg [15:0] \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [15:0] \$91 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$43 ;
-  wire \add$54 ;
-  wire \add$65 ;
-  wire \add$76 ;
-  wire \add$87 ;
+  wire \add$110 ;
+  wire \add$122 ;
+  wire \add$50 ;
+  wire \add$62 ;
+  wire \add$74 ;
+  wire \add$86 ;
   wire \add$98 ;
   input busy;
   wire busy;
@@ -8859,46 +8909,64 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$102 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$47 ;
-  wire [3:0] \drain_entry$58 ;
-  wire [3:0] \drain_entry$69 ;
-  wire [3:0] \drain_entry$80 ;
+  wire [3:0] \drain_entry$103 ;
+  wire [3:0] \drain_entry$115 ;
+  wire [3:0] \drain_entry$127 ;
+  wire [3:0] \drain_entry$55 ;
+  wire [3:0] \drain_entry$67 ;
+  wire [3:0] \drain_entry$79 ;
   wire [3:0] \drain_entry$91 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$102 ;
+  (* init = 1'h0 *)
+  wire \drain_file$114 ;
+  (* init = 1'h0 *)
+  wire \drain_file$126 ;
+  (* init = 1'h0 *)
+  wire \drain_file$40 ;
+  (* init = 1'h0 *)
+  wire \drain_file$54 ;
+  (* init = 1'h0 *)
+  wire \drain_file$66 ;
+  (* init = 1'h0 *)
+  wire \drain_file$78 ;
+  (* init = 1'h0 *)
+  wire \drain_file$90 ;
   wire [91:0] drain_sum;
-  wire [91:0] \drain_sum$103 ;
-  wire [91:0] \drain_sum$114 ;
-  wire [91:0] \drain_sum$48 ;
-  wire [91:0] \drain_sum$59 ;
-  wire [91:0] \drain_sum$70 ;
-  wire [91:0] \drain_sum$81 ;
+  wire [91:0] \drain_sum$104 ;
+  wire [91:0] \drain_sum$116 ;
+  wire [91:0] \drain_sum$128 ;
+  wire [91:0] \drain_sum$56 ;
+  wire [91:0] \drain_sum$68 ;
+  wire [91:0] \drain_sum$80 ;
   wire [91:0] \drain_sum$92 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$42 ;
-  wire [4:0] \element$42.exponent ;
-  wire [9:0] \element$42.mantissa ;
-  wire \element$42.sign ;
-  wire [15:0] \element$53 ;
-  wire [4:0] \element$53.exponent ;
-  wire [9:0] \element$53.mantissa ;
-  wire \element$53.sign ;
-  wire [15:0] \element$64 ;
-  wire [4:0] \element$64.exponent ;
-  wire [9:0] \element$64.mantissa ;
-  wire \element$64.sign ;
-  wire [15:0] \element$75 ;
-  wire [4:0] \element$75.exponent ;
-  wire [9:0] \element$75.mantissa ;
-  wire \element$75.sign ;
-  wire [15:0] \element$86 ;
-  wire [4:0] \element$86.exponent ;
-  wire [9:0] \element$86.mantissa ;
-  wire \element$86.sign ;
+  wire [15:0] \element$109 ;
+  wire [4:0] \element$109.exponent ;
+  wire [9:0] \element$109.mantissa ;
+  wire \element$109.sign ;
+  wire [15:0] \element$121 ;
+  wire [4:0] \element$121.exponent ;
+  wire [9:0] \element$121.mantissa ;
+  wire \element$121.sign ;
+  wire [15:0] \element$49 ;
+  wire [4:0] \element$49.exponent ;
+  wire [9:0] \element$49.mantissa ;
+  wire \element$49.sign ;
+  wire [15:0] \element$61 ;
+  wire [4:0] \element$61.exponent ;
+  wire [9:0] \element$61.mantissa ;
+  wire \element$61.sign ;
+  wire [15:0] \element$73 ;
+  wire [4:0] \element$73.exponent ;
+  wire [9:0] \element$73.mantissa ;
+  wire \element$73.sign ;
+  wire [15:0] \element$85 ;
+  wire [4:0] \element$85.exponent ;
+  wire [9:0] \element$85.mantissa ;
+  wire \element$85.sign ;
   wire [15:0] \element$97 ;
   wire [4:0] \element$97.exponent ;
   wire [9:0] \element$97.mantissa ;
@@ -8909,13 +8977,13 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire empty;
   wire [3:0] entry;
   wire [3:0] \entry$100 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$35 ;
-  wire [3:0] \entry$45 ;
-  wire [3:0] \entry$56 ;
-  wire [3:0] \entry$67 ;
-  wire [3:0] \entry$78 ;
-  wire [3:0] \entry$89 ;
+  wire [3:0] \entry$112 ;
+  wire [3:0] \entry$124 ;
+  wire [3:0] \entry$42 ;
+  wire [3:0] \entry$52 ;
+  wire [3:0] \entry$64 ;
+  wire [3:0] \entry$76 ;
+  wire [3:0] \entry$88 ;
   output \event ;
   wire \event ;
   reg [9:0] event0 = 10'h000;
@@ -8950,28 +9018,29 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   (* init = 1'h0 *)
   wire \file$101 ;
   (* init = 1'h0 *)
-  wire \file$112 ;
+  wire \file$113 ;
   (* init = 1'h0 *)
-  wire \file$33 ;
+  wire \file$125 ;
   (* init = 1'h0 *)
-  wire \file$46 ;
+  wire \file$39 ;
   (* init = 1'h0 *)
-  wire \file$57 ;
+  wire \file$53 ;
   (* init = 1'h0 *)
-  wire \file$68 ;
+  wire \file$65 ;
   (* init = 1'h0 *)
-  wire \file$79 ;
+  wire \file$77 ;
   (* init = 1'h0 *)
-  wire \file$90 ;
+  wire \file$89 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$25 ;
-  wire \go$39 ;
-  wire \go$50 ;
-  wire \go$61 ;
-  wire \go$72 ;
-  wire \go$83 ;
+  wire \go$106 ;
+  wire \go$118 ;
+  wire \go$31 ;
+  wire \go$46 ;
+  wire \go$58 ;
+  wire \go$70 ;
+  wire \go$82 ;
   wire \go$94 ;
   input [25:0] i_events__payload;
   wire [25:0] i_events__payload;
@@ -9001,30 +9070,32 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$40 ;
-  wire \load$51 ;
-  wire \load$62 ;
-  wire \load$73 ;
-  wire \load$84 ;
+  wire \load$107 ;
+  wire \load$119 ;
+  wire \load$47 ;
+  wire \load$59 ;
+  wire \load$71 ;
+  wire \load$83 ;
   wire \load$95 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$110 ;
-  wire \replace$44 ;
-  wire \replace$55 ;
-  wire \replace$66 ;
-  wire \replace$77 ;
-  wire \replace$88 ;
+  wire \replace$111 ;
+  wire \replace$123 ;
+  wire \replace$51 ;
+  wire \replace$63 ;
+  wire \replace$75 ;
+  wire \replace$87 ;
   wire \replace$99 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$41 ;
-  wire \shift$52 ;
-  wire \shift$63 ;
-  wire \shift$74 ;
-  wire \shift$85 ;
+  wire \shift$108 ;
+  wire \shift$120 ;
+  wire \shift$48 ;
+  wire \shift$60 ;
+  wire \shift$72 ;
+  wire \shift$84 ;
   wire \shift$96 ;
   output stall_drain;
   wire stall_drain;
@@ -9043,176 +9114,184 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [91:0] \sums[6] ;
   wire [91:0] \sums[7] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
   reg [15:0] value = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \value$104 ;
-  wire [4:0] \value$104.exponent ;
-  wire [9:0] \value$104.mantissa ;
-  wire \value$104.sign ;
+  wire [15:0] \value$105 ;
+  wire [4:0] \value$105.exponent ;
+  wire [9:0] \value$105.mantissa ;
+  wire \value$105.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$24 ;
-  wire [4:0] \value$24.exponent ;
-  wire [9:0] \value$24.mantissa ;
-  wire \value$24.sign ;
+  wire [15:0] \value$117 ;
+  wire [4:0] \value$117.exponent ;
+  wire [9:0] \value$117.mantissa ;
+  wire \value$117.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$38 ;
-  wire [4:0] \value$38.exponent ;
-  wire [9:0] \value$38.mantissa ;
-  wire \value$38.sign ;
+  wire [15:0] \value$30 ;
+  wire [4:0] \value$30.exponent ;
+  wire [9:0] \value$30.mantissa ;
+  wire \value$30.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$49 ;
-  wire [4:0] \value$49.exponent ;
-  wire [9:0] \value$49.mantissa ;
-  wire \value$49.sign ;
+  wire [15:0] \value$45 ;
+  wire [4:0] \value$45.exponent ;
+  wire [9:0] \value$45.mantissa ;
+  wire \value$45.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$60 ;
-  wire [4:0] \value$60.exponent ;
-  wire [9:0] \value$60.mantissa ;
-  wire \value$60.sign ;
+  wire [15:0] \value$57 ;
+  wire [4:0] \value$57.exponent ;
+  wire [9:0] \value$57.mantissa ;
+  wire \value$57.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$71 ;
-  wire [4:0] \value$71.exponent ;
-  wire [9:0] \value$71.mantissa ;
-  wire \value$71.sign ;
+  wire [15:0] \value$69 ;
+  wire [4:0] \value$69.exponent ;
+  wire [9:0] \value$69.mantissa ;
+  wire \value$69.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$82 ;
-  wire [4:0] \value$82.exponent ;
-  wire [9:0] \value$82.mantissa ;
-  wire \value$82.sign ;
+  wire [15:0] \value$81 ;
+  wire [4:0] \value$81.exponent ;
+  wire [9:0] \value$81.mantissa ;
+  wire \value$81.sign ;
   (* init = 16'h0000 *)
   wire [15:0] \value$93 ;
   wire [4:0] \value$93.exponent ;
   wire [9:0] \value$93.mantissa ;
   wire \value$93.sign ;
-  assign \$8  = valid[3] & event3[8];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[9];
-  assign \$12  = \$11  & event0[7];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[3] & event3[8];
-  assign start = go & \$13 ;
-  assign \$14  = valid[3] & event3[9];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event3[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[9];
-  assign load = \$19  & event0[7];
-  assign \$20  = valid[1] & event1[9];
-  assign shift = \$20  & event1[7];
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[3] & event3[9];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event3[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[9];
+  assign load = \$25  & event0[7];
+  assign \$26  = valid[1] & event1[9];
+  assign shift = \$26  & event1[7];
   assign add = valid[3] & event3[9];
-  assign \$22  = \$21  >> event3[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
-  assign \$27  = valid[0] & event0[9];
-  assign \load$40  = \$27  & event0[7];
-  assign \$28  = valid[1] & event1[9];
-  assign \shift$41  = \$28  & event1[7];
-  assign \add$43  = valid[3] & event3[9];
-  assign \$30  = \$29  >> event3[3:0];
-  assign \replace$44  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
+  assign \$27  = accumulated >> event3[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
+  assign \$30  = valid[0] & event0[9];
+  assign \load$47  = \$30  & event0[7];
+  assign \$31  = valid[1] & event1[9];
+  assign \shift$48  = \$31  & event1[7];
+  assign \add$50  = valid[3] & event3[9];
+  assign \$32  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
   assign \$35  = valid[0] & event0[9];
-  assign \load$51  = \$35  & event0[7];
+  assign \load$59  = \$35  & event0[7];
   assign \$36  = valid[1] & event1[9];
-  assign \shift$52  = \$36  & event1[7];
-  assign \add$54  = valid[3] & event3[9];
-  assign \$38  = \$37  >> event3[3:0];
-  assign \replace$55  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$59  : 92'h00000000000000000000000;
-  assign \$43  = valid[0] & event0[9];
-  assign \load$62  = \$43  & event0[7];
-  assign \$44  = valid[1] & event1[9];
-  assign \shift$63  = \$44  & event1[7];
-  assign \add$65  = valid[3] & event3[9];
-  assign \$46  = \$45  >> event3[3:0];
-  assign \replace$66  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$70  : 92'h00000000000000000000000;
-  assign \$51  = valid[0] & event0[9];
-  assign \load$73  = \$51  & event0[7];
-  assign \$52  = valid[1] & event1[9];
-  assign \shift$74  = \$52  & event1[7];
-  assign \add$76  = valid[3] & event3[9];
-  assign \$54  = \$53  >> event3[3:0];
-  assign \replace$77  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$81  : 92'h00000000000000000000000;
-  assign \$59  = valid[0] & event0[9];
-  assign \load$84  = \$59  & event0[7];
-  assign \$60  = valid[1] & event1[9];
-  assign \shift$85  = \$60  & event1[7];
-  assign \add$87  = valid[3] & event3[9];
-  assign \$62  = \$61  >> event3[3:0];
-  assign \replace$88  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$92  : 92'h00000000000000000000000;
-  assign \$67  = valid[0] & event0[9];
-  assign \load$95  = \$67  & event0[7];
-  assign \$68  = valid[1] & event1[9];
-  assign \shift$96  = \$68  & event1[7];
+  assign \shift$60  = \$36  & event1[7];
+  assign \add$62  = valid[3] & event3[9];
+  assign \$37  = accumulated >> event3[3:0];
+  assign \replace$63  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$68  : 92'h00000000000000000000000;
+  assign \$40  = valid[0] & event0[9];
+  assign \load$71  = \$40  & event0[7];
+  assign \$41  = valid[1] & event1[9];
+  assign \shift$72  = \$41  & event1[7];
+  assign \add$74  = valid[3] & event3[9];
+  assign \$42  = accumulated >> event3[3:0];
+  assign \replace$75  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$80  : 92'h00000000000000000000000;
+  assign \$45  = valid[0] & event0[9];
+  assign \load$83  = \$45  & event0[7];
+  assign \$46  = valid[1] & event1[9];
+  assign \shift$84  = \$46  & event1[7];
+  assign \add$86  = valid[3] & event3[9];
+  assign \$47  = accumulated >> event3[3:0];
+  assign \replace$87  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$92  : 92'h00000000000000000000000;
+  assign \$50  = valid[0] & event0[9];
+  assign \load$95  = \$50  & event0[7];
+  assign \$51  = valid[1] & event1[9];
+  assign \shift$96  = \$51  & event1[7];
   assign \add$98  = valid[3] & event3[9];
-  assign \$70  = \$69  >> event3[3:0];
-  assign \replace$99  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$103  : 92'h00000000000000000000000;
-  assign \$75  = valid[0] & event0[9];
-  assign \load$106  = \$75  & event0[7];
-  assign \$76  = valid[1] & event1[9];
-  assign \shift$107  = \$76  & event1[7];
-  assign \add$109  = valid[3] & event3[9];
-  assign \$78  = \$77  >> event3[3:0];
-  assign \replace$110  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$114  : 92'h00000000000000000000000;
+  assign \$52  = accumulated >> event3[3:0];
+  assign \replace$99  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$104  : 92'h00000000000000000000000;
+  assign \$55  = valid[0] & event0[9];
+  assign \load$107  = \$55  & event0[7];
+  assign \$56  = valid[1] & event1[9];
+  assign \shift$108  = \$56  & event1[7];
+  assign \add$110  = valid[3] & event3[9];
+  assign \$57  = accumulated >> event3[3:0];
+  assign \replace$111  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$116  : 92'h00000000000000000000000;
+  assign \$60  = valid[0] & event0[9];
+  assign \load$119  = \$60  & event0[7];
+  assign \$61  = valid[1] & event1[9];
+  assign \shift$120  = \$61  & event1[7];
+  assign \add$122  = valid[3] & event3[9];
+  assign \$62  = accumulated >> event3[3:0];
+  assign \replace$123  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$128  : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$83 ;
+    valid <= \$65 ;
   always @(posedge clk)
-    event0 <= \$84 ;
+    event0 <= \$66 ;
   always @(posedge clk)
-    event1 <= \$85 ;
+    event1 <= \$67 ;
   always @(posedge clk)
-    event2 <= \$86 ;
+    event2 <= \$68 ;
   always @(posedge clk)
-    event3 <= \$87 ;
+    event3 <= \$69 ;
   always @(posedge clk)
-    touched0 <= \$88 ;
+    accumulated <= \$70 ;
   always @(posedge clk)
-    touched1 <= \$89 ;
+    drained <= \$71 ;
   always @(posedge clk)
-    file <= \$90 ;
+    drain_file <= \$72 ;
   always @(posedge clk)
-    value <= \$91 ;
+    waiting <= \$73 ;
+  always @(posedge clk)
+    file <= \$74 ;
+  always @(posedge clk)
+    waiting_file <= \$75 ;
+  always @(posedge clk)
+    queued <= \$76 ;
+  always @(posedge clk)
+    value <= \$77 ;
   assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[9];
-  assign \$6  = \$5  & event0[7];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[9];
+  assign \$10  = \$9  & event0[7];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[3] & event3[8];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[9];
+  assign \$17  = \$16  & event0[7];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[3] & event3[8];
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event3[3:0]),
@@ -9224,81 +9303,72 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane1 (
-    .add(\add$43 ),
+    .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$48 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$56 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$40 ),
-    .replace(\replace$44 ),
+    .load(\load$47 ),
+    .replace(\replace$51 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane2 (
-    .add(\add$54 ),
+    .add(\add$62 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$59 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$68 ),
     .\element$5 (i_vectors__payload[47:32]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$51 ),
-    .replace(\replace$55 ),
+    .load(\load$59 ),
+    .replace(\replace$63 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane3 (
-    .add(\add$65 ),
+    .add(\add$74 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$70 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$80 ),
     .\element$5 (i_vectors__payload[63:48]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$62 ),
-    .replace(\replace$66 ),
+    .load(\load$71 ),
+    .replace(\replace$75 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane4 (
-    .add(\add$76 ),
+    .add(\add$86 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$81 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$92 ),
     .\element$5 (i_vectors__payload[79:64]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$73 ),
-    .replace(\replace$77 ),
+    .load(\load$83 ),
+    .replace(\replace$87 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane5 (
-    .add(\add$87 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$92 ),
-    .\element$5 (i_vectors__payload[95:80]),
-    .entry(event3[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$84 ),
-    .replace(\replace$88 ),
-    .rst(rst),
-    .\value$7 (value)
-  );
-  \backspike_core.bp.lanes.lane0  lane6 (
     .add(\add$98 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$103 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$104 ),
+    .\element$5 (i_vectors__payload[95:80]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
@@ -9307,338 +9377,214 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     .rst(rst),
     .\value$7 (value)
   );
-  \backspike_core.bp.lanes.lane0  lane7 (
-    .add(\add$109 ),
+  \backspike_core.bp.lanes.lane0  lane6 (
+    .add(\add$110 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$114 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$116 ),
+    .\element$5 (i_vectors__payload[111:96]),
+    .entry(event3[3:0]),
+    .file(file),
+    .go(go),
+    .load(\load$107 ),
+    .replace(\replace$111 ),
+    .rst(rst),
+    .\value$7 (value)
+  );
+  \backspike_core.bp.lanes.lane0  lane7 (
+    .add(\add$122 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$128 ),
     .\element$5 (i_vectors__payload[127:112]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$106 ),
-    .replace(\replace$110 ),
+    .load(\load$119 ),
+    .replace(\replace$123 ),
     .rst(rst),
     .\value$7 (value)
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$83  = valid;
+    \$65  = valid;
     if (go) begin
-      \$83  = \$2 [3:0];
+      \$65  = \$2 [3:0];
     end
     if (rst) begin
-      \$83  = 4'h0;
+      \$65  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = event0;
+    \$66  = event0;
     if (go) begin
-      \$84  = i_events__payload[9:0];
+      \$66  = i_events__payload[9:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event1;
+    \$67  = event1;
     if (go) begin
-      \$85  = event0;
+      \$67  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event2;
+    \$68  = event2;
     if (go) begin
-      \$86  = event1;
+      \$68  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = event3;
+    \$69  = event3;
     if (go) begin
-      \$87  = event2;
+      \$69  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$88  = touched;
-      endcase
+    \$70  = \$3 ;
+    if (rst) begin
+      \$70  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$71  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$88  = 16'h0000;
-      endcase
+      \$71  = touched;
     end
     if (rst) begin
-      \$88  = 16'h0000;
+      \$71  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = touched;
-      endcase
-    end
+    \$72  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = 16'h0000;
-      endcase
+      \$72  = \$4 ;
     end
     if (rst) begin
-      \$89  = 16'h0000;
+      \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$90  = file;
+    \$73  = waiting;
     if (start) begin
-      \$90  = \$3 ;
+      \$73  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$73  = 1'h1;
+      end
     end
     if (rst) begin
-      \$90  = 1'h0;
+      \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$91  = value;
+    \$74  = file;
+    if (finish) begin
+      \$74  = \$7 [0];
+    end
+    if (rst) begin
+      \$74  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$75  = file;
+      end
+    end
+    if (rst) begin
+      \$75  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$76  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$76  = now;
+      end
+    end
+    if (rst) begin
+      \$76  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$77  = value;
     if (go) begin
-      \$91  = i_events__payload[25:10];
+      \$77  = i_events__payload[25:10];
     end
   end
   assign i_events__ready = go;
-  assign \value$24  = value;
-  assign \go$25  = go;
+  assign \value$30  = value;
+  assign \go$31  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event3[3:0];
-  assign \file$33  = file;
-  assign \entry$35  = drain_entry;
-  assign \value$38  = value;
-  assign \go$39  = go;
-  assign \element$42  = i_vectors__payload[31:16];
-  assign \entry$45  = event3[3:0];
-  assign \file$46  = file;
-  assign \drain_entry$47  = drain_entry;
-  assign \value$49  = value;
-  assign \go$50  = go;
-  assign \element$53  = i_vectors__payload[47:32];
-  assign \entry$56  = event3[3:0];
-  assign \file$57  = file;
-  assign \drain_entry$58  = drain_entry;
-  assign \value$60  = value;
-  assign \go$61  = go;
-  assign \element$64  = i_vectors__payload[63:48];
-  assign \entry$67  = event3[3:0];
-  assign \file$68  = file;
-  assign \drain_entry$69  = drain_entry;
-  assign \value$71  = value;
-  assign \go$72  = go;
-  assign \element$75  = i_vectors__payload[79:64];
-  assign \entry$78  = event3[3:0];
-  assign \file$79  = file;
-  assign \drain_entry$80  = drain_entry;
-  assign \value$82  = value;
-  assign \go$83  = go;
-  assign \element$86  = i_vectors__payload[95:80];
-  assign \entry$89  = event3[3:0];
-  assign \file$90  = file;
+  assign \file$39  = file;
+  assign \drain_file$40  = drain_file;
+  assign \entry$42  = drain_entry;
+  assign \value$45  = value;
+  assign \go$46  = go;
+  assign \element$49  = i_vectors__payload[31:16];
+  assign \entry$52  = event3[3:0];
+  assign \file$53  = file;
+  assign \drain_file$54  = drain_file;
+  assign \drain_entry$55  = drain_entry;
+  assign \value$57  = value;
+  assign \go$58  = go;
+  assign \element$61  = i_vectors__payload[47:32];
+  assign \entry$64  = event3[3:0];
+  assign \file$65  = file;
+  assign \drain_file$66  = drain_file;
+  assign \drain_entry$67  = drain_entry;
+  assign \value$69  = value;
+  assign \go$70  = go;
+  assign \element$73  = i_vectors__payload[63:48];
+  assign \entry$76  = event3[3:0];
+  assign \file$77  = file;
+  assign \drain_file$78  = drain_file;
+  assign \drain_entry$79  = drain_entry;
+  assign \value$81  = value;
+  assign \go$82  = go;
+  assign \element$85  = i_vectors__payload[79:64];
+  assign \entry$88  = event3[3:0];
+  assign \file$89  = file;
+  assign \drain_file$90  = drain_file;
   assign \drain_entry$91  = drain_entry;
   assign \value$93  = value;
   assign \go$94  = go;
-  assign \element$97  = i_vectors__payload[111:96];
+  assign \element$97  = i_vectors__payload[95:80];
   assign \entry$100  = event3[3:0];
   assign \file$101  = file;
-  assign \drain_entry$102  = drain_entry;
-  assign \value$104  = value;
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[127:112];
-  assign \entry$111  = event3[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = drain_entry;
+  assign \drain_file$102  = drain_file;
+  assign \drain_entry$103  = drain_entry;
+  assign \value$105  = value;
+  assign \go$106  = go;
+  assign \element$109  = i_vectors__payload[111:96];
+  assign \entry$112  = event3[3:0];
+  assign \file$113  = file;
+  assign \drain_file$114  = drain_file;
+  assign \drain_entry$115  = drain_entry;
+  assign \value$117  = value;
+  assign \go$118  = go;
+  assign \element$121  = i_vectors__payload[127:112];
+  assign \entry$124  = event3[3:0];
+  assign \file$125  = file;
+  assign \drain_file$126  = drain_file;
+  assign \drain_entry$127  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[6:4];
   assign \event0.first  = event0[7];
@@ -9666,9 +9612,9 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \event3.first  = event3[7];
   assign \event3.end  = event3[8];
   assign \event3.hit  = event3[9];
-  assign \value$24.mantissa  = value[9:0];
-  assign \value$24.exponent  = value[14:10];
-  assign \value$24.sign  = value[15];
+  assign \value$30.mantissa  = value[9:0];
+  assign \value$30.exponent  = value[14:10];
+  assign \value$30.sign  = value[15];
   assign \element.mantissa  = i_vectors__payload[9:0];
   assign \element.exponent  = i_vectors__payload[14:10];
   assign \element.sign  = i_vectors__payload[15];
@@ -9688,60 +9634,62 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \sums[5]  = sums[551:460];
   assign \sums[6]  = sums[643:552];
   assign \sums[7]  = sums[735:644];
-  assign \value$38.mantissa  = value[9:0];
-  assign \value$38.exponent  = value[14:10];
-  assign \value$38.sign  = value[15];
-  assign \element$42.mantissa  = i_vectors__payload[25:16];
-  assign \element$42.exponent  = i_vectors__payload[30:26];
-  assign \element$42.sign  = i_vectors__payload[31];
-  assign \value$49.mantissa  = value[9:0];
-  assign \value$49.exponent  = value[14:10];
-  assign \value$49.sign  = value[15];
-  assign \element$53.mantissa  = i_vectors__payload[41:32];
-  assign \element$53.exponent  = i_vectors__payload[46:42];
-  assign \element$53.sign  = i_vectors__payload[47];
-  assign \value$60.mantissa  = value[9:0];
-  assign \value$60.exponent  = value[14:10];
-  assign \value$60.sign  = value[15];
-  assign \element$64.mantissa  = i_vectors__payload[57:48];
-  assign \element$64.exponent  = i_vectors__payload[62:58];
-  assign \element$64.sign  = i_vectors__payload[63];
-  assign \value$71.mantissa  = value[9:0];
-  assign \value$71.exponent  = value[14:10];
-  assign \value$71.sign  = value[15];
-  assign \element$75.mantissa  = i_vectors__payload[73:64];
-  assign \element$75.exponent  = i_vectors__payload[78:74];
-  assign \element$75.sign  = i_vectors__payload[79];
-  assign \value$82.mantissa  = value[9:0];
-  assign \value$82.exponent  = value[14:10];
-  assign \value$82.sign  = value[15];
-  assign \element$86.mantissa  = i_vectors__payload[89:80];
-  assign \element$86.exponent  = i_vectors__payload[94:90];
-  assign \element$86.sign  = i_vectors__payload[95];
+  assign \value$45.mantissa  = value[9:0];
+  assign \value$45.exponent  = value[14:10];
+  assign \value$45.sign  = value[15];
+  assign \element$49.mantissa  = i_vectors__payload[25:16];
+  assign \element$49.exponent  = i_vectors__payload[30:26];
+  assign \element$49.sign  = i_vectors__payload[31];
+  assign \value$57.mantissa  = value[9:0];
+  assign \value$57.exponent  = value[14:10];
+  assign \value$57.sign  = value[15];
+  assign \element$61.mantissa  = i_vectors__payload[41:32];
+  assign \element$61.exponent  = i_vectors__payload[46:42];
+  assign \element$61.sign  = i_vectors__payload[47];
+  assign \value$69.mantissa  = value[9:0];
+  assign \value$69.exponent  = value[14:10];
+  assign \value$69.sign  = value[15];
+  assign \element$73.mantissa  = i_vectors__payload[57:48];
+  assign \element$73.exponent  = i_vectors__payload[62:58];
+  assign \element$73.sign  = i_vectors__payload[63];
+  assign \value$81.mantissa  = value[9:0];
+  assign \value$81.exponent  = value[14:10];
+  assign \value$81.sign  = value[15];
+  assign \element$85.mantissa  = i_vectors__payload[73:64];
+  assign \element$85.exponent  = i_vectors__payload[78:74];
+  assign \element$85.sign  = i_vectors__payload[79];
   assign \value$93.mantissa  = value[9:0];
   assign \value$93.exponent  = value[14:10];
   assign \value$93.sign  = value[15];
-  assign \element$97.mantissa  = i_vectors__payload[105:96];
-  assign \element$97.exponent  = i_vectors__payload[110:106];
-  assign \element$97.sign  = i_vectors__payload[111];
-  assign \value$104.mantissa  = value[9:0];
-  assign \value$104.exponent  = value[14:10];
-  assign \value$104.sign  = value[15];
-  assign \element$108.mantissa  = i_vectors__payload[121:112];
-  assign \element$108.exponent  = i_vectors__payload[126:122];
-  assign \element$108.sign  = i_vectors__payload[127];
-  assign sums[735:644] = \$82 ;
-  assign sums[643:552] = \$74 ;
-  assign sums[551:460] = \$66 ;
-  assign sums[459:368] = \$58 ;
-  assign sums[367:276] = \$50 ;
-  assign sums[275:184] = \$42 ;
+  assign \element$97.mantissa  = i_vectors__payload[89:80];
+  assign \element$97.exponent  = i_vectors__payload[94:90];
+  assign \element$97.sign  = i_vectors__payload[95];
+  assign \value$105.mantissa  = value[9:0];
+  assign \value$105.exponent  = value[14:10];
+  assign \value$105.sign  = value[15];
+  assign \element$109.mantissa  = i_vectors__payload[105:96];
+  assign \element$109.exponent  = i_vectors__payload[110:106];
+  assign \element$109.sign  = i_vectors__payload[111];
+  assign \value$117.mantissa  = value[9:0];
+  assign \value$117.exponent  = value[14:10];
+  assign \value$117.sign  = value[15];
+  assign \element$121.mantissa  = i_vectors__payload[121:112];
+  assign \element$121.exponent  = i_vectors__payload[126:122];
+  assign \element$121.sign  = i_vectors__payload[127];
+  assign sums[735:644] = \$64 ;
+  assign sums[643:552] = \$59 ;
+  assign sums[551:460] = \$54 ;
+  assign sums[459:368] = \$49 ;
+  assign sums[367:276] = \$44 ;
+  assign sums[275:184] = \$39 ;
   assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$26 ;
+  assign sums[91:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, file, \value$7 , drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, drain_file, file, \value$7 , drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [23:0] \$10 ;
@@ -9782,8 +9730,10 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [91:0] drain_sum;
-  wire [91:0] drain_sum;
+  reg [91:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -9869,7 +9819,6 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   assign \write_port__en$22  = \$25  & \$26 ;
   assign \$27  = replace ? 92'h00000000000000000000000 : \read_port__data$25 ;
   assign \$28  = $signed(term) + $signed(\$27 );
-  assign drain_sum = file ? read_port__data : \read_port__data$25 ;
   always @(posedge clk)
     element <= \$29 ;
   always @(posedge clk)
@@ -9880,6 +9829,16 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
     scales <= \$32 ;
   always @(posedge clk)
     term <= \$33 ;
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = read_port__data;
+      1'h1:
+          drain_sum = \read_port__data$25 ;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     \$29  = element;
@@ -9935,7 +9894,7 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   assign \$26  = file;
 endmodule
 
-module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
+module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
 , waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -9943,76 +9902,86 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  reg [11:0] \$14 ;
-  reg [15:0] \$15 ;
-  wire [30:0] \$16 ;
-  wire \$17 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  reg [11:0] \$17 ;
   wire \$18 ;
-  reg [2:0] \$19 ;
+  wire \$19 ;
   wire [10:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
+  wire [12:0] \$20 ;
+  reg [15:0] \$21 ;
+  wire [30:0] \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire \$25 ;
+  reg [2:0] \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [11:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [2:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
-  wire \$36 ;
+  wire [11:0] \$35 ;
+  wire [2:0] \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire [6:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire [8:0] \$44 ;
-  wire [8:0] \$45 ;
-  wire [8:0] \$46 ;
-  reg [8:0] \$47 ;
-  reg [12:0] \$48 ;
-  wire [21:0] \$49 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [6:0] \$49 ;
   wire \$5 ;
-  wire [3:0] \$50 ;
-  reg [11:0] \$51 ;
-  reg [15:0] \$52 ;
-  wire [30:0] \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
+  wire \$50 ;
+  wire [8:0] \$51 ;
+  wire [8:0] \$52 ;
+  wire [8:0] \$53 ;
+  reg [8:0] \$54 ;
+  reg [12:0] \$55 ;
+  wire [21:0] \$56 ;
+  wire [3:0] \$57 ;
+  reg [11:0] \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  wire [11:0] \$61 ;
-  wire [11:0] \$62 ;
-  reg [10:0] \$63 ;
-  reg \$64 ;
-  reg [10:0] \$65 ;
-  reg [10:0] \$66 ;
-  reg [10:0] \$67 ;
-  reg \$68 ;
-  reg [2:0] \$69 ;
+  wire [12:0] \$61 ;
+  reg [15:0] \$62 ;
+  wire [30:0] \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [1:0] \$70 ;
-  reg [31:0] \$71 ;
-  reg [3:0] \$72 ;
-  reg [5:0] \$73 ;
-  reg [2:0] \$74 ;
-  reg [349:0] \$75 ;
-  reg [29:0] \$76 ;
+  wire \$70 ;
+  wire [11:0] \$71 ;
+  wire [11:0] \$72 ;
+  reg [10:0] \$73 ;
+  reg \$74 ;
+  reg [10:0] \$75 ;
+  reg [10:0] \$76 ;
+  reg [10:0] \$77 ;
+  reg \$78 ;
+  reg [2:0] \$79 ;
   wire \$8 ;
+  reg [1:0] \$80 ;
+  reg [31:0] \$81 ;
+  reg [3:0] \$82 ;
+  reg [5:0] \$83 ;
+  reg [2:0] \$84 ;
+  reg [349:0] \$85 ;
+  reg [29:0] \$86 ;
   wire \$9 ;
   input abort;
   wire abort;
@@ -10067,9 +10036,9 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] descriptors__data;
   input done;
   wire done;
-  input [10:0] \end ;
-  wire [10:0] \end ;
-  reg [10:0] \end$33  = 11'h000;
+  reg [10:0] \end  = 11'h000;
+  input [10:0] \end$34 ;
+  wire [10:0] \end$34 ;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -10122,146 +10091,198 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   input [10:0] waits_second;
   wire [10:0] waits_second;
   reg [5:0] word = 6'h00;
-  assign \$21  = ~ rehearsing;
-  assign \$22  = ! fsm_state;
-  assign \$23  = fsm_state == 1'h1;
-  assign \$24  = fsm_state == 2'h2;
-  assign \$25  = fsm_state == 2'h3;
-  assign \$26  = fsm_state == 3'h4;
-  assign \$27  = fsm_state == 3'h5;
-  assign \$28  = fsm_state == 3'h6;
-  assign \$29  = completed + 1'h1;
-  assign \$30  = \begin  > \end ;
-  assign \$31  = \end  > 9'h100;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = delay + 1'h1;
-  assign \$34  = position == \end$33 ;
-  assign \$35  = delay == 2'h2;
-  assign \$36  = completed == issued;
-  assign \$37  = ~ tokens;
-  assign \$38  = layer == \task [3:0];
-  assign \$39  = known & \$38 ;
-  assign \$40  = completed == issued;
-  assign \$41  = \task [3:0] >= 3'h4;
-  assign \$42  = word + 1'h1;
-  assign \$43  = word == 5'h1d;
-  assign \$44  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$45  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$46  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$49  = \$47  * \$48 ;
-  assign \$50  = check + 1'h1;
-  assign \$53  = \$52  + product;
-  assign \$54  = \$51  < \$53 ;
-  assign \$55  = check == 2'h3;
-  assign \$56  = \task [11:4] >= \config [8:0];
-  assign \$57  = \task [11:4] < \config [8:0];
-  assign \$58  = rehearsing & \$57 ;
-  assign \$59  = o__valid & o__ready;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = issued + 1'h1;
-  assign \$62  = position + 1'h1;
+  assign \$11  = ~ tokens;
+  assign \$12  = layer == \task [3:0];
+  assign \$13  = known & \$12 ;
+  assign \$14  = completed == issued;
+  assign \$15  = \task [3:0] >= 3'h4;
+  assign \$16  = word == 5'h1d;
+  assign \$18  = | \config [45:37];
+  assign \$19  = \config [35] | \$18 ;
+  assign \$20  = \$19  ? \config [58:46] : 13'h0081;
+  assign \$22  = \$21  + product;
+  assign \$23  = \$17  < \$22 ;
+  assign \$24  = check == 2'h3;
+  assign \$26  = \task [11:4] >= \config [8:0];
+  assign \$27  = ~ rehearsing;
+  assign \$28  = ! fsm_state;
+  assign \$29  = fsm_state == 1'h1;
+  assign \$30  = fsm_state == 2'h2;
+  assign \$31  = fsm_state == 2'h3;
+  assign \$32  = fsm_state == 3'h4;
+  assign \$33  = fsm_state == 3'h5;
+  assign \$34  = fsm_state == 3'h6;
+  assign \$35  = completed + 1'h1;
+  assign \$36  = delay + 1'h1;
+  assign \$37  = position > \end ;
+  assign \$38  = \end  > 9'h100;
+  assign \$39  = \$37  | \$38 ;
+  assign \$40  = rehearsing & \$39 ;
+  assign \$41  = position == \end ;
+  assign \$42  = delay == 2'h2;
+  assign \$43  = completed == issued;
+  assign \$44  = ~ tokens;
+  assign \$45  = layer == \task [3:0];
+  assign \$46  = known & \$45 ;
+  assign \$47  = completed == issued;
+  assign \$48  = \task [3:0] >= 3'h4;
+  assign \$49  = word + 1'h1;
+  assign \$50  = word == 5'h1d;
+  assign \$51  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$52  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$53  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$56  = \$54  * \$55 ;
+  assign \$57  = check + 1'h1;
+  assign \$59  = | \config [45:37];
+  assign \$60  = \config [35] | \$59 ;
+  assign \$61  = \$60  ? \config [58:46] : 13'h0081;
+  assign \$63  = \$62  + product;
+  assign \$64  = \$58  < \$63 ;
+  assign \$65  = check == 2'h3;
+  assign \$66  = \task [11:4] >= \config [8:0];
+  assign \$67  = \task [11:4] < \config [8:0];
+  assign \$68  = rehearsing & \$67 ;
+  assign \$69  = o__valid & o__ready;
+  assign \$70  = \$68  | \$69 ;
+  assign \$71  = issued + 1'h1;
+  assign \$72  = position + 1'h1;
   always @(posedge clk)
-    completed <= \$63 ;
+    completed <= \$73 ;
   always @(posedge clk)
-    rehearsing <= \$64 ;
+    rehearsing <= \$74 ;
   always @(posedge clk)
-    position <= \$65 ;
+    position <= \$75 ;
   always @(posedge clk)
-    \end$33  <= \$66 ;
+    \end  <= \$76 ;
   always @(posedge clk)
-    issued <= \$67 ;
+    issued <= \$77 ;
   always @(posedge clk)
-    known <= \$68 ;
+    known <= \$78 ;
   always @(posedge clk)
-    fsm_state <= \$69 ;
+    fsm_state <= \$79 ;
   always @(posedge clk)
-    delay <= \$70 ;
+    delay <= \$80 ;
   always @(posedge clk)
-    \task  <= \$71 ;
+    \task  <= \$81 ;
   always @(posedge clk)
-    layer <= \$72 ;
+    layer <= \$82 ;
   always @(posedge clk)
-    word <= \$73 ;
+    word <= \$83 ;
   always @(posedge clk)
-    check <= \$74 ;
+    check <= \$84 ;
   always @(posedge clk)
-    \config  <= \$75 ;
+    \config  <= \$85 ;
   always @(posedge clk)
-    product <= \$76 ;
+    product <= \$86 ;
   assign \$1  = layer * 6'h20;
   assign \$2  = \$1  + word;
   assign \$3  = waits_first >= \task [21:12];
   assign \$4  = waits_second >= \task [31:22];
   assign tokens = \$3  & \$4 ;
   assign busy = completed != issued;
-  assign running = ~ \$22 ;
-  assign \$5  = \begin  > \end ;
+  assign running = ~ \$28 ;
+  assign \$5  = position > \end ;
   assign \$6  = \end  > 9'h100;
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ tokens;
-  assign \$9  = layer == \task [3:0];
-  assign \$10  = known & \$9 ;
-  assign \$11  = completed == issued;
-  assign \$12  = \task [3:0] >= 3'h4;
-  assign \$13  = word == 5'h1d;
-  assign \$16  = \$15  + product;
-  assign \$17  = \$14  < \$16 ;
-  assign \$18  = check == 2'h3;
-  assign \$20  = \task [11:4] >= \config [8:0];
+  assign \$8  = rehearsing & \$7 ;
+  assign \$9  = position == \end ;
+  assign \$10  = delay == 2'h2;
   always @* begin
     if (\$initially ) begin end
-    \$47  = 9'h000;
+    \$17  = 12'h000;
     casez (check)
       3'h0:
-          \$47  = \config [8:0];
+          \$17  = 12'h080;
       3'h1:
-          \$47  = \$44 ;
+          \$17  = 12'h020;
       3'h2:
-          \$47  = \$45 ;
+          \$17  = 12'h080;
       3'h3:
-          \$47  = \$46 ;
+          \$17  = 12'h800;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = 13'h0000;
+    \$21  = 16'h0000;
     casez (check)
       3'h0:
-          \$48  = { 3'h0, batch[19:10] };
+          \$21  = { 3'h0, \config [34:22] };
       3'h1:
-          \$48  = { 3'h0, batch[19:10] };
+          \$21  = 16'h0000;
       3'h2:
-          \$48  = { 3'h0, batch[19:10] };
+          \$21  = { 3'h0, \$20  };
       3'h3:
-          \$48  = \config [21:9];
+          \$21  = \config [74:59];
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$51  = 12'h000;
+    \$25  = 3'h0;
     casez (check)
       3'h0:
-          \$51  = 12'h080;
+          \$25  = 3'h5;
       3'h1:
-          \$51  = 12'h020;
+          \$25  = 3'h5;
       3'h2:
-          \$51  = 12'h080;
+          \$25  = 3'h5;
       3'h3:
-          \$51  = 12'h800;
+          \$25  = 3'h6;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$52  = 16'h0000;
+    \$54  = 9'h000;
     casez (check)
       3'h0:
-          \$52  = { 3'h0, \config [34:22] };
+          \$54  = \config [8:0];
       3'h1:
-          \$52  = 16'h0000;
+          \$54  = \$51 ;
       3'h2:
-          \$52  = { 3'h0, \config [58:46] };
+          \$54  = \$52 ;
       3'h3:
-          \$52  = \config [74:59];
+          \$54  = \$53 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$55  = 13'h0000;
+    casez (check)
+      3'h0:
+          \$55  = { 3'h0, batch[19:10] };
+      3'h1:
+          \$55  = { 3'h0, batch[19:10] };
+      3'h2:
+          \$55  = { 3'h0, batch[19:10] };
+      3'h3:
+          \$55  = \config [21:9];
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = 12'h000;
+    casez (check)
+      3'h0:
+          \$58  = 12'h080;
+      3'h1:
+          \$58  = 12'h020;
+      3'h2:
+          \$58  = 12'h080;
+      3'h3:
+          \$58  = 12'h800;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$62  = 16'h0000;
+    casez (check)
+      3'h0:
+          \$62  = { 3'h0, \config [34:22] };
+      3'h1:
+          \$62  = 16'h0000;
+      3'h2:
+          \$62  = { 3'h0, \$61  };
+      3'h3:
+          \$62  = \config [74:59];
     endcase
   end
   always @* begin
@@ -10291,19 +10312,18 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
     fault = 4'h0;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            if (\$7 ) begin
-              fault = 4'h2;
-            end
-          end
-      3'h1:
           /* empty */;
-      3'h2:
+      3'h1:
           if (abort) begin
           end else if (\$8 ) begin
-          end else if (\$10 ) begin
+            fault = 4'h2;
+          end
+      3'h2:
+          if (abort) begin
           end else if (\$11 ) begin
-            if (\$12 ) begin
+          end else if (\$13 ) begin
+          end else if (\$14 ) begin
+            if (\$15 ) begin
               fault = 4'h3;
             end
           end
@@ -10312,12 +10332,12 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h5:
           /* empty */;
       3'h6:
-          if (\$17 ) begin
-            fault = { 1'h0, \$19  };
+          if (\$23 ) begin
+            fault = { 1'h0, \$25  };
           end
       3'h3:
           if (rehearsing) begin
-            if (\$20 ) begin
+            if (\$26 ) begin
               fault = 4'h4;
             end
           end
@@ -10333,7 +10353,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$8 ) begin
+          end else if (\$11 ) begin
             stuck = 1'h1;
           end
     endcase
@@ -10349,7 +10369,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h2:
           /* empty */;
       3'h4:
-          if (\$13 ) begin
+          if (\$16 ) begin
             loaded = 1'h1;
           end
     endcase
@@ -10371,45 +10391,45 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          o__valid = \$21 ;
+          o__valid = \$27 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$63  = completed;
+    \$73  = completed;
     if (finish) begin
-      \$63  = \$29 [10:0];
+      \$73  = \$35 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$63  = 11'h000;
+            \$73  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$63  = 11'h000;
+      \$73  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = rehearsing;
+    \$74  = rehearsing;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$64  = rehearse;
+            \$74  = rehearse;
           end
     endcase
     if (rst) begin
-      \$64  = 1'h0;
+      \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = position;
+    \$75  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$65  = \begin ;
+            \$75  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -10422,34 +10442,34 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$65  = \$62 [10:0];
+          if (\$70 ) begin
+            \$75  = \$72 [10:0];
           end
     endcase
     if (rst) begin
-      \$65  = 11'h000;
+      \$75  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = \end$33 ;
+    \$76  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$66  = \end ;
+            \$76  = \end$34 ;
           end
     endcase
     if (rst) begin
-      \$66  = 11'h000;
+      \$76  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = issued;
+    \$77  = issued;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$67  = 11'h000;
+            \$77  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -10462,144 +10482,145 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$67  = \$61 [10:0];
+          if (\$70 ) begin
+            \$77  = \$71 [10:0];
           end
     endcase
     if (rst) begin
-      \$67  = 11'h000;
+      \$77  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = known;
+    \$78  = known;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$68  = 1'h0;
+            \$78  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$68  = 1'h1;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$78  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$68  = 1'h0;
+      \$78  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = fsm_state;
+    \$79  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            (* full_case = 32'd1 *)
-            if (\$32 ) begin
-            end else begin
-              \$69  = 3'h1;
-            end
+            \$79  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$69  = 3'h0;
+            \$79  = 3'h0;
+          end else if (\$40 ) begin
+            \$79  = 3'h0;
+          end else if (\$41 ) begin
+            if (\$43 ) begin
+              \$79  = 3'h0;
             end
-          end else if (\$35 ) begin
-            \$69  = 3'h2;
+          end else if (\$42 ) begin
+            \$79  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-            \$69  = 3'h3;
-          end else if (\$40 ) begin
+            \$79  = 3'h0;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+            \$79  = 3'h3;
+          end else if (\$47 ) begin
             (* full_case = 32'd1 *)
-            if (\$41 ) begin
-              \$69  = 3'h0;
+            if (\$48 ) begin
+              \$79  = 3'h0;
             end else begin
-              \$69  = 3'h4;
+              \$79  = 3'h4;
             end
           end
       3'h4:
-          if (\$43 ) begin
-            \$69  = 3'h5;
+          if (\$50 ) begin
+            \$79  = 3'h5;
           end
       3'h5:
-          \$69  = 3'h6;
+          \$79  = 3'h6;
       3'h6:
           (* full_case = 32'd1 *)
-          if (\$54 ) begin
-            \$69  = 3'h0;
-          end else if (\$55 ) begin
-            \$69  = 3'h3;
+          if (\$64 ) begin
+            \$79  = 3'h0;
+          end else if (\$65 ) begin
+            \$79  = 3'h3;
           end else begin
-            \$69  = 3'h5;
+            \$79  = 3'h5;
           end
       3'h3:
         begin
           if (rehearsing) begin
-            if (\$56 ) begin
-              \$69  = 3'h0;
+            if (\$66 ) begin
+              \$79  = 3'h0;
             end
           end
-          if (\$60 ) begin
-            \$69  = 3'h1;
+          if (\$70 ) begin
+            \$79  = 3'h1;
           end
         end
     endcase
     if (rst) begin
-      \$69  = 3'h0;
+      \$79  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = delay;
+    \$80  = delay;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
         begin
-          \$70  = \$33 [1:0];
+          \$80  = \$36 [1:0];
           if (abort) begin
-            \$70  = 2'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$70  = 2'h0;
+            \$80  = 2'h0;
+          end else if (\$40 ) begin
+            \$80  = 2'h0;
+          end else if (\$41 ) begin
+            if (\$43 ) begin
+              \$80  = 2'h0;
             end
-          end else if (\$35 ) begin
-            \$70  = 2'h0;
+          end else if (\$42 ) begin
+            \$80  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$70  = 2'h0;
+      \$80  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = \task ;
+    \$81  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$34 ) begin
-          end else if (\$35 ) begin
-            \$71  = tasks__data;
+          end else if (\$40 ) begin
+          end else if (\$41 ) begin
+          end else if (\$42 ) begin
+            \$81  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = layer;
+    \$82  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -10607,19 +10628,19 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$72  = \task [3:0];
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$82  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$72  = 4'h0;
+      \$82  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$73  = word;
+    \$83  = word;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -10627,21 +10648,21 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$73  = 6'h00;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$83  = 6'h00;
           end
       3'h4:
-          \$73  = \$42 [5:0];
+          \$83  = \$49 [5:0];
     endcase
     if (rst) begin
-      \$73  = 6'h00;
+      \$83  = 6'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = check;
+    \$84  = check;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -10649,25 +10670,25 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$74  = 3'h0;
+          end else if (\$44 ) begin
+          end else if (\$46 ) begin
+          end else if (\$47 ) begin
+            \$84  = 3'h0;
           end
       3'h4:
           /* empty */;
       3'h5:
           /* empty */;
       3'h6:
-          \$74  = \$50 [2:0];
+          \$84  = \$57 [2:0];
     endcase
     if (rst) begin
-      \$74  = 3'h0;
+      \$84  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = \config ;
+    \$85  = \config ;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -10678,70 +10699,70 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           casez (word)
             6'h02:
-                \$75 [8:0] = descriptors__data[8:0];
+                \$85 [8:0] = descriptors__data[8:0];
             6'h03:
-                \$75 [21:9] = descriptors__data[12:0];
+                \$85 [21:9] = descriptors__data[12:0];
             6'h04:
-                \$75 [34:22] = descriptors__data[12:0];
+                \$85 [34:22] = descriptors__data[12:0];
             6'h05:
-                \$75 [35] = descriptors__data[0];
+                \$85 [35] = descriptors__data[0];
             6'h06:
-                \$75 [36] = descriptors__data[0];
+                \$85 [36] = descriptors__data[0];
             6'h07:
-                \$75 [45:37] = descriptors__data[8:0];
+                \$85 [45:37] = descriptors__data[8:0];
             6'h08:
-                \$75 [58:46] = descriptors__data[12:0];
+                \$85 [58:46] = descriptors__data[12:0];
             6'h09:
-                \$75 [74:59] = descriptors__data[15:0];
+                \$85 [74:59] = descriptors__data[15:0];
             6'h0a:
-                \$75 [90:75] = descriptors__data[15:0];
+                \$85 [90:75] = descriptors__data[15:0];
             6'h0b:
-                \$75 [91] = descriptors__data[0];
+                \$85 [91] = descriptors__data[0];
             6'h0c:
-                \$75 [92] = descriptors__data[0];
+                \$85 [92] = descriptors__data[0];
             6'h0d:
-                \$75 [93] = descriptors__data[0];
+                \$85 [93] = descriptors__data[0];
             6'h0e:
-                \$75 [109:94] = descriptors__data[15:0];
+                \$85 [109:94] = descriptors__data[15:0];
             6'h0f:
-                \$75 [125:110] = descriptors__data[15:0];
+                \$85 [125:110] = descriptors__data[15:0];
             6'h10:
-                \$75 [141:126] = descriptors__data[15:0];
+                \$85 [141:126] = descriptors__data[15:0];
             6'h11:
-                \$75 [157:142] = descriptors__data[15:0];
+                \$85 [157:142] = descriptors__data[15:0];
             6'h12:
-                \$75 [173:158] = descriptors__data[15:0];
+                \$85 [173:158] = descriptors__data[15:0];
             6'h13:
-                \$75 [189:174] = descriptors__data[15:0];
+                \$85 [189:174] = descriptors__data[15:0];
             6'h14:
-                \$75 [205:190] = descriptors__data[15:0];
+                \$85 [205:190] = descriptors__data[15:0];
             6'h15:
-                \$75 [221:206] = descriptors__data[15:0];
+                \$85 [221:206] = descriptors__data[15:0];
             6'h16:
-                \$75 [237:222] = descriptors__data[15:0];
+                \$85 [237:222] = descriptors__data[15:0];
             6'h17:
-                \$75 [253:238] = descriptors__data[15:0];
+                \$85 [253:238] = descriptors__data[15:0];
             6'h18:
-                \$75 [269:254] = descriptors__data[15:0];
+                \$85 [269:254] = descriptors__data[15:0];
             6'h19:
-                \$75 [285:270] = descriptors__data[15:0];
+                \$85 [285:270] = descriptors__data[15:0];
             6'h1a:
-                \$75 [301:286] = descriptors__data[15:0];
+                \$85 [301:286] = descriptors__data[15:0];
             6'h1b:
-                \$75 [317:302] = descriptors__data[15:0];
+                \$85 [317:302] = descriptors__data[15:0];
             6'h1c:
-                \$75 [333:318] = descriptors__data[15:0];
+                \$85 [333:318] = descriptors__data[15:0];
             6'h1d:
-                \$75 [349:334] = descriptors__data[15:0];
+                \$85 [349:334] = descriptors__data[15:0];
           endcase
     endcase
     if (rst) begin
-      \$75  = 350'h0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+      \$85  = 350'h0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$76  = product;
+    \$86  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -10752,49 +10773,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           /* empty */;
       3'h5:
-          \$76  = { 8'h00, \$49  };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = 12'h000;
-    casez (check)
-      3'h0:
-          \$14  = 12'h080;
-      3'h1:
-          \$14  = 12'h020;
-      3'h2:
-          \$14  = 12'h080;
-      3'h3:
-          \$14  = 12'h800;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = 16'h0000;
-    casez (check)
-      3'h0:
-          \$15  = { 3'h0, \config [34:22] };
-      3'h1:
-          \$15  = 16'h0000;
-      3'h2:
-          \$15  = { 3'h0, \config [58:46] };
-      3'h3:
-          \$15  = \config [74:59];
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = 3'h0;
-    casez (check)
-      3'h0:
-          \$19  = 3'h5;
-      3'h1:
-          \$19  = 3'h5;
-      3'h2:
-          \$19  = 3'h5;
-      3'h3:
-          \$19  = 3'h6;
+          \$86  = { 8'h00, \$56  };
     endcase
   end
   assign tasks__addr = position[7:0];
@@ -10837,7 +10816,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1 , \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12546$1 , \port$12548$1 , \port$12550$1 , \port$12552$1 , \port$12554$1 , \port$12556$1 , \port$12558$1 , \port$12560$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -10869,22 +10848,22 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$12466$1 ;
-  wire [4:0] \port$12466$1 ;
-  input [4:0] \port$12468$1 ;
-  wire [4:0] \port$12468$1 ;
-  input [4:0] \port$12470$1 ;
-  wire [4:0] \port$12470$1 ;
-  input [4:0] \port$12472$1 ;
-  wire [4:0] \port$12472$1 ;
-  input [4:0] \port$12474$1 ;
-  wire [4:0] \port$12474$1 ;
-  input [4:0] \port$12476$1 ;
-  wire [4:0] \port$12476$1 ;
-  input [4:0] \port$12478$1 ;
-  wire [4:0] \port$12478$1 ;
-  input [4:0] \port$12480$1 ;
-  wire [4:0] \port$12480$1 ;
+  input [4:0] \port$12546$1 ;
+  wire [4:0] \port$12546$1 ;
+  input [4:0] \port$12548$1 ;
+  wire [4:0] \port$12548$1 ;
+  input [4:0] \port$12550$1 ;
+  wire [4:0] \port$12550$1 ;
+  input [4:0] \port$12552$1 ;
+  wire [4:0] \port$12552$1 ;
+  input [4:0] \port$12554$1 ;
+  wire [4:0] \port$12554$1 ;
+  input [4:0] \port$12556$1 ;
+  wire [4:0] \port$12556$1 ;
+  input [4:0] \port$12558$1 ;
+  wire [4:0] \port$12558$1 ;
+  input [4:0] \port$12560$1 ;
+  wire [4:0] \port$12560$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -10906,14 +10885,14 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$12466$1 (\port$12466$1 ),
-    .\port$12468$1 (\port$12468$1 ),
-    .\port$12470$1 (\port$12470$1 ),
-    .\port$12472$1 (\port$12472$1 ),
-    .\port$12474$1 (\port$12474$1 ),
-    .\port$12476$1 (\port$12476$1 ),
-    .\port$12478$1 (\port$12478$1 ),
-    .\port$12480$1 (\port$12480$1 ),
+    .\port$12546$1 (\port$12546$1 ),
+    .\port$12548$1 (\port$12548$1 ),
+    .\port$12550$1 (\port$12550$1 ),
+    .\port$12552$1 (\port$12552$1 ),
+    .\port$12554$1 (\port$12554$1 ),
+    .\port$12556$1 (\port$12556$1 ),
+    .\port$12558$1 (\port$12558$1 ),
+    .\port$12560$1 (\port$12560$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -10928,7 +10907,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$14103$0 (read0__data),
+    .\port$14203$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -10947,8 +10926,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
-  assign \write__data$17  = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
+  assign write__data = { \port$12560$1 , \port$12558$1 , \port$12556$1 , \port$12554$1 , \port$12552$1 , \port$12550$1 , \port$12548$1 , \port$12546$1  };
+  assign \write__data$17  = { \port$12560$1 , \port$12558$1 , \port$12556$1 , \port$12554$1 , \port$12552$1 , \port$12550$1 , \port$12548$1 , \port$12546$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -10963,27 +10942,27 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1 , \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$12546$1 , \port$12548$1 , \port$12550$1 , \port$12552$1 , \port$12554$1 , \port$12556$1 , \port$12558$1 , \port$12560$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 40'h0000000000 *)
   wire [39:0] data;
-  input [4:0] \port$12466$1 ;
-  wire [4:0] \port$12466$1 ;
-  input [4:0] \port$12468$1 ;
-  wire [4:0] \port$12468$1 ;
-  input [4:0] \port$12470$1 ;
-  wire [4:0] \port$12470$1 ;
-  input [4:0] \port$12472$1 ;
-  wire [4:0] \port$12472$1 ;
-  input [4:0] \port$12474$1 ;
-  wire [4:0] \port$12474$1 ;
-  input [4:0] \port$12476$1 ;
-  wire [4:0] \port$12476$1 ;
-  input [4:0] \port$12478$1 ;
-  wire [4:0] \port$12478$1 ;
-  input [4:0] \port$12480$1 ;
-  wire [4:0] \port$12480$1 ;
+  input [4:0] \port$12546$1 ;
+  wire [4:0] \port$12546$1 ;
+  input [4:0] \port$12548$1 ;
+  wire [4:0] \port$12548$1 ;
+  input [4:0] \port$12550$1 ;
+  wire [4:0] \port$12550$1 ;
+  input [4:0] \port$12552$1 ;
+  wire [4:0] \port$12552$1 ;
+  input [4:0] \port$12554$1 ;
+  wire [4:0] \port$12554$1 ;
+  input [4:0] \port$12556$1 ;
+  wire [4:0] \port$12556$1 ;
+  input [4:0] \port$12558$1 ;
+  wire [4:0] \port$12558$1 ;
+  input [4:0] \port$12560$1 ;
+  wire [4:0] \port$12560$1 ;
   wire [10:0] read0__addr;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
@@ -11004,7 +10983,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$124
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
+      copy0[write__addr] <= { \port$12560$1 , \port$12558$1 , \port$12556$1 , \port$12554$1 , \port$12552$1 , \port$12550$1 , \port$12548$1 , \port$12546$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -11015,13 +10994,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$124
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
-  assign \write__data$5  = { \port$12480$1 , \port$12478$1 , \port$12476$1 , \port$12474$1 , \port$12472$1 , \port$12470$1 , \port$12468$1 , \port$12466$1  };
+  assign write__data = { \port$12560$1 , \port$12558$1 , \port$12556$1 , \port$12554$1 , \port$12552$1 , \port$12550$1 , \port$12548$1 , \port$12546$1  };
+  assign \write__data$5  = { \port$12560$1 , \port$12558$1 , \port$12556$1 , \port$12554$1 , \port$12552$1 , \port$12550$1 , \port$12548$1 , \port$12546$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14103$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14203$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -11070,8 +11049,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$14103$0 ;
-  wire [39:0] \port$14103$0 ;
+  input [39:0] \port$14203$0 ;
+  wire [39:0] \port$14203$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -11115,9 +11094,9 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$14103$0 [19:15], 3'h0, \port$14103$0 [14:10], 3'h0, \port$14103$0 [9:5], 3'h0, \port$14103$0 [4:0] };
+          \$1  = { 3'h0, \port$14203$0 [19:15], 3'h0, \port$14203$0 [14:10], 3'h0, \port$14203$0 [9:5], 3'h0, \port$14203$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$14103$0 [39:35], 3'h0, \port$14103$0 [34:30], 3'h0, \port$14103$0 [29:25], 3'h0, \port$14103$0 [24:20] };
+          \$1  = { 3'h0, \port$14203$0 [39:35], 3'h0, \port$14203$0 [34:30], 3'h0, \port$14203$0 [29:25], 3'h0, \port$14203$0 [24:20] };
     endcase
   end
   always @* begin
@@ -11186,7 +11165,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$14103$0 [39:35], 3'h0, \port$14103$0 [34:30], 3'h0, \port$14103$0 [29:25], 3'h0, \port$14103$0 [24:20], 3'h0, \port$14103$0 [19:15], 3'h0, \port$14103$0 [14:10], 3'h0, \port$14103$0 [9:5], 3'h0, \port$14103$0 [4:0] };
+  assign row = { 3'h0, \port$14203$0 [39:35], 3'h0, \port$14203$0 [34:30], 3'h0, \port$14203$0 [29:25], 3'h0, \port$14203$0 [24:20], 3'h0, \port$14203$0 [19:15], 3'h0, \port$14203$0 [14:10], 3'h0, \port$14203$0 [9:5], 3'h0, \port$14203$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -12215,7 +12194,7 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$12289$0 , front_row_turn, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1 , \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , \port$12485$0 , drain_active__data, \port$12490$0
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$12359$0 , front_row_turn, \port$12546$1 , \port$12548$1 , \port$12550$1 , \port$12552$1 , \port$12554$1 , \port$12556$1 , \port$12558$1 , \port$12560$1 , \port$12565$0 , drain_active__data, \port$12570$0
 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire [7:0] \$1 ;
   wire [127:0] \$10 ;
@@ -12493,28 +12472,28 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$12289$0 ;
-  wire [7:0] \port$12289$0 ;
-  output [20:0] \port$12466$1 ;
-  wire [20:0] \port$12466$1 ;
-  output [20:0] \port$12468$1 ;
-  wire [20:0] \port$12468$1 ;
-  output [20:0] \port$12470$1 ;
-  wire [20:0] \port$12470$1 ;
-  output [20:0] \port$12472$1 ;
-  wire [20:0] \port$12472$1 ;
-  output [20:0] \port$12474$1 ;
-  wire [20:0] \port$12474$1 ;
-  output [20:0] \port$12476$1 ;
-  wire [20:0] \port$12476$1 ;
-  output [20:0] \port$12478$1 ;
-  wire [20:0] \port$12478$1 ;
-  output [20:0] \port$12480$1 ;
-  wire [20:0] \port$12480$1 ;
-  output [127:0] \port$12485$0 ;
-  wire [127:0] \port$12485$0 ;
-  output [7:0] \port$12490$0 ;
-  wire [7:0] \port$12490$0 ;
+  output [7:0] \port$12359$0 ;
+  wire [7:0] \port$12359$0 ;
+  output [20:0] \port$12546$1 ;
+  wire [20:0] \port$12546$1 ;
+  output [20:0] \port$12548$1 ;
+  wire [20:0] \port$12548$1 ;
+  output [20:0] \port$12550$1 ;
+  wire [20:0] \port$12550$1 ;
+  output [20:0] \port$12552$1 ;
+  wire [20:0] \port$12552$1 ;
+  output [20:0] \port$12554$1 ;
+  wire [20:0] \port$12554$1 ;
+  output [20:0] \port$12556$1 ;
+  wire [20:0] \port$12556$1 ;
+  output [20:0] \port$12558$1 ;
+  wire [20:0] \port$12558$1 ;
+  output [20:0] \port$12560$1 ;
+  wire [20:0] \port$12560$1 ;
+  output [127:0] \port$12565$0 ;
+  wire [127:0] \port$12565$0 ;
+  output [7:0] \port$12570$0 ;
+  wire [7:0] \port$12570$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -12634,15 +12613,15 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$12466$1 (\$2 ),
-    .\port$12468$1 (\$3 ),
-    .\port$12470$1 (\$4 ),
-    .\port$12472$1 (\$5 ),
-    .\port$12474$1 (\$6 ),
-    .\port$12476$1 (\$7 ),
-    .\port$12478$1 (\$8 ),
-    .\port$12480$1 (\$9 ),
-    .\port$12490$0 (\$11 ),
+    .\port$12546$1 (\$2 ),
+    .\port$12548$1 (\$3 ),
+    .\port$12550$1 (\$4 ),
+    .\port$12552$1 (\$5 ),
+    .\port$12554$1 (\$6 ),
+    .\port$12556$1 (\$7 ),
+    .\port$12558$1 (\$8 ),
+    .\port$12560$1 (\$9 ),
+    .\port$12570$0 (\$11 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -12715,7 +12694,7 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end (\end ),
+    .\end$34 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -12810,17 +12789,17 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$12289$0  = \$1 ;
-  assign \port$12466$1  = \$2 ;
-  assign \port$12468$1  = \$3 ;
-  assign \port$12470$1  = \$4 ;
-  assign \port$12472$1  = \$5 ;
-  assign \port$12474$1  = \$6 ;
-  assign \port$12476$1  = \$7 ;
-  assign \port$12478$1  = \$8 ;
-  assign \port$12480$1  = \$9 ;
-  assign \port$12485$0  = \$10 ;
-  assign \port$12490$0  = \$11 ;
+  assign \port$12359$0  = \$1 ;
+  assign \port$12546$1  = \$2 ;
+  assign \port$12548$1  = \$3 ;
+  assign \port$12550$1  = \$4 ;
+  assign \port$12552$1  = \$5 ;
+  assign \port$12554$1  = \$6 ;
+  assign \port$12556$1  = \$7 ;
+  assign \port$12558$1  = \$8 ;
+  assign \port$12560$1  = \$9 ;
+  assign \port$12565$0  = \$10 ;
+  assign \port$12570$0  = \$11 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -12995,8 +12974,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$12466$1 , \port$12468$1 , \port$12470$1 , \port$12472$1
-, \port$12474$1 , \port$12476$1 , \port$12478$1 , \port$12480$1 , tile, active__data, \port$12490$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$12546$1 , \port$12548$1 , \port$12550$1 , \port$12552$1
+, \port$12554$1 , \port$12556$1 , \port$12558$1 , \port$12560$1 , tile, active__data, \port$12570$0 , entry, clk);
   reg \$initially  = 0;
   wire [11:0] \$1 ;
   wire \$10 ;
@@ -13353,24 +13332,24 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$12466$1 ;
-  wire [20:0] \port$12466$1 ;
-  output [20:0] \port$12468$1 ;
-  wire [20:0] \port$12468$1 ;
-  output [20:0] \port$12470$1 ;
-  wire [20:0] \port$12470$1 ;
-  output [20:0] \port$12472$1 ;
-  wire [20:0] \port$12472$1 ;
-  output [20:0] \port$12474$1 ;
-  wire [20:0] \port$12474$1 ;
-  output [20:0] \port$12476$1 ;
-  wire [20:0] \port$12476$1 ;
-  output [20:0] \port$12478$1 ;
-  wire [20:0] \port$12478$1 ;
-  output [20:0] \port$12480$1 ;
-  wire [20:0] \port$12480$1 ;
-  output [7:0] \port$12490$0 ;
-  wire [7:0] \port$12490$0 ;
+  output [20:0] \port$12546$1 ;
+  wire [20:0] \port$12546$1 ;
+  output [20:0] \port$12548$1 ;
+  wire [20:0] \port$12548$1 ;
+  output [20:0] \port$12550$1 ;
+  wire [20:0] \port$12550$1 ;
+  output [20:0] \port$12552$1 ;
+  wire [20:0] \port$12552$1 ;
+  output [20:0] \port$12554$1 ;
+  wire [20:0] \port$12554$1 ;
+  output [20:0] \port$12556$1 ;
+  wire [20:0] \port$12556$1 ;
+  output [20:0] \port$12558$1 ;
+  wire [20:0] \port$12558$1 ;
+  output [20:0] \port$12560$1 ;
+  wire [20:0] \port$12560$1 ;
+  output [7:0] \port$12570$0 ;
+  wire [7:0] \port$12570$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -14052,15 +14031,15 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$12 [10:0];
   assign logits__addr = \$15 [8:0];
-  assign \port$12466$1  = result_0[21:1];
-  assign \port$12468$1  = result_1[21:1];
-  assign \port$12470$1  = result_2[21:1];
-  assign \port$12472$1  = result_3[21:1];
-  assign \port$12474$1  = result_4[21:1];
-  assign \port$12476$1  = result_5[21:1];
-  assign \port$12478$1  = result_6[21:1];
-  assign \port$12480$1  = result_7[21:1];
-  assign \port$12490$0  = last_0[7:0];
+  assign \port$12546$1  = result_0[21:1];
+  assign \port$12548$1  = result_1[21:1];
+  assign \port$12550$1  = result_2[21:1];
+  assign \port$12552$1  = result_3[21:1];
+  assign \port$12554$1  = result_4[21:1];
+  assign \port$12556$1  = result_5[21:1];
+  assign \port$12558$1  = result_6[21:1];
+  assign \port$12560$1  = result_7[21:1];
+  assign \port$12570$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -16948,8 +16927,8 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$57 ),
     .o__valid(o_vectors__valid),
-    .\port$1058$0 (\$56 [10:0]),
-    .\port$12330$0 (o_lines__payload[2:0]),
+    .\port$1068$0 (\$56 [10:0]),
+    .\port$12400$0 (o_lines__payload[2:0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$51 )
@@ -17283,7 +17262,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[7:0] = { \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1058$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$12330$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$12400$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -17316,10 +17295,10 @@ module \backspike_core.fp.front.fetch (rst, \port$1058$0 , i__valid, valid, i__r
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [10:0] \port$1058$0 ;
-  wire [10:0] \port$1058$0 ;
-  input [2:0] \port$12330$0 ;
-  wire [2:0] \port$12330$0 ;
+  input [10:0] \port$1068$0 ;
+  wire [10:0] \port$1068$0 ;
+  input [2:0] \port$12400$0 ;
+  wire [2:0] \port$12400$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -17391,14 +17370,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1058$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$12330$0 , \port$1058$0  };
-  assign i__payload = { \port$12330$0 , \port$1058$0  };
+  assign address = { \port$12400$0 , \port$1068$0  };
+  assign i__payload = { \port$12400$0 , \port$1068$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$12330$0 , \port$1058$0  };
+  assign \i__payload.address  = { \port$12400$0 , \port$1068$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -17593,8 +17572,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$12321$0 (tag1),
-    .\port$14079$0 (row),
+    .\port$12391$0 (tag1),
+    .\port$14179$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -17637,7 +17616,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12321$0 , \port$14079$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$12391$0 , \port$14179$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -17661,10 +17640,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [43:0] \port$12321$0 ;
-  wire [43:0] \port$12321$0 ;
-  input [127:0] \port$14079$0 ;
-  wire [127:0] \port$14079$0 ;
+  input [43:0] \port$12391$0 ;
+  wire [43:0] \port$12391$0 ;
+  input [127:0] \port$14179$0 ;
+  wire [127:0] \port$14179$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [171:0] r_data;
@@ -17691,7 +17670,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [171:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$12321$0 , \port$14079$0  };
+      storage[w_port__addr] <= { \port$12391$0 , \port$14179$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -17753,8 +17732,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$12321$0 , \port$14079$0  };
-  assign w_data = { \port$12321$0 , \port$14079$0  };
+  assign w_port__data = { \port$12391$0 , \port$14179$0  };
+  assign w_data = { \port$12391$0 , \port$14179$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -18180,7 +18159,7 @@ module \backspike_core.fp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -18251,22 +18230,26 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire [7:0] \$161 ;
-  wire [7:0] \$162 ;
+  wire \$161 ;
+  wire \$162 ;
   wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
+  wire [7:0] \$164 ;
+  wire [7:0] \$165 ;
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  reg [7:0] \$171 ;
-  reg \$172 ;
-  reg [127:0] \$173 ;
-  reg [10:0] \$174 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire \$173 ;
+  reg [7:0] \$174 ;
   reg \$175 ;
+  reg [139:0] \$176 ;
+  reg \$177 ;
+  reg [139:0] \$178 ;
+  reg [7:0] \$179 ;
   wire \$18 ;
   wire \$19 ;
   wire [8:0] \$2 ;
@@ -18357,18 +18340,46 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [139:0] \$signal  = 140'h00000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [139:0] \$signal$12  = 140'h00000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [10:0] \$signal$12.tag ;
+  wire [127:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire \$signal.last ;
+  wire [10:0] \$signal.tag ;
+  wire [127:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [127:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [127:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
+  reg [7:0] coming = 8'h00;
+  wire done;
   wire \final ;
   input [139:0] i__payload;
   wire [139:0] i__payload;
@@ -18379,8 +18390,8 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [7:0] left = 8'h00;
+  wire move;
   output [30:0] o__payload;
   wire [30:0] o__payload;
   wire \o__payload.last ;
@@ -18390,276 +18401,302 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [7:0] pick;
   input rst;
   wire rst;
-  reg [10:0] tag = 11'h000;
-  reg [127:0] tile = 128'h00000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [7:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [7:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[7:6], pick[3:2] };
-  assign \$9  = | pick[7:4];
-  assign \$10  = tile[0] & pick[0];
-  assign \$11  = tile[16] & pick[1];
-  assign \$12  = tile[32] & pick[2];
-  assign \$13  = tile[48] & pick[3];
-  assign \$14  = tile[64] & pick[4];
-  assign \$15  = tile[80] & pick[5];
-  assign \$16  = tile[96] & pick[6];
-  assign \$17  = tile[112] & pick[7];
-  assign \$18  = | { \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10  };
-  assign \$19  = tile[1] & pick[0];
-  assign \$20  = tile[17] & pick[1];
-  assign \$21  = tile[33] & pick[2];
-  assign \$22  = tile[49] & pick[3];
-  assign \$23  = tile[65] & pick[4];
-  assign \$24  = tile[81] & pick[5];
-  assign \$25  = tile[97] & pick[6];
-  assign \$26  = tile[113] & pick[7];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19  };
-  assign \$28  = tile[2] & pick[0];
-  assign \$29  = tile[18] & pick[1];
-  assign \$30  = tile[34] & pick[2];
-  assign \$31  = tile[50] & pick[3];
-  assign \$32  = tile[66] & pick[4];
-  assign \$33  = tile[82] & pick[5];
-  assign \$34  = tile[98] & pick[6];
-  assign \$35  = tile[114] & pick[7];
-  assign \$36  = | { \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$37  = tile[3] & pick[0];
-  assign \$38  = tile[19] & pick[1];
-  assign \$39  = tile[35] & pick[2];
-  assign \$40  = tile[51] & pick[3];
-  assign \$41  = tile[67] & pick[4];
-  assign \$42  = tile[83] & pick[5];
-  assign \$43  = tile[99] & pick[6];
-  assign \$44  = tile[115] & pick[7];
-  assign \$45  = | { \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37  };
-  assign \$46  = tile[4] & pick[0];
-  assign \$47  = tile[20] & pick[1];
-  assign \$48  = tile[36] & pick[2];
-  assign \$49  = tile[52] & pick[3];
-  assign \$50  = tile[68] & pick[4];
-  assign \$51  = tile[84] & pick[5];
-  assign \$52  = tile[100] & pick[6];
-  assign \$53  = tile[116] & pick[7];
-  assign \$54  = | { \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46  };
-  assign \$55  = tile[5] & pick[0];
-  assign \$56  = tile[21] & pick[1];
-  assign \$57  = tile[37] & pick[2];
-  assign \$58  = tile[53] & pick[3];
-  assign \$59  = tile[69] & pick[4];
-  assign \$60  = tile[85] & pick[5];
-  assign \$61  = tile[101] & pick[6];
-  assign \$62  = tile[117] & pick[7];
-  assign \$63  = | { \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56 , \$55  };
-  assign \$64  = tile[6] & pick[0];
-  assign \$65  = tile[22] & pick[1];
-  assign \$66  = tile[38] & pick[2];
-  assign \$67  = tile[54] & pick[3];
-  assign \$68  = tile[70] & pick[4];
-  assign \$69  = tile[86] & pick[5];
-  assign \$70  = tile[102] & pick[6];
-  assign \$71  = tile[118] & pick[7];
-  assign \$72  = | { \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64  };
-  assign \$73  = tile[7] & pick[0];
-  assign \$74  = tile[23] & pick[1];
-  assign \$75  = tile[39] & pick[2];
-  assign \$76  = tile[55] & pick[3];
-  assign \$77  = tile[71] & pick[4];
-  assign \$78  = tile[87] & pick[5];
-  assign \$79  = tile[103] & pick[6];
-  assign \$80  = tile[119] & pick[7];
-  assign \$81  = | { \$80 , \$79 , \$78 , \$77 , \$76 , \$75 , \$74 , \$73  };
-  assign \$82  = tile[8] & pick[0];
-  assign \$83  = tile[24] & pick[1];
-  assign \$84  = tile[40] & pick[2];
-  assign \$85  = tile[56] & pick[3];
-  assign \$86  = tile[72] & pick[4];
-  assign \$87  = tile[88] & pick[5];
-  assign \$88  = tile[104] & pick[6];
-  assign \$89  = tile[120] & pick[7];
-  assign \$90  = | { \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82  };
-  assign \$91  = tile[9] & pick[0];
-  assign \$92  = tile[25] & pick[1];
-  assign \$93  = tile[41] & pick[2];
-  assign \$94  = tile[57] & pick[3];
-  assign \$95  = tile[73] & pick[4];
-  assign \$96  = tile[89] & pick[5];
-  assign \$97  = tile[105] & pick[6];
-  assign \$98  = tile[121] & pick[7];
-  assign \$99  = | { \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91  };
-  assign \$100  = tile[10] & pick[0];
-  assign \$101  = tile[26] & pick[1];
-  assign \$102  = tile[42] & pick[2];
-  assign \$103  = tile[58] & pick[3];
-  assign \$104  = tile[74] & pick[4];
-  assign \$105  = tile[90] & pick[5];
-  assign \$106  = tile[106] & pick[6];
-  assign \$107  = tile[122] & pick[7];
-  assign \$108  = | { \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100  };
-  assign \$109  = tile[11] & pick[0];
-  assign \$110  = tile[27] & pick[1];
-  assign \$111  = tile[43] & pick[2];
-  assign \$112  = tile[59] & pick[3];
-  assign \$113  = tile[75] & pick[4];
-  assign \$114  = tile[91] & pick[5];
-  assign \$115  = tile[107] & pick[6];
-  assign \$116  = tile[123] & pick[7];
-  assign \$117  = | { \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109  };
-  assign \$118  = tile[12] & pick[0];
-  assign \$119  = tile[28] & pick[1];
-  assign \$120  = tile[44] & pick[2];
-  assign \$121  = tile[60] & pick[3];
-  assign \$122  = tile[76] & pick[4];
-  assign \$123  = tile[92] & pick[5];
-  assign \$124  = tile[108] & pick[6];
-  assign \$125  = tile[124] & pick[7];
-  assign \$126  = | { \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118  };
-  assign \$127  = tile[13] & pick[0];
-  assign \$128  = tile[29] & pick[1];
-  assign \$129  = tile[45] & pick[2];
-  assign \$130  = tile[61] & pick[3];
-  assign \$131  = tile[77] & pick[4];
-  assign \$132  = tile[93] & pick[5];
-  assign \$133  = tile[109] & pick[6];
-  assign \$134  = tile[125] & pick[7];
-  assign \$135  = | { \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128 , \$127  };
-  assign \$136  = tile[14] & pick[0];
-  assign \$137  = tile[30] & pick[1];
-  assign \$138  = tile[46] & pick[2];
-  assign \$139  = tile[62] & pick[3];
-  assign \$140  = tile[78] & pick[4];
-  assign \$141  = tile[94] & pick[5];
-  assign \$142  = tile[110] & pick[6];
-  assign \$143  = tile[126] & pick[7];
-  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136  };
-  assign \$145  = tile[15] & pick[0];
-  assign \$146  = tile[31] & pick[1];
-  assign \$147  = tile[47] & pick[2];
-  assign \$148  = tile[63] & pick[3];
-  assign \$149  = tile[79] & pick[4];
-  assign \$150  = tile[95] & pick[5];
-  assign \$151  = tile[111] & pick[6];
-  assign \$152  = tile[127] & pick[7];
-  assign \$153  = | { \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
-  assign \$154  = last & \final ;
-  assign \$155  = ~ busy;
-  assign \$156  = o__valid & o__ready;
-  assign \$157  = ~ o__valid;
-  assign \$158  = \$156  | \$157 ;
-  assign \$159  = \final  & \$158 ;
-  assign i__ready = \$155  | \$159 ;
-  assign \$160  = o__valid & o__ready;
-  assign \$161  = ~ pick;
-  assign \$162  = left & \$161 ;
-  assign \$163  = | i__payload[15:0];
-  assign \$164  = | i__payload[31:16];
-  assign \$165  = | i__payload[47:32];
-  assign \$166  = | i__payload[63:48];
-  assign \$167  = | i__payload[79:64];
-  assign \$168  = | i__payload[95:80];
-  assign \$169  = | i__payload[111:96];
-  assign \$170  = | i__payload[127:112];
+  assign \$5  = | { pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[7:6], pick[3:2] };
+  assign \$7  = | pick[7:4];
+  assign \$8  = \$signal [0] & pick[0];
+  assign \$9  = \$signal [16] & pick[1];
+  assign \$10  = \$signal [32] & pick[2];
+  assign \$11  = \$signal [48] & pick[3];
+  assign \$12  = \$signal [64] & pick[4];
+  assign \$13  = \$signal [80] & pick[5];
+  assign \$14  = \$signal [96] & pick[6];
+  assign \$15  = \$signal [112] & pick[7];
+  assign \$16  = | { \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8  };
+  assign \$17  = \$signal [1] & pick[0];
+  assign \$18  = \$signal [17] & pick[1];
+  assign \$19  = \$signal [33] & pick[2];
+  assign \$20  = \$signal [49] & pick[3];
+  assign \$21  = \$signal [65] & pick[4];
+  assign \$22  = \$signal [81] & pick[5];
+  assign \$23  = \$signal [97] & pick[6];
+  assign \$24  = \$signal [113] & pick[7];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17  };
+  assign \$26  = \$signal [2] & pick[0];
+  assign \$27  = \$signal [18] & pick[1];
+  assign \$28  = \$signal [34] & pick[2];
+  assign \$29  = \$signal [50] & pick[3];
+  assign \$30  = \$signal [66] & pick[4];
+  assign \$31  = \$signal [82] & pick[5];
+  assign \$32  = \$signal [98] & pick[6];
+  assign \$33  = \$signal [114] & pick[7];
+  assign \$34  = | { \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$35  = \$signal [3] & pick[0];
+  assign \$36  = \$signal [19] & pick[1];
+  assign \$37  = \$signal [35] & pick[2];
+  assign \$38  = \$signal [51] & pick[3];
+  assign \$39  = \$signal [67] & pick[4];
+  assign \$40  = \$signal [83] & pick[5];
+  assign \$41  = \$signal [99] & pick[6];
+  assign \$42  = \$signal [115] & pick[7];
+  assign \$43  = | { \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35  };
+  assign \$44  = \$signal [4] & pick[0];
+  assign \$45  = \$signal [20] & pick[1];
+  assign \$46  = \$signal [36] & pick[2];
+  assign \$47  = \$signal [52] & pick[3];
+  assign \$48  = \$signal [68] & pick[4];
+  assign \$49  = \$signal [84] & pick[5];
+  assign \$50  = \$signal [100] & pick[6];
+  assign \$51  = \$signal [116] & pick[7];
+  assign \$52  = | { \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44  };
+  assign \$53  = \$signal [5] & pick[0];
+  assign \$54  = \$signal [21] & pick[1];
+  assign \$55  = \$signal [37] & pick[2];
+  assign \$56  = \$signal [53] & pick[3];
+  assign \$57  = \$signal [69] & pick[4];
+  assign \$58  = \$signal [85] & pick[5];
+  assign \$59  = \$signal [101] & pick[6];
+  assign \$60  = \$signal [117] & pick[7];
+  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53  };
+  assign \$62  = \$signal [6] & pick[0];
+  assign \$63  = \$signal [22] & pick[1];
+  assign \$64  = \$signal [38] & pick[2];
+  assign \$65  = \$signal [54] & pick[3];
+  assign \$66  = \$signal [70] & pick[4];
+  assign \$67  = \$signal [86] & pick[5];
+  assign \$68  = \$signal [102] & pick[6];
+  assign \$69  = \$signal [118] & pick[7];
+  assign \$70  = | { \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
+  assign \$71  = \$signal [7] & pick[0];
+  assign \$72  = \$signal [23] & pick[1];
+  assign \$73  = \$signal [39] & pick[2];
+  assign \$74  = \$signal [55] & pick[3];
+  assign \$75  = \$signal [71] & pick[4];
+  assign \$76  = \$signal [87] & pick[5];
+  assign \$77  = \$signal [103] & pick[6];
+  assign \$78  = \$signal [119] & pick[7];
+  assign \$79  = | { \$78 , \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71  };
+  assign \$80  = \$signal [8] & pick[0];
+  assign \$81  = \$signal [24] & pick[1];
+  assign \$82  = \$signal [40] & pick[2];
+  assign \$83  = \$signal [56] & pick[3];
+  assign \$84  = \$signal [72] & pick[4];
+  assign \$85  = \$signal [88] & pick[5];
+  assign \$86  = \$signal [104] & pick[6];
+  assign \$87  = \$signal [120] & pick[7];
+  assign \$88  = | { \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80  };
+  assign \$89  = \$signal [9] & pick[0];
+  assign \$90  = \$signal [25] & pick[1];
+  assign \$91  = \$signal [41] & pick[2];
+  assign \$92  = \$signal [57] & pick[3];
+  assign \$93  = \$signal [73] & pick[4];
+  assign \$94  = \$signal [89] & pick[5];
+  assign \$95  = \$signal [105] & pick[6];
+  assign \$96  = \$signal [121] & pick[7];
+  assign \$97  = | { \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89  };
+  assign \$98  = \$signal [10] & pick[0];
+  assign \$99  = \$signal [26] & pick[1];
+  assign \$100  = \$signal [42] & pick[2];
+  assign \$101  = \$signal [58] & pick[3];
+  assign \$102  = \$signal [74] & pick[4];
+  assign \$103  = \$signal [90] & pick[5];
+  assign \$104  = \$signal [106] & pick[6];
+  assign \$105  = \$signal [122] & pick[7];
+  assign \$106  = | { \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98  };
+  assign \$107  = \$signal [11] & pick[0];
+  assign \$108  = \$signal [27] & pick[1];
+  assign \$109  = \$signal [43] & pick[2];
+  assign \$110  = \$signal [59] & pick[3];
+  assign \$111  = \$signal [75] & pick[4];
+  assign \$112  = \$signal [91] & pick[5];
+  assign \$113  = \$signal [107] & pick[6];
+  assign \$114  = \$signal [123] & pick[7];
+  assign \$115  = | { \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107  };
+  assign \$116  = \$signal [12] & pick[0];
+  assign \$117  = \$signal [28] & pick[1];
+  assign \$118  = \$signal [44] & pick[2];
+  assign \$119  = \$signal [60] & pick[3];
+  assign \$120  = \$signal [76] & pick[4];
+  assign \$121  = \$signal [92] & pick[5];
+  assign \$122  = \$signal [108] & pick[6];
+  assign \$123  = \$signal [124] & pick[7];
+  assign \$124  = | { \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116  };
+  assign \$125  = \$signal [13] & pick[0];
+  assign \$126  = \$signal [29] & pick[1];
+  assign \$127  = \$signal [45] & pick[2];
+  assign \$128  = \$signal [61] & pick[3];
+  assign \$129  = \$signal [77] & pick[4];
+  assign \$130  = \$signal [93] & pick[5];
+  assign \$131  = \$signal [109] & pick[6];
+  assign \$132  = \$signal [125] & pick[7];
+  assign \$133  = | { \$132 , \$131 , \$130 , \$129 , \$128 , \$127 , \$126 , \$125  };
+  assign \$134  = \$signal [14] & pick[0];
+  assign \$135  = \$signal [30] & pick[1];
+  assign \$136  = \$signal [46] & pick[2];
+  assign \$137  = \$signal [62] & pick[3];
+  assign \$138  = \$signal [78] & pick[4];
+  assign \$139  = \$signal [94] & pick[5];
+  assign \$140  = \$signal [110] & pick[6];
+  assign \$141  = \$signal [126] & pick[7];
+  assign \$142  = | { \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134  };
+  assign \$143  = \$signal [15] & pick[0];
+  assign \$144  = \$signal [31] & pick[1];
+  assign \$145  = \$signal [47] & pick[2];
+  assign \$146  = \$signal [63] & pick[3];
+  assign \$147  = \$signal [79] & pick[4];
+  assign \$148  = \$signal [95] & pick[5];
+  assign \$149  = \$signal [111] & pick[6];
+  assign \$150  = \$signal [127] & pick[7];
+  assign \$151  = | { \$150 , \$149 , \$148 , \$147 , \$146 , \$145 , \$144 , \$143  };
+  assign \$152  = \$signal [139] & \final ;
+  assign \$153  = ~ o__valid;
+  assign \$154  = o__ready & \final ;
+  assign done = \$153  | \$154 ;
+  assign \$155  = | coming;
+  assign \$156  = \$155  | \$signal$12 [139];
+  assign \$157  = \$signal$10  & \$156 ;
+  assign move = \$157  & done;
+  assign \$158  = ~ \$signal$10 ;
+  assign \$159  = | coming;
+  assign \$160  = \$159  | \$signal$12 [139];
+  assign \$161  = ~ \$160 ;
+  assign \$162  = \$158  | \$161 ;
+  assign i__ready = \$162  | done;
+  assign \$163  = o__valid & o__ready;
+  assign \$164  = ~ pick;
+  assign \$165  = left & \$164 ;
+  assign \$166  = | i__payload[15:0];
+  assign \$167  = | i__payload[31:16];
+  assign \$168  = | i__payload[47:32];
+  assign \$169  = | i__payload[63:48];
+  assign \$170  = | i__payload[79:64];
+  assign \$171  = | i__payload[95:80];
+  assign \$172  = | i__payload[111:96];
+  assign \$173  = | i__payload[127:112];
   always @(posedge clk)
-    left <= \$171 ;
+    left <= \$174 ;
   always @(posedge clk)
-    busy <= \$172 ;
+    o__valid <= \$175 ;
   always @(posedge clk)
-    tile <= \$173 ;
+    \$signal  <= \$176 ;
   always @(posedge clk)
-    tag <= \$174 ;
+    \$signal$10  <= \$177 ;
   always @(posedge clk)
-    last <= \$175 ;
+    \$signal$12  <= \$178 ;
+  always @(posedge clk)
+    coming <= \$179 ;
   always @* begin
     if (\$initially ) begin end
-    \$171  = left;
-    if (\$160 ) begin
-      \$171  = \$162 ;
+    \$174  = left;
+    if (\$163 ) begin
+      \$174  = \$165 ;
     end
-    if (i__ready) begin
-      \$171  = { \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163  };
+    if (done) begin
+      \$174  = coming;
     end
     if (rst) begin
-      \$171  = 8'h00;
+      \$174  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$172  = busy;
-    if (i__ready) begin
-      \$172  = i__valid;
+    \$175  = o__valid;
+    if (done) begin
+      \$175  = move;
     end
     if (rst) begin
-      \$172  = 1'h0;
+      \$175  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$173  = tile;
-    if (i__ready) begin
-      \$173  = i__payload[127:0];
+    \$176  = \$signal ;
+    if (done) begin
+      \$176  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$174  = tag;
+    \$177  = \$signal$10 ;
     if (i__ready) begin
-      \$174  = i__payload[138:128];
+      \$177  = i__valid;
+    end
+    if (rst) begin
+      \$177  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$175  = last;
+    \$178  = \$signal$12 ;
     if (i__ready) begin
-      \$175  = i__payload[139];
+      \$178 [127:0] = i__payload[127:0];
+      \$178 [138:128] = i__payload[138:128];
+      \$178 [139] = i__payload[139];
     end
   end
-  assign coming = i__payload[127:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$179  = coming;
+    if (i__ready) begin
+      \$179  = { \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166  };
+    end
+    if (rst) begin
+      \$179  = 8'h00;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[127:0];
   assign \o__payload.x  = o__payload[2:0];
   assign \o__payload.word  = o__payload[18:3];
   assign \o__payload.tag  = o__payload[29:19];
   assign \o__payload.last  = o__payload[30];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
+  assign \$signal.tile  = \$signal [127:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tag  = \$signal [138:128];
+  assign \$signal.last  = \$signal [139];
+  assign \$signal$12.tile  = \$signal$12 [127:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tag  = \$signal$12 [138:128];
+  assign \$signal$12.last  = \$signal$12 [139];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
   assign \i__payload.tile  = i__payload[127:0];
   assign \i__payload.tag  = i__payload[138:128];
   assign \i__payload.last  = i__payload[139];
-  assign o__payload[30] = \$154 ;
-  assign o__payload[29:19] = tag;
-  assign o__payload[18:3] = { \$153 , \$144 , \$135 , \$126 , \$117 , \$108 , \$99 , \$90 , \$81 , \$72 , \$63 , \$54 , \$45 , \$36 , \$27 , \$18  };
-  assign o__payload[2:0] = { \$9 , \$8 , \$7  };
+  assign o__payload[30] = \$152 ;
+  assign o__payload[29:19] = \$signal [138:128];
+  assign o__payload[18:3] = { \$151 , \$142 , \$133 , \$124 , \$115 , \$106 , \$97 , \$88 , \$79 , \$70 , \$61 , \$52 , \$43 , \$34 , \$25 , \$16  };
+  assign o__payload[2:0] = { \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
@@ -18671,159 +18708,164 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [55:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
-  wire \$65 ;
-  wire [55:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
+  wire [55:0] \$64 ;
+  reg [2:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [9:0] \$68 ;
   reg [15:0] \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  reg [15:0] \$72 ;
-  wire \$73 ;
-  wire [55:0] \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  reg [15:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [1:0] \$7 ;
+  reg [15:0] \$70 ;
+  reg \$71 ;
+  reg \$72 ;
+  reg \$73 ;
+  reg \$74 ;
+  reg [15:0] \$75 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
-  wire \$81 ;
-  wire [55:0] \$82 ;
-  reg [2:0] \$83 ;
-  reg [9:0] \$84 ;
-  reg [9:0] \$85 ;
-  reg [9:0] \$86 ;
-  reg [15:0] \$87 ;
-  reg [15:0] \$88 ;
-  reg \$89 ;
   wire \$9 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$105 ;
+  (* init = 1'h0 *)
+  wire \drain_file$116 ;
+  (* init = 1'h0 *)
+  wire \drain_file$37 ;
+  (* init = 1'h0 *)
+  wire \drain_file$50 ;
+  (* init = 1'h0 *)
+  wire \drain_file$61 ;
+  (* init = 1'h0 *)
+  wire \drain_file$72 ;
+  (* init = 1'h0 *)
+  wire \drain_file$83 ;
+  (* init = 1'h0 *)
+  wire \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [9:0] event0 = 10'h000;
@@ -18849,31 +18891,32 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [2:0] \event2.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$102 ;
+  wire \file$104 ;
   (* init = 1'h0 *)
-  wire \file$30 ;
+  wire \file$115 ;
   (* init = 1'h0 *)
-  wire \file$42 ;
+  wire \file$36 ;
   (* init = 1'h0 *)
-  wire \file$52 ;
+  wire \file$49 ;
   (* init = 1'h0 *)
-  wire \file$62 ;
+  wire \file$60 ;
   (* init = 1'h0 *)
-  wire \file$72 ;
+  wire \file$71 ;
   (* init = 1'h0 *)
   wire \file$82 ;
   (* init = 1'h0 *)
-  wire \file$92 ;
+  wire \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [9:0] i_events__payload;
   wire [9:0] i_events__payload;
   wire [9:0] \i_events__payload.event ;
@@ -18901,31 +18944,33 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -18943,131 +18988,139 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[6] ;
   wire [55:0] \sums[7] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[9];
-  assign \$12  = \$11  & event0[7];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[8];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[9];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[9];
-  assign load = \$19  & event0[7];
-  assign \$20  = valid[1] & event1[9];
-  assign shift = \$20  & event1[7];
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[9];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[9];
+  assign load = \$25  & event0[7];
+  assign \$26  = valid[1] & event1[9];
+  assign shift = \$26  & event1[7];
   assign add = valid[2] & event2[9];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[9];
-  assign \load$36  = \$27  & event0[7];
-  assign \$28  = valid[1] & event1[9];
-  assign \shift$37  = \$28  & event1[7];
-  assign \add$39  = valid[2] & event2[9];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[9];
+  assign \load$43  = \$30  & event0[7];
+  assign \$31  = valid[1] & event1[9];
+  assign \shift$44  = \$31  & event1[7];
+  assign \add$46  = valid[2] & event2[9];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[9];
-  assign \load$46  = \$35  & event0[7];
+  assign \load$54  = \$35  & event0[7];
   assign \$36  = valid[1] & event1[9];
-  assign \shift$47  = \$36  & event1[7];
-  assign \add$49  = valid[2] & event2[9];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[9];
-  assign \load$56  = \$43  & event0[7];
-  assign \$44  = valid[1] & event1[9];
-  assign \shift$57  = \$44  & event1[7];
-  assign \add$59  = valid[2] & event2[9];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[9];
-  assign \load$66  = \$51  & event0[7];
-  assign \$52  = valid[1] & event1[9];
-  assign \shift$67  = \$52  & event1[7];
-  assign \add$69  = valid[2] & event2[9];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[9];
-  assign \load$76  = \$59  & event0[7];
-  assign \$60  = valid[1] & event1[9];
-  assign \shift$77  = \$60  & event1[7];
+  assign \shift$55  = \$36  & event1[7];
+  assign \add$57  = valid[2] & event2[9];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[9];
+  assign \load$65  = \$40  & event0[7];
+  assign \$41  = valid[1] & event1[9];
+  assign \shift$66  = \$41  & event1[7];
+  assign \add$68  = valid[2] & event2[9];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[9];
+  assign \load$76  = \$45  & event0[7];
+  assign \$46  = valid[1] & event1[9];
+  assign \shift$77  = \$46  & event1[7];
   assign \add$79  = valid[2] & event2[9];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[9];
-  assign \load$86  = \$67  & event0[7];
-  assign \$68  = valid[1] & event1[9];
-  assign \shift$87  = \$68  & event1[7];
-  assign \add$89  = valid[2] & event2[9];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
-  assign \$75  = valid[0] & event0[9];
-  assign \load$96  = \$75  & event0[7];
-  assign \$76  = valid[1] & event1[9];
-  assign \shift$97  = \$76  & event1[7];
-  assign \add$99  = valid[2] & event2[9];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[9];
+  assign \load$87  = \$50  & event0[7];
+  assign \$51  = valid[1] & event1[9];
+  assign \shift$88  = \$51  & event1[7];
+  assign \add$90  = valid[2] & event2[9];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[9];
+  assign \load$98  = \$55  & event0[7];
+  assign \$56  = valid[1] & event1[9];
+  assign \shift$99  = \$56  & event1[7];
+  assign \add$101  = valid[2] & event2[9];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[9];
+  assign \load$109  = \$60  & event0[7];
+  assign \$61  = valid[1] & event1[9];
+  assign \shift$110  = \$61  & event1[7];
+  assign \add$112  = valid[2] & event2[9];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$83 ;
+    valid <= \$65 ;
   always @(posedge clk)
-    event0 <= \$84 ;
+    event0 <= \$66 ;
   always @(posedge clk)
-    event1 <= \$85 ;
+    event1 <= \$67 ;
   always @(posedge clk)
-    event2 <= \$86 ;
+    event2 <= \$68 ;
   always @(posedge clk)
-    touched0 <= \$87 ;
+    accumulated <= \$69 ;
   always @(posedge clk)
-    touched1 <= \$88 ;
+    drained <= \$70 ;
   always @(posedge clk)
-    file <= \$89 ;
+    drain_file <= \$71 ;
+  always @(posedge clk)
+    waiting <= \$72 ;
+  always @(posedge clk)
+    file <= \$73 ;
+  always @(posedge clk)
+    waiting_file <= \$74 ;
+  always @(posedge clk)
+    queued <= \$75 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[9];
-  assign \$6  = \$5  & event0[7];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[8];
-  assign stall_drain = \$8  & busy;
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[9];
+  assign \$10  = \$9  & event0[7];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[8];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[9];
+  assign \$17  = \$16  & event0[7];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[8];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
@@ -19079,67 +19132,57 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .shift(shift)
   );
   \backspike_core.fp.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$44 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .replace(\replace$40 ),
+    .load(\load$43 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.fp.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$54 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .\element$5 (i_vectors__payload[47:32]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .replace(\replace$50 ),
+    .load(\load$54 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.fp.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$64 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .\element$5 (i_vectors__payload[63:48]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .replace(\replace$60 ),
+    .load(\load$65 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.fp.lanes.lane0  lane4 (
-    .add(\add$69 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$74 ),
-    .\element$5 (i_vectors__payload[79:64]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$66 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.fp.lanes.lane0  lane5 (
     .add(\add$79 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
+    .\element$5 (i_vectors__payload[79:64]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
@@ -19148,330 +19191,207 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.fp.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.fp.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$94 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
+    .\element$5 (i_vectors__payload[95:80]),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .load(\load$87 ),
+    .replace(\replace$91 ),
+    .rst(rst),
+    .shift(\shift$88 )
+  );
+  \backspike_core.fp.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
     .\element$5 (i_vectors__payload[111:96]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .replace(\replace$90 ),
+    .load(\load$98 ),
+    .replace(\replace$102 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$99 )
   );
   \backspike_core.fp.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$104 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .\element$5 (i_vectors__payload[127:112]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .replace(\replace$100 ),
+    .load(\load$109 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$83  = valid;
+    \$65  = valid;
     if (go) begin
-      \$83  = \$2 [2:0];
+      \$65  = \$2 [2:0];
     end
     if (rst) begin
-      \$83  = 3'h0;
+      \$65  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = event0;
+    \$66  = event0;
     if (go) begin
-      \$84  = i_events__payload;
+      \$66  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event1;
+    \$67  = event1;
     if (go) begin
-      \$85  = event0;
+      \$67  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event2;
+    \$68  = event2;
     if (go) begin
-      \$86  = event1;
+      \$68  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$87  = touched;
-      endcase
+    \$69  = \$3 ;
+    if (rst) begin
+      \$69  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$87  = 16'h0000;
-      endcase
+      \$70  = touched;
     end
     if (rst) begin
-      \$87  = 16'h0000;
+      \$70  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = touched;
-      endcase
-    end
+    \$71  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = 16'h0000;
-      endcase
+      \$71  = \$4 ;
     end
     if (rst) begin
-      \$88  = 16'h0000;
+      \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = file;
+    \$72  = waiting;
     if (start) begin
-      \$89  = \$3 ;
+      \$72  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$72  = 1'h1;
+      end
     end
     if (rst) begin
-      \$89  = 1'h0;
+      \$72  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$73  = file;
+    if (finish) begin
+      \$73  = \$7 [0];
+    end
+    if (rst) begin
+      \$73  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$74  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$74  = file;
+      end
+    end
+    if (rst) begin
+      \$74  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$75  = now;
+      end
+    end
+    if (rst) begin
+      \$75  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign \entry$32  = drain_entry;
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = drain_entry;
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = drain_entry;
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = drain_entry;
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign \entry$39  = drain_entry;
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = drain_entry;
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = drain_entry;
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
   assign \drain_entry$73  = drain_entry;
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = drain_entry;
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = drain_entry;
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = drain_entry;
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = drain_entry;
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = drain_entry;
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = drain_entry;
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[6:4];
   assign \event0.first  = event0[7];
@@ -19512,39 +19432,41 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[5]  = sums[335:280];
   assign \sums[6]  = sums[391:336];
   assign \sums[7]  = sums[447:392];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, file, drain_entry, clk);
+module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -19574,8 +19496,10 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
+  reg [55:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -19644,11 +19568,20 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
   assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
   always @(posedge clk)
     element <= \$21 ;
   always @(posedge clk)
     term <= \$22 ;
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = read_port__data;
+      1'h1:
+          drain_sum = \read_port__data$22 ;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     \$21  = element;
@@ -19677,7 +19610,7 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$18  = file;
 endmodule
 
-module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end , start, rehearse, abort, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready, waits_first
+module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready, waits_first
 , waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -19685,30 +19618,30 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  reg [11:0] \$14 ;
-  reg [15:0] \$15 ;
-  wire [30:0] \$16 ;
-  wire \$17 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  reg [11:0] \$17 ;
   wire \$18 ;
-  reg [2:0] \$19 ;
+  wire [12:0] \$19 ;
   wire [10:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
+  reg [15:0] \$20 ;
+  wire [30:0] \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
+  reg [2:0] \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [11:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [2:0] \$33 ;
-  wire \$34 ;
-  wire \$35 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire [2:0] \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
@@ -19716,45 +19649,53 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire [6:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire [8:0] \$44 ;
-  wire [8:0] \$45 ;
-  reg [8:0] \$46 ;
-  wire [13:0] \$47 ;
-  reg [13:0] \$48 ;
-  wire [22:0] \$49 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire [6:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
-  wire [3:0] \$50 ;
-  reg [11:0] \$51 ;
-  reg [15:0] \$52 ;
-  wire [30:0] \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
+  wire [8:0] \$50 ;
+  wire [8:0] \$51 ;
+  reg [8:0] \$52 ;
+  wire [13:0] \$53 ;
+  reg [13:0] \$54 ;
+  wire [22:0] \$55 ;
+  wire [3:0] \$56 ;
+  reg [11:0] \$57 ;
   wire \$58 ;
-  wire \$59 ;
+  wire [12:0] \$59 ;
   wire \$6 ;
-  wire \$60 ;
-  wire [11:0] \$61 ;
-  wire [11:0] \$62 ;
-  reg [10:0] \$63 ;
-  reg \$64 ;
-  reg [10:0] \$65 ;
-  reg [10:0] \$66 ;
-  reg [10:0] \$67 ;
-  reg \$68 ;
-  reg [2:0] \$69 ;
+  reg [15:0] \$60 ;
+  wire [30:0] \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire [11:0] \$69 ;
   wire \$7 ;
-  reg [1:0] \$70 ;
-  reg [31:0] \$71 ;
-  reg [3:0] \$72 ;
-  reg [5:0] \$73 ;
-  reg [2:0] \$74 ;
-  reg [377:0] \$75 ;
-  reg [29:0] \$76 ;
+  wire [11:0] \$70 ;
+  reg [10:0] \$71 ;
+  reg \$72 ;
+  reg [10:0] \$73 ;
+  reg [10:0] \$74 ;
+  reg [10:0] \$75 ;
+  reg \$76 ;
+  reg [2:0] \$77 ;
+  reg [1:0] \$78 ;
+  reg [31:0] \$79 ;
   wire \$8 ;
+  reg [3:0] \$80 ;
+  reg [5:0] \$81 ;
+  reg [2:0] \$82 ;
+  reg [377:0] \$83 ;
+  reg [29:0] \$84 ;
   wire \$9 ;
   input abort;
   wire abort;
@@ -19810,9 +19751,9 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] descriptors__data;
   input done;
   wire done;
-  input [10:0] \end ;
-  wire [10:0] \end ;
-  reg [10:0] \end$33  = 11'h000;
+  reg [10:0] \end  = 11'h000;
+  input [10:0] \end$34 ;
+  wire [10:0] \end$34 ;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -19865,146 +19806,196 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   input [10:0] waits_second;
   wire [10:0] waits_second;
   reg [5:0] word = 6'h00;
-  assign \$21  = ~ rehearsing;
-  assign \$22  = ! fsm_state;
-  assign \$23  = fsm_state == 1'h1;
-  assign \$24  = fsm_state == 2'h2;
-  assign \$25  = fsm_state == 2'h3;
-  assign \$26  = fsm_state == 3'h4;
-  assign \$27  = fsm_state == 3'h5;
-  assign \$28  = fsm_state == 3'h6;
-  assign \$29  = completed + 1'h1;
-  assign \$30  = \begin  > \end ;
-  assign \$31  = \end  > 9'h100;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = delay + 1'h1;
-  assign \$34  = position == \end$33 ;
-  assign \$35  = delay == 2'h2;
-  assign \$36  = completed == issued;
-  assign \$37  = ~ tokens;
-  assign \$38  = layer == \task [3:0];
-  assign \$39  = known & \$38 ;
-  assign \$40  = completed == issued;
-  assign \$41  = \task [3:0] >= 3'h4;
-  assign \$42  = word + 1'h1;
-  assign \$43  = word == 5'h1e;
-  assign \$44  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$45  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$47  = \config [43:31] + \config [44];
-  assign \$49  = \$46  * \$48 ;
-  assign \$50  = check + 1'h1;
-  assign \$53  = \$52  + product;
-  assign \$54  = \$51  < \$53 ;
-  assign \$55  = check == 2'h3;
-  assign \$56  = \task [11:4] >= \config [8:0];
-  assign \$57  = \task [11:4] < \config [8:0];
-  assign \$58  = rehearsing & \$57 ;
-  assign \$59  = o__valid & o__ready;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = issued + 1'h1;
-  assign \$62  = position + 1'h1;
+  assign \$13  = known & \$12 ;
+  assign \$14  = completed == issued;
+  assign \$15  = \task [3:0] >= 3'h4;
+  assign \$16  = word == 5'h1e;
+  assign \$18  = | \config [30:22];
+  assign \$19  = \$18  ? \config [57:45] : 13'h0101;
+  assign \$21  = \$20  + product;
+  assign \$22  = \$17  < \$21 ;
+  assign \$23  = check == 2'h3;
+  assign \$25  = \task [11:4] >= \config [8:0];
+  assign \$26  = ~ rehearsing;
+  assign \$27  = ! fsm_state;
+  assign \$28  = fsm_state == 1'h1;
+  assign \$29  = fsm_state == 2'h2;
+  assign \$30  = fsm_state == 2'h3;
+  assign \$31  = fsm_state == 3'h4;
+  assign \$32  = fsm_state == 3'h5;
+  assign \$33  = fsm_state == 3'h6;
+  assign \$34  = completed + 1'h1;
+  assign \$35  = delay + 1'h1;
+  assign \$36  = position > \end ;
+  assign \$37  = \end  > 9'h100;
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = rehearsing & \$38 ;
+  assign \$40  = position == \end ;
+  assign \$41  = delay == 2'h2;
+  assign \$42  = completed == issued;
+  assign \$43  = ~ tokens;
+  assign \$44  = layer == \task [3:0];
+  assign \$45  = known & \$44 ;
+  assign \$46  = completed == issued;
+  assign \$47  = \task [3:0] >= 3'h4;
+  assign \$48  = word + 1'h1;
+  assign \$49  = word == 5'h1e;
+  assign \$50  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$51  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$53  = \config [43:31] + \config [44];
+  assign \$55  = \$52  * \$54 ;
+  assign \$56  = check + 1'h1;
+  assign \$58  = | \config [30:22];
+  assign \$59  = \$58  ? \config [57:45] : 13'h0101;
+  assign \$61  = \$60  + product;
+  assign \$62  = \$57  < \$61 ;
+  assign \$63  = check == 2'h3;
+  assign \$64  = \task [11:4] >= \config [8:0];
+  assign \$65  = \task [11:4] < \config [8:0];
+  assign \$66  = rehearsing & \$65 ;
+  assign \$67  = o__valid & o__ready;
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = issued + 1'h1;
+  assign \$70  = position + 1'h1;
   always @(posedge clk)
-    completed <= \$63 ;
+    completed <= \$71 ;
   always @(posedge clk)
-    rehearsing <= \$64 ;
+    rehearsing <= \$72 ;
   always @(posedge clk)
-    position <= \$65 ;
+    position <= \$73 ;
   always @(posedge clk)
-    \end$33  <= \$66 ;
+    \end  <= \$74 ;
   always @(posedge clk)
-    issued <= \$67 ;
+    issued <= \$75 ;
   always @(posedge clk)
-    known <= \$68 ;
+    known <= \$76 ;
   always @(posedge clk)
-    fsm_state <= \$69 ;
+    fsm_state <= \$77 ;
   always @(posedge clk)
-    delay <= \$70 ;
+    delay <= \$78 ;
   always @(posedge clk)
-    \task  <= \$71 ;
+    \task  <= \$79 ;
   always @(posedge clk)
-    layer <= \$72 ;
+    layer <= \$80 ;
   always @(posedge clk)
-    word <= \$73 ;
+    word <= \$81 ;
   always @(posedge clk)
-    check <= \$74 ;
+    check <= \$82 ;
   always @(posedge clk)
-    \config  <= \$75 ;
+    \config  <= \$83 ;
   always @(posedge clk)
-    product <= \$76 ;
+    product <= \$84 ;
   assign \$1  = layer * 6'h20;
   assign \$2  = \$1  + word;
   assign \$3  = waits_first >= \task [21:12];
   assign \$4  = waits_second >= \task [31:22];
   assign tokens = \$3  & \$4 ;
   assign busy = completed != issued;
-  assign running = ~ \$22 ;
-  assign \$5  = \begin  > \end ;
+  assign running = ~ \$27 ;
+  assign \$5  = position > \end ;
   assign \$6  = \end  > 9'h100;
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ tokens;
-  assign \$9  = layer == \task [3:0];
-  assign \$10  = known & \$9 ;
-  assign \$11  = completed == issued;
-  assign \$12  = \task [3:0] >= 3'h4;
-  assign \$13  = word == 5'h1e;
-  assign \$16  = \$15  + product;
-  assign \$17  = \$14  < \$16 ;
-  assign \$18  = check == 2'h3;
-  assign \$20  = \task [11:4] >= \config [8:0];
+  assign \$8  = rehearsing & \$7 ;
+  assign \$9  = position == \end ;
+  assign \$10  = delay == 2'h2;
+  assign \$11  = ~ tokens;
+  assign \$12  = layer == \task [3:0];
   always @* begin
     if (\$initially ) begin end
-    \$46  = 9'h000;
+    \$17  = 12'h000;
     casez (check)
       3'h0:
-          \$46  = \config [30:22];
+          \$17  = 12'h100;
       3'h1:
-          \$46  = \config [8:0];
+          \$17  = 12'h800;
       3'h2:
-          \$46  = \$44 ;
+          \$17  = 12'h080;
       3'h3:
-          \$46  = \$45 ;
+          \$17  = 12'h020;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = 14'h0000;
+    \$20  = 16'h0000;
     casez (check)
       3'h0:
-          \$48  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \$19  };
       3'h1:
-          \$48  = \$47 ;
+          \$20  = \config [86:71];
       3'h2:
-          \$48  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \config [70:58] };
       3'h3:
-          \$48  = { 4'h0, batch[19:10] };
+          \$20  = 16'h0000;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$51  = 12'h000;
+    \$24  = 3'h0;
     casez (check)
       3'h0:
-          \$51  = 12'h100;
+          \$24  = 3'h5;
       3'h1:
-          \$51  = 12'h800;
+          \$24  = 3'h6;
       3'h2:
-          \$51  = 12'h080;
+          \$24  = 3'h5;
       3'h3:
-          \$51  = 12'h020;
+          \$24  = 3'h5;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$52  = 16'h0000;
+    \$52  = 9'h000;
     casez (check)
       3'h0:
-          \$52  = { 3'h0, \config [57:45] };
+          \$52  = \config [30:22];
       3'h1:
-          \$52  = \config [86:71];
+          \$52  = \config [8:0];
       3'h2:
-          \$52  = { 3'h0, \config [70:58] };
+          \$52  = \$50 ;
       3'h3:
-          \$52  = 16'h0000;
+          \$52  = \$51 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$54  = 14'h0000;
+    casez (check)
+      3'h0:
+          \$54  = { 4'h0, batch[19:10] };
+      3'h1:
+          \$54  = \$53 ;
+      3'h2:
+          \$54  = { 4'h0, batch[19:10] };
+      3'h3:
+          \$54  = { 4'h0, batch[19:10] };
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$57  = 12'h000;
+    casez (check)
+      3'h0:
+          \$57  = 12'h100;
+      3'h1:
+          \$57  = 12'h800;
+      3'h2:
+          \$57  = 12'h080;
+      3'h3:
+          \$57  = 12'h020;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$60  = 16'h0000;
+    casez (check)
+      3'h0:
+          \$60  = { 3'h0, \$59  };
+      3'h1:
+          \$60  = \config [86:71];
+      3'h2:
+          \$60  = { 3'h0, \config [70:58] };
+      3'h3:
+          \$60  = 16'h0000;
     endcase
   end
   always @* begin
@@ -20034,19 +20025,18 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
     fault = 4'h0;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            if (\$7 ) begin
-              fault = 4'h2;
-            end
-          end
-      3'h1:
           /* empty */;
-      3'h2:
+      3'h1:
           if (abort) begin
           end else if (\$8 ) begin
-          end else if (\$10 ) begin
+            fault = 4'h2;
+          end
+      3'h2:
+          if (abort) begin
           end else if (\$11 ) begin
-            if (\$12 ) begin
+          end else if (\$13 ) begin
+          end else if (\$14 ) begin
+            if (\$15 ) begin
               fault = 4'h3;
             end
           end
@@ -20055,12 +20045,12 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h5:
           /* empty */;
       3'h6:
-          if (\$17 ) begin
-            fault = { 1'h0, \$19  };
+          if (\$22 ) begin
+            fault = { 1'h0, \$24  };
           end
       3'h3:
           if (rehearsing) begin
-            if (\$20 ) begin
+            if (\$25 ) begin
               fault = 4'h4;
             end
           end
@@ -20076,7 +20066,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$8 ) begin
+          end else if (\$11 ) begin
             stuck = 1'h1;
           end
     endcase
@@ -20092,7 +20082,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h2:
           /* empty */;
       3'h4:
-          if (\$13 ) begin
+          if (\$16 ) begin
             loaded = 1'h1;
           end
     endcase
@@ -20114,45 +20104,45 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          o__valid = \$21 ;
+          o__valid = \$26 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$63  = completed;
+    \$71  = completed;
     if (finish) begin
-      \$63  = \$29 [10:0];
+      \$71  = \$34 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$63  = 11'h000;
+            \$71  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$63  = 11'h000;
+      \$71  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = rehearsing;
+    \$72  = rehearsing;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$64  = rehearse;
+            \$72  = rehearse;
           end
     endcase
     if (rst) begin
-      \$64  = 1'h0;
+      \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = position;
+    \$73  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$65  = \begin ;
+            \$73  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -20165,34 +20155,34 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$65  = \$62 [10:0];
+          if (\$68 ) begin
+            \$73  = \$70 [10:0];
           end
     endcase
     if (rst) begin
-      \$65  = 11'h000;
+      \$73  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = \end$33 ;
+    \$74  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$66  = \end ;
+            \$74  = \end$34 ;
           end
     endcase
     if (rst) begin
-      \$66  = 11'h000;
+      \$74  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = issued;
+    \$75  = issued;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$67  = 11'h000;
+            \$75  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -20205,144 +20195,145 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h6:
           /* empty */;
       3'h3:
-          if (\$60 ) begin
-            \$67  = \$61 [10:0];
+          if (\$68 ) begin
+            \$75  = \$69 [10:0];
           end
     endcase
     if (rst) begin
-      \$67  = 11'h000;
+      \$75  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = known;
+    \$76  = known;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$68  = 1'h0;
+            \$76  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$68  = 1'h1;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$76  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$68  = 1'h0;
+      \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = fsm_state;
+    \$77  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            (* full_case = 32'd1 *)
-            if (\$32 ) begin
-            end else begin
-              \$69  = 3'h1;
-            end
+            \$77  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$69  = 3'h0;
+            \$77  = 3'h0;
+          end else if (\$39 ) begin
+            \$77  = 3'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$77  = 3'h0;
             end
-          end else if (\$35 ) begin
-            \$69  = 3'h2;
+          end else if (\$41 ) begin
+            \$77  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$69  = 3'h0;
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-            \$69  = 3'h3;
-          end else if (\$40 ) begin
+            \$77  = 3'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+            \$77  = 3'h3;
+          end else if (\$46 ) begin
             (* full_case = 32'd1 *)
-            if (\$41 ) begin
-              \$69  = 3'h0;
+            if (\$47 ) begin
+              \$77  = 3'h0;
             end else begin
-              \$69  = 3'h4;
+              \$77  = 3'h4;
             end
           end
       3'h4:
-          if (\$43 ) begin
-            \$69  = 3'h5;
+          if (\$49 ) begin
+            \$77  = 3'h5;
           end
       3'h5:
-          \$69  = 3'h6;
+          \$77  = 3'h6;
       3'h6:
           (* full_case = 32'd1 *)
-          if (\$54 ) begin
-            \$69  = 3'h0;
-          end else if (\$55 ) begin
-            \$69  = 3'h3;
+          if (\$62 ) begin
+            \$77  = 3'h0;
+          end else if (\$63 ) begin
+            \$77  = 3'h3;
           end else begin
-            \$69  = 3'h5;
+            \$77  = 3'h5;
           end
       3'h3:
         begin
           if (rehearsing) begin
-            if (\$56 ) begin
-              \$69  = 3'h0;
+            if (\$64 ) begin
+              \$77  = 3'h0;
             end
           end
-          if (\$60 ) begin
-            \$69  = 3'h1;
+          if (\$68 ) begin
+            \$77  = 3'h1;
           end
         end
     endcase
     if (rst) begin
-      \$69  = 3'h0;
+      \$77  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = delay;
+    \$78  = delay;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
         begin
-          \$70  = \$33 [1:0];
+          \$78  = \$35 [1:0];
           if (abort) begin
-            \$70  = 2'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$70  = 2'h0;
+            \$78  = 2'h0;
+          end else if (\$39 ) begin
+            \$78  = 2'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$78  = 2'h0;
             end
-          end else if (\$35 ) begin
-            \$70  = 2'h0;
+          end else if (\$41 ) begin
+            \$78  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$70  = 2'h0;
+      \$78  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = \task ;
+    \$79  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$34 ) begin
-          end else if (\$35 ) begin
-            \$71  = tasks__data;
+          end else if (\$39 ) begin
+          end else if (\$40 ) begin
+          end else if (\$41 ) begin
+            \$79  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = layer;
+    \$80  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -20350,19 +20341,19 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$72  = \task [3:0];
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$80  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$72  = 4'h0;
+      \$80  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$73  = word;
+    \$81  = word;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -20370,21 +20361,21 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$73  = 6'h00;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$81  = 6'h00;
           end
       3'h4:
-          \$73  = \$42 [5:0];
+          \$81  = \$48 [5:0];
     endcase
     if (rst) begin
-      \$73  = 6'h00;
+      \$81  = 6'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = check;
+    \$82  = check;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -20392,25 +20383,25 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$74  = 3'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$82  = 3'h0;
           end
       3'h4:
           /* empty */;
       3'h5:
           /* empty */;
       3'h6:
-          \$74  = \$50 [2:0];
+          \$82  = \$56 [2:0];
     endcase
     if (rst) begin
-      \$74  = 3'h0;
+      \$82  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = \config ;
+    \$83  = \config ;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -20421,72 +20412,72 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           casez (word)
             6'h02:
-                \$75 [8:0] = descriptors__data[8:0];
+                \$83 [8:0] = descriptors__data[8:0];
             6'h03:
-                \$75 [21:9] = descriptors__data[12:0];
+                \$83 [21:9] = descriptors__data[12:0];
             6'h04:
-                \$75 [30:22] = descriptors__data[8:0];
+                \$83 [30:22] = descriptors__data[8:0];
             6'h05:
-                \$75 [43:31] = descriptors__data[12:0];
+                \$83 [43:31] = descriptors__data[12:0];
             6'h06:
-                \$75 [44] = descriptors__data[0];
+                \$83 [44] = descriptors__data[0];
             6'h07:
-                \$75 [57:45] = descriptors__data[12:0];
+                \$83 [57:45] = descriptors__data[12:0];
             6'h08:
-                \$75 [70:58] = descriptors__data[12:0];
+                \$83 [70:58] = descriptors__data[12:0];
             6'h09:
-                \$75 [86:71] = descriptors__data[15:0];
+                \$83 [86:71] = descriptors__data[15:0];
             6'h0a:
-                \$75 [102:87] = descriptors__data[15:0];
+                \$83 [102:87] = descriptors__data[15:0];
             6'h0b:
-                \$75 [118:103] = descriptors__data[15:0];
+                \$83 [118:103] = descriptors__data[15:0];
             6'h0c:
-                \$75 [119] = descriptors__data[0];
+                \$83 [119] = descriptors__data[0];
             6'h0d:
-                \$75 [120] = descriptors__data[0];
+                \$83 [120] = descriptors__data[0];
             6'h0e:
-                \$75 [121] = descriptors__data[0];
+                \$83 [121] = descriptors__data[0];
             6'h0f:
-                \$75 [137:122] = descriptors__data[15:0];
+                \$83 [137:122] = descriptors__data[15:0];
             6'h10:
-                \$75 [153:138] = descriptors__data[15:0];
+                \$83 [153:138] = descriptors__data[15:0];
             6'h11:
-                \$75 [169:154] = descriptors__data[15:0];
+                \$83 [169:154] = descriptors__data[15:0];
             6'h12:
-                \$75 [185:170] = descriptors__data[15:0];
+                \$83 [185:170] = descriptors__data[15:0];
             6'h13:
-                \$75 [201:186] = descriptors__data[15:0];
+                \$83 [201:186] = descriptors__data[15:0];
             6'h14:
-                \$75 [217:202] = descriptors__data[15:0];
+                \$83 [217:202] = descriptors__data[15:0];
             6'h15:
-                \$75 [233:218] = descriptors__data[15:0];
+                \$83 [233:218] = descriptors__data[15:0];
             6'h16:
-                \$75 [249:234] = descriptors__data[15:0];
+                \$83 [249:234] = descriptors__data[15:0];
             6'h17:
-                \$75 [265:250] = descriptors__data[15:0];
+                \$83 [265:250] = descriptors__data[15:0];
             6'h18:
-                \$75 [281:266] = descriptors__data[15:0];
+                \$83 [281:266] = descriptors__data[15:0];
             6'h19:
-                \$75 [297:282] = descriptors__data[15:0];
+                \$83 [297:282] = descriptors__data[15:0];
             6'h1a:
-                \$75 [313:298] = descriptors__data[15:0];
+                \$83 [313:298] = descriptors__data[15:0];
             6'h1b:
-                \$75 [329:314] = descriptors__data[15:0];
+                \$83 [329:314] = descriptors__data[15:0];
             6'h1c:
-                \$75 [345:330] = descriptors__data[15:0];
+                \$83 [345:330] = descriptors__data[15:0];
             6'h1d:
-                \$75 [361:346] = descriptors__data[15:0];
+                \$83 [361:346] = descriptors__data[15:0];
             6'h1e:
-                \$75 [377:362] = descriptors__data[15:0];
+                \$83 [377:362] = descriptors__data[15:0];
           endcase
     endcase
     if (rst) begin
-      \$75  = 378'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+      \$83  = 378'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$76  = product;
+    \$84  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -20497,49 +20488,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       3'h4:
           /* empty */;
       3'h5:
-          \$76  = { 7'h00, \$49  };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = 12'h000;
-    casez (check)
-      3'h0:
-          \$14  = 12'h100;
-      3'h1:
-          \$14  = 12'h800;
-      3'h2:
-          \$14  = 12'h080;
-      3'h3:
-          \$14  = 12'h020;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = 16'h0000;
-    casez (check)
-      3'h0:
-          \$15  = { 3'h0, \config [57:45] };
-      3'h1:
-          \$15  = \config [86:71];
-      3'h2:
-          \$15  = { 3'h0, \config [70:58] };
-      3'h3:
-          \$15  = 16'h0000;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = 3'h0;
-    casez (check)
-      3'h0:
-          \$19  = 3'h5;
-      3'h1:
-          \$19  = 3'h6;
-      3'h2:
-          \$19  = 3'h5;
-      3'h3:
-          \$19  = 3'h5;
+          \$84  = { 7'h00, \$55  };
     endcase
   end
   assign tasks__addr = position[7:0];
@@ -20583,7 +20532,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$13103$0 , \port$13105$0 , \port$13107$0 , \port$13109$0 , \port$13111$0 , \port$13113$0 , \port$13115$0 , \port$13117$0 , read1__addr, read0__data, read1__data, host__response__payload
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$13193$0 , \port$13195$0 , \port$13197$0 , \port$13199$0 , \port$13201$0 , \port$13203$0 , \port$13205$0 , \port$13207$0 , read1__addr, read0__data, read1__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -20616,22 +20565,22 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$13103$0 ;
-  wire [15:0] \port$13103$0 ;
-  input [15:0] \port$13105$0 ;
-  wire [15:0] \port$13105$0 ;
-  input [15:0] \port$13107$0 ;
-  wire [15:0] \port$13107$0 ;
-  input [15:0] \port$13109$0 ;
-  wire [15:0] \port$13109$0 ;
-  input [15:0] \port$13111$0 ;
-  wire [15:0] \port$13111$0 ;
-  input [15:0] \port$13113$0 ;
-  wire [15:0] \port$13113$0 ;
-  input [15:0] \port$13115$0 ;
-  wire [15:0] \port$13115$0 ;
-  input [15:0] \port$13117$0 ;
-  wire [15:0] \port$13117$0 ;
+  input [15:0] \port$13193$0 ;
+  wire [15:0] \port$13193$0 ;
+  input [15:0] \port$13195$0 ;
+  wire [15:0] \port$13195$0 ;
+  input [15:0] \port$13197$0 ;
+  wire [15:0] \port$13197$0 ;
+  input [15:0] \port$13199$0 ;
+  wire [15:0] \port$13199$0 ;
+  input [15:0] \port$13201$0 ;
+  wire [15:0] \port$13201$0 ;
+  input [15:0] \port$13203$0 ;
+  wire [15:0] \port$13203$0 ;
+  input [15:0] \port$13205$0 ;
+  wire [15:0] \port$13205$0 ;
+  input [15:0] \port$13207$0 ;
+  wire [15:0] \port$13207$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -20659,14 +20608,14 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$13103$0 (\port$13103$0 ),
-    .\port$13105$0 (\port$13105$0 ),
-    .\port$13107$0 (\port$13107$0 ),
-    .\port$13109$0 (\port$13109$0 ),
-    .\port$13111$0 (\port$13111$0 ),
-    .\port$13113$0 (\port$13113$0 ),
-    .\port$13115$0 (\port$13115$0 ),
-    .\port$13117$0 (\port$13117$0 ),
+    .\port$13193$0 (\port$13193$0 ),
+    .\port$13195$0 (\port$13195$0 ),
+    .\port$13197$0 (\port$13197$0 ),
+    .\port$13199$0 (\port$13199$0 ),
+    .\port$13201$0 (\port$13201$0 ),
+    .\port$13203$0 (\port$13203$0 ),
+    .\port$13205$0 (\port$13205$0 ),
+    .\port$13207$0 (\port$13207$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -20702,8 +20651,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
-  assign \write__data$17  = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
+  assign write__data = { \port$13207$0 , \port$13205$0 , \port$13203$0 , \port$13201$0 , \port$13199$0 , \port$13197$0 , \port$13195$0 , \port$13193$0  };
+  assign \write__data$17  = { \port$13207$0 , \port$13205$0 , \port$13203$0 , \port$13201$0 , \port$13199$0 , \port$13197$0 , \port$13195$0 , \port$13193$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -20720,29 +20669,29 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$13103$0 , \port$13105$0 , \port$13107$0 , \port$13109$0 , \port$13111$0 , \port$13113$0 , \port$13115$0 , \port$13117$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$13193$0 , \port$13195$0 , \port$13197$0 , \port$13199$0 , \port$13201$0 , \port$13203$0 , \port$13205$0 , \port$13207$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [15:0] \port$13103$0 ;
-  wire [15:0] \port$13103$0 ;
-  input [15:0] \port$13105$0 ;
-  wire [15:0] \port$13105$0 ;
-  input [15:0] \port$13107$0 ;
-  wire [15:0] \port$13107$0 ;
-  input [15:0] \port$13109$0 ;
-  wire [15:0] \port$13109$0 ;
-  input [15:0] \port$13111$0 ;
-  wire [15:0] \port$13111$0 ;
-  input [15:0] \port$13113$0 ;
-  wire [15:0] \port$13113$0 ;
-  input [15:0] \port$13115$0 ;
-  wire [15:0] \port$13115$0 ;
-  input [15:0] \port$13117$0 ;
-  wire [15:0] \port$13117$0 ;
+  input [15:0] \port$13193$0 ;
+  wire [15:0] \port$13193$0 ;
+  input [15:0] \port$13195$0 ;
+  wire [15:0] \port$13195$0 ;
+  input [15:0] \port$13197$0 ;
+  wire [15:0] \port$13197$0 ;
+  input [15:0] \port$13199$0 ;
+  wire [15:0] \port$13199$0 ;
+  input [15:0] \port$13201$0 ;
+  wire [15:0] \port$13201$0 ;
+  input [15:0] \port$13203$0 ;
+  wire [15:0] \port$13203$0 ;
+  input [15:0] \port$13205$0 ;
+  wire [15:0] \port$13205$0 ;
+  input [15:0] \port$13207$0 ;
+  wire [15:0] \port$13207$0 ;
   wire [10:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -20772,7 +20721,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
+      copy0[write__addr] <= { \port$13207$0 , \port$13205$0 , \port$13203$0 , \port$13201$0 , \port$13199$0 , \port$13197$0 , \port$13195$0 , \port$13193$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -20783,7 +20732,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
+      copy1[write__addr] <= { \port$13207$0 , \port$13205$0 , \port$13203$0 , \port$13201$0 , \port$13199$0 , \port$13197$0 , \port$13195$0 , \port$13193$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -20796,13 +20745,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
-  assign \write__data$5  = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
+  assign write__data = { \port$13207$0 , \port$13205$0 , \port$13203$0 , \port$13201$0 , \port$13199$0 , \port$13197$0 , \port$13195$0 , \port$13193$0  };
+  assign \write__data$5  = { \port$13207$0 , \port$13205$0 , \port$13203$0 , \port$13201$0 , \port$13199$0 , \port$13197$0 , \port$13195$0 , \port$13193$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$13117$0 , \port$13115$0 , \port$13113$0 , \port$13111$0 , \port$13109$0 , \port$13107$0 , \port$13105$0 , \port$13103$0  };
+  assign \write__data$12  = { \port$13207$0 , \port$13205$0 , \port$13203$0 , \port$13201$0 , \port$13199$0 , \port$13197$0 , \port$13195$0 , \port$13193$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -20998,7 +20947,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$12  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$5581$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12201$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$5569$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12271$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -21032,10 +20981,10 @@ module \backspike_core.labels_memory (rst, rest, \port$5581$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$12201$8 ;
-  wire \port$12201$8 ;
-  input [8:0] \port$5581$0 ;
-  wire [8:0] \port$5581$0 ;
+  input \port$12271$8 ;
+  wire \port$12271$8 ;
+  input [8:0] \port$5569$0 ;
+  wire [8:0] \port$5569$0 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -21097,7 +21046,7 @@ module \backspike_core.labels_memory (rst, rest, \port$5581$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12201$8 , \port$5581$0  };
+    read0__addr = { \port$12271$8 , \port$5569$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -21112,7 +21061,7 @@ module \backspike_core.labels_memory (rst, rest, \port$5581$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 10'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$12201$8 , \port$5581$0  };
+  assign \read0__addr$19  = { \port$12271$8 , \port$5569$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -21820,7 +21769,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12466$6 , \port$12468$6 , \port$12470$6 , \port$12472$6 , \port$12474$6 , \port$12476$6 , \port$12478$6 , \port$12480$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12546$6 , \port$12548$6 , \port$12550$6 , \port$12552$6 , \port$12554$6 , \port$12556$6 , \port$12558$6 , \port$12560$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -21854,22 +21803,22 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$12466$6 ;
-  wire [15:0] \port$12466$6 ;
-  input [15:0] \port$12468$6 ;
-  wire [15:0] \port$12468$6 ;
-  input [15:0] \port$12470$6 ;
-  wire [15:0] \port$12470$6 ;
-  input [15:0] \port$12472$6 ;
-  wire [15:0] \port$12472$6 ;
-  input [15:0] \port$12474$6 ;
-  wire [15:0] \port$12474$6 ;
-  input [15:0] \port$12476$6 ;
-  wire [15:0] \port$12476$6 ;
-  input [15:0] \port$12478$6 ;
-  wire [15:0] \port$12478$6 ;
-  input [15:0] \port$12480$6 ;
-  wire [15:0] \port$12480$6 ;
+  input [15:0] \port$12546$6 ;
+  wire [15:0] \port$12546$6 ;
+  input [15:0] \port$12548$6 ;
+  wire [15:0] \port$12548$6 ;
+  input [15:0] \port$12550$6 ;
+  wire [15:0] \port$12550$6 ;
+  input [15:0] \port$12552$6 ;
+  wire [15:0] \port$12552$6 ;
+  input [15:0] \port$12554$6 ;
+  wire [15:0] \port$12554$6 ;
+  input [15:0] \port$12556$6 ;
+  wire [15:0] \port$12556$6 ;
+  input [15:0] \port$12558$6 ;
+  wire [15:0] \port$12558$6 ;
+  input [15:0] \port$12560$6 ;
+  wire [15:0] \port$12560$6 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$19 ;
   wire [8:0] \read0__addr$19 ;
@@ -21927,7 +21876,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$12480$6 , \port$12478$6 , \port$12476$6 , \port$12474$6 , \port$12472$6 , \port$12470$6 , \port$12468$6 , \port$12466$6  };
+    write__data = { \port$12560$6 , \port$12558$6 , \port$12556$6 , \port$12554$6 , \port$12552$6 , \port$12550$6 , \port$12548$6 , \port$12546$6  };
     if (rest) begin
       write__data = { data, data, data, data };
     end
@@ -21946,7 +21895,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$12480$6 , \port$12478$6 , \port$12476$6 , \port$12474$6 , \port$12472$6 , \port$12470$6 , \port$12468$6 , \port$12466$6  };
+  assign \write__data$17  = { \port$12560$6 , \port$12558$6 , \port$12556$6 , \port$12554$6 , \port$12552$6 , \port$12550$6 , \port$12548$6 , \port$12546$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -22220,15 +22169,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$21  = { 2'h0, host__request__payload[11:3] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$13137$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$13227$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [127:0] \port$13137$0 ;
-  wire [127:0] \port$13137$0 ;
+  input [127:0] \port$13227$0 ;
+  wire [127:0] \port$13227$0 ;
   wire [6:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -22258,7 +22207,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
+      copy0[write__addr] <= { \port$13227$0 [127], \port$13227$0 [119], \port$13227$0 [111], \port$13227$0 [103], \port$13227$0 [95], \port$13227$0 [87], \port$13227$0 [79], \port$13227$0 [71], \port$13227$0 [63], \port$13227$0 [55], \port$13227$0 [47], \port$13227$0 [39], \port$13227$0 [31], \port$13227$0 [23], \port$13227$0 [15], \port$13227$0 [7], \port$13227$0 [126], \port$13227$0 [118], \port$13227$0 [110], \port$13227$0 [102], \port$13227$0 [94], \port$13227$0 [86], \port$13227$0 [78], \port$13227$0 [70], \port$13227$0 [62], \port$13227$0 [54], \port$13227$0 [46], \port$13227$0 [38], \port$13227$0 [30], \port$13227$0 [22], \port$13227$0 [14], \port$13227$0 [6], \port$13227$0 [125], \port$13227$0 [117], \port$13227$0 [109], \port$13227$0 [101], \port$13227$0 [93], \port$13227$0 [85], \port$13227$0 [77], \port$13227$0 [69], \port$13227$0 [61], \port$13227$0 [53], \port$13227$0 [45], \port$13227$0 [37], \port$13227$0 [29], \port$13227$0 [21], \port$13227$0 [13], \port$13227$0 [5], \port$13227$0 [124], \port$13227$0 [116], \port$13227$0 [108], \port$13227$0 [100], \port$13227$0 [92], \port$13227$0 [84], \port$13227$0 [76], \port$13227$0 [68], \port$13227$0 [60], \port$13227$0 [52], \port$13227$0 [44], \port$13227$0 [36], \port$13227$0 [28], \port$13227$0 [20], \port$13227$0 [12], \port$13227$0 [4], \port$13227$0 [123], \port$13227$0 [115], \port$13227$0 [107], \port$13227$0 [99], \port$13227$0 [91], \port$13227$0 [83], \port$13227$0 [75], \port$13227$0 [67], \port$13227$0 [59], \port$13227$0 [51], \port$13227$0 [43], \port$13227$0 [35], \port$13227$0 [27], \port$13227$0 [19], \port$13227$0 [11], \port$13227$0 [3], \port$13227$0 [122], \port$13227$0 [114], \port$13227$0 [106], \port$13227$0 [98], \port$13227$0 [90], \port$13227$0 [82], \port$13227$0 [74], \port$13227$0 [66], \port$13227$0 [58], \port$13227$0 [50], \port$13227$0 [42], \port$13227$0 [34], \port$13227$0 [26], \port$13227$0 [18], \port$13227$0 [10], \port$13227$0 [2], \port$13227$0 [121], \port$13227$0 [113], \port$13227$0 [105], \port$13227$0 [97], \port$13227$0 [89], \port$13227$0 [81], \port$13227$0 [73], \port$13227$0 [65], \port$13227$0 [57], \port$13227$0 [49], \port$13227$0 [41], \port$13227$0 [33], \port$13227$0 [25], \port$13227$0 [17], \port$13227$0 [9], \port$13227$0 [1], \port$13227$0 [120], \port$13227$0 [112], \port$13227$0 [104], \port$13227$0 [96], \port$13227$0 [88], \port$13227$0 [80], \port$13227$0 [72], \port$13227$0 [64], \port$13227$0 [56], \port$13227$0 [48], \port$13227$0 [40], \port$13227$0 [32], \port$13227$0 [24], \port$13227$0 [16], \port$13227$0 [8], \port$13227$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -22269,7 +22218,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
+      copy1[write__addr] <= { \port$13227$0 [127], \port$13227$0 [119], \port$13227$0 [111], \port$13227$0 [103], \port$13227$0 [95], \port$13227$0 [87], \port$13227$0 [79], \port$13227$0 [71], \port$13227$0 [63], \port$13227$0 [55], \port$13227$0 [47], \port$13227$0 [39], \port$13227$0 [31], \port$13227$0 [23], \port$13227$0 [15], \port$13227$0 [7], \port$13227$0 [126], \port$13227$0 [118], \port$13227$0 [110], \port$13227$0 [102], \port$13227$0 [94], \port$13227$0 [86], \port$13227$0 [78], \port$13227$0 [70], \port$13227$0 [62], \port$13227$0 [54], \port$13227$0 [46], \port$13227$0 [38], \port$13227$0 [30], \port$13227$0 [22], \port$13227$0 [14], \port$13227$0 [6], \port$13227$0 [125], \port$13227$0 [117], \port$13227$0 [109], \port$13227$0 [101], \port$13227$0 [93], \port$13227$0 [85], \port$13227$0 [77], \port$13227$0 [69], \port$13227$0 [61], \port$13227$0 [53], \port$13227$0 [45], \port$13227$0 [37], \port$13227$0 [29], \port$13227$0 [21], \port$13227$0 [13], \port$13227$0 [5], \port$13227$0 [124], \port$13227$0 [116], \port$13227$0 [108], \port$13227$0 [100], \port$13227$0 [92], \port$13227$0 [84], \port$13227$0 [76], \port$13227$0 [68], \port$13227$0 [60], \port$13227$0 [52], \port$13227$0 [44], \port$13227$0 [36], \port$13227$0 [28], \port$13227$0 [20], \port$13227$0 [12], \port$13227$0 [4], \port$13227$0 [123], \port$13227$0 [115], \port$13227$0 [107], \port$13227$0 [99], \port$13227$0 [91], \port$13227$0 [83], \port$13227$0 [75], \port$13227$0 [67], \port$13227$0 [59], \port$13227$0 [51], \port$13227$0 [43], \port$13227$0 [35], \port$13227$0 [27], \port$13227$0 [19], \port$13227$0 [11], \port$13227$0 [3], \port$13227$0 [122], \port$13227$0 [114], \port$13227$0 [106], \port$13227$0 [98], \port$13227$0 [90], \port$13227$0 [82], \port$13227$0 [74], \port$13227$0 [66], \port$13227$0 [58], \port$13227$0 [50], \port$13227$0 [42], \port$13227$0 [34], \port$13227$0 [26], \port$13227$0 [18], \port$13227$0 [10], \port$13227$0 [2], \port$13227$0 [121], \port$13227$0 [113], \port$13227$0 [105], \port$13227$0 [97], \port$13227$0 [89], \port$13227$0 [81], \port$13227$0 [73], \port$13227$0 [65], \port$13227$0 [57], \port$13227$0 [49], \port$13227$0 [41], \port$13227$0 [33], \port$13227$0 [25], \port$13227$0 [17], \port$13227$0 [9], \port$13227$0 [1], \port$13227$0 [120], \port$13227$0 [112], \port$13227$0 [104], \port$13227$0 [96], \port$13227$0 [88], \port$13227$0 [80], \port$13227$0 [72], \port$13227$0 [64], \port$13227$0 [56], \port$13227$0 [48], \port$13227$0 [40], \port$13227$0 [32], \port$13227$0 [24], \port$13227$0 [16], \port$13227$0 [8], \port$13227$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -22282,13 +22231,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
-  assign \write__data$5  = { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
+  assign write__data = { \port$13227$0 [127], \port$13227$0 [119], \port$13227$0 [111], \port$13227$0 [103], \port$13227$0 [95], \port$13227$0 [87], \port$13227$0 [79], \port$13227$0 [71], \port$13227$0 [63], \port$13227$0 [55], \port$13227$0 [47], \port$13227$0 [39], \port$13227$0 [31], \port$13227$0 [23], \port$13227$0 [15], \port$13227$0 [7], \port$13227$0 [126], \port$13227$0 [118], \port$13227$0 [110], \port$13227$0 [102], \port$13227$0 [94], \port$13227$0 [86], \port$13227$0 [78], \port$13227$0 [70], \port$13227$0 [62], \port$13227$0 [54], \port$13227$0 [46], \port$13227$0 [38], \port$13227$0 [30], \port$13227$0 [22], \port$13227$0 [14], \port$13227$0 [6], \port$13227$0 [125], \port$13227$0 [117], \port$13227$0 [109], \port$13227$0 [101], \port$13227$0 [93], \port$13227$0 [85], \port$13227$0 [77], \port$13227$0 [69], \port$13227$0 [61], \port$13227$0 [53], \port$13227$0 [45], \port$13227$0 [37], \port$13227$0 [29], \port$13227$0 [21], \port$13227$0 [13], \port$13227$0 [5], \port$13227$0 [124], \port$13227$0 [116], \port$13227$0 [108], \port$13227$0 [100], \port$13227$0 [92], \port$13227$0 [84], \port$13227$0 [76], \port$13227$0 [68], \port$13227$0 [60], \port$13227$0 [52], \port$13227$0 [44], \port$13227$0 [36], \port$13227$0 [28], \port$13227$0 [20], \port$13227$0 [12], \port$13227$0 [4], \port$13227$0 [123], \port$13227$0 [115], \port$13227$0 [107], \port$13227$0 [99], \port$13227$0 [91], \port$13227$0 [83], \port$13227$0 [75], \port$13227$0 [67], \port$13227$0 [59], \port$13227$0 [51], \port$13227$0 [43], \port$13227$0 [35], \port$13227$0 [27], \port$13227$0 [19], \port$13227$0 [11], \port$13227$0 [3], \port$13227$0 [122], \port$13227$0 [114], \port$13227$0 [106], \port$13227$0 [98], \port$13227$0 [90], \port$13227$0 [82], \port$13227$0 [74], \port$13227$0 [66], \port$13227$0 [58], \port$13227$0 [50], \port$13227$0 [42], \port$13227$0 [34], \port$13227$0 [26], \port$13227$0 [18], \port$13227$0 [10], \port$13227$0 [2], \port$13227$0 [121], \port$13227$0 [113], \port$13227$0 [105], \port$13227$0 [97], \port$13227$0 [89], \port$13227$0 [81], \port$13227$0 [73], \port$13227$0 [65], \port$13227$0 [57], \port$13227$0 [49], \port$13227$0 [41], \port$13227$0 [33], \port$13227$0 [25], \port$13227$0 [17], \port$13227$0 [9], \port$13227$0 [1], \port$13227$0 [120], \port$13227$0 [112], \port$13227$0 [104], \port$13227$0 [96], \port$13227$0 [88], \port$13227$0 [80], \port$13227$0 [72], \port$13227$0 [64], \port$13227$0 [56], \port$13227$0 [48], \port$13227$0 [40], \port$13227$0 [32], \port$13227$0 [24], \port$13227$0 [16], \port$13227$0 [8], \port$13227$0 [0] };
+  assign \write__data$5  = { \port$13227$0 [127], \port$13227$0 [119], \port$13227$0 [111], \port$13227$0 [103], \port$13227$0 [95], \port$13227$0 [87], \port$13227$0 [79], \port$13227$0 [71], \port$13227$0 [63], \port$13227$0 [55], \port$13227$0 [47], \port$13227$0 [39], \port$13227$0 [31], \port$13227$0 [23], \port$13227$0 [15], \port$13227$0 [7], \port$13227$0 [126], \port$13227$0 [118], \port$13227$0 [110], \port$13227$0 [102], \port$13227$0 [94], \port$13227$0 [86], \port$13227$0 [78], \port$13227$0 [70], \port$13227$0 [62], \port$13227$0 [54], \port$13227$0 [46], \port$13227$0 [38], \port$13227$0 [30], \port$13227$0 [22], \port$13227$0 [14], \port$13227$0 [6], \port$13227$0 [125], \port$13227$0 [117], \port$13227$0 [109], \port$13227$0 [101], \port$13227$0 [93], \port$13227$0 [85], \port$13227$0 [77], \port$13227$0 [69], \port$13227$0 [61], \port$13227$0 [53], \port$13227$0 [45], \port$13227$0 [37], \port$13227$0 [29], \port$13227$0 [21], \port$13227$0 [13], \port$13227$0 [5], \port$13227$0 [124], \port$13227$0 [116], \port$13227$0 [108], \port$13227$0 [100], \port$13227$0 [92], \port$13227$0 [84], \port$13227$0 [76], \port$13227$0 [68], \port$13227$0 [60], \port$13227$0 [52], \port$13227$0 [44], \port$13227$0 [36], \port$13227$0 [28], \port$13227$0 [20], \port$13227$0 [12], \port$13227$0 [4], \port$13227$0 [123], \port$13227$0 [115], \port$13227$0 [107], \port$13227$0 [99], \port$13227$0 [91], \port$13227$0 [83], \port$13227$0 [75], \port$13227$0 [67], \port$13227$0 [59], \port$13227$0 [51], \port$13227$0 [43], \port$13227$0 [35], \port$13227$0 [27], \port$13227$0 [19], \port$13227$0 [11], \port$13227$0 [3], \port$13227$0 [122], \port$13227$0 [114], \port$13227$0 [106], \port$13227$0 [98], \port$13227$0 [90], \port$13227$0 [82], \port$13227$0 [74], \port$13227$0 [66], \port$13227$0 [58], \port$13227$0 [50], \port$13227$0 [42], \port$13227$0 [34], \port$13227$0 [26], \port$13227$0 [18], \port$13227$0 [10], \port$13227$0 [2], \port$13227$0 [121], \port$13227$0 [113], \port$13227$0 [105], \port$13227$0 [97], \port$13227$0 [89], \port$13227$0 [81], \port$13227$0 [73], \port$13227$0 [65], \port$13227$0 [57], \port$13227$0 [49], \port$13227$0 [41], \port$13227$0 [33], \port$13227$0 [25], \port$13227$0 [17], \port$13227$0 [9], \port$13227$0 [1], \port$13227$0 [120], \port$13227$0 [112], \port$13227$0 [104], \port$13227$0 [96], \port$13227$0 [88], \port$13227$0 [80], \port$13227$0 [72], \port$13227$0 [64], \port$13227$0 [56], \port$13227$0 [48], \port$13227$0 [40], \port$13227$0 [32], \port$13227$0 [24], \port$13227$0 [16], \port$13227$0 [8], \port$13227$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$13137$0 [127], \port$13137$0 [119], \port$13137$0 [111], \port$13137$0 [103], \port$13137$0 [95], \port$13137$0 [87], \port$13137$0 [79], \port$13137$0 [71], \port$13137$0 [63], \port$13137$0 [55], \port$13137$0 [47], \port$13137$0 [39], \port$13137$0 [31], \port$13137$0 [23], \port$13137$0 [15], \port$13137$0 [7], \port$13137$0 [126], \port$13137$0 [118], \port$13137$0 [110], \port$13137$0 [102], \port$13137$0 [94], \port$13137$0 [86], \port$13137$0 [78], \port$13137$0 [70], \port$13137$0 [62], \port$13137$0 [54], \port$13137$0 [46], \port$13137$0 [38], \port$13137$0 [30], \port$13137$0 [22], \port$13137$0 [14], \port$13137$0 [6], \port$13137$0 [125], \port$13137$0 [117], \port$13137$0 [109], \port$13137$0 [101], \port$13137$0 [93], \port$13137$0 [85], \port$13137$0 [77], \port$13137$0 [69], \port$13137$0 [61], \port$13137$0 [53], \port$13137$0 [45], \port$13137$0 [37], \port$13137$0 [29], \port$13137$0 [21], \port$13137$0 [13], \port$13137$0 [5], \port$13137$0 [124], \port$13137$0 [116], \port$13137$0 [108], \port$13137$0 [100], \port$13137$0 [92], \port$13137$0 [84], \port$13137$0 [76], \port$13137$0 [68], \port$13137$0 [60], \port$13137$0 [52], \port$13137$0 [44], \port$13137$0 [36], \port$13137$0 [28], \port$13137$0 [20], \port$13137$0 [12], \port$13137$0 [4], \port$13137$0 [123], \port$13137$0 [115], \port$13137$0 [107], \port$13137$0 [99], \port$13137$0 [91], \port$13137$0 [83], \port$13137$0 [75], \port$13137$0 [67], \port$13137$0 [59], \port$13137$0 [51], \port$13137$0 [43], \port$13137$0 [35], \port$13137$0 [27], \port$13137$0 [19], \port$13137$0 [11], \port$13137$0 [3], \port$13137$0 [122], \port$13137$0 [114], \port$13137$0 [106], \port$13137$0 [98], \port$13137$0 [90], \port$13137$0 [82], \port$13137$0 [74], \port$13137$0 [66], \port$13137$0 [58], \port$13137$0 [50], \port$13137$0 [42], \port$13137$0 [34], \port$13137$0 [26], \port$13137$0 [18], \port$13137$0 [10], \port$13137$0 [2], \port$13137$0 [121], \port$13137$0 [113], \port$13137$0 [105], \port$13137$0 [97], \port$13137$0 [89], \port$13137$0 [81], \port$13137$0 [73], \port$13137$0 [65], \port$13137$0 [57], \port$13137$0 [49], \port$13137$0 [41], \port$13137$0 [33], \port$13137$0 [25], \port$13137$0 [17], \port$13137$0 [9], \port$13137$0 [1], \port$13137$0 [120], \port$13137$0 [112], \port$13137$0 [104], \port$13137$0 [96], \port$13137$0 [88], \port$13137$0 [80], \port$13137$0 [72], \port$13137$0 [64], \port$13137$0 [56], \port$13137$0 [48], \port$13137$0 [40], \port$13137$0 [32], \port$13137$0 [24], \port$13137$0 [16], \port$13137$0 [8], \port$13137$0 [0] };
+  assign \write__data$12  = { \port$13227$0 [127], \port$13227$0 [119], \port$13227$0 [111], \port$13227$0 [103], \port$13227$0 [95], \port$13227$0 [87], \port$13227$0 [79], \port$13227$0 [71], \port$13227$0 [63], \port$13227$0 [55], \port$13227$0 [47], \port$13227$0 [39], \port$13227$0 [31], \port$13227$0 [23], \port$13227$0 [15], \port$13227$0 [7], \port$13227$0 [126], \port$13227$0 [118], \port$13227$0 [110], \port$13227$0 [102], \port$13227$0 [94], \port$13227$0 [86], \port$13227$0 [78], \port$13227$0 [70], \port$13227$0 [62], \port$13227$0 [54], \port$13227$0 [46], \port$13227$0 [38], \port$13227$0 [30], \port$13227$0 [22], \port$13227$0 [14], \port$13227$0 [6], \port$13227$0 [125], \port$13227$0 [117], \port$13227$0 [109], \port$13227$0 [101], \port$13227$0 [93], \port$13227$0 [85], \port$13227$0 [77], \port$13227$0 [69], \port$13227$0 [61], \port$13227$0 [53], \port$13227$0 [45], \port$13227$0 [37], \port$13227$0 [29], \port$13227$0 [21], \port$13227$0 [13], \port$13227$0 [5], \port$13227$0 [124], \port$13227$0 [116], \port$13227$0 [108], \port$13227$0 [100], \port$13227$0 [92], \port$13227$0 [84], \port$13227$0 [76], \port$13227$0 [68], \port$13227$0 [60], \port$13227$0 [52], \port$13227$0 [44], \port$13227$0 [36], \port$13227$0 [28], \port$13227$0 [20], \port$13227$0 [12], \port$13227$0 [4], \port$13227$0 [123], \port$13227$0 [115], \port$13227$0 [107], \port$13227$0 [99], \port$13227$0 [91], \port$13227$0 [83], \port$13227$0 [75], \port$13227$0 [67], \port$13227$0 [59], \port$13227$0 [51], \port$13227$0 [43], \port$13227$0 [35], \port$13227$0 [27], \port$13227$0 [19], \port$13227$0 [11], \port$13227$0 [3], \port$13227$0 [122], \port$13227$0 [114], \port$13227$0 [106], \port$13227$0 [98], \port$13227$0 [90], \port$13227$0 [82], \port$13227$0 [74], \port$13227$0 [66], \port$13227$0 [58], \port$13227$0 [50], \port$13227$0 [42], \port$13227$0 [34], \port$13227$0 [26], \port$13227$0 [18], \port$13227$0 [10], \port$13227$0 [2], \port$13227$0 [121], \port$13227$0 [113], \port$13227$0 [105], \port$13227$0 [97], \port$13227$0 [89], \port$13227$0 [81], \port$13227$0 [73], \port$13227$0 [65], \port$13227$0 [57], \port$13227$0 [49], \port$13227$0 [41], \port$13227$0 [33], \port$13227$0 [25], \port$13227$0 [17], \port$13227$0 [9], \port$13227$0 [1], \port$13227$0 [120], \port$13227$0 [112], \port$13227$0 [104], \port$13227$0 [96], \port$13227$0 [88], \port$13227$0 [80], \port$13227$0 [72], \port$13227$0 [64], \port$13227$0 [56], \port$13227$0 [48], \port$13227$0 [40], \port$13227$0 [32], \port$13227$0 [24], \port$13227$0 [16], \port$13227$0 [8], \port$13227$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -26865,7 +26814,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12201$0 , \port$12201$8 , \port$12289$0 , \port$12485$0 , \port$12490$0 , \port$13527$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$12271$0 , \port$12271$8 , \port$12359$0 , \port$12565$0 , \port$12570$0 , \port$13617$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -26899,18 +26848,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$12201$0 ;
-  wire \port$12201$0 ;
-  input \port$12201$8 ;
-  wire \port$12201$8 ;
-  input [7:0] \port$12289$0 ;
-  wire [7:0] \port$12289$0 ;
-  input [127:0] \port$12485$0 ;
-  wire [127:0] \port$12485$0 ;
-  input [7:0] \port$12490$0 ;
-  wire [7:0] \port$12490$0 ;
-  input [7:0] \port$13527$0 ;
-  wire [7:0] \port$13527$0 ;
+  input \port$12271$0 ;
+  wire \port$12271$0 ;
+  input \port$12271$8 ;
+  wire \port$12271$8 ;
+  input [7:0] \port$12359$0 ;
+  wire [7:0] \port$12359$0 ;
+  input [127:0] \port$12565$0 ;
+  wire [127:0] \port$12565$0 ;
+  input [7:0] \port$12570$0 ;
+  wire [7:0] \port$12570$0 ;
+  input [7:0] \port$13617$0 ;
+  wire [7:0] \port$13617$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [127:0] read0__data;
@@ -26935,8 +26884,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$12201$8 (\port$12201$8 ),
-    .\port$13527$0 (\port$13527$0 ),
+    .\port$12271$8 (\port$12271$8 ),
+    .\port$13617$0 (\port$13617$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -26967,21 +26916,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$12201$0 , \port$12490$0  };
+    write__addr = { \port$12271$0 , \port$12570$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$12485$0 [127], \port$12485$0 [119], \port$12485$0 [111], \port$12485$0 [103], \port$12485$0 [95], \port$12485$0 [87], \port$12485$0 [79], \port$12485$0 [71], \port$12485$0 [63], \port$12485$0 [55], \port$12485$0 [47], \port$12485$0 [39], \port$12485$0 [31], \port$12485$0 [23], \port$12485$0 [15], \port$12485$0 [7], \port$12485$0 [126], \port$12485$0 [118], \port$12485$0 [110], \port$12485$0 [102], \port$12485$0 [94], \port$12485$0 [86], \port$12485$0 [78], \port$12485$0 [70], \port$12485$0 [62], \port$12485$0 [54], \port$12485$0 [46], \port$12485$0 [38], \port$12485$0 [30], \port$12485$0 [22], \port$12485$0 [14], \port$12485$0 [6], \port$12485$0 [125], \port$12485$0 [117], \port$12485$0 [109], \port$12485$0 [101], \port$12485$0 [93], \port$12485$0 [85], \port$12485$0 [77], \port$12485$0 [69], \port$12485$0 [61], \port$12485$0 [53], \port$12485$0 [45], \port$12485$0 [37], \port$12485$0 [29], \port$12485$0 [21], \port$12485$0 [13], \port$12485$0 [5], \port$12485$0 [124], \port$12485$0 [116], \port$12485$0 [108], \port$12485$0 [100], \port$12485$0 [92], \port$12485$0 [84], \port$12485$0 [76], \port$12485$0 [68], \port$12485$0 [60], \port$12485$0 [52], \port$12485$0 [44], \port$12485$0 [36], \port$12485$0 [28], \port$12485$0 [20], \port$12485$0 [12], \port$12485$0 [4], \port$12485$0 [123], \port$12485$0 [115], \port$12485$0 [107], \port$12485$0 [99], \port$12485$0 [91], \port$12485$0 [83], \port$12485$0 [75], \port$12485$0 [67], \port$12485$0 [59], \port$12485$0 [51], \port$12485$0 [43], \port$12485$0 [35], \port$12485$0 [27], \port$12485$0 [19], \port$12485$0 [11], \port$12485$0 [3], \port$12485$0 [122], \port$12485$0 [114], \port$12485$0 [106], \port$12485$0 [98], \port$12485$0 [90], \port$12485$0 [82], \port$12485$0 [74], \port$12485$0 [66], \port$12485$0 [58], \port$12485$0 [50], \port$12485$0 [42], \port$12485$0 [34], \port$12485$0 [26], \port$12485$0 [18], \port$12485$0 [10], \port$12485$0 [2], \port$12485$0 [121], \port$12485$0 [113], \port$12485$0 [105], \port$12485$0 [97], \port$12485$0 [89], \port$12485$0 [81], \port$12485$0 [73], \port$12485$0 [65], \port$12485$0 [57], \port$12485$0 [49], \port$12485$0 [41], \port$12485$0 [33], \port$12485$0 [25], \port$12485$0 [17], \port$12485$0 [9], \port$12485$0 [1], \port$12485$0 [120], \port$12485$0 [112], \port$12485$0 [104], \port$12485$0 [96], \port$12485$0 [88], \port$12485$0 [80], \port$12485$0 [72], \port$12485$0 [64], \port$12485$0 [56], \port$12485$0 [48], \port$12485$0 [40], \port$12485$0 [32], \port$12485$0 [24], \port$12485$0 [16], \port$12485$0 [8], \port$12485$0 [0] };
+    write__data = { \port$12565$0 [127], \port$12565$0 [119], \port$12565$0 [111], \port$12565$0 [103], \port$12565$0 [95], \port$12565$0 [87], \port$12565$0 [79], \port$12565$0 [71], \port$12565$0 [63], \port$12565$0 [55], \port$12565$0 [47], \port$12565$0 [39], \port$12565$0 [31], \port$12565$0 [23], \port$12565$0 [15], \port$12565$0 [7], \port$12565$0 [126], \port$12565$0 [118], \port$12565$0 [110], \port$12565$0 [102], \port$12565$0 [94], \port$12565$0 [86], \port$12565$0 [78], \port$12565$0 [70], \port$12565$0 [62], \port$12565$0 [54], \port$12565$0 [46], \port$12565$0 [38], \port$12565$0 [30], \port$12565$0 [22], \port$12565$0 [14], \port$12565$0 [6], \port$12565$0 [125], \port$12565$0 [117], \port$12565$0 [109], \port$12565$0 [101], \port$12565$0 [93], \port$12565$0 [85], \port$12565$0 [77], \port$12565$0 [69], \port$12565$0 [61], \port$12565$0 [53], \port$12565$0 [45], \port$12565$0 [37], \port$12565$0 [29], \port$12565$0 [21], \port$12565$0 [13], \port$12565$0 [5], \port$12565$0 [124], \port$12565$0 [116], \port$12565$0 [108], \port$12565$0 [100], \port$12565$0 [92], \port$12565$0 [84], \port$12565$0 [76], \port$12565$0 [68], \port$12565$0 [60], \port$12565$0 [52], \port$12565$0 [44], \port$12565$0 [36], \port$12565$0 [28], \port$12565$0 [20], \port$12565$0 [12], \port$12565$0 [4], \port$12565$0 [123], \port$12565$0 [115], \port$12565$0 [107], \port$12565$0 [99], \port$12565$0 [91], \port$12565$0 [83], \port$12565$0 [75], \port$12565$0 [67], \port$12565$0 [59], \port$12565$0 [51], \port$12565$0 [43], \port$12565$0 [35], \port$12565$0 [27], \port$12565$0 [19], \port$12565$0 [11], \port$12565$0 [3], \port$12565$0 [122], \port$12565$0 [114], \port$12565$0 [106], \port$12565$0 [98], \port$12565$0 [90], \port$12565$0 [82], \port$12565$0 [74], \port$12565$0 [66], \port$12565$0 [58], \port$12565$0 [50], \port$12565$0 [42], \port$12565$0 [34], \port$12565$0 [26], \port$12565$0 [18], \port$12565$0 [10], \port$12565$0 [2], \port$12565$0 [121], \port$12565$0 [113], \port$12565$0 [105], \port$12565$0 [97], \port$12565$0 [89], \port$12565$0 [81], \port$12565$0 [73], \port$12565$0 [65], \port$12565$0 [57], \port$12565$0 [49], \port$12565$0 [41], \port$12565$0 [33], \port$12565$0 [25], \port$12565$0 [17], \port$12565$0 [9], \port$12565$0 [1], \port$12565$0 [120], \port$12565$0 [112], \port$12565$0 [104], \port$12565$0 [96], \port$12565$0 [88], \port$12565$0 [80], \port$12565$0 [72], \port$12565$0 [64], \port$12565$0 [56], \port$12565$0 [48], \port$12565$0 [40], \port$12565$0 [32], \port$12565$0 [24], \port$12565$0 [16], \port$12565$0 [8], \port$12565$0 [0] };
     if (rest) begin
       write__data = { data, data, data, data };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12201$0 , \port$12289$0  };
+    read0__addr = { \port$12271$0 , \port$12359$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -26993,12 +26942,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$12201$0 , \port$12490$0  };
-  assign \write__data$17  = { \port$12485$0 [127], \port$12485$0 [119], \port$12485$0 [111], \port$12485$0 [103], \port$12485$0 [95], \port$12485$0 [87], \port$12485$0 [79], \port$12485$0 [71], \port$12485$0 [63], \port$12485$0 [55], \port$12485$0 [47], \port$12485$0 [39], \port$12485$0 [31], \port$12485$0 [23], \port$12485$0 [15], \port$12485$0 [7], \port$12485$0 [126], \port$12485$0 [118], \port$12485$0 [110], \port$12485$0 [102], \port$12485$0 [94], \port$12485$0 [86], \port$12485$0 [78], \port$12485$0 [70], \port$12485$0 [62], \port$12485$0 [54], \port$12485$0 [46], \port$12485$0 [38], \port$12485$0 [30], \port$12485$0 [22], \port$12485$0 [14], \port$12485$0 [6], \port$12485$0 [125], \port$12485$0 [117], \port$12485$0 [109], \port$12485$0 [101], \port$12485$0 [93], \port$12485$0 [85], \port$12485$0 [77], \port$12485$0 [69], \port$12485$0 [61], \port$12485$0 [53], \port$12485$0 [45], \port$12485$0 [37], \port$12485$0 [29], \port$12485$0 [21], \port$12485$0 [13], \port$12485$0 [5], \port$12485$0 [124], \port$12485$0 [116], \port$12485$0 [108], \port$12485$0 [100], \port$12485$0 [92], \port$12485$0 [84], \port$12485$0 [76], \port$12485$0 [68], \port$12485$0 [60], \port$12485$0 [52], \port$12485$0 [44], \port$12485$0 [36], \port$12485$0 [28], \port$12485$0 [20], \port$12485$0 [12], \port$12485$0 [4], \port$12485$0 [123], \port$12485$0 [115], \port$12485$0 [107], \port$12485$0 [99], \port$12485$0 [91], \port$12485$0 [83], \port$12485$0 [75], \port$12485$0 [67], \port$12485$0 [59], \port$12485$0 [51], \port$12485$0 [43], \port$12485$0 [35], \port$12485$0 [27], \port$12485$0 [19], \port$12485$0 [11], \port$12485$0 [3], \port$12485$0 [122], \port$12485$0 [114], \port$12485$0 [106], \port$12485$0 [98], \port$12485$0 [90], \port$12485$0 [82], \port$12485$0 [74], \port$12485$0 [66], \port$12485$0 [58], \port$12485$0 [50], \port$12485$0 [42], \port$12485$0 [34], \port$12485$0 [26], \port$12485$0 [18], \port$12485$0 [10], \port$12485$0 [2], \port$12485$0 [121], \port$12485$0 [113], \port$12485$0 [105], \port$12485$0 [97], \port$12485$0 [89], \port$12485$0 [81], \port$12485$0 [73], \port$12485$0 [65], \port$12485$0 [57], \port$12485$0 [49], \port$12485$0 [41], \port$12485$0 [33], \port$12485$0 [25], \port$12485$0 [17], \port$12485$0 [9], \port$12485$0 [1], \port$12485$0 [120], \port$12485$0 [112], \port$12485$0 [104], \port$12485$0 [96], \port$12485$0 [88], \port$12485$0 [80], \port$12485$0 [72], \port$12485$0 [64], \port$12485$0 [56], \port$12485$0 [48], \port$12485$0 [40], \port$12485$0 [32], \port$12485$0 [24], \port$12485$0 [16], \port$12485$0 [8], \port$12485$0 [0] };
-  assign \read0__addr$19  = { \port$12201$0 , \port$12289$0  };
+  assign \write__addr$15  = { \port$12271$0 , \port$12570$0  };
+  assign \write__data$17  = { \port$12565$0 [127], \port$12565$0 [119], \port$12565$0 [111], \port$12565$0 [103], \port$12565$0 [95], \port$12565$0 [87], \port$12565$0 [79], \port$12565$0 [71], \port$12565$0 [63], \port$12565$0 [55], \port$12565$0 [47], \port$12565$0 [39], \port$12565$0 [31], \port$12565$0 [23], \port$12565$0 [15], \port$12565$0 [7], \port$12565$0 [126], \port$12565$0 [118], \port$12565$0 [110], \port$12565$0 [102], \port$12565$0 [94], \port$12565$0 [86], \port$12565$0 [78], \port$12565$0 [70], \port$12565$0 [62], \port$12565$0 [54], \port$12565$0 [46], \port$12565$0 [38], \port$12565$0 [30], \port$12565$0 [22], \port$12565$0 [14], \port$12565$0 [6], \port$12565$0 [125], \port$12565$0 [117], \port$12565$0 [109], \port$12565$0 [101], \port$12565$0 [93], \port$12565$0 [85], \port$12565$0 [77], \port$12565$0 [69], \port$12565$0 [61], \port$12565$0 [53], \port$12565$0 [45], \port$12565$0 [37], \port$12565$0 [29], \port$12565$0 [21], \port$12565$0 [13], \port$12565$0 [5], \port$12565$0 [124], \port$12565$0 [116], \port$12565$0 [108], \port$12565$0 [100], \port$12565$0 [92], \port$12565$0 [84], \port$12565$0 [76], \port$12565$0 [68], \port$12565$0 [60], \port$12565$0 [52], \port$12565$0 [44], \port$12565$0 [36], \port$12565$0 [28], \port$12565$0 [20], \port$12565$0 [12], \port$12565$0 [4], \port$12565$0 [123], \port$12565$0 [115], \port$12565$0 [107], \port$12565$0 [99], \port$12565$0 [91], \port$12565$0 [83], \port$12565$0 [75], \port$12565$0 [67], \port$12565$0 [59], \port$12565$0 [51], \port$12565$0 [43], \port$12565$0 [35], \port$12565$0 [27], \port$12565$0 [19], \port$12565$0 [11], \port$12565$0 [3], \port$12565$0 [122], \port$12565$0 [114], \port$12565$0 [106], \port$12565$0 [98], \port$12565$0 [90], \port$12565$0 [82], \port$12565$0 [74], \port$12565$0 [66], \port$12565$0 [58], \port$12565$0 [50], \port$12565$0 [42], \port$12565$0 [34], \port$12565$0 [26], \port$12565$0 [18], \port$12565$0 [10], \port$12565$0 [2], \port$12565$0 [121], \port$12565$0 [113], \port$12565$0 [105], \port$12565$0 [97], \port$12565$0 [89], \port$12565$0 [81], \port$12565$0 [73], \port$12565$0 [65], \port$12565$0 [57], \port$12565$0 [49], \port$12565$0 [41], \port$12565$0 [33], \port$12565$0 [25], \port$12565$0 [17], \port$12565$0 [9], \port$12565$0 [1], \port$12565$0 [120], \port$12565$0 [112], \port$12565$0 [104], \port$12565$0 [96], \port$12565$0 [88], \port$12565$0 [80], \port$12565$0 [72], \port$12565$0 [64], \port$12565$0 [56], \port$12565$0 [48], \port$12565$0 [40], \port$12565$0 [32], \port$12565$0 [24], \port$12565$0 [16], \port$12565$0 [8], \port$12565$0 [0] };
+  assign \read0__addr$19  = { \port$12271$0 , \port$12359$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$12201$8 , \port$13527$0  };
-  assign \read1__addr$23  = { \port$12201$8 , \port$13527$0  };
+  assign read1__addr = { \port$12271$8 , \port$13617$0  };
+  assign \read1__addr$23  = { \port$12271$8 , \port$13617$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -27013,17 +26962,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$12201$8 , \port$13527$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$12271$8 , \port$13617$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input \port$12201$8 ;
-  wire \port$12201$8 ;
-  input [7:0] \port$13527$0 ;
-  wire [7:0] \port$13527$0 ;
+  input \port$12271$8 ;
+  wire \port$12271$8 ;
+  input [7:0] \port$13617$0 ;
+  wire [7:0] \port$13617$0 ;
   wire [8:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -27080,7 +27029,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$12201$8 , \port$13527$0 , 
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$12201$8 , \port$13527$0  }];
+    _1_ <= copy1[{ \port$12271$8 , \port$13617$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -27095,8 +27044,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$12201$8 , \port$13527$0 , 
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$12201$8 , \port$13527$0  };
-  assign read1__addr = { \port$12201$8 , \port$13527$0  };
+  assign \read__addr$13  = { \port$12271$8 , \port$13617$0  };
+  assign read1__addr = { \port$12271$8 , \port$13617$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -27895,7 +27844,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$12907$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$12987$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [3:0] \$10 ;
@@ -28041,8 +27990,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   wire [15:0] into2_5;
   wire [15:0] into2_6;
   wire [15:0] into2_7;
-  input [13:0] \port$12907$0 ;
-  wire [13:0] \port$12907$0 ;
+  input [13:0] \port$12987$0 ;
+  wire [13:0] \port$12987$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$49  = 11'h000;
   reg [10:0] \read_column__addr$56  = 11'h000;
@@ -28377,28 +28326,28 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign column2_5 = turn_1_2[2] ? column1_1 : column1_5;
   assign column2_6 = turn_1_2[2] ? column1_2 : column1_6;
   assign column2_7 = turn_1_2[2] ? column1_3 : column1_7;
-  assign \$31  = 1'h0 - \port$12907$0 [2:0];
-  assign \$33  = \port$12907$0 [13:3] + \$32 ;
-  assign \$34  = 1'h1 - \port$12907$0 [2:0];
-  assign \$36  = \port$12907$0 [13:3] + \$35 ;
-  assign \$37  = 2'h2 - \port$12907$0 [2:0];
-  assign \$39  = \port$12907$0 [13:3] + \$38 ;
-  assign \$40  = 2'h3 - \port$12907$0 [2:0];
-  assign \$42  = \port$12907$0 [13:3] + \$41 ;
-  assign \$43  = 3'h4 - \port$12907$0 [2:0];
-  assign \$45  = \port$12907$0 [13:3] + \$44 ;
-  assign \$46  = 3'h5 - \port$12907$0 [2:0];
-  assign \$48  = \port$12907$0 [13:3] + \$47 ;
-  assign \$49  = 3'h6 - \port$12907$0 [2:0];
-  assign \$51  = \port$12907$0 [13:3] + \$50 ;
-  assign \$52  = 3'h7 - \port$12907$0 [2:0];
-  assign \$54  = \port$12907$0 [13:3] + \$53 ;
+  assign \$31  = 1'h0 - \port$12987$0 [2:0];
+  assign \$33  = \port$12987$0 [13:3] + \$32 ;
+  assign \$34  = 1'h1 - \port$12987$0 [2:0];
+  assign \$36  = \port$12987$0 [13:3] + \$35 ;
+  assign \$37  = 2'h2 - \port$12987$0 [2:0];
+  assign \$39  = \port$12987$0 [13:3] + \$38 ;
+  assign \$40  = 2'h3 - \port$12987$0 [2:0];
+  assign \$42  = \port$12987$0 [13:3] + \$41 ;
+  assign \$43  = 3'h4 - \port$12987$0 [2:0];
+  assign \$45  = \port$12987$0 [13:3] + \$44 ;
+  assign \$46  = 3'h5 - \port$12987$0 [2:0];
+  assign \$48  = \port$12987$0 [13:3] + \$47 ;
+  assign \$49  = 3'h6 - \port$12987$0 [2:0];
+  assign \$51  = \port$12987$0 [13:3] + \$50 ;
+  assign \$52  = 3'h7 - \port$12987$0 [2:0];
+  assign \$54  = \port$12987$0 [13:3] + \$53 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$12907$0 [2:0];
+    turn_1_0 <= \port$12987$0 [2:0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -28748,8 +28697,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$88  = into2_7;
   assign \read_row__addr$89  = write__addr;
   assign column_address7 = \read_column__addr$91 ;
-  assign column__turn = \port$12907$0 [2:0];
-  assign column__address = \port$12907$0 [13:3];
+  assign column__turn = \port$12987$0 [2:0];
+  assign column__address = \port$12987$0 [13:3];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__data[2]  = row__data[47:32];
@@ -29010,7 +28959,7 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$13527$0 , front_gradients__addr, \port$13716$0 , \port$13718$0 , \port$13720$0 , \port$13722$0 , \port$13724$0 , \port$13726$0 , \port$13728$0 , \port$13730$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$13617$0 , front_gradients__addr, \port$13816$0 , \port$13818$0 , \port$13820$0 , \port$13822$0 , \port$13824$0 , \port$13826$0 , \port$13828$0 , \port$13830$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
 , tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -29221,24 +29170,24 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$13527$0 ;
-  wire [14:0] \port$13527$0 ;
-  output [15:0] \port$13716$0 ;
-  wire [15:0] \port$13716$0 ;
-  output [15:0] \port$13718$0 ;
-  wire [15:0] \port$13718$0 ;
-  output [15:0] \port$13720$0 ;
-  wire [15:0] \port$13720$0 ;
-  output [15:0] \port$13722$0 ;
-  wire [15:0] \port$13722$0 ;
-  output [15:0] \port$13724$0 ;
-  wire [15:0] \port$13724$0 ;
-  output [15:0] \port$13726$0 ;
-  wire [15:0] \port$13726$0 ;
-  output [15:0] \port$13728$0 ;
-  wire [15:0] \port$13728$0 ;
-  output [15:0] \port$13730$0 ;
-  wire [15:0] \port$13730$0 ;
+  output [14:0] \port$13617$0 ;
+  wire [14:0] \port$13617$0 ;
+  output [15:0] \port$13816$0 ;
+  wire [15:0] \port$13816$0 ;
+  output [15:0] \port$13818$0 ;
+  wire [15:0] \port$13818$0 ;
+  output [15:0] \port$13820$0 ;
+  wire [15:0] \port$13820$0 ;
+  output [15:0] \port$13822$0 ;
+  wire [15:0] \port$13822$0 ;
+  output [15:0] \port$13824$0 ;
+  wire [15:0] \port$13824$0 ;
+  output [15:0] \port$13826$0 ;
+  wire [15:0] \port$13826$0 ;
+  output [15:0] \port$13828$0 ;
+  wire [15:0] \port$13828$0 ;
+  output [15:0] \port$13830$0 ;
+  wire [15:0] \port$13830$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -29357,10 +29306,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$9273$0 (\$2 ),
-    .\port$9298$0 (\$3 ),
-    .\port$9323$0 (\$4 ),
-    .\port$9348$0 (\$5 ),
+    .\port$9344$0 (\$2 ),
+    .\port$9369$0 (\$3 ),
+    .\port$9394$0 (\$4 ),
+    .\port$9419$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -29425,10 +29374,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$9273$0 (\$2 ),
-    .\port$9298$0 (\$3 ),
-    .\port$9323$0 (\$4 ),
-    .\port$9348$0 (\$5 ),
+    .\port$9344$0 (\$2 ),
+    .\port$9369$0 (\$3 ),
+    .\port$9394$0 (\$4 ),
+    .\port$9419$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -29447,7 +29396,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end (\end ),
+    .\end$34 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -29532,15 +29481,15 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$13527$0  = \$1 ;
-  assign \port$13716$0  = \$6 ;
-  assign \port$13718$0  = \$7 ;
-  assign \port$13720$0  = \$8 ;
-  assign \port$13722$0  = \$9 ;
-  assign \port$13724$0  = \$10 ;
-  assign \port$13726$0  = \$11 ;
-  assign \port$13728$0  = \$12 ;
-  assign \port$13730$0  = \$13 ;
+  assign \port$13617$0  = \$1 ;
+  assign \port$13816$0  = \$6 ;
+  assign \port$13818$0  = \$7 ;
+  assign \port$13820$0  = \$8 ;
+  assign \port$13822$0  = \$9 ;
+  assign \port$13824$0  = \$10 ;
+  assign \port$13826$0  = \$11 ;
+  assign \port$13828$0  = \$12 ;
+  assign \port$13830$0  = \$13 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -29669,7 +29618,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , \port$9298$0 , \port$9323$0 , \port$9348$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9344$0 , \port$9369$0 , \port$9394$0 , \port$9419$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
 , weight_5, weight_6, weight_7, write_0, done, row_vector, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -29729,7 +29678,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   wire \$148 ;
   wire \$149 ;
   wire [15:0] \$15 ;
-  wire [127:0] \$150 ;
+  wire \$150 ;
   wire \$151 ;
   wire \$152 ;
   wire \$153 ;
@@ -29742,13 +29691,13 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   wire [15:0] \$16 ;
   wire \$160 ;
   wire \$161 ;
-  wire \$162 ;
+  reg \$162 ;
   reg \$163 ;
   reg \$164 ;
-  reg \$165 ;
-  reg [15:0] \$166 ;
-  reg [37:0] \$167 ;
-  reg [127:0] \$168 ;
+  reg [15:0] \$165 ;
+  reg [37:0] \$166 ;
+  reg [127:0] \$167 ;
+  reg [15:0] \$168 ;
   reg [15:0] \$169 ;
   wire [16:0] \$17 ;
   reg [15:0] \$170 ;
@@ -29757,7 +29706,6 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   reg [15:0] \$173 ;
   reg [15:0] \$174 ;
   reg [15:0] \$175 ;
-  reg [15:0] \$176 ;
   wire [15:0] \$18 ;
   wire [15:0] \$19 ;
   wire [16:0] \$2 ;
@@ -29987,14 +29935,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$9273$0 ;
-  wire \port$9273$0 ;
-  output \port$9298$0 ;
-  wire \port$9298$0 ;
-  output \port$9323$0 ;
-  wire \port$9323$0 ;
-  output \port$9348$0 ;
-  wire \port$9348$0 ;
+  output \port$9344$0 ;
+  wire \port$9344$0 ;
+  output \port$9369$0 ;
+  wire \port$9369$0 ;
+  output \port$9394$0 ;
+  wire \port$9394$0 ;
+  output \port$9419$0 ;
+  wire \port$9419$0 ;
   reg [2:0] read_turn = 3'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -30299,24 +30247,23 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   assign \$147  = header[15:0] + \$146 ;
   assign \$148  = ! turn;
   assign \$149  = slot[0] & \$148 ;
-  assign \$150  = arrived_2 ? row_vector : 128'h00000000000000000000000000000000;
-  assign \$151  = ! slot_11[1];
-  assign \$153  = ! slot_11[1];
-  assign \$155  = ! slot_11[1];
-  assign \$157  = ! slot_11[1];
-  assign \$160  = slot_11[0] & \$159 ;
-  assign \$161  = \final  | empty;
-  assign \$162  = \$161  & header[37];
+  assign \$150  = ! slot_11[1];
+  assign \$152  = ! slot_11[1];
+  assign \$154  = ! slot_11[1];
+  assign \$156  = ! slot_11[1];
+  assign \$159  = slot_11[0] & \$158 ;
+  assign \$160  = \final  | empty;
+  assign \$161  = \$160  & header[37];
   always @(posedge clk)
-    turn <= \$163 ;
+    turn <= \$162 ;
   always @(posedge clk)
-    begun <= \$164 ;
+    begun <= \$163 ;
   always @(posedge clk)
-    empty <= \$165 ;
+    empty <= \$164 ;
   always @(posedge clk)
-    left <= \$166 ;
+    left <= \$165 ;
   always @(posedge clk)
-    header <= \$167 ;
+    header <= \$166 ;
   always @(posedge clk)
     address <= \$147 [10:0];
   always @(posedge clk)
@@ -30330,11 +30277,11 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   always @(posedge clk)
     arrived_2 <= arrived_1;
   always @(posedge clk)
-    row_in_0 <= \$150 ;
+    row_in_0 <= row_vector;
   always @(posedge clk)
     row_arrived_0 <= arrived_2;
   always @(posedge clk)
-    \old$22  <= \$168 ;
+    \old$22  <= \$167 ;
   always @(posedge clk)
     old_turn_0 <= slot[1];
   always @(posedge clk)
@@ -30372,23 +30319,23 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   always @(posedge clk)
     slot_11 <= slot_10;
   always @(posedge clk)
-    weight_0 <= \$169 ;
+    weight_0 <= \$168 ;
   always @(posedge clk)
-    weight_1 <= \$170 ;
+    weight_1 <= \$169 ;
   always @(posedge clk)
-    weight_2 <= \$171 ;
+    weight_2 <= \$170 ;
   always @(posedge clk)
-    weight_3 <= \$172 ;
+    weight_3 <= \$171 ;
   always @(posedge clk)
-    weight_4 <= \$173 ;
+    weight_4 <= \$172 ;
   always @(posedge clk)
-    weight_5 <= \$174 ;
+    weight_5 <= \$173 ;
   always @(posedge clk)
-    weight_6 <= \$175 ;
+    weight_6 <= \$174 ;
   always @(posedge clk)
-    weight_7 <= \$176 ;
+    weight_7 <= \$175 ;
   always @(posedge clk)
-    write_0 <= \$160 ;
+    write_0 <= \$159 ;
   always @(posedge clk)
     address_0 <= address;
   always @(posedge clk)
@@ -30438,7 +30385,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   always @(posedge clk)
     write_turn_11 <= write_turn_10;
   always @(posedge clk)
-    done_0 <= \$162 ;
+    done_0 <= \$161 ;
   always @(posedge clk)
     done_1 <= done_0;
   always @(posedge clk)
@@ -30472,8 +30419,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (old),
-    .\port$9373$0 (\$117 ),
-    .\port$9376$0 (\$120 ),
+    .\port$9444$0 (\$117 ),
+    .\port$9447$0 (\$120 ),
     .rst(rst),
     .\saturated$51 (\saturated$42 ),
     .sum(sum),
@@ -30484,8 +30431,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$28 ),
-    .\port$9382$0 (\$121 ),
-    .\port$9385$0 (\$124 ),
+    .\port$9453$0 (\$121 ),
+    .\port$9456$0 (\$124 ),
     .rst(rst),
     .\saturated$51 (\saturated$43 ),
     .sum(\sum$25 ),
@@ -30496,8 +30443,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$34 ),
-    .\port$9388$0 (\$125 ),
-    .\port$9391$0 (\$128 ),
+    .\port$9459$0 (\$125 ),
+    .\port$9462$0 (\$128 ),
     .rst(rst),
     .\saturated$51 (\saturated$44 ),
     .sum(\sum$31 ),
@@ -30508,8 +30455,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$40 ),
-    .\port$9394$0 (\$129 ),
-    .\port$9397$0 (\$132 ),
+    .\port$9465$0 (\$129 ),
+    .\port$9468$0 (\$132 ),
     .rst(rst),
     .\saturated$51 (\saturated$45 ),
     .sum(\sum$37 ),
@@ -30597,106 +30544,106 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   end
   always @* begin
     if (\$initially ) begin end
-    \$163  = \$135 [0];
+    \$162  = \$135 [0];
+    if (rst) begin
+      \$162  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$163  = reading;
     if (rst) begin
       \$163  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$164  = reading;
+    \$164  = \$138 ;
     if (rst) begin
       \$164  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$165  = \$138 ;
-    if (rst) begin
-      \$165  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$166  = left;
+    \$165  = left;
     if (\$140 ) begin
-      \$166  = \$145 ;
+      \$165  = \$145 ;
     end
     if (i_headers__ready) begin
-      \$166  = touched;
+      \$165  = touched;
     end
     if (rst) begin
-      \$166  = 16'h0000;
+      \$165  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$167  = header;
+    \$166  = header;
     if (i_headers__ready) begin
-      \$167  = i_headers__payload;
+      \$166  = i_headers__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$168  = \old$22 ;
+    \$167  = \old$22 ;
     if (row_arrived_0) begin
-      \$168  = row_in_0;
+      \$167  = row_in_0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$169  = weight_0;
+    \$168  = weight_0;
+    if (\$150 ) begin
+      \$168  = weight;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$169  = weight_1;
     if (\$151 ) begin
       \$169  = weight;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$170  = weight_1;
+    \$170  = weight_2;
     if (\$152 ) begin
-      \$170  = weight;
+      \$170  = \weight$95 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$171  = weight_2;
+    \$171  = weight_3;
     if (\$153 ) begin
       \$171  = \weight$95 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$172  = weight_3;
+    \$172  = weight_4;
     if (\$154 ) begin
-      \$172  = \weight$95 ;
+      \$172  = \weight$96 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$173  = weight_4;
+    \$173  = weight_5;
     if (\$155 ) begin
       \$173  = \weight$96 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$174  = weight_5;
+    \$174  = weight_6;
     if (\$156 ) begin
-      \$174  = \weight$96 ;
+      \$174  = \weight$97 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$175  = weight_6;
+    \$175  = weight_7;
     if (\$157 ) begin
       \$175  = \weight$97 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$176  = weight_7;
-    if (\$158 ) begin
-      \$176  = \weight$97 ;
     end
   end
   assign start = i_headers__ready;
@@ -30720,10 +30667,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   assign row_write = write_0;
   assign row_data = { weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$9273$0  = \$25 ;
-  assign \port$9298$0  = \$50 ;
-  assign \port$9323$0  = \$75 ;
-  assign \port$9348$0  = \$100 ;
+  assign \port$9344$0  = \$25 ;
+  assign \port$9369$0  = \$50 ;
+  assign \port$9394$0  = \$75 ;
+  assign \port$9419$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -30859,14 +30806,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9273$0 , 
   assign \$104  = turn;
   assign \$133  = turn;
   assign \$139  = turn;
-  assign \$152  = slot_11[1];
-  assign \$154  = slot_11[1];
-  assign \$156  = slot_11[1];
+  assign \$151  = slot_11[1];
+  assign \$153  = slot_11[1];
+  assign \$155  = slot_11[1];
+  assign \$157  = slot_11[1];
   assign \$158  = slot_11[1];
-  assign \$159  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$9373$0 , \port$9376$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$9444$0 , \port$9447$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -30956,10 +30903,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$9373$0 , \port$9376$0 , \
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$9373$0 ;
-  wire [13:0] \port$9373$0 ;
-  input [13:0] \port$9376$0 ;
-  wire [13:0] \port$9376$0 ;
+  input [13:0] \port$9444$0 ;
+  wire [13:0] \port$9444$0 ;
+  input [13:0] \port$9447$0 ;
+  wire [13:0] \port$9447$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -31027,7 +30974,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$9373$0 , \port$9376$0 , \
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$9373$0 , 2'h0, \port$9376$0  };
+    counter_0 <= { 2'h0, \port$9444$0 , 2'h0, \port$9447$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -31099,8 +31046,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$9373$0 , \port$9376$0 , \
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 2'h0, \port$9376$0  };
-  assign source = { 2'h0, \port$9373$0  };
+  assign neuron = { 2'h0, \port$9447$0  };
+  assign source = { 2'h0, \port$9444$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -32209,7 +32156,7 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, i, o, saturate
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, \port$9382$0 , \port$9385$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, \port$9453$0 , \port$9456$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -32299,10 +32246,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$9382$0 , \port$9385$0 , \
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$9382$0 ;
-  wire [13:0] \port$9382$0 ;
-  input [13:0] \port$9385$0 ;
-  wire [13:0] \port$9385$0 ;
+  input [13:0] \port$9453$0 ;
+  wire [13:0] \port$9453$0 ;
+  input [13:0] \port$9456$0 ;
+  wire [13:0] \port$9456$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -32370,7 +32317,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$9382$0 , \port$9385$0 , \
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$9382$0 , 2'h0, \port$9385$0  };
+    counter_0 <= { 2'h0, \port$9453$0 , 2'h0, \port$9456$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -32442,8 +32389,8 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$9382$0 , \port$9385$0 , \
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 2'h0, \port$9385$0  };
-  assign source = { 2'h0, \port$9382$0  };
+  assign neuron = { 2'h0, \port$9456$0  };
+  assign source = { 2'h0, \port$9453$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -32553,7 +32500,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, \port$9388$0 , \port$9391$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, \port$9459$0 , \port$9462$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -32643,10 +32590,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$9388$0 , \port$9391$0 , \
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$9388$0 ;
-  wire [13:0] \port$9388$0 ;
-  input [13:0] \port$9391$0 ;
-  wire [13:0] \port$9391$0 ;
+  input [13:0] \port$9459$0 ;
+  wire [13:0] \port$9459$0 ;
+  input [13:0] \port$9462$0 ;
+  wire [13:0] \port$9462$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -32714,7 +32661,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$9388$0 , \port$9391$0 , \
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$9388$0 , 2'h0, \port$9391$0  };
+    counter_0 <= { 2'h0, \port$9459$0 , 2'h0, \port$9462$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -32786,8 +32733,8 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$9388$0 , \port$9391$0 , \
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 2'h0, \port$9391$0  };
-  assign source = { 2'h0, \port$9388$0  };
+  assign neuron = { 2'h0, \port$9462$0  };
+  assign source = { 2'h0, \port$9459$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -32897,7 +32844,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, \port$9394$0 , \port$9397$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, \port$9465$0 , \port$9468$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -32987,10 +32934,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$9394$0 , \port$9397$0 , \
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$9394$0 ;
-  wire [13:0] \port$9394$0 ;
-  input [13:0] \port$9397$0 ;
-  wire [13:0] \port$9397$0 ;
+  input [13:0] \port$9465$0 ;
+  wire [13:0] \port$9465$0 ;
+  input [13:0] \port$9468$0 ;
+  wire [13:0] \port$9468$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -33058,7 +33005,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$9394$0 , \port$9397$0 , \
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$9394$0 , 2'h0, \port$9397$0  };
+    counter_0 <= { 2'h0, \port$9465$0 , 2'h0, \port$9468$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33130,8 +33077,8 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$9394$0 , \port$9397$0 , \
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 2'h0, \port$9397$0  };
-  assign source = { 2'h0, \port$9394$0  };
+  assign neuron = { 2'h0, \port$9468$0  };
+  assign source = { 2'h0, \port$9465$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -34198,8 +34145,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$14080$0 (spikes__data),
-    .\port$14203$0 (masks__data),
+    .\port$14180$0 (spikes__data),
+    .\port$14303$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -34805,7 +34752,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$14080$0 , \port$14203$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$14180$0 , \port$14303$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -34837,10 +34784,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [127:0] \port$14080$0 ;
-  wire [127:0] \port$14080$0 ;
-  input [127:0] \port$14203$0 ;
-  wire [127:0] \port$14203$0 ;
+  input [127:0] \port$14180$0 ;
+  wire [127:0] \port$14180$0 ;
+  input [127:0] \port$14303$0 ;
+  wire [127:0] \port$14303$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -34873,9 +34820,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$13567$0 (tag1),
-    .\port$14080$0 (\port$14080$0 ),
-    .\port$14203$0 (\port$14203$0 ),
+    .\port$13657$0 (tag1),
+    .\port$14180$0 (\port$14180$0 ),
+    .\port$14303$0 (\port$14303$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -34906,8 +34853,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$14203$0 , \port$14080$0  };
-  assign row = { \port$14203$0 , \port$14080$0  };
+  assign w_data = { tag1, \port$14303$0 , \port$14180$0  };
+  assign row = { \port$14303$0 , \port$14180$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -34919,7 +34866,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$13567$0 , \port$14080$0 , \port$14203$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$13657$0 , \port$14180$0 , \port$14303$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -34943,12 +34890,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [40:0] \port$13567$0 ;
-  wire [40:0] \port$13567$0 ;
-  input [127:0] \port$14080$0 ;
-  wire [127:0] \port$14080$0 ;
-  input [127:0] \port$14203$0 ;
-  wire [127:0] \port$14203$0 ;
+  input [40:0] \port$13657$0 ;
+  wire [40:0] \port$13657$0 ;
+  input [127:0] \port$14180$0 ;
+  wire [127:0] \port$14180$0 ;
+  input [127:0] \port$14303$0 ;
+  wire [127:0] \port$14303$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [296:0] r_data;
@@ -34975,7 +34922,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [296:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13567$0 , \port$14203$0 , \port$14080$0  };
+      storage[w_port__addr] <= { \port$13657$0 , \port$14303$0 , \port$14180$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -35037,8 +34984,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13567$0 , \port$14203$0 , \port$14080$0  };
-  assign w_data = { \port$13567$0 , \port$14203$0 , \port$14080$0  };
+  assign w_port__data = { \port$13657$0 , \port$14303$0 , \port$14180$0  };
+  assign w_data = { \port$13657$0 , \port$14303$0 , \port$14180$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -35464,7 +35411,7 @@ module \backspike_core.wg.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -35678,11 +35625,11 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -35698,12 +35645,16 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [6:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [263:0] \$313 ;
+  reg \$314 ;
+  reg [263:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -35778,26 +35729,70 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [263:0] \$signal  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [263:0] \$signal$12  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [6:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [6:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [263:0] i__payload;
   wire [263:0] i__payload;
@@ -35808,8 +35803,8 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [27:0] o__payload;
   wire [27:0] o__payload;
   wire \o__payload.last ;
@@ -35819,437 +35814,463 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [6:0] tag = 7'h00;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [263] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [263];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [263];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[262:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[263];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [262:256] = i__payload[262:256];
+      \$315 [263] = i__payload[263];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[26:20];
   assign \o__payload.last  = o__payload[27];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [262:256];
+  assign \$signal.last  = \$signal [263];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [262:256];
+  assign \$signal$12.last  = \$signal$12 [263];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[262:256];
   assign \i__payload.last  = i__payload[263];
-  assign o__payload[27] = \$283 ;
-  assign o__payload[26:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[27] = \$281 ;
+  assign o__payload[26:20] = \$signal [262:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -36371,7 +36392,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$9273$0 , \port$9298$0 , \port$9323$0 , \port$9348$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$9344$0 , \port$9369$0 , \port$9394$0 , \port$9419$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -36380,158 +36401,163 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
-  reg [15:0] \$40 ;
+  wire [55:0] \$39 ;
+  wire [1:0] \$4 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [2:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
-  wire \$65 ;
-  wire [55:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
+  wire [55:0] \$64 ;
+  reg [2:0] \$65 ;
+  reg [10:0] \$66 ;
+  reg [10:0] \$67 ;
+  reg [10:0] \$68 ;
   reg [15:0] \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  reg [15:0] \$72 ;
-  wire \$73 ;
-  wire [55:0] \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  reg [15:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [2:0] \$7 ;
+  reg [15:0] \$70 ;
+  reg [1:0] \$71 ;
+  reg \$72 ;
+  reg [1:0] \$73 ;
+  reg [1:0] \$74 ;
+  reg [15:0] \$75 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
-  wire \$81 ;
-  wire [55:0] \$82 ;
-  reg [2:0] \$83 ;
-  reg [10:0] \$84 ;
-  reg [10:0] \$85 ;
-  reg [10:0] \$86 ;
-  reg [15:0] \$87 ;
-  reg [15:0] \$88 ;
-  reg \$89 ;
   wire \$9 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg [1:0] drain_file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$105 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$116 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$37 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$50 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$61 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$72 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$83 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -36555,33 +36581,34 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.i ;
   wire [-1:0] \event2.tag ;
   wire [3:0] \event2.x ;
-  reg file = 1'h0;
-  (* init = 1'h0 *)
-  wire \file$102 ;
-  (* init = 1'h0 *)
-  wire \file$30 ;
-  (* init = 1'h0 *)
-  wire \file$42 ;
-  (* init = 1'h0 *)
-  wire \file$52 ;
-  (* init = 1'h0 *)
-  wire \file$62 ;
-  (* init = 1'h0 *)
-  wire \file$72 ;
-  (* init = 1'h0 *)
-  wire \file$82 ;
-  (* init = 1'h0 *)
-  wire \file$92 ;
+  reg [1:0] file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \file$104 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$115 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$36 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$49 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$60 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$71 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$82 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -36609,39 +36636,41 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
-  input \port$9273$0 ;
-  wire \port$9273$0 ;
-  input \port$9298$0 ;
-  wire \port$9298$0 ;
-  input \port$9323$0 ;
-  wire \port$9323$0 ;
-  input \port$9348$0 ;
-  wire \port$9348$0 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  input \port$9344$0 ;
+  wire \port$9344$0 ;
+  input \port$9369$0 ;
+  wire \port$9369$0 ;
+  input \port$9394$0 ;
+  wire \port$9394$0 ;
+  input \port$9419$0 ;
+  wire \port$9419$0 ;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -36660,560 +36689,437 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[7] ;
   output [15:0] touched;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  reg waiting = 1'h0;
+  reg [1:0] waiting_file = 2'h0;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$36  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$37  = \$28  & event1[8];
-  assign \add$39  = valid[2] & event2[10];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$43  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$44  = \$31  & event1[8];
+  assign \add$46  = valid[2] & event2[10];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$46  = \$35  & event0[8];
+  assign \load$54  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$47  = \$36  & event1[8];
-  assign \add$49  = valid[2] & event2[10];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$56  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$57  = \$44  & event1[8];
-  assign \add$59  = valid[2] & event2[10];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$66  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$67  = \$52  & event1[8];
-  assign \add$69  = valid[2] & event2[10];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$76  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$77  = \$60  & event1[8];
+  assign \shift$55  = \$36  & event1[8];
+  assign \add$57  = valid[2] & event2[10];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$65  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$66  = \$41  & event1[8];
+  assign \add$68  = valid[2] & event2[10];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$76  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$77  = \$46  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$86  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$87  = \$68  & event1[8];
-  assign \add$89  = valid[2] & event2[10];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
-  assign \$75  = valid[0] & event0[10];
-  assign \load$96  = \$75  & event0[8];
-  assign \$76  = valid[1] & event1[10];
-  assign \shift$97  = \$76  & event1[8];
-  assign \add$99  = valid[2] & event2[10];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$87  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$88  = \$51  & event1[8];
+  assign \add$90  = valid[2] & event2[10];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$98  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$99  = \$56  & event1[8];
+  assign \add$101  = valid[2] & event2[10];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$109  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$110  = \$61  & event1[8];
+  assign \add$112  = valid[2] & event2[10];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$83 ;
+    valid <= \$65 ;
   always @(posedge clk)
-    event0 <= \$84 ;
+    event0 <= \$66 ;
   always @(posedge clk)
-    event1 <= \$85 ;
+    event1 <= \$67 ;
   always @(posedge clk)
-    event2 <= \$86 ;
+    event2 <= \$68 ;
   always @(posedge clk)
-    touched0 <= \$87 ;
+    accumulated <= \$69 ;
   always @(posedge clk)
-    touched1 <= \$88 ;
+    drained <= \$70 ;
   always @(posedge clk)
-    file <= \$89 ;
+    drain_file <= \$71 ;
+  always @(posedge clk)
+    waiting <= \$72 ;
+  always @(posedge clk)
+    file <= \$73 ;
+  always @(posedge clk)
+    waiting_file <= \$74 ;
+  always @(posedge clk)
+    queued <= \$75 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[9];
-  assign stall_drain = \$8  & busy;
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$5  = file == 2'h2;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 3'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[9];
+  assign \$13  = \$12  & busy;
+  assign stall_drain = \$13  & waiting;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
     .load(load),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.wg.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
-    .drain_sum(\drain_sum$44 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
-    .replace(\replace$40 ),
+    .load(\load$43 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.wg.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
-    .drain_sum(\drain_sum$54 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .\element$5 (i_vectors__payload[47:32]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
-    .replace(\replace$50 ),
+    .load(\load$54 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.wg.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
-    .drain_sum(\drain_sum$64 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .\element$5 (i_vectors__payload[63:48]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
-    .replace(\replace$60 ),
+    .load(\load$65 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.wg.lanes.lane0  lane4 (
-    .add(\add$69 ),
+    .add(\add$79 ),
     .clk(clk),
-    .drain_sum(\drain_sum$74 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
     .\element$5 (i_vectors__payload[79:64]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$66 ),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.wg.lanes.lane0  lane5 (
-    .add(\add$79 ),
-    .clk(clk),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
     .load(\load$76 ),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.wg.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.wg.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
-    .drain_sum(\drain_sum$94 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
+    .\element$5 (i_vectors__payload[95:80]),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .load(\load$87 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
+    .replace(\replace$91 ),
+    .rst(rst),
+    .shift(\shift$88 )
+  );
+  \backspike_core.wg.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
     .\element$5 (i_vectors__payload[111:96]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
-    .replace(\replace$90 ),
+    .load(\load$98 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
+    .replace(\replace$102 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$99 )
   );
   \backspike_core.wg.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
-    .drain_sum(\drain_sum$104 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .\element$5 (i_vectors__payload[127:112]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .\port$9273$0 (\port$9273$0 ),
-    .\port$9298$0 (\port$9298$0 ),
-    .\port$9323$0 (\port$9323$0 ),
-    .\port$9348$0 (\port$9348$0 ),
-    .replace(\replace$100 ),
+    .load(\load$109 ),
+    .\port$9344$0 (\port$9344$0 ),
+    .\port$9369$0 (\port$9369$0 ),
+    .\port$9394$0 (\port$9394$0 ),
+    .\port$9419$0 (\port$9419$0 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$83  = valid;
+    \$65  = valid;
     if (go) begin
-      \$83  = \$2 [2:0];
+      \$65  = \$2 [2:0];
     end
     if (rst) begin
-      \$83  = 3'h0;
+      \$65  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = event0;
+    \$66  = event0;
     if (go) begin
-      \$84  = i_events__payload;
+      \$66  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event1;
+    \$67  = event1;
     if (go) begin
-      \$85  = event0;
+      \$67  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event2;
+    \$68  = event2;
     if (go) begin
-      \$86  = event1;
+      \$68  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$87  = touched;
-      endcase
+    \$69  = \$3 ;
+    if (rst) begin
+      \$69  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$87  = 16'h0000;
-      endcase
+      \$70  = touched;
     end
     if (rst) begin
-      \$87  = 16'h0000;
+      \$70  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = touched;
-      endcase
-    end
+    \$71  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = 16'h0000;
-      endcase
+      \$71  = \$4 ;
     end
     if (rst) begin
-      \$88  = 16'h0000;
+      \$71  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = file;
+    \$72  = waiting;
     if (start) begin
-      \$89  = \$3 ;
+      \$72  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$72  = 1'h1;
+      end
     end
     if (rst) begin
-      \$89  = 1'h0;
+      \$72  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$73  = file;
+    if (finish) begin
+      \$73  = \$7 [1:0];
+    end
+    if (rst) begin
+      \$73  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$74  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$74  = file;
+      end
+    end
+    if (rst) begin
+      \$74  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$75  = now;
+      end
+    end
+    if (rst) begin
+      \$75  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign drain_entry = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \entry$32  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
-  assign \drain_entry$73  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign drain_entry = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \entry$39  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
+  assign \drain_entry$73  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -37254,39 +37160,39 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[5]  = sums[335:280];
   assign \sums[6]  = sums[391:336];
   assign \sums[7]  = sums[447:392];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$9273$0 , \port$9298$0 , \port$9323$0 , \port$9348$0 , entry, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$9344$0 , \port$9369$0 , \port$9394$0 , \port$9419$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -37301,8 +37207,13 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire [55:0] \$19 ;
   wire \$2 ;
   wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [55:0] \$24 ;
+  wire [56:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg [40:0] \$27 ;
   wire \$3 ;
   wire [11:0] \$4 ;
   wire \$5 ;
@@ -37315,8 +37226,10 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   input clk;
   wire clk;
   wire [3:0] drain_entry;
+  input [1:0] drain_file;
+  wire [1:0] drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
+  reg [55:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -37328,24 +37241,26 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire \element.sign ;
   input [3:0] entry;
   wire [3:0] entry;
-  input file;
-  wire file;
+  input [1:0] file;
+  wire [1:0] file;
   input go;
   wire go;
   input load;
   wire load;
-  input \port$9273$0 ;
-  wire \port$9273$0 ;
-  input \port$9298$0 ;
-  wire \port$9298$0 ;
-  input \port$9323$0 ;
-  wire \port$9323$0 ;
-  input \port$9348$0 ;
-  wire \port$9348$0 ;
+  input \port$9344$0 ;
+  wire \port$9344$0 ;
+  input \port$9369$0 ;
+  wire \port$9369$0 ;
+  input \port$9394$0 ;
+  wire \port$9394$0 ;
+  input \port$9419$0 ;
+  wire \port$9419$0 ;
   wire [3:0] read_port__addr;
   wire [3:0] \read_port__addr$18 ;
+  wire [3:0] \read_port__addr$23 ;
   wire [55:0] read_port__data;
   wire [55:0] \read_port__data$22 ;
+  wire [55:0] \read_port__data$27 ;
   input replace;
   wire replace;
   input rst;
@@ -37355,10 +37270,13 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   reg [40:0] term = 41'h00000000000;
   wire [3:0] write_port__addr;
   wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$25 ;
   wire [55:0] write_port__data;
   wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$26 ;
   wire write_port__en;
   wire \write_port__en$19 ;
+  wire \write_port__en$24 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
@@ -37371,6 +37289,12 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
       file1[entry] <= \$20 [55:0];
   end
   assign \read_port__data$22  = file1[\read_port__addr$18 ];
+  reg [55:0] file2 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$24 )
+      file2[entry] <= \$25 [55:0];
+  end
+  assign \read_port__data$27  = file2[\read_port__addr$23 ];
   assign \$1  = go & load;
   assign \$2  = go & shift;
   assign \$3  = | element[14:10];
@@ -37382,52 +37306,72 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$9  = \$7  ? 6'h00 : \$8 ;
   assign \$10  = $signed(\$6 ) << \$9 [4:0];
   assign \$11  = ! file;
-  assign read_port__addr = file ? { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  } : entry;
+  assign read_port__addr = \$11  ? entry : { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
   assign \$12  = go & add;
   assign \$13  = ! file;
   assign write_port__en = \$12  & \$13 ;
   assign \$14  = replace ? 56'h00000000000000 : read_port__data;
   assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign \$16  = file == 1'h1;
+  assign \read_port__addr$18  = \$16  ? entry : { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
   assign \$17  = go & add;
+  assign \$18  = file == 1'h1;
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
   assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
+  assign \$21  = file == 2'h2;
+  assign \read_port__addr$23  = \$21  ? entry : { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
+  assign \$22  = go & add;
+  assign \$23  = file == 2'h2;
+  assign \write_port__en$24  = \$22  & \$23 ;
+  assign \$24  = replace ? 56'h00000000000000 : \read_port__data$27 ;
+  assign \$25  = $signed(term) + $signed(\$24 );
   always @(posedge clk)
-    element <= \$21 ;
+    element <= \$26 ;
   always @(posedge clk)
-    term <= \$22 ;
+    term <= \$27 ;
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
+    drain_sum = 56'h00000000000000;
+    casez (drain_file)
+      2'h0:
+          drain_sum = read_port__data;
+      2'h1:
+          drain_sum = \read_port__data$22 ;
+      2'h2:
+          drain_sum = \read_port__data$27 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$26  = element;
     if (\$1 ) begin
-      \$21  = \element$5 ;
+      \$26  = \element$5 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
+    \$27  = term;
     if (\$2 ) begin
-      \$22  = \$10 [40:0];
+      \$27  = \$10 [40:0];
     end
   end
-  assign drain_entry = { \port$9348$0 , \port$9323$0 , \port$9298$0 , \port$9273$0  };
+  assign drain_entry = { \port$9419$0 , \port$9394$0 , \port$9369$0 , \port$9344$0  };
   assign write_port__addr = entry;
   assign write_port__data = \$15 [55:0];
   assign \write_port__addr$20  = entry;
   assign \write_port__data$21  = \$20 [55:0];
+  assign \write_port__addr$25  = entry;
+  assign \write_port__data$26  = \$25 [55:0];
   assign \element.mantissa  = element[9:0];
   assign \element.exponent  = element[14:10];
   assign \element.sign  = element[15];
   assign \element$5.mantissa  = \element$5 [9:0];
   assign \element$5.exponent  = \element$5 [14:10];
   assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
 endmodule
 
-module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
+module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
 , done, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -37435,30 +37379,30 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  reg [11:0] \$14 ;
-  reg [15:0] \$15 ;
-  wire [30:0] \$16 ;
-  wire \$17 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  reg [11:0] \$17 ;
   wire \$18 ;
-  reg [2:0] \$19 ;
+  wire [12:0] \$19 ;
   wire [10:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
+  reg [15:0] \$20 ;
+  wire [30:0] \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
+  reg [2:0] \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [11:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [2:0] \$33 ;
-  wire \$34 ;
-  wire \$35 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire [2:0] \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
@@ -37466,43 +37410,51 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire [6:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  reg [8:0] \$44 ;
-  wire [13:0] \$45 ;
-  reg [13:0] \$46 ;
-  wire [22:0] \$47 ;
-  wire [2:0] \$48 ;
-  reg [11:0] \$49 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire [6:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
-  reg [15:0] \$50 ;
-  wire [30:0] \$51 ;
-  wire \$52 ;
-  wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
+  reg [8:0] \$50 ;
+  wire [13:0] \$51 ;
+  reg [13:0] \$52 ;
+  wire [22:0] \$53 ;
+  wire [2:0] \$54 ;
+  reg [11:0] \$55 ;
   wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire [11:0] \$59 ;
+  wire [12:0] \$57 ;
+  reg [15:0] \$58 ;
+  wire [30:0] \$59 ;
   wire \$6 ;
-  wire [11:0] \$60 ;
-  reg [10:0] \$61 ;
-  reg \$62 ;
-  reg [10:0] \$63 ;
-  reg [10:0] \$64 ;
-  reg [10:0] \$65 ;
-  reg \$66 ;
-  reg [2:0] \$67 ;
-  reg [1:0] \$68 ;
-  reg [31:0] \$69 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [11:0] \$67 ;
+  wire [11:0] \$68 ;
+  reg [10:0] \$69 ;
   wire \$7 ;
-  reg [3:0] \$70 ;
-  reg [5:0] \$71 ;
-  reg [1:0] \$72 ;
-  reg [122:0] \$73 ;
-  reg [29:0] \$74 ;
+  reg \$70 ;
+  reg [10:0] \$71 ;
+  reg [10:0] \$72 ;
+  reg [10:0] \$73 ;
+  reg \$74 ;
+  reg [2:0] \$75 ;
+  reg [1:0] \$76 ;
+  reg [31:0] \$77 ;
+  reg [3:0] \$78 ;
+  reg [5:0] \$79 ;
   wire \$8 ;
+  reg [1:0] \$80 ;
+  reg [122:0] \$81 ;
+  reg [29:0] \$82 ;
   wire \$9 ;
   input abort;
   wire abort;
@@ -37539,9 +37491,9 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire [31:0] descriptors__data;
   input done;
   wire done;
-  input [10:0] \end ;
-  wire [10:0] \end ;
-  reg [10:0] \end$33  = 11'h000;
+  reg [10:0] \end  = 11'h000;
+  input [10:0] \end$34 ;
+  wire [10:0] \end$34 ;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -37594,136 +37546,180 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   input [10:0] waits_second;
   wire [10:0] waits_second;
   reg [5:0] word = 6'h00;
-  assign \$23  = fsm_state == 1'h1;
-  assign \$24  = fsm_state == 2'h2;
-  assign \$25  = fsm_state == 2'h3;
-  assign \$26  = fsm_state == 3'h4;
-  assign \$27  = fsm_state == 3'h5;
-  assign \$28  = fsm_state == 3'h6;
-  assign \$29  = completed + 1'h1;
-  assign \$30  = \begin  > \end ;
-  assign \$31  = \end  > 9'h100;
-  assign \$32  = \$30  | \$31 ;
-  assign \$33  = delay + 1'h1;
-  assign \$34  = position == \end$33 ;
-  assign \$35  = delay == 2'h2;
-  assign \$36  = completed == issued;
-  assign \$37  = ~ tokens;
-  assign \$38  = layer == \task [3:0];
-  assign \$39  = known & \$38 ;
-  assign \$40  = completed == issued;
-  assign \$41  = \task [3:0] >= 3'h4;
-  assign \$42  = word + 1'h1;
-  assign \$43  = word == 4'hb;
-  assign \$45  = \config [30:18] + \config [31];
-  assign \$47  = \$44  * \$46 ;
-  assign \$48  = check + 1'h1;
-  assign \$51  = \$50  + product;
-  assign \$52  = \$49  < \$51 ;
-  assign \$53  = check == 2'h2;
-  assign \$54  = \task [11:4] >= \config [8:0];
-  assign \$55  = \task [11:4] < \config [8:0];
-  assign \$56  = rehearsing & \$55 ;
-  assign \$57  = o__valid & o__ready;
-  assign \$58  = \$56  | \$57 ;
-  assign \$59  = issued + 1'h1;
-  assign \$60  = position + 1'h1;
+  assign \$15  = \task [3:0] >= 3'h4;
+  assign \$16  = word == 4'hb;
+  assign \$18  = | \config [17:9];
+  assign \$19  = \$18  ? \config [44:32] : 13'h0101;
+  assign \$21  = \$20  + product;
+  assign \$22  = \$17  < \$21 ;
+  assign \$23  = check == 2'h2;
+  assign \$25  = \task [11:4] >= \config [8:0];
+  assign \$26  = ~ rehearsing;
+  assign \$27  = ! fsm_state;
+  assign \$28  = fsm_state == 1'h1;
+  assign \$29  = fsm_state == 2'h2;
+  assign \$30  = fsm_state == 2'h3;
+  assign \$31  = fsm_state == 3'h4;
+  assign \$32  = fsm_state == 3'h5;
+  assign \$33  = fsm_state == 3'h6;
+  assign \$34  = completed + 1'h1;
+  assign \$35  = delay + 1'h1;
+  assign \$36  = position > \end ;
+  assign \$37  = \end  > 9'h100;
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = rehearsing & \$38 ;
+  assign \$40  = position == \end ;
+  assign \$41  = delay == 2'h2;
+  assign \$42  = completed == issued;
+  assign \$43  = ~ tokens;
+  assign \$44  = layer == \task [3:0];
+  assign \$45  = known & \$44 ;
+  assign \$46  = completed == issued;
+  assign \$47  = \task [3:0] >= 3'h4;
+  assign \$48  = word + 1'h1;
+  assign \$49  = word == 4'hb;
+  assign \$51  = \config [30:18] + \config [31];
+  assign \$53  = \$50  * \$52 ;
+  assign \$54  = check + 1'h1;
+  assign \$56  = | \config [17:9];
+  assign \$57  = \$56  ? \config [44:32] : 13'h0101;
+  assign \$59  = \$58  + product;
+  assign \$60  = \$55  < \$59 ;
+  assign \$61  = check == 2'h2;
+  assign \$62  = \task [11:4] >= \config [8:0];
+  assign \$63  = \task [11:4] < \config [8:0];
+  assign \$64  = rehearsing & \$63 ;
+  assign \$65  = o__valid & o__ready;
+  assign \$66  = \$64  | \$65 ;
+  assign \$67  = issued + 1'h1;
+  assign \$68  = position + 1'h1;
   always @(posedge clk)
-    completed <= \$61 ;
+    completed <= \$69 ;
   always @(posedge clk)
-    rehearsing <= \$62 ;
+    rehearsing <= \$70 ;
   always @(posedge clk)
-    position <= \$63 ;
+    position <= \$71 ;
   always @(posedge clk)
-    \end$33  <= \$64 ;
+    \end  <= \$72 ;
   always @(posedge clk)
-    issued <= \$65 ;
+    issued <= \$73 ;
   always @(posedge clk)
-    known <= \$66 ;
+    known <= \$74 ;
   always @(posedge clk)
-    fsm_state <= \$67 ;
+    fsm_state <= \$75 ;
   always @(posedge clk)
-    delay <= \$68 ;
+    delay <= \$76 ;
   always @(posedge clk)
-    \task  <= \$69 ;
+    \task  <= \$77 ;
   always @(posedge clk)
-    layer <= \$70 ;
+    layer <= \$78 ;
   always @(posedge clk)
-    word <= \$71 ;
+    word <= \$79 ;
   always @(posedge clk)
-    check <= \$72 ;
+    check <= \$80 ;
   always @(posedge clk)
-    \config  <= \$73 ;
+    \config  <= \$81 ;
   always @(posedge clk)
-    product <= \$74 ;
+    product <= \$82 ;
   assign \$1  = layer * 6'h20;
   assign \$2  = \$1  + word;
   assign \$3  = waits_first >= \task [21:12];
   assign \$4  = waits_second >= \task [31:22];
   assign tokens = \$3  & \$4 ;
   assign busy = completed != issued;
-  assign running = ~ \$22 ;
-  assign \$5  = \begin  > \end ;
+  assign running = ~ \$27 ;
+  assign \$5  = position > \end ;
   assign \$6  = \end  > 9'h100;
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ tokens;
-  assign \$9  = layer == \task [3:0];
-  assign \$10  = known & \$9 ;
-  assign \$11  = completed == issued;
-  assign \$12  = \task [3:0] >= 3'h4;
-  assign \$13  = word == 4'hb;
-  assign \$16  = \$15  + product;
-  assign \$17  = \$14  < \$16 ;
-  assign \$18  = check == 2'h2;
-  assign \$20  = \task [11:4] >= \config [8:0];
-  assign \$21  = ~ rehearsing;
-  assign \$22  = ! fsm_state;
+  assign \$8  = rehearsing & \$7 ;
+  assign \$9  = position == \end ;
+  assign \$10  = delay == 2'h2;
+  assign \$11  = ~ tokens;
+  assign \$12  = layer == \task [3:0];
+  assign \$13  = known & \$12 ;
+  assign \$14  = completed == issued;
   always @* begin
     if (\$initially ) begin end
-    \$44  = 9'h000;
+    \$17  = 12'h000;
     casez (check)
       2'h0:
-          \$44  = \config [17:9];
+          \$17  = 12'h100;
       2'h1:
-          \$44  = \config [8:0];
+          \$17  = 12'h800;
       2'h2:
-          \$44  = \config [8:0];
+          \$17  = 12'h080;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = 14'h0000;
+    \$20  = 16'h0000;
     casez (check)
       2'h0:
-          \$46  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \$19  };
       2'h1:
-          \$46  = \$45 ;
+          \$20  = \config [73:58];
       2'h2:
-          \$46  = { 4'h0, batch[19:10] };
+          \$20  = { 3'h0, \config [57:45] };
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$49  = 12'h000;
+    \$24  = 3'h0;
     casez (check)
       2'h0:
-          \$49  = 12'h100;
+          \$24  = 3'h5;
       2'h1:
-          \$49  = 12'h800;
+          \$24  = 3'h6;
       2'h2:
-          \$49  = 12'h080;
+          \$24  = 3'h5;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$50  = 16'h0000;
+    \$50  = 9'h000;
     casez (check)
       2'h0:
-          \$50  = { 3'h0, \config [44:32] };
+          \$50  = \config [17:9];
       2'h1:
-          \$50  = \config [73:58];
+          \$50  = \config [8:0];
       2'h2:
-          \$50  = { 3'h0, \config [57:45] };
+          \$50  = \config [8:0];
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$52  = 14'h0000;
+    casez (check)
+      2'h0:
+          \$52  = { 4'h0, batch[19:10] };
+      2'h1:
+          \$52  = \$51 ;
+      2'h2:
+          \$52  = { 4'h0, batch[19:10] };
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$55  = 12'h000;
+    casez (check)
+      2'h0:
+          \$55  = 12'h100;
+      2'h1:
+          \$55  = 12'h800;
+      2'h2:
+          \$55  = 12'h080;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = 16'h0000;
+    casez (check)
+      2'h0:
+          \$58  = { 3'h0, \$57  };
+      2'h1:
+          \$58  = \config [73:58];
+      2'h2:
+          \$58  = { 3'h0, \config [57:45] };
     endcase
   end
   always @* begin
@@ -37753,19 +37749,18 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
     fault = 4'h0;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            if (\$7 ) begin
-              fault = 4'h2;
-            end
-          end
-      3'h1:
           /* empty */;
-      3'h2:
+      3'h1:
           if (abort) begin
           end else if (\$8 ) begin
-          end else if (\$10 ) begin
+            fault = 4'h2;
+          end
+      3'h2:
+          if (abort) begin
           end else if (\$11 ) begin
-            if (\$12 ) begin
+          end else if (\$13 ) begin
+          end else if (\$14 ) begin
+            if (\$15 ) begin
               fault = 4'h3;
             end
           end
@@ -37774,12 +37769,12 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h5:
           /* empty */;
       3'h6:
-          if (\$17 ) begin
-            fault = { 1'h0, \$19  };
+          if (\$22 ) begin
+            fault = { 1'h0, \$24  };
           end
       3'h3:
           if (rehearsing) begin
-            if (\$20 ) begin
+            if (\$25 ) begin
               fault = 4'h4;
             end
           end
@@ -37795,7 +37790,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$8 ) begin
+          end else if (\$11 ) begin
             stuck = 1'h1;
           end
     endcase
@@ -37811,7 +37806,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h2:
           /* empty */;
       3'h4:
-          if (\$13 ) begin
+          if (\$16 ) begin
             loaded = 1'h1;
           end
     endcase
@@ -37833,45 +37828,45 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h6:
           /* empty */;
       3'h3:
-          o__valid = \$21 ;
+          o__valid = \$26 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$61  = completed;
+    \$69  = completed;
     if (finish) begin
-      \$61  = \$29 [10:0];
+      \$69  = \$34 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$61  = 11'h000;
+            \$69  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$61  = 11'h000;
+      \$69  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$62  = rehearsing;
+    \$70  = rehearsing;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$62  = rehearse;
+            \$70  = rehearse;
           end
     endcase
     if (rst) begin
-      \$62  = 1'h0;
+      \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$63  = position;
+    \$71  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$63  = \begin ;
+            \$71  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -37884,34 +37879,34 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h6:
           /* empty */;
       3'h3:
-          if (\$58 ) begin
-            \$63  = \$60 [10:0];
+          if (\$66 ) begin
+            \$71  = \$68 [10:0];
           end
     endcase
     if (rst) begin
-      \$63  = 11'h000;
+      \$71  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = \end$33 ;
+    \$72  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$64  = \end ;
+            \$72  = \end$34 ;
           end
     endcase
     if (rst) begin
-      \$64  = 11'h000;
+      \$72  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = issued;
+    \$73  = issued;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$65  = 11'h000;
+            \$73  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -37924,144 +37919,145 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h6:
           /* empty */;
       3'h3:
-          if (\$58 ) begin
-            \$65  = \$59 [10:0];
+          if (\$66 ) begin
+            \$73  = \$67 [10:0];
           end
     endcase
     if (rst) begin
-      \$65  = 11'h000;
+      \$73  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = known;
+    \$74  = known;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$66  = 1'h0;
+            \$74  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$66  = 1'h1;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$74  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$66  = 1'h0;
+      \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = fsm_state;
+    \$75  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            (* full_case = 32'd1 *)
-            if (\$32 ) begin
-            end else begin
-              \$67  = 3'h1;
-            end
+            \$75  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$67  = 3'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$67  = 3'h0;
+            \$75  = 3'h0;
+          end else if (\$39 ) begin
+            \$75  = 3'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$75  = 3'h0;
             end
-          end else if (\$35 ) begin
-            \$67  = 3'h2;
+          end else if (\$41 ) begin
+            \$75  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$67  = 3'h0;
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-            \$67  = 3'h3;
-          end else if (\$40 ) begin
+            \$75  = 3'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+            \$75  = 3'h3;
+          end else if (\$46 ) begin
             (* full_case = 32'd1 *)
-            if (\$41 ) begin
-              \$67  = 3'h0;
+            if (\$47 ) begin
+              \$75  = 3'h0;
             end else begin
-              \$67  = 3'h4;
+              \$75  = 3'h4;
             end
           end
       3'h4:
-          if (\$43 ) begin
-            \$67  = 3'h5;
+          if (\$49 ) begin
+            \$75  = 3'h5;
           end
       3'h5:
-          \$67  = 3'h6;
+          \$75  = 3'h6;
       3'h6:
           (* full_case = 32'd1 *)
-          if (\$52 ) begin
-            \$67  = 3'h0;
-          end else if (\$53 ) begin
-            \$67  = 3'h3;
+          if (\$60 ) begin
+            \$75  = 3'h0;
+          end else if (\$61 ) begin
+            \$75  = 3'h3;
           end else begin
-            \$67  = 3'h5;
+            \$75  = 3'h5;
           end
       3'h3:
         begin
           if (rehearsing) begin
-            if (\$54 ) begin
-              \$67  = 3'h0;
+            if (\$62 ) begin
+              \$75  = 3'h0;
             end
           end
-          if (\$58 ) begin
-            \$67  = 3'h1;
+          if (\$66 ) begin
+            \$75  = 3'h1;
           end
         end
     endcase
     if (rst) begin
-      \$67  = 3'h0;
+      \$75  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = delay;
+    \$76  = delay;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
         begin
-          \$68  = \$33 [1:0];
+          \$76  = \$35 [1:0];
           if (abort) begin
-            \$68  = 2'h0;
-          end else if (\$34 ) begin
-            if (\$36 ) begin
-              \$68  = 2'h0;
+            \$76  = 2'h0;
+          end else if (\$39 ) begin
+            \$76  = 2'h0;
+          end else if (\$40 ) begin
+            if (\$42 ) begin
+              \$76  = 2'h0;
             end
-          end else if (\$35 ) begin
-            \$68  = 2'h0;
+          end else if (\$41 ) begin
+            \$76  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$68  = 2'h0;
+      \$76  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = \task ;
+    \$77  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$34 ) begin
-          end else if (\$35 ) begin
-            \$69  = tasks__data;
+          end else if (\$39 ) begin
+          end else if (\$40 ) begin
+          end else if (\$41 ) begin
+            \$77  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = layer;
+    \$78  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38069,19 +38065,19 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$70  = \task [3:0];
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$78  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$70  = 4'h0;
+      \$78  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = word;
+    \$79  = word;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38089,21 +38085,21 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$71  = 6'h00;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$79  = 6'h00;
           end
       3'h4:
-          \$71  = \$42 [5:0];
+          \$79  = \$48 [5:0];
     endcase
     if (rst) begin
-      \$71  = 6'h00;
+      \$79  = 6'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = check;
+    \$80  = check;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38111,25 +38107,25 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$37 ) begin
-          end else if (\$39 ) begin
-          end else if (\$40 ) begin
-            \$72  = 2'h0;
+          end else if (\$43 ) begin
+          end else if (\$45 ) begin
+          end else if (\$46 ) begin
+            \$80  = 2'h0;
           end
       3'h4:
           /* empty */;
       3'h5:
           /* empty */;
       3'h6:
-          \$72  = \$48 [1:0];
+          \$80  = \$54 [1:0];
     endcase
     if (rst) begin
-      \$72  = 2'h0;
+      \$80  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$73  = \config ;
+    \$81  = \config ;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38140,34 +38136,34 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h4:
           casez (word)
             6'h02:
-                \$73 [8:0] = descriptors__data[8:0];
+                \$81 [8:0] = descriptors__data[8:0];
             6'h03:
-                \$73 [17:9] = descriptors__data[8:0];
+                \$81 [17:9] = descriptors__data[8:0];
             6'h04:
-                \$73 [30:18] = descriptors__data[12:0];
+                \$81 [30:18] = descriptors__data[12:0];
             6'h05:
-                \$73 [31] = descriptors__data[0];
+                \$81 [31] = descriptors__data[0];
             6'h06:
-                \$73 [44:32] = descriptors__data[12:0];
+                \$81 [44:32] = descriptors__data[12:0];
             6'h07:
-                \$73 [57:45] = descriptors__data[12:0];
+                \$81 [57:45] = descriptors__data[12:0];
             6'h08:
-                \$73 [73:58] = descriptors__data[15:0];
+                \$81 [73:58] = descriptors__data[15:0];
             6'h09:
-                \$73 [89:74] = descriptors__data[15:0];
+                \$81 [89:74] = descriptors__data[15:0];
             6'h0a:
-                \$73 [90] = descriptors__data[0];
+                \$81 [90] = descriptors__data[0];
             6'h0b:
-                \$73 [122:91] = descriptors__data;
+                \$81 [122:91] = descriptors__data;
           endcase
     endcase
     if (rst) begin
-      \$73  = 123'h0000000000000000000000000000000;
+      \$81  = 123'h0000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = product;
+    \$82  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -38178,43 +38174,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       3'h4:
           /* empty */;
       3'h5:
-          \$74  = { 7'h00, \$47  };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = 12'h000;
-    casez (check)
-      2'h0:
-          \$14  = 12'h100;
-      2'h1:
-          \$14  = 12'h800;
-      2'h2:
-          \$14  = 12'h080;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = 16'h0000;
-    casez (check)
-      2'h0:
-          \$15  = { 3'h0, \config [44:32] };
-      2'h1:
-          \$15  = \config [73:58];
-      2'h2:
-          \$15  = { 3'h0, \config [57:45] };
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = 3'h0;
-    casez (check)
-      2'h0:
-          \$19  = 3'h5;
-      2'h1:
-          \$19  = 3'h6;
-      2'h2:
-          \$19  = 3'h5;
+          \$82  = { 7'h00, \$53  };
     endcase
   end
   assign tasks__addr = position[7:0];

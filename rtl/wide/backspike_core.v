@@ -1046,26 +1046,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$21972$0 (\$45 ),
-    .\port$22015$0 (\$46 ),
-    .\port$22291$0 (\$47 ),
-    .\port$22293$0 (\$48 ),
-    .\port$22295$0 (\$49 ),
-    .\port$22297$0 (\$50 ),
-    .\port$22299$0 (\$51 ),
-    .\port$22301$0 (\$52 ),
-    .\port$22303$0 (\$53 ),
-    .\port$22305$0 (\$54 ),
-    .\port$22307$0 (\$55 ),
-    .\port$22309$0 (\$56 ),
-    .\port$22311$0 (\$57 ),
-    .\port$22313$0 (\$58 ),
-    .\port$22315$0 (\$59 ),
-    .\port$22317$0 (\$60 ),
-    .\port$22319$0 (\$61 ),
-    .\port$22321$0 (\$62 ),
-    .\port$22341$0 (\$63 ),
-    .\port$9305$0 (\$44 ),
+    .\port$22037$0 (\$45 ),
+    .\port$22080$0 (\$46 ),
+    .\port$22366$0 (\$47 ),
+    .\port$22368$0 (\$48 ),
+    .\port$22370$0 (\$49 ),
+    .\port$22372$0 (\$50 ),
+    .\port$22374$0 (\$51 ),
+    .\port$22376$0 (\$52 ),
+    .\port$22378$0 (\$53 ),
+    .\port$22380$0 (\$54 ),
+    .\port$22382$0 (\$55 ),
+    .\port$22384$0 (\$56 ),
+    .\port$22386$0 (\$57 ),
+    .\port$22388$0 (\$58 ),
+    .\port$22390$0 (\$59 ),
+    .\port$22392$0 (\$60 ),
+    .\port$22394$0 (\$61 ),
+    .\port$22396$0 (\$62 ),
+    .\port$22416$0 (\$63 ),
+    .\port$9223$0 (\$44 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -1089,22 +1089,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$21246$1 (\$26 [4:0]),
-    .\port$21248$1 (\$27 [4:0]),
-    .\port$21250$1 (\$28 [4:0]),
-    .\port$21252$1 (\$29 [4:0]),
-    .\port$21254$1 (\$30 [4:0]),
-    .\port$21256$1 (\$31 [4:0]),
-    .\port$21258$1 (\$32 [4:0]),
-    .\port$21260$1 (\$33 [4:0]),
-    .\port$21262$1 (\$34 [4:0]),
-    .\port$21264$1 (\$35 [4:0]),
-    .\port$21266$1 (\$36 [4:0]),
-    .\port$21268$1 (\$37 [4:0]),
-    .\port$21270$1 (\$38 [4:0]),
-    .\port$21272$1 (\$39 [4:0]),
-    .\port$21274$1 (\$40 [4:0]),
-    .\port$21276$1 (\$41 [4:0]),
+    .\port$21311$1 (\$26 [4:0]),
+    .\port$21313$1 (\$27 [4:0]),
+    .\port$21315$1 (\$28 [4:0]),
+    .\port$21317$1 (\$29 [4:0]),
+    .\port$21319$1 (\$30 [4:0]),
+    .\port$21321$1 (\$31 [4:0]),
+    .\port$21323$1 (\$32 [4:0]),
+    .\port$21325$1 (\$33 [4:0]),
+    .\port$21327$1 (\$34 [4:0]),
+    .\port$21329$1 (\$35 [4:0]),
+    .\port$21331$1 (\$36 [4:0]),
+    .\port$21333$1 (\$37 [4:0]),
+    .\port$21335$1 (\$38 [4:0]),
+    .\port$21337$1 (\$39 [4:0]),
+    .\port$21339$1 (\$40 [4:0]),
+    .\port$21341$1 (\$41 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1202,25 +1202,25 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$21037$0 (\$25 ),
-    .\port$21246$1 (\$26 ),
-    .\port$21248$1 (\$27 ),
-    .\port$21250$1 (\$28 ),
-    .\port$21252$1 (\$29 ),
-    .\port$21254$1 (\$30 ),
-    .\port$21256$1 (\$31 ),
-    .\port$21258$1 (\$32 ),
-    .\port$21260$1 (\$33 ),
-    .\port$21262$1 (\$34 ),
-    .\port$21264$1 (\$35 ),
-    .\port$21266$1 (\$36 ),
-    .\port$21268$1 (\$37 ),
-    .\port$21270$1 (\$38 ),
-    .\port$21272$1 (\$39 ),
-    .\port$21274$1 (\$40 ),
-    .\port$21276$1 (\$41 ),
-    .\port$21281$0 (\$42 ),
-    .\port$21286$0 (\$43 ),
+    .\port$21092$0 (\$25 ),
+    .\port$21311$1 (\$26 ),
+    .\port$21313$1 (\$27 ),
+    .\port$21315$1 (\$28 ),
+    .\port$21317$1 (\$29 ),
+    .\port$21319$1 (\$30 ),
+    .\port$21321$1 (\$31 ),
+    .\port$21323$1 (\$32 ),
+    .\port$21325$1 (\$33 ),
+    .\port$21327$1 (\$34 ),
+    .\port$21329$1 (\$35 ),
+    .\port$21331$1 (\$36 ),
+    .\port$21333$1 (\$37 ),
+    .\port$21335$1 (\$38 ),
+    .\port$21337$1 (\$39 ),
+    .\port$21339$1 (\$40 ),
+    .\port$21341$1 (\$41 ),
+    .\port$21346$0 (\$42 ),
+    .\port$21351$0 (\$43 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1247,22 +1247,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$22291$0 (\$47 ),
-    .\port$22293$0 (\$48 ),
-    .\port$22295$0 (\$49 ),
-    .\port$22297$0 (\$50 ),
-    .\port$22299$0 (\$51 ),
-    .\port$22301$0 (\$52 ),
-    .\port$22303$0 (\$53 ),
-    .\port$22305$0 (\$54 ),
-    .\port$22307$0 (\$55 ),
-    .\port$22309$0 (\$56 ),
-    .\port$22311$0 (\$57 ),
-    .\port$22313$0 (\$58 ),
-    .\port$22315$0 (\$59 ),
-    .\port$22317$0 (\$60 ),
-    .\port$22319$0 (\$61 ),
-    .\port$22321$0 (\$62 ),
+    .\port$22366$0 (\$47 ),
+    .\port$22368$0 (\$48 ),
+    .\port$22370$0 (\$49 ),
+    .\port$22372$0 (\$50 ),
+    .\port$22374$0 (\$51 ),
+    .\port$22376$0 (\$52 ),
+    .\port$22378$0 (\$53 ),
+    .\port$22380$0 (\$54 ),
+    .\port$22382$0 (\$55 ),
+    .\port$22384$0 (\$56 ),
+    .\port$22386$0 (\$57 ),
+    .\port$22388$0 (\$58 ),
+    .\port$22390$0 (\$59 ),
+    .\port$22392$0 (\$60 ),
+    .\port$22394$0 (\$61 ),
+    .\port$22396$0 (\$62 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1279,8 +1279,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$20949$8 (\parity$356 [8]),
-    .\port$9305$0 (\$44 ),
+    .\port$21004$8 (\parity$356 [8]),
+    .\port$9223$0 (\$44 ),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1328,22 +1328,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$21246$6 (\$26 [20:5]),
-    .\port$21248$6 (\$27 [20:5]),
-    .\port$21250$6 (\$28 [20:5]),
-    .\port$21252$6 (\$29 [20:5]),
-    .\port$21254$6 (\$30 [20:5]),
-    .\port$21256$6 (\$31 [20:5]),
-    .\port$21258$6 (\$32 [20:5]),
-    .\port$21260$6 (\$33 [20:5]),
-    .\port$21262$6 (\$34 [20:5]),
-    .\port$21264$6 (\$35 [20:5]),
-    .\port$21266$6 (\$36 [20:5]),
-    .\port$21268$6 (\$37 [20:5]),
-    .\port$21270$6 (\$38 [20:5]),
-    .\port$21272$6 (\$39 [20:5]),
-    .\port$21274$6 (\$40 [20:5]),
-    .\port$21276$6 (\$41 [20:5]),
+    .\port$21311$6 (\$26 [20:5]),
+    .\port$21313$6 (\$27 [20:5]),
+    .\port$21315$6 (\$28 [20:5]),
+    .\port$21317$6 (\$29 [20:5]),
+    .\port$21319$6 (\$30 [20:5]),
+    .\port$21321$6 (\$31 [20:5]),
+    .\port$21323$6 (\$32 [20:5]),
+    .\port$21325$6 (\$33 [20:5]),
+    .\port$21327$6 (\$34 [20:5]),
+    .\port$21329$6 (\$35 [20:5]),
+    .\port$21331$6 (\$36 [20:5]),
+    .\port$21333$6 (\$37 [20:5]),
+    .\port$21335$6 (\$38 [20:5]),
+    .\port$21337$6 (\$39 [20:5]),
+    .\port$21339$6 (\$40 [20:5]),
+    .\port$21341$6 (\$41 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1353,7 +1353,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$22341$0 (\$63 ),
+    .\port$22416$0 (\$63 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$45 [7:0]),
@@ -1497,12 +1497,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$20949$0 (\parity$356 [0]),
-    .\port$20949$8 (\parity$356 [8]),
-    .\port$21037$0 (\$25 ),
-    .\port$21281$0 (\$42 ),
-    .\port$21286$0 (\$43 ),
-    .\port$23059$0 (\$64 [8:0]),
+    .\port$21004$0 (\parity$356 [0]),
+    .\port$21004$8 (\parity$356 [8]),
+    .\port$21092$0 (\$25 ),
+    .\port$21346$0 (\$42 ),
+    .\port$21351$0 (\$43 ),
+    .\port$23134$0 (\$64 [8:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1549,7 +1549,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$22015$0 (\$46 ),
+    .\port$22080$0 (\$46 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1590,23 +1590,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$23059$0 (\$64 ),
-    .\port$23278$0 (\$65 ),
-    .\port$23280$0 (\$66 ),
-    .\port$23282$0 (\$67 ),
-    .\port$23284$0 (\$68 ),
-    .\port$23286$0 (\$69 ),
-    .\port$23288$0 (\$70 ),
-    .\port$23290$0 (\$71 ),
-    .\port$23292$0 (\$72 ),
-    .\port$23294$0 (\$73 ),
-    .\port$23296$0 (\$74 ),
-    .\port$23298$0 (\$75 ),
-    .\port$23300$0 (\$76 ),
-    .\port$23302$0 (\$77 ),
-    .\port$23304$0 (\$78 ),
-    .\port$23306$0 (\$79 ),
-    .\port$23308$0 (\$80 ),
+    .\port$23134$0 (\$64 ),
+    .\port$23363$0 (\$65 ),
+    .\port$23365$0 (\$66 ),
+    .\port$23367$0 (\$67 ),
+    .\port$23369$0 (\$68 ),
+    .\port$23371$0 (\$69 ),
+    .\port$23373$0 (\$70 ),
+    .\port$23375$0 (\$71 ),
+    .\port$23377$0 (\$72 ),
+    .\port$23379$0 (\$73 ),
+    .\port$23381$0 (\$74 ),
+    .\port$23383$0 (\$75 ),
+    .\port$23385$0 (\$76 ),
+    .\port$23387$0 (\$77 ),
+    .\port$23389$0 (\$78 ),
+    .\port$23391$0 (\$79 ),
+    .\port$23393$0 (\$80 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -2317,9 +2317,9 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$9305$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$21972$0 , front_gradients__addr, \port$22015$0 , \port$22291$0 , \port$22293$0 , \port$22295$0 , \port$22297$0 , \port$22299$0 , \port$22301$0 , \port$22303$0 , \port$22305$0 , \port$22307$0 , \port$22309$0 , \port$22311$0 , \port$22313$0
-, \port$22315$0 , \port$22317$0 , \port$22319$0 , \port$22321$0 , drain_masks__addr, drain_masks__en, \port$22341$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$9223$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$22037$0 , front_gradients__addr, \port$22080$0 , \port$22366$0 , \port$22368$0 , \port$22370$0 , \port$22372$0 , \port$22374$0 , \port$22376$0 , \port$22378$0 , \port$22380$0 , \port$22382$0 , \port$22384$0 , \port$22386$0 , \port$22388$0
+, \port$22390$0 , \port$22392$0 , \port$22394$0 , \port$22396$0 , drain_masks__addr, drain_masks__en, \port$22416$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire [15:0] \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -2662,46 +2662,46 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [15:0] \port$21972$0 ;
-  wire [15:0] \port$21972$0 ;
-  output [16:0] \port$22015$0 ;
-  wire [16:0] \port$22015$0 ;
-  output [15:0] \port$22291$0 ;
-  wire [15:0] \port$22291$0 ;
-  output [15:0] \port$22293$0 ;
-  wire [15:0] \port$22293$0 ;
-  output [15:0] \port$22295$0 ;
-  wire [15:0] \port$22295$0 ;
-  output [15:0] \port$22297$0 ;
-  wire [15:0] \port$22297$0 ;
-  output [15:0] \port$22299$0 ;
-  wire [15:0] \port$22299$0 ;
-  output [15:0] \port$22301$0 ;
-  wire [15:0] \port$22301$0 ;
-  output [15:0] \port$22303$0 ;
-  wire [15:0] \port$22303$0 ;
-  output [15:0] \port$22305$0 ;
-  wire [15:0] \port$22305$0 ;
-  output [15:0] \port$22307$0 ;
-  wire [15:0] \port$22307$0 ;
-  output [15:0] \port$22309$0 ;
-  wire [15:0] \port$22309$0 ;
-  output [15:0] \port$22311$0 ;
-  wire [15:0] \port$22311$0 ;
-  output [15:0] \port$22313$0 ;
-  wire [15:0] \port$22313$0 ;
-  output [15:0] \port$22315$0 ;
-  wire [15:0] \port$22315$0 ;
-  output [15:0] \port$22317$0 ;
-  wire [15:0] \port$22317$0 ;
-  output [15:0] \port$22319$0 ;
-  wire [15:0] \port$22319$0 ;
-  output [15:0] \port$22321$0 ;
-  wire [15:0] \port$22321$0 ;
-  output [255:0] \port$22341$0 ;
-  wire [255:0] \port$22341$0 ;
-  output [9:0] \port$9305$0 ;
-  wire [9:0] \port$9305$0 ;
+  output [15:0] \port$22037$0 ;
+  wire [15:0] \port$22037$0 ;
+  output [16:0] \port$22080$0 ;
+  wire [16:0] \port$22080$0 ;
+  output [15:0] \port$22366$0 ;
+  wire [15:0] \port$22366$0 ;
+  output [15:0] \port$22368$0 ;
+  wire [15:0] \port$22368$0 ;
+  output [15:0] \port$22370$0 ;
+  wire [15:0] \port$22370$0 ;
+  output [15:0] \port$22372$0 ;
+  wire [15:0] \port$22372$0 ;
+  output [15:0] \port$22374$0 ;
+  wire [15:0] \port$22374$0 ;
+  output [15:0] \port$22376$0 ;
+  wire [15:0] \port$22376$0 ;
+  output [15:0] \port$22378$0 ;
+  wire [15:0] \port$22378$0 ;
+  output [15:0] \port$22380$0 ;
+  wire [15:0] \port$22380$0 ;
+  output [15:0] \port$22382$0 ;
+  wire [15:0] \port$22382$0 ;
+  output [15:0] \port$22384$0 ;
+  wire [15:0] \port$22384$0 ;
+  output [15:0] \port$22386$0 ;
+  wire [15:0] \port$22386$0 ;
+  output [15:0] \port$22388$0 ;
+  wire [15:0] \port$22388$0 ;
+  output [15:0] \port$22390$0 ;
+  wire [15:0] \port$22390$0 ;
+  output [15:0] \port$22392$0 ;
+  wire [15:0] \port$22392$0 ;
+  output [15:0] \port$22394$0 ;
+  wire [15:0] \port$22394$0 ;
+  output [15:0] \port$22396$0 ;
+  wire [15:0] \port$22396$0 ;
+  output [255:0] \port$22416$0 ;
+  wire [255:0] \port$22416$0 ;
+  output [9:0] \port$9223$0 ;
+  wire [9:0] \port$9223$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2837,7 +2837,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$9305$0 (\$3 ),
+    .\port$9223$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2851,20 +2851,20 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .clk(clk),
     .\config (\config ),
     .gradients__addr(front_gradients__addr),
-    .\i__payload$70 (i__payload),
+    .\i__payload$71 (i__payload),
     .i__ready(o__ready),
-    .\i__valid$71 (i__valid),
+    .\i__valid$72 (i__valid),
     .masks__data(masks__data),
     .\o__ready$48 (o_vectors__ready),
     .\o__ready$64 (o_events__ready),
-    .\o_events__payload$66 (i_events__payload),
+    .\o_events__payload$68 (i_events__payload),
     .\o_events__valid$62 (i_events__valid),
     .o_headers__payload(w_data),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$22015$0 (\$2 ),
+    .\port$22080$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -3003,27 +3003,27 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$9305$0  = \$3 ;
+  assign \port$9223$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$21972$0  = \$1 ;
-  assign \port$22015$0  = \$2 ;
-  assign \port$22291$0  = \$4 ;
-  assign \port$22293$0  = \$5 ;
-  assign \port$22295$0  = \$6 ;
-  assign \port$22297$0  = \$7 ;
-  assign \port$22299$0  = \$8 ;
-  assign \port$22301$0  = \$9 ;
-  assign \port$22303$0  = \$10 ;
-  assign \port$22305$0  = \$11 ;
-  assign \port$22307$0  = \$12 ;
-  assign \port$22309$0  = \$13 ;
-  assign \port$22311$0  = \$14 ;
-  assign \port$22313$0  = \$15 ;
-  assign \port$22315$0  = \$16 ;
-  assign \port$22317$0  = \$17 ;
-  assign \port$22319$0  = \$18 ;
-  assign \port$22321$0  = \$19 ;
-  assign \port$22341$0  = \$20 ;
+  assign \port$22037$0  = \$1 ;
+  assign \port$22080$0  = \$2 ;
+  assign \port$22366$0  = \$4 ;
+  assign \port$22368$0  = \$5 ;
+  assign \port$22370$0  = \$6 ;
+  assign \port$22372$0  = \$7 ;
+  assign \port$22374$0  = \$8 ;
+  assign \port$22376$0  = \$9 ;
+  assign \port$22378$0  = \$10 ;
+  assign \port$22380$0  = \$11 ;
+  assign \port$22382$0  = \$12 ;
+  assign \port$22384$0  = \$13 ;
+  assign \port$22386$0  = \$14 ;
+  assign \port$22388$0  = \$15 ;
+  assign \port$22390$0  = \$16 ;
+  assign \port$22392$0  = \$17 ;
+  assign \port$22394$0  = \$18 ;
+  assign \port$22396$0  = \$19 ;
+  assign \port$22416$0  = \$20 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3244,7 +3244,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[15]  = sums[1471:1380];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$9305$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$9223$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
 , gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, gradient_8, gradient_9, gradient_10, gradient_11, gradient_12, gradient_13, gradient_14, gradient_15, masks__addr, masks__en, tile, entry, codes__data, logits__data, labels__data, clk
 );
   reg \$initially  = 0;
@@ -3892,8 +3892,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \onehot$92 ;
   input parity;
   wire parity;
-  output [9:0] \port$9305$0 ;
-  wire [9:0] \port$9305$0 ;
+  output [9:0] \port$9223$0 ;
+  wire [9:0] \port$9223$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -4885,7 +4885,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[255], tile[239], tile[223], tile[207], tile[191], tile[175], tile[159], tile[143], tile[127], tile[111], tile[95], tile[79], tile[63], tile[47], tile[31], tile[15], tile[254], tile[238], tile[222], tile[206], tile[190], tile[174], tile[158], tile[142], tile[126], tile[110], tile[94], tile[78], tile[62], tile[46], tile[30], tile[14], tile[253], tile[237], tile[221], tile[205], tile[189], tile[173], tile[157], tile[141], tile[125], tile[109], tile[93], tile[77], tile[61], tile[45], tile[29], tile[13], tile[252], tile[236], tile[220], tile[204], tile[188], tile[172], tile[156], tile[140], tile[124], tile[108], tile[92], tile[76], tile[60], tile[44], tile[28], tile[12], tile[251], tile[235], tile[219], tile[203], tile[187], tile[171], tile[155], tile[139], tile[123], tile[107], tile[91], tile[75], tile[59], tile[43], tile[27], tile[11], tile[250], tile[234], tile[218], tile[202], tile[186], tile[170], tile[154], tile[138], tile[122], tile[106], tile[90], tile[74], tile[58], tile[42], tile[26], tile[10], tile[249], tile[233], tile[217], tile[201], tile[185], tile[169], tile[153], tile[137], tile[121], tile[105], tile[89], tile[73], tile[57], tile[41], tile[25], tile[9], tile[248], tile[232], tile[216], tile[200], tile[184], tile[168], tile[152], tile[136], tile[120], tile[104], tile[88], tile[72], tile[56], tile[40], tile[24], tile[8], tile[247], tile[231], tile[215], tile[199], tile[183], tile[167], tile[151], tile[135], tile[119], tile[103], tile[87], tile[71], tile[55], tile[39], tile[23], tile[7], tile[246], tile[230], tile[214], tile[198], tile[182], tile[166], tile[150], tile[134], tile[118], tile[102], tile[86], tile[70], tile[54], tile[38], tile[22], tile[6], tile[245], tile[229], tile[213], tile[197], tile[181], tile[165], tile[149], tile[133], tile[117], tile[101], tile[85], tile[69], tile[53], tile[37], tile[21], tile[5], tile[244], tile[228], tile[212], tile[196], tile[180], tile[164], tile[148], tile[132], tile[116], tile[100], tile[84], tile[68], tile[52], tile[36], tile[20], tile[4], tile[243], tile[227], tile[211], tile[195], tile[179], tile[163], tile[147], tile[131], tile[115], tile[99], tile[83], tile[67], tile[51], tile[35], tile[19], tile[3], tile[242], tile[226], tile[210], tile[194], tile[178], tile[162], tile[146], tile[130], tile[114], tile[98], tile[82], tile[66], tile[50], tile[34], tile[18], tile[2], tile[241], tile[225], tile[209], tile[193], tile[177], tile[161], tile[145], tile[129], tile[113], tile[97], tile[81], tile[65], tile[49], tile[33], tile[17], tile[1], tile[240], tile[224], tile[208], tile[192], tile[176], tile[160], tile[144], tile[128], tile[112], tile[96], tile[80], tile[64], tile[48], tile[32], tile[16], tile[0] };
   assign codes__addr = \$5 [11:0];
   assign logits__addr = \$7 [9:0];
-  assign \port$9305$0  = \$9 [9:0];
+  assign \port$9223$0  = \$9 [9:0];
   assign gradients__addr = \$49 [11:0];
   assign masks__addr = last_0[7:0];
   assign entry = o[4:1];
@@ -7393,7 +7393,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$71 , \i__payload$70 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$66 , \port$22015$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$22080$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -7523,8 +7523,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [22:0] \i__payload$57 ;
   wire [11:0] \i__payload$57.address ;
   wire [10:0] \i__payload$57.tag ;
-  input [7:0] \i__payload$70 ;
-  wire [7:0] \i__payload$70 ;
+  input [7:0] \i__payload$71 ;
+  wire [7:0] \i__payload$71 ;
   wire [15:0] \i__payload.address ;
   wire [21:0] \i__payload.tag ;
   output i__ready;
@@ -7532,13 +7532,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire \i__ready$29 ;
   wire \i__ready$36 ;
   wire \i__ready$56 ;
-  wire \i__ready$73 ;
+  wire \i__ready$74 ;
   reg i__valid;
   wire \i__valid$26 ;
   wire \i__valid$33 ;
   wire \i__valid$53 ;
-  input \i__valid$71 ;
-  wire \i__valid$71 ;
+  input \i__valid$72 ;
+  wire \i__valid$72 ;
   wire [20:0] line;
   wire [12:0] \line.row ;
   wire [7:0] \line.unit ;
@@ -7565,16 +7565,16 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire \o__valid$45 ;
   wire \o__valid$63 ;
   wire [31:0] o_events__payload;
-  output [26:0] \o_events__payload$66 ;
-  wire [26:0] \o_events__payload$66 ;
-  wire [10:0] \o_events__payload$66.event ;
-  wire \o_events__payload$66.event.end ;
-  wire \o_events__payload$66.event.first ;
-  wire \o_events__payload$66.event.hit ;
-  wire [3:0] \o_events__payload$66.event.i ;
-  wire [-1:0] \o_events__payload$66.event.tag ;
-  wire [3:0] \o_events__payload$66.event.x ;
-  wire [15:0] \o_events__payload$66.value ;
+  output [26:0] \o_events__payload$68 ;
+  wire [26:0] \o_events__payload$68 ;
+  wire [10:0] \o_events__payload$68.event ;
+  wire \o_events__payload$68.event.end ;
+  wire \o_events__payload$68.event.first ;
+  wire \o_events__payload$68.event.hit ;
+  wire [3:0] \o_events__payload$68.event.i ;
+  wire [-1:0] \o_events__payload$68.event.tag ;
+  wire [3:0] \o_events__payload$68.event.x ;
+  wire [15:0] \o_events__payload$68.value ;
   wire \o_events__payload.end ;
   wire \o_events__payload.first ;
   wire \o_events__payload.hit ;
@@ -7630,8 +7630,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [3:0] \plain.x ;
-  output [16:0] \port$22015$0 ;
-  wire [16:0] \port$22015$0 ;
+  output [16:0] \port$22080$0 ;
+  wire [16:0] \port$22080$0 ;
   wire [271:0] row;
   input [255:0] \row$42 ;
   wire [255:0] \row$42 ;
@@ -7647,6 +7647,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [7:0] \tag.scan.unit ;
   reg [7:0] tile = 8'h00;
   reg [12:0] unit = 13'h0000;
+  wire [10:0] valued;
+  wire \valued.end ;
+  wire \valued.first ;
+  wire \valued.hit ;
+  wire [3:0] \valued.i ;
+  wire [-1:0] \valued.tag ;
+  wire [3:0] \valued.x ;
   assign \$1  = unit + block;
   assign \$2  = first_row + source;
   assign \$3  = \config [45:37] - 1'h1;
@@ -7655,7 +7662,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign \$6  = batch[19:10] - 1'h1;
   assign \$7  = block == \$6 ;
   assign \$8  = o__payload[255:0] & { o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256], o__payload[271:256] };
-  assign \$45  = \o_events__payload$66 [7:4] * 5'h10;
+  assign \$45  = \o__payload$67 [263:260] * 5'h10;
   assign \$9  = \o__payload$67 [255:0] >> \$45 ;
   assign \$10  = ! fsm_state;
   assign \$11  = fsm_state == 1'h1;
@@ -7698,20 +7705,20 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$22015$0 (o_lines__payload[16:0]),
+    .\port$22080$0 (o_lines__payload[16:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
   \backspike_core.bp.front.prefetch  prefetch (
     .clk(clk),
     .i__payload(i__payload),
-    .i__ready(\i__ready$73 ),
+    .i__ready(\i__ready$74 ),
     .i__valid(i__valid),
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$24075$0 (active__data),
-    .\port$24076$0 (masks__data),
+    .\port$24160$0 (active__data),
+    .\port$24161$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -7778,7 +7785,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     \$30  = tile;
     casez (fsm_state)
       2'h0:
-          \$30  = \i__payload$70 ;
+          \$30  = \i__payload$71 ;
     endcase
     if (rst) begin
       \$30  = 8'h00;
@@ -7800,7 +7807,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
             end
           end
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             if (\$26 ) begin
               \$31  = \$27 [9:0];
             end
@@ -7816,7 +7823,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     (* full_case = 32'd1 *)
     casez (fsm_state)
       2'h0:
-          if (\i__valid$71 ) begin
+          if (\i__valid$72 ) begin
             \$32  = 2'h1;
           end
       2'h1:
@@ -7832,7 +7839,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
             end
           end
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             if (\$26 ) begin
               \$32  = 2'h2;
               if (\$29 ) begin
@@ -7877,7 +7884,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
       2'h2:
           \$35  = 9'h000;
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             \$35  = \$23 [8:0];
           end
     endcase
@@ -7897,7 +7904,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
       2'h2:
           \$36  = \$19 [7:0];
       2'h3:
-          if (\i__ready$73 ) begin
+          if (\i__ready$74 ) begin
             \$36  = \$24 [7:0];
           end
     endcase
@@ -7930,9 +7937,10 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign gradients__data = \row$60 ;
   assign \o__valid$63  = \o_events__valid$62 ;
   assign \o_events__ready$65  = \o__ready$64 ;
+  assign valued = \o__payload$67 [266:256];
   assign \address$11  = i__payload[15:0];
   assign gradients__addr = \i__payload$57 [11:0];
-  assign \port$22015$0  = o_lines__payload[16:0];
+  assign \port$22080$0  = o_lines__payload[16:0];
   assign \tag.scan  = tag[20:0];
   assign \tag.scan.row  = tag[12:0];
   assign \tag.scan.unit  = tag[20:13];
@@ -8036,17 +8044,22 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign \plain.hit  = plain[10];
   assign \i__payload$57.address  = \i__payload$57 [11:0];
   assign \i__payload$57.tag  = \i__payload$57 [22:12];
-  assign \o_events__payload$66.event  = \o_events__payload$66 [10:0];
-  assign \o_events__payload$66.event.i  = \o_events__payload$66 [3:0];
-  assign \o_events__payload$66.event.x  = \o_events__payload$66 [7:4];
-  assign \o_events__payload$66.event.first  = \o_events__payload$66 [8];
-  assign \o_events__payload$66.event.end  = \o_events__payload$66 [9];
-  assign \o_events__payload$66.event.hit  = \o_events__payload$66 [10];
-  assign \o_events__payload$66.value  = \o_events__payload$66 [26:11];
+  assign \valued.i  = \o__payload$67 [259:256];
+  assign \valued.x  = \o__payload$67 [263:260];
+  assign \valued.first  = \o__payload$67 [264];
+  assign \valued.end  = \o__payload$67 [265];
+  assign \valued.hit  = \o__payload$67 [266];
   assign \o__payload$67.row  = \o__payload$67 [255:0];
   assign \o__payload$67.tag  = \o__payload$67 [266:256];
-  assign \o_events__payload$66 [26:11] = \$9 ;
-  assign \o_events__payload$66 [10:0] = \o__payload$67 [266:256];
+  assign \o_events__payload$68.event  = \o_events__payload$68 [10:0];
+  assign \o_events__payload$68.event.i  = \o_events__payload$68 [3:0];
+  assign \o_events__payload$68.event.x  = \o_events__payload$68 [7:4];
+  assign \o_events__payload$68.event.first  = \o_events__payload$68 [8];
+  assign \o_events__payload$68.event.end  = \o_events__payload$68 [9];
+  assign \o_events__payload$68.event.hit  = \o_events__payload$68 [10];
+  assign \o_events__payload$68.value  = \o_events__payload$68 [26:11];
+  assign \o_events__payload$68 [26:11] = \$9 ;
+  assign \o_events__payload$68 [10:0] = \o__payload$67 [266:256];
   assign \i__payload$57 [22:12] = plain;
   assign \i__payload$57 [11:0] = { o_events__payload[28:21], o_events__payload[3:0] };
   assign plain[10] = o_events__payload[31];
@@ -8068,13 +8081,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[12:0] = \$2 [12:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$22015$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$22080$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [4:0] \$4 ;
-  reg [2:0] \$5 ;
+  wire [4:0] \$3 ;
+  wire [5:0] \$4 ;
+  reg [3:0] \$5 ;
   reg \$6 ;
   reg \$7 ;
   reg \$8 ;
@@ -8082,7 +8095,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire [16:0] address;
   input clk;
   wire clk;
-  reg [2:0] credits = 3'h6;
+  reg [3:0] credits = 4'h8;
   wire grant;
   wire [16:0] i__payload;
   wire [16:0] \i__payload.address ;
@@ -8101,8 +8114,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [16:0] \port$22015$0 ;
-  wire [16:0] \port$22015$0 ;
+  input [16:0] \port$22080$0 ;
+  wire [16:0] \port$22080$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -8149,9 +8162,9 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   );
   always @* begin
     if (\$initially ) begin end
-    \$5  = \$4 [2:0];
+    \$5  = \$4 [3:0];
     if (rst) begin
-      \$5  = 3'h6;
+      \$5  = 4'h8;
     end
   end
   always @* begin
@@ -8182,15 +8195,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$22015$0 [3:0], \port$22015$0 [16:4] };
-  assign i__payload = { \port$22015$0 [3:0], \port$22015$0 [16:4] };
+  assign address = { \port$22080$0 [3:0], \port$22080$0 [16:4] };
+  assign i__payload = { \port$22080$0 [3:0], \port$22080$0 [16:4] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$22015$0 [3:0], \port$22015$0 [16:4] };
+  assign \i__payload.address  = { \port$22080$0 [3:0], \port$22080$0 [16:4] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -8202,36 +8215,32 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [3:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire [3:0] \$18 ;
-  reg [2:0] \$19 ;
-  wire \$2 ;
-  reg [2:0] \$20 ;
-  reg [2:0] \$21 ;
-  wire [3:0] \$3 ;
+  wire \$13 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
+  wire \$3 ;
   wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [3:0] \$7 ;
-  wire [3:0] \$8 ;
-  wire \$9 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
   (* init = 3'h0 *)
   wire [2:0] consume;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [255:0] r_data;
   wire [255:0] r_data;
   input r_en;
   wire r_en;
-  (* init = 3'h0 *)
-  wire [2:0] r_level;
+  (* init = 4'h0 *)
+  wire [3:0] r_level;
   reg [2:0] r_port__addr = 3'h0;
   wire [255:0] r_port__data;
   output r_rdy;
@@ -8241,77 +8250,73 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire [255:0] w_data;
   input w_en;
   wire w_en;
-  (* init = 3'h0 *)
-  wire [2:0] w_level;
+  (* init = 4'h0 *)
+  wire [3:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
   input [255:0] w_port__data;
   wire [255:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [255:0] storage [5:0];
+  reg [255:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h6;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr == 3'h5;
-  assign \$3  = w_port__addr + 1'h1;
-  assign \$4  = \$2  ? 4'h0 : \$3 ;
-  assign \$5  = r_rdy & r_en;
-  assign \$6  = r_port__addr == 3'h5;
-  assign \$7  = r_port__addr + 1'h1;
-  assign \$8  = \$6  ? 4'h0 : \$7 ;
-  assign \$9  = w_rdy & w_en;
+  assign \$2  = w_port__addr + 1'h1;
+  assign \$3  = r_rdy & r_en;
+  assign \$4  = r_port__addr + 1'h1;
+  assign \$5  = w_rdy & w_en;
+  assign \$6  = r_rdy & r_en;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = \$5  & \$7 ;
+  assign \$9  = level + 1'h1;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = ~ \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = level + 1'h1;
-  assign \$14  = r_rdy & r_en;
-  assign \$15  = w_rdy & w_en;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = \$14  & \$16 ;
-  assign \$18  = level - 1'h1;
+  assign \$11  = w_rdy & w_en;
+  assign \$12  = ~ \$11 ;
+  assign \$13  = \$10  & \$12 ;
+  assign \$14  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$19 ;
+    w_port__addr <= \$15 ;
   always @(posedge clk)
-    r_port__addr <= \$20 ;
+    r_port__addr <= \$16 ;
   always @(posedge clk)
-    level <= \$21 ;
+    level <= \$17 ;
   always @* begin
     if (\$initially ) begin end
-    \$19  = w_port__addr;
+    \$15  = w_port__addr;
     if (\$1 ) begin
-      \$19  = \$4 [2:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$19  = 3'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = r_port__addr;
-    if (\$5 ) begin
-      \$20  = \$8 [2:0];
+    \$16  = r_port__addr;
+    if (\$3 ) begin
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$20  = 3'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = level;
-    if (\$12 ) begin
-      \$21  = \$13 [2:0];
+    \$17  = level;
+    if (\$8 ) begin
+      \$17  = \$9 [3:0];
     end
-    if (\$17 ) begin
-      \$21  = \$18 [2:0];
+    if (\$13 ) begin
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$21  = 3'h0;
+      \$17  = 4'h0;
     end
   end
   assign w_level = level;
@@ -8322,7 +8327,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$24075$0 , \port$24076$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$24160$0 , \port$24161$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -8354,10 +8359,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$24075$0 ;
-  wire [15:0] \port$24075$0 ;
-  input [255:0] \port$24076$0 ;
-  wire [255:0] \port$24076$0 ;
+  input [15:0] \port$24160$0 ;
+  wire [15:0] \port$24160$0 ;
+  input [255:0] \port$24161$0 ;
+  wire [255:0] \port$24161$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -8390,9 +8395,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$22006$0 (tag1),
-    .\port$24075$0 (\port$24075$0 ),
-    .\port$24076$0 (\port$24076$0 ),
+    .\port$22071$0 (tag1),
+    .\port$24160$0 (\port$24160$0 ),
+    .\port$24161$0 (\port$24161$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -8423,8 +8428,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[15:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$24075$0 , \port$24076$0  };
-  assign row = { \port$24075$0 , \port$24076$0  };
+  assign w_data = { tag1, \port$24160$0 , \port$24161$0  };
+  assign row = { \port$24160$0 , \port$24161$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -8436,7 +8441,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$22006$0 , \port$24075$0 , \port$24076$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$22071$0 , \port$24160$0 , \port$24161$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8460,12 +8465,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [21:0] \port$22006$0 ;
-  wire [21:0] \port$22006$0 ;
-  input [15:0] \port$24075$0 ;
-  wire [15:0] \port$24075$0 ;
-  input [255:0] \port$24076$0 ;
-  wire [255:0] \port$24076$0 ;
+  input [21:0] \port$22071$0 ;
+  wire [21:0] \port$22071$0 ;
+  input [15:0] \port$24160$0 ;
+  wire [15:0] \port$24160$0 ;
+  input [255:0] \port$24161$0 ;
+  wire [255:0] \port$24161$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [293:0] r_data;
@@ -8492,7 +8497,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [293:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$22006$0 , \port$24075$0 , \port$24076$0  };
+      storage[w_port__addr] <= { \port$22071$0 , \port$24160$0 , \port$24161$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -8554,8 +8559,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$22006$0 , \port$24075$0 , \port$24076$0  };
-  assign w_data = { \port$22006$0 , \port$24075$0 , \port$24076$0  };
+  assign w_port__data = { \port$22071$0 , \port$24160$0 , \port$24161$0  };
+  assign w_data = { \port$22071$0 , \port$24160$0 , \port$24161$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8981,7 +8986,7 @@ module \backspike_core.bp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -9195,11 +9200,11 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -9215,12 +9220,16 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [20:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [277:0] \$313 ;
+  reg \$314 ;
+  reg [277:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -9295,26 +9304,70 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [277:0] \$signal  = 278'h0000000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [277:0] \$signal$12  = 278'h0000000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [20:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [20:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [277:0] i__payload;
   wire [277:0] i__payload;
@@ -9325,8 +9378,8 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [41:0] o__payload;
   wire [41:0] o__payload;
   wire \o__payload.last ;
@@ -9336,437 +9389,463 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [20:0] tag = 21'h000000;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [277] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [277];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [277];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[276:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[277];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [276:256] = i__payload[276:256];
+      \$315 [277] = i__payload[277];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[40:20];
   assign \o__payload.last  = o__payload[41];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [276:256];
+  assign \$signal.last  = \$signal [277];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [276:256];
+  assign \$signal$12.last  = \$signal$12 [277];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[276:256];
   assign \i__payload.last  = i__payload[277];
-  assign o__payload[41] = \$283 ;
-  assign o__payload[40:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[41] = \$281 ;
+  assign o__payload[40:20] = \$signal [276:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, row, clk);
@@ -9834,8 +9913,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$22077$0 (tag1),
-    .\port$24000$0 (row),
+    .\port$22144$0 (tag1),
+    .\port$24085$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -9878,7 +9957,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$22077$0 , \port$24000$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$22144$0 , \port$24085$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -9902,10 +9981,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [10:0] \port$22077$0 ;
-  wire [10:0] \port$22077$0 ;
-  input [255:0] \port$24000$0 ;
-  wire [255:0] \port$24000$0 ;
+  input [10:0] \port$22144$0 ;
+  wire [10:0] \port$22144$0 ;
+  input [255:0] \port$24085$0 ;
+  wire [255:0] \port$24085$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [266:0] r_data;
@@ -9932,7 +10011,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [266:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$22077$0 , \port$24000$0  };
+      storage[w_port__addr] <= { \port$22144$0 , \port$24085$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -9994,8 +10073,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$22077$0 , \port$24000$0  };
-  assign w_data = { \port$22077$0 , \port$24000$0  };
+  assign w_port__data = { \port$22144$0 , \port$24085$0  };
+  assign w_data = { \port$22144$0 , \port$24085$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -10130,173 +10209,136 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [4:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
-  reg [15:0] \$101 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  reg [15:0] \$104 ;
-  wire \$105 ;
-  wire [91:0] \$106 ;
-  wire \$107 ;
-  wire \$108 ;
-  reg [15:0] \$109 ;
+  wire [91:0] \$104 ;
+  reg [3:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg [10:0] \$107 ;
+  reg [10:0] \$108 ;
+  reg [10:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  reg [15:0] \$112 ;
-  wire \$113 ;
-  wire [91:0] \$114 ;
-  wire \$115 ;
-  wire \$116 ;
+  reg [15:0] \$110 ;
+  reg [15:0] \$111 ;
+  reg \$112 ;
+  reg \$113 ;
+  reg \$114 ;
+  reg \$115 ;
+  reg [15:0] \$116 ;
   reg [15:0] \$117 ;
-  wire \$118 ;
-  wire \$119 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  wire \$121 ;
-  wire [91:0] \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  reg [15:0] \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  reg [15:0] \$128 ;
-  wire \$129 ;
   wire \$13 ;
-  wire [91:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  reg [15:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  reg [15:0] \$136 ;
-  wire \$137 ;
-  wire [91:0] \$138 ;
-  wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  reg [15:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  reg [15:0] \$144 ;
-  wire \$145 ;
-  wire [91:0] \$146 ;
-  reg [3:0] \$147 ;
-  reg [10:0] \$148 ;
-  reg [10:0] \$149 ;
   wire \$15 ;
-  reg [10:0] \$150 ;
-  reg [10:0] \$151 ;
-  reg [15:0] \$152 ;
-  reg [15:0] \$153 ;
-  reg \$154 ;
-  reg [15:0] \$155 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [91:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [91:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [91:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [91:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [91:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [91:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [91:0] \$49 ;
   wire \$5 ;
-  wire [91:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [91:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [91:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [91:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
+  wire [91:0] \$64 ;
   wire \$65 ;
-  wire [91:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
+  wire [91:0] \$69 ;
+  wire [1:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  reg [15:0] \$72 ;
+  wire \$72 ;
   wire \$73 ;
   wire [91:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
-  reg [15:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
+  wire [91:0] \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [91:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  reg [15:0] \$85 ;
+  wire [91:0] \$84 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  reg [15:0] \$88 ;
-  wire \$89 ;
+  wire \$88 ;
+  wire [91:0] \$89 ;
   wire \$9 ;
-  wire [91:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  reg [15:0] \$93 ;
-  wire \$94 ;
+  wire \$93 ;
+  wire [91:0] \$94 ;
   wire \$95 ;
-  reg [15:0] \$96 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [91:0] \$98 ;
-  wire \$99 ;
+  wire \$98 ;
+  wire [91:0] \$99 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$120 ;
-  wire \add$131 ;
-  wire \add$142 ;
-  wire \add$153 ;
-  wire \add$164 ;
-  wire \add$175 ;
-  wire \add$186 ;
-  wire \add$197 ;
-  wire \add$43 ;
-  wire \add$54 ;
-  wire \add$65 ;
-  wire \add$76 ;
-  wire \add$87 ;
+  wire \add$110 ;
+  wire \add$122 ;
+  wire \add$134 ;
+  wire \add$146 ;
+  wire \add$158 ;
+  wire \add$170 ;
+  wire \add$182 ;
+  wire \add$194 ;
+  wire \add$206 ;
+  wire \add$218 ;
+  wire \add$50 ;
+  wire \add$62 ;
+  wire \add$74 ;
+  wire \add$86 ;
   wire \add$98 ;
   input busy;
   wire busy;
@@ -10304,94 +10346,128 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$102 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$124 ;
-  wire [3:0] \drain_entry$135 ;
-  wire [3:0] \drain_entry$146 ;
-  wire [3:0] \drain_entry$157 ;
-  wire [3:0] \drain_entry$168 ;
-  wire [3:0] \drain_entry$179 ;
-  wire [3:0] \drain_entry$190 ;
-  wire [3:0] \drain_entry$201 ;
-  wire [3:0] \drain_entry$47 ;
-  wire [3:0] \drain_entry$58 ;
-  wire [3:0] \drain_entry$69 ;
-  wire [3:0] \drain_entry$80 ;
+  wire [3:0] \drain_entry$103 ;
+  wire [3:0] \drain_entry$115 ;
+  wire [3:0] \drain_entry$127 ;
+  wire [3:0] \drain_entry$139 ;
+  wire [3:0] \drain_entry$151 ;
+  wire [3:0] \drain_entry$163 ;
+  wire [3:0] \drain_entry$175 ;
+  wire [3:0] \drain_entry$187 ;
+  wire [3:0] \drain_entry$199 ;
+  wire [3:0] \drain_entry$211 ;
+  wire [3:0] \drain_entry$223 ;
+  wire [3:0] \drain_entry$55 ;
+  wire [3:0] \drain_entry$67 ;
+  wire [3:0] \drain_entry$79 ;
   wire [3:0] \drain_entry$91 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$102 ;
+  (* init = 1'h0 *)
+  wire \drain_file$114 ;
+  (* init = 1'h0 *)
+  wire \drain_file$126 ;
+  (* init = 1'h0 *)
+  wire \drain_file$138 ;
+  (* init = 1'h0 *)
+  wire \drain_file$150 ;
+  (* init = 1'h0 *)
+  wire \drain_file$162 ;
+  (* init = 1'h0 *)
+  wire \drain_file$174 ;
+  (* init = 1'h0 *)
+  wire \drain_file$186 ;
+  (* init = 1'h0 *)
+  wire \drain_file$198 ;
+  (* init = 1'h0 *)
+  wire \drain_file$210 ;
+  (* init = 1'h0 *)
+  wire \drain_file$222 ;
+  (* init = 1'h0 *)
+  wire \drain_file$40 ;
+  (* init = 1'h0 *)
+  wire \drain_file$54 ;
+  (* init = 1'h0 *)
+  wire \drain_file$66 ;
+  (* init = 1'h0 *)
+  wire \drain_file$78 ;
+  (* init = 1'h0 *)
+  wire \drain_file$90 ;
   wire [91:0] drain_sum;
-  wire [91:0] \drain_sum$103 ;
-  wire [91:0] \drain_sum$114 ;
-  wire [91:0] \drain_sum$125 ;
-  wire [91:0] \drain_sum$136 ;
-  wire [91:0] \drain_sum$147 ;
-  wire [91:0] \drain_sum$158 ;
-  wire [91:0] \drain_sum$169 ;
-  wire [91:0] \drain_sum$180 ;
-  wire [91:0] \drain_sum$191 ;
-  wire [91:0] \drain_sum$202 ;
-  wire [91:0] \drain_sum$48 ;
-  wire [91:0] \drain_sum$59 ;
-  wire [91:0] \drain_sum$70 ;
-  wire [91:0] \drain_sum$81 ;
+  wire [91:0] \drain_sum$104 ;
+  wire [91:0] \drain_sum$116 ;
+  wire [91:0] \drain_sum$128 ;
+  wire [91:0] \drain_sum$140 ;
+  wire [91:0] \drain_sum$152 ;
+  wire [91:0] \drain_sum$164 ;
+  wire [91:0] \drain_sum$176 ;
+  wire [91:0] \drain_sum$188 ;
+  wire [91:0] \drain_sum$200 ;
+  wire [91:0] \drain_sum$212 ;
+  wire [91:0] \drain_sum$224 ;
+  wire [91:0] \drain_sum$56 ;
+  wire [91:0] \drain_sum$68 ;
+  wire [91:0] \drain_sum$80 ;
   wire [91:0] \drain_sum$92 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$119 ;
-  wire [4:0] \element$119.exponent ;
-  wire [9:0] \element$119.mantissa ;
-  wire \element$119.sign ;
-  wire [15:0] \element$130 ;
-  wire [4:0] \element$130.exponent ;
-  wire [9:0] \element$130.mantissa ;
-  wire \element$130.sign ;
-  wire [15:0] \element$141 ;
-  wire [4:0] \element$141.exponent ;
-  wire [9:0] \element$141.mantissa ;
-  wire \element$141.sign ;
-  wire [15:0] \element$152 ;
-  wire [4:0] \element$152.exponent ;
-  wire [9:0] \element$152.mantissa ;
-  wire \element$152.sign ;
-  wire [15:0] \element$163 ;
-  wire [4:0] \element$163.exponent ;
-  wire [9:0] \element$163.mantissa ;
-  wire \element$163.sign ;
-  wire [15:0] \element$174 ;
-  wire [4:0] \element$174.exponent ;
-  wire [9:0] \element$174.mantissa ;
-  wire \element$174.sign ;
-  wire [15:0] \element$185 ;
-  wire [4:0] \element$185.exponent ;
-  wire [9:0] \element$185.mantissa ;
-  wire \element$185.sign ;
-  wire [15:0] \element$196 ;
-  wire [4:0] \element$196.exponent ;
-  wire [9:0] \element$196.mantissa ;
-  wire \element$196.sign ;
-  wire [15:0] \element$42 ;
-  wire [4:0] \element$42.exponent ;
-  wire [9:0] \element$42.mantissa ;
-  wire \element$42.sign ;
-  wire [15:0] \element$53 ;
-  wire [4:0] \element$53.exponent ;
-  wire [9:0] \element$53.mantissa ;
-  wire \element$53.sign ;
-  wire [15:0] \element$64 ;
-  wire [4:0] \element$64.exponent ;
-  wire [9:0] \element$64.mantissa ;
-  wire \element$64.sign ;
-  wire [15:0] \element$75 ;
-  wire [4:0] \element$75.exponent ;
-  wire [9:0] \element$75.mantissa ;
-  wire \element$75.sign ;
-  wire [15:0] \element$86 ;
-  wire [4:0] \element$86.exponent ;
-  wire [9:0] \element$86.mantissa ;
-  wire \element$86.sign ;
+  wire [15:0] \element$109 ;
+  wire [4:0] \element$109.exponent ;
+  wire [9:0] \element$109.mantissa ;
+  wire \element$109.sign ;
+  wire [15:0] \element$121 ;
+  wire [4:0] \element$121.exponent ;
+  wire [9:0] \element$121.mantissa ;
+  wire \element$121.sign ;
+  wire [15:0] \element$133 ;
+  wire [4:0] \element$133.exponent ;
+  wire [9:0] \element$133.mantissa ;
+  wire \element$133.sign ;
+  wire [15:0] \element$145 ;
+  wire [4:0] \element$145.exponent ;
+  wire [9:0] \element$145.mantissa ;
+  wire \element$145.sign ;
+  wire [15:0] \element$157 ;
+  wire [4:0] \element$157.exponent ;
+  wire [9:0] \element$157.mantissa ;
+  wire \element$157.sign ;
+  wire [15:0] \element$169 ;
+  wire [4:0] \element$169.exponent ;
+  wire [9:0] \element$169.mantissa ;
+  wire \element$169.sign ;
+  wire [15:0] \element$181 ;
+  wire [4:0] \element$181.exponent ;
+  wire [9:0] \element$181.mantissa ;
+  wire \element$181.sign ;
+  wire [15:0] \element$193 ;
+  wire [4:0] \element$193.exponent ;
+  wire [9:0] \element$193.mantissa ;
+  wire \element$193.sign ;
+  wire [15:0] \element$205 ;
+  wire [4:0] \element$205.exponent ;
+  wire [9:0] \element$205.mantissa ;
+  wire \element$205.sign ;
+  wire [15:0] \element$217 ;
+  wire [4:0] \element$217.exponent ;
+  wire [9:0] \element$217.mantissa ;
+  wire \element$217.sign ;
+  wire [15:0] \element$49 ;
+  wire [4:0] \element$49.exponent ;
+  wire [9:0] \element$49.mantissa ;
+  wire \element$49.sign ;
+  wire [15:0] \element$61 ;
+  wire [4:0] \element$61.exponent ;
+  wire [9:0] \element$61.mantissa ;
+  wire \element$61.sign ;
+  wire [15:0] \element$73 ;
+  wire [4:0] \element$73.exponent ;
+  wire [9:0] \element$73.mantissa ;
+  wire \element$73.sign ;
+  wire [15:0] \element$85 ;
+  wire [4:0] \element$85.exponent ;
+  wire [9:0] \element$85.mantissa ;
+  wire \element$85.sign ;
   wire [15:0] \element$97 ;
   wire [4:0] \element$97.exponent ;
   wire [9:0] \element$97.mantissa ;
@@ -10402,21 +10478,21 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire empty;
   wire [3:0] entry;
   wire [3:0] \entry$100 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$122 ;
-  wire [3:0] \entry$133 ;
-  wire [3:0] \entry$144 ;
-  wire [3:0] \entry$155 ;
-  wire [3:0] \entry$166 ;
-  wire [3:0] \entry$177 ;
-  wire [3:0] \entry$188 ;
-  wire [3:0] \entry$199 ;
-  wire [3:0] \entry$35 ;
-  wire [3:0] \entry$45 ;
-  wire [3:0] \entry$56 ;
-  wire [3:0] \entry$67 ;
-  wire [3:0] \entry$78 ;
-  wire [3:0] \entry$89 ;
+  wire [3:0] \entry$112 ;
+  wire [3:0] \entry$124 ;
+  wire [3:0] \entry$136 ;
+  wire [3:0] \entry$148 ;
+  wire [3:0] \entry$160 ;
+  wire [3:0] \entry$172 ;
+  wire [3:0] \entry$184 ;
+  wire [3:0] \entry$196 ;
+  wire [3:0] \entry$208 ;
+  wire [3:0] \entry$220 ;
+  wire [3:0] \entry$42 ;
+  wire [3:0] \entry$52 ;
+  wire [3:0] \entry$64 ;
+  wire [3:0] \entry$76 ;
+  wire [3:0] \entry$88 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -10451,52 +10527,53 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   (* init = 1'h0 *)
   wire \file$101 ;
   (* init = 1'h0 *)
-  wire \file$112 ;
+  wire \file$113 ;
   (* init = 1'h0 *)
-  wire \file$123 ;
+  wire \file$125 ;
   (* init = 1'h0 *)
-  wire \file$134 ;
+  wire \file$137 ;
   (* init = 1'h0 *)
-  wire \file$145 ;
+  wire \file$149 ;
   (* init = 1'h0 *)
-  wire \file$156 ;
+  wire \file$161 ;
   (* init = 1'h0 *)
-  wire \file$167 ;
+  wire \file$173 ;
   (* init = 1'h0 *)
-  wire \file$178 ;
+  wire \file$185 ;
   (* init = 1'h0 *)
-  wire \file$189 ;
+  wire \file$197 ;
   (* init = 1'h0 *)
-  wire \file$200 ;
+  wire \file$209 ;
   (* init = 1'h0 *)
-  wire \file$33 ;
+  wire \file$221 ;
   (* init = 1'h0 *)
-  wire \file$46 ;
+  wire \file$39 ;
   (* init = 1'h0 *)
-  wire \file$57 ;
+  wire \file$53 ;
   (* init = 1'h0 *)
-  wire \file$68 ;
+  wire \file$65 ;
   (* init = 1'h0 *)
-  wire \file$79 ;
+  wire \file$77 ;
   (* init = 1'h0 *)
-  wire \file$90 ;
+  wire \file$89 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$116 ;
-  wire \go$127 ;
-  wire \go$138 ;
-  wire \go$149 ;
-  wire \go$160 ;
-  wire \go$171 ;
-  wire \go$182 ;
-  wire \go$193 ;
-  wire \go$25 ;
-  wire \go$39 ;
-  wire \go$50 ;
-  wire \go$61 ;
-  wire \go$72 ;
-  wire \go$83 ;
+  wire \go$106 ;
+  wire \go$118 ;
+  wire \go$130 ;
+  wire \go$142 ;
+  wire \go$154 ;
+  wire \go$166 ;
+  wire \go$178 ;
+  wire \go$190 ;
+  wire \go$202 ;
+  wire \go$214 ;
+  wire \go$31 ;
+  wire \go$46 ;
+  wire \go$58 ;
+  wire \go$70 ;
+  wire \go$82 ;
   wire \go$94 ;
   input [26:0] i_events__payload;
   wire [26:0] i_events__payload;
@@ -10534,54 +10611,56 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$117 ;
-  wire \load$128 ;
-  wire \load$139 ;
-  wire \load$150 ;
-  wire \load$161 ;
-  wire \load$172 ;
-  wire \load$183 ;
-  wire \load$194 ;
-  wire \load$40 ;
-  wire \load$51 ;
-  wire \load$62 ;
-  wire \load$73 ;
-  wire \load$84 ;
+  wire \load$107 ;
+  wire \load$119 ;
+  wire \load$131 ;
+  wire \load$143 ;
+  wire \load$155 ;
+  wire \load$167 ;
+  wire \load$179 ;
+  wire \load$191 ;
+  wire \load$203 ;
+  wire \load$215 ;
+  wire \load$47 ;
+  wire \load$59 ;
+  wire \load$71 ;
+  wire \load$83 ;
   wire \load$95 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$110 ;
-  wire \replace$121 ;
-  wire \replace$132 ;
-  wire \replace$143 ;
-  wire \replace$154 ;
-  wire \replace$165 ;
-  wire \replace$176 ;
-  wire \replace$187 ;
-  wire \replace$198 ;
-  wire \replace$44 ;
-  wire \replace$55 ;
-  wire \replace$66 ;
-  wire \replace$77 ;
-  wire \replace$88 ;
+  wire \replace$111 ;
+  wire \replace$123 ;
+  wire \replace$135 ;
+  wire \replace$147 ;
+  wire \replace$159 ;
+  wire \replace$171 ;
+  wire \replace$183 ;
+  wire \replace$195 ;
+  wire \replace$207 ;
+  wire \replace$219 ;
+  wire \replace$51 ;
+  wire \replace$63 ;
+  wire \replace$75 ;
+  wire \replace$87 ;
   wire \replace$99 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$118 ;
-  wire \shift$129 ;
-  wire \shift$140 ;
-  wire \shift$151 ;
-  wire \shift$162 ;
-  wire \shift$173 ;
-  wire \shift$184 ;
-  wire \shift$195 ;
-  wire \shift$41 ;
-  wire \shift$52 ;
-  wire \shift$63 ;
-  wire \shift$74 ;
-  wire \shift$85 ;
+  wire \shift$108 ;
+  wire \shift$120 ;
+  wire \shift$132 ;
+  wire \shift$144 ;
+  wire \shift$156 ;
+  wire \shift$168 ;
+  wire \shift$180 ;
+  wire \shift$192 ;
+  wire \shift$204 ;
+  wire \shift$216 ;
+  wire \shift$48 ;
+  wire \shift$60 ;
+  wire \shift$72 ;
+  wire \shift$84 ;
   wire \shift$96 ;
   output stall_drain;
   wire stall_drain;
@@ -10608,296 +10687,296 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [91:0] \sums[8] ;
   wire [91:0] \sums[9] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
   reg [15:0] value = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \value$104 ;
-  wire [4:0] \value$104.exponent ;
-  wire [9:0] \value$104.mantissa ;
-  wire \value$104.sign ;
+  wire [15:0] \value$105 ;
+  wire [4:0] \value$105.exponent ;
+  wire [9:0] \value$105.mantissa ;
+  wire \value$105.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$115 ;
-  wire [4:0] \value$115.exponent ;
-  wire [9:0] \value$115.mantissa ;
-  wire \value$115.sign ;
+  wire [15:0] \value$117 ;
+  wire [4:0] \value$117.exponent ;
+  wire [9:0] \value$117.mantissa ;
+  wire \value$117.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$126 ;
-  wire [4:0] \value$126.exponent ;
-  wire [9:0] \value$126.mantissa ;
-  wire \value$126.sign ;
+  wire [15:0] \value$129 ;
+  wire [4:0] \value$129.exponent ;
+  wire [9:0] \value$129.mantissa ;
+  wire \value$129.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$137 ;
-  wire [4:0] \value$137.exponent ;
-  wire [9:0] \value$137.mantissa ;
-  wire \value$137.sign ;
+  wire [15:0] \value$141 ;
+  wire [4:0] \value$141.exponent ;
+  wire [9:0] \value$141.mantissa ;
+  wire \value$141.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$148 ;
-  wire [4:0] \value$148.exponent ;
-  wire [9:0] \value$148.mantissa ;
-  wire \value$148.sign ;
+  wire [15:0] \value$153 ;
+  wire [4:0] \value$153.exponent ;
+  wire [9:0] \value$153.mantissa ;
+  wire \value$153.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$159 ;
-  wire [4:0] \value$159.exponent ;
-  wire [9:0] \value$159.mantissa ;
-  wire \value$159.sign ;
+  wire [15:0] \value$165 ;
+  wire [4:0] \value$165.exponent ;
+  wire [9:0] \value$165.mantissa ;
+  wire \value$165.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$170 ;
-  wire [4:0] \value$170.exponent ;
-  wire [9:0] \value$170.mantissa ;
-  wire \value$170.sign ;
+  wire [15:0] \value$177 ;
+  wire [4:0] \value$177.exponent ;
+  wire [9:0] \value$177.mantissa ;
+  wire \value$177.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$181 ;
-  wire [4:0] \value$181.exponent ;
-  wire [9:0] \value$181.mantissa ;
-  wire \value$181.sign ;
+  wire [15:0] \value$189 ;
+  wire [4:0] \value$189.exponent ;
+  wire [9:0] \value$189.mantissa ;
+  wire \value$189.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$192 ;
-  wire [4:0] \value$192.exponent ;
-  wire [9:0] \value$192.mantissa ;
-  wire \value$192.sign ;
+  wire [15:0] \value$201 ;
+  wire [4:0] \value$201.exponent ;
+  wire [9:0] \value$201.mantissa ;
+  wire \value$201.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$24 ;
-  wire [4:0] \value$24.exponent ;
-  wire [9:0] \value$24.mantissa ;
-  wire \value$24.sign ;
+  wire [15:0] \value$213 ;
+  wire [4:0] \value$213.exponent ;
+  wire [9:0] \value$213.mantissa ;
+  wire \value$213.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$38 ;
-  wire [4:0] \value$38.exponent ;
-  wire [9:0] \value$38.mantissa ;
-  wire \value$38.sign ;
+  wire [15:0] \value$30 ;
+  wire [4:0] \value$30.exponent ;
+  wire [9:0] \value$30.mantissa ;
+  wire \value$30.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$49 ;
-  wire [4:0] \value$49.exponent ;
-  wire [9:0] \value$49.mantissa ;
-  wire \value$49.sign ;
+  wire [15:0] \value$45 ;
+  wire [4:0] \value$45.exponent ;
+  wire [9:0] \value$45.mantissa ;
+  wire \value$45.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$60 ;
-  wire [4:0] \value$60.exponent ;
-  wire [9:0] \value$60.mantissa ;
-  wire \value$60.sign ;
+  wire [15:0] \value$57 ;
+  wire [4:0] \value$57.exponent ;
+  wire [9:0] \value$57.mantissa ;
+  wire \value$57.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$71 ;
-  wire [4:0] \value$71.exponent ;
-  wire [9:0] \value$71.mantissa ;
-  wire \value$71.sign ;
+  wire [15:0] \value$69 ;
+  wire [4:0] \value$69.exponent ;
+  wire [9:0] \value$69.mantissa ;
+  wire \value$69.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$82 ;
-  wire [4:0] \value$82.exponent ;
-  wire [9:0] \value$82.mantissa ;
-  wire \value$82.sign ;
+  wire [15:0] \value$81 ;
+  wire [4:0] \value$81.exponent ;
+  wire [9:0] \value$81.mantissa ;
+  wire \value$81.sign ;
   (* init = 16'h0000 *)
   wire [15:0] \value$93 ;
   wire [4:0] \value$93.exponent ;
   wire [9:0] \value$93.mantissa ;
   wire \value$93.sign ;
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
   assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[3] & event3[9];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[3] & event3[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[3] & event3[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event3[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[3] & event3[9];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[3] & event3[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[3] & event3[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event3[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[3] & event3[10];
-  assign \$22  = \$21  >> event3[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$40  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$41  = \$28  & event1[8];
-  assign \add$43  = valid[3] & event3[10];
-  assign \$30  = \$29  >> event3[3:0];
-  assign \replace$44  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
+  assign \$27  = accumulated >> event3[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$47  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$48  = \$31  & event1[8];
+  assign \add$50  = valid[3] & event3[10];
+  assign \$32  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$51  = \$35  & event0[8];
+  assign \load$59  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$52  = \$36  & event1[8];
-  assign \add$54  = valid[3] & event3[10];
-  assign \$38  = \$37  >> event3[3:0];
-  assign \replace$55  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$59  : 92'h00000000000000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$62  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$63  = \$44  & event1[8];
-  assign \add$65  = valid[3] & event3[10];
-  assign \$46  = \$45  >> event3[3:0];
-  assign \replace$66  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$70  : 92'h00000000000000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$73  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$74  = \$52  & event1[8];
-  assign \add$76  = valid[3] & event3[10];
-  assign \$54  = \$53  >> event3[3:0];
-  assign \replace$77  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$81  : 92'h00000000000000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$84  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$85  = \$60  & event1[8];
-  assign \add$87  = valid[3] & event3[10];
-  assign \$62  = \$61  >> event3[3:0];
-  assign \replace$88  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$92  : 92'h00000000000000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$95  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$96  = \$68  & event1[8];
+  assign \shift$60  = \$36  & event1[8];
+  assign \add$62  = valid[3] & event3[10];
+  assign \$37  = accumulated >> event3[3:0];
+  assign \replace$63  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$68  : 92'h00000000000000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$71  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$72  = \$41  & event1[8];
+  assign \add$74  = valid[3] & event3[10];
+  assign \$42  = accumulated >> event3[3:0];
+  assign \replace$75  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$80  : 92'h00000000000000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$83  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$84  = \$46  & event1[8];
+  assign \add$86  = valid[3] & event3[10];
+  assign \$47  = accumulated >> event3[3:0];
+  assign \replace$87  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$92  : 92'h00000000000000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$95  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$96  = \$51  & event1[8];
   assign \add$98  = valid[3] & event3[10];
-  assign \$70  = \$69  >> event3[3:0];
-  assign \replace$99  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$103  : 92'h00000000000000000000000;
+  assign \$52  = accumulated >> event3[3:0];
+  assign \replace$99  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$104  : 92'h00000000000000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$107  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$108  = \$56  & event1[8];
+  assign \add$110  = valid[3] & event3[10];
+  assign \$57  = accumulated >> event3[3:0];
+  assign \replace$111  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$116  : 92'h00000000000000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$119  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$120  = \$61  & event1[8];
+  assign \add$122  = valid[3] & event3[10];
+  assign \$62  = accumulated >> event3[3:0];
+  assign \replace$123  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$128  : 92'h00000000000000000000000;
+  assign \$65  = valid[0] & event0[10];
+  assign \load$131  = \$65  & event0[8];
+  assign \$66  = valid[1] & event1[10];
+  assign \shift$132  = \$66  & event1[8];
+  assign \add$134  = valid[3] & event3[10];
+  assign \$67  = accumulated >> event3[3:0];
+  assign \replace$135  = ~ \$67 ;
+  assign \$68  = drained >> drain_entry;
+  assign \$69  = \$68  ? \drain_sum$140  : 92'h00000000000000000000000;
+  assign \$70  = valid[0] & event0[10];
+  assign \load$143  = \$70  & event0[8];
+  assign \$71  = valid[1] & event1[10];
+  assign \shift$144  = \$71  & event1[8];
+  assign \add$146  = valid[3] & event3[10];
+  assign \$72  = accumulated >> event3[3:0];
+  assign \replace$147  = ~ \$72 ;
+  assign \$73  = drained >> drain_entry;
+  assign \$74  = \$73  ? \drain_sum$152  : 92'h00000000000000000000000;
   assign \$75  = valid[0] & event0[10];
-  assign \load$106  = \$75  & event0[8];
+  assign \load$155  = \$75  & event0[8];
   assign \$76  = valid[1] & event1[10];
-  assign \shift$107  = \$76  & event1[8];
-  assign \add$109  = valid[3] & event3[10];
-  assign \$78  = \$77  >> event3[3:0];
-  assign \replace$110  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$114  : 92'h00000000000000000000000;
-  assign \$83  = valid[0] & event0[10];
-  assign \load$117  = \$83  & event0[8];
-  assign \$84  = valid[1] & event1[10];
-  assign \shift$118  = \$84  & event1[8];
-  assign \add$120  = valid[3] & event3[10];
-  assign \$86  = \$85  >> event3[3:0];
-  assign \replace$121  = ~ \$86 ;
-  assign \$87  = ~ file;
-  assign \$89  = \$88  >> drain_entry;
-  assign \$90  = \$89  ? \drain_sum$125  : 92'h00000000000000000000000;
-  assign \$91  = valid[0] & event0[10];
-  assign \load$128  = \$91  & event0[8];
-  assign \$92  = valid[1] & event1[10];
-  assign \shift$129  = \$92  & event1[8];
-  assign \add$131  = valid[3] & event3[10];
-  assign \$94  = \$93  >> event3[3:0];
-  assign \replace$132  = ~ \$94 ;
-  assign \$95  = ~ file;
-  assign \$97  = \$96  >> drain_entry;
-  assign \$98  = \$97  ? \drain_sum$136  : 92'h00000000000000000000000;
-  assign \$99  = valid[0] & event0[10];
-  assign \load$139  = \$99  & event0[8];
-  assign \$100  = valid[1] & event1[10];
-  assign \shift$140  = \$100  & event1[8];
-  assign \add$142  = valid[3] & event3[10];
-  assign \$102  = \$101  >> event3[3:0];
-  assign \replace$143  = ~ \$102 ;
-  assign \$103  = ~ file;
-  assign \$105  = \$104  >> drain_entry;
-  assign \$106  = \$105  ? \drain_sum$147  : 92'h00000000000000000000000;
-  assign \$107  = valid[0] & event0[10];
-  assign \load$150  = \$107  & event0[8];
-  assign \$108  = valid[1] & event1[10];
-  assign \shift$151  = \$108  & event1[8];
-  assign \add$153  = valid[3] & event3[10];
-  assign \$110  = \$109  >> event3[3:0];
-  assign \replace$154  = ~ \$110 ;
-  assign \$111  = ~ file;
-  assign \$113  = \$112  >> drain_entry;
-  assign \$114  = \$113  ? \drain_sum$158  : 92'h00000000000000000000000;
-  assign \$115  = valid[0] & event0[10];
-  assign \load$161  = \$115  & event0[8];
-  assign \$116  = valid[1] & event1[10];
-  assign \shift$162  = \$116  & event1[8];
-  assign \add$164  = valid[3] & event3[10];
-  assign \$118  = \$117  >> event3[3:0];
-  assign \replace$165  = ~ \$118 ;
-  assign \$119  = ~ file;
-  assign \$121  = \$120  >> drain_entry;
-  assign \$122  = \$121  ? \drain_sum$169  : 92'h00000000000000000000000;
-  assign \$123  = valid[0] & event0[10];
-  assign \load$172  = \$123  & event0[8];
-  assign \$124  = valid[1] & event1[10];
-  assign \shift$173  = \$124  & event1[8];
-  assign \add$175  = valid[3] & event3[10];
-  assign \$126  = \$125  >> event3[3:0];
-  assign \replace$176  = ~ \$126 ;
-  assign \$127  = ~ file;
-  assign \$129  = \$128  >> drain_entry;
-  assign \$130  = \$129  ? \drain_sum$180  : 92'h00000000000000000000000;
-  assign \$131  = valid[0] & event0[10];
-  assign \load$183  = \$131  & event0[8];
-  assign \$132  = valid[1] & event1[10];
-  assign \shift$184  = \$132  & event1[8];
-  assign \add$186  = valid[3] & event3[10];
-  assign \$134  = \$133  >> event3[3:0];
-  assign \replace$187  = ~ \$134 ;
-  assign \$135  = ~ file;
-  assign \$137  = \$136  >> drain_entry;
-  assign \$138  = \$137  ? \drain_sum$191  : 92'h00000000000000000000000;
-  assign \$139  = valid[0] & event0[10];
-  assign \load$194  = \$139  & event0[8];
-  assign \$140  = valid[1] & event1[10];
-  assign \shift$195  = \$140  & event1[8];
-  assign \add$197  = valid[3] & event3[10];
-  assign \$142  = \$141  >> event3[3:0];
-  assign \replace$198  = ~ \$142 ;
-  assign \$143  = ~ file;
-  assign \$145  = \$144  >> drain_entry;
-  assign \$146  = \$145  ? \drain_sum$202  : 92'h00000000000000000000000;
+  assign \shift$156  = \$76  & event1[8];
+  assign \add$158  = valid[3] & event3[10];
+  assign \$77  = accumulated >> event3[3:0];
+  assign \replace$159  = ~ \$77 ;
+  assign \$78  = drained >> drain_entry;
+  assign \$79  = \$78  ? \drain_sum$164  : 92'h00000000000000000000000;
+  assign \$80  = valid[0] & event0[10];
+  assign \load$167  = \$80  & event0[8];
+  assign \$81  = valid[1] & event1[10];
+  assign \shift$168  = \$81  & event1[8];
+  assign \add$170  = valid[3] & event3[10];
+  assign \$82  = accumulated >> event3[3:0];
+  assign \replace$171  = ~ \$82 ;
+  assign \$83  = drained >> drain_entry;
+  assign \$84  = \$83  ? \drain_sum$176  : 92'h00000000000000000000000;
+  assign \$85  = valid[0] & event0[10];
+  assign \load$179  = \$85  & event0[8];
+  assign \$86  = valid[1] & event1[10];
+  assign \shift$180  = \$86  & event1[8];
+  assign \add$182  = valid[3] & event3[10];
+  assign \$87  = accumulated >> event3[3:0];
+  assign \replace$183  = ~ \$87 ;
+  assign \$88  = drained >> drain_entry;
+  assign \$89  = \$88  ? \drain_sum$188  : 92'h00000000000000000000000;
+  assign \$90  = valid[0] & event0[10];
+  assign \load$191  = \$90  & event0[8];
+  assign \$91  = valid[1] & event1[10];
+  assign \shift$192  = \$91  & event1[8];
+  assign \add$194  = valid[3] & event3[10];
+  assign \$92  = accumulated >> event3[3:0];
+  assign \replace$195  = ~ \$92 ;
+  assign \$93  = drained >> drain_entry;
+  assign \$94  = \$93  ? \drain_sum$200  : 92'h00000000000000000000000;
+  assign \$95  = valid[0] & event0[10];
+  assign \load$203  = \$95  & event0[8];
+  assign \$96  = valid[1] & event1[10];
+  assign \shift$204  = \$96  & event1[8];
+  assign \add$206  = valid[3] & event3[10];
+  assign \$97  = accumulated >> event3[3:0];
+  assign \replace$207  = ~ \$97 ;
+  assign \$98  = drained >> drain_entry;
+  assign \$99  = \$98  ? \drain_sum$212  : 92'h00000000000000000000000;
+  assign \$100  = valid[0] & event0[10];
+  assign \load$215  = \$100  & event0[8];
+  assign \$101  = valid[1] & event1[10];
+  assign \shift$216  = \$101  & event1[8];
+  assign \add$218  = valid[3] & event3[10];
+  assign \$102  = accumulated >> event3[3:0];
+  assign \replace$219  = ~ \$102 ;
+  assign \$103  = drained >> drain_entry;
+  assign \$104  = \$103  ? \drain_sum$224  : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$147 ;
+    valid <= \$105 ;
   always @(posedge clk)
-    event0 <= \$148 ;
+    event0 <= \$106 ;
   always @(posedge clk)
-    event1 <= \$149 ;
+    event1 <= \$107 ;
   always @(posedge clk)
-    event2 <= \$150 ;
+    event2 <= \$108 ;
   always @(posedge clk)
-    event3 <= \$151 ;
+    event3 <= \$109 ;
   always @(posedge clk)
-    touched0 <= \$152 ;
+    accumulated <= \$110 ;
   always @(posedge clk)
-    touched1 <= \$153 ;
+    drained <= \$111 ;
   always @(posedge clk)
-    file <= \$154 ;
+    drain_file <= \$112 ;
   always @(posedge clk)
-    value <= \$155 ;
+    waiting <= \$113 ;
+  always @(posedge clk)
+    file <= \$114 ;
+  always @(posedge clk)
+    waiting_file <= \$115 ;
+  always @(posedge clk)
+    queued <= \$116 ;
+  always @(posedge clk)
+    value <= \$117 ;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event3[3:0]),
@@ -10909,165 +10988,162 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane1 (
-    .add(\add$43 ),
+    .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$48 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$56 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$40 ),
-    .replace(\replace$44 ),
+    .load(\load$47 ),
+    .replace(\replace$51 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane10 (
-    .add(\add$142 ),
+    .add(\add$158 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$147 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$164 ),
     .\element$5 (i_vectors__payload[175:160]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$139 ),
-    .replace(\replace$143 ),
+    .load(\load$155 ),
+    .replace(\replace$159 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane11 (
-    .add(\add$153 ),
+    .add(\add$170 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$158 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$176 ),
     .\element$5 (i_vectors__payload[191:176]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$150 ),
-    .replace(\replace$154 ),
+    .load(\load$167 ),
+    .replace(\replace$171 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane12 (
-    .add(\add$164 ),
+    .add(\add$182 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$169 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$188 ),
     .\element$5 (i_vectors__payload[207:192]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$161 ),
-    .replace(\replace$165 ),
+    .load(\load$179 ),
+    .replace(\replace$183 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane13 (
-    .add(\add$175 ),
+    .add(\add$194 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$180 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$200 ),
     .\element$5 (i_vectors__payload[223:208]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$172 ),
-    .replace(\replace$176 ),
+    .load(\load$191 ),
+    .replace(\replace$195 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane14 (
-    .add(\add$186 ),
+    .add(\add$206 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$191 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$212 ),
     .\element$5 (i_vectors__payload[239:224]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$183 ),
-    .replace(\replace$187 ),
+    .load(\load$203 ),
+    .replace(\replace$207 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane15 (
-    .add(\add$197 ),
+    .add(\add$218 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$202 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$224 ),
     .\element$5 (i_vectors__payload[255:240]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$194 ),
-    .replace(\replace$198 ),
+    .load(\load$215 ),
+    .replace(\replace$219 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane2 (
-    .add(\add$54 ),
+    .add(\add$62 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$59 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$68 ),
     .\element$5 (i_vectors__payload[47:32]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$51 ),
-    .replace(\replace$55 ),
+    .load(\load$59 ),
+    .replace(\replace$63 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane3 (
-    .add(\add$65 ),
+    .add(\add$74 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$70 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$80 ),
     .\element$5 (i_vectors__payload[63:48]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$62 ),
-    .replace(\replace$66 ),
+    .load(\load$71 ),
+    .replace(\replace$75 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane4 (
-    .add(\add$76 ),
+    .add(\add$86 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$81 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$92 ),
     .\element$5 (i_vectors__payload[79:64]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$73 ),
-    .replace(\replace$77 ),
+    .load(\load$83 ),
+    .replace(\replace$87 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane5 (
-    .add(\add$87 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$92 ),
-    .\element$5 (i_vectors__payload[95:80]),
-    .entry(event3[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$84 ),
-    .replace(\replace$88 ),
-    .rst(rst),
-    .\value$7 (value)
-  );
-  \backspike_core.bp.lanes.lane0  lane6 (
     .add(\add$98 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$103 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$104 ),
+    .\element$5 (i_vectors__payload[95:80]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
@@ -11076,574 +11152,300 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     .rst(rst),
     .\value$7 (value)
   );
-  \backspike_core.bp.lanes.lane0  lane7 (
-    .add(\add$109 ),
+  \backspike_core.bp.lanes.lane0  lane6 (
+    .add(\add$110 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$114 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$116 ),
+    .\element$5 (i_vectors__payload[111:96]),
+    .entry(event3[3:0]),
+    .file(file),
+    .go(go),
+    .load(\load$107 ),
+    .replace(\replace$111 ),
+    .rst(rst),
+    .\value$7 (value)
+  );
+  \backspike_core.bp.lanes.lane0  lane7 (
+    .add(\add$122 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$128 ),
     .\element$5 (i_vectors__payload[127:112]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$106 ),
-    .replace(\replace$110 ),
+    .load(\load$119 ),
+    .replace(\replace$123 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane8 (
-    .add(\add$120 ),
+    .add(\add$134 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$125 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$140 ),
     .\element$5 (i_vectors__payload[143:128]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$117 ),
-    .replace(\replace$121 ),
+    .load(\load$131 ),
+    .replace(\replace$135 ),
     .rst(rst),
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane9 (
-    .add(\add$131 ),
+    .add(\add$146 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$136 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$152 ),
     .\element$5 (i_vectors__payload[159:144]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$128 ),
-    .replace(\replace$132 ),
+    .load(\load$143 ),
+    .replace(\replace$147 ),
     .rst(rst),
     .\value$7 (value)
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$85  = touched0;
-      1'h1:
-          \$85  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$87 )
-      1'h0:
-          \$88  = touched0;
-      1'h1:
-          \$88  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$93  = touched0;
-      1'h1:
-          \$93  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$95 )
-      1'h0:
-          \$96  = touched0;
-      1'h1:
-          \$96  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$101  = touched0;
-      1'h1:
-          \$101  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$103 )
-      1'h0:
-          \$104  = touched0;
-      1'h1:
-          \$104  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$109  = touched0;
-      1'h1:
-          \$109  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$111 )
-      1'h0:
-          \$112  = touched0;
-      1'h1:
-          \$112  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$117  = touched0;
-      1'h1:
-          \$117  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$119 )
-      1'h0:
-          \$120  = touched0;
-      1'h1:
-          \$120  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$125  = touched0;
-      1'h1:
-          \$125  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$127 )
-      1'h0:
-          \$128  = touched0;
-      1'h1:
-          \$128  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$133  = touched0;
-      1'h1:
-          \$133  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$135 )
-      1'h0:
-          \$136  = touched0;
-      1'h1:
-          \$136  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$141  = touched0;
-      1'h1:
-          \$141  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$143 )
-      1'h0:
-          \$144  = touched0;
-      1'h1:
-          \$144  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$147  = valid;
+    \$105  = valid;
     if (go) begin
-      \$147  = \$2 [3:0];
+      \$105  = \$2 [3:0];
     end
     if (rst) begin
-      \$147  = 4'h0;
+      \$105  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = event0;
+    \$106  = event0;
     if (go) begin
-      \$148  = i_events__payload[10:0];
+      \$106  = i_events__payload[10:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = event1;
+    \$107  = event1;
     if (go) begin
-      \$149  = event0;
+      \$107  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = event2;
+    \$108  = event2;
     if (go) begin
-      \$150  = event1;
+      \$108  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = event3;
+    \$109  = event3;
     if (go) begin
-      \$151  = event2;
+      \$109  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$152  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$152  = touched;
-      endcase
+    \$110  = \$3 ;
+    if (rst) begin
+      \$110  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$111  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$152  = 16'h0000;
-      endcase
+      \$111  = touched;
     end
     if (rst) begin
-      \$152  = 16'h0000;
+      \$111  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$153  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$153  = touched;
-      endcase
-    end
+    \$112  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$153  = 16'h0000;
-      endcase
+      \$112  = \$4 ;
     end
     if (rst) begin
-      \$153  = 16'h0000;
+      \$112  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$154  = file;
+    \$113  = waiting;
     if (start) begin
-      \$154  = \$3 ;
+      \$113  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$113  = 1'h1;
+      end
     end
     if (rst) begin
-      \$154  = 1'h0;
+      \$113  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$155  = value;
+    \$114  = file;
+    if (finish) begin
+      \$114  = \$7 [0];
+    end
+    if (rst) begin
+      \$114  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$115  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$115  = file;
+      end
+    end
+    if (rst) begin
+      \$115  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$116  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$116  = now;
+      end
+    end
+    if (rst) begin
+      \$116  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$117  = value;
     if (go) begin
-      \$155  = i_events__payload[26:11];
+      \$117  = i_events__payload[26:11];
     end
   end
   assign i_events__ready = go;
-  assign \value$24  = value;
-  assign \go$25  = go;
+  assign \value$30  = value;
+  assign \go$31  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event3[3:0];
-  assign \file$33  = file;
-  assign \entry$35  = drain_entry;
-  assign \value$38  = value;
-  assign \go$39  = go;
-  assign \element$42  = i_vectors__payload[31:16];
-  assign \entry$45  = event3[3:0];
-  assign \file$46  = file;
-  assign \drain_entry$47  = drain_entry;
-  assign \value$49  = value;
-  assign \go$50  = go;
-  assign \element$53  = i_vectors__payload[47:32];
-  assign \entry$56  = event3[3:0];
-  assign \file$57  = file;
-  assign \drain_entry$58  = drain_entry;
-  assign \value$60  = value;
-  assign \go$61  = go;
-  assign \element$64  = i_vectors__payload[63:48];
-  assign \entry$67  = event3[3:0];
-  assign \file$68  = file;
-  assign \drain_entry$69  = drain_entry;
-  assign \value$71  = value;
-  assign \go$72  = go;
-  assign \element$75  = i_vectors__payload[79:64];
-  assign \entry$78  = event3[3:0];
-  assign \file$79  = file;
-  assign \drain_entry$80  = drain_entry;
-  assign \value$82  = value;
-  assign \go$83  = go;
-  assign \element$86  = i_vectors__payload[95:80];
-  assign \entry$89  = event3[3:0];
-  assign \file$90  = file;
+  assign \file$39  = file;
+  assign \drain_file$40  = drain_file;
+  assign \entry$42  = drain_entry;
+  assign \value$45  = value;
+  assign \go$46  = go;
+  assign \element$49  = i_vectors__payload[31:16];
+  assign \entry$52  = event3[3:0];
+  assign \file$53  = file;
+  assign \drain_file$54  = drain_file;
+  assign \drain_entry$55  = drain_entry;
+  assign \value$57  = value;
+  assign \go$58  = go;
+  assign \element$61  = i_vectors__payload[47:32];
+  assign \entry$64  = event3[3:0];
+  assign \file$65  = file;
+  assign \drain_file$66  = drain_file;
+  assign \drain_entry$67  = drain_entry;
+  assign \value$69  = value;
+  assign \go$70  = go;
+  assign \element$73  = i_vectors__payload[63:48];
+  assign \entry$76  = event3[3:0];
+  assign \file$77  = file;
+  assign \drain_file$78  = drain_file;
+  assign \drain_entry$79  = drain_entry;
+  assign \value$81  = value;
+  assign \go$82  = go;
+  assign \element$85  = i_vectors__payload[79:64];
+  assign \entry$88  = event3[3:0];
+  assign \file$89  = file;
+  assign \drain_file$90  = drain_file;
   assign \drain_entry$91  = drain_entry;
   assign \value$93  = value;
   assign \go$94  = go;
-  assign \element$97  = i_vectors__payload[111:96];
+  assign \element$97  = i_vectors__payload[95:80];
   assign \entry$100  = event3[3:0];
   assign \file$101  = file;
-  assign \drain_entry$102  = drain_entry;
-  assign \value$104  = value;
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[127:112];
-  assign \entry$111  = event3[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = drain_entry;
-  assign \value$115  = value;
-  assign \go$116  = go;
-  assign \element$119  = i_vectors__payload[143:128];
-  assign \entry$122  = event3[3:0];
-  assign \file$123  = file;
-  assign \drain_entry$124  = drain_entry;
-  assign \value$126  = value;
-  assign \go$127  = go;
-  assign \element$130  = i_vectors__payload[159:144];
-  assign \entry$133  = event3[3:0];
-  assign \file$134  = file;
-  assign \drain_entry$135  = drain_entry;
-  assign \value$137  = value;
-  assign \go$138  = go;
-  assign \element$141  = i_vectors__payload[175:160];
-  assign \entry$144  = event3[3:0];
-  assign \file$145  = file;
-  assign \drain_entry$146  = drain_entry;
-  assign \value$148  = value;
-  assign \go$149  = go;
-  assign \element$152  = i_vectors__payload[191:176];
-  assign \entry$155  = event3[3:0];
-  assign \file$156  = file;
-  assign \drain_entry$157  = drain_entry;
-  assign \value$159  = value;
-  assign \go$160  = go;
-  assign \element$163  = i_vectors__payload[207:192];
-  assign \entry$166  = event3[3:0];
-  assign \file$167  = file;
-  assign \drain_entry$168  = drain_entry;
-  assign \value$170  = value;
-  assign \go$171  = go;
-  assign \element$174  = i_vectors__payload[223:208];
-  assign \entry$177  = event3[3:0];
-  assign \file$178  = file;
-  assign \drain_entry$179  = drain_entry;
-  assign \value$181  = value;
-  assign \go$182  = go;
-  assign \element$185  = i_vectors__payload[239:224];
-  assign \entry$188  = event3[3:0];
-  assign \file$189  = file;
-  assign \drain_entry$190  = drain_entry;
-  assign \value$192  = value;
-  assign \go$193  = go;
-  assign \element$196  = i_vectors__payload[255:240];
-  assign \entry$199  = event3[3:0];
-  assign \file$200  = file;
-  assign \drain_entry$201  = drain_entry;
+  assign \drain_file$102  = drain_file;
+  assign \drain_entry$103  = drain_entry;
+  assign \value$105  = value;
+  assign \go$106  = go;
+  assign \element$109  = i_vectors__payload[111:96];
+  assign \entry$112  = event3[3:0];
+  assign \file$113  = file;
+  assign \drain_file$114  = drain_file;
+  assign \drain_entry$115  = drain_entry;
+  assign \value$117  = value;
+  assign \go$118  = go;
+  assign \element$121  = i_vectors__payload[127:112];
+  assign \entry$124  = event3[3:0];
+  assign \file$125  = file;
+  assign \drain_file$126  = drain_file;
+  assign \drain_entry$127  = drain_entry;
+  assign \value$129  = value;
+  assign \go$130  = go;
+  assign \element$133  = i_vectors__payload[143:128];
+  assign \entry$136  = event3[3:0];
+  assign \file$137  = file;
+  assign \drain_file$138  = drain_file;
+  assign \drain_entry$139  = drain_entry;
+  assign \value$141  = value;
+  assign \go$142  = go;
+  assign \element$145  = i_vectors__payload[159:144];
+  assign \entry$148  = event3[3:0];
+  assign \file$149  = file;
+  assign \drain_file$150  = drain_file;
+  assign \drain_entry$151  = drain_entry;
+  assign \value$153  = value;
+  assign \go$154  = go;
+  assign \element$157  = i_vectors__payload[175:160];
+  assign \entry$160  = event3[3:0];
+  assign \file$161  = file;
+  assign \drain_file$162  = drain_file;
+  assign \drain_entry$163  = drain_entry;
+  assign \value$165  = value;
+  assign \go$166  = go;
+  assign \element$169  = i_vectors__payload[191:176];
+  assign \entry$172  = event3[3:0];
+  assign \file$173  = file;
+  assign \drain_file$174  = drain_file;
+  assign \drain_entry$175  = drain_entry;
+  assign \value$177  = value;
+  assign \go$178  = go;
+  assign \element$181  = i_vectors__payload[207:192];
+  assign \entry$184  = event3[3:0];
+  assign \file$185  = file;
+  assign \drain_file$186  = drain_file;
+  assign \drain_entry$187  = drain_entry;
+  assign \value$189  = value;
+  assign \go$190  = go;
+  assign \element$193  = i_vectors__payload[223:208];
+  assign \entry$196  = event3[3:0];
+  assign \file$197  = file;
+  assign \drain_file$198  = drain_file;
+  assign \drain_entry$199  = drain_entry;
+  assign \value$201  = value;
+  assign \go$202  = go;
+  assign \element$205  = i_vectors__payload[239:224];
+  assign \entry$208  = event3[3:0];
+  assign \file$209  = file;
+  assign \drain_file$210  = drain_file;
+  assign \drain_entry$211  = drain_entry;
+  assign \value$213  = value;
+  assign \go$214  = go;
+  assign \element$217  = i_vectors__payload[255:240];
+  assign \entry$220  = event3[3:0];
+  assign \file$221  = file;
+  assign \drain_file$222  = drain_file;
+  assign \drain_entry$223  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -11671,9 +11473,9 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \event3.first  = event3[8];
   assign \event3.end  = event3[9];
   assign \event3.hit  = event3[10];
-  assign \value$24.mantissa  = value[9:0];
-  assign \value$24.exponent  = value[14:10];
-  assign \value$24.sign  = value[15];
+  assign \value$30.mantissa  = value[9:0];
+  assign \value$30.exponent  = value[14:10];
+  assign \value$30.sign  = value[15];
   assign \element.mantissa  = i_vectors__payload[9:0];
   assign \element.exponent  = i_vectors__payload[14:10];
   assign \element.sign  = i_vectors__payload[15];
@@ -11709,116 +11511,118 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \sums[13]  = sums[1287:1196];
   assign \sums[14]  = sums[1379:1288];
   assign \sums[15]  = sums[1471:1380];
-  assign \value$38.mantissa  = value[9:0];
-  assign \value$38.exponent  = value[14:10];
-  assign \value$38.sign  = value[15];
-  assign \element$42.mantissa  = i_vectors__payload[25:16];
-  assign \element$42.exponent  = i_vectors__payload[30:26];
-  assign \element$42.sign  = i_vectors__payload[31];
-  assign \value$49.mantissa  = value[9:0];
-  assign \value$49.exponent  = value[14:10];
-  assign \value$49.sign  = value[15];
-  assign \element$53.mantissa  = i_vectors__payload[41:32];
-  assign \element$53.exponent  = i_vectors__payload[46:42];
-  assign \element$53.sign  = i_vectors__payload[47];
-  assign \value$60.mantissa  = value[9:0];
-  assign \value$60.exponent  = value[14:10];
-  assign \value$60.sign  = value[15];
-  assign \element$64.mantissa  = i_vectors__payload[57:48];
-  assign \element$64.exponent  = i_vectors__payload[62:58];
-  assign \element$64.sign  = i_vectors__payload[63];
-  assign \value$71.mantissa  = value[9:0];
-  assign \value$71.exponent  = value[14:10];
-  assign \value$71.sign  = value[15];
-  assign \element$75.mantissa  = i_vectors__payload[73:64];
-  assign \element$75.exponent  = i_vectors__payload[78:74];
-  assign \element$75.sign  = i_vectors__payload[79];
-  assign \value$82.mantissa  = value[9:0];
-  assign \value$82.exponent  = value[14:10];
-  assign \value$82.sign  = value[15];
-  assign \element$86.mantissa  = i_vectors__payload[89:80];
-  assign \element$86.exponent  = i_vectors__payload[94:90];
-  assign \element$86.sign  = i_vectors__payload[95];
+  assign \value$45.mantissa  = value[9:0];
+  assign \value$45.exponent  = value[14:10];
+  assign \value$45.sign  = value[15];
+  assign \element$49.mantissa  = i_vectors__payload[25:16];
+  assign \element$49.exponent  = i_vectors__payload[30:26];
+  assign \element$49.sign  = i_vectors__payload[31];
+  assign \value$57.mantissa  = value[9:0];
+  assign \value$57.exponent  = value[14:10];
+  assign \value$57.sign  = value[15];
+  assign \element$61.mantissa  = i_vectors__payload[41:32];
+  assign \element$61.exponent  = i_vectors__payload[46:42];
+  assign \element$61.sign  = i_vectors__payload[47];
+  assign \value$69.mantissa  = value[9:0];
+  assign \value$69.exponent  = value[14:10];
+  assign \value$69.sign  = value[15];
+  assign \element$73.mantissa  = i_vectors__payload[57:48];
+  assign \element$73.exponent  = i_vectors__payload[62:58];
+  assign \element$73.sign  = i_vectors__payload[63];
+  assign \value$81.mantissa  = value[9:0];
+  assign \value$81.exponent  = value[14:10];
+  assign \value$81.sign  = value[15];
+  assign \element$85.mantissa  = i_vectors__payload[73:64];
+  assign \element$85.exponent  = i_vectors__payload[78:74];
+  assign \element$85.sign  = i_vectors__payload[79];
   assign \value$93.mantissa  = value[9:0];
   assign \value$93.exponent  = value[14:10];
   assign \value$93.sign  = value[15];
-  assign \element$97.mantissa  = i_vectors__payload[105:96];
-  assign \element$97.exponent  = i_vectors__payload[110:106];
-  assign \element$97.sign  = i_vectors__payload[111];
-  assign \value$104.mantissa  = value[9:0];
-  assign \value$104.exponent  = value[14:10];
-  assign \value$104.sign  = value[15];
-  assign \element$108.mantissa  = i_vectors__payload[121:112];
-  assign \element$108.exponent  = i_vectors__payload[126:122];
-  assign \element$108.sign  = i_vectors__payload[127];
-  assign \value$115.mantissa  = value[9:0];
-  assign \value$115.exponent  = value[14:10];
-  assign \value$115.sign  = value[15];
-  assign \element$119.mantissa  = i_vectors__payload[137:128];
-  assign \element$119.exponent  = i_vectors__payload[142:138];
-  assign \element$119.sign  = i_vectors__payload[143];
-  assign \value$126.mantissa  = value[9:0];
-  assign \value$126.exponent  = value[14:10];
-  assign \value$126.sign  = value[15];
-  assign \element$130.mantissa  = i_vectors__payload[153:144];
-  assign \element$130.exponent  = i_vectors__payload[158:154];
-  assign \element$130.sign  = i_vectors__payload[159];
-  assign \value$137.mantissa  = value[9:0];
-  assign \value$137.exponent  = value[14:10];
-  assign \value$137.sign  = value[15];
-  assign \element$141.mantissa  = i_vectors__payload[169:160];
-  assign \element$141.exponent  = i_vectors__payload[174:170];
-  assign \element$141.sign  = i_vectors__payload[175];
-  assign \value$148.mantissa  = value[9:0];
-  assign \value$148.exponent  = value[14:10];
-  assign \value$148.sign  = value[15];
-  assign \element$152.mantissa  = i_vectors__payload[185:176];
-  assign \element$152.exponent  = i_vectors__payload[190:186];
-  assign \element$152.sign  = i_vectors__payload[191];
-  assign \value$159.mantissa  = value[9:0];
-  assign \value$159.exponent  = value[14:10];
-  assign \value$159.sign  = value[15];
-  assign \element$163.mantissa  = i_vectors__payload[201:192];
-  assign \element$163.exponent  = i_vectors__payload[206:202];
-  assign \element$163.sign  = i_vectors__payload[207];
-  assign \value$170.mantissa  = value[9:0];
-  assign \value$170.exponent  = value[14:10];
-  assign \value$170.sign  = value[15];
-  assign \element$174.mantissa  = i_vectors__payload[217:208];
-  assign \element$174.exponent  = i_vectors__payload[222:218];
-  assign \element$174.sign  = i_vectors__payload[223];
-  assign \value$181.mantissa  = value[9:0];
-  assign \value$181.exponent  = value[14:10];
-  assign \value$181.sign  = value[15];
-  assign \element$185.mantissa  = i_vectors__payload[233:224];
-  assign \element$185.exponent  = i_vectors__payload[238:234];
-  assign \element$185.sign  = i_vectors__payload[239];
-  assign \value$192.mantissa  = value[9:0];
-  assign \value$192.exponent  = value[14:10];
-  assign \value$192.sign  = value[15];
-  assign \element$196.mantissa  = i_vectors__payload[249:240];
-  assign \element$196.exponent  = i_vectors__payload[254:250];
-  assign \element$196.sign  = i_vectors__payload[255];
-  assign sums[1471:1380] = \$146 ;
-  assign sums[1379:1288] = \$138 ;
-  assign sums[1287:1196] = \$130 ;
-  assign sums[1195:1104] = \$122 ;
-  assign sums[1103:1012] = \$114 ;
-  assign sums[1011:920] = \$106 ;
-  assign sums[919:828] = \$98 ;
-  assign sums[827:736] = \$90 ;
-  assign sums[735:644] = \$82 ;
-  assign sums[643:552] = \$74 ;
-  assign sums[551:460] = \$66 ;
-  assign sums[459:368] = \$58 ;
-  assign sums[367:276] = \$50 ;
-  assign sums[275:184] = \$42 ;
+  assign \element$97.mantissa  = i_vectors__payload[89:80];
+  assign \element$97.exponent  = i_vectors__payload[94:90];
+  assign \element$97.sign  = i_vectors__payload[95];
+  assign \value$105.mantissa  = value[9:0];
+  assign \value$105.exponent  = value[14:10];
+  assign \value$105.sign  = value[15];
+  assign \element$109.mantissa  = i_vectors__payload[105:96];
+  assign \element$109.exponent  = i_vectors__payload[110:106];
+  assign \element$109.sign  = i_vectors__payload[111];
+  assign \value$117.mantissa  = value[9:0];
+  assign \value$117.exponent  = value[14:10];
+  assign \value$117.sign  = value[15];
+  assign \element$121.mantissa  = i_vectors__payload[121:112];
+  assign \element$121.exponent  = i_vectors__payload[126:122];
+  assign \element$121.sign  = i_vectors__payload[127];
+  assign \value$129.mantissa  = value[9:0];
+  assign \value$129.exponent  = value[14:10];
+  assign \value$129.sign  = value[15];
+  assign \element$133.mantissa  = i_vectors__payload[137:128];
+  assign \element$133.exponent  = i_vectors__payload[142:138];
+  assign \element$133.sign  = i_vectors__payload[143];
+  assign \value$141.mantissa  = value[9:0];
+  assign \value$141.exponent  = value[14:10];
+  assign \value$141.sign  = value[15];
+  assign \element$145.mantissa  = i_vectors__payload[153:144];
+  assign \element$145.exponent  = i_vectors__payload[158:154];
+  assign \element$145.sign  = i_vectors__payload[159];
+  assign \value$153.mantissa  = value[9:0];
+  assign \value$153.exponent  = value[14:10];
+  assign \value$153.sign  = value[15];
+  assign \element$157.mantissa  = i_vectors__payload[169:160];
+  assign \element$157.exponent  = i_vectors__payload[174:170];
+  assign \element$157.sign  = i_vectors__payload[175];
+  assign \value$165.mantissa  = value[9:0];
+  assign \value$165.exponent  = value[14:10];
+  assign \value$165.sign  = value[15];
+  assign \element$169.mantissa  = i_vectors__payload[185:176];
+  assign \element$169.exponent  = i_vectors__payload[190:186];
+  assign \element$169.sign  = i_vectors__payload[191];
+  assign \value$177.mantissa  = value[9:0];
+  assign \value$177.exponent  = value[14:10];
+  assign \value$177.sign  = value[15];
+  assign \element$181.mantissa  = i_vectors__payload[201:192];
+  assign \element$181.exponent  = i_vectors__payload[206:202];
+  assign \element$181.sign  = i_vectors__payload[207];
+  assign \value$189.mantissa  = value[9:0];
+  assign \value$189.exponent  = value[14:10];
+  assign \value$189.sign  = value[15];
+  assign \element$193.mantissa  = i_vectors__payload[217:208];
+  assign \element$193.exponent  = i_vectors__payload[222:218];
+  assign \element$193.sign  = i_vectors__payload[223];
+  assign \value$201.mantissa  = value[9:0];
+  assign \value$201.exponent  = value[14:10];
+  assign \value$201.sign  = value[15];
+  assign \element$205.mantissa  = i_vectors__payload[233:224];
+  assign \element$205.exponent  = i_vectors__payload[238:234];
+  assign \element$205.sign  = i_vectors__payload[239];
+  assign \value$213.mantissa  = value[9:0];
+  assign \value$213.exponent  = value[14:10];
+  assign \value$213.sign  = value[15];
+  assign \element$217.mantissa  = i_vectors__payload[249:240];
+  assign \element$217.exponent  = i_vectors__payload[254:250];
+  assign \element$217.sign  = i_vectors__payload[255];
+  assign sums[1471:1380] = \$104 ;
+  assign sums[1379:1288] = \$99 ;
+  assign sums[1287:1196] = \$94 ;
+  assign sums[1195:1104] = \$89 ;
+  assign sums[1103:1012] = \$84 ;
+  assign sums[1011:920] = \$79 ;
+  assign sums[919:828] = \$74 ;
+  assign sums[827:736] = \$69 ;
+  assign sums[735:644] = \$64 ;
+  assign sums[643:552] = \$59 ;
+  assign sums[551:460] = \$54 ;
+  assign sums[459:368] = \$49 ;
+  assign sums[367:276] = \$44 ;
+  assign sums[275:184] = \$39 ;
   assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$26 ;
+  assign sums[91:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, file, \value$7 , drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, drain_file, file, \value$7 , drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [23:0] \$10 ;
@@ -11859,8 +11663,10 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [91:0] drain_sum;
-  wire [91:0] drain_sum;
+  reg [91:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -11946,7 +11752,6 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   assign \write_port__en$22  = \$25  & \$26 ;
   assign \$27  = replace ? 92'h00000000000000000000000 : \read_port__data$25 ;
   assign \$28  = $signed(term) + $signed(\$27 );
-  assign drain_sum = file ? read_port__data : \read_port__data$25 ;
   always @(posedge clk)
     element <= \$29 ;
   always @(posedge clk)
@@ -11957,6 +11762,16 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
     scales <= \$32 ;
   always @(posedge clk)
     term <= \$33 ;
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = read_port__data;
+      1'h1:
+          drain_sum = \read_port__data$25 ;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     \$29  = element;
@@ -12934,8 +12749,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$21246$1 , \port$21248$1 , \port$21250$1 , \port$21252$1 , \port$21254$1 , \port$21256$1 , \port$21258$1 , \port$21260$1 , \port$21262$1 , \port$21264$1 , \port$21266$1 , \port$21268$1
-, \port$21270$1 , \port$21272$1 , \port$21274$1 , \port$21276$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$21311$1 , \port$21313$1 , \port$21315$1 , \port$21317$1 , \port$21319$1 , \port$21321$1 , \port$21323$1 , \port$21325$1 , \port$21327$1 , \port$21329$1 , \port$21331$1 , \port$21333$1
+, \port$21335$1 , \port$21337$1 , \port$21339$1 , \port$21341$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -12967,38 +12782,38 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$21246$1 ;
-  wire [4:0] \port$21246$1 ;
-  input [4:0] \port$21248$1 ;
-  wire [4:0] \port$21248$1 ;
-  input [4:0] \port$21250$1 ;
-  wire [4:0] \port$21250$1 ;
-  input [4:0] \port$21252$1 ;
-  wire [4:0] \port$21252$1 ;
-  input [4:0] \port$21254$1 ;
-  wire [4:0] \port$21254$1 ;
-  input [4:0] \port$21256$1 ;
-  wire [4:0] \port$21256$1 ;
-  input [4:0] \port$21258$1 ;
-  wire [4:0] \port$21258$1 ;
-  input [4:0] \port$21260$1 ;
-  wire [4:0] \port$21260$1 ;
-  input [4:0] \port$21262$1 ;
-  wire [4:0] \port$21262$1 ;
-  input [4:0] \port$21264$1 ;
-  wire [4:0] \port$21264$1 ;
-  input [4:0] \port$21266$1 ;
-  wire [4:0] \port$21266$1 ;
-  input [4:0] \port$21268$1 ;
-  wire [4:0] \port$21268$1 ;
-  input [4:0] \port$21270$1 ;
-  wire [4:0] \port$21270$1 ;
-  input [4:0] \port$21272$1 ;
-  wire [4:0] \port$21272$1 ;
-  input [4:0] \port$21274$1 ;
-  wire [4:0] \port$21274$1 ;
-  input [4:0] \port$21276$1 ;
-  wire [4:0] \port$21276$1 ;
+  input [4:0] \port$21311$1 ;
+  wire [4:0] \port$21311$1 ;
+  input [4:0] \port$21313$1 ;
+  wire [4:0] \port$21313$1 ;
+  input [4:0] \port$21315$1 ;
+  wire [4:0] \port$21315$1 ;
+  input [4:0] \port$21317$1 ;
+  wire [4:0] \port$21317$1 ;
+  input [4:0] \port$21319$1 ;
+  wire [4:0] \port$21319$1 ;
+  input [4:0] \port$21321$1 ;
+  wire [4:0] \port$21321$1 ;
+  input [4:0] \port$21323$1 ;
+  wire [4:0] \port$21323$1 ;
+  input [4:0] \port$21325$1 ;
+  wire [4:0] \port$21325$1 ;
+  input [4:0] \port$21327$1 ;
+  wire [4:0] \port$21327$1 ;
+  input [4:0] \port$21329$1 ;
+  wire [4:0] \port$21329$1 ;
+  input [4:0] \port$21331$1 ;
+  wire [4:0] \port$21331$1 ;
+  input [4:0] \port$21333$1 ;
+  wire [4:0] \port$21333$1 ;
+  input [4:0] \port$21335$1 ;
+  wire [4:0] \port$21335$1 ;
+  input [4:0] \port$21337$1 ;
+  wire [4:0] \port$21337$1 ;
+  input [4:0] \port$21339$1 ;
+  wire [4:0] \port$21339$1 ;
+  input [4:0] \port$21341$1 ;
+  wire [4:0] \port$21341$1 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -13020,22 +12835,22 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$21246$1 (\port$21246$1 ),
-    .\port$21248$1 (\port$21248$1 ),
-    .\port$21250$1 (\port$21250$1 ),
-    .\port$21252$1 (\port$21252$1 ),
-    .\port$21254$1 (\port$21254$1 ),
-    .\port$21256$1 (\port$21256$1 ),
-    .\port$21258$1 (\port$21258$1 ),
-    .\port$21260$1 (\port$21260$1 ),
-    .\port$21262$1 (\port$21262$1 ),
-    .\port$21264$1 (\port$21264$1 ),
-    .\port$21266$1 (\port$21266$1 ),
-    .\port$21268$1 (\port$21268$1 ),
-    .\port$21270$1 (\port$21270$1 ),
-    .\port$21272$1 (\port$21272$1 ),
-    .\port$21274$1 (\port$21274$1 ),
-    .\port$21276$1 (\port$21276$1 ),
+    .\port$21311$1 (\port$21311$1 ),
+    .\port$21313$1 (\port$21313$1 ),
+    .\port$21315$1 (\port$21315$1 ),
+    .\port$21317$1 (\port$21317$1 ),
+    .\port$21319$1 (\port$21319$1 ),
+    .\port$21321$1 (\port$21321$1 ),
+    .\port$21323$1 (\port$21323$1 ),
+    .\port$21325$1 (\port$21325$1 ),
+    .\port$21327$1 (\port$21327$1 ),
+    .\port$21329$1 (\port$21329$1 ),
+    .\port$21331$1 (\port$21331$1 ),
+    .\port$21333$1 (\port$21333$1 ),
+    .\port$21335$1 (\port$21335$1 ),
+    .\port$21337$1 (\port$21337$1 ),
+    .\port$21339$1 (\port$21339$1 ),
+    .\port$21341$1 (\port$21341$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -13050,7 +12865,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$23977$0 (read0__data),
+    .\port$24062$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -13069,8 +12884,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$21276$1 , \port$21274$1 , \port$21272$1 , \port$21270$1 , \port$21268$1 , \port$21266$1 , \port$21264$1 , \port$21262$1 , \port$21260$1 , \port$21258$1 , \port$21256$1 , \port$21254$1 , \port$21252$1 , \port$21250$1 , \port$21248$1 , \port$21246$1  };
-  assign \write__data$17  = { \port$21276$1 , \port$21274$1 , \port$21272$1 , \port$21270$1 , \port$21268$1 , \port$21266$1 , \port$21264$1 , \port$21262$1 , \port$21260$1 , \port$21258$1 , \port$21256$1 , \port$21254$1 , \port$21252$1 , \port$21250$1 , \port$21248$1 , \port$21246$1  };
+  assign write__data = { \port$21341$1 , \port$21339$1 , \port$21337$1 , \port$21335$1 , \port$21333$1 , \port$21331$1 , \port$21329$1 , \port$21327$1 , \port$21325$1 , \port$21323$1 , \port$21321$1 , \port$21319$1 , \port$21317$1 , \port$21315$1 , \port$21313$1 , \port$21311$1  };
+  assign \write__data$17  = { \port$21341$1 , \port$21339$1 , \port$21337$1 , \port$21335$1 , \port$21333$1 , \port$21331$1 , \port$21329$1 , \port$21327$1 , \port$21325$1 , \port$21323$1 , \port$21321$1 , \port$21319$1 , \port$21317$1 , \port$21315$1 , \port$21313$1 , \port$21311$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[79:75], 3'h0, read0__data[74:70], 3'h0, read0__data[69:65], 3'h0, read0__data[64:60], 3'h0, read0__data[59:55], 3'h0, read0__data[54:50], 3'h0, read0__data[49:45], 3'h0, read0__data[44:40], 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -13085,44 +12900,44 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$21246$1 , \port$21248$1 , \port$21250$1 , \port$21252$1 , \port$21254$1 , \port$21256$1 , \port$21258$1 , \port$21260$1 , \port$21262$1 , \port$21264$1 , \port$21266$1 , \port$21268$1 , \port$21270$1 , \port$21272$1 , \port$21274$1 , \port$21276$1 , read__addr, read0__data
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$21311$1 , \port$21313$1 , \port$21315$1 , \port$21317$1 , \port$21319$1 , \port$21321$1 , \port$21323$1 , \port$21325$1 , \port$21327$1 , \port$21329$1 , \port$21331$1 , \port$21333$1 , \port$21335$1 , \port$21337$1 , \port$21339$1 , \port$21341$1 , read__addr, read0__data
 , clk);
   input clk;
   wire clk;
   (* init = 80'h00000000000000000000 *)
   wire [79:0] data;
-  input [4:0] \port$21246$1 ;
-  wire [4:0] \port$21246$1 ;
-  input [4:0] \port$21248$1 ;
-  wire [4:0] \port$21248$1 ;
-  input [4:0] \port$21250$1 ;
-  wire [4:0] \port$21250$1 ;
-  input [4:0] \port$21252$1 ;
-  wire [4:0] \port$21252$1 ;
-  input [4:0] \port$21254$1 ;
-  wire [4:0] \port$21254$1 ;
-  input [4:0] \port$21256$1 ;
-  wire [4:0] \port$21256$1 ;
-  input [4:0] \port$21258$1 ;
-  wire [4:0] \port$21258$1 ;
-  input [4:0] \port$21260$1 ;
-  wire [4:0] \port$21260$1 ;
-  input [4:0] \port$21262$1 ;
-  wire [4:0] \port$21262$1 ;
-  input [4:0] \port$21264$1 ;
-  wire [4:0] \port$21264$1 ;
-  input [4:0] \port$21266$1 ;
-  wire [4:0] \port$21266$1 ;
-  input [4:0] \port$21268$1 ;
-  wire [4:0] \port$21268$1 ;
-  input [4:0] \port$21270$1 ;
-  wire [4:0] \port$21270$1 ;
-  input [4:0] \port$21272$1 ;
-  wire [4:0] \port$21272$1 ;
-  input [4:0] \port$21274$1 ;
-  wire [4:0] \port$21274$1 ;
-  input [4:0] \port$21276$1 ;
-  wire [4:0] \port$21276$1 ;
+  input [4:0] \port$21311$1 ;
+  wire [4:0] \port$21311$1 ;
+  input [4:0] \port$21313$1 ;
+  wire [4:0] \port$21313$1 ;
+  input [4:0] \port$21315$1 ;
+  wire [4:0] \port$21315$1 ;
+  input [4:0] \port$21317$1 ;
+  wire [4:0] \port$21317$1 ;
+  input [4:0] \port$21319$1 ;
+  wire [4:0] \port$21319$1 ;
+  input [4:0] \port$21321$1 ;
+  wire [4:0] \port$21321$1 ;
+  input [4:0] \port$21323$1 ;
+  wire [4:0] \port$21323$1 ;
+  input [4:0] \port$21325$1 ;
+  wire [4:0] \port$21325$1 ;
+  input [4:0] \port$21327$1 ;
+  wire [4:0] \port$21327$1 ;
+  input [4:0] \port$21329$1 ;
+  wire [4:0] \port$21329$1 ;
+  input [4:0] \port$21331$1 ;
+  wire [4:0] \port$21331$1 ;
+  input [4:0] \port$21333$1 ;
+  wire [4:0] \port$21333$1 ;
+  input [4:0] \port$21335$1 ;
+  wire [4:0] \port$21335$1 ;
+  input [4:0] \port$21337$1 ;
+  wire [4:0] \port$21337$1 ;
+  input [4:0] \port$21339$1 ;
+  wire [4:0] \port$21339$1 ;
+  input [4:0] \port$21341$1 ;
+  wire [4:0] \port$21341$1 ;
   wire [11:0] read0__addr;
   output [79:0] read0__data;
   reg [79:0] read0__data = 80'h00000000000000000000;
@@ -13143,7 +12958,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$212
   reg [79:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$21276$1 , \port$21274$1 , \port$21272$1 , \port$21270$1 , \port$21268$1 , \port$21266$1 , \port$21264$1 , \port$21262$1 , \port$21260$1 , \port$21258$1 , \port$21256$1 , \port$21254$1 , \port$21252$1 , \port$21250$1 , \port$21248$1 , \port$21246$1  };
+      copy0[write__addr] <= { \port$21341$1 , \port$21339$1 , \port$21337$1 , \port$21335$1 , \port$21333$1 , \port$21331$1 , \port$21329$1 , \port$21327$1 , \port$21325$1 , \port$21323$1 , \port$21321$1 , \port$21319$1 , \port$21317$1 , \port$21315$1 , \port$21313$1 , \port$21311$1  };
   end
   reg [79:0] _0_;
   always @(posedge clk) begin
@@ -13154,13 +12969,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$212
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$21276$1 , \port$21274$1 , \port$21272$1 , \port$21270$1 , \port$21268$1 , \port$21266$1 , \port$21264$1 , \port$21262$1 , \port$21260$1 , \port$21258$1 , \port$21256$1 , \port$21254$1 , \port$21252$1 , \port$21250$1 , \port$21248$1 , \port$21246$1  };
-  assign \write__data$5  = { \port$21276$1 , \port$21274$1 , \port$21272$1 , \port$21270$1 , \port$21268$1 , \port$21266$1 , \port$21264$1 , \port$21262$1 , \port$21260$1 , \port$21258$1 , \port$21256$1 , \port$21254$1 , \port$21252$1 , \port$21250$1 , \port$21248$1 , \port$21246$1  };
+  assign write__data = { \port$21341$1 , \port$21339$1 , \port$21337$1 , \port$21335$1 , \port$21333$1 , \port$21331$1 , \port$21329$1 , \port$21327$1 , \port$21325$1 , \port$21323$1 , \port$21321$1 , \port$21319$1 , \port$21317$1 , \port$21315$1 , \port$21313$1 , \port$21311$1  };
+  assign \write__data$5  = { \port$21341$1 , \port$21339$1 , \port$21337$1 , \port$21335$1 , \port$21333$1 , \port$21331$1 , \port$21329$1 , \port$21327$1 , \port$21325$1 , \port$21323$1 , \port$21321$1 , \port$21319$1 , \port$21317$1 , \port$21315$1 , \port$21313$1 , \port$21311$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$23977$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24062$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -13213,8 +13028,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [79:0] \port$23977$0 ;
-  wire [79:0] \port$23977$0 ;
+  input [79:0] \port$24062$0 ;
+  wire [79:0] \port$24062$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -13258,13 +13073,13 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     (* full_case = 32'd1 *)
     casez (word2)
       2'h0:
-          \$1  = { 3'h0, \port$23977$0 [19:15], 3'h0, \port$23977$0 [14:10], 3'h0, \port$23977$0 [9:5], 3'h0, \port$23977$0 [4:0] };
+          \$1  = { 3'h0, \port$24062$0 [19:15], 3'h0, \port$24062$0 [14:10], 3'h0, \port$24062$0 [9:5], 3'h0, \port$24062$0 [4:0] };
       2'h1:
-          \$1  = { 3'h0, \port$23977$0 [39:35], 3'h0, \port$23977$0 [34:30], 3'h0, \port$23977$0 [29:25], 3'h0, \port$23977$0 [24:20] };
+          \$1  = { 3'h0, \port$24062$0 [39:35], 3'h0, \port$24062$0 [34:30], 3'h0, \port$24062$0 [29:25], 3'h0, \port$24062$0 [24:20] };
       2'h2:
-          \$1  = { 3'h0, \port$23977$0 [59:55], 3'h0, \port$23977$0 [54:50], 3'h0, \port$23977$0 [49:45], 3'h0, \port$23977$0 [44:40] };
+          \$1  = { 3'h0, \port$24062$0 [59:55], 3'h0, \port$24062$0 [54:50], 3'h0, \port$24062$0 [49:45], 3'h0, \port$24062$0 [44:40] };
       2'h3:
-          \$1  = { 3'h0, \port$23977$0 [79:75], 3'h0, \port$23977$0 [74:70], 3'h0, \port$23977$0 [69:65], 3'h0, \port$23977$0 [64:60] };
+          \$1  = { 3'h0, \port$24062$0 [79:75], 3'h0, \port$24062$0 [74:70], 3'h0, \port$24062$0 [69:65], 3'h0, \port$24062$0 [64:60] };
     endcase
   end
   always @* begin
@@ -13333,7 +13148,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$23977$0 [79:75], 3'h0, \port$23977$0 [74:70], 3'h0, \port$23977$0 [69:65], 3'h0, \port$23977$0 [64:60], 3'h0, \port$23977$0 [59:55], 3'h0, \port$23977$0 [54:50], 3'h0, \port$23977$0 [49:45], 3'h0, \port$23977$0 [44:40], 3'h0, \port$23977$0 [39:35], 3'h0, \port$23977$0 [34:30], 3'h0, \port$23977$0 [29:25], 3'h0, \port$23977$0 [24:20], 3'h0, \port$23977$0 [19:15], 3'h0, \port$23977$0 [14:10], 3'h0, \port$23977$0 [9:5], 3'h0, \port$23977$0 [4:0] };
+  assign row = { 3'h0, \port$24062$0 [79:75], 3'h0, \port$24062$0 [74:70], 3'h0, \port$24062$0 [69:65], 3'h0, \port$24062$0 [64:60], 3'h0, \port$24062$0 [59:55], 3'h0, \port$24062$0 [54:50], 3'h0, \port$24062$0 [49:45], 3'h0, \port$24062$0 [44:40], 3'h0, \port$24062$0 [39:35], 3'h0, \port$24062$0 [34:30], 3'h0, \port$24062$0 [29:25], 3'h0, \port$24062$0 [24:20], 3'h0, \port$24062$0 [19:15], 3'h0, \port$24062$0 [14:10], 3'h0, \port$24062$0 [9:5], 3'h0, \port$24062$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -14366,8 +14181,8 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$21037$0 , front_row_turn, \port$21246$1 , \port$21248$1 , \port$21250$1 , \port$21252$1 , \port$21254$1 , \port$21256$1 , \port$21258$1 , \port$21260$1 , \port$21262$1 , \port$21264$1 , \port$21266$1
-, \port$21268$1 , \port$21270$1 , \port$21272$1 , \port$21274$1 , \port$21276$1 , \port$21281$0 , drain_active__data, \port$21286$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$21092$0 , front_row_turn, \port$21311$1 , \port$21313$1 , \port$21315$1 , \port$21317$1 , \port$21319$1 , \port$21321$1 , \port$21323$1 , \port$21325$1 , \port$21327$1 , \port$21329$1 , \port$21331$1
+, \port$21333$1 , \port$21335$1 , \port$21337$1 , \port$21339$1 , \port$21341$1 , \port$21346$0 , drain_active__data, \port$21351$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire [8:0] \$1 ;
   wire [20:0] \$10 ;
   wire [20:0] \$11 ;
@@ -14676,44 +14491,44 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [8:0] \port$21037$0 ;
-  wire [8:0] \port$21037$0 ;
-  output [20:0] \port$21246$1 ;
-  wire [20:0] \port$21246$1 ;
-  output [20:0] \port$21248$1 ;
-  wire [20:0] \port$21248$1 ;
-  output [20:0] \port$21250$1 ;
-  wire [20:0] \port$21250$1 ;
-  output [20:0] \port$21252$1 ;
-  wire [20:0] \port$21252$1 ;
-  output [20:0] \port$21254$1 ;
-  wire [20:0] \port$21254$1 ;
-  output [20:0] \port$21256$1 ;
-  wire [20:0] \port$21256$1 ;
-  output [20:0] \port$21258$1 ;
-  wire [20:0] \port$21258$1 ;
-  output [20:0] \port$21260$1 ;
-  wire [20:0] \port$21260$1 ;
-  output [20:0] \port$21262$1 ;
-  wire [20:0] \port$21262$1 ;
-  output [20:0] \port$21264$1 ;
-  wire [20:0] \port$21264$1 ;
-  output [20:0] \port$21266$1 ;
-  wire [20:0] \port$21266$1 ;
-  output [20:0] \port$21268$1 ;
-  wire [20:0] \port$21268$1 ;
-  output [20:0] \port$21270$1 ;
-  wire [20:0] \port$21270$1 ;
-  output [20:0] \port$21272$1 ;
-  wire [20:0] \port$21272$1 ;
-  output [20:0] \port$21274$1 ;
-  wire [20:0] \port$21274$1 ;
-  output [20:0] \port$21276$1 ;
-  wire [20:0] \port$21276$1 ;
-  output [255:0] \port$21281$0 ;
-  wire [255:0] \port$21281$0 ;
-  output [8:0] \port$21286$0 ;
-  wire [8:0] \port$21286$0 ;
+  output [8:0] \port$21092$0 ;
+  wire [8:0] \port$21092$0 ;
+  output [20:0] \port$21311$1 ;
+  wire [20:0] \port$21311$1 ;
+  output [20:0] \port$21313$1 ;
+  wire [20:0] \port$21313$1 ;
+  output [20:0] \port$21315$1 ;
+  wire [20:0] \port$21315$1 ;
+  output [20:0] \port$21317$1 ;
+  wire [20:0] \port$21317$1 ;
+  output [20:0] \port$21319$1 ;
+  wire [20:0] \port$21319$1 ;
+  output [20:0] \port$21321$1 ;
+  wire [20:0] \port$21321$1 ;
+  output [20:0] \port$21323$1 ;
+  wire [20:0] \port$21323$1 ;
+  output [20:0] \port$21325$1 ;
+  wire [20:0] \port$21325$1 ;
+  output [20:0] \port$21327$1 ;
+  wire [20:0] \port$21327$1 ;
+  output [20:0] \port$21329$1 ;
+  wire [20:0] \port$21329$1 ;
+  output [20:0] \port$21331$1 ;
+  wire [20:0] \port$21331$1 ;
+  output [20:0] \port$21333$1 ;
+  wire [20:0] \port$21333$1 ;
+  output [20:0] \port$21335$1 ;
+  wire [20:0] \port$21335$1 ;
+  output [20:0] \port$21337$1 ;
+  wire [20:0] \port$21337$1 ;
+  output [20:0] \port$21339$1 ;
+  wire [20:0] \port$21339$1 ;
+  output [20:0] \port$21341$1 ;
+  wire [20:0] \port$21341$1 ;
+  output [255:0] \port$21346$0 ;
+  wire [255:0] \port$21346$0 ;
+  output [8:0] \port$21351$0 ;
+  wire [8:0] \port$21351$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -14857,23 +14672,23 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$21246$1 (\$2 ),
-    .\port$21248$1 (\$3 ),
-    .\port$21250$1 (\$4 ),
-    .\port$21252$1 (\$5 ),
-    .\port$21254$1 (\$6 ),
-    .\port$21256$1 (\$7 ),
-    .\port$21258$1 (\$8 ),
-    .\port$21260$1 (\$9 ),
-    .\port$21262$1 (\$10 ),
-    .\port$21264$1 (\$11 ),
-    .\port$21266$1 (\$12 ),
-    .\port$21268$1 (\$13 ),
-    .\port$21270$1 (\$14 ),
-    .\port$21272$1 (\$15 ),
-    .\port$21274$1 (\$16 ),
-    .\port$21276$1 (\$17 ),
-    .\port$21286$0 (\$19 ),
+    .\port$21311$1 (\$2 ),
+    .\port$21313$1 (\$3 ),
+    .\port$21315$1 (\$4 ),
+    .\port$21317$1 (\$5 ),
+    .\port$21319$1 (\$6 ),
+    .\port$21321$1 (\$7 ),
+    .\port$21323$1 (\$8 ),
+    .\port$21325$1 (\$9 ),
+    .\port$21327$1 (\$10 ),
+    .\port$21329$1 (\$11 ),
+    .\port$21331$1 (\$12 ),
+    .\port$21333$1 (\$13 ),
+    .\port$21335$1 (\$14 ),
+    .\port$21337$1 (\$15 ),
+    .\port$21339$1 (\$16 ),
+    .\port$21341$1 (\$17 ),
+    .\port$21351$0 (\$19 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -15041,25 +14856,25 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$21037$0  = \$1 ;
-  assign \port$21246$1  = \$2 ;
-  assign \port$21248$1  = \$3 ;
-  assign \port$21250$1  = \$4 ;
-  assign \port$21252$1  = \$5 ;
-  assign \port$21254$1  = \$6 ;
-  assign \port$21256$1  = \$7 ;
-  assign \port$21258$1  = \$8 ;
-  assign \port$21260$1  = \$9 ;
-  assign \port$21262$1  = \$10 ;
-  assign \port$21264$1  = \$11 ;
-  assign \port$21266$1  = \$12 ;
-  assign \port$21268$1  = \$13 ;
-  assign \port$21270$1  = \$14 ;
-  assign \port$21272$1  = \$15 ;
-  assign \port$21274$1  = \$16 ;
-  assign \port$21276$1  = \$17 ;
-  assign \port$21281$0  = \$18 ;
-  assign \port$21286$0  = \$19 ;
+  assign \port$21092$0  = \$1 ;
+  assign \port$21311$1  = \$2 ;
+  assign \port$21313$1  = \$3 ;
+  assign \port$21315$1  = \$4 ;
+  assign \port$21317$1  = \$5 ;
+  assign \port$21319$1  = \$6 ;
+  assign \port$21321$1  = \$7 ;
+  assign \port$21323$1  = \$8 ;
+  assign \port$21325$1  = \$9 ;
+  assign \port$21327$1  = \$10 ;
+  assign \port$21329$1  = \$11 ;
+  assign \port$21331$1  = \$12 ;
+  assign \port$21333$1  = \$13 ;
+  assign \port$21335$1  = \$14 ;
+  assign \port$21337$1  = \$15 ;
+  assign \port$21339$1  = \$16 ;
+  assign \port$21341$1  = \$17 ;
+  assign \port$21346$0  = \$18 ;
+  assign \port$21351$0  = \$19 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -15282,8 +15097,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[15]  = sums[895:840];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$21246$1 , \port$21248$1 , \port$21250$1 , \port$21252$1
-, \port$21254$1 , \port$21256$1 , \port$21258$1 , \port$21260$1 , \port$21262$1 , \port$21264$1 , \port$21266$1 , \port$21268$1 , \port$21270$1 , \port$21272$1 , \port$21274$1 , \port$21276$1 , tile, active__data, \port$21286$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$21311$1 , \port$21313$1 , \port$21315$1 , \port$21317$1
+, \port$21319$1 , \port$21321$1 , \port$21323$1 , \port$21325$1 , \port$21327$1 , \port$21329$1 , \port$21331$1 , \port$21333$1 , \port$21335$1 , \port$21337$1 , \port$21339$1 , \port$21341$1 , tile, active__data, \port$21351$0 , entry, clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
   reg \$10 ;
@@ -15816,40 +15631,40 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$21246$1 ;
-  wire [20:0] \port$21246$1 ;
-  output [20:0] \port$21248$1 ;
-  wire [20:0] \port$21248$1 ;
-  output [20:0] \port$21250$1 ;
-  wire [20:0] \port$21250$1 ;
-  output [20:0] \port$21252$1 ;
-  wire [20:0] \port$21252$1 ;
-  output [20:0] \port$21254$1 ;
-  wire [20:0] \port$21254$1 ;
-  output [20:0] \port$21256$1 ;
-  wire [20:0] \port$21256$1 ;
-  output [20:0] \port$21258$1 ;
-  wire [20:0] \port$21258$1 ;
-  output [20:0] \port$21260$1 ;
-  wire [20:0] \port$21260$1 ;
-  output [20:0] \port$21262$1 ;
-  wire [20:0] \port$21262$1 ;
-  output [20:0] \port$21264$1 ;
-  wire [20:0] \port$21264$1 ;
-  output [20:0] \port$21266$1 ;
-  wire [20:0] \port$21266$1 ;
-  output [20:0] \port$21268$1 ;
-  wire [20:0] \port$21268$1 ;
-  output [20:0] \port$21270$1 ;
-  wire [20:0] \port$21270$1 ;
-  output [20:0] \port$21272$1 ;
-  wire [20:0] \port$21272$1 ;
-  output [20:0] \port$21274$1 ;
-  wire [20:0] \port$21274$1 ;
-  output [20:0] \port$21276$1 ;
-  wire [20:0] \port$21276$1 ;
-  output [8:0] \port$21286$0 ;
-  wire [8:0] \port$21286$0 ;
+  output [20:0] \port$21311$1 ;
+  wire [20:0] \port$21311$1 ;
+  output [20:0] \port$21313$1 ;
+  wire [20:0] \port$21313$1 ;
+  output [20:0] \port$21315$1 ;
+  wire [20:0] \port$21315$1 ;
+  output [20:0] \port$21317$1 ;
+  wire [20:0] \port$21317$1 ;
+  output [20:0] \port$21319$1 ;
+  wire [20:0] \port$21319$1 ;
+  output [20:0] \port$21321$1 ;
+  wire [20:0] \port$21321$1 ;
+  output [20:0] \port$21323$1 ;
+  wire [20:0] \port$21323$1 ;
+  output [20:0] \port$21325$1 ;
+  wire [20:0] \port$21325$1 ;
+  output [20:0] \port$21327$1 ;
+  wire [20:0] \port$21327$1 ;
+  output [20:0] \port$21329$1 ;
+  wire [20:0] \port$21329$1 ;
+  output [20:0] \port$21331$1 ;
+  wire [20:0] \port$21331$1 ;
+  output [20:0] \port$21333$1 ;
+  wire [20:0] \port$21333$1 ;
+  output [20:0] \port$21335$1 ;
+  wire [20:0] \port$21335$1 ;
+  output [20:0] \port$21337$1 ;
+  wire [20:0] \port$21337$1 ;
+  output [20:0] \port$21339$1 ;
+  wire [20:0] \port$21339$1 ;
+  output [20:0] \port$21341$1 ;
+  wire [20:0] \port$21341$1 ;
+  output [8:0] \port$21351$0 ;
+  wire [8:0] \port$21351$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -16835,23 +16650,23 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$20 [11:0];
   assign logits__addr = \$23 [9:0];
-  assign \port$21246$1  = result_0[21:1];
-  assign \port$21248$1  = result_1[21:1];
-  assign \port$21250$1  = result_2[21:1];
-  assign \port$21252$1  = result_3[21:1];
-  assign \port$21254$1  = result_4[21:1];
-  assign \port$21256$1  = result_5[21:1];
-  assign \port$21258$1  = result_6[21:1];
-  assign \port$21260$1  = result_7[21:1];
-  assign \port$21262$1  = result_8[21:1];
-  assign \port$21264$1  = result_9[21:1];
-  assign \port$21266$1  = result_10[21:1];
-  assign \port$21268$1  = result_11[21:1];
-  assign \port$21270$1  = result_12[21:1];
-  assign \port$21272$1  = result_13[21:1];
-  assign \port$21274$1  = result_14[21:1];
-  assign \port$21276$1  = result_15[21:1];
-  assign \port$21286$0  = last_0[8:0];
+  assign \port$21311$1  = result_0[21:1];
+  assign \port$21313$1  = result_1[21:1];
+  assign \port$21315$1  = result_2[21:1];
+  assign \port$21317$1  = result_3[21:1];
+  assign \port$21319$1  = result_4[21:1];
+  assign \port$21321$1  = result_5[21:1];
+  assign \port$21323$1  = result_6[21:1];
+  assign \port$21325$1  = result_7[21:1];
+  assign \port$21327$1  = result_8[21:1];
+  assign \port$21329$1  = result_9[21:1];
+  assign \port$21331$1  = result_10[21:1];
+  assign \port$21333$1  = result_11[21:1];
+  assign \port$21335$1  = result_12[21:1];
+  assign \port$21337$1  = result_13[21:1];
+  assign \port$21339$1  = result_14[21:1];
+  assign \port$21341$1  = result_15[21:1];
+  assign \port$21351$0  = last_0[8:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -20019,7 +19834,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$65 ),
     .o__valid(o_vectors__valid),
     .\port$1116$0 (\$95 [12:0]),
-    .\port$21078$0 (o_lines__payload[3:0]),
+    .\port$21133$0 (o_lines__payload[3:0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$59 )
@@ -20376,7 +20191,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[15:0] = { \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3 , \$2  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$21078$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$21133$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20411,8 +20226,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__r
   wire o__valid;
   input [12:0] \port$1116$0 ;
   wire [12:0] \port$1116$0 ;
-  input [3:0] \port$21078$0 ;
-  wire [3:0] \port$21078$0 ;
+  input [3:0] \port$21133$0 ;
+  wire [3:0] \port$21133$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -20484,14 +20299,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$21078$0 , \port$1116$0  };
-  assign i__payload = { \port$21078$0 , \port$1116$0  };
+  assign address = { \port$21133$0 , \port$1116$0  };
+  assign i__payload = { \port$21133$0 , \port$1116$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$21078$0 , \port$1116$0  };
+  assign \i__payload.address  = { \port$21133$0 , \port$1116$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -20686,8 +20501,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$21069$0 (tag1),
-    .\port$23953$0 (row),
+    .\port$21124$0 (tag1),
+    .\port$24038$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -20730,7 +20545,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$21069$0 , \port$23953$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$21124$0 , \port$24038$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20754,10 +20569,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [61:0] \port$21069$0 ;
-  wire [61:0] \port$21069$0 ;
-  input [255:0] \port$23953$0 ;
-  wire [255:0] \port$23953$0 ;
+  input [61:0] \port$21124$0 ;
+  wire [61:0] \port$21124$0 ;
+  input [255:0] \port$24038$0 ;
+  wire [255:0] \port$24038$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [317:0] r_data;
@@ -20784,7 +20599,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [317:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$21069$0 , \port$23953$0  };
+      storage[w_port__addr] <= { \port$21124$0 , \port$24038$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -20846,8 +20661,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$21069$0 , \port$23953$0  };
-  assign w_data = { \port$21069$0 , \port$23953$0  };
+  assign w_port__data = { \port$21124$0 , \port$24038$0  };
+  assign w_data = { \port$21124$0 , \port$24038$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -21273,7 +21088,7 @@ module \backspike_core.fp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -21487,11 +21302,11 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -21507,12 +21322,16 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [12:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [269:0] \$313 ;
+  reg \$314 ;
+  reg [269:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -21587,26 +21406,70 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [269:0] \$signal  = 270'h00000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [269:0] \$signal$12  = 270'h00000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [12:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [12:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [269:0] i__payload;
   wire [269:0] i__payload;
@@ -21617,8 +21480,8 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [33:0] o__payload;
   wire [33:0] o__payload;
   wire \o__payload.last ;
@@ -21628,437 +21491,463 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [12:0] tag = 13'h0000;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [269] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [269];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [269];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[268:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[269];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [268:256] = i__payload[268:256];
+      \$315 [269] = i__payload[269];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[32:20];
   assign \o__payload.last  = o__payload[33];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [268:256];
+  assign \$signal.last  = \$signal [269];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [268:256];
+  assign \$signal$12.last  = \$signal$12 [269];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[268:256];
   assign \i__payload.last  = i__payload[269];
-  assign o__payload[33] = \$283 ;
-  assign o__payload[32:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[33] = \$281 ;
+  assign o__payload[32:20] = \$signal [268:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
@@ -22066,291 +21955,288 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
-  reg [15:0] \$101 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  reg [15:0] \$104 ;
-  wire \$105 ;
-  wire [55:0] \$106 ;
-  wire \$107 ;
-  wire \$108 ;
+  wire [55:0] \$104 ;
+  reg [2:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg [10:0] \$107 ;
+  reg [10:0] \$108 ;
   reg [15:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  reg [15:0] \$112 ;
-  wire \$113 ;
-  wire [55:0] \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  reg [15:0] \$117 ;
-  wire \$118 ;
-  wire \$119 ;
+  reg [15:0] \$110 ;
+  reg \$111 ;
+  reg \$112 ;
+  reg \$113 ;
+  reg \$114 ;
+  reg [15:0] \$115 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  wire \$121 ;
-  wire [55:0] \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  reg [15:0] \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  reg [15:0] \$128 ;
-  wire \$129 ;
   wire \$13 ;
-  wire [55:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  reg [15:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  reg [15:0] \$136 ;
-  wire \$137 ;
-  wire [55:0] \$138 ;
-  wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  reg [15:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  reg [15:0] \$144 ;
-  wire \$145 ;
-  wire [55:0] \$146 ;
-  reg [2:0] \$147 ;
-  reg [10:0] \$148 ;
-  reg [10:0] \$149 ;
   wire \$15 ;
-  reg [10:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [15:0] \$152 ;
-  reg \$153 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [55:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
+  wire [55:0] \$64 ;
   wire \$65 ;
-  wire [55:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
+  wire [55:0] \$69 ;
+  wire [1:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  reg [15:0] \$72 ;
+  wire \$72 ;
   wire \$73 ;
   wire [55:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
-  reg [15:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
+  wire [55:0] \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [55:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  reg [15:0] \$85 ;
+  wire [55:0] \$84 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  reg [15:0] \$88 ;
-  wire \$89 ;
+  wire \$88 ;
+  wire [55:0] \$89 ;
   wire \$9 ;
-  wire [55:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  reg [15:0] \$93 ;
-  wire \$94 ;
+  wire \$93 ;
+  wire [55:0] \$94 ;
   wire \$95 ;
-  reg [15:0] \$96 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [55:0] \$98 ;
-  wire \$99 ;
+  wire \$98 ;
+  wire [55:0] \$99 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$119 ;
-  wire \add$129 ;
-  wire \add$139 ;
-  wire \add$149 ;
-  wire \add$159 ;
-  wire \add$169 ;
-  wire \add$179 ;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$123 ;
+  wire \add$134 ;
+  wire \add$145 ;
+  wire \add$156 ;
+  wire \add$167 ;
+  wire \add$178 ;
+  wire \add$189 ;
+  wire \add$200 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$123 ;
-  wire [3:0] \drain_entry$133 ;
-  wire [3:0] \drain_entry$143 ;
-  wire [3:0] \drain_entry$153 ;
-  wire [3:0] \drain_entry$163 ;
-  wire [3:0] \drain_entry$173 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$128 ;
+  wire [3:0] \drain_entry$139 ;
+  wire [3:0] \drain_entry$150 ;
+  wire [3:0] \drain_entry$161 ;
+  wire [3:0] \drain_entry$172 ;
   wire [3:0] \drain_entry$183 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$194 ;
+  wire [3:0] \drain_entry$205 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$105 ;
+  (* init = 1'h0 *)
+  wire \drain_file$116 ;
+  (* init = 1'h0 *)
+  wire \drain_file$127 ;
+  (* init = 1'h0 *)
+  wire \drain_file$138 ;
+  (* init = 1'h0 *)
+  wire \drain_file$149 ;
+  (* init = 1'h0 *)
+  wire \drain_file$160 ;
+  (* init = 1'h0 *)
+  wire \drain_file$171 ;
+  (* init = 1'h0 *)
+  wire \drain_file$182 ;
+  (* init = 1'h0 *)
+  wire \drain_file$193 ;
+  (* init = 1'h0 *)
+  wire \drain_file$204 ;
+  (* init = 1'h0 *)
+  wire \drain_file$37 ;
+  (* init = 1'h0 *)
+  wire \drain_file$50 ;
+  (* init = 1'h0 *)
+  wire \drain_file$61 ;
+  (* init = 1'h0 *)
+  wire \drain_file$72 ;
+  (* init = 1'h0 *)
+  wire \drain_file$83 ;
+  (* init = 1'h0 *)
+  wire \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$114 ;
-  wire [55:0] \drain_sum$124 ;
-  wire [55:0] \drain_sum$134 ;
-  wire [55:0] \drain_sum$144 ;
-  wire [55:0] \drain_sum$154 ;
-  wire [55:0] \drain_sum$164 ;
-  wire [55:0] \drain_sum$174 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$129 ;
+  wire [55:0] \drain_sum$140 ;
+  wire [55:0] \drain_sum$151 ;
+  wire [55:0] \drain_sum$162 ;
+  wire [55:0] \drain_sum$173 ;
   wire [55:0] \drain_sum$184 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$195 ;
+  wire [55:0] \drain_sum$206 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$118 ;
-  wire [4:0] \element$118.exponent ;
-  wire [9:0] \element$118.mantissa ;
-  wire \element$118.sign ;
-  wire [15:0] \element$128 ;
-  wire [4:0] \element$128.exponent ;
-  wire [9:0] \element$128.mantissa ;
-  wire \element$128.sign ;
-  wire [15:0] \element$138 ;
-  wire [4:0] \element$138.exponent ;
-  wire [9:0] \element$138.mantissa ;
-  wire \element$138.sign ;
-  wire [15:0] \element$148 ;
-  wire [4:0] \element$148.exponent ;
-  wire [9:0] \element$148.mantissa ;
-  wire \element$148.sign ;
-  wire [15:0] \element$158 ;
-  wire [4:0] \element$158.exponent ;
-  wire [9:0] \element$158.mantissa ;
-  wire \element$158.sign ;
-  wire [15:0] \element$168 ;
-  wire [4:0] \element$168.exponent ;
-  wire [9:0] \element$168.mantissa ;
-  wire \element$168.sign ;
-  wire [15:0] \element$178 ;
-  wire [4:0] \element$178.exponent ;
-  wire [9:0] \element$178.mantissa ;
-  wire \element$178.sign ;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$122 ;
+  wire [4:0] \element$122.exponent ;
+  wire [9:0] \element$122.mantissa ;
+  wire \element$122.sign ;
+  wire [15:0] \element$133 ;
+  wire [4:0] \element$133.exponent ;
+  wire [9:0] \element$133.mantissa ;
+  wire \element$133.sign ;
+  wire [15:0] \element$144 ;
+  wire [4:0] \element$144.exponent ;
+  wire [9:0] \element$144.mantissa ;
+  wire \element$144.sign ;
+  wire [15:0] \element$155 ;
+  wire [4:0] \element$155.exponent ;
+  wire [9:0] \element$155.mantissa ;
+  wire \element$155.sign ;
+  wire [15:0] \element$166 ;
+  wire [4:0] \element$166.exponent ;
+  wire [9:0] \element$166.mantissa ;
+  wire \element$166.sign ;
+  wire [15:0] \element$177 ;
+  wire [4:0] \element$177.exponent ;
+  wire [9:0] \element$177.mantissa ;
+  wire \element$177.sign ;
+  wire [15:0] \element$188 ;
+  wire [4:0] \element$188.exponent ;
+  wire [9:0] \element$188.mantissa ;
+  wire \element$188.sign ;
+  wire [15:0] \element$199 ;
+  wire [4:0] \element$199.exponent ;
+  wire [9:0] \element$199.mantissa ;
+  wire \element$199.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$121 ;
-  wire [3:0] \entry$131 ;
-  wire [3:0] \entry$141 ;
-  wire [3:0] \entry$151 ;
-  wire [3:0] \entry$161 ;
-  wire [3:0] \entry$171 ;
-  wire [3:0] \entry$181 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$125 ;
+  wire [3:0] \entry$136 ;
+  wire [3:0] \entry$147 ;
+  wire [3:0] \entry$158 ;
+  wire [3:0] \entry$169 ;
+  wire [3:0] \entry$180 ;
+  wire [3:0] \entry$191 ;
+  wire [3:0] \entry$202 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -22376,55 +22262,56 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$102 ;
+  wire \file$104 ;
   (* init = 1'h0 *)
-  wire \file$112 ;
+  wire \file$115 ;
   (* init = 1'h0 *)
-  wire \file$122 ;
+  wire \file$126 ;
   (* init = 1'h0 *)
-  wire \file$132 ;
+  wire \file$137 ;
   (* init = 1'h0 *)
-  wire \file$142 ;
+  wire \file$148 ;
   (* init = 1'h0 *)
-  wire \file$152 ;
+  wire \file$159 ;
   (* init = 1'h0 *)
-  wire \file$162 ;
+  wire \file$170 ;
   (* init = 1'h0 *)
-  wire \file$172 ;
+  wire \file$181 ;
   (* init = 1'h0 *)
-  wire \file$182 ;
+  wire \file$192 ;
   (* init = 1'h0 *)
-  wire \file$30 ;
+  wire \file$203 ;
   (* init = 1'h0 *)
-  wire \file$42 ;
+  wire \file$36 ;
   (* init = 1'h0 *)
-  wire \file$52 ;
+  wire \file$49 ;
   (* init = 1'h0 *)
-  wire \file$62 ;
+  wire \file$60 ;
   (* init = 1'h0 *)
-  wire \file$72 ;
+  wire \file$71 ;
   (* init = 1'h0 *)
   wire \file$82 ;
   (* init = 1'h0 *)
-  wire \file$92 ;
+  wire \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$115 ;
-  wire \go$125 ;
-  wire \go$135 ;
-  wire \go$145 ;
-  wire \go$155 ;
-  wire \go$165 ;
-  wire \go$175 ;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$119 ;
+  wire \go$130 ;
+  wire \go$141 ;
+  wire \go$152 ;
+  wire \go$163 ;
+  wire \go$174 ;
+  wire \go$185 ;
+  wire \go$196 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -22460,55 +22347,57 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$116 ;
-  wire \load$126 ;
-  wire \load$136 ;
-  wire \load$146 ;
-  wire \load$156 ;
-  wire \load$166 ;
-  wire \load$176 ;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$120 ;
+  wire \load$131 ;
+  wire \load$142 ;
+  wire \load$153 ;
+  wire \load$164 ;
+  wire \load$175 ;
+  wire \load$186 ;
+  wire \load$197 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$110 ;
-  wire \replace$120 ;
-  wire \replace$130 ;
-  wire \replace$140 ;
-  wire \replace$150 ;
-  wire \replace$160 ;
-  wire \replace$170 ;
-  wire \replace$180 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$124 ;
+  wire \replace$135 ;
+  wire \replace$146 ;
+  wire \replace$157 ;
+  wire \replace$168 ;
+  wire \replace$179 ;
+  wire \replace$190 ;
+  wire \replace$201 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$117 ;
-  wire \shift$127 ;
-  wire \shift$137 ;
-  wire \shift$147 ;
-  wire \shift$157 ;
-  wire \shift$167 ;
-  wire \shift$177 ;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$121 ;
+  wire \shift$132 ;
+  wire \shift$143 ;
+  wire \shift$154 ;
+  wire \shift$165 ;
+  wire \shift$176 ;
+  wire \shift$187 ;
+  wire \shift$198 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -22534,211 +22423,211 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[8] ;
   wire [55:0] \sums[9] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[9];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[9];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$36  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$37  = \$28  & event1[8];
-  assign \add$39  = valid[2] & event2[10];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$43  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$44  = \$31  & event1[8];
+  assign \add$46  = valid[2] & event2[10];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$46  = \$35  & event0[8];
+  assign \load$54  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$47  = \$36  & event1[8];
-  assign \add$49  = valid[2] & event2[10];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$56  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$57  = \$44  & event1[8];
-  assign \add$59  = valid[2] & event2[10];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$66  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$67  = \$52  & event1[8];
-  assign \add$69  = valid[2] & event2[10];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$76  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$77  = \$60  & event1[8];
+  assign \shift$55  = \$36  & event1[8];
+  assign \add$57  = valid[2] & event2[10];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$65  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$66  = \$41  & event1[8];
+  assign \add$68  = valid[2] & event2[10];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$76  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$77  = \$46  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$86  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$87  = \$68  & event1[8];
-  assign \add$89  = valid[2] & event2[10];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$87  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$88  = \$51  & event1[8];
+  assign \add$90  = valid[2] & event2[10];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$98  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$99  = \$56  & event1[8];
+  assign \add$101  = valid[2] & event2[10];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$109  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$110  = \$61  & event1[8];
+  assign \add$112  = valid[2] & event2[10];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$65  = valid[0] & event0[10];
+  assign \load$120  = \$65  & event0[8];
+  assign \$66  = valid[1] & event1[10];
+  assign \shift$121  = \$66  & event1[8];
+  assign \add$123  = valid[2] & event2[10];
+  assign \$67  = accumulated >> event2[3:0];
+  assign \replace$124  = ~ \$67 ;
+  assign \$68  = drained >> drain_entry;
+  assign \$69  = \$68  ? \drain_sum$129  : 56'h00000000000000;
+  assign \$70  = valid[0] & event0[10];
+  assign \load$131  = \$70  & event0[8];
+  assign \$71  = valid[1] & event1[10];
+  assign \shift$132  = \$71  & event1[8];
+  assign \add$134  = valid[2] & event2[10];
+  assign \$72  = accumulated >> event2[3:0];
+  assign \replace$135  = ~ \$72 ;
+  assign \$73  = drained >> drain_entry;
+  assign \$74  = \$73  ? \drain_sum$140  : 56'h00000000000000;
   assign \$75  = valid[0] & event0[10];
-  assign \load$96  = \$75  & event0[8];
+  assign \load$142  = \$75  & event0[8];
   assign \$76  = valid[1] & event1[10];
-  assign \shift$97  = \$76  & event1[8];
-  assign \add$99  = valid[2] & event2[10];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
-  assign \$83  = valid[0] & event0[10];
-  assign \load$106  = \$83  & event0[8];
-  assign \$84  = valid[1] & event1[10];
-  assign \shift$107  = \$84  & event1[8];
-  assign \add$109  = valid[2] & event2[10];
-  assign \$86  = \$85  >> event2[3:0];
-  assign \replace$110  = ~ \$86 ;
-  assign \$87  = ~ file;
-  assign \$89  = \$88  >> drain_entry;
-  assign \$90  = \$89  ? \drain_sum$114  : 56'h00000000000000;
-  assign \$91  = valid[0] & event0[10];
-  assign \load$116  = \$91  & event0[8];
-  assign \$92  = valid[1] & event1[10];
-  assign \shift$117  = \$92  & event1[8];
-  assign \add$119  = valid[2] & event2[10];
-  assign \$94  = \$93  >> event2[3:0];
-  assign \replace$120  = ~ \$94 ;
-  assign \$95  = ~ file;
-  assign \$97  = \$96  >> drain_entry;
-  assign \$98  = \$97  ? \drain_sum$124  : 56'h00000000000000;
-  assign \$99  = valid[0] & event0[10];
-  assign \load$126  = \$99  & event0[8];
-  assign \$100  = valid[1] & event1[10];
-  assign \shift$127  = \$100  & event1[8];
-  assign \add$129  = valid[2] & event2[10];
-  assign \$102  = \$101  >> event2[3:0];
-  assign \replace$130  = ~ \$102 ;
-  assign \$103  = ~ file;
-  assign \$105  = \$104  >> drain_entry;
-  assign \$106  = \$105  ? \drain_sum$134  : 56'h00000000000000;
-  assign \$107  = valid[0] & event0[10];
-  assign \load$136  = \$107  & event0[8];
-  assign \$108  = valid[1] & event1[10];
-  assign \shift$137  = \$108  & event1[8];
-  assign \add$139  = valid[2] & event2[10];
-  assign \$110  = \$109  >> event2[3:0];
-  assign \replace$140  = ~ \$110 ;
-  assign \$111  = ~ file;
-  assign \$113  = \$112  >> drain_entry;
-  assign \$114  = \$113  ? \drain_sum$144  : 56'h00000000000000;
-  assign \$115  = valid[0] & event0[10];
-  assign \load$146  = \$115  & event0[8];
-  assign \$116  = valid[1] & event1[10];
-  assign \shift$147  = \$116  & event1[8];
-  assign \add$149  = valid[2] & event2[10];
-  assign \$118  = \$117  >> event2[3:0];
-  assign \replace$150  = ~ \$118 ;
-  assign \$119  = ~ file;
-  assign \$121  = \$120  >> drain_entry;
-  assign \$122  = \$121  ? \drain_sum$154  : 56'h00000000000000;
-  assign \$123  = valid[0] & event0[10];
-  assign \load$156  = \$123  & event0[8];
-  assign \$124  = valid[1] & event1[10];
-  assign \shift$157  = \$124  & event1[8];
-  assign \add$159  = valid[2] & event2[10];
-  assign \$126  = \$125  >> event2[3:0];
-  assign \replace$160  = ~ \$126 ;
-  assign \$127  = ~ file;
-  assign \$129  = \$128  >> drain_entry;
-  assign \$130  = \$129  ? \drain_sum$164  : 56'h00000000000000;
-  assign \$131  = valid[0] & event0[10];
-  assign \load$166  = \$131  & event0[8];
-  assign \$132  = valid[1] & event1[10];
-  assign \shift$167  = \$132  & event1[8];
-  assign \add$169  = valid[2] & event2[10];
-  assign \$134  = \$133  >> event2[3:0];
-  assign \replace$170  = ~ \$134 ;
-  assign \$135  = ~ file;
-  assign \$137  = \$136  >> drain_entry;
-  assign \$138  = \$137  ? \drain_sum$174  : 56'h00000000000000;
-  assign \$139  = valid[0] & event0[10];
-  assign \load$176  = \$139  & event0[8];
-  assign \$140  = valid[1] & event1[10];
-  assign \shift$177  = \$140  & event1[8];
-  assign \add$179  = valid[2] & event2[10];
-  assign \$142  = \$141  >> event2[3:0];
-  assign \replace$180  = ~ \$142 ;
-  assign \$143  = ~ file;
-  assign \$145  = \$144  >> drain_entry;
-  assign \$146  = \$145  ? \drain_sum$184  : 56'h00000000000000;
+  assign \shift$143  = \$76  & event1[8];
+  assign \add$145  = valid[2] & event2[10];
+  assign \$77  = accumulated >> event2[3:0];
+  assign \replace$146  = ~ \$77 ;
+  assign \$78  = drained >> drain_entry;
+  assign \$79  = \$78  ? \drain_sum$151  : 56'h00000000000000;
+  assign \$80  = valid[0] & event0[10];
+  assign \load$153  = \$80  & event0[8];
+  assign \$81  = valid[1] & event1[10];
+  assign \shift$154  = \$81  & event1[8];
+  assign \add$156  = valid[2] & event2[10];
+  assign \$82  = accumulated >> event2[3:0];
+  assign \replace$157  = ~ \$82 ;
+  assign \$83  = drained >> drain_entry;
+  assign \$84  = \$83  ? \drain_sum$162  : 56'h00000000000000;
+  assign \$85  = valid[0] & event0[10];
+  assign \load$164  = \$85  & event0[8];
+  assign \$86  = valid[1] & event1[10];
+  assign \shift$165  = \$86  & event1[8];
+  assign \add$167  = valid[2] & event2[10];
+  assign \$87  = accumulated >> event2[3:0];
+  assign \replace$168  = ~ \$87 ;
+  assign \$88  = drained >> drain_entry;
+  assign \$89  = \$88  ? \drain_sum$173  : 56'h00000000000000;
+  assign \$90  = valid[0] & event0[10];
+  assign \load$175  = \$90  & event0[8];
+  assign \$91  = valid[1] & event1[10];
+  assign \shift$176  = \$91  & event1[8];
+  assign \add$178  = valid[2] & event2[10];
+  assign \$92  = accumulated >> event2[3:0];
+  assign \replace$179  = ~ \$92 ;
+  assign \$93  = drained >> drain_entry;
+  assign \$94  = \$93  ? \drain_sum$184  : 56'h00000000000000;
+  assign \$95  = valid[0] & event0[10];
+  assign \load$186  = \$95  & event0[8];
+  assign \$96  = valid[1] & event1[10];
+  assign \shift$187  = \$96  & event1[8];
+  assign \add$189  = valid[2] & event2[10];
+  assign \$97  = accumulated >> event2[3:0];
+  assign \replace$190  = ~ \$97 ;
+  assign \$98  = drained >> drain_entry;
+  assign \$99  = \$98  ? \drain_sum$195  : 56'h00000000000000;
+  assign \$100  = valid[0] & event0[10];
+  assign \load$197  = \$100  & event0[8];
+  assign \$101  = valid[1] & event1[10];
+  assign \shift$198  = \$101  & event1[8];
+  assign \add$200  = valid[2] & event2[10];
+  assign \$102  = accumulated >> event2[3:0];
+  assign \replace$201  = ~ \$102 ;
+  assign \$103  = drained >> drain_entry;
+  assign \$104  = \$103  ? \drain_sum$206  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$147 ;
+    valid <= \$105 ;
   always @(posedge clk)
-    event0 <= \$148 ;
+    event0 <= \$106 ;
   always @(posedge clk)
-    event1 <= \$149 ;
+    event1 <= \$107 ;
   always @(posedge clk)
-    event2 <= \$150 ;
+    event2 <= \$108 ;
   always @(posedge clk)
-    touched0 <= \$151 ;
+    accumulated <= \$109 ;
   always @(posedge clk)
-    touched1 <= \$152 ;
+    drained <= \$110 ;
   always @(posedge clk)
-    file <= \$153 ;
+    drain_file <= \$111 ;
+  always @(posedge clk)
+    waiting <= \$112 ;
+  always @(posedge clk)
+    file <= \$113 ;
+  always @(posedge clk)
+    waiting_file <= \$114 ;
+  always @(posedge clk)
+    queued <= \$115 ;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
@@ -22750,151 +22639,147 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .shift(shift)
   );
   \backspike_core.fp.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$44 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .replace(\replace$40 ),
+    .load(\load$43 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.fp.lanes.lane0  lane10 (
-    .add(\add$129 ),
+    .add(\add$145 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$134 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$151 ),
     .\element$5 (i_vectors__payload[175:160]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$126 ),
-    .replace(\replace$130 ),
+    .load(\load$142 ),
+    .replace(\replace$146 ),
     .rst(rst),
-    .shift(\shift$127 )
+    .shift(\shift$143 )
   );
   \backspike_core.fp.lanes.lane0  lane11 (
-    .add(\add$139 ),
+    .add(\add$156 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$144 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$162 ),
     .\element$5 (i_vectors__payload[191:176]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$136 ),
-    .replace(\replace$140 ),
+    .load(\load$153 ),
+    .replace(\replace$157 ),
     .rst(rst),
-    .shift(\shift$137 )
+    .shift(\shift$154 )
   );
   \backspike_core.fp.lanes.lane0  lane12 (
-    .add(\add$149 ),
+    .add(\add$167 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$154 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$173 ),
     .\element$5 (i_vectors__payload[207:192]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$146 ),
-    .replace(\replace$150 ),
+    .load(\load$164 ),
+    .replace(\replace$168 ),
     .rst(rst),
-    .shift(\shift$147 )
+    .shift(\shift$165 )
   );
   \backspike_core.fp.lanes.lane0  lane13 (
-    .add(\add$159 ),
+    .add(\add$178 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$164 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$184 ),
     .\element$5 (i_vectors__payload[223:208]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$156 ),
-    .replace(\replace$160 ),
+    .load(\load$175 ),
+    .replace(\replace$179 ),
     .rst(rst),
-    .shift(\shift$157 )
+    .shift(\shift$176 )
   );
   \backspike_core.fp.lanes.lane0  lane14 (
-    .add(\add$169 ),
+    .add(\add$189 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$174 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$195 ),
     .\element$5 (i_vectors__payload[239:224]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$166 ),
-    .replace(\replace$170 ),
+    .load(\load$186 ),
+    .replace(\replace$190 ),
     .rst(rst),
-    .shift(\shift$167 )
+    .shift(\shift$187 )
   );
   \backspike_core.fp.lanes.lane0  lane15 (
-    .add(\add$179 ),
+    .add(\add$200 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$184 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$206 ),
     .\element$5 (i_vectors__payload[255:240]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$176 ),
-    .replace(\replace$180 ),
+    .load(\load$197 ),
+    .replace(\replace$201 ),
     .rst(rst),
-    .shift(\shift$177 )
+    .shift(\shift$198 )
   );
   \backspike_core.fp.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$54 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .\element$5 (i_vectors__payload[47:32]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .replace(\replace$50 ),
+    .load(\load$54 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.fp.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$64 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .\element$5 (i_vectors__payload[63:48]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .replace(\replace$60 ),
+    .load(\load$65 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.fp.lanes.lane0  lane4 (
-    .add(\add$69 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$74 ),
-    .\element$5 (i_vectors__payload[79:64]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$66 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.fp.lanes.lane0  lane5 (
     .add(\add$79 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
+    .\element$5 (i_vectors__payload[79:64]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
@@ -22903,558 +22788,285 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.fp.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.fp.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$94 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
+    .\element$5 (i_vectors__payload[95:80]),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .load(\load$87 ),
+    .replace(\replace$91 ),
+    .rst(rst),
+    .shift(\shift$88 )
+  );
+  \backspike_core.fp.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
     .\element$5 (i_vectors__payload[111:96]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .replace(\replace$90 ),
+    .load(\load$98 ),
+    .replace(\replace$102 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$99 )
   );
   \backspike_core.fp.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$104 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .\element$5 (i_vectors__payload[127:112]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .replace(\replace$100 ),
+    .load(\load$109 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   \backspike_core.fp.lanes.lane0  lane8 (
-    .add(\add$109 ),
+    .add(\add$123 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$114 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$129 ),
     .\element$5 (i_vectors__payload[143:128]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$106 ),
-    .replace(\replace$110 ),
+    .load(\load$120 ),
+    .replace(\replace$124 ),
     .rst(rst),
-    .shift(\shift$107 )
+    .shift(\shift$121 )
   );
   \backspike_core.fp.lanes.lane0  lane9 (
-    .add(\add$119 ),
+    .add(\add$134 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$124 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$140 ),
     .\element$5 (i_vectors__payload[159:144]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$116 ),
-    .replace(\replace$120 ),
+    .load(\load$131 ),
+    .replace(\replace$135 ),
     .rst(rst),
-    .shift(\shift$117 )
+    .shift(\shift$132 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$85  = touched0;
-      1'h1:
-          \$85  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$87 )
-      1'h0:
-          \$88  = touched0;
-      1'h1:
-          \$88  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$93  = touched0;
-      1'h1:
-          \$93  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$95 )
-      1'h0:
-          \$96  = touched0;
-      1'h1:
-          \$96  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$101  = touched0;
-      1'h1:
-          \$101  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$103 )
-      1'h0:
-          \$104  = touched0;
-      1'h1:
-          \$104  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$109  = touched0;
-      1'h1:
-          \$109  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$111 )
-      1'h0:
-          \$112  = touched0;
-      1'h1:
-          \$112  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$117  = touched0;
-      1'h1:
-          \$117  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$119 )
-      1'h0:
-          \$120  = touched0;
-      1'h1:
-          \$120  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$125  = touched0;
-      1'h1:
-          \$125  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$127 )
-      1'h0:
-          \$128  = touched0;
-      1'h1:
-          \$128  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$133  = touched0;
-      1'h1:
-          \$133  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$135 )
-      1'h0:
-          \$136  = touched0;
-      1'h1:
-          \$136  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$141  = touched0;
-      1'h1:
-          \$141  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$143 )
-      1'h0:
-          \$144  = touched0;
-      1'h1:
-          \$144  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$147  = valid;
+    \$105  = valid;
     if (go) begin
-      \$147  = \$2 [2:0];
+      \$105  = \$2 [2:0];
     end
     if (rst) begin
-      \$147  = 3'h0;
+      \$105  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = event0;
+    \$106  = event0;
     if (go) begin
-      \$148  = i_events__payload;
+      \$106  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = event1;
+    \$107  = event1;
     if (go) begin
-      \$149  = event0;
+      \$107  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = event2;
+    \$108  = event2;
     if (go) begin
-      \$150  = event1;
+      \$108  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$151  = touched;
-      endcase
+    \$109  = \$3 ;
+    if (rst) begin
+      \$109  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$110  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$151  = 16'h0000;
-      endcase
+      \$110  = touched;
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$110  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$152  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = touched;
-      endcase
-    end
+    \$111  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = 16'h0000;
-      endcase
+      \$111  = \$4 ;
     end
     if (rst) begin
-      \$152  = 16'h0000;
+      \$111  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$153  = file;
+    \$112  = waiting;
     if (start) begin
-      \$153  = \$3 ;
+      \$112  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$112  = 1'h1;
+      end
     end
     if (rst) begin
-      \$153  = 1'h0;
+      \$112  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$113  = file;
+    if (finish) begin
+      \$113  = \$7 [0];
+    end
+    if (rst) begin
+      \$113  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$114  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$114  = file;
+      end
+    end
+    if (rst) begin
+      \$114  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$115  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$115  = now;
+      end
+    end
+    if (rst) begin
+      \$115  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign \entry$32  = drain_entry;
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = drain_entry;
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = drain_entry;
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = drain_entry;
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign \entry$39  = drain_entry;
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = drain_entry;
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = drain_entry;
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
   assign \drain_entry$73  = drain_entry;
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = drain_entry;
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = drain_entry;
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = drain_entry;
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[143:128];
-  assign \entry$111  = event2[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = drain_entry;
-  assign \go$115  = go;
-  assign \element$118  = i_vectors__payload[159:144];
-  assign \entry$121  = event2[3:0];
-  assign \file$122  = file;
-  assign \drain_entry$123  = drain_entry;
-  assign \go$125  = go;
-  assign \element$128  = i_vectors__payload[175:160];
-  assign \entry$131  = event2[3:0];
-  assign \file$132  = file;
-  assign \drain_entry$133  = drain_entry;
-  assign \go$135  = go;
-  assign \element$138  = i_vectors__payload[191:176];
-  assign \entry$141  = event2[3:0];
-  assign \file$142  = file;
-  assign \drain_entry$143  = drain_entry;
-  assign \go$145  = go;
-  assign \element$148  = i_vectors__payload[207:192];
-  assign \entry$151  = event2[3:0];
-  assign \file$152  = file;
-  assign \drain_entry$153  = drain_entry;
-  assign \go$155  = go;
-  assign \element$158  = i_vectors__payload[223:208];
-  assign \entry$161  = event2[3:0];
-  assign \file$162  = file;
-  assign \drain_entry$163  = drain_entry;
-  assign \go$165  = go;
-  assign \element$168  = i_vectors__payload[239:224];
-  assign \entry$171  = event2[3:0];
-  assign \file$172  = file;
-  assign \drain_entry$173  = drain_entry;
-  assign \go$175  = go;
-  assign \element$178  = i_vectors__payload[255:240];
-  assign \entry$181  = event2[3:0];
-  assign \file$182  = file;
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = drain_entry;
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = drain_entry;
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = drain_entry;
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = drain_entry;
+  assign \go$119  = go;
+  assign \element$122  = i_vectors__payload[143:128];
+  assign \entry$125  = event2[3:0];
+  assign \file$126  = file;
+  assign \drain_file$127  = drain_file;
+  assign \drain_entry$128  = drain_entry;
+  assign \go$130  = go;
+  assign \element$133  = i_vectors__payload[159:144];
+  assign \entry$136  = event2[3:0];
+  assign \file$137  = file;
+  assign \drain_file$138  = drain_file;
+  assign \drain_entry$139  = drain_entry;
+  assign \go$141  = go;
+  assign \element$144  = i_vectors__payload[175:160];
+  assign \entry$147  = event2[3:0];
+  assign \file$148  = file;
+  assign \drain_file$149  = drain_file;
+  assign \drain_entry$150  = drain_entry;
+  assign \go$152  = go;
+  assign \element$155  = i_vectors__payload[191:176];
+  assign \entry$158  = event2[3:0];
+  assign \file$159  = file;
+  assign \drain_file$160  = drain_file;
+  assign \drain_entry$161  = drain_entry;
+  assign \go$163  = go;
+  assign \element$166  = i_vectors__payload[207:192];
+  assign \entry$169  = event2[3:0];
+  assign \file$170  = file;
+  assign \drain_file$171  = drain_file;
+  assign \drain_entry$172  = drain_entry;
+  assign \go$174  = go;
+  assign \element$177  = i_vectors__payload[223:208];
+  assign \entry$180  = event2[3:0];
+  assign \file$181  = file;
+  assign \drain_file$182  = drain_file;
   assign \drain_entry$183  = drain_entry;
+  assign \go$185  = go;
+  assign \element$188  = i_vectors__payload[239:224];
+  assign \entry$191  = event2[3:0];
+  assign \file$192  = file;
+  assign \drain_file$193  = drain_file;
+  assign \drain_entry$194  = drain_entry;
+  assign \go$196  = go;
+  assign \element$199  = i_vectors__payload[255:240];
+  assign \entry$202  = event2[3:0];
+  assign \file$203  = file;
+  assign \drain_file$204  = drain_file;
+  assign \drain_entry$205  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -23511,71 +23123,73 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[13]  = sums[783:728];
   assign \sums[14]  = sums[839:784];
   assign \sums[15]  = sums[895:840];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign \element$108.mantissa  = i_vectors__payload[137:128];
-  assign \element$108.exponent  = i_vectors__payload[142:138];
-  assign \element$108.sign  = i_vectors__payload[143];
-  assign \element$118.mantissa  = i_vectors__payload[153:144];
-  assign \element$118.exponent  = i_vectors__payload[158:154];
-  assign \element$118.sign  = i_vectors__payload[159];
-  assign \element$128.mantissa  = i_vectors__payload[169:160];
-  assign \element$128.exponent  = i_vectors__payload[174:170];
-  assign \element$128.sign  = i_vectors__payload[175];
-  assign \element$138.mantissa  = i_vectors__payload[185:176];
-  assign \element$138.exponent  = i_vectors__payload[190:186];
-  assign \element$138.sign  = i_vectors__payload[191];
-  assign \element$148.mantissa  = i_vectors__payload[201:192];
-  assign \element$148.exponent  = i_vectors__payload[206:202];
-  assign \element$148.sign  = i_vectors__payload[207];
-  assign \element$158.mantissa  = i_vectors__payload[217:208];
-  assign \element$158.exponent  = i_vectors__payload[222:218];
-  assign \element$158.sign  = i_vectors__payload[223];
-  assign \element$168.mantissa  = i_vectors__payload[233:224];
-  assign \element$168.exponent  = i_vectors__payload[238:234];
-  assign \element$168.sign  = i_vectors__payload[239];
-  assign \element$178.mantissa  = i_vectors__payload[249:240];
-  assign \element$178.exponent  = i_vectors__payload[254:250];
-  assign \element$178.sign  = i_vectors__payload[255];
-  assign sums[895:840] = \$146 ;
-  assign sums[839:784] = \$138 ;
-  assign sums[783:728] = \$130 ;
-  assign sums[727:672] = \$122 ;
-  assign sums[671:616] = \$114 ;
-  assign sums[615:560] = \$106 ;
-  assign sums[559:504] = \$98 ;
-  assign sums[503:448] = \$90 ;
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign \element$122.mantissa  = i_vectors__payload[137:128];
+  assign \element$122.exponent  = i_vectors__payload[142:138];
+  assign \element$122.sign  = i_vectors__payload[143];
+  assign \element$133.mantissa  = i_vectors__payload[153:144];
+  assign \element$133.exponent  = i_vectors__payload[158:154];
+  assign \element$133.sign  = i_vectors__payload[159];
+  assign \element$144.mantissa  = i_vectors__payload[169:160];
+  assign \element$144.exponent  = i_vectors__payload[174:170];
+  assign \element$144.sign  = i_vectors__payload[175];
+  assign \element$155.mantissa  = i_vectors__payload[185:176];
+  assign \element$155.exponent  = i_vectors__payload[190:186];
+  assign \element$155.sign  = i_vectors__payload[191];
+  assign \element$166.mantissa  = i_vectors__payload[201:192];
+  assign \element$166.exponent  = i_vectors__payload[206:202];
+  assign \element$166.sign  = i_vectors__payload[207];
+  assign \element$177.mantissa  = i_vectors__payload[217:208];
+  assign \element$177.exponent  = i_vectors__payload[222:218];
+  assign \element$177.sign  = i_vectors__payload[223];
+  assign \element$188.mantissa  = i_vectors__payload[233:224];
+  assign \element$188.exponent  = i_vectors__payload[238:234];
+  assign \element$188.sign  = i_vectors__payload[239];
+  assign \element$199.mantissa  = i_vectors__payload[249:240];
+  assign \element$199.exponent  = i_vectors__payload[254:250];
+  assign \element$199.sign  = i_vectors__payload[255];
+  assign sums[895:840] = \$104 ;
+  assign sums[839:784] = \$99 ;
+  assign sums[783:728] = \$94 ;
+  assign sums[727:672] = \$89 ;
+  assign sums[671:616] = \$84 ;
+  assign sums[615:560] = \$79 ;
+  assign sums[559:504] = \$74 ;
+  assign sums[503:448] = \$69 ;
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, file, drain_entry, clk);
+module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -23605,8 +23219,10 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
+  reg [55:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -23675,11 +23291,20 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
   assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
   always @(posedge clk)
     element <= \$21 ;
   always @(posedge clk)
     term <= \$22 ;
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = read_port__data;
+      1'h1:
+          drain_sum = \read_port__data$22 ;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     \$21  = element;
@@ -24630,8 +24255,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$22291$0 , \port$22293$0 , \port$22295$0 , \port$22297$0 , \port$22299$0 , \port$22301$0 , \port$22303$0 , \port$22305$0 , \port$22307$0 , \port$22309$0 , \port$22311$0 , \port$22313$0
-, \port$22315$0 , \port$22317$0 , \port$22319$0 , \port$22321$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$22366$0 , \port$22368$0 , \port$22370$0 , \port$22372$0 , \port$22374$0 , \port$22376$0 , \port$22378$0 , \port$22380$0 , \port$22382$0 , \port$22384$0 , \port$22386$0 , \port$22388$0
+, \port$22390$0 , \port$22392$0 , \port$22394$0 , \port$22396$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -24663,38 +24288,38 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$22291$0 ;
-  wire [15:0] \port$22291$0 ;
-  input [15:0] \port$22293$0 ;
-  wire [15:0] \port$22293$0 ;
-  input [15:0] \port$22295$0 ;
-  wire [15:0] \port$22295$0 ;
-  input [15:0] \port$22297$0 ;
-  wire [15:0] \port$22297$0 ;
-  input [15:0] \port$22299$0 ;
-  wire [15:0] \port$22299$0 ;
-  input [15:0] \port$22301$0 ;
-  wire [15:0] \port$22301$0 ;
-  input [15:0] \port$22303$0 ;
-  wire [15:0] \port$22303$0 ;
-  input [15:0] \port$22305$0 ;
-  wire [15:0] \port$22305$0 ;
-  input [15:0] \port$22307$0 ;
-  wire [15:0] \port$22307$0 ;
-  input [15:0] \port$22309$0 ;
-  wire [15:0] \port$22309$0 ;
-  input [15:0] \port$22311$0 ;
-  wire [15:0] \port$22311$0 ;
-  input [15:0] \port$22313$0 ;
-  wire [15:0] \port$22313$0 ;
-  input [15:0] \port$22315$0 ;
-  wire [15:0] \port$22315$0 ;
-  input [15:0] \port$22317$0 ;
-  wire [15:0] \port$22317$0 ;
-  input [15:0] \port$22319$0 ;
-  wire [15:0] \port$22319$0 ;
-  input [15:0] \port$22321$0 ;
-  wire [15:0] \port$22321$0 ;
+  input [15:0] \port$22366$0 ;
+  wire [15:0] \port$22366$0 ;
+  input [15:0] \port$22368$0 ;
+  wire [15:0] \port$22368$0 ;
+  input [15:0] \port$22370$0 ;
+  wire [15:0] \port$22370$0 ;
+  input [15:0] \port$22372$0 ;
+  wire [15:0] \port$22372$0 ;
+  input [15:0] \port$22374$0 ;
+  wire [15:0] \port$22374$0 ;
+  input [15:0] \port$22376$0 ;
+  wire [15:0] \port$22376$0 ;
+  input [15:0] \port$22378$0 ;
+  wire [15:0] \port$22378$0 ;
+  input [15:0] \port$22380$0 ;
+  wire [15:0] \port$22380$0 ;
+  input [15:0] \port$22382$0 ;
+  wire [15:0] \port$22382$0 ;
+  input [15:0] \port$22384$0 ;
+  wire [15:0] \port$22384$0 ;
+  input [15:0] \port$22386$0 ;
+  wire [15:0] \port$22386$0 ;
+  input [15:0] \port$22388$0 ;
+  wire [15:0] \port$22388$0 ;
+  input [15:0] \port$22390$0 ;
+  wire [15:0] \port$22390$0 ;
+  input [15:0] \port$22392$0 ;
+  wire [15:0] \port$22392$0 ;
+  input [15:0] \port$22394$0 ;
+  wire [15:0] \port$22394$0 ;
+  input [15:0] \port$22396$0 ;
+  wire [15:0] \port$22396$0 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -24722,22 +24347,22 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$22291$0 (\port$22291$0 ),
-    .\port$22293$0 (\port$22293$0 ),
-    .\port$22295$0 (\port$22295$0 ),
-    .\port$22297$0 (\port$22297$0 ),
-    .\port$22299$0 (\port$22299$0 ),
-    .\port$22301$0 (\port$22301$0 ),
-    .\port$22303$0 (\port$22303$0 ),
-    .\port$22305$0 (\port$22305$0 ),
-    .\port$22307$0 (\port$22307$0 ),
-    .\port$22309$0 (\port$22309$0 ),
-    .\port$22311$0 (\port$22311$0 ),
-    .\port$22313$0 (\port$22313$0 ),
-    .\port$22315$0 (\port$22315$0 ),
-    .\port$22317$0 (\port$22317$0 ),
-    .\port$22319$0 (\port$22319$0 ),
-    .\port$22321$0 (\port$22321$0 ),
+    .\port$22366$0 (\port$22366$0 ),
+    .\port$22368$0 (\port$22368$0 ),
+    .\port$22370$0 (\port$22370$0 ),
+    .\port$22372$0 (\port$22372$0 ),
+    .\port$22374$0 (\port$22374$0 ),
+    .\port$22376$0 (\port$22376$0 ),
+    .\port$22378$0 (\port$22378$0 ),
+    .\port$22380$0 (\port$22380$0 ),
+    .\port$22382$0 (\port$22382$0 ),
+    .\port$22384$0 (\port$22384$0 ),
+    .\port$22386$0 (\port$22386$0 ),
+    .\port$22388$0 (\port$22388$0 ),
+    .\port$22390$0 (\port$22390$0 ),
+    .\port$22392$0 (\port$22392$0 ),
+    .\port$22394$0 (\port$22394$0 ),
+    .\port$22396$0 (\port$22396$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -24773,8 +24398,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$22321$0 , \port$22319$0 , \port$22317$0 , \port$22315$0 , \port$22313$0 , \port$22311$0 , \port$22309$0 , \port$22307$0 , \port$22305$0 , \port$22303$0 , \port$22301$0 , \port$22299$0 , \port$22297$0 , \port$22295$0 , \port$22293$0 , \port$22291$0  };
-  assign \write__data$17  = { \port$22321$0 , \port$22319$0 , \port$22317$0 , \port$22315$0 , \port$22313$0 , \port$22311$0 , \port$22309$0 , \port$22307$0 , \port$22305$0 , \port$22303$0 , \port$22301$0 , \port$22299$0 , \port$22297$0 , \port$22295$0 , \port$22293$0 , \port$22291$0  };
+  assign write__data = { \port$22396$0 , \port$22394$0 , \port$22392$0 , \port$22390$0 , \port$22388$0 , \port$22386$0 , \port$22384$0 , \port$22382$0 , \port$22380$0 , \port$22378$0 , \port$22376$0 , \port$22374$0 , \port$22372$0 , \port$22370$0 , \port$22368$0 , \port$22366$0  };
+  assign \write__data$17  = { \port$22396$0 , \port$22394$0 , \port$22392$0 , \port$22390$0 , \port$22388$0 , \port$22386$0 , \port$22384$0 , \port$22382$0 , \port$22380$0 , \port$22378$0 , \port$22376$0 , \port$22374$0 , \port$22372$0 , \port$22370$0 , \port$22368$0 , \port$22366$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -24791,7 +24416,7 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$22291$0 , \port$22293$0 , \port$22295$0 , \port$22297$0 , \port$22299$0 , \port$22301$0 , \port$22303$0 , \port$22305$0 , \port$22307$0 , \port$22309$0 , \port$22311$0 , \port$22313$0 , \port$22315$0 , \port$22317$0 , \port$22319$0 , \port$22321$0 , \read__addr$13 , read__addr
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$22366$0 , \port$22368$0 , \port$22370$0 , \port$22372$0 , \port$22374$0 , \port$22376$0 , \port$22378$0 , \port$22380$0 , \port$22382$0 , \port$22384$0 , \port$22386$0 , \port$22388$0 , \port$22390$0 , \port$22392$0 , \port$22394$0 , \port$22396$0 , \read__addr$13 , read__addr
 , read0__data, read1__data, clk);
   input clk;
   wire clk;
@@ -24799,38 +24424,38 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input [15:0] \port$22291$0 ;
-  wire [15:0] \port$22291$0 ;
-  input [15:0] \port$22293$0 ;
-  wire [15:0] \port$22293$0 ;
-  input [15:0] \port$22295$0 ;
-  wire [15:0] \port$22295$0 ;
-  input [15:0] \port$22297$0 ;
-  wire [15:0] \port$22297$0 ;
-  input [15:0] \port$22299$0 ;
-  wire [15:0] \port$22299$0 ;
-  input [15:0] \port$22301$0 ;
-  wire [15:0] \port$22301$0 ;
-  input [15:0] \port$22303$0 ;
-  wire [15:0] \port$22303$0 ;
-  input [15:0] \port$22305$0 ;
-  wire [15:0] \port$22305$0 ;
-  input [15:0] \port$22307$0 ;
-  wire [15:0] \port$22307$0 ;
-  input [15:0] \port$22309$0 ;
-  wire [15:0] \port$22309$0 ;
-  input [15:0] \port$22311$0 ;
-  wire [15:0] \port$22311$0 ;
-  input [15:0] \port$22313$0 ;
-  wire [15:0] \port$22313$0 ;
-  input [15:0] \port$22315$0 ;
-  wire [15:0] \port$22315$0 ;
-  input [15:0] \port$22317$0 ;
-  wire [15:0] \port$22317$0 ;
-  input [15:0] \port$22319$0 ;
-  wire [15:0] \port$22319$0 ;
-  input [15:0] \port$22321$0 ;
-  wire [15:0] \port$22321$0 ;
+  input [15:0] \port$22366$0 ;
+  wire [15:0] \port$22366$0 ;
+  input [15:0] \port$22368$0 ;
+  wire [15:0] \port$22368$0 ;
+  input [15:0] \port$22370$0 ;
+  wire [15:0] \port$22370$0 ;
+  input [15:0] \port$22372$0 ;
+  wire [15:0] \port$22372$0 ;
+  input [15:0] \port$22374$0 ;
+  wire [15:0] \port$22374$0 ;
+  input [15:0] \port$22376$0 ;
+  wire [15:0] \port$22376$0 ;
+  input [15:0] \port$22378$0 ;
+  wire [15:0] \port$22378$0 ;
+  input [15:0] \port$22380$0 ;
+  wire [15:0] \port$22380$0 ;
+  input [15:0] \port$22382$0 ;
+  wire [15:0] \port$22382$0 ;
+  input [15:0] \port$22384$0 ;
+  wire [15:0] \port$22384$0 ;
+  input [15:0] \port$22386$0 ;
+  wire [15:0] \port$22386$0 ;
+  input [15:0] \port$22388$0 ;
+  wire [15:0] \port$22388$0 ;
+  input [15:0] \port$22390$0 ;
+  wire [15:0] \port$22390$0 ;
+  input [15:0] \port$22392$0 ;
+  wire [15:0] \port$22392$0 ;
+  input [15:0] \port$22394$0 ;
+  wire [15:0] \port$22394$0 ;
+  input [15:0] \port$22396$0 ;
+  wire [15:0] \port$22396$0 ;
   wire [11:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -24860,7 +24485,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [255:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$22321$0 , \port$22319$0 , \port$22317$0 , \port$22315$0 , \port$22313$0 , \port$22311$0 , \port$22309$0 , \port$22307$0 , \port$22305$0 , \port$22303$0 , \port$22301$0 , \port$22299$0 , \port$22297$0 , \port$22295$0 , \port$22293$0 , \port$22291$0  };
+      copy0[write__addr] <= { \port$22396$0 , \port$22394$0 , \port$22392$0 , \port$22390$0 , \port$22388$0 , \port$22386$0 , \port$22384$0 , \port$22382$0 , \port$22380$0 , \port$22378$0 , \port$22376$0 , \port$22374$0 , \port$22372$0 , \port$22370$0 , \port$22368$0 , \port$22366$0  };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -24871,7 +24496,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [255:0] copy1 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$22321$0 , \port$22319$0 , \port$22317$0 , \port$22315$0 , \port$22313$0 , \port$22311$0 , \port$22309$0 , \port$22307$0 , \port$22305$0 , \port$22303$0 , \port$22301$0 , \port$22299$0 , \port$22297$0 , \port$22295$0 , \port$22293$0 , \port$22291$0  };
+      copy1[write__addr] <= { \port$22396$0 , \port$22394$0 , \port$22392$0 , \port$22390$0 , \port$22388$0 , \port$22386$0 , \port$22384$0 , \port$22382$0 , \port$22380$0 , \port$22378$0 , \port$22376$0 , \port$22374$0 , \port$22372$0 , \port$22370$0 , \port$22368$0 , \port$22366$0  };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -24884,13 +24509,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$22321$0 , \port$22319$0 , \port$22317$0 , \port$22315$0 , \port$22313$0 , \port$22311$0 , \port$22309$0 , \port$22307$0 , \port$22305$0 , \port$22303$0 , \port$22301$0 , \port$22299$0 , \port$22297$0 , \port$22295$0 , \port$22293$0 , \port$22291$0  };
-  assign \write__data$5  = { \port$22321$0 , \port$22319$0 , \port$22317$0 , \port$22315$0 , \port$22313$0 , \port$22311$0 , \port$22309$0 , \port$22307$0 , \port$22305$0 , \port$22303$0 , \port$22301$0 , \port$22299$0 , \port$22297$0 , \port$22295$0 , \port$22293$0 , \port$22291$0  };
+  assign write__data = { \port$22396$0 , \port$22394$0 , \port$22392$0 , \port$22390$0 , \port$22388$0 , \port$22386$0 , \port$22384$0 , \port$22382$0 , \port$22380$0 , \port$22378$0 , \port$22376$0 , \port$22374$0 , \port$22372$0 , \port$22370$0 , \port$22368$0 , \port$22366$0  };
+  assign \write__data$5  = { \port$22396$0 , \port$22394$0 , \port$22392$0 , \port$22390$0 , \port$22388$0 , \port$22386$0 , \port$22384$0 , \port$22382$0 , \port$22380$0 , \port$22378$0 , \port$22376$0 , \port$22374$0 , \port$22372$0 , \port$22370$0 , \port$22368$0 , \port$22366$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$22321$0 , \port$22319$0 , \port$22317$0 , \port$22315$0 , \port$22313$0 , \port$22311$0 , \port$22309$0 , \port$22307$0 , \port$22305$0 , \port$22303$0 , \port$22301$0 , \port$22299$0 , \port$22297$0 , \port$22295$0 , \port$22293$0 , \port$22291$0  };
+  assign \write__data$12  = { \port$22396$0 , \port$22394$0 , \port$22392$0 , \port$22390$0 , \port$22388$0 , \port$22386$0 , \port$22384$0 , \port$22382$0 , \port$22380$0 , \port$22378$0 , \port$22376$0 , \port$22374$0 , \port$22372$0 , \port$22370$0 , \port$22368$0 , \port$22366$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -25110,7 +24735,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$20  = { 3'h0, host__request__payload[15:4] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$9305$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$20949$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$9223$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$21004$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -25144,10 +24769,10 @@ module \backspike_core.labels_memory (rst, rest, \port$9305$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$20949$8 ;
-  wire \port$20949$8 ;
-  input [9:0] \port$9305$0 ;
-  wire [9:0] \port$9305$0 ;
+  input \port$21004$8 ;
+  wire \port$21004$8 ;
+  input [9:0] \port$9223$0 ;
+  wire [9:0] \port$9223$0 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -25209,7 +24834,7 @@ module \backspike_core.labels_memory (rst, rest, \port$9305$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$20949$8 , \port$9305$0  };
+    read0__addr = { \port$21004$8 , \port$9223$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -25224,7 +24849,7 @@ module \backspike_core.labels_memory (rst, rest, \port$9305$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 11'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$20949$8 , \port$9305$0  };
+  assign \read0__addr$19  = { \port$21004$8 , \port$9223$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -26060,8 +25685,8 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$21246$6 , \port$21248$6 , \port$21250$6 , \port$21252$6 , \port$21254$6 , \port$21256$6 , \port$21258$6 , \port$21260$6 , \port$21262$6 , \port$21264$6 , \port$21266$6 , \port$21268$6
-, \port$21270$6 , \port$21272$6 , \port$21274$6 , \port$21276$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$21311$6 , \port$21313$6 , \port$21315$6 , \port$21317$6 , \port$21319$6 , \port$21321$6 , \port$21323$6 , \port$21325$6 , \port$21327$6 , \port$21329$6 , \port$21331$6 , \port$21333$6
+, \port$21335$6 , \port$21337$6 , \port$21339$6 , \port$21341$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -26095,38 +25720,38 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$21246$6 ;
-  wire [15:0] \port$21246$6 ;
-  input [15:0] \port$21248$6 ;
-  wire [15:0] \port$21248$6 ;
-  input [15:0] \port$21250$6 ;
-  wire [15:0] \port$21250$6 ;
-  input [15:0] \port$21252$6 ;
-  wire [15:0] \port$21252$6 ;
-  input [15:0] \port$21254$6 ;
-  wire [15:0] \port$21254$6 ;
-  input [15:0] \port$21256$6 ;
-  wire [15:0] \port$21256$6 ;
-  input [15:0] \port$21258$6 ;
-  wire [15:0] \port$21258$6 ;
-  input [15:0] \port$21260$6 ;
-  wire [15:0] \port$21260$6 ;
-  input [15:0] \port$21262$6 ;
-  wire [15:0] \port$21262$6 ;
-  input [15:0] \port$21264$6 ;
-  wire [15:0] \port$21264$6 ;
-  input [15:0] \port$21266$6 ;
-  wire [15:0] \port$21266$6 ;
-  input [15:0] \port$21268$6 ;
-  wire [15:0] \port$21268$6 ;
-  input [15:0] \port$21270$6 ;
-  wire [15:0] \port$21270$6 ;
-  input [15:0] \port$21272$6 ;
-  wire [15:0] \port$21272$6 ;
-  input [15:0] \port$21274$6 ;
-  wire [15:0] \port$21274$6 ;
-  input [15:0] \port$21276$6 ;
-  wire [15:0] \port$21276$6 ;
+  input [15:0] \port$21311$6 ;
+  wire [15:0] \port$21311$6 ;
+  input [15:0] \port$21313$6 ;
+  wire [15:0] \port$21313$6 ;
+  input [15:0] \port$21315$6 ;
+  wire [15:0] \port$21315$6 ;
+  input [15:0] \port$21317$6 ;
+  wire [15:0] \port$21317$6 ;
+  input [15:0] \port$21319$6 ;
+  wire [15:0] \port$21319$6 ;
+  input [15:0] \port$21321$6 ;
+  wire [15:0] \port$21321$6 ;
+  input [15:0] \port$21323$6 ;
+  wire [15:0] \port$21323$6 ;
+  input [15:0] \port$21325$6 ;
+  wire [15:0] \port$21325$6 ;
+  input [15:0] \port$21327$6 ;
+  wire [15:0] \port$21327$6 ;
+  input [15:0] \port$21329$6 ;
+  wire [15:0] \port$21329$6 ;
+  input [15:0] \port$21331$6 ;
+  wire [15:0] \port$21331$6 ;
+  input [15:0] \port$21333$6 ;
+  wire [15:0] \port$21333$6 ;
+  input [15:0] \port$21335$6 ;
+  wire [15:0] \port$21335$6 ;
+  input [15:0] \port$21337$6 ;
+  wire [15:0] \port$21337$6 ;
+  input [15:0] \port$21339$6 ;
+  wire [15:0] \port$21339$6 ;
+  input [15:0] \port$21341$6 ;
+  wire [15:0] \port$21341$6 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$19 ;
   wire [9:0] \read0__addr$19 ;
@@ -26184,7 +25809,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$21276$6 , \port$21274$6 , \port$21272$6 , \port$21270$6 , \port$21268$6 , \port$21266$6 , \port$21264$6 , \port$21262$6 , \port$21260$6 , \port$21258$6 , \port$21256$6 , \port$21254$6 , \port$21252$6 , \port$21250$6 , \port$21248$6 , \port$21246$6  };
+    write__data = { \port$21341$6 , \port$21339$6 , \port$21337$6 , \port$21335$6 , \port$21333$6 , \port$21331$6 , \port$21329$6 , \port$21327$6 , \port$21325$6 , \port$21323$6 , \port$21321$6 , \port$21319$6 , \port$21317$6 , \port$21315$6 , \port$21313$6 , \port$21311$6  };
     if (rest) begin
       write__data = { data, data, data, data, data, data, data, data };
     end
@@ -26203,7 +25828,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$21276$6 , \port$21274$6 , \port$21272$6 , \port$21270$6 , \port$21268$6 , \port$21266$6 , \port$21264$6 , \port$21262$6 , \port$21260$6 , \port$21258$6 , \port$21256$6 , \port$21254$6 , \port$21252$6 , \port$21250$6 , \port$21248$6 , \port$21246$6  };
+  assign \write__data$17  = { \port$21341$6 , \port$21339$6 , \port$21337$6 , \port$21335$6 , \port$21333$6 , \port$21331$6 , \port$21329$6 , \port$21327$6 , \port$21325$6 , \port$21323$6 , \port$21321$6 , \port$21319$6 , \port$21317$6 , \port$21315$6 , \port$21313$6 , \port$21311$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -26509,15 +26134,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$29  = { 3'h0, host__request__payload[13:4] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$22341$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$22416$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input [255:0] \port$22341$0 ;
-  wire [255:0] \port$22341$0 ;
+  input [255:0] \port$22416$0 ;
+  wire [255:0] \port$22416$0 ;
   wire [7:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -26547,7 +26172,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [255:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$22341$0 [255], \port$22341$0 [239], \port$22341$0 [223], \port$22341$0 [207], \port$22341$0 [191], \port$22341$0 [175], \port$22341$0 [159], \port$22341$0 [143], \port$22341$0 [127], \port$22341$0 [111], \port$22341$0 [95], \port$22341$0 [79], \port$22341$0 [63], \port$22341$0 [47], \port$22341$0 [31], \port$22341$0 [15], \port$22341$0 [254], \port$22341$0 [238], \port$22341$0 [222], \port$22341$0 [206], \port$22341$0 [190], \port$22341$0 [174], \port$22341$0 [158], \port$22341$0 [142], \port$22341$0 [126], \port$22341$0 [110], \port$22341$0 [94], \port$22341$0 [78], \port$22341$0 [62], \port$22341$0 [46], \port$22341$0 [30], \port$22341$0 [14], \port$22341$0 [253], \port$22341$0 [237], \port$22341$0 [221], \port$22341$0 [205], \port$22341$0 [189], \port$22341$0 [173], \port$22341$0 [157], \port$22341$0 [141], \port$22341$0 [125], \port$22341$0 [109], \port$22341$0 [93], \port$22341$0 [77], \port$22341$0 [61], \port$22341$0 [45], \port$22341$0 [29], \port$22341$0 [13], \port$22341$0 [252], \port$22341$0 [236], \port$22341$0 [220], \port$22341$0 [204], \port$22341$0 [188], \port$22341$0 [172], \port$22341$0 [156], \port$22341$0 [140], \port$22341$0 [124], \port$22341$0 [108], \port$22341$0 [92], \port$22341$0 [76], \port$22341$0 [60], \port$22341$0 [44], \port$22341$0 [28], \port$22341$0 [12], \port$22341$0 [251], \port$22341$0 [235], \port$22341$0 [219], \port$22341$0 [203], \port$22341$0 [187], \port$22341$0 [171], \port$22341$0 [155], \port$22341$0 [139], \port$22341$0 [123], \port$22341$0 [107], \port$22341$0 [91], \port$22341$0 [75], \port$22341$0 [59], \port$22341$0 [43], \port$22341$0 [27], \port$22341$0 [11], \port$22341$0 [250], \port$22341$0 [234], \port$22341$0 [218], \port$22341$0 [202], \port$22341$0 [186], \port$22341$0 [170], \port$22341$0 [154], \port$22341$0 [138], \port$22341$0 [122], \port$22341$0 [106], \port$22341$0 [90], \port$22341$0 [74], \port$22341$0 [58], \port$22341$0 [42], \port$22341$0 [26], \port$22341$0 [10], \port$22341$0 [249], \port$22341$0 [233], \port$22341$0 [217], \port$22341$0 [201], \port$22341$0 [185], \port$22341$0 [169], \port$22341$0 [153], \port$22341$0 [137], \port$22341$0 [121], \port$22341$0 [105], \port$22341$0 [89], \port$22341$0 [73], \port$22341$0 [57], \port$22341$0 [41], \port$22341$0 [25], \port$22341$0 [9], \port$22341$0 [248], \port$22341$0 [232], \port$22341$0 [216], \port$22341$0 [200], \port$22341$0 [184], \port$22341$0 [168], \port$22341$0 [152], \port$22341$0 [136], \port$22341$0 [120], \port$22341$0 [104], \port$22341$0 [88], \port$22341$0 [72], \port$22341$0 [56], \port$22341$0 [40], \port$22341$0 [24], \port$22341$0 [8], \port$22341$0 [247], \port$22341$0 [231], \port$22341$0 [215], \port$22341$0 [199], \port$22341$0 [183], \port$22341$0 [167], \port$22341$0 [151], \port$22341$0 [135], \port$22341$0 [119], \port$22341$0 [103], \port$22341$0 [87], \port$22341$0 [71], \port$22341$0 [55], \port$22341$0 [39], \port$22341$0 [23], \port$22341$0 [7], \port$22341$0 [246], \port$22341$0 [230], \port$22341$0 [214], \port$22341$0 [198], \port$22341$0 [182], \port$22341$0 [166], \port$22341$0 [150], \port$22341$0 [134], \port$22341$0 [118], \port$22341$0 [102], \port$22341$0 [86], \port$22341$0 [70], \port$22341$0 [54], \port$22341$0 [38], \port$22341$0 [22], \port$22341$0 [6], \port$22341$0 [245], \port$22341$0 [229], \port$22341$0 [213], \port$22341$0 [197], \port$22341$0 [181], \port$22341$0 [165], \port$22341$0 [149], \port$22341$0 [133], \port$22341$0 [117], \port$22341$0 [101], \port$22341$0 [85], \port$22341$0 [69], \port$22341$0 [53], \port$22341$0 [37], \port$22341$0 [21], \port$22341$0 [5], \port$22341$0 [244], \port$22341$0 [228], \port$22341$0 [212], \port$22341$0 [196], \port$22341$0 [180], \port$22341$0 [164], \port$22341$0 [148], \port$22341$0 [132], \port$22341$0 [116], \port$22341$0 [100], \port$22341$0 [84], \port$22341$0 [68], \port$22341$0 [52], \port$22341$0 [36], \port$22341$0 [20], \port$22341$0 [4], \port$22341$0 [243], \port$22341$0 [227], \port$22341$0 [211], \port$22341$0 [195], \port$22341$0 [179], \port$22341$0 [163], \port$22341$0 [147], \port$22341$0 [131], \port$22341$0 [115], \port$22341$0 [99], \port$22341$0 [83], \port$22341$0 [67], \port$22341$0 [51], \port$22341$0 [35], \port$22341$0 [19], \port$22341$0 [3], \port$22341$0 [242], \port$22341$0 [226], \port$22341$0 [210], \port$22341$0 [194], \port$22341$0 [178], \port$22341$0 [162], \port$22341$0 [146], \port$22341$0 [130], \port$22341$0 [114], \port$22341$0 [98], \port$22341$0 [82], \port$22341$0 [66], \port$22341$0 [50], \port$22341$0 [34], \port$22341$0 [18], \port$22341$0 [2], \port$22341$0 [241], \port$22341$0 [225], \port$22341$0 [209], \port$22341$0 [193], \port$22341$0 [177], \port$22341$0 [161], \port$22341$0 [145], \port$22341$0 [129], \port$22341$0 [113], \port$22341$0 [97], \port$22341$0 [81], \port$22341$0 [65], \port$22341$0 [49], \port$22341$0 [33], \port$22341$0 [17], \port$22341$0 [1], \port$22341$0 [240], \port$22341$0 [224], \port$22341$0 [208], \port$22341$0 [192], \port$22341$0 [176], \port$22341$0 [160], \port$22341$0 [144], \port$22341$0 [128], \port$22341$0 [112], \port$22341$0 [96], \port$22341$0 [80], \port$22341$0 [64], \port$22341$0 [48], \port$22341$0 [32], \port$22341$0 [16], \port$22341$0 [0] };
+      copy0[write__addr] <= { \port$22416$0 [255], \port$22416$0 [239], \port$22416$0 [223], \port$22416$0 [207], \port$22416$0 [191], \port$22416$0 [175], \port$22416$0 [159], \port$22416$0 [143], \port$22416$0 [127], \port$22416$0 [111], \port$22416$0 [95], \port$22416$0 [79], \port$22416$0 [63], \port$22416$0 [47], \port$22416$0 [31], \port$22416$0 [15], \port$22416$0 [254], \port$22416$0 [238], \port$22416$0 [222], \port$22416$0 [206], \port$22416$0 [190], \port$22416$0 [174], \port$22416$0 [158], \port$22416$0 [142], \port$22416$0 [126], \port$22416$0 [110], \port$22416$0 [94], \port$22416$0 [78], \port$22416$0 [62], \port$22416$0 [46], \port$22416$0 [30], \port$22416$0 [14], \port$22416$0 [253], \port$22416$0 [237], \port$22416$0 [221], \port$22416$0 [205], \port$22416$0 [189], \port$22416$0 [173], \port$22416$0 [157], \port$22416$0 [141], \port$22416$0 [125], \port$22416$0 [109], \port$22416$0 [93], \port$22416$0 [77], \port$22416$0 [61], \port$22416$0 [45], \port$22416$0 [29], \port$22416$0 [13], \port$22416$0 [252], \port$22416$0 [236], \port$22416$0 [220], \port$22416$0 [204], \port$22416$0 [188], \port$22416$0 [172], \port$22416$0 [156], \port$22416$0 [140], \port$22416$0 [124], \port$22416$0 [108], \port$22416$0 [92], \port$22416$0 [76], \port$22416$0 [60], \port$22416$0 [44], \port$22416$0 [28], \port$22416$0 [12], \port$22416$0 [251], \port$22416$0 [235], \port$22416$0 [219], \port$22416$0 [203], \port$22416$0 [187], \port$22416$0 [171], \port$22416$0 [155], \port$22416$0 [139], \port$22416$0 [123], \port$22416$0 [107], \port$22416$0 [91], \port$22416$0 [75], \port$22416$0 [59], \port$22416$0 [43], \port$22416$0 [27], \port$22416$0 [11], \port$22416$0 [250], \port$22416$0 [234], \port$22416$0 [218], \port$22416$0 [202], \port$22416$0 [186], \port$22416$0 [170], \port$22416$0 [154], \port$22416$0 [138], \port$22416$0 [122], \port$22416$0 [106], \port$22416$0 [90], \port$22416$0 [74], \port$22416$0 [58], \port$22416$0 [42], \port$22416$0 [26], \port$22416$0 [10], \port$22416$0 [249], \port$22416$0 [233], \port$22416$0 [217], \port$22416$0 [201], \port$22416$0 [185], \port$22416$0 [169], \port$22416$0 [153], \port$22416$0 [137], \port$22416$0 [121], \port$22416$0 [105], \port$22416$0 [89], \port$22416$0 [73], \port$22416$0 [57], \port$22416$0 [41], \port$22416$0 [25], \port$22416$0 [9], \port$22416$0 [248], \port$22416$0 [232], \port$22416$0 [216], \port$22416$0 [200], \port$22416$0 [184], \port$22416$0 [168], \port$22416$0 [152], \port$22416$0 [136], \port$22416$0 [120], \port$22416$0 [104], \port$22416$0 [88], \port$22416$0 [72], \port$22416$0 [56], \port$22416$0 [40], \port$22416$0 [24], \port$22416$0 [8], \port$22416$0 [247], \port$22416$0 [231], \port$22416$0 [215], \port$22416$0 [199], \port$22416$0 [183], \port$22416$0 [167], \port$22416$0 [151], \port$22416$0 [135], \port$22416$0 [119], \port$22416$0 [103], \port$22416$0 [87], \port$22416$0 [71], \port$22416$0 [55], \port$22416$0 [39], \port$22416$0 [23], \port$22416$0 [7], \port$22416$0 [246], \port$22416$0 [230], \port$22416$0 [214], \port$22416$0 [198], \port$22416$0 [182], \port$22416$0 [166], \port$22416$0 [150], \port$22416$0 [134], \port$22416$0 [118], \port$22416$0 [102], \port$22416$0 [86], \port$22416$0 [70], \port$22416$0 [54], \port$22416$0 [38], \port$22416$0 [22], \port$22416$0 [6], \port$22416$0 [245], \port$22416$0 [229], \port$22416$0 [213], \port$22416$0 [197], \port$22416$0 [181], \port$22416$0 [165], \port$22416$0 [149], \port$22416$0 [133], \port$22416$0 [117], \port$22416$0 [101], \port$22416$0 [85], \port$22416$0 [69], \port$22416$0 [53], \port$22416$0 [37], \port$22416$0 [21], \port$22416$0 [5], \port$22416$0 [244], \port$22416$0 [228], \port$22416$0 [212], \port$22416$0 [196], \port$22416$0 [180], \port$22416$0 [164], \port$22416$0 [148], \port$22416$0 [132], \port$22416$0 [116], \port$22416$0 [100], \port$22416$0 [84], \port$22416$0 [68], \port$22416$0 [52], \port$22416$0 [36], \port$22416$0 [20], \port$22416$0 [4], \port$22416$0 [243], \port$22416$0 [227], \port$22416$0 [211], \port$22416$0 [195], \port$22416$0 [179], \port$22416$0 [163], \port$22416$0 [147], \port$22416$0 [131], \port$22416$0 [115], \port$22416$0 [99], \port$22416$0 [83], \port$22416$0 [67], \port$22416$0 [51], \port$22416$0 [35], \port$22416$0 [19], \port$22416$0 [3], \port$22416$0 [242], \port$22416$0 [226], \port$22416$0 [210], \port$22416$0 [194], \port$22416$0 [178], \port$22416$0 [162], \port$22416$0 [146], \port$22416$0 [130], \port$22416$0 [114], \port$22416$0 [98], \port$22416$0 [82], \port$22416$0 [66], \port$22416$0 [50], \port$22416$0 [34], \port$22416$0 [18], \port$22416$0 [2], \port$22416$0 [241], \port$22416$0 [225], \port$22416$0 [209], \port$22416$0 [193], \port$22416$0 [177], \port$22416$0 [161], \port$22416$0 [145], \port$22416$0 [129], \port$22416$0 [113], \port$22416$0 [97], \port$22416$0 [81], \port$22416$0 [65], \port$22416$0 [49], \port$22416$0 [33], \port$22416$0 [17], \port$22416$0 [1], \port$22416$0 [240], \port$22416$0 [224], \port$22416$0 [208], \port$22416$0 [192], \port$22416$0 [176], \port$22416$0 [160], \port$22416$0 [144], \port$22416$0 [128], \port$22416$0 [112], \port$22416$0 [96], \port$22416$0 [80], \port$22416$0 [64], \port$22416$0 [48], \port$22416$0 [32], \port$22416$0 [16], \port$22416$0 [0] };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -26558,7 +26183,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [255:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$22341$0 [255], \port$22341$0 [239], \port$22341$0 [223], \port$22341$0 [207], \port$22341$0 [191], \port$22341$0 [175], \port$22341$0 [159], \port$22341$0 [143], \port$22341$0 [127], \port$22341$0 [111], \port$22341$0 [95], \port$22341$0 [79], \port$22341$0 [63], \port$22341$0 [47], \port$22341$0 [31], \port$22341$0 [15], \port$22341$0 [254], \port$22341$0 [238], \port$22341$0 [222], \port$22341$0 [206], \port$22341$0 [190], \port$22341$0 [174], \port$22341$0 [158], \port$22341$0 [142], \port$22341$0 [126], \port$22341$0 [110], \port$22341$0 [94], \port$22341$0 [78], \port$22341$0 [62], \port$22341$0 [46], \port$22341$0 [30], \port$22341$0 [14], \port$22341$0 [253], \port$22341$0 [237], \port$22341$0 [221], \port$22341$0 [205], \port$22341$0 [189], \port$22341$0 [173], \port$22341$0 [157], \port$22341$0 [141], \port$22341$0 [125], \port$22341$0 [109], \port$22341$0 [93], \port$22341$0 [77], \port$22341$0 [61], \port$22341$0 [45], \port$22341$0 [29], \port$22341$0 [13], \port$22341$0 [252], \port$22341$0 [236], \port$22341$0 [220], \port$22341$0 [204], \port$22341$0 [188], \port$22341$0 [172], \port$22341$0 [156], \port$22341$0 [140], \port$22341$0 [124], \port$22341$0 [108], \port$22341$0 [92], \port$22341$0 [76], \port$22341$0 [60], \port$22341$0 [44], \port$22341$0 [28], \port$22341$0 [12], \port$22341$0 [251], \port$22341$0 [235], \port$22341$0 [219], \port$22341$0 [203], \port$22341$0 [187], \port$22341$0 [171], \port$22341$0 [155], \port$22341$0 [139], \port$22341$0 [123], \port$22341$0 [107], \port$22341$0 [91], \port$22341$0 [75], \port$22341$0 [59], \port$22341$0 [43], \port$22341$0 [27], \port$22341$0 [11], \port$22341$0 [250], \port$22341$0 [234], \port$22341$0 [218], \port$22341$0 [202], \port$22341$0 [186], \port$22341$0 [170], \port$22341$0 [154], \port$22341$0 [138], \port$22341$0 [122], \port$22341$0 [106], \port$22341$0 [90], \port$22341$0 [74], \port$22341$0 [58], \port$22341$0 [42], \port$22341$0 [26], \port$22341$0 [10], \port$22341$0 [249], \port$22341$0 [233], \port$22341$0 [217], \port$22341$0 [201], \port$22341$0 [185], \port$22341$0 [169], \port$22341$0 [153], \port$22341$0 [137], \port$22341$0 [121], \port$22341$0 [105], \port$22341$0 [89], \port$22341$0 [73], \port$22341$0 [57], \port$22341$0 [41], \port$22341$0 [25], \port$22341$0 [9], \port$22341$0 [248], \port$22341$0 [232], \port$22341$0 [216], \port$22341$0 [200], \port$22341$0 [184], \port$22341$0 [168], \port$22341$0 [152], \port$22341$0 [136], \port$22341$0 [120], \port$22341$0 [104], \port$22341$0 [88], \port$22341$0 [72], \port$22341$0 [56], \port$22341$0 [40], \port$22341$0 [24], \port$22341$0 [8], \port$22341$0 [247], \port$22341$0 [231], \port$22341$0 [215], \port$22341$0 [199], \port$22341$0 [183], \port$22341$0 [167], \port$22341$0 [151], \port$22341$0 [135], \port$22341$0 [119], \port$22341$0 [103], \port$22341$0 [87], \port$22341$0 [71], \port$22341$0 [55], \port$22341$0 [39], \port$22341$0 [23], \port$22341$0 [7], \port$22341$0 [246], \port$22341$0 [230], \port$22341$0 [214], \port$22341$0 [198], \port$22341$0 [182], \port$22341$0 [166], \port$22341$0 [150], \port$22341$0 [134], \port$22341$0 [118], \port$22341$0 [102], \port$22341$0 [86], \port$22341$0 [70], \port$22341$0 [54], \port$22341$0 [38], \port$22341$0 [22], \port$22341$0 [6], \port$22341$0 [245], \port$22341$0 [229], \port$22341$0 [213], \port$22341$0 [197], \port$22341$0 [181], \port$22341$0 [165], \port$22341$0 [149], \port$22341$0 [133], \port$22341$0 [117], \port$22341$0 [101], \port$22341$0 [85], \port$22341$0 [69], \port$22341$0 [53], \port$22341$0 [37], \port$22341$0 [21], \port$22341$0 [5], \port$22341$0 [244], \port$22341$0 [228], \port$22341$0 [212], \port$22341$0 [196], \port$22341$0 [180], \port$22341$0 [164], \port$22341$0 [148], \port$22341$0 [132], \port$22341$0 [116], \port$22341$0 [100], \port$22341$0 [84], \port$22341$0 [68], \port$22341$0 [52], \port$22341$0 [36], \port$22341$0 [20], \port$22341$0 [4], \port$22341$0 [243], \port$22341$0 [227], \port$22341$0 [211], \port$22341$0 [195], \port$22341$0 [179], \port$22341$0 [163], \port$22341$0 [147], \port$22341$0 [131], \port$22341$0 [115], \port$22341$0 [99], \port$22341$0 [83], \port$22341$0 [67], \port$22341$0 [51], \port$22341$0 [35], \port$22341$0 [19], \port$22341$0 [3], \port$22341$0 [242], \port$22341$0 [226], \port$22341$0 [210], \port$22341$0 [194], \port$22341$0 [178], \port$22341$0 [162], \port$22341$0 [146], \port$22341$0 [130], \port$22341$0 [114], \port$22341$0 [98], \port$22341$0 [82], \port$22341$0 [66], \port$22341$0 [50], \port$22341$0 [34], \port$22341$0 [18], \port$22341$0 [2], \port$22341$0 [241], \port$22341$0 [225], \port$22341$0 [209], \port$22341$0 [193], \port$22341$0 [177], \port$22341$0 [161], \port$22341$0 [145], \port$22341$0 [129], \port$22341$0 [113], \port$22341$0 [97], \port$22341$0 [81], \port$22341$0 [65], \port$22341$0 [49], \port$22341$0 [33], \port$22341$0 [17], \port$22341$0 [1], \port$22341$0 [240], \port$22341$0 [224], \port$22341$0 [208], \port$22341$0 [192], \port$22341$0 [176], \port$22341$0 [160], \port$22341$0 [144], \port$22341$0 [128], \port$22341$0 [112], \port$22341$0 [96], \port$22341$0 [80], \port$22341$0 [64], \port$22341$0 [48], \port$22341$0 [32], \port$22341$0 [16], \port$22341$0 [0] };
+      copy1[write__addr] <= { \port$22416$0 [255], \port$22416$0 [239], \port$22416$0 [223], \port$22416$0 [207], \port$22416$0 [191], \port$22416$0 [175], \port$22416$0 [159], \port$22416$0 [143], \port$22416$0 [127], \port$22416$0 [111], \port$22416$0 [95], \port$22416$0 [79], \port$22416$0 [63], \port$22416$0 [47], \port$22416$0 [31], \port$22416$0 [15], \port$22416$0 [254], \port$22416$0 [238], \port$22416$0 [222], \port$22416$0 [206], \port$22416$0 [190], \port$22416$0 [174], \port$22416$0 [158], \port$22416$0 [142], \port$22416$0 [126], \port$22416$0 [110], \port$22416$0 [94], \port$22416$0 [78], \port$22416$0 [62], \port$22416$0 [46], \port$22416$0 [30], \port$22416$0 [14], \port$22416$0 [253], \port$22416$0 [237], \port$22416$0 [221], \port$22416$0 [205], \port$22416$0 [189], \port$22416$0 [173], \port$22416$0 [157], \port$22416$0 [141], \port$22416$0 [125], \port$22416$0 [109], \port$22416$0 [93], \port$22416$0 [77], \port$22416$0 [61], \port$22416$0 [45], \port$22416$0 [29], \port$22416$0 [13], \port$22416$0 [252], \port$22416$0 [236], \port$22416$0 [220], \port$22416$0 [204], \port$22416$0 [188], \port$22416$0 [172], \port$22416$0 [156], \port$22416$0 [140], \port$22416$0 [124], \port$22416$0 [108], \port$22416$0 [92], \port$22416$0 [76], \port$22416$0 [60], \port$22416$0 [44], \port$22416$0 [28], \port$22416$0 [12], \port$22416$0 [251], \port$22416$0 [235], \port$22416$0 [219], \port$22416$0 [203], \port$22416$0 [187], \port$22416$0 [171], \port$22416$0 [155], \port$22416$0 [139], \port$22416$0 [123], \port$22416$0 [107], \port$22416$0 [91], \port$22416$0 [75], \port$22416$0 [59], \port$22416$0 [43], \port$22416$0 [27], \port$22416$0 [11], \port$22416$0 [250], \port$22416$0 [234], \port$22416$0 [218], \port$22416$0 [202], \port$22416$0 [186], \port$22416$0 [170], \port$22416$0 [154], \port$22416$0 [138], \port$22416$0 [122], \port$22416$0 [106], \port$22416$0 [90], \port$22416$0 [74], \port$22416$0 [58], \port$22416$0 [42], \port$22416$0 [26], \port$22416$0 [10], \port$22416$0 [249], \port$22416$0 [233], \port$22416$0 [217], \port$22416$0 [201], \port$22416$0 [185], \port$22416$0 [169], \port$22416$0 [153], \port$22416$0 [137], \port$22416$0 [121], \port$22416$0 [105], \port$22416$0 [89], \port$22416$0 [73], \port$22416$0 [57], \port$22416$0 [41], \port$22416$0 [25], \port$22416$0 [9], \port$22416$0 [248], \port$22416$0 [232], \port$22416$0 [216], \port$22416$0 [200], \port$22416$0 [184], \port$22416$0 [168], \port$22416$0 [152], \port$22416$0 [136], \port$22416$0 [120], \port$22416$0 [104], \port$22416$0 [88], \port$22416$0 [72], \port$22416$0 [56], \port$22416$0 [40], \port$22416$0 [24], \port$22416$0 [8], \port$22416$0 [247], \port$22416$0 [231], \port$22416$0 [215], \port$22416$0 [199], \port$22416$0 [183], \port$22416$0 [167], \port$22416$0 [151], \port$22416$0 [135], \port$22416$0 [119], \port$22416$0 [103], \port$22416$0 [87], \port$22416$0 [71], \port$22416$0 [55], \port$22416$0 [39], \port$22416$0 [23], \port$22416$0 [7], \port$22416$0 [246], \port$22416$0 [230], \port$22416$0 [214], \port$22416$0 [198], \port$22416$0 [182], \port$22416$0 [166], \port$22416$0 [150], \port$22416$0 [134], \port$22416$0 [118], \port$22416$0 [102], \port$22416$0 [86], \port$22416$0 [70], \port$22416$0 [54], \port$22416$0 [38], \port$22416$0 [22], \port$22416$0 [6], \port$22416$0 [245], \port$22416$0 [229], \port$22416$0 [213], \port$22416$0 [197], \port$22416$0 [181], \port$22416$0 [165], \port$22416$0 [149], \port$22416$0 [133], \port$22416$0 [117], \port$22416$0 [101], \port$22416$0 [85], \port$22416$0 [69], \port$22416$0 [53], \port$22416$0 [37], \port$22416$0 [21], \port$22416$0 [5], \port$22416$0 [244], \port$22416$0 [228], \port$22416$0 [212], \port$22416$0 [196], \port$22416$0 [180], \port$22416$0 [164], \port$22416$0 [148], \port$22416$0 [132], \port$22416$0 [116], \port$22416$0 [100], \port$22416$0 [84], \port$22416$0 [68], \port$22416$0 [52], \port$22416$0 [36], \port$22416$0 [20], \port$22416$0 [4], \port$22416$0 [243], \port$22416$0 [227], \port$22416$0 [211], \port$22416$0 [195], \port$22416$0 [179], \port$22416$0 [163], \port$22416$0 [147], \port$22416$0 [131], \port$22416$0 [115], \port$22416$0 [99], \port$22416$0 [83], \port$22416$0 [67], \port$22416$0 [51], \port$22416$0 [35], \port$22416$0 [19], \port$22416$0 [3], \port$22416$0 [242], \port$22416$0 [226], \port$22416$0 [210], \port$22416$0 [194], \port$22416$0 [178], \port$22416$0 [162], \port$22416$0 [146], \port$22416$0 [130], \port$22416$0 [114], \port$22416$0 [98], \port$22416$0 [82], \port$22416$0 [66], \port$22416$0 [50], \port$22416$0 [34], \port$22416$0 [18], \port$22416$0 [2], \port$22416$0 [241], \port$22416$0 [225], \port$22416$0 [209], \port$22416$0 [193], \port$22416$0 [177], \port$22416$0 [161], \port$22416$0 [145], \port$22416$0 [129], \port$22416$0 [113], \port$22416$0 [97], \port$22416$0 [81], \port$22416$0 [65], \port$22416$0 [49], \port$22416$0 [33], \port$22416$0 [17], \port$22416$0 [1], \port$22416$0 [240], \port$22416$0 [224], \port$22416$0 [208], \port$22416$0 [192], \port$22416$0 [176], \port$22416$0 [160], \port$22416$0 [144], \port$22416$0 [128], \port$22416$0 [112], \port$22416$0 [96], \port$22416$0 [80], \port$22416$0 [64], \port$22416$0 [48], \port$22416$0 [32], \port$22416$0 [16], \port$22416$0 [0] };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -26571,13 +26196,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$22341$0 [255], \port$22341$0 [239], \port$22341$0 [223], \port$22341$0 [207], \port$22341$0 [191], \port$22341$0 [175], \port$22341$0 [159], \port$22341$0 [143], \port$22341$0 [127], \port$22341$0 [111], \port$22341$0 [95], \port$22341$0 [79], \port$22341$0 [63], \port$22341$0 [47], \port$22341$0 [31], \port$22341$0 [15], \port$22341$0 [254], \port$22341$0 [238], \port$22341$0 [222], \port$22341$0 [206], \port$22341$0 [190], \port$22341$0 [174], \port$22341$0 [158], \port$22341$0 [142], \port$22341$0 [126], \port$22341$0 [110], \port$22341$0 [94], \port$22341$0 [78], \port$22341$0 [62], \port$22341$0 [46], \port$22341$0 [30], \port$22341$0 [14], \port$22341$0 [253], \port$22341$0 [237], \port$22341$0 [221], \port$22341$0 [205], \port$22341$0 [189], \port$22341$0 [173], \port$22341$0 [157], \port$22341$0 [141], \port$22341$0 [125], \port$22341$0 [109], \port$22341$0 [93], \port$22341$0 [77], \port$22341$0 [61], \port$22341$0 [45], \port$22341$0 [29], \port$22341$0 [13], \port$22341$0 [252], \port$22341$0 [236], \port$22341$0 [220], \port$22341$0 [204], \port$22341$0 [188], \port$22341$0 [172], \port$22341$0 [156], \port$22341$0 [140], \port$22341$0 [124], \port$22341$0 [108], \port$22341$0 [92], \port$22341$0 [76], \port$22341$0 [60], \port$22341$0 [44], \port$22341$0 [28], \port$22341$0 [12], \port$22341$0 [251], \port$22341$0 [235], \port$22341$0 [219], \port$22341$0 [203], \port$22341$0 [187], \port$22341$0 [171], \port$22341$0 [155], \port$22341$0 [139], \port$22341$0 [123], \port$22341$0 [107], \port$22341$0 [91], \port$22341$0 [75], \port$22341$0 [59], \port$22341$0 [43], \port$22341$0 [27], \port$22341$0 [11], \port$22341$0 [250], \port$22341$0 [234], \port$22341$0 [218], \port$22341$0 [202], \port$22341$0 [186], \port$22341$0 [170], \port$22341$0 [154], \port$22341$0 [138], \port$22341$0 [122], \port$22341$0 [106], \port$22341$0 [90], \port$22341$0 [74], \port$22341$0 [58], \port$22341$0 [42], \port$22341$0 [26], \port$22341$0 [10], \port$22341$0 [249], \port$22341$0 [233], \port$22341$0 [217], \port$22341$0 [201], \port$22341$0 [185], \port$22341$0 [169], \port$22341$0 [153], \port$22341$0 [137], \port$22341$0 [121], \port$22341$0 [105], \port$22341$0 [89], \port$22341$0 [73], \port$22341$0 [57], \port$22341$0 [41], \port$22341$0 [25], \port$22341$0 [9], \port$22341$0 [248], \port$22341$0 [232], \port$22341$0 [216], \port$22341$0 [200], \port$22341$0 [184], \port$22341$0 [168], \port$22341$0 [152], \port$22341$0 [136], \port$22341$0 [120], \port$22341$0 [104], \port$22341$0 [88], \port$22341$0 [72], \port$22341$0 [56], \port$22341$0 [40], \port$22341$0 [24], \port$22341$0 [8], \port$22341$0 [247], \port$22341$0 [231], \port$22341$0 [215], \port$22341$0 [199], \port$22341$0 [183], \port$22341$0 [167], \port$22341$0 [151], \port$22341$0 [135], \port$22341$0 [119], \port$22341$0 [103], \port$22341$0 [87], \port$22341$0 [71], \port$22341$0 [55], \port$22341$0 [39], \port$22341$0 [23], \port$22341$0 [7], \port$22341$0 [246], \port$22341$0 [230], \port$22341$0 [214], \port$22341$0 [198], \port$22341$0 [182], \port$22341$0 [166], \port$22341$0 [150], \port$22341$0 [134], \port$22341$0 [118], \port$22341$0 [102], \port$22341$0 [86], \port$22341$0 [70], \port$22341$0 [54], \port$22341$0 [38], \port$22341$0 [22], \port$22341$0 [6], \port$22341$0 [245], \port$22341$0 [229], \port$22341$0 [213], \port$22341$0 [197], \port$22341$0 [181], \port$22341$0 [165], \port$22341$0 [149], \port$22341$0 [133], \port$22341$0 [117], \port$22341$0 [101], \port$22341$0 [85], \port$22341$0 [69], \port$22341$0 [53], \port$22341$0 [37], \port$22341$0 [21], \port$22341$0 [5], \port$22341$0 [244], \port$22341$0 [228], \port$22341$0 [212], \port$22341$0 [196], \port$22341$0 [180], \port$22341$0 [164], \port$22341$0 [148], \port$22341$0 [132], \port$22341$0 [116], \port$22341$0 [100], \port$22341$0 [84], \port$22341$0 [68], \port$22341$0 [52], \port$22341$0 [36], \port$22341$0 [20], \port$22341$0 [4], \port$22341$0 [243], \port$22341$0 [227], \port$22341$0 [211], \port$22341$0 [195], \port$22341$0 [179], \port$22341$0 [163], \port$22341$0 [147], \port$22341$0 [131], \port$22341$0 [115], \port$22341$0 [99], \port$22341$0 [83], \port$22341$0 [67], \port$22341$0 [51], \port$22341$0 [35], \port$22341$0 [19], \port$22341$0 [3], \port$22341$0 [242], \port$22341$0 [226], \port$22341$0 [210], \port$22341$0 [194], \port$22341$0 [178], \port$22341$0 [162], \port$22341$0 [146], \port$22341$0 [130], \port$22341$0 [114], \port$22341$0 [98], \port$22341$0 [82], \port$22341$0 [66], \port$22341$0 [50], \port$22341$0 [34], \port$22341$0 [18], \port$22341$0 [2], \port$22341$0 [241], \port$22341$0 [225], \port$22341$0 [209], \port$22341$0 [193], \port$22341$0 [177], \port$22341$0 [161], \port$22341$0 [145], \port$22341$0 [129], \port$22341$0 [113], \port$22341$0 [97], \port$22341$0 [81], \port$22341$0 [65], \port$22341$0 [49], \port$22341$0 [33], \port$22341$0 [17], \port$22341$0 [1], \port$22341$0 [240], \port$22341$0 [224], \port$22341$0 [208], \port$22341$0 [192], \port$22341$0 [176], \port$22341$0 [160], \port$22341$0 [144], \port$22341$0 [128], \port$22341$0 [112], \port$22341$0 [96], \port$22341$0 [80], \port$22341$0 [64], \port$22341$0 [48], \port$22341$0 [32], \port$22341$0 [16], \port$22341$0 [0] };
-  assign \write__data$5  = { \port$22341$0 [255], \port$22341$0 [239], \port$22341$0 [223], \port$22341$0 [207], \port$22341$0 [191], \port$22341$0 [175], \port$22341$0 [159], \port$22341$0 [143], \port$22341$0 [127], \port$22341$0 [111], \port$22341$0 [95], \port$22341$0 [79], \port$22341$0 [63], \port$22341$0 [47], \port$22341$0 [31], \port$22341$0 [15], \port$22341$0 [254], \port$22341$0 [238], \port$22341$0 [222], \port$22341$0 [206], \port$22341$0 [190], \port$22341$0 [174], \port$22341$0 [158], \port$22341$0 [142], \port$22341$0 [126], \port$22341$0 [110], \port$22341$0 [94], \port$22341$0 [78], \port$22341$0 [62], \port$22341$0 [46], \port$22341$0 [30], \port$22341$0 [14], \port$22341$0 [253], \port$22341$0 [237], \port$22341$0 [221], \port$22341$0 [205], \port$22341$0 [189], \port$22341$0 [173], \port$22341$0 [157], \port$22341$0 [141], \port$22341$0 [125], \port$22341$0 [109], \port$22341$0 [93], \port$22341$0 [77], \port$22341$0 [61], \port$22341$0 [45], \port$22341$0 [29], \port$22341$0 [13], \port$22341$0 [252], \port$22341$0 [236], \port$22341$0 [220], \port$22341$0 [204], \port$22341$0 [188], \port$22341$0 [172], \port$22341$0 [156], \port$22341$0 [140], \port$22341$0 [124], \port$22341$0 [108], \port$22341$0 [92], \port$22341$0 [76], \port$22341$0 [60], \port$22341$0 [44], \port$22341$0 [28], \port$22341$0 [12], \port$22341$0 [251], \port$22341$0 [235], \port$22341$0 [219], \port$22341$0 [203], \port$22341$0 [187], \port$22341$0 [171], \port$22341$0 [155], \port$22341$0 [139], \port$22341$0 [123], \port$22341$0 [107], \port$22341$0 [91], \port$22341$0 [75], \port$22341$0 [59], \port$22341$0 [43], \port$22341$0 [27], \port$22341$0 [11], \port$22341$0 [250], \port$22341$0 [234], \port$22341$0 [218], \port$22341$0 [202], \port$22341$0 [186], \port$22341$0 [170], \port$22341$0 [154], \port$22341$0 [138], \port$22341$0 [122], \port$22341$0 [106], \port$22341$0 [90], \port$22341$0 [74], \port$22341$0 [58], \port$22341$0 [42], \port$22341$0 [26], \port$22341$0 [10], \port$22341$0 [249], \port$22341$0 [233], \port$22341$0 [217], \port$22341$0 [201], \port$22341$0 [185], \port$22341$0 [169], \port$22341$0 [153], \port$22341$0 [137], \port$22341$0 [121], \port$22341$0 [105], \port$22341$0 [89], \port$22341$0 [73], \port$22341$0 [57], \port$22341$0 [41], \port$22341$0 [25], \port$22341$0 [9], \port$22341$0 [248], \port$22341$0 [232], \port$22341$0 [216], \port$22341$0 [200], \port$22341$0 [184], \port$22341$0 [168], \port$22341$0 [152], \port$22341$0 [136], \port$22341$0 [120], \port$22341$0 [104], \port$22341$0 [88], \port$22341$0 [72], \port$22341$0 [56], \port$22341$0 [40], \port$22341$0 [24], \port$22341$0 [8], \port$22341$0 [247], \port$22341$0 [231], \port$22341$0 [215], \port$22341$0 [199], \port$22341$0 [183], \port$22341$0 [167], \port$22341$0 [151], \port$22341$0 [135], \port$22341$0 [119], \port$22341$0 [103], \port$22341$0 [87], \port$22341$0 [71], \port$22341$0 [55], \port$22341$0 [39], \port$22341$0 [23], \port$22341$0 [7], \port$22341$0 [246], \port$22341$0 [230], \port$22341$0 [214], \port$22341$0 [198], \port$22341$0 [182], \port$22341$0 [166], \port$22341$0 [150], \port$22341$0 [134], \port$22341$0 [118], \port$22341$0 [102], \port$22341$0 [86], \port$22341$0 [70], \port$22341$0 [54], \port$22341$0 [38], \port$22341$0 [22], \port$22341$0 [6], \port$22341$0 [245], \port$22341$0 [229], \port$22341$0 [213], \port$22341$0 [197], \port$22341$0 [181], \port$22341$0 [165], \port$22341$0 [149], \port$22341$0 [133], \port$22341$0 [117], \port$22341$0 [101], \port$22341$0 [85], \port$22341$0 [69], \port$22341$0 [53], \port$22341$0 [37], \port$22341$0 [21], \port$22341$0 [5], \port$22341$0 [244], \port$22341$0 [228], \port$22341$0 [212], \port$22341$0 [196], \port$22341$0 [180], \port$22341$0 [164], \port$22341$0 [148], \port$22341$0 [132], \port$22341$0 [116], \port$22341$0 [100], \port$22341$0 [84], \port$22341$0 [68], \port$22341$0 [52], \port$22341$0 [36], \port$22341$0 [20], \port$22341$0 [4], \port$22341$0 [243], \port$22341$0 [227], \port$22341$0 [211], \port$22341$0 [195], \port$22341$0 [179], \port$22341$0 [163], \port$22341$0 [147], \port$22341$0 [131], \port$22341$0 [115], \port$22341$0 [99], \port$22341$0 [83], \port$22341$0 [67], \port$22341$0 [51], \port$22341$0 [35], \port$22341$0 [19], \port$22341$0 [3], \port$22341$0 [242], \port$22341$0 [226], \port$22341$0 [210], \port$22341$0 [194], \port$22341$0 [178], \port$22341$0 [162], \port$22341$0 [146], \port$22341$0 [130], \port$22341$0 [114], \port$22341$0 [98], \port$22341$0 [82], \port$22341$0 [66], \port$22341$0 [50], \port$22341$0 [34], \port$22341$0 [18], \port$22341$0 [2], \port$22341$0 [241], \port$22341$0 [225], \port$22341$0 [209], \port$22341$0 [193], \port$22341$0 [177], \port$22341$0 [161], \port$22341$0 [145], \port$22341$0 [129], \port$22341$0 [113], \port$22341$0 [97], \port$22341$0 [81], \port$22341$0 [65], \port$22341$0 [49], \port$22341$0 [33], \port$22341$0 [17], \port$22341$0 [1], \port$22341$0 [240], \port$22341$0 [224], \port$22341$0 [208], \port$22341$0 [192], \port$22341$0 [176], \port$22341$0 [160], \port$22341$0 [144], \port$22341$0 [128], \port$22341$0 [112], \port$22341$0 [96], \port$22341$0 [80], \port$22341$0 [64], \port$22341$0 [48], \port$22341$0 [32], \port$22341$0 [16], \port$22341$0 [0] };
+  assign write__data = { \port$22416$0 [255], \port$22416$0 [239], \port$22416$0 [223], \port$22416$0 [207], \port$22416$0 [191], \port$22416$0 [175], \port$22416$0 [159], \port$22416$0 [143], \port$22416$0 [127], \port$22416$0 [111], \port$22416$0 [95], \port$22416$0 [79], \port$22416$0 [63], \port$22416$0 [47], \port$22416$0 [31], \port$22416$0 [15], \port$22416$0 [254], \port$22416$0 [238], \port$22416$0 [222], \port$22416$0 [206], \port$22416$0 [190], \port$22416$0 [174], \port$22416$0 [158], \port$22416$0 [142], \port$22416$0 [126], \port$22416$0 [110], \port$22416$0 [94], \port$22416$0 [78], \port$22416$0 [62], \port$22416$0 [46], \port$22416$0 [30], \port$22416$0 [14], \port$22416$0 [253], \port$22416$0 [237], \port$22416$0 [221], \port$22416$0 [205], \port$22416$0 [189], \port$22416$0 [173], \port$22416$0 [157], \port$22416$0 [141], \port$22416$0 [125], \port$22416$0 [109], \port$22416$0 [93], \port$22416$0 [77], \port$22416$0 [61], \port$22416$0 [45], \port$22416$0 [29], \port$22416$0 [13], \port$22416$0 [252], \port$22416$0 [236], \port$22416$0 [220], \port$22416$0 [204], \port$22416$0 [188], \port$22416$0 [172], \port$22416$0 [156], \port$22416$0 [140], \port$22416$0 [124], \port$22416$0 [108], \port$22416$0 [92], \port$22416$0 [76], \port$22416$0 [60], \port$22416$0 [44], \port$22416$0 [28], \port$22416$0 [12], \port$22416$0 [251], \port$22416$0 [235], \port$22416$0 [219], \port$22416$0 [203], \port$22416$0 [187], \port$22416$0 [171], \port$22416$0 [155], \port$22416$0 [139], \port$22416$0 [123], \port$22416$0 [107], \port$22416$0 [91], \port$22416$0 [75], \port$22416$0 [59], \port$22416$0 [43], \port$22416$0 [27], \port$22416$0 [11], \port$22416$0 [250], \port$22416$0 [234], \port$22416$0 [218], \port$22416$0 [202], \port$22416$0 [186], \port$22416$0 [170], \port$22416$0 [154], \port$22416$0 [138], \port$22416$0 [122], \port$22416$0 [106], \port$22416$0 [90], \port$22416$0 [74], \port$22416$0 [58], \port$22416$0 [42], \port$22416$0 [26], \port$22416$0 [10], \port$22416$0 [249], \port$22416$0 [233], \port$22416$0 [217], \port$22416$0 [201], \port$22416$0 [185], \port$22416$0 [169], \port$22416$0 [153], \port$22416$0 [137], \port$22416$0 [121], \port$22416$0 [105], \port$22416$0 [89], \port$22416$0 [73], \port$22416$0 [57], \port$22416$0 [41], \port$22416$0 [25], \port$22416$0 [9], \port$22416$0 [248], \port$22416$0 [232], \port$22416$0 [216], \port$22416$0 [200], \port$22416$0 [184], \port$22416$0 [168], \port$22416$0 [152], \port$22416$0 [136], \port$22416$0 [120], \port$22416$0 [104], \port$22416$0 [88], \port$22416$0 [72], \port$22416$0 [56], \port$22416$0 [40], \port$22416$0 [24], \port$22416$0 [8], \port$22416$0 [247], \port$22416$0 [231], \port$22416$0 [215], \port$22416$0 [199], \port$22416$0 [183], \port$22416$0 [167], \port$22416$0 [151], \port$22416$0 [135], \port$22416$0 [119], \port$22416$0 [103], \port$22416$0 [87], \port$22416$0 [71], \port$22416$0 [55], \port$22416$0 [39], \port$22416$0 [23], \port$22416$0 [7], \port$22416$0 [246], \port$22416$0 [230], \port$22416$0 [214], \port$22416$0 [198], \port$22416$0 [182], \port$22416$0 [166], \port$22416$0 [150], \port$22416$0 [134], \port$22416$0 [118], \port$22416$0 [102], \port$22416$0 [86], \port$22416$0 [70], \port$22416$0 [54], \port$22416$0 [38], \port$22416$0 [22], \port$22416$0 [6], \port$22416$0 [245], \port$22416$0 [229], \port$22416$0 [213], \port$22416$0 [197], \port$22416$0 [181], \port$22416$0 [165], \port$22416$0 [149], \port$22416$0 [133], \port$22416$0 [117], \port$22416$0 [101], \port$22416$0 [85], \port$22416$0 [69], \port$22416$0 [53], \port$22416$0 [37], \port$22416$0 [21], \port$22416$0 [5], \port$22416$0 [244], \port$22416$0 [228], \port$22416$0 [212], \port$22416$0 [196], \port$22416$0 [180], \port$22416$0 [164], \port$22416$0 [148], \port$22416$0 [132], \port$22416$0 [116], \port$22416$0 [100], \port$22416$0 [84], \port$22416$0 [68], \port$22416$0 [52], \port$22416$0 [36], \port$22416$0 [20], \port$22416$0 [4], \port$22416$0 [243], \port$22416$0 [227], \port$22416$0 [211], \port$22416$0 [195], \port$22416$0 [179], \port$22416$0 [163], \port$22416$0 [147], \port$22416$0 [131], \port$22416$0 [115], \port$22416$0 [99], \port$22416$0 [83], \port$22416$0 [67], \port$22416$0 [51], \port$22416$0 [35], \port$22416$0 [19], \port$22416$0 [3], \port$22416$0 [242], \port$22416$0 [226], \port$22416$0 [210], \port$22416$0 [194], \port$22416$0 [178], \port$22416$0 [162], \port$22416$0 [146], \port$22416$0 [130], \port$22416$0 [114], \port$22416$0 [98], \port$22416$0 [82], \port$22416$0 [66], \port$22416$0 [50], \port$22416$0 [34], \port$22416$0 [18], \port$22416$0 [2], \port$22416$0 [241], \port$22416$0 [225], \port$22416$0 [209], \port$22416$0 [193], \port$22416$0 [177], \port$22416$0 [161], \port$22416$0 [145], \port$22416$0 [129], \port$22416$0 [113], \port$22416$0 [97], \port$22416$0 [81], \port$22416$0 [65], \port$22416$0 [49], \port$22416$0 [33], \port$22416$0 [17], \port$22416$0 [1], \port$22416$0 [240], \port$22416$0 [224], \port$22416$0 [208], \port$22416$0 [192], \port$22416$0 [176], \port$22416$0 [160], \port$22416$0 [144], \port$22416$0 [128], \port$22416$0 [112], \port$22416$0 [96], \port$22416$0 [80], \port$22416$0 [64], \port$22416$0 [48], \port$22416$0 [32], \port$22416$0 [16], \port$22416$0 [0] };
+  assign \write__data$5  = { \port$22416$0 [255], \port$22416$0 [239], \port$22416$0 [223], \port$22416$0 [207], \port$22416$0 [191], \port$22416$0 [175], \port$22416$0 [159], \port$22416$0 [143], \port$22416$0 [127], \port$22416$0 [111], \port$22416$0 [95], \port$22416$0 [79], \port$22416$0 [63], \port$22416$0 [47], \port$22416$0 [31], \port$22416$0 [15], \port$22416$0 [254], \port$22416$0 [238], \port$22416$0 [222], \port$22416$0 [206], \port$22416$0 [190], \port$22416$0 [174], \port$22416$0 [158], \port$22416$0 [142], \port$22416$0 [126], \port$22416$0 [110], \port$22416$0 [94], \port$22416$0 [78], \port$22416$0 [62], \port$22416$0 [46], \port$22416$0 [30], \port$22416$0 [14], \port$22416$0 [253], \port$22416$0 [237], \port$22416$0 [221], \port$22416$0 [205], \port$22416$0 [189], \port$22416$0 [173], \port$22416$0 [157], \port$22416$0 [141], \port$22416$0 [125], \port$22416$0 [109], \port$22416$0 [93], \port$22416$0 [77], \port$22416$0 [61], \port$22416$0 [45], \port$22416$0 [29], \port$22416$0 [13], \port$22416$0 [252], \port$22416$0 [236], \port$22416$0 [220], \port$22416$0 [204], \port$22416$0 [188], \port$22416$0 [172], \port$22416$0 [156], \port$22416$0 [140], \port$22416$0 [124], \port$22416$0 [108], \port$22416$0 [92], \port$22416$0 [76], \port$22416$0 [60], \port$22416$0 [44], \port$22416$0 [28], \port$22416$0 [12], \port$22416$0 [251], \port$22416$0 [235], \port$22416$0 [219], \port$22416$0 [203], \port$22416$0 [187], \port$22416$0 [171], \port$22416$0 [155], \port$22416$0 [139], \port$22416$0 [123], \port$22416$0 [107], \port$22416$0 [91], \port$22416$0 [75], \port$22416$0 [59], \port$22416$0 [43], \port$22416$0 [27], \port$22416$0 [11], \port$22416$0 [250], \port$22416$0 [234], \port$22416$0 [218], \port$22416$0 [202], \port$22416$0 [186], \port$22416$0 [170], \port$22416$0 [154], \port$22416$0 [138], \port$22416$0 [122], \port$22416$0 [106], \port$22416$0 [90], \port$22416$0 [74], \port$22416$0 [58], \port$22416$0 [42], \port$22416$0 [26], \port$22416$0 [10], \port$22416$0 [249], \port$22416$0 [233], \port$22416$0 [217], \port$22416$0 [201], \port$22416$0 [185], \port$22416$0 [169], \port$22416$0 [153], \port$22416$0 [137], \port$22416$0 [121], \port$22416$0 [105], \port$22416$0 [89], \port$22416$0 [73], \port$22416$0 [57], \port$22416$0 [41], \port$22416$0 [25], \port$22416$0 [9], \port$22416$0 [248], \port$22416$0 [232], \port$22416$0 [216], \port$22416$0 [200], \port$22416$0 [184], \port$22416$0 [168], \port$22416$0 [152], \port$22416$0 [136], \port$22416$0 [120], \port$22416$0 [104], \port$22416$0 [88], \port$22416$0 [72], \port$22416$0 [56], \port$22416$0 [40], \port$22416$0 [24], \port$22416$0 [8], \port$22416$0 [247], \port$22416$0 [231], \port$22416$0 [215], \port$22416$0 [199], \port$22416$0 [183], \port$22416$0 [167], \port$22416$0 [151], \port$22416$0 [135], \port$22416$0 [119], \port$22416$0 [103], \port$22416$0 [87], \port$22416$0 [71], \port$22416$0 [55], \port$22416$0 [39], \port$22416$0 [23], \port$22416$0 [7], \port$22416$0 [246], \port$22416$0 [230], \port$22416$0 [214], \port$22416$0 [198], \port$22416$0 [182], \port$22416$0 [166], \port$22416$0 [150], \port$22416$0 [134], \port$22416$0 [118], \port$22416$0 [102], \port$22416$0 [86], \port$22416$0 [70], \port$22416$0 [54], \port$22416$0 [38], \port$22416$0 [22], \port$22416$0 [6], \port$22416$0 [245], \port$22416$0 [229], \port$22416$0 [213], \port$22416$0 [197], \port$22416$0 [181], \port$22416$0 [165], \port$22416$0 [149], \port$22416$0 [133], \port$22416$0 [117], \port$22416$0 [101], \port$22416$0 [85], \port$22416$0 [69], \port$22416$0 [53], \port$22416$0 [37], \port$22416$0 [21], \port$22416$0 [5], \port$22416$0 [244], \port$22416$0 [228], \port$22416$0 [212], \port$22416$0 [196], \port$22416$0 [180], \port$22416$0 [164], \port$22416$0 [148], \port$22416$0 [132], \port$22416$0 [116], \port$22416$0 [100], \port$22416$0 [84], \port$22416$0 [68], \port$22416$0 [52], \port$22416$0 [36], \port$22416$0 [20], \port$22416$0 [4], \port$22416$0 [243], \port$22416$0 [227], \port$22416$0 [211], \port$22416$0 [195], \port$22416$0 [179], \port$22416$0 [163], \port$22416$0 [147], \port$22416$0 [131], \port$22416$0 [115], \port$22416$0 [99], \port$22416$0 [83], \port$22416$0 [67], \port$22416$0 [51], \port$22416$0 [35], \port$22416$0 [19], \port$22416$0 [3], \port$22416$0 [242], \port$22416$0 [226], \port$22416$0 [210], \port$22416$0 [194], \port$22416$0 [178], \port$22416$0 [162], \port$22416$0 [146], \port$22416$0 [130], \port$22416$0 [114], \port$22416$0 [98], \port$22416$0 [82], \port$22416$0 [66], \port$22416$0 [50], \port$22416$0 [34], \port$22416$0 [18], \port$22416$0 [2], \port$22416$0 [241], \port$22416$0 [225], \port$22416$0 [209], \port$22416$0 [193], \port$22416$0 [177], \port$22416$0 [161], \port$22416$0 [145], \port$22416$0 [129], \port$22416$0 [113], \port$22416$0 [97], \port$22416$0 [81], \port$22416$0 [65], \port$22416$0 [49], \port$22416$0 [33], \port$22416$0 [17], \port$22416$0 [1], \port$22416$0 [240], \port$22416$0 [224], \port$22416$0 [208], \port$22416$0 [192], \port$22416$0 [176], \port$22416$0 [160], \port$22416$0 [144], \port$22416$0 [128], \port$22416$0 [112], \port$22416$0 [96], \port$22416$0 [80], \port$22416$0 [64], \port$22416$0 [48], \port$22416$0 [32], \port$22416$0 [16], \port$22416$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$22341$0 [255], \port$22341$0 [239], \port$22341$0 [223], \port$22341$0 [207], \port$22341$0 [191], \port$22341$0 [175], \port$22341$0 [159], \port$22341$0 [143], \port$22341$0 [127], \port$22341$0 [111], \port$22341$0 [95], \port$22341$0 [79], \port$22341$0 [63], \port$22341$0 [47], \port$22341$0 [31], \port$22341$0 [15], \port$22341$0 [254], \port$22341$0 [238], \port$22341$0 [222], \port$22341$0 [206], \port$22341$0 [190], \port$22341$0 [174], \port$22341$0 [158], \port$22341$0 [142], \port$22341$0 [126], \port$22341$0 [110], \port$22341$0 [94], \port$22341$0 [78], \port$22341$0 [62], \port$22341$0 [46], \port$22341$0 [30], \port$22341$0 [14], \port$22341$0 [253], \port$22341$0 [237], \port$22341$0 [221], \port$22341$0 [205], \port$22341$0 [189], \port$22341$0 [173], \port$22341$0 [157], \port$22341$0 [141], \port$22341$0 [125], \port$22341$0 [109], \port$22341$0 [93], \port$22341$0 [77], \port$22341$0 [61], \port$22341$0 [45], \port$22341$0 [29], \port$22341$0 [13], \port$22341$0 [252], \port$22341$0 [236], \port$22341$0 [220], \port$22341$0 [204], \port$22341$0 [188], \port$22341$0 [172], \port$22341$0 [156], \port$22341$0 [140], \port$22341$0 [124], \port$22341$0 [108], \port$22341$0 [92], \port$22341$0 [76], \port$22341$0 [60], \port$22341$0 [44], \port$22341$0 [28], \port$22341$0 [12], \port$22341$0 [251], \port$22341$0 [235], \port$22341$0 [219], \port$22341$0 [203], \port$22341$0 [187], \port$22341$0 [171], \port$22341$0 [155], \port$22341$0 [139], \port$22341$0 [123], \port$22341$0 [107], \port$22341$0 [91], \port$22341$0 [75], \port$22341$0 [59], \port$22341$0 [43], \port$22341$0 [27], \port$22341$0 [11], \port$22341$0 [250], \port$22341$0 [234], \port$22341$0 [218], \port$22341$0 [202], \port$22341$0 [186], \port$22341$0 [170], \port$22341$0 [154], \port$22341$0 [138], \port$22341$0 [122], \port$22341$0 [106], \port$22341$0 [90], \port$22341$0 [74], \port$22341$0 [58], \port$22341$0 [42], \port$22341$0 [26], \port$22341$0 [10], \port$22341$0 [249], \port$22341$0 [233], \port$22341$0 [217], \port$22341$0 [201], \port$22341$0 [185], \port$22341$0 [169], \port$22341$0 [153], \port$22341$0 [137], \port$22341$0 [121], \port$22341$0 [105], \port$22341$0 [89], \port$22341$0 [73], \port$22341$0 [57], \port$22341$0 [41], \port$22341$0 [25], \port$22341$0 [9], \port$22341$0 [248], \port$22341$0 [232], \port$22341$0 [216], \port$22341$0 [200], \port$22341$0 [184], \port$22341$0 [168], \port$22341$0 [152], \port$22341$0 [136], \port$22341$0 [120], \port$22341$0 [104], \port$22341$0 [88], \port$22341$0 [72], \port$22341$0 [56], \port$22341$0 [40], \port$22341$0 [24], \port$22341$0 [8], \port$22341$0 [247], \port$22341$0 [231], \port$22341$0 [215], \port$22341$0 [199], \port$22341$0 [183], \port$22341$0 [167], \port$22341$0 [151], \port$22341$0 [135], \port$22341$0 [119], \port$22341$0 [103], \port$22341$0 [87], \port$22341$0 [71], \port$22341$0 [55], \port$22341$0 [39], \port$22341$0 [23], \port$22341$0 [7], \port$22341$0 [246], \port$22341$0 [230], \port$22341$0 [214], \port$22341$0 [198], \port$22341$0 [182], \port$22341$0 [166], \port$22341$0 [150], \port$22341$0 [134], \port$22341$0 [118], \port$22341$0 [102], \port$22341$0 [86], \port$22341$0 [70], \port$22341$0 [54], \port$22341$0 [38], \port$22341$0 [22], \port$22341$0 [6], \port$22341$0 [245], \port$22341$0 [229], \port$22341$0 [213], \port$22341$0 [197], \port$22341$0 [181], \port$22341$0 [165], \port$22341$0 [149], \port$22341$0 [133], \port$22341$0 [117], \port$22341$0 [101], \port$22341$0 [85], \port$22341$0 [69], \port$22341$0 [53], \port$22341$0 [37], \port$22341$0 [21], \port$22341$0 [5], \port$22341$0 [244], \port$22341$0 [228], \port$22341$0 [212], \port$22341$0 [196], \port$22341$0 [180], \port$22341$0 [164], \port$22341$0 [148], \port$22341$0 [132], \port$22341$0 [116], \port$22341$0 [100], \port$22341$0 [84], \port$22341$0 [68], \port$22341$0 [52], \port$22341$0 [36], \port$22341$0 [20], \port$22341$0 [4], \port$22341$0 [243], \port$22341$0 [227], \port$22341$0 [211], \port$22341$0 [195], \port$22341$0 [179], \port$22341$0 [163], \port$22341$0 [147], \port$22341$0 [131], \port$22341$0 [115], \port$22341$0 [99], \port$22341$0 [83], \port$22341$0 [67], \port$22341$0 [51], \port$22341$0 [35], \port$22341$0 [19], \port$22341$0 [3], \port$22341$0 [242], \port$22341$0 [226], \port$22341$0 [210], \port$22341$0 [194], \port$22341$0 [178], \port$22341$0 [162], \port$22341$0 [146], \port$22341$0 [130], \port$22341$0 [114], \port$22341$0 [98], \port$22341$0 [82], \port$22341$0 [66], \port$22341$0 [50], \port$22341$0 [34], \port$22341$0 [18], \port$22341$0 [2], \port$22341$0 [241], \port$22341$0 [225], \port$22341$0 [209], \port$22341$0 [193], \port$22341$0 [177], \port$22341$0 [161], \port$22341$0 [145], \port$22341$0 [129], \port$22341$0 [113], \port$22341$0 [97], \port$22341$0 [81], \port$22341$0 [65], \port$22341$0 [49], \port$22341$0 [33], \port$22341$0 [17], \port$22341$0 [1], \port$22341$0 [240], \port$22341$0 [224], \port$22341$0 [208], \port$22341$0 [192], \port$22341$0 [176], \port$22341$0 [160], \port$22341$0 [144], \port$22341$0 [128], \port$22341$0 [112], \port$22341$0 [96], \port$22341$0 [80], \port$22341$0 [64], \port$22341$0 [48], \port$22341$0 [32], \port$22341$0 [16], \port$22341$0 [0] };
+  assign \write__data$12  = { \port$22416$0 [255], \port$22416$0 [239], \port$22416$0 [223], \port$22416$0 [207], \port$22416$0 [191], \port$22416$0 [175], \port$22416$0 [159], \port$22416$0 [143], \port$22416$0 [127], \port$22416$0 [111], \port$22416$0 [95], \port$22416$0 [79], \port$22416$0 [63], \port$22416$0 [47], \port$22416$0 [31], \port$22416$0 [15], \port$22416$0 [254], \port$22416$0 [238], \port$22416$0 [222], \port$22416$0 [206], \port$22416$0 [190], \port$22416$0 [174], \port$22416$0 [158], \port$22416$0 [142], \port$22416$0 [126], \port$22416$0 [110], \port$22416$0 [94], \port$22416$0 [78], \port$22416$0 [62], \port$22416$0 [46], \port$22416$0 [30], \port$22416$0 [14], \port$22416$0 [253], \port$22416$0 [237], \port$22416$0 [221], \port$22416$0 [205], \port$22416$0 [189], \port$22416$0 [173], \port$22416$0 [157], \port$22416$0 [141], \port$22416$0 [125], \port$22416$0 [109], \port$22416$0 [93], \port$22416$0 [77], \port$22416$0 [61], \port$22416$0 [45], \port$22416$0 [29], \port$22416$0 [13], \port$22416$0 [252], \port$22416$0 [236], \port$22416$0 [220], \port$22416$0 [204], \port$22416$0 [188], \port$22416$0 [172], \port$22416$0 [156], \port$22416$0 [140], \port$22416$0 [124], \port$22416$0 [108], \port$22416$0 [92], \port$22416$0 [76], \port$22416$0 [60], \port$22416$0 [44], \port$22416$0 [28], \port$22416$0 [12], \port$22416$0 [251], \port$22416$0 [235], \port$22416$0 [219], \port$22416$0 [203], \port$22416$0 [187], \port$22416$0 [171], \port$22416$0 [155], \port$22416$0 [139], \port$22416$0 [123], \port$22416$0 [107], \port$22416$0 [91], \port$22416$0 [75], \port$22416$0 [59], \port$22416$0 [43], \port$22416$0 [27], \port$22416$0 [11], \port$22416$0 [250], \port$22416$0 [234], \port$22416$0 [218], \port$22416$0 [202], \port$22416$0 [186], \port$22416$0 [170], \port$22416$0 [154], \port$22416$0 [138], \port$22416$0 [122], \port$22416$0 [106], \port$22416$0 [90], \port$22416$0 [74], \port$22416$0 [58], \port$22416$0 [42], \port$22416$0 [26], \port$22416$0 [10], \port$22416$0 [249], \port$22416$0 [233], \port$22416$0 [217], \port$22416$0 [201], \port$22416$0 [185], \port$22416$0 [169], \port$22416$0 [153], \port$22416$0 [137], \port$22416$0 [121], \port$22416$0 [105], \port$22416$0 [89], \port$22416$0 [73], \port$22416$0 [57], \port$22416$0 [41], \port$22416$0 [25], \port$22416$0 [9], \port$22416$0 [248], \port$22416$0 [232], \port$22416$0 [216], \port$22416$0 [200], \port$22416$0 [184], \port$22416$0 [168], \port$22416$0 [152], \port$22416$0 [136], \port$22416$0 [120], \port$22416$0 [104], \port$22416$0 [88], \port$22416$0 [72], \port$22416$0 [56], \port$22416$0 [40], \port$22416$0 [24], \port$22416$0 [8], \port$22416$0 [247], \port$22416$0 [231], \port$22416$0 [215], \port$22416$0 [199], \port$22416$0 [183], \port$22416$0 [167], \port$22416$0 [151], \port$22416$0 [135], \port$22416$0 [119], \port$22416$0 [103], \port$22416$0 [87], \port$22416$0 [71], \port$22416$0 [55], \port$22416$0 [39], \port$22416$0 [23], \port$22416$0 [7], \port$22416$0 [246], \port$22416$0 [230], \port$22416$0 [214], \port$22416$0 [198], \port$22416$0 [182], \port$22416$0 [166], \port$22416$0 [150], \port$22416$0 [134], \port$22416$0 [118], \port$22416$0 [102], \port$22416$0 [86], \port$22416$0 [70], \port$22416$0 [54], \port$22416$0 [38], \port$22416$0 [22], \port$22416$0 [6], \port$22416$0 [245], \port$22416$0 [229], \port$22416$0 [213], \port$22416$0 [197], \port$22416$0 [181], \port$22416$0 [165], \port$22416$0 [149], \port$22416$0 [133], \port$22416$0 [117], \port$22416$0 [101], \port$22416$0 [85], \port$22416$0 [69], \port$22416$0 [53], \port$22416$0 [37], \port$22416$0 [21], \port$22416$0 [5], \port$22416$0 [244], \port$22416$0 [228], \port$22416$0 [212], \port$22416$0 [196], \port$22416$0 [180], \port$22416$0 [164], \port$22416$0 [148], \port$22416$0 [132], \port$22416$0 [116], \port$22416$0 [100], \port$22416$0 [84], \port$22416$0 [68], \port$22416$0 [52], \port$22416$0 [36], \port$22416$0 [20], \port$22416$0 [4], \port$22416$0 [243], \port$22416$0 [227], \port$22416$0 [211], \port$22416$0 [195], \port$22416$0 [179], \port$22416$0 [163], \port$22416$0 [147], \port$22416$0 [131], \port$22416$0 [115], \port$22416$0 [99], \port$22416$0 [83], \port$22416$0 [67], \port$22416$0 [51], \port$22416$0 [35], \port$22416$0 [19], \port$22416$0 [3], \port$22416$0 [242], \port$22416$0 [226], \port$22416$0 [210], \port$22416$0 [194], \port$22416$0 [178], \port$22416$0 [162], \port$22416$0 [146], \port$22416$0 [130], \port$22416$0 [114], \port$22416$0 [98], \port$22416$0 [82], \port$22416$0 [66], \port$22416$0 [50], \port$22416$0 [34], \port$22416$0 [18], \port$22416$0 [2], \port$22416$0 [241], \port$22416$0 [225], \port$22416$0 [209], \port$22416$0 [193], \port$22416$0 [177], \port$22416$0 [161], \port$22416$0 [145], \port$22416$0 [129], \port$22416$0 [113], \port$22416$0 [97], \port$22416$0 [81], \port$22416$0 [65], \port$22416$0 [49], \port$22416$0 [33], \port$22416$0 [17], \port$22416$0 [1], \port$22416$0 [240], \port$22416$0 [224], \port$22416$0 [208], \port$22416$0 [192], \port$22416$0 [176], \port$22416$0 [160], \port$22416$0 [144], \port$22416$0 [128], \port$22416$0 [112], \port$22416$0 [96], \port$22416$0 [80], \port$22416$0 [64], \port$22416$0 [48], \port$22416$0 [32], \port$22416$0 [16], \port$22416$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -31154,7 +30779,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$20949$0 , \port$20949$8 , \port$21037$0 , \port$21281$0 , \port$21286$0 , \port$23059$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$21004$0 , \port$21004$8 , \port$21092$0 , \port$21346$0 , \port$21351$0 , \port$23134$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -31188,18 +30813,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$20949$0 ;
-  wire \port$20949$0 ;
-  input \port$20949$8 ;
-  wire \port$20949$8 ;
-  input [8:0] \port$21037$0 ;
-  wire [8:0] \port$21037$0 ;
-  input [255:0] \port$21281$0 ;
-  wire [255:0] \port$21281$0 ;
-  input [8:0] \port$21286$0 ;
-  wire [8:0] \port$21286$0 ;
-  input [8:0] \port$23059$0 ;
-  wire [8:0] \port$23059$0 ;
+  input \port$21004$0 ;
+  wire \port$21004$0 ;
+  input \port$21004$8 ;
+  wire \port$21004$8 ;
+  input [8:0] \port$21092$0 ;
+  wire [8:0] \port$21092$0 ;
+  input [255:0] \port$21346$0 ;
+  wire [255:0] \port$21346$0 ;
+  input [8:0] \port$21351$0 ;
+  wire [8:0] \port$21351$0 ;
+  input [8:0] \port$23134$0 ;
+  wire [8:0] \port$23134$0 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [255:0] read0__data;
@@ -31224,8 +30849,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$20949$8 (\port$20949$8 ),
-    .\port$23059$0 (\port$23059$0 ),
+    .\port$21004$8 (\port$21004$8 ),
+    .\port$23134$0 (\port$23134$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -31256,21 +30881,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$20949$0 , \port$21286$0  };
+    write__addr = { \port$21004$0 , \port$21351$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$21281$0 [255], \port$21281$0 [239], \port$21281$0 [223], \port$21281$0 [207], \port$21281$0 [191], \port$21281$0 [175], \port$21281$0 [159], \port$21281$0 [143], \port$21281$0 [127], \port$21281$0 [111], \port$21281$0 [95], \port$21281$0 [79], \port$21281$0 [63], \port$21281$0 [47], \port$21281$0 [31], \port$21281$0 [15], \port$21281$0 [254], \port$21281$0 [238], \port$21281$0 [222], \port$21281$0 [206], \port$21281$0 [190], \port$21281$0 [174], \port$21281$0 [158], \port$21281$0 [142], \port$21281$0 [126], \port$21281$0 [110], \port$21281$0 [94], \port$21281$0 [78], \port$21281$0 [62], \port$21281$0 [46], \port$21281$0 [30], \port$21281$0 [14], \port$21281$0 [253], \port$21281$0 [237], \port$21281$0 [221], \port$21281$0 [205], \port$21281$0 [189], \port$21281$0 [173], \port$21281$0 [157], \port$21281$0 [141], \port$21281$0 [125], \port$21281$0 [109], \port$21281$0 [93], \port$21281$0 [77], \port$21281$0 [61], \port$21281$0 [45], \port$21281$0 [29], \port$21281$0 [13], \port$21281$0 [252], \port$21281$0 [236], \port$21281$0 [220], \port$21281$0 [204], \port$21281$0 [188], \port$21281$0 [172], \port$21281$0 [156], \port$21281$0 [140], \port$21281$0 [124], \port$21281$0 [108], \port$21281$0 [92], \port$21281$0 [76], \port$21281$0 [60], \port$21281$0 [44], \port$21281$0 [28], \port$21281$0 [12], \port$21281$0 [251], \port$21281$0 [235], \port$21281$0 [219], \port$21281$0 [203], \port$21281$0 [187], \port$21281$0 [171], \port$21281$0 [155], \port$21281$0 [139], \port$21281$0 [123], \port$21281$0 [107], \port$21281$0 [91], \port$21281$0 [75], \port$21281$0 [59], \port$21281$0 [43], \port$21281$0 [27], \port$21281$0 [11], \port$21281$0 [250], \port$21281$0 [234], \port$21281$0 [218], \port$21281$0 [202], \port$21281$0 [186], \port$21281$0 [170], \port$21281$0 [154], \port$21281$0 [138], \port$21281$0 [122], \port$21281$0 [106], \port$21281$0 [90], \port$21281$0 [74], \port$21281$0 [58], \port$21281$0 [42], \port$21281$0 [26], \port$21281$0 [10], \port$21281$0 [249], \port$21281$0 [233], \port$21281$0 [217], \port$21281$0 [201], \port$21281$0 [185], \port$21281$0 [169], \port$21281$0 [153], \port$21281$0 [137], \port$21281$0 [121], \port$21281$0 [105], \port$21281$0 [89], \port$21281$0 [73], \port$21281$0 [57], \port$21281$0 [41], \port$21281$0 [25], \port$21281$0 [9], \port$21281$0 [248], \port$21281$0 [232], \port$21281$0 [216], \port$21281$0 [200], \port$21281$0 [184], \port$21281$0 [168], \port$21281$0 [152], \port$21281$0 [136], \port$21281$0 [120], \port$21281$0 [104], \port$21281$0 [88], \port$21281$0 [72], \port$21281$0 [56], \port$21281$0 [40], \port$21281$0 [24], \port$21281$0 [8], \port$21281$0 [247], \port$21281$0 [231], \port$21281$0 [215], \port$21281$0 [199], \port$21281$0 [183], \port$21281$0 [167], \port$21281$0 [151], \port$21281$0 [135], \port$21281$0 [119], \port$21281$0 [103], \port$21281$0 [87], \port$21281$0 [71], \port$21281$0 [55], \port$21281$0 [39], \port$21281$0 [23], \port$21281$0 [7], \port$21281$0 [246], \port$21281$0 [230], \port$21281$0 [214], \port$21281$0 [198], \port$21281$0 [182], \port$21281$0 [166], \port$21281$0 [150], \port$21281$0 [134], \port$21281$0 [118], \port$21281$0 [102], \port$21281$0 [86], \port$21281$0 [70], \port$21281$0 [54], \port$21281$0 [38], \port$21281$0 [22], \port$21281$0 [6], \port$21281$0 [245], \port$21281$0 [229], \port$21281$0 [213], \port$21281$0 [197], \port$21281$0 [181], \port$21281$0 [165], \port$21281$0 [149], \port$21281$0 [133], \port$21281$0 [117], \port$21281$0 [101], \port$21281$0 [85], \port$21281$0 [69], \port$21281$0 [53], \port$21281$0 [37], \port$21281$0 [21], \port$21281$0 [5], \port$21281$0 [244], \port$21281$0 [228], \port$21281$0 [212], \port$21281$0 [196], \port$21281$0 [180], \port$21281$0 [164], \port$21281$0 [148], \port$21281$0 [132], \port$21281$0 [116], \port$21281$0 [100], \port$21281$0 [84], \port$21281$0 [68], \port$21281$0 [52], \port$21281$0 [36], \port$21281$0 [20], \port$21281$0 [4], \port$21281$0 [243], \port$21281$0 [227], \port$21281$0 [211], \port$21281$0 [195], \port$21281$0 [179], \port$21281$0 [163], \port$21281$0 [147], \port$21281$0 [131], \port$21281$0 [115], \port$21281$0 [99], \port$21281$0 [83], \port$21281$0 [67], \port$21281$0 [51], \port$21281$0 [35], \port$21281$0 [19], \port$21281$0 [3], \port$21281$0 [242], \port$21281$0 [226], \port$21281$0 [210], \port$21281$0 [194], \port$21281$0 [178], \port$21281$0 [162], \port$21281$0 [146], \port$21281$0 [130], \port$21281$0 [114], \port$21281$0 [98], \port$21281$0 [82], \port$21281$0 [66], \port$21281$0 [50], \port$21281$0 [34], \port$21281$0 [18], \port$21281$0 [2], \port$21281$0 [241], \port$21281$0 [225], \port$21281$0 [209], \port$21281$0 [193], \port$21281$0 [177], \port$21281$0 [161], \port$21281$0 [145], \port$21281$0 [129], \port$21281$0 [113], \port$21281$0 [97], \port$21281$0 [81], \port$21281$0 [65], \port$21281$0 [49], \port$21281$0 [33], \port$21281$0 [17], \port$21281$0 [1], \port$21281$0 [240], \port$21281$0 [224], \port$21281$0 [208], \port$21281$0 [192], \port$21281$0 [176], \port$21281$0 [160], \port$21281$0 [144], \port$21281$0 [128], \port$21281$0 [112], \port$21281$0 [96], \port$21281$0 [80], \port$21281$0 [64], \port$21281$0 [48], \port$21281$0 [32], \port$21281$0 [16], \port$21281$0 [0] };
+    write__data = { \port$21346$0 [255], \port$21346$0 [239], \port$21346$0 [223], \port$21346$0 [207], \port$21346$0 [191], \port$21346$0 [175], \port$21346$0 [159], \port$21346$0 [143], \port$21346$0 [127], \port$21346$0 [111], \port$21346$0 [95], \port$21346$0 [79], \port$21346$0 [63], \port$21346$0 [47], \port$21346$0 [31], \port$21346$0 [15], \port$21346$0 [254], \port$21346$0 [238], \port$21346$0 [222], \port$21346$0 [206], \port$21346$0 [190], \port$21346$0 [174], \port$21346$0 [158], \port$21346$0 [142], \port$21346$0 [126], \port$21346$0 [110], \port$21346$0 [94], \port$21346$0 [78], \port$21346$0 [62], \port$21346$0 [46], \port$21346$0 [30], \port$21346$0 [14], \port$21346$0 [253], \port$21346$0 [237], \port$21346$0 [221], \port$21346$0 [205], \port$21346$0 [189], \port$21346$0 [173], \port$21346$0 [157], \port$21346$0 [141], \port$21346$0 [125], \port$21346$0 [109], \port$21346$0 [93], \port$21346$0 [77], \port$21346$0 [61], \port$21346$0 [45], \port$21346$0 [29], \port$21346$0 [13], \port$21346$0 [252], \port$21346$0 [236], \port$21346$0 [220], \port$21346$0 [204], \port$21346$0 [188], \port$21346$0 [172], \port$21346$0 [156], \port$21346$0 [140], \port$21346$0 [124], \port$21346$0 [108], \port$21346$0 [92], \port$21346$0 [76], \port$21346$0 [60], \port$21346$0 [44], \port$21346$0 [28], \port$21346$0 [12], \port$21346$0 [251], \port$21346$0 [235], \port$21346$0 [219], \port$21346$0 [203], \port$21346$0 [187], \port$21346$0 [171], \port$21346$0 [155], \port$21346$0 [139], \port$21346$0 [123], \port$21346$0 [107], \port$21346$0 [91], \port$21346$0 [75], \port$21346$0 [59], \port$21346$0 [43], \port$21346$0 [27], \port$21346$0 [11], \port$21346$0 [250], \port$21346$0 [234], \port$21346$0 [218], \port$21346$0 [202], \port$21346$0 [186], \port$21346$0 [170], \port$21346$0 [154], \port$21346$0 [138], \port$21346$0 [122], \port$21346$0 [106], \port$21346$0 [90], \port$21346$0 [74], \port$21346$0 [58], \port$21346$0 [42], \port$21346$0 [26], \port$21346$0 [10], \port$21346$0 [249], \port$21346$0 [233], \port$21346$0 [217], \port$21346$0 [201], \port$21346$0 [185], \port$21346$0 [169], \port$21346$0 [153], \port$21346$0 [137], \port$21346$0 [121], \port$21346$0 [105], \port$21346$0 [89], \port$21346$0 [73], \port$21346$0 [57], \port$21346$0 [41], \port$21346$0 [25], \port$21346$0 [9], \port$21346$0 [248], \port$21346$0 [232], \port$21346$0 [216], \port$21346$0 [200], \port$21346$0 [184], \port$21346$0 [168], \port$21346$0 [152], \port$21346$0 [136], \port$21346$0 [120], \port$21346$0 [104], \port$21346$0 [88], \port$21346$0 [72], \port$21346$0 [56], \port$21346$0 [40], \port$21346$0 [24], \port$21346$0 [8], \port$21346$0 [247], \port$21346$0 [231], \port$21346$0 [215], \port$21346$0 [199], \port$21346$0 [183], \port$21346$0 [167], \port$21346$0 [151], \port$21346$0 [135], \port$21346$0 [119], \port$21346$0 [103], \port$21346$0 [87], \port$21346$0 [71], \port$21346$0 [55], \port$21346$0 [39], \port$21346$0 [23], \port$21346$0 [7], \port$21346$0 [246], \port$21346$0 [230], \port$21346$0 [214], \port$21346$0 [198], \port$21346$0 [182], \port$21346$0 [166], \port$21346$0 [150], \port$21346$0 [134], \port$21346$0 [118], \port$21346$0 [102], \port$21346$0 [86], \port$21346$0 [70], \port$21346$0 [54], \port$21346$0 [38], \port$21346$0 [22], \port$21346$0 [6], \port$21346$0 [245], \port$21346$0 [229], \port$21346$0 [213], \port$21346$0 [197], \port$21346$0 [181], \port$21346$0 [165], \port$21346$0 [149], \port$21346$0 [133], \port$21346$0 [117], \port$21346$0 [101], \port$21346$0 [85], \port$21346$0 [69], \port$21346$0 [53], \port$21346$0 [37], \port$21346$0 [21], \port$21346$0 [5], \port$21346$0 [244], \port$21346$0 [228], \port$21346$0 [212], \port$21346$0 [196], \port$21346$0 [180], \port$21346$0 [164], \port$21346$0 [148], \port$21346$0 [132], \port$21346$0 [116], \port$21346$0 [100], \port$21346$0 [84], \port$21346$0 [68], \port$21346$0 [52], \port$21346$0 [36], \port$21346$0 [20], \port$21346$0 [4], \port$21346$0 [243], \port$21346$0 [227], \port$21346$0 [211], \port$21346$0 [195], \port$21346$0 [179], \port$21346$0 [163], \port$21346$0 [147], \port$21346$0 [131], \port$21346$0 [115], \port$21346$0 [99], \port$21346$0 [83], \port$21346$0 [67], \port$21346$0 [51], \port$21346$0 [35], \port$21346$0 [19], \port$21346$0 [3], \port$21346$0 [242], \port$21346$0 [226], \port$21346$0 [210], \port$21346$0 [194], \port$21346$0 [178], \port$21346$0 [162], \port$21346$0 [146], \port$21346$0 [130], \port$21346$0 [114], \port$21346$0 [98], \port$21346$0 [82], \port$21346$0 [66], \port$21346$0 [50], \port$21346$0 [34], \port$21346$0 [18], \port$21346$0 [2], \port$21346$0 [241], \port$21346$0 [225], \port$21346$0 [209], \port$21346$0 [193], \port$21346$0 [177], \port$21346$0 [161], \port$21346$0 [145], \port$21346$0 [129], \port$21346$0 [113], \port$21346$0 [97], \port$21346$0 [81], \port$21346$0 [65], \port$21346$0 [49], \port$21346$0 [33], \port$21346$0 [17], \port$21346$0 [1], \port$21346$0 [240], \port$21346$0 [224], \port$21346$0 [208], \port$21346$0 [192], \port$21346$0 [176], \port$21346$0 [160], \port$21346$0 [144], \port$21346$0 [128], \port$21346$0 [112], \port$21346$0 [96], \port$21346$0 [80], \port$21346$0 [64], \port$21346$0 [48], \port$21346$0 [32], \port$21346$0 [16], \port$21346$0 [0] };
     if (rest) begin
       write__data = { data, data, data, data, data, data, data, data };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$20949$0 , \port$21037$0  };
+    read0__addr = { \port$21004$0 , \port$21092$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -31282,12 +30907,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$20949$0 , \port$21286$0  };
-  assign \write__data$17  = { \port$21281$0 [255], \port$21281$0 [239], \port$21281$0 [223], \port$21281$0 [207], \port$21281$0 [191], \port$21281$0 [175], \port$21281$0 [159], \port$21281$0 [143], \port$21281$0 [127], \port$21281$0 [111], \port$21281$0 [95], \port$21281$0 [79], \port$21281$0 [63], \port$21281$0 [47], \port$21281$0 [31], \port$21281$0 [15], \port$21281$0 [254], \port$21281$0 [238], \port$21281$0 [222], \port$21281$0 [206], \port$21281$0 [190], \port$21281$0 [174], \port$21281$0 [158], \port$21281$0 [142], \port$21281$0 [126], \port$21281$0 [110], \port$21281$0 [94], \port$21281$0 [78], \port$21281$0 [62], \port$21281$0 [46], \port$21281$0 [30], \port$21281$0 [14], \port$21281$0 [253], \port$21281$0 [237], \port$21281$0 [221], \port$21281$0 [205], \port$21281$0 [189], \port$21281$0 [173], \port$21281$0 [157], \port$21281$0 [141], \port$21281$0 [125], \port$21281$0 [109], \port$21281$0 [93], \port$21281$0 [77], \port$21281$0 [61], \port$21281$0 [45], \port$21281$0 [29], \port$21281$0 [13], \port$21281$0 [252], \port$21281$0 [236], \port$21281$0 [220], \port$21281$0 [204], \port$21281$0 [188], \port$21281$0 [172], \port$21281$0 [156], \port$21281$0 [140], \port$21281$0 [124], \port$21281$0 [108], \port$21281$0 [92], \port$21281$0 [76], \port$21281$0 [60], \port$21281$0 [44], \port$21281$0 [28], \port$21281$0 [12], \port$21281$0 [251], \port$21281$0 [235], \port$21281$0 [219], \port$21281$0 [203], \port$21281$0 [187], \port$21281$0 [171], \port$21281$0 [155], \port$21281$0 [139], \port$21281$0 [123], \port$21281$0 [107], \port$21281$0 [91], \port$21281$0 [75], \port$21281$0 [59], \port$21281$0 [43], \port$21281$0 [27], \port$21281$0 [11], \port$21281$0 [250], \port$21281$0 [234], \port$21281$0 [218], \port$21281$0 [202], \port$21281$0 [186], \port$21281$0 [170], \port$21281$0 [154], \port$21281$0 [138], \port$21281$0 [122], \port$21281$0 [106], \port$21281$0 [90], \port$21281$0 [74], \port$21281$0 [58], \port$21281$0 [42], \port$21281$0 [26], \port$21281$0 [10], \port$21281$0 [249], \port$21281$0 [233], \port$21281$0 [217], \port$21281$0 [201], \port$21281$0 [185], \port$21281$0 [169], \port$21281$0 [153], \port$21281$0 [137], \port$21281$0 [121], \port$21281$0 [105], \port$21281$0 [89], \port$21281$0 [73], \port$21281$0 [57], \port$21281$0 [41], \port$21281$0 [25], \port$21281$0 [9], \port$21281$0 [248], \port$21281$0 [232], \port$21281$0 [216], \port$21281$0 [200], \port$21281$0 [184], \port$21281$0 [168], \port$21281$0 [152], \port$21281$0 [136], \port$21281$0 [120], \port$21281$0 [104], \port$21281$0 [88], \port$21281$0 [72], \port$21281$0 [56], \port$21281$0 [40], \port$21281$0 [24], \port$21281$0 [8], \port$21281$0 [247], \port$21281$0 [231], \port$21281$0 [215], \port$21281$0 [199], \port$21281$0 [183], \port$21281$0 [167], \port$21281$0 [151], \port$21281$0 [135], \port$21281$0 [119], \port$21281$0 [103], \port$21281$0 [87], \port$21281$0 [71], \port$21281$0 [55], \port$21281$0 [39], \port$21281$0 [23], \port$21281$0 [7], \port$21281$0 [246], \port$21281$0 [230], \port$21281$0 [214], \port$21281$0 [198], \port$21281$0 [182], \port$21281$0 [166], \port$21281$0 [150], \port$21281$0 [134], \port$21281$0 [118], \port$21281$0 [102], \port$21281$0 [86], \port$21281$0 [70], \port$21281$0 [54], \port$21281$0 [38], \port$21281$0 [22], \port$21281$0 [6], \port$21281$0 [245], \port$21281$0 [229], \port$21281$0 [213], \port$21281$0 [197], \port$21281$0 [181], \port$21281$0 [165], \port$21281$0 [149], \port$21281$0 [133], \port$21281$0 [117], \port$21281$0 [101], \port$21281$0 [85], \port$21281$0 [69], \port$21281$0 [53], \port$21281$0 [37], \port$21281$0 [21], \port$21281$0 [5], \port$21281$0 [244], \port$21281$0 [228], \port$21281$0 [212], \port$21281$0 [196], \port$21281$0 [180], \port$21281$0 [164], \port$21281$0 [148], \port$21281$0 [132], \port$21281$0 [116], \port$21281$0 [100], \port$21281$0 [84], \port$21281$0 [68], \port$21281$0 [52], \port$21281$0 [36], \port$21281$0 [20], \port$21281$0 [4], \port$21281$0 [243], \port$21281$0 [227], \port$21281$0 [211], \port$21281$0 [195], \port$21281$0 [179], \port$21281$0 [163], \port$21281$0 [147], \port$21281$0 [131], \port$21281$0 [115], \port$21281$0 [99], \port$21281$0 [83], \port$21281$0 [67], \port$21281$0 [51], \port$21281$0 [35], \port$21281$0 [19], \port$21281$0 [3], \port$21281$0 [242], \port$21281$0 [226], \port$21281$0 [210], \port$21281$0 [194], \port$21281$0 [178], \port$21281$0 [162], \port$21281$0 [146], \port$21281$0 [130], \port$21281$0 [114], \port$21281$0 [98], \port$21281$0 [82], \port$21281$0 [66], \port$21281$0 [50], \port$21281$0 [34], \port$21281$0 [18], \port$21281$0 [2], \port$21281$0 [241], \port$21281$0 [225], \port$21281$0 [209], \port$21281$0 [193], \port$21281$0 [177], \port$21281$0 [161], \port$21281$0 [145], \port$21281$0 [129], \port$21281$0 [113], \port$21281$0 [97], \port$21281$0 [81], \port$21281$0 [65], \port$21281$0 [49], \port$21281$0 [33], \port$21281$0 [17], \port$21281$0 [1], \port$21281$0 [240], \port$21281$0 [224], \port$21281$0 [208], \port$21281$0 [192], \port$21281$0 [176], \port$21281$0 [160], \port$21281$0 [144], \port$21281$0 [128], \port$21281$0 [112], \port$21281$0 [96], \port$21281$0 [80], \port$21281$0 [64], \port$21281$0 [48], \port$21281$0 [32], \port$21281$0 [16], \port$21281$0 [0] };
-  assign \read0__addr$19  = { \port$20949$0 , \port$21037$0  };
+  assign \write__addr$15  = { \port$21004$0 , \port$21351$0  };
+  assign \write__data$17  = { \port$21346$0 [255], \port$21346$0 [239], \port$21346$0 [223], \port$21346$0 [207], \port$21346$0 [191], \port$21346$0 [175], \port$21346$0 [159], \port$21346$0 [143], \port$21346$0 [127], \port$21346$0 [111], \port$21346$0 [95], \port$21346$0 [79], \port$21346$0 [63], \port$21346$0 [47], \port$21346$0 [31], \port$21346$0 [15], \port$21346$0 [254], \port$21346$0 [238], \port$21346$0 [222], \port$21346$0 [206], \port$21346$0 [190], \port$21346$0 [174], \port$21346$0 [158], \port$21346$0 [142], \port$21346$0 [126], \port$21346$0 [110], \port$21346$0 [94], \port$21346$0 [78], \port$21346$0 [62], \port$21346$0 [46], \port$21346$0 [30], \port$21346$0 [14], \port$21346$0 [253], \port$21346$0 [237], \port$21346$0 [221], \port$21346$0 [205], \port$21346$0 [189], \port$21346$0 [173], \port$21346$0 [157], \port$21346$0 [141], \port$21346$0 [125], \port$21346$0 [109], \port$21346$0 [93], \port$21346$0 [77], \port$21346$0 [61], \port$21346$0 [45], \port$21346$0 [29], \port$21346$0 [13], \port$21346$0 [252], \port$21346$0 [236], \port$21346$0 [220], \port$21346$0 [204], \port$21346$0 [188], \port$21346$0 [172], \port$21346$0 [156], \port$21346$0 [140], \port$21346$0 [124], \port$21346$0 [108], \port$21346$0 [92], \port$21346$0 [76], \port$21346$0 [60], \port$21346$0 [44], \port$21346$0 [28], \port$21346$0 [12], \port$21346$0 [251], \port$21346$0 [235], \port$21346$0 [219], \port$21346$0 [203], \port$21346$0 [187], \port$21346$0 [171], \port$21346$0 [155], \port$21346$0 [139], \port$21346$0 [123], \port$21346$0 [107], \port$21346$0 [91], \port$21346$0 [75], \port$21346$0 [59], \port$21346$0 [43], \port$21346$0 [27], \port$21346$0 [11], \port$21346$0 [250], \port$21346$0 [234], \port$21346$0 [218], \port$21346$0 [202], \port$21346$0 [186], \port$21346$0 [170], \port$21346$0 [154], \port$21346$0 [138], \port$21346$0 [122], \port$21346$0 [106], \port$21346$0 [90], \port$21346$0 [74], \port$21346$0 [58], \port$21346$0 [42], \port$21346$0 [26], \port$21346$0 [10], \port$21346$0 [249], \port$21346$0 [233], \port$21346$0 [217], \port$21346$0 [201], \port$21346$0 [185], \port$21346$0 [169], \port$21346$0 [153], \port$21346$0 [137], \port$21346$0 [121], \port$21346$0 [105], \port$21346$0 [89], \port$21346$0 [73], \port$21346$0 [57], \port$21346$0 [41], \port$21346$0 [25], \port$21346$0 [9], \port$21346$0 [248], \port$21346$0 [232], \port$21346$0 [216], \port$21346$0 [200], \port$21346$0 [184], \port$21346$0 [168], \port$21346$0 [152], \port$21346$0 [136], \port$21346$0 [120], \port$21346$0 [104], \port$21346$0 [88], \port$21346$0 [72], \port$21346$0 [56], \port$21346$0 [40], \port$21346$0 [24], \port$21346$0 [8], \port$21346$0 [247], \port$21346$0 [231], \port$21346$0 [215], \port$21346$0 [199], \port$21346$0 [183], \port$21346$0 [167], \port$21346$0 [151], \port$21346$0 [135], \port$21346$0 [119], \port$21346$0 [103], \port$21346$0 [87], \port$21346$0 [71], \port$21346$0 [55], \port$21346$0 [39], \port$21346$0 [23], \port$21346$0 [7], \port$21346$0 [246], \port$21346$0 [230], \port$21346$0 [214], \port$21346$0 [198], \port$21346$0 [182], \port$21346$0 [166], \port$21346$0 [150], \port$21346$0 [134], \port$21346$0 [118], \port$21346$0 [102], \port$21346$0 [86], \port$21346$0 [70], \port$21346$0 [54], \port$21346$0 [38], \port$21346$0 [22], \port$21346$0 [6], \port$21346$0 [245], \port$21346$0 [229], \port$21346$0 [213], \port$21346$0 [197], \port$21346$0 [181], \port$21346$0 [165], \port$21346$0 [149], \port$21346$0 [133], \port$21346$0 [117], \port$21346$0 [101], \port$21346$0 [85], \port$21346$0 [69], \port$21346$0 [53], \port$21346$0 [37], \port$21346$0 [21], \port$21346$0 [5], \port$21346$0 [244], \port$21346$0 [228], \port$21346$0 [212], \port$21346$0 [196], \port$21346$0 [180], \port$21346$0 [164], \port$21346$0 [148], \port$21346$0 [132], \port$21346$0 [116], \port$21346$0 [100], \port$21346$0 [84], \port$21346$0 [68], \port$21346$0 [52], \port$21346$0 [36], \port$21346$0 [20], \port$21346$0 [4], \port$21346$0 [243], \port$21346$0 [227], \port$21346$0 [211], \port$21346$0 [195], \port$21346$0 [179], \port$21346$0 [163], \port$21346$0 [147], \port$21346$0 [131], \port$21346$0 [115], \port$21346$0 [99], \port$21346$0 [83], \port$21346$0 [67], \port$21346$0 [51], \port$21346$0 [35], \port$21346$0 [19], \port$21346$0 [3], \port$21346$0 [242], \port$21346$0 [226], \port$21346$0 [210], \port$21346$0 [194], \port$21346$0 [178], \port$21346$0 [162], \port$21346$0 [146], \port$21346$0 [130], \port$21346$0 [114], \port$21346$0 [98], \port$21346$0 [82], \port$21346$0 [66], \port$21346$0 [50], \port$21346$0 [34], \port$21346$0 [18], \port$21346$0 [2], \port$21346$0 [241], \port$21346$0 [225], \port$21346$0 [209], \port$21346$0 [193], \port$21346$0 [177], \port$21346$0 [161], \port$21346$0 [145], \port$21346$0 [129], \port$21346$0 [113], \port$21346$0 [97], \port$21346$0 [81], \port$21346$0 [65], \port$21346$0 [49], \port$21346$0 [33], \port$21346$0 [17], \port$21346$0 [1], \port$21346$0 [240], \port$21346$0 [224], \port$21346$0 [208], \port$21346$0 [192], \port$21346$0 [176], \port$21346$0 [160], \port$21346$0 [144], \port$21346$0 [128], \port$21346$0 [112], \port$21346$0 [96], \port$21346$0 [80], \port$21346$0 [64], \port$21346$0 [48], \port$21346$0 [32], \port$21346$0 [16], \port$21346$0 [0] };
+  assign \read0__addr$19  = { \port$21004$0 , \port$21092$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$20949$8 , \port$23059$0  };
-  assign \read1__addr$23  = { \port$20949$8 , \port$23059$0  };
+  assign read1__addr = { \port$21004$8 , \port$23134$0  };
+  assign \read1__addr$23  = { \port$21004$8 , \port$23134$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -31302,17 +30927,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$20949$8 , \port$23059$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$21004$8 , \port$23134$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input \port$20949$8 ;
-  wire \port$20949$8 ;
-  input [8:0] \port$23059$0 ;
-  wire [8:0] \port$23059$0 ;
+  input \port$21004$8 ;
+  wire \port$21004$8 ;
+  input [8:0] \port$23134$0 ;
+  wire [8:0] \port$23134$0 ;
   wire [9:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -31385,7 +31010,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$20949$8 , \port$23059$0 , 
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$20949$8 , \port$23059$0  }];
+    _1_ <= copy1[{ \port$21004$8 , \port$23134$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -31400,8 +31025,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$20949$8 , \port$23059$0 , 
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$20949$8 , \port$23059$0  };
-  assign read1__addr = { \port$20949$8 , \port$23059$0  };
+  assign \read__addr$13  = { \port$21004$8 , \port$23134$0  };
+  assign read1__addr = { \port$21004$8 , \port$23134$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -32480,7 +32105,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[9:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$22015$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$22080$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [4:0] \$10 ;
@@ -32804,8 +32429,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   wire [15:0] into3_7;
   wire [15:0] into3_8;
   wire [15:0] into3_9;
-  input [16:0] \port$22015$0 ;
-  wire [16:0] \port$22015$0 ;
+  input [16:0] \port$22080$0 ;
+  wire [16:0] \port$22080$0 ;
   reg [12:0] read_column__addr = 13'h0000;
   reg [12:0] \read_column__addr$104  = 13'h0000;
   reg [12:0] \read_column__addr$111  = 13'h0000;
@@ -33623,44 +33248,44 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign column3_13 = turn_1_2[3] ? column2_5 : column2_13;
   assign column3_14 = turn_1_2[3] ? column2_6 : column2_14;
   assign column3_15 = turn_1_2[3] ? column2_7 : column2_15;
-  assign \$73  = 1'h0 - \port$22015$0 [3:0];
-  assign \$75  = \port$22015$0 [16:4] + \$74 ;
-  assign \$76  = 1'h1 - \port$22015$0 [3:0];
-  assign \$78  = \port$22015$0 [16:4] + \$77 ;
-  assign \$79  = 2'h2 - \port$22015$0 [3:0];
-  assign \$81  = \port$22015$0 [16:4] + \$80 ;
-  assign \$82  = 2'h3 - \port$22015$0 [3:0];
-  assign \$84  = \port$22015$0 [16:4] + \$83 ;
-  assign \$85  = 3'h4 - \port$22015$0 [3:0];
-  assign \$87  = \port$22015$0 [16:4] + \$86 ;
-  assign \$88  = 3'h5 - \port$22015$0 [3:0];
-  assign \$90  = \port$22015$0 [16:4] + \$89 ;
-  assign \$91  = 3'h6 - \port$22015$0 [3:0];
-  assign \$93  = \port$22015$0 [16:4] + \$92 ;
-  assign \$94  = 3'h7 - \port$22015$0 [3:0];
-  assign \$96  = \port$22015$0 [16:4] + \$95 ;
-  assign \$97  = 4'h8 - \port$22015$0 [3:0];
-  assign \$99  = \port$22015$0 [16:4] + \$98 ;
-  assign \$100  = 4'h9 - \port$22015$0 [3:0];
-  assign \$102  = \port$22015$0 [16:4] + \$101 ;
-  assign \$103  = 4'ha - \port$22015$0 [3:0];
-  assign \$105  = \port$22015$0 [16:4] + \$104 ;
-  assign \$106  = 4'hb - \port$22015$0 [3:0];
-  assign \$108  = \port$22015$0 [16:4] + \$107 ;
-  assign \$109  = 4'hc - \port$22015$0 [3:0];
-  assign \$111  = \port$22015$0 [16:4] + \$110 ;
-  assign \$112  = 4'hd - \port$22015$0 [3:0];
-  assign \$114  = \port$22015$0 [16:4] + \$113 ;
-  assign \$115  = 4'he - \port$22015$0 [3:0];
-  assign \$117  = \port$22015$0 [16:4] + \$116 ;
-  assign \$118  = 4'hf - \port$22015$0 [3:0];
-  assign \$120  = \port$22015$0 [16:4] + \$119 ;
+  assign \$73  = 1'h0 - \port$22080$0 [3:0];
+  assign \$75  = \port$22080$0 [16:4] + \$74 ;
+  assign \$76  = 1'h1 - \port$22080$0 [3:0];
+  assign \$78  = \port$22080$0 [16:4] + \$77 ;
+  assign \$79  = 2'h2 - \port$22080$0 [3:0];
+  assign \$81  = \port$22080$0 [16:4] + \$80 ;
+  assign \$82  = 2'h3 - \port$22080$0 [3:0];
+  assign \$84  = \port$22080$0 [16:4] + \$83 ;
+  assign \$85  = 3'h4 - \port$22080$0 [3:0];
+  assign \$87  = \port$22080$0 [16:4] + \$86 ;
+  assign \$88  = 3'h5 - \port$22080$0 [3:0];
+  assign \$90  = \port$22080$0 [16:4] + \$89 ;
+  assign \$91  = 3'h6 - \port$22080$0 [3:0];
+  assign \$93  = \port$22080$0 [16:4] + \$92 ;
+  assign \$94  = 3'h7 - \port$22080$0 [3:0];
+  assign \$96  = \port$22080$0 [16:4] + \$95 ;
+  assign \$97  = 4'h8 - \port$22080$0 [3:0];
+  assign \$99  = \port$22080$0 [16:4] + \$98 ;
+  assign \$100  = 4'h9 - \port$22080$0 [3:0];
+  assign \$102  = \port$22080$0 [16:4] + \$101 ;
+  assign \$103  = 4'ha - \port$22080$0 [3:0];
+  assign \$105  = \port$22080$0 [16:4] + \$104 ;
+  assign \$106  = 4'hb - \port$22080$0 [3:0];
+  assign \$108  = \port$22080$0 [16:4] + \$107 ;
+  assign \$109  = 4'hc - \port$22080$0 [3:0];
+  assign \$111  = \port$22080$0 [16:4] + \$110 ;
+  assign \$112  = 4'hd - \port$22080$0 [3:0];
+  assign \$114  = \port$22080$0 [16:4] + \$113 ;
+  assign \$115  = 4'he - \port$22080$0 [3:0];
+  assign \$117  = \port$22080$0 [16:4] + \$116 ;
+  assign \$118  = 4'hf - \port$22080$0 [3:0];
+  assign \$120  = \port$22080$0 [16:4] + \$119 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$22015$0 [3:0];
+    turn_1_0 <= \port$22080$0 [3:0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -34505,8 +34130,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$192  = into3_15;
   assign \read_row__addr$193  = write__addr;
   assign column_address15 = \read_column__addr$195 ;
-  assign column__turn = \port$22015$0 [3:0];
-  assign column__address = \port$22015$0 [16:4];
+  assign column__turn = \port$22080$0 [3:0];
+  assign column__address = \port$22080$0 [16:4];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__data[2]  = row__data[47:32];
@@ -34815,8 +34440,8 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$23059$0 , front_gradients__addr, \port$23278$0 , \port$23280$0 , \port$23282$0 , \port$23284$0 , \port$23286$0 , \port$23288$0 , \port$23290$0 , \port$23292$0 , \port$23294$0 , \port$23296$0 , \port$23298$0 , \port$23300$0 , \port$23302$0
-, \port$23304$0 , \port$23306$0 , \port$23308$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$23134$0 , front_gradients__addr, \port$23363$0 , \port$23365$0 , \port$23367$0 , \port$23369$0 , \port$23371$0 , \port$23373$0 , \port$23375$0 , \port$23377$0 , \port$23379$0 , \port$23381$0 , \port$23383$0 , \port$23385$0 , \port$23387$0
+, \port$23389$0 , \port$23391$0 , \port$23393$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire [16:0] \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -35066,40 +34691,40 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [16:0] \port$23059$0 ;
-  wire [16:0] \port$23059$0 ;
-  output [15:0] \port$23278$0 ;
-  wire [15:0] \port$23278$0 ;
-  output [15:0] \port$23280$0 ;
-  wire [15:0] \port$23280$0 ;
-  output [15:0] \port$23282$0 ;
-  wire [15:0] \port$23282$0 ;
-  output [15:0] \port$23284$0 ;
-  wire [15:0] \port$23284$0 ;
-  output [15:0] \port$23286$0 ;
-  wire [15:0] \port$23286$0 ;
-  output [15:0] \port$23288$0 ;
-  wire [15:0] \port$23288$0 ;
-  output [15:0] \port$23290$0 ;
-  wire [15:0] \port$23290$0 ;
-  output [15:0] \port$23292$0 ;
-  wire [15:0] \port$23292$0 ;
-  output [15:0] \port$23294$0 ;
-  wire [15:0] \port$23294$0 ;
-  output [15:0] \port$23296$0 ;
-  wire [15:0] \port$23296$0 ;
-  output [15:0] \port$23298$0 ;
-  wire [15:0] \port$23298$0 ;
-  output [15:0] \port$23300$0 ;
-  wire [15:0] \port$23300$0 ;
-  output [15:0] \port$23302$0 ;
-  wire [15:0] \port$23302$0 ;
-  output [15:0] \port$23304$0 ;
-  wire [15:0] \port$23304$0 ;
-  output [15:0] \port$23306$0 ;
-  wire [15:0] \port$23306$0 ;
-  output [15:0] \port$23308$0 ;
-  wire [15:0] \port$23308$0 ;
+  output [16:0] \port$23134$0 ;
+  wire [16:0] \port$23134$0 ;
+  output [15:0] \port$23363$0 ;
+  wire [15:0] \port$23363$0 ;
+  output [15:0] \port$23365$0 ;
+  wire [15:0] \port$23365$0 ;
+  output [15:0] \port$23367$0 ;
+  wire [15:0] \port$23367$0 ;
+  output [15:0] \port$23369$0 ;
+  wire [15:0] \port$23369$0 ;
+  output [15:0] \port$23371$0 ;
+  wire [15:0] \port$23371$0 ;
+  output [15:0] \port$23373$0 ;
+  wire [15:0] \port$23373$0 ;
+  output [15:0] \port$23375$0 ;
+  wire [15:0] \port$23375$0 ;
+  output [15:0] \port$23377$0 ;
+  wire [15:0] \port$23377$0 ;
+  output [15:0] \port$23379$0 ;
+  wire [15:0] \port$23379$0 ;
+  output [15:0] \port$23381$0 ;
+  wire [15:0] \port$23381$0 ;
+  output [15:0] \port$23383$0 ;
+  wire [15:0] \port$23383$0 ;
+  output [15:0] \port$23385$0 ;
+  wire [15:0] \port$23385$0 ;
+  output [15:0] \port$23387$0 ;
+  wire [15:0] \port$23387$0 ;
+  output [15:0] \port$23389$0 ;
+  wire [15:0] \port$23389$0 ;
+  output [15:0] \port$23391$0 ;
+  wire [15:0] \port$23391$0 ;
+  output [15:0] \port$23393$0 ;
+  wire [15:0] \port$23393$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -35250,10 +34875,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$15596$0 (\$2 ),
-    .\port$15621$0 (\$3 ),
-    .\port$15646$0 (\$4 ),
-    .\port$15671$0 (\$5 ),
+    .\port$15651$0 (\$2 ),
+    .\port$15676$0 (\$3 ),
+    .\port$15701$0 (\$4 ),
+    .\port$15726$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -35326,10 +34951,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$15596$0 (\$2 ),
-    .\port$15621$0 (\$3 ),
-    .\port$15646$0 (\$4 ),
-    .\port$15671$0 (\$5 ),
+    .\port$15651$0 (\$2 ),
+    .\port$15676$0 (\$3 ),
+    .\port$15701$0 (\$4 ),
+    .\port$15726$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -35433,23 +35058,23 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$23059$0  = \$1 ;
-  assign \port$23278$0  = \$6 ;
-  assign \port$23280$0  = \$7 ;
-  assign \port$23282$0  = \$8 ;
-  assign \port$23284$0  = \$9 ;
-  assign \port$23286$0  = \$10 ;
-  assign \port$23288$0  = \$11 ;
-  assign \port$23290$0  = \$12 ;
-  assign \port$23292$0  = \$13 ;
-  assign \port$23294$0  = \$14 ;
-  assign \port$23296$0  = \$15 ;
-  assign \port$23298$0  = \$16 ;
-  assign \port$23300$0  = \$17 ;
-  assign \port$23302$0  = \$18 ;
-  assign \port$23304$0  = \$19 ;
-  assign \port$23306$0  = \$20 ;
-  assign \port$23308$0  = \$21 ;
+  assign \port$23134$0  = \$1 ;
+  assign \port$23363$0  = \$6 ;
+  assign \port$23365$0  = \$7 ;
+  assign \port$23367$0  = \$8 ;
+  assign \port$23369$0  = \$9 ;
+  assign \port$23371$0  = \$10 ;
+  assign \port$23373$0  = \$11 ;
+  assign \port$23375$0  = \$12 ;
+  assign \port$23377$0  = \$13 ;
+  assign \port$23379$0  = \$14 ;
+  assign \port$23381$0  = \$15 ;
+  assign \port$23383$0  = \$16 ;
+  assign \port$23385$0  = \$17 ;
+  assign \port$23387$0  = \$18 ;
+  assign \port$23389$0  = \$19 ;
+  assign \port$23391$0  = \$20 ;
+  assign \port$23393$0  = \$21 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -35642,7 +35267,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[15]  = sums[895:840];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 , \port$15621$0 , \port$15646$0 , \port$15671$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15651$0 , \port$15676$0 , \port$15701$0 , \port$15726$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
 , weight_5, weight_6, weight_7, weight_8, weight_9, weight_10, weight_11, weight_12, weight_13, weight_14, weight_15, write_0, done, row_vector, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -36055,14 +35680,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$15596$0 ;
-  wire \port$15596$0 ;
-  output \port$15621$0 ;
-  wire \port$15621$0 ;
-  output \port$15646$0 ;
-  wire \port$15646$0 ;
-  output \port$15671$0 ;
-  wire \port$15671$0 ;
+  output \port$15651$0 ;
+  wire \port$15651$0 ;
+  output \port$15676$0 ;
+  wire \port$15676$0 ;
+  output \port$15701$0 ;
+  wire \port$15701$0 ;
+  output \port$15726$0 ;
+  wire \port$15726$0 ;
   reg [3:0] read_turn = 4'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -36631,8 +36256,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (old),
-    .\port$15696$0 (\$117 ),
-    .\port$15699$0 (\$120 ),
+    .\port$15751$0 (\$117 ),
+    .\port$15754$0 (\$120 ),
     .rst(rst),
     .\saturated$51 (\saturated$66 ),
     .sum(sum),
@@ -36643,8 +36268,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$28 ),
-    .\port$15705$0 (\$121 ),
-    .\port$15708$0 (\$124 ),
+    .\port$15760$0 (\$121 ),
+    .\port$15763$0 (\$124 ),
     .rst(rst),
     .\saturated$51 (\saturated$67 ),
     .sum(\sum$25 ),
@@ -36655,8 +36280,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$34 ),
-    .\port$15711$0 (\$125 ),
-    .\port$15714$0 (\$128 ),
+    .\port$15766$0 (\$125 ),
+    .\port$15769$0 (\$128 ),
     .rst(rst),
     .\saturated$51 (\saturated$68 ),
     .sum(\sum$31 ),
@@ -36667,8 +36292,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$40 ),
-    .\port$15717$0 (\$129 ),
-    .\port$15720$0 (\$132 ),
+    .\port$15772$0 (\$129 ),
+    .\port$15775$0 (\$132 ),
     .rst(rst),
     .\saturated$51 (\saturated$69 ),
     .sum(\sum$37 ),
@@ -36679,8 +36304,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$46 ),
-    .\port$15723$0 (\$133 ),
-    .\port$15726$0 (\$136 ),
+    .\port$15778$0 (\$133 ),
+    .\port$15781$0 (\$136 ),
     .rst(rst),
     .\saturated$51 (\saturated$70 ),
     .sum(\sum$43 ),
@@ -36691,8 +36316,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$52 ),
-    .\port$15729$0 (\$137 ),
-    .\port$15732$0 (\$140 ),
+    .\port$15784$0 (\$137 ),
+    .\port$15787$0 (\$140 ),
     .rst(rst),
     .\saturated$51 (\saturated$71 ),
     .sum(\sum$49 ),
@@ -36703,8 +36328,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$58 ),
-    .\port$15735$0 (\$141 ),
-    .\port$15738$0 (\$144 ),
+    .\port$15790$0 (\$141 ),
+    .\port$15793$0 (\$144 ),
     .rst(rst),
     .\saturated$51 (\saturated$72 ),
     .sum(\sum$55 ),
@@ -36715,8 +36340,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$11 (\old$64 ),
-    .\port$15741$0 (\$145 ),
-    .\port$15744$0 (\$148 ),
+    .\port$15796$0 (\$145 ),
+    .\port$15799$0 (\$148 ),
     .rst(rst),
     .\saturated$51 (\saturated$73 ),
     .sum(\sum$61 ),
@@ -37079,10 +36704,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
   assign row_write = write_0;
   assign row_data = { weight_15, weight_14, weight_13, weight_12, weight_11, weight_10, weight_9, weight_8, weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$15596$0  = \$25 ;
-  assign \port$15621$0  = \$50 ;
-  assign \port$15646$0  = \$75 ;
-  assign \port$15671$0  = \$100 ;
+  assign \port$15651$0  = \$25 ;
+  assign \port$15676$0  = \$50 ;
+  assign \port$15701$0  = \$75 ;
+  assign \port$15726$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -37301,7 +36926,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$15596$0 ,
   assign \$182  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$15696$0 , \port$15699$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$15751$0 , \port$15754$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -37391,10 +37016,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$15696$0 , \port$15699$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15696$0 ;
-  wire [13:0] \port$15696$0 ;
-  input [14:0] \port$15699$0 ;
-  wire [14:0] \port$15699$0 ;
+  input [13:0] \port$15751$0 ;
+  wire [13:0] \port$15751$0 ;
+  input [14:0] \port$15754$0 ;
+  wire [14:0] \port$15754$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -37462,7 +37087,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$15696$0 , \port$15699$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15696$0 , 1'h0, \port$15699$0  };
+    counter_0 <= { 2'h0, \port$15751$0 , 1'h0, \port$15754$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -37534,8 +37159,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$15696$0 , \port$15699$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15699$0  };
-  assign source = { 2'h0, \port$15696$0  };
+  assign neuron = { 1'h0, \port$15754$0  };
+  assign source = { 2'h0, \port$15751$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -38644,7 +38269,7 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, i, o, saturate
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, \port$15705$0 , \port$15708$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, \port$15760$0 , \port$15763$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -38734,10 +38359,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$15705$0 , \port$15708$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15705$0 ;
-  wire [13:0] \port$15705$0 ;
-  input [14:0] \port$15708$0 ;
-  wire [14:0] \port$15708$0 ;
+  input [13:0] \port$15760$0 ;
+  wire [13:0] \port$15760$0 ;
+  input [14:0] \port$15763$0 ;
+  wire [14:0] \port$15763$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -38805,7 +38430,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$15705$0 , \port$15708$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15705$0 , 1'h0, \port$15708$0  };
+    counter_0 <= { 2'h0, \port$15760$0 , 1'h0, \port$15763$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -38877,8 +38502,8 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$15705$0 , \port$15708$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15708$0  };
-  assign source = { 2'h0, \port$15705$0  };
+  assign neuron = { 1'h0, \port$15763$0  };
+  assign source = { 2'h0, \port$15760$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -38988,7 +38613,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, \port$15711$0 , \port$15714$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, \port$15766$0 , \port$15769$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -39078,10 +38703,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$15711$0 , \port$15714$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15711$0 ;
-  wire [13:0] \port$15711$0 ;
-  input [14:0] \port$15714$0 ;
-  wire [14:0] \port$15714$0 ;
+  input [13:0] \port$15766$0 ;
+  wire [13:0] \port$15766$0 ;
+  input [14:0] \port$15769$0 ;
+  wire [14:0] \port$15769$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -39149,7 +38774,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$15711$0 , \port$15714$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15711$0 , 1'h0, \port$15714$0  };
+    counter_0 <= { 2'h0, \port$15766$0 , 1'h0, \port$15769$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39221,8 +38846,8 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$15711$0 , \port$15714$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15714$0  };
-  assign source = { 2'h0, \port$15711$0  };
+  assign neuron = { 1'h0, \port$15769$0  };
+  assign source = { 2'h0, \port$15766$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -39332,7 +38957,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, \port$15717$0 , \port$15720$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, \port$15772$0 , \port$15775$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -39422,10 +39047,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$15717$0 , \port$15720$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15717$0 ;
-  wire [13:0] \port$15717$0 ;
-  input [14:0] \port$15720$0 ;
-  wire [14:0] \port$15720$0 ;
+  input [13:0] \port$15772$0 ;
+  wire [13:0] \port$15772$0 ;
+  input [14:0] \port$15775$0 ;
+  wire [14:0] \port$15775$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -39493,7 +39118,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$15717$0 , \port$15720$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15717$0 , 1'h0, \port$15720$0  };
+    counter_0 <= { 2'h0, \port$15772$0 , 1'h0, \port$15775$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39565,8 +39190,8 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$15717$0 , \port$15720$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15720$0  };
-  assign source = { 2'h0, \port$15717$0  };
+  assign neuron = { 1'h0, \port$15775$0  };
+  assign source = { 2'h0, \port$15772$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -39676,7 +39301,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit4 (rst, sum, \port$15723$0 , \port$15726$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit4 (rst, sum, \port$15778$0 , \port$15781$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -39766,10 +39391,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$15723$0 , \port$15726$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15723$0 ;
-  wire [13:0] \port$15723$0 ;
-  input [14:0] \port$15726$0 ;
-  wire [14:0] \port$15726$0 ;
+  input [13:0] \port$15778$0 ;
+  wire [13:0] \port$15778$0 ;
+  input [14:0] \port$15781$0 ;
+  wire [14:0] \port$15781$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -39837,7 +39462,7 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$15723$0 , \port$15726$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15723$0 , 1'h0, \port$15726$0  };
+    counter_0 <= { 2'h0, \port$15778$0 , 1'h0, \port$15781$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39909,8 +39534,8 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$15723$0 , \port$15726$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15726$0  };
-  assign source = { 2'h0, \port$15723$0  };
+  assign neuron = { 1'h0, \port$15781$0  };
+  assign source = { 2'h0, \port$15778$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -40020,7 +39645,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit5 (rst, sum, \port$15729$0 , \port$15732$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit5 (rst, sum, \port$15784$0 , \port$15787$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -40110,10 +39735,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$15729$0 , \port$15732$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15729$0 ;
-  wire [13:0] \port$15729$0 ;
-  input [14:0] \port$15732$0 ;
-  wire [14:0] \port$15732$0 ;
+  input [13:0] \port$15784$0 ;
+  wire [13:0] \port$15784$0 ;
+  input [14:0] \port$15787$0 ;
+  wire [14:0] \port$15787$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -40181,7 +39806,7 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$15729$0 , \port$15732$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15729$0 , 1'h0, \port$15732$0  };
+    counter_0 <= { 2'h0, \port$15784$0 , 1'h0, \port$15787$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40253,8 +39878,8 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$15729$0 , \port$15732$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15732$0  };
-  assign source = { 2'h0, \port$15729$0  };
+  assign neuron = { 1'h0, \port$15787$0  };
+  assign source = { 2'h0, \port$15784$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -40364,7 +39989,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit6 (rst, sum, \port$15735$0 , \port$15738$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit6 (rst, sum, \port$15790$0 , \port$15793$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -40454,10 +40079,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$15735$0 , \port$15738$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15735$0 ;
-  wire [13:0] \port$15735$0 ;
-  input [14:0] \port$15738$0 ;
-  wire [14:0] \port$15738$0 ;
+  input [13:0] \port$15790$0 ;
+  wire [13:0] \port$15790$0 ;
+  input [14:0] \port$15793$0 ;
+  wire [14:0] \port$15793$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -40525,7 +40150,7 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$15735$0 , \port$15738$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15735$0 , 1'h0, \port$15738$0  };
+    counter_0 <= { 2'h0, \port$15790$0 , 1'h0, \port$15793$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40597,8 +40222,8 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$15735$0 , \port$15738$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15738$0  };
-  assign source = { 2'h0, \port$15735$0  };
+  assign neuron = { 1'h0, \port$15793$0  };
+  assign source = { 2'h0, \port$15790$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -40708,7 +40333,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit7 (rst, sum, \port$15741$0 , \port$15744$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit7 (rst, sum, \port$15796$0 , \port$15799$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire [5:0] \$11 ;
@@ -40798,10 +40423,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$15741$0 , \port$15744$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$11 ;
   wire [15:0] \old$11 ;
-  input [13:0] \port$15741$0 ;
-  wire [13:0] \port$15741$0 ;
-  input [14:0] \port$15744$0 ;
-  wire [14:0] \port$15744$0 ;
+  input [13:0] \port$15796$0 ;
+  wire [13:0] \port$15796$0 ;
+  input [14:0] \port$15799$0 ;
+  wire [14:0] \port$15799$0 ;
   reg [22:0] product = 23'h000000;
   input rst;
   wire rst;
@@ -40869,7 +40494,7 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$15741$0 , \port$15744$0 ,
   always @(posedge clk)
     total <= \$27 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$15741$0 , 1'h0, \port$15744$0  };
+    counter_0 <= { 2'h0, \port$15796$0 , 1'h0, \port$15799$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40941,8 +40566,8 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$15741$0 , \port$15744$0 ,
     .rst(rst),
     .saturated(\saturated$52 )
   );
-  assign neuron = { 1'h0, \port$15744$0  };
-  assign source = { 2'h0, \port$15741$0  };
+  assign neuron = { 1'h0, \port$15799$0  };
+  assign source = { 2'h0, \port$15796$0  };
   assign i = sum_0;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
@@ -42116,8 +41741,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$23954$0 (spikes__data),
-    .\port$24077$0 (masks__data),
+    .\port$24039$0 (spikes__data),
+    .\port$24162$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -42726,7 +42351,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$23954$0 , \port$24077$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$24039$0 , \port$24162$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -42758,10 +42383,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [255:0] \port$23954$0 ;
-  wire [255:0] \port$23954$0 ;
-  input [255:0] \port$24077$0 ;
-  wire [255:0] \port$24077$0 ;
+  input [255:0] \port$24039$0 ;
+  wire [255:0] \port$24039$0 ;
+  input [255:0] \port$24162$0 ;
+  wire [255:0] \port$24162$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -42794,9 +42419,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$23097$0 (tag1),
-    .\port$23954$0 (\port$23954$0 ),
-    .\port$24077$0 (\port$24077$0 ),
+    .\port$23172$0 (tag1),
+    .\port$24039$0 (\port$24039$0 ),
+    .\port$24162$0 (\port$24162$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -42827,8 +42452,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[16:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$24077$0 , \port$23954$0  };
-  assign row = { \port$24077$0 , \port$23954$0  };
+  assign w_data = { tag1, \port$24162$0 , \port$24039$0  };
+  assign row = { \port$24162$0 , \port$24039$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -42840,7 +42465,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$23097$0 , \port$23954$0 , \port$24077$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$23172$0 , \port$24039$0 , \port$24162$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -42864,12 +42489,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [57:0] \port$23097$0 ;
-  wire [57:0] \port$23097$0 ;
-  input [255:0] \port$23954$0 ;
-  wire [255:0] \port$23954$0 ;
-  input [255:0] \port$24077$0 ;
-  wire [255:0] \port$24077$0 ;
+  input [57:0] \port$23172$0 ;
+  wire [57:0] \port$23172$0 ;
+  input [255:0] \port$24039$0 ;
+  wire [255:0] \port$24039$0 ;
+  input [255:0] \port$24162$0 ;
+  wire [255:0] \port$24162$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [569:0] r_data;
@@ -42896,7 +42521,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [569:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$23097$0 , \port$24077$0 , \port$23954$0  };
+      storage[w_port__addr] <= { \port$23172$0 , \port$24162$0 , \port$24039$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -42958,8 +42583,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$23097$0 , \port$24077$0 , \port$23954$0  };
-  assign w_data = { \port$23097$0 , \port$24077$0 , \port$23954$0  };
+  assign w_port__data = { \port$23172$0 , \port$24162$0 , \port$24039$0  };
+  assign w_data = { \port$23172$0 , \port$24162$0 , \port$24039$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -43385,7 +43010,7 @@ module \backspike_core.wg.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -43599,11 +43224,11 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -43619,12 +43244,16 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [7:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [264:0] \$313 ;
+  reg \$314 ;
+  reg [264:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -43699,26 +43328,70 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [264:0] \$signal  = 265'h0000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [264:0] \$signal$12  = 265'h0000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [7:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [7:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [264:0] i__payload;
   wire [264:0] i__payload;
@@ -43729,8 +43402,8 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [28:0] o__payload;
   wire [28:0] o__payload;
   wire \o__payload.last ;
@@ -43740,437 +43413,463 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [7:0] tag = 8'h00;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [264] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [264];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [264];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[263:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[264];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [263:256] = i__payload[263:256];
+      \$315 [264] = i__payload[264];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[27:20];
   assign \o__payload.last  = o__payload[28];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [263:256];
+  assign \$signal.last  = \$signal [264];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [263:256];
+  assign \$signal$12.last  = \$signal$12 [264];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[263:256];
   assign \i__payload.last  = i__payload[264];
-  assign o__payload[28] = \$283 ;
-  assign o__payload[27:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[28] = \$281 ;
+  assign o__payload[27:20] = \$signal [263:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -44292,295 +43991,292 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$15596$0 , \port$15621$0 , \port$15646$0 , \port$15671$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$15651$0 , \port$15676$0 , \port$15701$0 , \port$15726$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
-  reg [15:0] \$101 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  reg [15:0] \$104 ;
-  wire \$105 ;
-  wire [55:0] \$106 ;
-  wire \$107 ;
-  wire \$108 ;
+  wire [55:0] \$104 ;
+  reg [2:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg [10:0] \$107 ;
+  reg [10:0] \$108 ;
   reg [15:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  reg [15:0] \$112 ;
-  wire \$113 ;
-  wire [55:0] \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  reg [15:0] \$117 ;
-  wire \$118 ;
-  wire \$119 ;
+  reg [15:0] \$110 ;
+  reg [1:0] \$111 ;
+  reg \$112 ;
+  reg [1:0] \$113 ;
+  reg [1:0] \$114 ;
+  reg [15:0] \$115 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  wire \$121 ;
-  wire [55:0] \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  reg [15:0] \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  reg [15:0] \$128 ;
-  wire \$129 ;
   wire \$13 ;
-  wire [55:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  reg [15:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  reg [15:0] \$136 ;
-  wire \$137 ;
-  wire [55:0] \$138 ;
-  wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  reg [15:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  reg [15:0] \$144 ;
-  wire \$145 ;
-  wire [55:0] \$146 ;
-  reg [2:0] \$147 ;
-  reg [10:0] \$148 ;
-  reg [10:0] \$149 ;
   wire \$15 ;
-  reg [10:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [15:0] \$152 ;
-  reg \$153 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
-  reg [15:0] \$40 ;
+  wire [55:0] \$39 ;
+  wire [1:0] \$4 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [2:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
+  wire [55:0] \$64 ;
   wire \$65 ;
-  wire [55:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
+  wire [55:0] \$69 ;
+  wire [2:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  reg [15:0] \$72 ;
+  wire \$72 ;
   wire \$73 ;
   wire [55:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
-  reg [15:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
+  wire [55:0] \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [55:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  reg [15:0] \$85 ;
+  wire [55:0] \$84 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  reg [15:0] \$88 ;
-  wire \$89 ;
+  wire \$88 ;
+  wire [55:0] \$89 ;
   wire \$9 ;
-  wire [55:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  reg [15:0] \$93 ;
-  wire \$94 ;
+  wire \$93 ;
+  wire [55:0] \$94 ;
   wire \$95 ;
-  reg [15:0] \$96 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [55:0] \$98 ;
-  wire \$99 ;
+  wire \$98 ;
+  wire [55:0] \$99 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$119 ;
-  wire \add$129 ;
-  wire \add$139 ;
-  wire \add$149 ;
-  wire \add$159 ;
-  wire \add$169 ;
-  wire \add$179 ;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$123 ;
+  wire \add$134 ;
+  wire \add$145 ;
+  wire \add$156 ;
+  wire \add$167 ;
+  wire \add$178 ;
+  wire \add$189 ;
+  wire \add$200 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$123 ;
-  wire [3:0] \drain_entry$133 ;
-  wire [3:0] \drain_entry$143 ;
-  wire [3:0] \drain_entry$153 ;
-  wire [3:0] \drain_entry$163 ;
-  wire [3:0] \drain_entry$173 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$128 ;
+  wire [3:0] \drain_entry$139 ;
+  wire [3:0] \drain_entry$150 ;
+  wire [3:0] \drain_entry$161 ;
+  wire [3:0] \drain_entry$172 ;
   wire [3:0] \drain_entry$183 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$194 ;
+  wire [3:0] \drain_entry$205 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg [1:0] drain_file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$105 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$116 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$127 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$138 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$149 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$160 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$171 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$182 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$193 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$204 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$37 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$50 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$61 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$72 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$83 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$114 ;
-  wire [55:0] \drain_sum$124 ;
-  wire [55:0] \drain_sum$134 ;
-  wire [55:0] \drain_sum$144 ;
-  wire [55:0] \drain_sum$154 ;
-  wire [55:0] \drain_sum$164 ;
-  wire [55:0] \drain_sum$174 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$129 ;
+  wire [55:0] \drain_sum$140 ;
+  wire [55:0] \drain_sum$151 ;
+  wire [55:0] \drain_sum$162 ;
+  wire [55:0] \drain_sum$173 ;
   wire [55:0] \drain_sum$184 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$195 ;
+  wire [55:0] \drain_sum$206 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$118 ;
-  wire [4:0] \element$118.exponent ;
-  wire [9:0] \element$118.mantissa ;
-  wire \element$118.sign ;
-  wire [15:0] \element$128 ;
-  wire [4:0] \element$128.exponent ;
-  wire [9:0] \element$128.mantissa ;
-  wire \element$128.sign ;
-  wire [15:0] \element$138 ;
-  wire [4:0] \element$138.exponent ;
-  wire [9:0] \element$138.mantissa ;
-  wire \element$138.sign ;
-  wire [15:0] \element$148 ;
-  wire [4:0] \element$148.exponent ;
-  wire [9:0] \element$148.mantissa ;
-  wire \element$148.sign ;
-  wire [15:0] \element$158 ;
-  wire [4:0] \element$158.exponent ;
-  wire [9:0] \element$158.mantissa ;
-  wire \element$158.sign ;
-  wire [15:0] \element$168 ;
-  wire [4:0] \element$168.exponent ;
-  wire [9:0] \element$168.mantissa ;
-  wire \element$168.sign ;
-  wire [15:0] \element$178 ;
-  wire [4:0] \element$178.exponent ;
-  wire [9:0] \element$178.mantissa ;
-  wire \element$178.sign ;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$122 ;
+  wire [4:0] \element$122.exponent ;
+  wire [9:0] \element$122.mantissa ;
+  wire \element$122.sign ;
+  wire [15:0] \element$133 ;
+  wire [4:0] \element$133.exponent ;
+  wire [9:0] \element$133.mantissa ;
+  wire \element$133.sign ;
+  wire [15:0] \element$144 ;
+  wire [4:0] \element$144.exponent ;
+  wire [9:0] \element$144.mantissa ;
+  wire \element$144.sign ;
+  wire [15:0] \element$155 ;
+  wire [4:0] \element$155.exponent ;
+  wire [9:0] \element$155.mantissa ;
+  wire \element$155.sign ;
+  wire [15:0] \element$166 ;
+  wire [4:0] \element$166.exponent ;
+  wire [9:0] \element$166.mantissa ;
+  wire \element$166.sign ;
+  wire [15:0] \element$177 ;
+  wire [4:0] \element$177.exponent ;
+  wire [9:0] \element$177.mantissa ;
+  wire \element$177.sign ;
+  wire [15:0] \element$188 ;
+  wire [4:0] \element$188.exponent ;
+  wire [9:0] \element$188.mantissa ;
+  wire \element$188.sign ;
+  wire [15:0] \element$199 ;
+  wire [4:0] \element$199.exponent ;
+  wire [9:0] \element$199.mantissa ;
+  wire \element$199.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$121 ;
-  wire [3:0] \entry$131 ;
-  wire [3:0] \entry$141 ;
-  wire [3:0] \entry$151 ;
-  wire [3:0] \entry$161 ;
-  wire [3:0] \entry$171 ;
-  wire [3:0] \entry$181 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$125 ;
+  wire [3:0] \entry$136 ;
+  wire [3:0] \entry$147 ;
+  wire [3:0] \entry$158 ;
+  wire [3:0] \entry$169 ;
+  wire [3:0] \entry$180 ;
+  wire [3:0] \entry$191 ;
+  wire [3:0] \entry$202 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -44604,57 +44300,58 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.i ;
   wire [-1:0] \event2.tag ;
   wire [3:0] \event2.x ;
-  reg file = 1'h0;
-  (* init = 1'h0 *)
-  wire \file$102 ;
-  (* init = 1'h0 *)
-  wire \file$112 ;
-  (* init = 1'h0 *)
-  wire \file$122 ;
-  (* init = 1'h0 *)
-  wire \file$132 ;
-  (* init = 1'h0 *)
-  wire \file$142 ;
-  (* init = 1'h0 *)
-  wire \file$152 ;
-  (* init = 1'h0 *)
-  wire \file$162 ;
-  (* init = 1'h0 *)
-  wire \file$172 ;
-  (* init = 1'h0 *)
-  wire \file$182 ;
-  (* init = 1'h0 *)
-  wire \file$30 ;
-  (* init = 1'h0 *)
-  wire \file$42 ;
-  (* init = 1'h0 *)
-  wire \file$52 ;
-  (* init = 1'h0 *)
-  wire \file$62 ;
-  (* init = 1'h0 *)
-  wire \file$72 ;
-  (* init = 1'h0 *)
-  wire \file$82 ;
-  (* init = 1'h0 *)
-  wire \file$92 ;
+  reg [1:0] file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \file$104 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$115 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$126 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$137 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$148 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$159 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$170 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$181 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$192 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$203 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$36 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$49 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$60 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$71 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$82 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$115 ;
-  wire \go$125 ;
-  wire \go$135 ;
-  wire \go$145 ;
-  wire \go$155 ;
-  wire \go$165 ;
-  wire \go$175 ;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$119 ;
+  wire \go$130 ;
+  wire \go$141 ;
+  wire \go$152 ;
+  wire \go$163 ;
+  wire \go$174 ;
+  wire \go$185 ;
+  wire \go$196 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -44690,63 +44387,65 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$116 ;
-  wire \load$126 ;
-  wire \load$136 ;
-  wire \load$146 ;
-  wire \load$156 ;
-  wire \load$166 ;
-  wire \load$176 ;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$120 ;
+  wire \load$131 ;
+  wire \load$142 ;
+  wire \load$153 ;
+  wire \load$164 ;
+  wire \load$175 ;
+  wire \load$186 ;
+  wire \load$197 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
-  input \port$15596$0 ;
-  wire \port$15596$0 ;
-  input \port$15621$0 ;
-  wire \port$15621$0 ;
-  input \port$15646$0 ;
-  wire \port$15646$0 ;
-  input \port$15671$0 ;
-  wire \port$15671$0 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  input \port$15651$0 ;
+  wire \port$15651$0 ;
+  input \port$15676$0 ;
+  wire \port$15676$0 ;
+  input \port$15701$0 ;
+  wire \port$15701$0 ;
+  input \port$15726$0 ;
+  wire \port$15726$0 ;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$110 ;
-  wire \replace$120 ;
-  wire \replace$130 ;
-  wire \replace$140 ;
-  wire \replace$150 ;
-  wire \replace$160 ;
-  wire \replace$170 ;
-  wire \replace$180 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$124 ;
+  wire \replace$135 ;
+  wire \replace$146 ;
+  wire \replace$157 ;
+  wire \replace$168 ;
+  wire \replace$179 ;
+  wire \replace$190 ;
+  wire \replace$201 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$117 ;
-  wire \shift$127 ;
-  wire \shift$137 ;
-  wire \shift$147 ;
-  wire \shift$157 ;
-  wire \shift$167 ;
-  wire \shift$177 ;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$121 ;
+  wire \shift$132 ;
+  wire \shift$143 ;
+  wire \shift$154 ;
+  wire \shift$165 ;
+  wire \shift$176 ;
+  wire \shift$187 ;
+  wire \shift$198 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -44773,976 +44472,701 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[9] ;
   output [15:0] touched;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
+  reg waiting = 1'h0;
+  reg [1:0] waiting_file = 2'h0;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[9];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$5  = file == 2'h2;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 3'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[9];
+  assign \$13  = \$12  & busy;
+  assign stall_drain = \$13  & waiting;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$36  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$37  = \$28  & event1[8];
-  assign \add$39  = valid[2] & event2[10];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$43  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$44  = \$31  & event1[8];
+  assign \add$46  = valid[2] & event2[10];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$46  = \$35  & event0[8];
+  assign \load$54  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$47  = \$36  & event1[8];
-  assign \add$49  = valid[2] & event2[10];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$56  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$57  = \$44  & event1[8];
-  assign \add$59  = valid[2] & event2[10];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$66  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$67  = \$52  & event1[8];
-  assign \add$69  = valid[2] & event2[10];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$76  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$77  = \$60  & event1[8];
+  assign \shift$55  = \$36  & event1[8];
+  assign \add$57  = valid[2] & event2[10];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$65  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$66  = \$41  & event1[8];
+  assign \add$68  = valid[2] & event2[10];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$76  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$77  = \$46  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$86  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$87  = \$68  & event1[8];
-  assign \add$89  = valid[2] & event2[10];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$87  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$88  = \$51  & event1[8];
+  assign \add$90  = valid[2] & event2[10];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$98  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$99  = \$56  & event1[8];
+  assign \add$101  = valid[2] & event2[10];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$109  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$110  = \$61  & event1[8];
+  assign \add$112  = valid[2] & event2[10];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$65  = valid[0] & event0[10];
+  assign \load$120  = \$65  & event0[8];
+  assign \$66  = valid[1] & event1[10];
+  assign \shift$121  = \$66  & event1[8];
+  assign \add$123  = valid[2] & event2[10];
+  assign \$67  = accumulated >> event2[3:0];
+  assign \replace$124  = ~ \$67 ;
+  assign \$68  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$69  = \$68  ? \drain_sum$129  : 56'h00000000000000;
+  assign \$70  = valid[0] & event0[10];
+  assign \load$131  = \$70  & event0[8];
+  assign \$71  = valid[1] & event1[10];
+  assign \shift$132  = \$71  & event1[8];
+  assign \add$134  = valid[2] & event2[10];
+  assign \$72  = accumulated >> event2[3:0];
+  assign \replace$135  = ~ \$72 ;
+  assign \$73  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$74  = \$73  ? \drain_sum$140  : 56'h00000000000000;
   assign \$75  = valid[0] & event0[10];
-  assign \load$96  = \$75  & event0[8];
+  assign \load$142  = \$75  & event0[8];
   assign \$76  = valid[1] & event1[10];
-  assign \shift$97  = \$76  & event1[8];
-  assign \add$99  = valid[2] & event2[10];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
-  assign \$83  = valid[0] & event0[10];
-  assign \load$106  = \$83  & event0[8];
-  assign \$84  = valid[1] & event1[10];
-  assign \shift$107  = \$84  & event1[8];
-  assign \add$109  = valid[2] & event2[10];
-  assign \$86  = \$85  >> event2[3:0];
-  assign \replace$110  = ~ \$86 ;
-  assign \$87  = ~ file;
-  assign \$89  = \$88  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$90  = \$89  ? \drain_sum$114  : 56'h00000000000000;
-  assign \$91  = valid[0] & event0[10];
-  assign \load$116  = \$91  & event0[8];
-  assign \$92  = valid[1] & event1[10];
-  assign \shift$117  = \$92  & event1[8];
-  assign \add$119  = valid[2] & event2[10];
-  assign \$94  = \$93  >> event2[3:0];
-  assign \replace$120  = ~ \$94 ;
-  assign \$95  = ~ file;
-  assign \$97  = \$96  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$98  = \$97  ? \drain_sum$124  : 56'h00000000000000;
-  assign \$99  = valid[0] & event0[10];
-  assign \load$126  = \$99  & event0[8];
-  assign \$100  = valid[1] & event1[10];
-  assign \shift$127  = \$100  & event1[8];
-  assign \add$129  = valid[2] & event2[10];
-  assign \$102  = \$101  >> event2[3:0];
-  assign \replace$130  = ~ \$102 ;
-  assign \$103  = ~ file;
-  assign \$105  = \$104  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$106  = \$105  ? \drain_sum$134  : 56'h00000000000000;
-  assign \$107  = valid[0] & event0[10];
-  assign \load$136  = \$107  & event0[8];
-  assign \$108  = valid[1] & event1[10];
-  assign \shift$137  = \$108  & event1[8];
-  assign \add$139  = valid[2] & event2[10];
-  assign \$110  = \$109  >> event2[3:0];
-  assign \replace$140  = ~ \$110 ;
-  assign \$111  = ~ file;
-  assign \$113  = \$112  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$114  = \$113  ? \drain_sum$144  : 56'h00000000000000;
-  assign \$115  = valid[0] & event0[10];
-  assign \load$146  = \$115  & event0[8];
-  assign \$116  = valid[1] & event1[10];
-  assign \shift$147  = \$116  & event1[8];
-  assign \add$149  = valid[2] & event2[10];
-  assign \$118  = \$117  >> event2[3:0];
-  assign \replace$150  = ~ \$118 ;
-  assign \$119  = ~ file;
-  assign \$121  = \$120  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$122  = \$121  ? \drain_sum$154  : 56'h00000000000000;
-  assign \$123  = valid[0] & event0[10];
-  assign \load$156  = \$123  & event0[8];
-  assign \$124  = valid[1] & event1[10];
-  assign \shift$157  = \$124  & event1[8];
-  assign \add$159  = valid[2] & event2[10];
-  assign \$126  = \$125  >> event2[3:0];
-  assign \replace$160  = ~ \$126 ;
-  assign \$127  = ~ file;
-  assign \$129  = \$128  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$130  = \$129  ? \drain_sum$164  : 56'h00000000000000;
-  assign \$131  = valid[0] & event0[10];
-  assign \load$166  = \$131  & event0[8];
-  assign \$132  = valid[1] & event1[10];
-  assign \shift$167  = \$132  & event1[8];
-  assign \add$169  = valid[2] & event2[10];
-  assign \$134  = \$133  >> event2[3:0];
-  assign \replace$170  = ~ \$134 ;
-  assign \$135  = ~ file;
-  assign \$137  = \$136  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$138  = \$137  ? \drain_sum$174  : 56'h00000000000000;
-  assign \$139  = valid[0] & event0[10];
-  assign \load$176  = \$139  & event0[8];
-  assign \$140  = valid[1] & event1[10];
-  assign \shift$177  = \$140  & event1[8];
-  assign \add$179  = valid[2] & event2[10];
-  assign \$142  = \$141  >> event2[3:0];
-  assign \replace$180  = ~ \$142 ;
-  assign \$143  = ~ file;
-  assign \$145  = \$144  >> { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \$146  = \$145  ? \drain_sum$184  : 56'h00000000000000;
+  assign \shift$143  = \$76  & event1[8];
+  assign \add$145  = valid[2] & event2[10];
+  assign \$77  = accumulated >> event2[3:0];
+  assign \replace$146  = ~ \$77 ;
+  assign \$78  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$79  = \$78  ? \drain_sum$151  : 56'h00000000000000;
+  assign \$80  = valid[0] & event0[10];
+  assign \load$153  = \$80  & event0[8];
+  assign \$81  = valid[1] & event1[10];
+  assign \shift$154  = \$81  & event1[8];
+  assign \add$156  = valid[2] & event2[10];
+  assign \$82  = accumulated >> event2[3:0];
+  assign \replace$157  = ~ \$82 ;
+  assign \$83  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$84  = \$83  ? \drain_sum$162  : 56'h00000000000000;
+  assign \$85  = valid[0] & event0[10];
+  assign \load$164  = \$85  & event0[8];
+  assign \$86  = valid[1] & event1[10];
+  assign \shift$165  = \$86  & event1[8];
+  assign \add$167  = valid[2] & event2[10];
+  assign \$87  = accumulated >> event2[3:0];
+  assign \replace$168  = ~ \$87 ;
+  assign \$88  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$89  = \$88  ? \drain_sum$173  : 56'h00000000000000;
+  assign \$90  = valid[0] & event0[10];
+  assign \load$175  = \$90  & event0[8];
+  assign \$91  = valid[1] & event1[10];
+  assign \shift$176  = \$91  & event1[8];
+  assign \add$178  = valid[2] & event2[10];
+  assign \$92  = accumulated >> event2[3:0];
+  assign \replace$179  = ~ \$92 ;
+  assign \$93  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$94  = \$93  ? \drain_sum$184  : 56'h00000000000000;
+  assign \$95  = valid[0] & event0[10];
+  assign \load$186  = \$95  & event0[8];
+  assign \$96  = valid[1] & event1[10];
+  assign \shift$187  = \$96  & event1[8];
+  assign \add$189  = valid[2] & event2[10];
+  assign \$97  = accumulated >> event2[3:0];
+  assign \replace$190  = ~ \$97 ;
+  assign \$98  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$99  = \$98  ? \drain_sum$195  : 56'h00000000000000;
+  assign \$100  = valid[0] & event0[10];
+  assign \load$197  = \$100  & event0[8];
+  assign \$101  = valid[1] & event1[10];
+  assign \shift$198  = \$101  & event1[8];
+  assign \add$200  = valid[2] & event2[10];
+  assign \$102  = accumulated >> event2[3:0];
+  assign \replace$201  = ~ \$102 ;
+  assign \$103  = drained >> { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$104  = \$103  ? \drain_sum$206  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$147 ;
+    valid <= \$105 ;
   always @(posedge clk)
-    event0 <= \$148 ;
+    event0 <= \$106 ;
   always @(posedge clk)
-    event1 <= \$149 ;
+    event1 <= \$107 ;
   always @(posedge clk)
-    event2 <= \$150 ;
+    event2 <= \$108 ;
   always @(posedge clk)
-    touched0 <= \$151 ;
+    accumulated <= \$109 ;
   always @(posedge clk)
-    touched1 <= \$152 ;
+    drained <= \$110 ;
   always @(posedge clk)
-    file <= \$153 ;
+    drain_file <= \$111 ;
+  always @(posedge clk)
+    waiting <= \$112 ;
+  always @(posedge clk)
+    file <= \$113 ;
+  always @(posedge clk)
+    waiting_file <= \$114 ;
+  always @(posedge clk)
+    queued <= \$115 ;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
     .load(load),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.wg.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
-    .drain_sum(\drain_sum$44 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$40 ),
+    .load(\load$43 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.wg.lanes.lane0  lane10 (
-    .add(\add$129 ),
+    .add(\add$145 ),
     .clk(clk),
-    .drain_sum(\drain_sum$134 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$151 ),
     .\element$5 (i_vectors__payload[175:160]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$126 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$130 ),
+    .load(\load$142 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$146 ),
     .rst(rst),
-    .shift(\shift$127 )
+    .shift(\shift$143 )
   );
   \backspike_core.wg.lanes.lane0  lane11 (
-    .add(\add$139 ),
+    .add(\add$156 ),
     .clk(clk),
-    .drain_sum(\drain_sum$144 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$162 ),
     .\element$5 (i_vectors__payload[191:176]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$136 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$140 ),
+    .load(\load$153 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$157 ),
     .rst(rst),
-    .shift(\shift$137 )
+    .shift(\shift$154 )
   );
   \backspike_core.wg.lanes.lane0  lane12 (
-    .add(\add$149 ),
+    .add(\add$167 ),
     .clk(clk),
-    .drain_sum(\drain_sum$154 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$173 ),
     .\element$5 (i_vectors__payload[207:192]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$146 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$150 ),
+    .load(\load$164 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$168 ),
     .rst(rst),
-    .shift(\shift$147 )
+    .shift(\shift$165 )
   );
   \backspike_core.wg.lanes.lane0  lane13 (
-    .add(\add$159 ),
+    .add(\add$178 ),
     .clk(clk),
-    .drain_sum(\drain_sum$164 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$184 ),
     .\element$5 (i_vectors__payload[223:208]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$156 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$160 ),
+    .load(\load$175 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$179 ),
     .rst(rst),
-    .shift(\shift$157 )
+    .shift(\shift$176 )
   );
   \backspike_core.wg.lanes.lane0  lane14 (
-    .add(\add$169 ),
+    .add(\add$189 ),
     .clk(clk),
-    .drain_sum(\drain_sum$174 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$195 ),
     .\element$5 (i_vectors__payload[239:224]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$166 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$170 ),
+    .load(\load$186 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$190 ),
     .rst(rst),
-    .shift(\shift$167 )
+    .shift(\shift$187 )
   );
   \backspike_core.wg.lanes.lane0  lane15 (
-    .add(\add$179 ),
+    .add(\add$200 ),
     .clk(clk),
-    .drain_sum(\drain_sum$184 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$206 ),
     .\element$5 (i_vectors__payload[255:240]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$176 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$180 ),
+    .load(\load$197 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$201 ),
     .rst(rst),
-    .shift(\shift$177 )
+    .shift(\shift$198 )
   );
   \backspike_core.wg.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
-    .drain_sum(\drain_sum$54 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .\element$5 (i_vectors__payload[47:32]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$50 ),
+    .load(\load$54 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.wg.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
-    .drain_sum(\drain_sum$64 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .\element$5 (i_vectors__payload[63:48]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$60 ),
+    .load(\load$65 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.wg.lanes.lane0  lane4 (
-    .add(\add$69 ),
+    .add(\add$79 ),
     .clk(clk),
-    .drain_sum(\drain_sum$74 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
     .\element$5 (i_vectors__payload[79:64]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$66 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.wg.lanes.lane0  lane5 (
-    .add(\add$79 ),
-    .clk(clk),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
     .load(\load$76 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.wg.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.wg.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
-    .drain_sum(\drain_sum$94 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
+    .\element$5 (i_vectors__payload[95:80]),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .load(\load$87 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$91 ),
+    .rst(rst),
+    .shift(\shift$88 )
+  );
+  \backspike_core.wg.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
     .\element$5 (i_vectors__payload[111:96]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$90 ),
+    .load(\load$98 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$102 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$99 )
   );
   \backspike_core.wg.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
-    .drain_sum(\drain_sum$104 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .\element$5 (i_vectors__payload[127:112]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$100 ),
+    .load(\load$109 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   \backspike_core.wg.lanes.lane0  lane8 (
-    .add(\add$109 ),
+    .add(\add$123 ),
     .clk(clk),
-    .drain_sum(\drain_sum$114 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$129 ),
     .\element$5 (i_vectors__payload[143:128]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$106 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$110 ),
+    .load(\load$120 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$124 ),
     .rst(rst),
-    .shift(\shift$107 )
+    .shift(\shift$121 )
   );
   \backspike_core.wg.lanes.lane0  lane9 (
-    .add(\add$119 ),
+    .add(\add$134 ),
     .clk(clk),
-    .drain_sum(\drain_sum$124 ),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$140 ),
     .\element$5 (i_vectors__payload[159:144]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$116 ),
-    .\port$15596$0 (\port$15596$0 ),
-    .\port$15621$0 (\port$15621$0 ),
-    .\port$15646$0 (\port$15646$0 ),
-    .\port$15671$0 (\port$15671$0 ),
-    .replace(\replace$120 ),
+    .load(\load$131 ),
+    .\port$15651$0 (\port$15651$0 ),
+    .\port$15676$0 (\port$15676$0 ),
+    .\port$15701$0 (\port$15701$0 ),
+    .\port$15726$0 (\port$15726$0 ),
+    .replace(\replace$135 ),
     .rst(rst),
-    .shift(\shift$117 )
+    .shift(\shift$132 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$85  = touched0;
-      1'h1:
-          \$85  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$87 )
-      1'h0:
-          \$88  = touched0;
-      1'h1:
-          \$88  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$93  = touched0;
-      1'h1:
-          \$93  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$95 )
-      1'h0:
-          \$96  = touched0;
-      1'h1:
-          \$96  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$101  = touched0;
-      1'h1:
-          \$101  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$103 )
-      1'h0:
-          \$104  = touched0;
-      1'h1:
-          \$104  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$109  = touched0;
-      1'h1:
-          \$109  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$111 )
-      1'h0:
-          \$112  = touched0;
-      1'h1:
-          \$112  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$117  = touched0;
-      1'h1:
-          \$117  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$119 )
-      1'h0:
-          \$120  = touched0;
-      1'h1:
-          \$120  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$125  = touched0;
-      1'h1:
-          \$125  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$127 )
-      1'h0:
-          \$128  = touched0;
-      1'h1:
-          \$128  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$133  = touched0;
-      1'h1:
-          \$133  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$135 )
-      1'h0:
-          \$136  = touched0;
-      1'h1:
-          \$136  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$141  = touched0;
-      1'h1:
-          \$141  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$143 )
-      1'h0:
-          \$144  = touched0;
-      1'h1:
-          \$144  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$147  = valid;
+    \$105  = valid;
     if (go) begin
-      \$147  = \$2 [2:0];
+      \$105  = \$2 [2:0];
     end
     if (rst) begin
-      \$147  = 3'h0;
+      \$105  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = event0;
+    \$106  = event0;
     if (go) begin
-      \$148  = i_events__payload;
+      \$106  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = event1;
+    \$107  = event1;
     if (go) begin
-      \$149  = event0;
+      \$107  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = event2;
+    \$108  = event2;
     if (go) begin
-      \$150  = event1;
+      \$108  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$151  = touched;
-      endcase
+    \$109  = \$3 ;
+    if (rst) begin
+      \$109  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$110  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$151  = 16'h0000;
-      endcase
+      \$110  = touched;
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$110  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$152  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = touched;
-      endcase
-    end
+    \$111  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = 16'h0000;
-      endcase
+      \$111  = \$4 ;
     end
     if (rst) begin
-      \$152  = 16'h0000;
+      \$111  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$153  = file;
+    \$112  = waiting;
     if (start) begin
-      \$153  = \$3 ;
+      \$112  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$112  = 1'h1;
+      end
     end
     if (rst) begin
-      \$153  = 1'h0;
+      \$112  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$113  = file;
+    if (finish) begin
+      \$113  = \$7 [1:0];
+    end
+    if (rst) begin
+      \$113  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$114  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$114  = file;
+      end
+    end
+    if (rst) begin
+      \$114  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$115  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$115  = now;
+      end
+    end
+    if (rst) begin
+      \$115  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign drain_entry = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \entry$32  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
-  assign \drain_entry$73  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign drain_entry = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \entry$39  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
+  assign \drain_entry$73  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[143:128];
-  assign \entry$111  = event2[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$115  = go;
-  assign \element$118  = i_vectors__payload[159:144];
-  assign \entry$121  = event2[3:0];
-  assign \file$122  = file;
-  assign \drain_entry$123  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$125  = go;
-  assign \element$128  = i_vectors__payload[175:160];
-  assign \entry$131  = event2[3:0];
-  assign \file$132  = file;
-  assign \drain_entry$133  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$135  = go;
-  assign \element$138  = i_vectors__payload[191:176];
-  assign \entry$141  = event2[3:0];
-  assign \file$142  = file;
-  assign \drain_entry$143  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$145  = go;
-  assign \element$148  = i_vectors__payload[207:192];
-  assign \entry$151  = event2[3:0];
-  assign \file$152  = file;
-  assign \drain_entry$153  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$155  = go;
-  assign \element$158  = i_vectors__payload[223:208];
-  assign \entry$161  = event2[3:0];
-  assign \file$162  = file;
-  assign \drain_entry$163  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$165  = go;
-  assign \element$168  = i_vectors__payload[239:224];
-  assign \entry$171  = event2[3:0];
-  assign \file$172  = file;
-  assign \drain_entry$173  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
-  assign \go$175  = go;
-  assign \element$178  = i_vectors__payload[255:240];
-  assign \entry$181  = event2[3:0];
-  assign \file$182  = file;
-  assign \drain_entry$183  = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$119  = go;
+  assign \element$122  = i_vectors__payload[143:128];
+  assign \entry$125  = event2[3:0];
+  assign \file$126  = file;
+  assign \drain_file$127  = drain_file;
+  assign \drain_entry$128  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$130  = go;
+  assign \element$133  = i_vectors__payload[159:144];
+  assign \entry$136  = event2[3:0];
+  assign \file$137  = file;
+  assign \drain_file$138  = drain_file;
+  assign \drain_entry$139  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$141  = go;
+  assign \element$144  = i_vectors__payload[175:160];
+  assign \entry$147  = event2[3:0];
+  assign \file$148  = file;
+  assign \drain_file$149  = drain_file;
+  assign \drain_entry$150  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$152  = go;
+  assign \element$155  = i_vectors__payload[191:176];
+  assign \entry$158  = event2[3:0];
+  assign \file$159  = file;
+  assign \drain_file$160  = drain_file;
+  assign \drain_entry$161  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$163  = go;
+  assign \element$166  = i_vectors__payload[207:192];
+  assign \entry$169  = event2[3:0];
+  assign \file$170  = file;
+  assign \drain_file$171  = drain_file;
+  assign \drain_entry$172  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$174  = go;
+  assign \element$177  = i_vectors__payload[223:208];
+  assign \entry$180  = event2[3:0];
+  assign \file$181  = file;
+  assign \drain_file$182  = drain_file;
+  assign \drain_entry$183  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$185  = go;
+  assign \element$188  = i_vectors__payload[239:224];
+  assign \entry$191  = event2[3:0];
+  assign \file$192  = file;
+  assign \drain_file$193  = drain_file;
+  assign \drain_entry$194  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \go$196  = go;
+  assign \element$199  = i_vectors__payload[255:240];
+  assign \entry$202  = event2[3:0];
+  assign \file$203  = file;
+  assign \drain_file$204  = drain_file;
+  assign \drain_entry$205  = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -45799,71 +45223,71 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[13]  = sums[783:728];
   assign \sums[14]  = sums[839:784];
   assign \sums[15]  = sums[895:840];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign \element$108.mantissa  = i_vectors__payload[137:128];
-  assign \element$108.exponent  = i_vectors__payload[142:138];
-  assign \element$108.sign  = i_vectors__payload[143];
-  assign \element$118.mantissa  = i_vectors__payload[153:144];
-  assign \element$118.exponent  = i_vectors__payload[158:154];
-  assign \element$118.sign  = i_vectors__payload[159];
-  assign \element$128.mantissa  = i_vectors__payload[169:160];
-  assign \element$128.exponent  = i_vectors__payload[174:170];
-  assign \element$128.sign  = i_vectors__payload[175];
-  assign \element$138.mantissa  = i_vectors__payload[185:176];
-  assign \element$138.exponent  = i_vectors__payload[190:186];
-  assign \element$138.sign  = i_vectors__payload[191];
-  assign \element$148.mantissa  = i_vectors__payload[201:192];
-  assign \element$148.exponent  = i_vectors__payload[206:202];
-  assign \element$148.sign  = i_vectors__payload[207];
-  assign \element$158.mantissa  = i_vectors__payload[217:208];
-  assign \element$158.exponent  = i_vectors__payload[222:218];
-  assign \element$158.sign  = i_vectors__payload[223];
-  assign \element$168.mantissa  = i_vectors__payload[233:224];
-  assign \element$168.exponent  = i_vectors__payload[238:234];
-  assign \element$168.sign  = i_vectors__payload[239];
-  assign \element$178.mantissa  = i_vectors__payload[249:240];
-  assign \element$178.exponent  = i_vectors__payload[254:250];
-  assign \element$178.sign  = i_vectors__payload[255];
-  assign sums[895:840] = \$146 ;
-  assign sums[839:784] = \$138 ;
-  assign sums[783:728] = \$130 ;
-  assign sums[727:672] = \$122 ;
-  assign sums[671:616] = \$114 ;
-  assign sums[615:560] = \$106 ;
-  assign sums[559:504] = \$98 ;
-  assign sums[503:448] = \$90 ;
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign \element$122.mantissa  = i_vectors__payload[137:128];
+  assign \element$122.exponent  = i_vectors__payload[142:138];
+  assign \element$122.sign  = i_vectors__payload[143];
+  assign \element$133.mantissa  = i_vectors__payload[153:144];
+  assign \element$133.exponent  = i_vectors__payload[158:154];
+  assign \element$133.sign  = i_vectors__payload[159];
+  assign \element$144.mantissa  = i_vectors__payload[169:160];
+  assign \element$144.exponent  = i_vectors__payload[174:170];
+  assign \element$144.sign  = i_vectors__payload[175];
+  assign \element$155.mantissa  = i_vectors__payload[185:176];
+  assign \element$155.exponent  = i_vectors__payload[190:186];
+  assign \element$155.sign  = i_vectors__payload[191];
+  assign \element$166.mantissa  = i_vectors__payload[201:192];
+  assign \element$166.exponent  = i_vectors__payload[206:202];
+  assign \element$166.sign  = i_vectors__payload[207];
+  assign \element$177.mantissa  = i_vectors__payload[217:208];
+  assign \element$177.exponent  = i_vectors__payload[222:218];
+  assign \element$177.sign  = i_vectors__payload[223];
+  assign \element$188.mantissa  = i_vectors__payload[233:224];
+  assign \element$188.exponent  = i_vectors__payload[238:234];
+  assign \element$188.sign  = i_vectors__payload[239];
+  assign \element$199.mantissa  = i_vectors__payload[249:240];
+  assign \element$199.exponent  = i_vectors__payload[254:250];
+  assign \element$199.sign  = i_vectors__payload[255];
+  assign sums[895:840] = \$104 ;
+  assign sums[839:784] = \$99 ;
+  assign sums[783:728] = \$94 ;
+  assign sums[727:672] = \$89 ;
+  assign sums[671:616] = \$84 ;
+  assign sums[615:560] = \$79 ;
+  assign sums[559:504] = \$74 ;
+  assign sums[503:448] = \$69 ;
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$15596$0 , \port$15621$0 , \port$15646$0 , \port$15671$0 , entry, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$15651$0 , \port$15676$0 , \port$15701$0 , \port$15726$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -45878,8 +45302,13 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire [55:0] \$19 ;
   wire \$2 ;
   wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [55:0] \$24 ;
+  wire [56:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg [40:0] \$27 ;
   wire \$3 ;
   wire [11:0] \$4 ;
   wire \$5 ;
@@ -45892,8 +45321,10 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   input clk;
   wire clk;
   wire [3:0] drain_entry;
+  input [1:0] drain_file;
+  wire [1:0] drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
+  reg [55:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -45905,24 +45336,26 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire \element.sign ;
   input [3:0] entry;
   wire [3:0] entry;
-  input file;
-  wire file;
+  input [1:0] file;
+  wire [1:0] file;
   input go;
   wire go;
   input load;
   wire load;
-  input \port$15596$0 ;
-  wire \port$15596$0 ;
-  input \port$15621$0 ;
-  wire \port$15621$0 ;
-  input \port$15646$0 ;
-  wire \port$15646$0 ;
-  input \port$15671$0 ;
-  wire \port$15671$0 ;
+  input \port$15651$0 ;
+  wire \port$15651$0 ;
+  input \port$15676$0 ;
+  wire \port$15676$0 ;
+  input \port$15701$0 ;
+  wire \port$15701$0 ;
+  input \port$15726$0 ;
+  wire \port$15726$0 ;
   wire [3:0] read_port__addr;
   wire [3:0] \read_port__addr$18 ;
+  wire [3:0] \read_port__addr$23 ;
   wire [55:0] read_port__data;
   wire [55:0] \read_port__data$22 ;
+  wire [55:0] \read_port__data$27 ;
   input replace;
   wire replace;
   input rst;
@@ -45932,10 +45365,13 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   reg [40:0] term = 41'h00000000000;
   wire [3:0] write_port__addr;
   wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$25 ;
   wire [55:0] write_port__data;
   wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$26 ;
   wire write_port__en;
   wire \write_port__en$19 ;
+  wire \write_port__en$24 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
@@ -45948,6 +45384,12 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
       file1[entry] <= \$20 [55:0];
   end
   assign \read_port__data$22  = file1[\read_port__addr$18 ];
+  reg [55:0] file2 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$24 )
+      file2[entry] <= \$25 [55:0];
+  end
+  assign \read_port__data$27  = file2[\read_port__addr$23 ];
   assign \$1  = go & load;
   assign \$2  = go & shift;
   assign \$3  = | element[14:10];
@@ -45959,49 +45401,69 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$9  = \$7  ? 6'h00 : \$8 ;
   assign \$10  = $signed(\$6 ) << \$9 [4:0];
   assign \$11  = ! file;
-  assign read_port__addr = file ? { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  } : entry;
+  assign read_port__addr = \$11  ? entry : { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
   assign \$12  = go & add;
   assign \$13  = ! file;
   assign write_port__en = \$12  & \$13 ;
   assign \$14  = replace ? 56'h00000000000000 : read_port__data;
   assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
+  assign \$16  = file == 1'h1;
+  assign \read_port__addr$18  = \$16  ? entry : { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
   assign \$17  = go & add;
+  assign \$18  = file == 1'h1;
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
   assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
+  assign \$21  = file == 2'h2;
+  assign \read_port__addr$23  = \$21  ? entry : { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
+  assign \$22  = go & add;
+  assign \$23  = file == 2'h2;
+  assign \write_port__en$24  = \$22  & \$23 ;
+  assign \$24  = replace ? 56'h00000000000000 : \read_port__data$27 ;
+  assign \$25  = $signed(term) + $signed(\$24 );
   always @(posedge clk)
-    element <= \$21 ;
+    element <= \$26 ;
   always @(posedge clk)
-    term <= \$22 ;
+    term <= \$27 ;
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
+    drain_sum = 56'h00000000000000;
+    casez (drain_file)
+      2'h0:
+          drain_sum = read_port__data;
+      2'h1:
+          drain_sum = \read_port__data$22 ;
+      2'h2:
+          drain_sum = \read_port__data$27 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$26  = element;
     if (\$1 ) begin
-      \$21  = \element$5 ;
+      \$26  = \element$5 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
+    \$27  = term;
     if (\$2 ) begin
-      \$22  = \$10 [40:0];
+      \$27  = \$10 [40:0];
     end
   end
-  assign drain_entry = { \port$15671$0 , \port$15646$0 , \port$15621$0 , \port$15596$0  };
+  assign drain_entry = { \port$15726$0 , \port$15701$0 , \port$15676$0 , \port$15651$0  };
   assign write_port__addr = entry;
   assign write_port__data = \$15 [55:0];
   assign \write_port__addr$20  = entry;
   assign \write_port__data$21  = \$20 [55:0];
+  assign \write_port__addr$25  = entry;
+  assign \write_port__data$26  = \$25 [55:0];
   assign \element.mantissa  = element[9:0];
   assign \element.exponent  = element[14:10];
   assign \element.sign  = element[15];
   assign \element$5.mantissa  = \element$5 [9:0];
   assign \element$5.exponent  = \element$5 [14:10];
   assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
