@@ -11,16 +11,9 @@ from backspike.gen.core.memory import READ_LATENCY, read_signature, write_signat
 from backspike.gen.core.neuron import CODE
 from backspike.gen.core.source import HEADER, entries
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.numerics.half import (
-    FRACTION,
-    ONE,
-    PRODUCT_FIXED,
-    Half,
-    scale,
-    shift_product,
-    signed_significand,
-)
+from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED
 from backspike.gen.numerics.round import NEAREST_LATENCY, Round
+from backspike.gen.numerics.unpack import Product
 
 SUM_TO_E = 1 + NEAREST_LATENCY
 """Cycles from a sum to e: a register; rounding."""
@@ -85,36 +78,27 @@ class BackwardUnit(wiring.Component):
         read, write = gradients.read_port(domain="comb"), gradients.write_port()
         m.d.comb += read.addr.eq(Cat(slot.sample, slot.turn[:turn_bits]))
 
-        # factors[0] * factors[1] + factors[2] * factors[3]
-        factors = [Signal(Half, name=f"factor{n}", reset_less=True) for n in range(4)]
-        h_e, e, kappa, next_g = (factor.as_value() for factor in factors)
+        # h e + κ g, or at a read-out α o - onehot
+        products = [Product() for _ in range(2)]
+        m.submodules.product_e, m.submodules.product_g = products
+        h_e, e = products[0].i_a.as_value(), products[0].i_b.as_value()
+        kappa, next_g = products[1].i_a.as_value(), products[1].i_b.as_value()
         with m.If(config.loss):
-            m.d.sync += [
+            m.d.comb += [
                 h_e.eq(Mux(slot.last, Mux(config.squared, config.leak, ONE), 0)),
                 e.eq(logit),
                 kappa.eq(ONE),
                 next_g.eq(Mux(slot.last, Mux(config.squared & onehot, MINUS_ONE, 0), read.data)),
             ]
         with m.Else():
-            m.d.sync += [
+            m.d.comb += [
                 h_e.eq(Mux(config.spikes_only & ~spike, 0, derivative)),
                 e.eq(round_e.o),
                 kappa.eq(Mux(config.temporal & (config.soft | ~spike), config.leak, 0)),
                 next_g.eq(Mux(slot.last, 0, read.data)),
             ]
-        terms = []
-        for n, (a, b) in enumerate((factors[:2], factors[2:])):
-            product = Signal(signed(23), name=f"product{n}", reset_less=True)
-            scales = Signal(6, name=f"scales{n}", reset_less=True)
-            term = Signal(signed(PRODUCT_FIXED), name=f"term{n}", reset_less=True)
-            m.d.sync += [
-                product.eq(signed_significand(a) * signed_significand(b)),
-                scales.eq(scale(a) + scale(b)),
-                term.eq(shift_product(product, scales)),
-            ]
-            terms.append(term)
         total = Signal(signed(PRODUCT_FIXED + 1), reset_less=True)
-        m.d.sync += total.eq(terms[0] + terms[1])
+        m.d.sync += total.eq(products[0].o + products[1].o)
         m.submodules.round_g = round_g = Round(width=PRODUCT_FIXED + 1, fraction=2 * FRACTION)
 
         written = later(m, slot, E_TO_G, "written")

@@ -10,20 +10,15 @@ from backspike.gen.core.layout import BATCH, EXTENT, config_layout
 from backspike.gen.core.memory import write_signature
 from backspike.gen.core.source import HEADER, entries
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.numerics.half import (
-    FRACTION,
-    HALF_FIXED,
-    Half,
-    scale,
-    shift_product,
-    signed_significand,
-    to_fixed,
-)
+from backspike.gen.numerics.half import FRACTION, HALF_FIXED, Half, to_fixed
 from backspike.gen.numerics.round import NEAREST_LATENCY, Round
+from backspike.gen.numerics.unpack import Product
 
 CODE = data.StructLayout({"code": 4, "spike": 1})
 """What is kept of a neuron and step for the way back: surrogate code and spike."""
 
+LEAKED = 67
+"""Bits of λ v in units of 2^-48: |λ v| ≤ 65504, below 2^(16 + 48), the sign, and one to spare."""
 SUM_TO_U = 3 + NEAREST_LATENCY
 """Cycles from a sum to u: product, alignment, addition; rounding."""
 U_TO_CODE = 2
@@ -77,18 +72,15 @@ class NeuronUnit(wiring.Component):
         m.d.comb += read.addr.eq(Cat(slot.sample, slot.turn[: (self._share - 1).bit_length()]))
 
         # v and the sum | λ v | aligned | added | rounded: u
-        v1 = Signal(Half, reset_less=True)
-        product2 = Signal(signed(23), reset_less=True)
-        scale2 = Signal(6, reset_less=True)
-        aligned3 = Signal(signed(67), reset_less=True)  # λ <= 1: below 2^65 in units of 2^-48
+        m.submodules.leaked = leaked = Product()
         total4 = Signal(signed(HALVES_SUM + FRACTION + 1), reset_less=True)
         sum3 = later(m, self.sum, 3, "sum")
+        m.d.comb += [
+            leaked.i_a.eq(leak),
+            leaked.i_b.eq(Mux(slot.first, 0, read.data)),
+        ]
         m.d.sync += [
-            v1.eq(Mux(slot.first, 0, read.data)),
-            product2.eq(signed_significand(leak) * signed_significand(v1)),
-            scale2.eq(scale(leak) + scale(v1)),
-            aligned3.eq(shift_product(product2, scale2)),
-            total4.eq((sum3 << FRACTION) + aligned3),
+            total4.eq((sum3 << FRACTION) + leaked.o[:LEAKED].as_signed()),
         ]
         m.submodules.round_u = round_u = Round(width=len(total4), fraction=2 * FRACTION)
         m.d.comb += round_u.i.eq(total4)

@@ -11,17 +11,10 @@ from backspike.gen.core.layout import config_layout, weight_bits
 from backspike.gen.core.scan import encode, lowest
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.numerics.half import (
-    FRACTION,
-    PRODUCT_FIXED,
-    Half,
-    scale,
-    shift_product,
-    signed_significand,
-    to_fixed,
-)
+from backspike.gen.numerics.half import FRACTION, HALF_FIXED, PRODUCT_FIXED, Half, to_fixed
 from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import NEAREST_LATENCY, RANDOM, STOCHASTIC_LATENCY, Round
+from backspike.gen.numerics.unpack import Product
 
 SUM_TO_W = 1 + NEAREST_LATENCY + 4 + STOCHASTIC_LATENCY
 """Cycles from a sum to its weight: a register; rounding to d; operands, product, alignment,
@@ -59,20 +52,13 @@ class UpdateUnit(wiring.Component):
         m.submodules.round_d = round_d = Round(width=HALVES_SUM, fraction=FRACTION)
         m.d.comb += round_d.i.eq(later(m, self.sum, 1, "sum"))
 
-        rate = Half(config.rate)
-        d = Signal(Half, reset_less=True)
-        product = Signal(signed(23), reset_less=True)
-        scales = Signal(6, reset_less=True)
-        change = Signal(signed(PRODUCT_FIXED), reset_less=True)
-        old = Signal(signed(len(to_fixed(d))), reset_less=True)
+        m.submodules.change = change = Product()
+        m.d.comb += [change.i_a.eq(config.rate), change.i_b.eq(round_d.o)]
+        old = Signal(signed(HALF_FIXED), reset_less=True)
         total = Signal(signed(PRODUCT_FIXED + 1), reset_less=True)
         m.d.sync += [
-            d.eq(round_d.o),
-            product.eq(signed_significand(rate) * signed_significand(d)),
-            scales.eq(scale(rate) + scale(d)),
-            change.eq(shift_product(product, scales)),
             old.eq(to_fixed(Half(self.old))),
-            total.eq((old << FRACTION) - change),
+            total.eq((old << FRACTION) - change.o),
         ]
         m.submodules.round_w = round_w = Round(
             width=PRODUCT_FIXED + 1, fraction=2 * FRACTION, stochastic=True

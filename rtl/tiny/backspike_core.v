@@ -906,12 +906,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$2826$0 (\$30 ),
-    .\port$6238$0 (\$31 ),
-    .\port$6281$0 (\$32 ),
-    .\port$6427$0 (\$33 ),
-    .\port$6429$0 (\$34 ),
-    .\port$6449$0 (\$35 ),
+    .\port$2876$0 (\$30 ),
+    .\port$6415$0 (\$31 ),
+    .\port$6458$0 (\$32 ),
+    .\port$6594$0 (\$33 ),
+    .\port$6596$0 (\$34 ),
+    .\port$6616$0 (\$35 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -935,8 +935,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$6086$1 (\$26 [4:0]),
-    .\port$6088$1 (\$27 [4:0]),
+    .\port$6257$1 (\$26 [4:0]),
+    .\port$6259$1 (\$27 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1034,11 +1034,11 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$5923$0 (\$25 ),
-    .\port$6086$1 (\$26 ),
-    .\port$6088$1 (\$27 ),
-    .\port$6093$0 (\$28 ),
-    .\port$6098$0 (\$29 ),
+    .\port$6104$0 (\$25 ),
+    .\port$6257$1 (\$26 ),
+    .\port$6259$1 (\$27 ),
+    .\port$6264$0 (\$28 ),
+    .\port$6269$0 (\$29 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1065,8 +1065,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$6427$0 (\$33 ),
-    .\port$6429$0 (\$34 ),
+    .\port$6594$0 (\$33 ),
+    .\port$6596$0 (\$34 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1083,8 +1083,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$2826$0 (\$30 ),
-    .\port$5835$8 (\parity$356 [8]),
+    .\port$2876$0 (\$30 ),
+    .\port$6016$8 (\parity$356 [8]),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1132,8 +1132,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$6086$6 (\$26 [20:5]),
-    .\port$6088$6 (\$27 [20:5]),
+    .\port$6257$6 (\$26 [20:5]),
+    .\port$6259$6 (\$27 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1143,7 +1143,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$6449$0 (\$35 ),
+    .\port$6616$0 (\$35 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$31 [6:0]),
@@ -1287,12 +1287,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$5835$0 (\parity$356 [0]),
-    .\port$5835$8 (\parity$356 [8]),
-    .\port$5923$0 (\$25 ),
-    .\port$6093$0 (\$28 ),
-    .\port$6098$0 (\$29 ),
-    .\port$6593$0 (\$36 [7:0]),
+    .\port$6016$0 (\parity$356 [0]),
+    .\port$6016$8 (\parity$356 [8]),
+    .\port$6104$0 (\$25 ),
+    .\port$6264$0 (\$28 ),
+    .\port$6269$0 (\$29 ),
+    .\port$6770$0 (\$36 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1339,7 +1339,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$6281$0 (\$32 ),
+    .\port$6458$0 (\$32 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1380,9 +1380,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$6593$0 (\$36 ),
-    .\port$6768$0 (\$37 ),
-    .\port$6770$0 (\$38 ),
+    .\port$6770$0 (\$36 ),
+    .\port$6935$0 (\$37 ),
+    .\port$6937$0 (\$38 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -1995,8 +1995,8 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$2826$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6238$0 , front_gradients__addr, \port$6281$0 , \port$6427$0 , \port$6429$0 , drain_masks__addr, drain_masks__en, \port$6449$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$2876$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6415$0 , front_gradients__addr, \port$6458$0 , \port$6594$0 , \port$6596$0 , drain_masks__addr, drain_masks__en, \port$6616$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
 , descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [11:0] \$2 ;
@@ -2270,18 +2270,18 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [9:0] \port$2826$0 ;
-  wire [9:0] \port$2826$0 ;
-  output [13:0] \port$6238$0 ;
-  wire [13:0] \port$6238$0 ;
-  output [11:0] \port$6281$0 ;
-  wire [11:0] \port$6281$0 ;
-  output [15:0] \port$6427$0 ;
-  wire [15:0] \port$6427$0 ;
-  output [15:0] \port$6429$0 ;
-  wire [15:0] \port$6429$0 ;
-  output [31:0] \port$6449$0 ;
-  wire [31:0] \port$6449$0 ;
+  output [9:0] \port$2876$0 ;
+  wire [9:0] \port$2876$0 ;
+  output [13:0] \port$6415$0 ;
+  wire [13:0] \port$6415$0 ;
+  output [11:0] \port$6458$0 ;
+  wire [11:0] \port$6458$0 ;
+  output [15:0] \port$6594$0 ;
+  wire [15:0] \port$6594$0 ;
+  output [15:0] \port$6596$0 ;
+  wire [15:0] \port$6596$0 ;
+  output [31:0] \port$6616$0 ;
+  wire [31:0] \port$6616$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2375,7 +2375,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$2826$0 (\$3 ),
+    .\port$2876$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2402,7 +2402,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$6281$0 (\$2 ),
+    .\port$6458$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2541,13 +2541,13 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$2826$0  = \$3 ;
+  assign \port$2876$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$6238$0  = \$1 ;
-  assign \port$6281$0  = \$2 ;
-  assign \port$6427$0  = \$4 ;
-  assign \port$6429$0  = \$5 ;
-  assign \port$6449$0  = \$6 ;
+  assign \port$6415$0  = \$1 ;
+  assign \port$6458$0  = \$2 ;
+  assign \port$6594$0  = \$4 ;
+  assign \port$6596$0  = \$5 ;
+  assign \port$6616$0  = \$6 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2684,7 +2684,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[1]  = sums[183:92];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$2826$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, masks__addr
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$2876$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, masks__addr
 , masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -2941,8 +2941,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire onehot;
   input parity;
   wire parity;
-  output [9:0] \port$2826$0 ;
-  wire [9:0] \port$2826$0 ;
+  output [9:0] \port$2876$0 ;
+  wire [9:0] \port$2876$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -3227,7 +3227,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
     .logit(logit),
     .onehot(onehot),
     .rst(rst),
-    .\saturated$69 (\saturated$38 ),
+    .\saturated$65 (\saturated$38 ),
     .slot(o),
     .sum(sum)
   );
@@ -3361,7 +3361,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[31], tile[29], tile[27], tile[25], tile[23], tile[21], tile[19], tile[17], tile[15], tile[13], tile[11], tile[9], tile[7], tile[5], tile[3], tile[1], tile[30], tile[28], tile[26], tile[24], tile[22], tile[20], tile[18], tile[16], tile[14], tile[12], tile[10], tile[8], tile[6], tile[4], tile[2], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [9:0];
-  assign \port$2826$0  = \$9 [9:0];
+  assign \port$2876$0  = \$9 [9:0];
   assign gradients__addr = \$16 [10:0];
   assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
@@ -3898,70 +3898,32 @@ module \backspike_core.bp.drain.time (rst, start, busy, batch, o, clk);
   assign \$26  = turn;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, gradient, \saturated$69 , \config , slot, clk);
+module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, gradient, \saturated$65 , \config , slot, clk);
   reg \$initially  = 0;
-  wire [15:0] \$1 ;
+  wire [81:0] \$1 ;
   wire \$10 ;
-  wire \$11 ;
+  wire [15:0] \$11 ;
   wire [15:0] \$12 ;
-  wire [15:0] \$13 ;
-  wire \$14 ;
-  wire [11:0] \$15 ;
+  wire \$13 ;
+  wire [15:0] \$14 ;
+  wire [15:0] \$15 ;
   wire \$16 ;
-  wire [11:0] \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
-  wire [15:0] \$2 ;
+  wire \$17 ;
+  wire [15:0] \$18 ;
+  wire \$19 ;
+  wire \$2 ;
   wire \$20 ;
-  wire [11:0] \$21 ;
-  wire [23:0] \$22 ;
-  wire \$23 ;
-  wire [5:0] \$24 ;
-  wire [5:0] \$25 ;
-  wire \$26 ;
-  wire [5:0] \$27 ;
-  wire [5:0] \$28 ;
-  wire [5:0] \$29 ;
+  wire \$21 ;
+  wire [15:0] \$22 ;
+  wire [15:0] \$23 ;
+  wire \$24 ;
+  reg [15:0] \$25 ;
   wire \$3 ;
-  wire [85:0] \$30 ;
-  wire \$31 ;
-  wire [11:0] \$32 ;
-  wire \$33 ;
-  wire [11:0] \$34 ;
-  wire \$35 ;
-  wire [11:0] \$36 ;
-  wire \$37 ;
-  wire [11:0] \$38 ;
-  wire [23:0] \$39 ;
-  wire [15:0] \$4 ;
-  wire \$40 ;
-  wire [5:0] \$41 ;
-  wire [5:0] \$42 ;
-  wire \$43 ;
-  wire [5:0] \$44 ;
-  wire [5:0] \$45 ;
-  wire [5:0] \$46 ;
-  wire [85:0] \$47 ;
-  wire [81:0] \$48 ;
-  wire \$49 ;
-  wire [15:0] \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire \$52 ;
-  wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  reg [15:0] \$59 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  reg [15:0] \$60 ;
-  reg [15:0] \$61 ;
-  reg [15:0] \$62 ;
-  reg [15:0] \$63 ;
   wire \$7 ;
-  wire [15:0] \$8 ;
+  wire \$8 ;
   wire \$9 ;
   wire [4:0] \$signature__addr ;
   wire [15:0] \$signature__data ;
@@ -4009,29 +3971,29 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   reg e_saturated_3 = 1'h0;
   reg e_saturated_4 = 1'h0;
   reg e_saturated_5 = 1'h0;
-  reg [15:0] factor0 = 16'h0000;
-  wire [4:0] \factor0.exponent ;
-  wire [9:0] \factor0.mantissa ;
-  wire \factor0.sign ;
-  reg [15:0] factor1 = 16'h0000;
-  wire [4:0] \factor1.exponent ;
-  wire [9:0] \factor1.mantissa ;
-  wire \factor1.sign ;
-  reg [15:0] factor2 = 16'h0000;
-  wire [4:0] \factor2.exponent ;
-  wire [9:0] \factor2.mantissa ;
-  wire \factor2.sign ;
-  reg [15:0] factor3 = 16'h0000;
-  wire [4:0] \factor3.exponent ;
-  wire [9:0] \factor3.mantissa ;
-  wire \factor3.sign ;
   output [15:0] gradient;
   wire [15:0] gradient;
   reg [15:0] h = 16'h0000;
   (* init = 92'h00000000000000000000000 *)
   wire [91:0] i;
   (* init = 82'h000000000000000000000 *)
-  wire [81:0] \i$63 ;
+  wire [81:0] \i$59 ;
+  reg [15:0] i_a;
+  reg [15:0] \i_a$55 ;
+  wire [4:0] \i_a$55.exponent ;
+  wire [9:0] \i_a$55.mantissa ;
+  wire \i_a$55.sign ;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  reg [15:0] i_b;
+  reg [15:0] \i_b$56 ;
+  wire [4:0] \i_b$56.exponent ;
+  wire [9:0] \i_b$56.mantissa ;
+  wire \i_b$56.sign ;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
   input live;
   wire live;
   reg live_0 = 1'h0;
@@ -4049,28 +4011,26 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   wire [15:0] logit;
   reg [15:0] logit_0 = 16'h0000;
   reg [15:0] logit_1 = 16'h0000;
-  wire [15:0] o;
-  wire [15:0] \o$65 ;
-  wire [4:0] \o$65.exponent ;
-  wire [9:0] \o$65.mantissa ;
-  wire \o$65.sign ;
-  wire [4:0] \o.exponent ;
-  wire [9:0] \o.mantissa ;
-  wire \o.sign ;
+  wire [80:0] o;
+  wire [80:0] \o$23 ;
+  wire [15:0] \o$58 ;
+  wire [4:0] \o$58.exponent ;
+  wire [9:0] \o$58.mantissa ;
+  wire \o$58.sign ;
+  wire [15:0] \o$61 ;
+  wire [4:0] \o$61.exponent ;
+  wire [9:0] \o$61.mantissa ;
+  wire \o$61.sign ;
   input onehot;
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  reg [22:0] product0 = 23'h000000;
-  reg [22:0] product1 = 23'h000000;
   input rst;
   wire rst;
   wire saturated;
-  output \saturated$69 ;
-  wire \saturated$69 ;
-  wire \saturated$70 ;
-  reg [5:0] scales0 = 6'h00;
-  reg [5:0] scales1 = 6'h00;
+  output \saturated$65 ;
+  wire \saturated$65 ;
+  wire \saturated$66 ;
   input [13:0] slot;
   wire [13:0] slot;
   wire [3:0] \slot.entry ;
@@ -4122,8 +4082,6 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   input [91:0] sum;
   wire [91:0] sum;
   reg [91:0] sum_0 = 92'h00000000000000000000000;
-  reg [80:0] term0 = 81'h000000000000000000000;
-  reg [80:0] term1 = 81'h000000000000000000000;
   reg [81:0] total = 82'h000000000000000000000;
   wire [4:0] write__addr;
   wire [15:0] write__data;
@@ -4197,30 +4155,32 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
       gradients[written_6[9:5]] <= gradient;
   end
   assign \$signature__data  = gradients[slot_3[9:5]];
-  assign \$37  = | factor3[14:10];
-  assign \$38  = factor3[15] ? \$36  : { 1'h0, \$37 , factor3[9:0] };
-  assign \$39  = $signed(\$34 ) * $signed(\$38 );
-  assign \$40  = ! factor2[14:10];
-  assign \$41  = factor2[14:10] - 1'h1;
-  assign \$42  = \$40  ? 6'h00 : \$41 ;
-  assign \$43  = ! factor3[14:10];
-  assign \$44  = factor3[14:10] - 1'h1;
-  assign \$45  = \$43  ? 6'h00 : \$44 ;
-  assign \$46  = \$42 [4:0] + \$45 [4:0];
-  assign \$47  = $signed(product1) << scales1;
-  assign \$48  = $signed(term0) + $signed(term1);
-  assign \$49  = live & slot[0];
-  assign \$50  = ~ \config [35];
-  assign \$51  = saturated & \$50 ;
-  assign \$52  = | derivative_0;
-  assign \$53  = \$51  & \$52 ;
-  assign \$54  = ~ spike_1;
-  assign \$55  = \config [93] & \$54 ;
-  assign \$56  = ~ \$55 ;
-  assign \$57  = \$53  & \$56 ;
-  assign gradient = live_10 ? \o$65  : 16'h0000;
-  assign \$58  = \saturated$70  | e_saturated_5;
-  assign \saturated$69  = live_10 & \$58 ;
+  assign \$1  = $signed(o) + $signed(\o$23 );
+  assign \$2  = live & slot[0];
+  assign \$3  = ~ \config [35];
+  assign \$4  = saturated & \$3 ;
+  assign \$5  = | derivative_0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = ~ spike_1;
+  assign \$8  = \config [93] & \$7 ;
+  assign \$9  = ~ \$8 ;
+  assign \$10  = \$6  & \$9 ;
+  assign \$11  = \config [36] ? \config [90:75] : 16'h3c00;
+  assign \$12  = slot_3[12] ? \$11  : 16'h0000;
+  assign \$13  = \config [36] & onehot_1;
+  assign \$14  = \$13  ? 16'hbc00 : 16'h0000;
+  assign \$15  = slot_3[12] ? \$14  : \$signature__data ;
+  assign \$16  = ~ spike_1;
+  assign \$17  = \config [93] & \$16 ;
+  assign \$18  = \$17  ? 16'h0000 : derivative_0;
+  assign \$19  = ~ spike_1;
+  assign \$20  = \config [91] | \$19 ;
+  assign \$21  = \config [92] & \$20 ;
+  assign \$22  = \$21  ? \config [90:75] : 16'h0000;
+  assign \$23  = slot_3[12] ? 16'h0000 : \$signature__data ;
+  assign gradient = live_10 ? \o$61  : 16'h0000;
+  assign \$24  = \saturated$66  | e_saturated_5;
+  assign \saturated$65  = live_10 & \$24 ;
   always @(posedge clk)
     sum_0 <= sum;
   always @(posedge clk)
@@ -4244,31 +4204,11 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   always @(posedge clk)
     onehot_1 <= onehot_0;
   always @(posedge clk)
-    h <= \$59 ;
+    h <= \$25 ;
   always @(posedge clk)
     derivative_0 <= h;
   always @(posedge clk)
-    factor0 <= \$60 ;
-  always @(posedge clk)
-    factor1 <= \$61 ;
-  always @(posedge clk)
-    factor2 <= \$62 ;
-  always @(posedge clk)
-    factor3 <= \$63 ;
-  always @(posedge clk)
-    product0 <= \$22 [22:0];
-  always @(posedge clk)
-    scales0 <= \$29 ;
-  always @(posedge clk)
-    term0 <= \$30 [80:0];
-  always @(posedge clk)
-    product1 <= \$39 [22:0];
-  always @(posedge clk)
-    scales1 <= \$46 ;
-  always @(posedge clk)
-    term1 <= \$47 [80:0];
-  always @(posedge clk)
-    total <= \$48 ;
+    total <= \$1 ;
   always @(posedge clk)
     written_0 <= slot_3;
   always @(posedge clk)
@@ -4284,7 +4224,7 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   always @(posedge clk)
     written_6 <= written_5;
   always @(posedge clk)
-    live_0 <= \$49 ;
+    live_0 <= \$2 ;
   always @(posedge clk)
     live_1 <= live_0;
   always @(posedge clk)
@@ -4306,7 +4246,7 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   always @(posedge clk)
     live_10 <= live_9;
   always @(posedge clk)
-    e_saturated <= \$57 ;
+    e_saturated <= \$10 ;
   always @(posedge clk)
     e_saturated_0 <= e_saturated;
   always @(posedge clk)
@@ -4319,133 +4259,111 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
     e_saturated_4 <= e_saturated_3;
   always @(posedge clk)
     e_saturated_5 <= e_saturated_4;
-  assign \$1  = \config [36] ? \config [90:75] : 16'h3c00;
-  assign \$2  = slot_3[12] ? \$1  : 16'h0000;
-  assign \$3  = \config [36] & onehot_1;
-  assign \$4  = \$3  ? 16'hbc00 : 16'h0000;
-  assign \$5  = slot_3[12] ? \$4  : \$signature__data ;
-  assign \$6  = ~ spike_1;
-  assign \$7  = \config [93] & \$6 ;
-  assign \$8  = \$7  ? 16'h0000 : derivative_0;
-  assign \$9  = ~ spike_1;
-  assign \$10  = \config [91] | \$9 ;
-  assign \$11  = \config [92] & \$10 ;
-  assign \$12  = \$11  ? \config [90:75] : 16'h0000;
-  assign \$13  = slot_3[12] ? 16'h0000 : \$signature__data ;
-  assign \$14  = | factor0[14:10];
-  assign \$15  = - { \$14 , factor0[9:0] };
-  assign \$16  = | factor0[14:10];
-  assign \$17  = factor0[15] ? \$15  : { 1'h0, \$16 , factor0[9:0] };
-  assign \$18  = | factor1[14:10];
-  assign \$19  = - { \$18 , factor1[9:0] };
-  assign \$20  = | factor1[14:10];
-  assign \$21  = factor1[15] ? \$19  : { 1'h0, \$20 , factor1[9:0] };
-  assign \$22  = $signed(\$17 ) * $signed(\$21 );
-  assign \$23  = ! factor0[14:10];
-  assign \$24  = factor0[14:10] - 1'h1;
-  assign \$25  = \$23  ? 6'h00 : \$24 ;
-  assign \$26  = ! factor1[14:10];
-  assign \$27  = factor1[14:10] - 1'h1;
-  assign \$28  = \$26  ? 6'h00 : \$27 ;
-  assign \$29  = \$25 [4:0] + \$28 [4:0];
-  assign \$30  = $signed(product0) << scales0;
-  assign \$31  = | factor2[14:10];
-  assign \$32  = - { \$31 , factor2[9:0] };
-  assign \$33  = | factor2[14:10];
-  assign \$34  = factor2[15] ? \$32  : { 1'h0, \$33 , factor2[9:0] };
-  assign \$35  = | factor3[14:10];
-  assign \$36  = - { \$35 , factor3[9:0] };
+  \backspike_core.bp.drain.unit0.product_e  product_e (
+    .clk(clk),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .rst(rst)
+  );
+  \backspike_core.bp.drain.unit0.product_e  product_g (
+    .clk(clk),
+    .fixed(\o$23 ),
+    .i_a(\i_a$55 ),
+    .i_b(\i_b$56 ),
+    .rst(rst)
+  );
   \backspike_core.bp.drain.unit0.round_e  round_e (
     .clk(clk),
     .i(sum_0),
-    .o(o),
+    .o(\o$58 ),
     .rst(rst),
     .saturated(saturated)
   );
   \backspike_core.bp.drain.unit0.round_g  round_g (
     .clk(clk),
     .i(total),
-    .o(\o$65 ),
+    .o(\o$61 ),
     .rst(rst),
-    .saturated(\saturated$70 )
+    .saturated(\saturated$66 )
   );
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
     casez (code[3:0])
       4'h0:
-          \$59  = \config [109:94];
+          \$25  = \config [109:94];
       4'h1:
-          \$59  = \config [125:110];
+          \$25  = \config [125:110];
       4'h2:
-          \$59  = \config [141:126];
+          \$25  = \config [141:126];
       4'h3:
-          \$59  = \config [157:142];
+          \$25  = \config [157:142];
       4'h4:
-          \$59  = \config [173:158];
+          \$25  = \config [173:158];
       4'h5:
-          \$59  = \config [189:174];
+          \$25  = \config [189:174];
       4'h6:
-          \$59  = \config [205:190];
+          \$25  = \config [205:190];
       4'h7:
-          \$59  = \config [221:206];
+          \$25  = \config [221:206];
       4'h8:
-          \$59  = \config [237:222];
+          \$25  = \config [237:222];
       4'h9:
-          \$59  = \config [253:238];
+          \$25  = \config [253:238];
       4'ha:
-          \$59  = \config [269:254];
+          \$25  = \config [269:254];
       4'hb:
-          \$59  = \config [285:270];
+          \$25  = \config [285:270];
       4'hc:
-          \$59  = \config [301:286];
+          \$25  = \config [301:286];
       4'hd:
-          \$59  = \config [317:302];
+          \$25  = \config [317:302];
       4'he:
-          \$59  = \config [333:318];
+          \$25  = \config [333:318];
       4'hf:
-          \$59  = \config [349:334];
+          \$25  = \config [349:334];
     endcase
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
     if (\config [35]) begin
-      \$60  = \$2 ;
+      i_a = \$12 ;
     end else begin
-      \$60  = \$8 ;
+      i_a = \$18 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
     if (\config [35]) begin
-      \$61  = logit_1;
+      i_b = logit_1;
     end else begin
-      \$61  = o;
+      i_b = \o$58 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
     if (\config [35]) begin
-      \$62  = 16'h3c00;
+      \i_a$55  = 16'h3c00;
     end else begin
-      \$62  = \$12 ;
+      \i_a$55  = \$22 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
     if (\config [35]) begin
-      \$63  = \$5 ;
+      \i_b$56  = \$15 ;
     end else begin
-      \$63  = \$13 ;
+      \i_b$56  = \$23 ;
     end
   end
   assign i = sum_0;
   assign \$signature__addr  = slot_3[9:5];
-  assign \i$63  = total;
+  assign \i$59  = total;
   assign write__en = written_6[0];
   assign write__addr = written_6[9:5];
   assign write__data = gradient;
@@ -4519,21 +4437,6 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   assign \config.h13  = \config [317:302];
   assign \config.h14  = \config [333:318];
   assign \config.h15  = \config [349:334];
-  assign \factor0.mantissa  = factor0[9:0];
-  assign \factor0.exponent  = factor0[14:10];
-  assign \factor0.sign  = factor0[15];
-  assign \factor1.mantissa  = factor1[9:0];
-  assign \factor1.exponent  = factor1[14:10];
-  assign \factor1.sign  = factor1[15];
-  assign \factor2.mantissa  = factor2[9:0];
-  assign \factor2.exponent  = factor2[14:10];
-  assign \factor2.sign  = factor2[15];
-  assign \factor3.mantissa  = factor3[9:0];
-  assign \factor3.exponent  = factor3[14:10];
-  assign \factor3.sign  = factor3[15];
-  assign \o.mantissa  = o[9:0];
-  assign \o.exponent  = o[14:10];
-  assign \o.sign  = o[15];
   assign \written_0.valid  = written_0[0];
   assign \written_0.entry  = written_0[4:1];
   assign \written_0.sample  = written_0[8:5];
@@ -4590,9 +4493,218 @@ module \backspike_core.bp.drain.unit0 (rst, sum, live, code, logit, onehot, grad
   assign \written_6.first  = written_6[11];
   assign \written_6.last  = written_6[12];
   assign \written_6.final  = written_6[13];
-  assign \o$65.mantissa  = \o$65 [9:0];
-  assign \o$65.exponent  = \o$65 [14:10];
-  assign \o$65.sign  = \o$65 [15];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \i_a$55.mantissa  = \i_a$55 [9:0];
+  assign \i_a$55.exponent  = \i_a$55 [14:10];
+  assign \i_a$55.sign  = \i_a$55 [15];
+  assign \i_b$56.mantissa  = \i_b$56 [9:0];
+  assign \i_b$56.exponent  = \i_b$56 [14:10];
+  assign \i_b$56.sign  = \i_b$56 [15];
+  assign \o$58.mantissa  = \o$58 [9:0];
+  assign \o$58.exponent  = \o$58 [14:10];
+  assign \o$58.sign  = \o$58 [15];
+  assign \o$61.mantissa  = \o$61 [9:0];
+  assign \o$61.exponent  = \o$61 [14:10];
+  assign \o$61.sign  = \o$61 [15];
+endmodule
+
+module \backspike_core.bp.drain.unit0.product_e (rst, i_a, i_b, fixed, clk);
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire \$35 ;
+  wire [11:0] \$36 ;
+  wire [14:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire [11:0] \$4 ;
+  wire \$40 ;
+  wire [11:0] \$41 ;
+  wire \$42 ;
+  wire [11:0] \$43 ;
+  wire [14:0] \$44 ;
+  wire [15:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [11:0] \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire [11:0] \$51 ;
+  wire [14:0] \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [11:0] \$56 ;
+  wire \$57 ;
+  wire [11:0] \$58 ;
+  wire [14:0] \$59 ;
+  wire [11:0] \$6 ;
+  wire [15:0] \$60 ;
+  wire [29:0] \$61 ;
+  wire [3:0] \$62 ;
+  wire [6:0] \$63 ;
+  wire [156:0] \$64 ;
+  wire [156:0] \$65 ;
+  wire [17:0] \$66 ;
+  wire [17:0] \$67 ;
+  wire [29:0] \$68 ;
+  wire [3:0] \$69 ;
+  wire [14:0] \$7 ;
+  wire [80:0] \$70 ;
+  wire \$8 ;
+  wire \$9 ;
+  reg [17:0] a = 18'h00000;
+  wire [2:0] \a.shift ;
+  wire [14:0] \a.significand ;
+  reg [17:0] b = 18'h00000;
+  wire [2:0] \b.shift ;
+  wire [14:0] \b.significand ;
+  input clk;
+  wire clk;
+  wire en;
+  output [80:0] fixed;
+  reg [80:0] fixed = 81'h000000000000000000000;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  wire load;
+  (* init = 81'h000000000000000000000 *)
+  wire [80:0] o;
+  reg [29:0] product = 30'h00000000;
+  input rst;
+  wire rst;
+  reg [3:0] shift = 4'h0;
+  assign \$30  = i_a[15] ? \$15  : { 1'h0, \$29  };
+  assign \$31  = ! i_b[14:10];
+  assign \$32  = i_b[10] | \$31 ;
+  assign \$33  = | i_b[14:10];
+  assign \$35  = | i_b[14:10];
+  assign \$36  = \$32  ? \$34  : { 1'h0, \$35 , i_b[9:0] };
+  assign \$38  = ! i_b[14:10];
+  assign \$39  = i_b[10] | \$38 ;
+  assign \$40  = | i_b[14:10];
+  assign \$42  = | i_b[14:10];
+  assign \$43  = \$39  ? \$41  : { 1'h0, \$42 , i_b[9:0] };
+  assign \$44  = i_b[11] ? \$37  : { 3'h0, \$43  };
+  assign \$45  = - \$44 ;
+  assign \$46  = ! i_b[14:10];
+  assign \$47  = i_b[10] | \$46 ;
+  assign \$48  = | i_b[14:10];
+  assign \$50  = | i_b[14:10];
+  assign \$51  = \$47  ? \$49  : { 1'h0, \$50 , i_b[9:0] };
+  assign \$53  = ! i_b[14:10];
+  assign \$54  = i_b[10] | \$53 ;
+  assign \$55  = | i_b[14:10];
+  assign \$57  = | i_b[14:10];
+  assign \$58  = \$54  ? \$56  : { 1'h0, \$57 , i_b[9:0] };
+  assign \$59  = i_b[11] ? \$52  : { 3'h0, \$58  };
+  assign \$60  = i_b[15] ? \$45  : { 1'h0, \$59  };
+  assign \$61  = $signed(a[14:0]) * $signed(b[14:0]);
+  assign \$62  = a[17:15] + b[17:15];
+  assign \$64  = $signed(product) << \$63 ;
+  always @(posedge clk)
+    a <= \$66 ;
+  always @(posedge clk)
+    b <= \$67 ;
+  always @(posedge clk)
+    product <= \$68 ;
+  always @(posedge clk)
+    shift <= \$69 ;
+  always @(posedge clk)
+    fixed <= \$70 ;
+  assign \$1  = ! i_a[14:10];
+  assign \$2  = i_a[10] | \$1 ;
+  assign \$3  = | i_a[14:10];
+  assign \$5  = | i_a[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i_a[9:0] };
+  assign \$8  = ! i_a[14:10];
+  assign \$9  = i_a[10] | \$8 ;
+  assign \$10  = | i_a[14:10];
+  assign \$12  = | i_a[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i_a[9:0] };
+  assign \$14  = i_a[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i_a[14:10];
+  assign \$17  = i_a[10] | \$16 ;
+  assign \$18  = | i_a[14:10];
+  assign \$20  = | i_a[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i_a[9:0] };
+  assign \$23  = ! i_a[14:10];
+  assign \$24  = i_a[10] | \$23 ;
+  assign \$25  = | i_a[14:10];
+  assign \$27  = | i_a[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i_a[9:0] };
+  assign \$29  = i_a[11] ? \$22  : { 3'h0, \$28  };
+  assign en = 1'h1;
+  assign load = 1'h1;
+  assign o = fixed;
+  assign \a.significand  = a[14:0];
+  assign \a.shift  = a[17:15];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \b.significand  = b[14:0];
+  assign \b.shift  = b[17:15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \$70  = \$65 [80:0];
+  assign \$69  = \$62 ;
+  assign \$68  = \$61 ;
+  assign \$67  = { i_b[14:12], \$60 [14:0] };
+  assign \$66  = { i_a[14:12], \$30 [14:0] };
+  assign \$4  = { \$3 , i_a[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i_a[9:0], 1'h0 };
+  assign \$19  = { \$18 , i_a[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i_a[9:0], 1'h0 };
+  assign \$34  = { \$33 , i_b[9:0], 1'h0 };
+  assign \$37  = { 1'h0, \$36 , 2'h0 };
+  assign \$41  = { \$40 , i_b[9:0], 1'h0 };
+  assign \$49  = { \$48 , i_b[9:0], 1'h0 };
+  assign \$52  = { 1'h0, \$51 , 2'h0 };
+  assign \$56  = { \$55 , i_b[9:0], 1'h0 };
+  assign \$63  = { 1'h0, shift, 2'h0 };
+  assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
 endmodule
 
 module \backspike_core.bp.drain.unit0.round_e (rst, i, o, saturated, clk);
@@ -5583,7 +5695,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$6281$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$6458$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -5792,8 +5904,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output [11:0] \port$6281$0 ;
-  wire [11:0] \port$6281$0 ;
+  output [11:0] \port$6458$0 ;
+  wire [11:0] \port$6458$0 ;
   wire [47:0] row;
   input [31:0] \row$42 ;
   wire [31:0] \row$42 ;
@@ -5867,7 +5979,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$6281$0 (o_lines__payload[11:0]),
+    .\port$6458$0 (o_lines__payload[11:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -5879,8 +5991,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$7019$0 (active__data),
-    .\port$7020$0 (masks__data),
+    .\port$7192$0 (active__data),
+    .\port$7193$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -6102,7 +6214,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign valued = \o__payload$67 [39:32];
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$6281$0  = o_lines__payload[11:0];
+  assign \port$6458$0  = o_lines__payload[11:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -6215,13 +6327,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6281$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6458$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
-  wire [4:0] \$3 ;
-  wire [5:0] \$4 ;
-  reg [3:0] \$5 ;
+  wire [3:0] \$3 ;
+  wire [4:0] \$4 ;
+  reg [2:0] \$5 ;
   reg \$6 ;
   reg \$7 ;
   reg \$8 ;
@@ -6229,7 +6341,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire [11:0] address;
   input clk;
   wire clk;
-  reg [3:0] credits = 4'h8;
+  reg [2:0] credits = 3'h6;
   wire grant;
   wire [11:0] i__payload;
   wire [11:0] \i__payload.address ;
@@ -6248,8 +6360,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [11:0] \port$6281$0 ;
-  wire [11:0] \port$6281$0 ;
+  input [11:0] \port$6458$0 ;
+  wire [11:0] \port$6458$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -6296,9 +6408,9 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   );
   always @* begin
     if (\$initially ) begin end
-    \$5  = \$4 [3:0];
+    \$5  = \$4 [2:0];
     if (rst) begin
-      \$5  = 4'h8;
+      \$5  = 3'h6;
     end
   end
   always @* begin
@@ -6329,15 +6441,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$6281$0 [0], \port$6281$0 [11:1] };
-  assign i__payload = { \port$6281$0 [0], \port$6281$0 [11:1] };
+  assign address = { \port$6458$0 [0], \port$6458$0 [11:1] };
+  assign i__payload = { \port$6458$0 [0], \port$6458$0 [11:1] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$6281$0 [0], \port$6281$0 [11:1] };
+  assign \i__payload.address  = { \port$6458$0 [0], \port$6458$0 [11:1] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -6349,32 +6461,36 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
-  wire [4:0] \$14 ;
-  reg [2:0] \$15 ;
-  reg [2:0] \$16 ;
-  reg [3:0] \$17 ;
-  wire [3:0] \$2 ;
-  wire \$3 ;
+  wire [3:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [3:0] \$18 ;
+  reg [2:0] \$19 ;
+  wire \$2 ;
+  reg [2:0] \$20 ;
+  reg [2:0] \$21 ;
+  wire [3:0] \$3 ;
   wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire [4:0] \$9 ;
+  wire [3:0] \$7 ;
+  wire [3:0] \$8 ;
+  wire \$9 ;
   input clk;
   wire clk;
   (* init = 3'h0 *)
   wire [2:0] consume;
-  reg [3:0] level = 4'h0;
+  reg [2:0] level = 3'h0;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [31:0] r_data;
   wire [31:0] r_data;
   input r_en;
   wire r_en;
-  (* init = 4'h0 *)
-  wire [3:0] r_level;
+  (* init = 3'h0 *)
+  wire [2:0] r_level;
   reg [2:0] r_port__addr = 3'h0;
   wire [31:0] r_port__data;
   output r_rdy;
@@ -6384,14 +6500,14 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire [31:0] w_data;
   input w_en;
   wire w_en;
-  (* init = 4'h0 *)
-  wire [3:0] w_level;
+  (* init = 3'h0 *)
+  wire [2:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
   input [31:0] w_port__data;
   wire [31:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [31:0] storage [7:0];
+  reg [31:0] storage [5:0];
   initial begin
     storage[0] = 32'd0;
     storage[1] = 32'd0;
@@ -6399,68 +6515,70 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
     storage[3] = 32'd0;
     storage[4] = 32'd0;
     storage[5] = 32'd0;
-    storage[6] = 32'd0;
-    storage[7] = 32'd0;
   end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 4'h8;
+  assign w_rdy = level != 3'h6;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr + 1'h1;
-  assign \$3  = r_rdy & r_en;
-  assign \$4  = r_port__addr + 1'h1;
-  assign \$5  = w_rdy & w_en;
-  assign \$6  = r_rdy & r_en;
-  assign \$7  = ~ \$6 ;
-  assign \$8  = \$5  & \$7 ;
-  assign \$9  = level + 1'h1;
+  assign \$2  = w_port__addr == 3'h5;
+  assign \$3  = w_port__addr + 1'h1;
+  assign \$4  = \$2  ? 4'h0 : \$3 ;
+  assign \$5  = r_rdy & r_en;
+  assign \$6  = r_port__addr == 3'h5;
+  assign \$7  = r_port__addr + 1'h1;
+  assign \$8  = \$6  ? 4'h0 : \$7 ;
+  assign \$9  = w_rdy & w_en;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = w_rdy & w_en;
-  assign \$12  = ~ \$11 ;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = level - 1'h1;
+  assign \$11  = ~ \$10 ;
+  assign \$12  = \$9  & \$11 ;
+  assign \$13  = level + 1'h1;
+  assign \$14  = r_rdy & r_en;
+  assign \$15  = w_rdy & w_en;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \$14  & \$16 ;
+  assign \$18  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$15 ;
+    w_port__addr <= \$19 ;
   always @(posedge clk)
-    r_port__addr <= \$16 ;
+    r_port__addr <= \$20 ;
   always @(posedge clk)
-    level <= \$17 ;
+    level <= \$21 ;
   always @* begin
     if (\$initially ) begin end
-    \$15  = w_port__addr;
+    \$19  = w_port__addr;
     if (\$1 ) begin
-      \$15  = \$2 [2:0];
+      \$19  = \$4 [2:0];
     end
     if (rst) begin
-      \$15  = 3'h0;
+      \$19  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = r_port__addr;
-    if (\$3 ) begin
-      \$16  = \$4 [2:0];
+    \$20  = r_port__addr;
+    if (\$5 ) begin
+      \$20  = \$8 [2:0];
     end
     if (rst) begin
-      \$16  = 3'h0;
+      \$20  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = level;
-    if (\$8 ) begin
-      \$17  = \$9 [3:0];
+    \$21  = level;
+    if (\$12 ) begin
+      \$21  = \$13 [2:0];
     end
-    if (\$13 ) begin
-      \$17  = \$14 [3:0];
+    if (\$17 ) begin
+      \$21  = \$18 [2:0];
     end
     if (rst) begin
-      \$17  = 4'h0;
+      \$21  = 3'h0;
     end
   end
   assign w_level = level;
@@ -6471,7 +6589,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$7019$0 , \port$7020$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$7192$0 , \port$7193$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -6503,10 +6621,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$7019$0 ;
-  wire [15:0] \port$7019$0 ;
-  input [31:0] \port$7020$0 ;
-  wire [31:0] \port$7020$0 ;
+  input [15:0] \port$7192$0 ;
+  wire [15:0] \port$7192$0 ;
+  input [31:0] \port$7193$0 ;
+  wire [31:0] \port$7193$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -6539,9 +6657,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6272$0 (tag1),
-    .\port$7019$0 (\port$7019$0 ),
-    .\port$7020$0 (\port$7020$0 ),
+    .\port$6449$0 (tag1),
+    .\port$7192$0 (\port$7192$0 ),
+    .\port$7193$0 (\port$7193$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -6572,8 +6690,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7019$0 , \port$7020$0  };
-  assign row = { \port$7019$0 , \port$7020$0  };
+  assign w_data = { tag1, \port$7192$0 , \port$7193$0  };
+  assign row = { \port$7192$0 , \port$7193$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -6585,7 +6703,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6272$0 , \port$7019$0 , \port$7020$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6449$0 , \port$7192$0 , \port$7193$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6609,12 +6727,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$6272$0 ;
-  wire [18:0] \port$6272$0 ;
-  input [15:0] \port$7019$0 ;
-  wire [15:0] \port$7019$0 ;
-  input [31:0] \port$7020$0 ;
-  wire [31:0] \port$7020$0 ;
+  input [18:0] \port$6449$0 ;
+  wire [18:0] \port$6449$0 ;
+  input [15:0] \port$7192$0 ;
+  wire [15:0] \port$7192$0 ;
+  input [31:0] \port$7193$0 ;
+  wire [31:0] \port$7193$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [66:0] r_data;
@@ -6641,7 +6759,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [66:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6272$0 , \port$7019$0 , \port$7020$0  };
+      storage[w_port__addr] <= { \port$6449$0 , \port$7192$0 , \port$7193$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -6703,8 +6821,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6272$0 , \port$7019$0 , \port$7020$0  };
-  assign w_data = { \port$6272$0 , \port$7019$0 , \port$7020$0  };
+  assign w_port__data = { \port$6449$0 , \port$7192$0 , \port$7193$0  };
+  assign w_data = { \port$6449$0 , \port$7192$0 , \port$7193$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7130,7 +7248,7 @@ module \backspike_core.bp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
+module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -7191,44 +7309,24 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire \$63 ;
-  wire \$64 ;
+  wire [1:0] \$63 ;
+  wire [1:0] \$64 ;
   wire \$65 ;
-  wire [1:0] \$66 ;
-  wire [1:0] \$67 ;
-  wire \$68 ;
-  wire \$69 ;
+  wire \$66 ;
+  reg [1:0] \$67 ;
+  reg \$68 ;
+  reg [31:0] \$69 ;
   wire \$7 ;
-  reg [1:0] \$70 ;
+  reg [17:0] \$70 ;
   reg \$71 ;
-  reg [50:0] \$72 ;
-  reg \$73 ;
-  reg [50:0] \$74 ;
-  reg [1:0] \$75 ;
   wire \$8 ;
   wire \$9 ;
-  reg [50:0] \$signal  = 51'h0000000000000;
-  reg \$signal$10  = 1'h0;
-  reg [50:0] \$signal$12  = 51'h0000000000000;
-  wire \$signal$12.last ;
-  wire [17:0] \$signal$12.tag ;
-  wire [31:0] \$signal$12.tile ;
-  wire [15:0] \$signal$12.tile[0] ;
-  wire [15:0] \$signal$12.tile[1] ;
-  wire \$signal.last ;
-  wire [17:0] \$signal.tag ;
-  wire [31:0] \$signal.tile ;
-  wire [15:0] \$signal.tile[0] ;
-  wire [15:0] \$signal.tile[1] ;
-  wire [31:0] arriving;
-  wire [15:0] \arriving[0] ;
-  wire [15:0] \arriving[1] ;
-  (* init = 1'h0 *)
-  wire busy;
+  reg busy = 1'h0;
   input clk;
   wire clk;
-  reg [1:0] coming = 2'h0;
-  wire done;
+  wire [31:0] coming;
+  wire [15:0] \coming[0] ;
+  wire [15:0] \coming[1] ;
   wire \final ;
   input [50:0] i__payload;
   wire [50:0] i__payload;
@@ -7239,8 +7337,8 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire i__ready;
   input i__valid;
   wire i__valid;
+  reg last = 1'h0;
   reg [1:0] left = 2'h0;
-  wire move;
   output [35:0] o__payload;
   wire [35:0] o__payload;
   wire \o__payload.last ;
@@ -7250,180 +7348,154 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  reg o__valid = 1'h0;
+  wire o__valid;
   wire [1:0] pick;
   input rst;
   wire rst;
-  assign \$23  = | { \$22 , \$21  };
-  assign \$24  = \$signal [6] & pick[0];
-  assign \$25  = \$signal [22] & pick[1];
-  assign \$26  = | { \$25 , \$24  };
-  assign \$27  = \$signal [7] & pick[0];
-  assign \$28  = \$signal [23] & pick[1];
-  assign \$29  = | { \$28 , \$27  };
-  assign \$30  = \$signal [8] & pick[0];
-  assign \$31  = \$signal [24] & pick[1];
-  assign \$32  = | { \$31 , \$30  };
-  assign \$33  = \$signal [9] & pick[0];
-  assign \$34  = \$signal [25] & pick[1];
-  assign \$35  = | { \$34 , \$33  };
-  assign \$36  = \$signal [10] & pick[0];
-  assign \$37  = \$signal [26] & pick[1];
-  assign \$38  = | { \$37 , \$36  };
-  assign \$39  = \$signal [11] & pick[0];
-  assign \$40  = \$signal [27] & pick[1];
-  assign \$41  = | { \$40 , \$39  };
-  assign \$42  = \$signal [12] & pick[0];
-  assign \$43  = \$signal [28] & pick[1];
-  assign \$44  = | { \$43 , \$42  };
-  assign \$45  = \$signal [13] & pick[0];
-  assign \$46  = \$signal [29] & pick[1];
-  assign \$47  = | { \$46 , \$45  };
-  assign \$48  = \$signal [14] & pick[0];
-  assign \$49  = \$signal [30] & pick[1];
-  assign \$50  = | { \$49 , \$48  };
-  assign \$51  = \$signal [15] & pick[0];
-  assign \$52  = \$signal [31] & pick[1];
-  assign \$53  = | { \$52 , \$51  };
-  assign \$54  = \$signal [50] & \final ;
-  assign \$55  = ~ o__valid;
-  assign \$56  = o__ready & \final ;
-  assign done = \$55  | \$56 ;
-  assign \$57  = | coming;
-  assign \$58  = \$57  | \$signal$12 [50];
-  assign \$59  = \$signal$10  & \$58 ;
-  assign move = \$59  & done;
-  assign \$60  = ~ \$signal$10 ;
-  assign \$61  = | coming;
-  assign \$62  = \$61  | \$signal$12 [50];
-  assign \$63  = ~ \$62 ;
-  assign \$64  = \$60  | \$63 ;
-  assign i__ready = \$64  | done;
-  assign \$65  = o__valid & o__ready;
-  assign \$66  = ~ pick;
-  assign \$67  = left & \$66 ;
-  assign \$68  = | i__payload[15:0];
-  assign \$69  = | i__payload[31:16];
+  reg [17:0] tag = 18'h00000;
+  reg [31:0] tile = 32'd0;
+  wire [15:0] \tile[0] ;
+  wire [15:0] \tile[1] ;
+  assign \$26  = tile[6] & pick[0];
+  assign \$27  = tile[22] & pick[1];
+  assign \$28  = | { \$27 , \$26  };
+  assign \$29  = tile[7] & pick[0];
+  assign \$30  = tile[23] & pick[1];
+  assign \$31  = | { \$30 , \$29  };
+  assign \$32  = tile[8] & pick[0];
+  assign \$33  = tile[24] & pick[1];
+  assign \$34  = | { \$33 , \$32  };
+  assign \$35  = tile[9] & pick[0];
+  assign \$36  = tile[25] & pick[1];
+  assign \$37  = | { \$36 , \$35  };
+  assign \$38  = tile[10] & pick[0];
+  assign \$39  = tile[26] & pick[1];
+  assign \$40  = | { \$39 , \$38  };
+  assign \$41  = tile[11] & pick[0];
+  assign \$42  = tile[27] & pick[1];
+  assign \$43  = | { \$42 , \$41  };
+  assign \$44  = tile[12] & pick[0];
+  assign \$45  = tile[28] & pick[1];
+  assign \$46  = | { \$45 , \$44  };
+  assign \$47  = tile[13] & pick[0];
+  assign \$48  = tile[29] & pick[1];
+  assign \$49  = | { \$48 , \$47  };
+  assign \$50  = tile[14] & pick[0];
+  assign \$51  = tile[30] & pick[1];
+  assign \$52  = | { \$51 , \$50  };
+  assign \$53  = tile[15] & pick[0];
+  assign \$54  = tile[31] & pick[1];
+  assign \$55  = | { \$54 , \$53  };
+  assign \$56  = last & \final ;
+  assign \$57  = ~ busy;
+  assign \$58  = o__valid & o__ready;
+  assign \$59  = ~ o__valid;
+  assign \$60  = \$58  | \$59 ;
+  assign \$61  = \final  & \$60 ;
+  assign i__ready = \$57  | \$61 ;
+  assign \$62  = o__valid & o__ready;
+  assign \$63  = ~ pick;
+  assign \$64  = left & \$63 ;
+  assign \$65  = | i__payload[15:0];
+  assign \$66  = | i__payload[31:16];
   always @(posedge clk)
-    left <= \$70 ;
+    left <= \$67 ;
   always @(posedge clk)
-    o__valid <= \$71 ;
+    busy <= \$68 ;
   always @(posedge clk)
-    \$signal  <= \$72 ;
+    tile <= \$69 ;
   always @(posedge clk)
-    \$signal$10  <= \$73 ;
+    tag <= \$70 ;
   always @(posedge clk)
-    \$signal$12  <= \$74 ;
-  always @(posedge clk)
-    coming <= \$75 ;
+    last <= \$71 ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [1:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [1:0];
   assign \final  = ! \$4 ;
-  assign \$6  = \$signal [0] & pick[0];
-  assign \$7  = \$signal [16] & pick[1];
-  assign \$8  = | { \$7 , \$6  };
-  assign \$9  = \$signal [1] & pick[0];
-  assign \$10  = \$signal [17] & pick[1];
-  assign \$11  = | { \$10 , \$9  };
-  assign \$12  = \$signal [2] & pick[0];
-  assign \$13  = \$signal [18] & pick[1];
-  assign \$14  = | { \$13 , \$12  };
-  assign \$15  = \$signal [3] & pick[0];
-  assign \$16  = \$signal [19] & pick[1];
-  assign \$17  = | { \$16 , \$15  };
-  assign \$18  = \$signal [4] & pick[0];
-  assign \$19  = \$signal [20] & pick[1];
-  assign \$20  = | { \$19 , \$18  };
-  assign \$21  = \$signal [5] & pick[0];
-  assign \$22  = \$signal [21] & pick[1];
+  assign \$5  = | left;
+  assign \$6  = \$5  | last;
+  assign o__valid = busy & \$6 ;
+  assign \$8  = tile[0] & pick[0];
+  assign \$9  = tile[16] & pick[1];
+  assign \$10  = | { \$9 , \$8  };
+  assign \$11  = tile[1] & pick[0];
+  assign \$12  = tile[17] & pick[1];
+  assign \$13  = | { \$12 , \$11  };
+  assign \$14  = tile[2] & pick[0];
+  assign \$15  = tile[18] & pick[1];
+  assign \$16  = | { \$15 , \$14  };
+  assign \$17  = tile[3] & pick[0];
+  assign \$18  = tile[19] & pick[1];
+  assign \$19  = | { \$18 , \$17  };
+  assign \$20  = tile[4] & pick[0];
+  assign \$21  = tile[20] & pick[1];
+  assign \$22  = | { \$21 , \$20  };
+  assign \$23  = tile[5] & pick[0];
+  assign \$24  = tile[21] & pick[1];
+  assign \$25  = | { \$24 , \$23  };
   always @* begin
     if (\$initially ) begin end
-    \$70  = left;
-    if (\$65 ) begin
-      \$70  = \$67 ;
+    \$67  = left;
+    if (\$62 ) begin
+      \$67  = \$64 ;
     end
-    if (done) begin
-      \$70  = coming;
-    end
-    if (rst) begin
-      \$70  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$71  = o__valid;
-    if (done) begin
-      \$71  = move;
-    end
-    if (rst) begin
-      \$71  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$72  = \$signal ;
-    if (done) begin
-      \$72  = \$signal$12 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$73  = \$signal$10 ;
     if (i__ready) begin
-      \$73  = i__valid;
+      \$67  = { \$66 , \$65  };
     end
     if (rst) begin
-      \$73  = 1'h0;
+      \$67  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = \$signal$12 ;
+    \$68  = busy;
     if (i__ready) begin
-      \$74 [31:0] = i__payload[31:0];
-      \$74 [49:32] = i__payload[49:32];
-      \$74 [50] = i__payload[50];
+      \$68  = i__valid;
+    end
+    if (rst) begin
+      \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = coming;
+    \$69  = tile;
     if (i__ready) begin
-      \$75  = { \$69 , \$68  };
-    end
-    if (rst) begin
-      \$75  = 2'h0;
+      \$69  = i__payload[31:0];
     end
   end
-  assign busy = o__valid;
-  assign arriving = i__payload[31:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = tag;
+    if (i__ready) begin
+      \$70  = i__payload[49:32];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$71  = last;
+    if (i__ready) begin
+      \$71  = i__payload[50];
+    end
+  end
+  assign coming = i__payload[31:0];
   assign \o__payload.x  = o__payload[0];
   assign \o__payload.word  = o__payload[16:1];
   assign \o__payload.tag  = o__payload[34:17];
   assign \o__payload.last  = o__payload[35];
-  assign \$signal.tile  = \$signal [31:0];
-  assign \$signal.tile[0]  = \$signal [15:0];
-  assign \$signal.tile[1]  = \$signal [31:16];
-  assign \$signal.tag  = \$signal [49:32];
-  assign \$signal.last  = \$signal [50];
-  assign \$signal$12.tile  = \$signal$12 [31:0];
-  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
-  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
-  assign \$signal$12.tag  = \$signal$12 [49:32];
-  assign \$signal$12.last  = \$signal$12 [50];
-  assign \arriving[0]  = i__payload[15:0];
-  assign \arriving[1]  = i__payload[31:16];
+  assign \tile[0]  = tile[15:0];
+  assign \tile[1]  = tile[31:16];
+  assign \coming[0]  = i__payload[15:0];
+  assign \coming[1]  = i__payload[31:16];
   assign \i__payload.tile  = i__payload[31:0];
   assign \i__payload.tag  = i__payload[49:32];
   assign \i__payload.last  = i__payload[50];
-  assign o__payload[35] = \$54 ;
-  assign o__payload[34:17] = \$signal [49:32];
-  assign o__payload[16:1] = { \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$32 , \$29 , \$26 , \$23 , \$20 , \$17 , \$14 , \$11 , \$8  };
-  assign o__payload[0] = \$5 ;
-  assign \$5  = pick[1];
+  assign o__payload[35] = \$56 ;
+  assign o__payload[34:17] = tag;
+  assign o__payload[16:1] = { \$55 , \$52 , \$49 , \$46 , \$43 , \$40 , \$37 , \$34 , \$31 , \$28 , \$25 , \$22 , \$19 , \$16 , \$13 , \$10  };
+  assign o__payload[0] = \$7 ;
+  assign \$7  = pick[1];
 endmodule
 
 module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, row, clk);
@@ -7491,8 +7563,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$6345$0 (tag1),
-    .\port$6944$0 (row),
+    .\port$6520$0 (tag1),
+    .\port$7117$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7535,7 +7607,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6345$0 , \port$6944$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6520$0 , \port$7117$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7559,10 +7631,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [7:0] \port$6345$0 ;
-  wire [7:0] \port$6345$0 ;
-  input [31:0] \port$6944$0 ;
-  wire [31:0] \port$6944$0 ;
+  input [7:0] \port$6520$0 ;
+  wire [7:0] \port$6520$0 ;
+  input [31:0] \port$7117$0 ;
+  wire [31:0] \port$7117$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [39:0] r_data;
@@ -7589,7 +7661,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [39:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6345$0 , \port$6944$0  };
+      storage[w_port__addr] <= { \port$6520$0 , \port$7117$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7651,8 +7723,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6345$0 , \port$6944$0  };
-  assign w_data = { \port$6345$0 , \port$6944$0  };
+  assign w_port__data = { \port$6520$0 , \port$7117$0  };
+  assign w_data = { \port$6520$0 , \port$7117$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7791,25 +7863,25 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
+  reg [15:0] \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  reg [15:0] \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [91:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [91:0] \$29 ;
-  wire [15:0] \$3 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  reg [15:0] \$32 ;
   wire \$33 ;
   wire [91:0] \$34 ;
   reg [3:0] \$35 ;
@@ -7821,46 +7893,35 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   reg [15:0] \$40 ;
   reg [15:0] \$41 ;
   reg \$42 ;
-  reg \$43 ;
-  reg \$44 ;
-  reg \$45 ;
-  reg [15:0] \$46 ;
-  reg [15:0] \$47 ;
+  reg [15:0] \$43 ;
   wire \$5 ;
-  wire [1:0] \$6 ;
-  wire [1:0] \$7 ;
+  wire \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$50 ;
+  wire \add$43 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$55 ;
-  reg drain_file = 1'h0;
-  (* init = 1'h0 *)
-  wire \drain_file$40 ;
-  (* init = 1'h0 *)
-  wire \drain_file$54 ;
+  wire [3:0] \drain_entry$47 ;
   wire [91:0] drain_sum;
-  wire [91:0] \drain_sum$56 ;
-  reg [15:0] drained = 16'h0000;
+  wire [91:0] \drain_sum$48 ;
   wire [15:0] element;
-  wire [15:0] \element$49 ;
-  wire [4:0] \element$49.exponent ;
-  wire [9:0] \element$49.mantissa ;
-  wire \element$49.sign ;
+  wire [15:0] \element$42 ;
+  wire [4:0] \element$42.exponent ;
+  wire [9:0] \element$42.mantissa ;
+  wire \element$42.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$42 ;
-  wire [3:0] \entry$52 ;
+  wire [3:0] \entry$35 ;
+  wire [3:0] \entry$45 ;
   output \event ;
   wire \event ;
   reg [7:0] event0 = 8'h00;
@@ -7893,14 +7954,13 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \event3.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$39 ;
+  wire \file$33 ;
   (* init = 1'h0 *)
-  wire \file$53 ;
-  wire finish;
+  wire \file$46 ;
   output go;
   wire go;
-  wire \go$31 ;
-  wire \go$46 ;
+  wire \go$25 ;
+  wire \go$39 ;
   input [23:0] i_events__payload;
   wire [23:0] i_events__payload;
   wire [7:0] \i_events__payload.event ;
@@ -7923,15 +7983,13 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$47 ;
-  wire [15:0] now;
-  reg [15:0] queued = 16'h0000;
+  wire \load$40 ;
   wire replace;
-  wire \replace$51 ;
+  wire \replace$44 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$48 ;
+  wire \shift$41 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -7943,100 +8001,86 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [91:0] \sums[0] ;
   wire [91:0] \sums[1] ;
   wire [15:0] touched;
+  reg [15:0] touched0 = 16'h0000;
+  reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
   reg [15:0] value = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \value$30 ;
-  wire [4:0] \value$30.exponent ;
-  wire [9:0] \value$30.mantissa ;
-  wire \value$30.sign ;
+  wire [15:0] \value$24 ;
+  wire [4:0] \value$24.exponent ;
+  wire [9:0] \value$24.mantissa ;
+  wire \value$24.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$45 ;
-  wire [4:0] \value$45.exponent ;
-  wire [9:0] \value$45.mantissa ;
-  wire \value$45.sign ;
-  reg waiting = 1'h0;
-  reg waiting_file = 1'h0;
+  wire [15:0] \value$38 ;
+  wire [4:0] \value$38.exponent ;
+  wire [9:0] \value$38.mantissa ;
+  wire \value$38.sign ;
+  always @(posedge clk)
+    event2 <= \$38 ;
+  always @(posedge clk)
+    event3 <= \$39 ;
+  always @(posedge clk)
+    touched0 <= \$40 ;
+  always @(posedge clk)
+    touched1 <= \$41 ;
+  always @(posedge clk)
+    file <= \$42 ;
+  always @(posedge clk)
+    value <= \$43 ;
+  assign \$2  = \$1  | { 4'h0, i_events__valid };
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[7];
+  assign \$6  = \$5  & event0[5];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[3] & event3[6];
+  assign stall_drain = \$8  & busy;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[7];
+  assign \$12  = \$11  & event0[5];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[3] & event3[6];
+  assign start = go & \$13 ;
+  assign \$14  = valid[3] & event3[7];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event3[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[7];
+  assign load = \$19  & event0[5];
+  assign \$20  = valid[1] & event1[7];
+  assign shift = \$20  & event1[5];
+  assign add = valid[3] & event3[7];
+  assign \$22  = \$21  >> event3[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> drain_entry;
+  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
+  assign \$27  = valid[0] & event0[7];
+  assign \load$40  = \$27  & event0[5];
+  assign \$28  = valid[1] & event1[7];
+  assign \shift$41  = \$28  & event1[5];
+  assign \add$43  = valid[3] & event3[7];
+  assign \$30  = \$29  >> event3[3:0];
+  assign \replace$44  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
   always @(posedge clk)
     valid <= \$35 ;
   always @(posedge clk)
     event0 <= \$36 ;
   always @(posedge clk)
     event1 <= \$37 ;
-  always @(posedge clk)
-    event2 <= \$38 ;
-  always @(posedge clk)
-    event3 <= \$39 ;
-  always @(posedge clk)
-    accumulated <= \$40 ;
-  always @(posedge clk)
-    drained <= \$41 ;
-  always @(posedge clk)
-    drain_file <= \$42 ;
-  always @(posedge clk)
-    waiting <= \$43 ;
-  always @(posedge clk)
-    file <= \$44 ;
-  always @(posedge clk)
-    waiting_file <= \$45 ;
-  always @(posedge clk)
-    queued <= \$46 ;
-  always @(posedge clk)
-    value <= \$47 ;
-  assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$3  = finish ? 16'h0000 : now;
-  assign \$4  = waiting ? waiting_file : file;
-  assign \$6  = file + 1'h1;
-  assign \$7  = \$5  ? 2'h0 : \$6 ;
-  assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[7];
-  assign \$10  = \$9  & event0[5];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[3] & event3[6];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[7];
-  assign \$17  = \$16  & event0[5];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[3] & event3[6];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[3] & event3[7];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event3[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
-  assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[7];
-  assign load = \$25  & event0[5];
-  assign \$26  = valid[1] & event1[7];
-  assign shift = \$26  & event1[5];
-  assign add = valid[3] & event3[7];
-  assign \$27  = accumulated >> event3[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
-  assign \$30  = valid[0] & event0[7];
-  assign \load$47  = \$30  & event0[5];
-  assign \$31  = valid[1] & event1[7];
-  assign \shift$48  = \$31  & event1[5];
-  assign \add$50  = valid[3] & event3[7];
-  assign \$32  = accumulated >> event3[3:0];
-  assign \replace$51  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event3[3:0]),
@@ -8048,20 +8092,144 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
     .\value$7 (value)
   );
   \backspike_core.bp.lanes.lane0  lane1 (
-    .add(\add$50 ),
+    .add(\add$43 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_file(drain_file),
-    .drain_sum(\drain_sum$56 ),
+    .drain_sum(\drain_sum$48 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event3[3:0]),
     .file(file),
     .go(go),
-    .load(\load$47 ),
-    .replace(\replace$51 ),
+    .load(\load$40 ),
+    .replace(\replace$44 ),
     .rst(rst),
     .\value$7 (value)
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = event2;
+    if (go) begin
+      \$38  = event1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = event3;
+    if (go) begin
+      \$39  = event2;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = touched0;
+    if (\event ) begin
+      casez (file)
+        1'h0:
+            \$40  = touched;
+      endcase
+    end
+    if (start) begin
+      casez (\$4 )
+        1'h0:
+            \$40  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = touched1;
+    if (\event ) begin
+      (* full_case = 32'd1 *)
+      casez (file)
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$41  = touched;
+      endcase
+    end
+    if (start) begin
+      (* full_case = 32'd1 *)
+      casez (\$4 )
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$41  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$41  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = file;
+    if (start) begin
+      \$42  = \$3 ;
+    end
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$43  = value;
+    if (go) begin
+      \$43  = i_events__payload[23:8];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$16  = touched0;
+      1'h1:
+          \$16  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$21  = touched0;
+      1'h1:
+          \$21  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$23 )
+      1'h0:
+          \$24  = touched0;
+      1'h1:
+          \$24  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$29  = touched0;
+      1'h1:
+          \$29  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$31 )
+      1'h0:
+          \$32  = touched0;
+      1'h1:
+          \$32  = touched1;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     \$35  = valid;
@@ -8086,118 +8254,19 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
       \$37  = event0;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$38  = event2;
-    if (go) begin
-      \$38  = event1;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = event3;
-    if (go) begin
-      \$39  = event2;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$40  = \$3 ;
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = drained;
-    if (start) begin
-      \$41  = touched;
-    end
-    if (rst) begin
-      \$41  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = drain_file;
-    if (start) begin
-      \$42  = \$4 ;
-    end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = waiting;
-    if (start) begin
-      \$43  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$43  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$43  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$44  = file;
-    if (finish) begin
-      \$44  = \$7 [0];
-    end
-    if (rst) begin
-      \$44  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$45  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$45  = file;
-      end
-    end
-    if (rst) begin
-      \$45  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$46  = queued;
-    if (finish) begin
-      if (\$8 ) begin
-        \$46  = now;
-      end
-    end
-    if (rst) begin
-      \$46  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$47  = value;
-    if (go) begin
-      \$47  = i_events__payload[23:8];
-    end
-  end
   assign i_events__ready = go;
-  assign \value$30  = value;
-  assign \go$31  = go;
+  assign \value$24  = value;
+  assign \go$25  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event3[3:0];
-  assign \file$39  = file;
-  assign \drain_file$40  = drain_file;
-  assign \entry$42  = drain_entry;
-  assign \value$45  = value;
-  assign \go$46  = go;
-  assign \element$49  = i_vectors__payload[31:16];
-  assign \entry$52  = event3[3:0];
-  assign \file$53  = file;
-  assign \drain_file$54  = drain_file;
-  assign \drain_entry$55  = drain_entry;
+  assign \file$33  = file;
+  assign \entry$35  = drain_entry;
+  assign \value$38  = value;
+  assign \go$39  = go;
+  assign \element$42  = i_vectors__payload[31:16];
+  assign \entry$45  = event3[3:0];
+  assign \file$46  = file;
+  assign \drain_entry$47  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[4];
   assign \event0.first  = event0[5];
@@ -8225,9 +8294,9 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \event3.first  = event3[5];
   assign \event3.end  = event3[6];
   assign \event3.hit  = event3[7];
-  assign \value$30.mantissa  = value[9:0];
-  assign \value$30.exponent  = value[14:10];
-  assign \value$30.sign  = value[15];
+  assign \value$24.mantissa  = value[9:0];
+  assign \value$24.exponent  = value[14:10];
+  assign \value$24.sign  = value[15];
   assign \element.mantissa  = i_vectors__payload[9:0];
   assign \element.exponent  = i_vectors__payload[14:10];
   assign \element.sign  = i_vectors__payload[15];
@@ -8235,20 +8304,18 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \i_vectors__payload[1]  = i_vectors__payload[31:16];
   assign \sums[0]  = sums[91:0];
   assign \sums[1]  = sums[183:92];
-  assign \value$45.mantissa  = value[9:0];
-  assign \value$45.exponent  = value[14:10];
-  assign \value$45.sign  = value[15];
-  assign \element$49.mantissa  = i_vectors__payload[25:16];
-  assign \element$49.exponent  = i_vectors__payload[30:26];
-  assign \element$49.sign  = i_vectors__payload[31];
+  assign \value$38.mantissa  = value[9:0];
+  assign \value$38.exponent  = value[14:10];
+  assign \value$38.sign  = value[15];
+  assign \element$42.mantissa  = i_vectors__payload[25:16];
+  assign \element$42.exponent  = i_vectors__payload[30:26];
+  assign \element$42.sign  = i_vectors__payload[31];
   assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$29 ;
+  assign sums[91:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
-  assign \$5  = file;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, drain_file, file, \value$7 , drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, file, \value$7 , drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [23:0] \$10 ;
@@ -8289,10 +8356,8 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  input drain_file;
-  wire drain_file;
   output [91:0] drain_sum;
-  reg [91:0] drain_sum;
+  wire [91:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -8378,6 +8443,7 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
   assign \write_port__en$22  = \$25  & \$26 ;
   assign \$27  = replace ? 92'h00000000000000000000000 : \read_port__data$25 ;
   assign \$28  = $signed(term) + $signed(\$27 );
+  assign drain_sum = file ? read_port__data : \read_port__data$25 ;
   always @(posedge clk)
     element <= \$29 ;
   always @(posedge clk)
@@ -8388,16 +8454,6 @@ module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace,
     scales <= \$32 ;
   always @(posedge clk)
     term <= \$33 ;
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (drain_file)
-      1'h0:
-          drain_sum = read_port__data;
-      1'h1:
-          drain_sum = \read_port__data$25 ;
-    endcase
-  end
   always @* begin
     if (\$initially ) begin end
     \$29  = element;
@@ -9375,7 +9431,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6086$1 , \port$6088$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6257$1 , \port$6259$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -9407,10 +9463,10 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$6086$1 ;
-  wire [4:0] \port$6086$1 ;
-  input [4:0] \port$6088$1 ;
-  wire [4:0] \port$6088$1 ;
+  input [4:0] \port$6257$1 ;
+  wire [4:0] \port$6257$1 ;
+  input [4:0] \port$6259$1 ;
+  wire [4:0] \port$6259$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -9432,8 +9488,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$6086$1 (\port$6086$1 ),
-    .\port$6088$1 (\port$6088$1 ),
+    .\port$6257$1 (\port$6257$1 ),
+    .\port$6259$1 (\port$6259$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -9448,7 +9504,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$6921$0 (read0__data),
+    .\port$7094$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -9467,8 +9523,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6088$1 , \port$6086$1  };
-  assign \write__data$17  = { \port$6088$1 , \port$6086$1  };
+  assign write__data = { \port$6259$1 , \port$6257$1  };
+  assign \write__data$17  = { \port$6259$1 , \port$6257$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -9483,15 +9539,15 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6086$1 , \port$6088$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6257$1 , \port$6259$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [4:0] \port$6086$1 ;
-  wire [4:0] \port$6086$1 ;
-  input [4:0] \port$6088$1 ;
-  wire [4:0] \port$6088$1 ;
+  input [4:0] \port$6257$1 ;
+  wire [4:0] \port$6257$1 ;
+  input [4:0] \port$6259$1 ;
+  wire [4:0] \port$6259$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -9512,7 +9568,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$608
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6088$1 , \port$6086$1  };
+      copy0[write__addr] <= { \port$6259$1 , \port$6257$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -9523,13 +9579,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$608
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6088$1 , \port$6086$1  };
-  assign \write__data$5  = { \port$6088$1 , \port$6086$1  };
+  assign write__data = { \port$6259$1 , \port$6257$1  };
+  assign \write__data$5  = { \port$6259$1 , \port$6257$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6921$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$7094$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -9577,8 +9633,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [9:0] \port$6921$0 ;
-  wire [9:0] \port$6921$0 ;
+  input [9:0] \port$7094$0 ;
+  wire [9:0] \port$7094$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -9626,7 +9682,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     \$1  = 32'd0;
     casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$6921$0 [9:5], 3'h0, \port$6921$0 [4:0] };
+          \$1  = { 19'h00000, \port$7094$0 [9:5], 3'h0, \port$7094$0 [4:0] };
     endcase
   end
   always @* begin
@@ -9694,7 +9750,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$6921$0 [9:5], 3'h0, \port$6921$0 [4:0] };
+  assign row = { 3'h0, \port$7094$0 [9:5], 3'h0, \port$7094$0 [4:0] };
   assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
@@ -10719,7 +10775,7 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$5923$0 , front_row_turn, \port$6086$1 , \port$6088$1 , \port$6093$0 , drain_active__data, \port$6098$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$6104$0 , front_row_turn, \port$6257$1 , \port$6259$1 , \port$6264$0 , drain_active__data, \port$6269$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
 , clk);
   wire [7:0] \$1 ;
   wire [20:0] \$2 ;
@@ -10973,16 +11029,16 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$5923$0 ;
-  wire [7:0] \port$5923$0 ;
-  output [20:0] \port$6086$1 ;
-  wire [20:0] \port$6086$1 ;
-  output [20:0] \port$6088$1 ;
-  wire [20:0] \port$6088$1 ;
-  output [31:0] \port$6093$0 ;
-  wire [31:0] \port$6093$0 ;
-  output [7:0] \port$6098$0 ;
-  wire [7:0] \port$6098$0 ;
+  output [7:0] \port$6104$0 ;
+  wire [7:0] \port$6104$0 ;
+  output [20:0] \port$6257$1 ;
+  wire [20:0] \port$6257$1 ;
+  output [20:0] \port$6259$1 ;
+  wire [20:0] \port$6259$1 ;
+  output [31:0] \port$6264$0 ;
+  wire [31:0] \port$6264$0 ;
+  output [7:0] \port$6269$0 ;
+  wire [7:0] \port$6269$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -11084,9 +11140,9 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$6086$1 (\$2 ),
-    .\port$6088$1 (\$3 ),
-    .\port$6098$0 (\$5 ),
+    .\port$6257$1 (\$2 ),
+    .\port$6259$1 (\$3 ),
+    .\port$6269$0 (\$5 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -11254,11 +11310,11 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$5923$0  = \$1 ;
-  assign \port$6086$1  = \$2 ;
-  assign \port$6088$1  = \$3 ;
-  assign \port$6093$0  = \$4 ;
-  assign \port$6098$0  = \$5 ;
+  assign \port$6104$0  = \$1 ;
+  assign \port$6257$1  = \$2 ;
+  assign \port$6259$1  = \$3 ;
+  assign \port$6264$0  = \$4 ;
+  assign \port$6269$0  = \$5 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -11397,8 +11453,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$6086$1 , \port$6088$1 , tile, active__data
-, \port$6098$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$6257$1 , \port$6259$1 , tile, active__data
+, \port$6269$0 , entry, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire \$10 ;
@@ -11623,12 +11679,12 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$6086$1 ;
-  wire [20:0] \port$6086$1 ;
-  output [20:0] \port$6088$1 ;
-  wire [20:0] \port$6088$1 ;
-  output [7:0] \port$6098$0 ;
-  wire [7:0] \port$6098$0 ;
+  output [20:0] \port$6257$1 ;
+  wire [20:0] \port$6257$1 ;
+  output [20:0] \port$6259$1 ;
+  wire [20:0] \port$6259$1 ;
+  output [7:0] \port$6269$0 ;
+  wire [7:0] \port$6269$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -12081,9 +12137,9 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$6 [10:0];
   assign logits__addr = \$9 [9:0];
-  assign \port$6086$1  = result_0[21:1];
-  assign \port$6088$1  = result_1[21:1];
-  assign \port$6098$0  = last_0[7:0];
+  assign \port$6257$1  = result_0[21:1];
+  assign \port$6259$1  = result_1[21:1];
+  assign \port$6269$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -12595,187 +12651,168 @@ endmodule
 module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \config , slot, code, spike, logit, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
+  wire [87:0] \$10 ;
   wire [15:0] \$100 ;
-  wire [15:0] \$101 ;
+  wire \$101 ;
   wire [15:0] \$102 ;
   wire [15:0] \$103 ;
   wire [15:0] \$104 ;
-  wire \$105 ;
+  wire [15:0] \$105 ;
   wire [15:0] \$106 ;
   wire [15:0] \$107 ;
-  wire [15:0] \$108 ;
+  wire \$108 ;
   wire [15:0] \$109 ;
-  wire [11:0] \$11 ;
+  wire [15:0] \$11 ;
   wire [15:0] \$110 ;
   wire [15:0] \$111 ;
-  wire \$112 ;
+  wire [15:0] \$112 ;
   wire [15:0] \$113 ;
   wire [15:0] \$114 ;
-  wire [15:0] \$115 ;
+  wire \$115 ;
   wire [15:0] \$116 ;
   wire [15:0] \$117 ;
   wire [15:0] \$118 ;
-  wire \$119 ;
-  wire \$12 ;
+  wire [15:0] \$119 ;
+  wire [15:0] \$12 ;
   wire [15:0] \$120 ;
   wire [15:0] \$121 ;
-  wire [15:0] \$122 ;
-  wire [15:0] \$123 ;
-  wire [15:0] \$124 ;
-  wire [15:0] \$125 ;
-  wire \$126 ;
-  wire [15:0] \$127 ;
-  wire [15:0] \$128 ;
-  wire [15:0] \$129 ;
-  wire [11:0] \$13 ;
-  wire [15:0] \$130 ;
-  wire [15:0] \$131 ;
-  wire [15:0] \$132 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire [11:0] \$126 ;
+  wire \$127 ;
+  wire [11:0] \$128 ;
+  wire \$129 ;
+  wire [15:0] \$13 ;
+  wire [5:0] \$130 ;
+  wire [5:0] \$131 ;
+  wire [42:0] \$132 ;
   wire \$133 ;
-  wire [15:0] \$134 ;
-  wire [15:0] \$135 ;
-  wire [15:0] \$136 ;
-  wire [15:0] \$137 ;
-  wire [15:0] \$138 ;
-  wire [15:0] \$139 ;
-  wire \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire [11:0] \$144 ;
-  wire \$145 ;
-  wire [11:0] \$146 ;
-  wire \$147 ;
-  wire [5:0] \$148 ;
-  wire [5:0] \$149 ;
-  wire [11:0] \$15 ;
-  wire [42:0] \$150 ;
-  wire \$151 ;
+  wire [11:0] \$134 ;
+  wire \$135 ;
+  wire [11:0] \$136 ;
+  wire \$137 ;
+  wire [5:0] \$138 ;
+  wire [5:0] \$139 ;
+  wire [15:0] \$14 ;
+  wire [42:0] \$140 ;
+  wire [41:0] \$141 ;
+  wire [1:0] \$142 ;
+  wire [2:0] \$143 ;
+  wire [3:0] \$144 ;
+  wire [4:0] \$145 ;
+  wire [5:0] \$146 ;
+  wire [6:0] \$147 ;
+  wire [7:0] \$148 ;
+  wire [8:0] \$149 ;
+  wire [15:0] \$15 ;
+  wire [9:0] \$150 ;
+  wire [10:0] \$151 ;
   wire [11:0] \$152 ;
-  wire \$153 ;
-  wire [11:0] \$154 ;
-  wire \$155 ;
-  wire [5:0] \$156 ;
-  wire [5:0] \$157 ;
-  wire [42:0] \$158 ;
-  wire [41:0] \$159 ;
-  wire \$16 ;
-  wire [1:0] \$160 ;
-  wire [2:0] \$161 ;
-  wire [3:0] \$162 ;
-  wire [4:0] \$163 ;
-  wire [5:0] \$164 ;
-  wire [6:0] \$165 ;
-  wire [7:0] \$166 ;
-  wire [8:0] \$167 ;
-  wire [9:0] \$168 ;
-  wire [10:0] \$169 ;
-  wire [11:0] \$17 ;
-  wire [11:0] \$170 ;
-  wire [12:0] \$171 ;
-  wire [13:0] \$172 ;
-  wire [14:0] \$173 ;
-  wire [15:0] \$174 ;
-  wire \$175 ;
-  reg [3:0] \$176 ;
-  reg \$177 ;
-  wire [23:0] \$18 ;
-  wire \$19 ;
+  wire [12:0] \$153 ;
+  wire [13:0] \$154 ;
+  wire [14:0] \$155 ;
+  wire [15:0] \$156 ;
+  wire \$157 ;
+  reg [3:0] \$158 ;
+  reg \$159 ;
+  wire [15:0] \$16 ;
+  wire \$17 ;
+  wire [15:0] \$18 ;
+  wire [15:0] \$19 ;
   wire \$2 ;
-  wire [5:0] \$20 ;
-  wire [5:0] \$21 ;
-  wire \$22 ;
-  wire [5:0] \$23 ;
-  wire [5:0] \$24 ;
-  wire [5:0] \$25 ;
-  wire [85:0] \$26 ;
-  wire [86:0] \$27 ;
-  wire [87:0] \$28 ;
+  wire [15:0] \$20 ;
+  wire [15:0] \$21 ;
+  wire [15:0] \$22 ;
+  wire [15:0] \$23 ;
+  wire \$24 ;
+  wire [15:0] \$25 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
+  wire [15:0] \$28 ;
   wire [15:0] \$29 ;
   wire \$3 ;
   wire [15:0] \$30 ;
-  wire [15:0] \$31 ;
+  wire \$31 ;
   wire [15:0] \$32 ;
   wire [15:0] \$33 ;
   wire [15:0] \$34 ;
-  wire \$35 ;
+  wire [15:0] \$35 ;
   wire [15:0] \$36 ;
   wire [15:0] \$37 ;
-  wire [15:0] \$38 ;
+  wire \$38 ;
   wire [15:0] \$39 ;
   wire [15:0] \$4 ;
   wire [15:0] \$40 ;
   wire [15:0] \$41 ;
-  wire \$42 ;
+  wire [15:0] \$42 ;
   wire [15:0] \$43 ;
   wire [15:0] \$44 ;
-  wire [15:0] \$45 ;
+  wire \$45 ;
   wire [15:0] \$46 ;
   wire [15:0] \$47 ;
   wire [15:0] \$48 ;
-  wire \$49 ;
+  wire [15:0] \$49 ;
   wire \$5 ;
   wire [15:0] \$50 ;
   wire [15:0] \$51 ;
-  wire [15:0] \$52 ;
+  wire \$52 ;
   wire [15:0] \$53 ;
   wire [15:0] \$54 ;
   wire [15:0] \$55 ;
-  wire \$56 ;
+  wire [15:0] \$56 ;
   wire [15:0] \$57 ;
   wire [15:0] \$58 ;
-  wire [15:0] \$59 ;
+  wire \$59 ;
   wire \$6 ;
   wire [15:0] \$60 ;
   wire [15:0] \$61 ;
   wire [15:0] \$62 ;
-  wire \$63 ;
+  wire [15:0] \$63 ;
   wire [15:0] \$64 ;
   wire [15:0] \$65 ;
-  wire [15:0] \$66 ;
+  wire \$66 ;
   wire [15:0] \$67 ;
   wire [15:0] \$68 ;
   wire [15:0] \$69 ;
   wire \$7 ;
-  wire \$70 ;
+  wire [15:0] \$70 ;
   wire [15:0] \$71 ;
   wire [15:0] \$72 ;
-  wire [15:0] \$73 ;
+  wire \$73 ;
   wire [15:0] \$74 ;
   wire [15:0] \$75 ;
   wire [15:0] \$76 ;
-  wire \$77 ;
+  wire [15:0] \$77 ;
   wire [15:0] \$78 ;
   wire [15:0] \$79 ;
   wire \$8 ;
-  wire [15:0] \$80 ;
+  wire \$80 ;
   wire [15:0] \$81 ;
   wire [15:0] \$82 ;
   wire [15:0] \$83 ;
-  wire \$84 ;
+  wire [15:0] \$84 ;
   wire [15:0] \$85 ;
   wire [15:0] \$86 ;
-  wire [15:0] \$87 ;
+  wire \$87 ;
   wire [15:0] \$88 ;
   wire [15:0] \$89 ;
-  wire [15:0] \$9 ;
+  wire [86:0] \$9 ;
   wire [15:0] \$90 ;
-  wire \$91 ;
+  wire [15:0] \$91 ;
   wire [15:0] \$92 ;
   wire [15:0] \$93 ;
-  wire [15:0] \$94 ;
+  wire \$94 ;
   wire [15:0] \$95 ;
   wire [15:0] \$96 ;
   wire [15:0] \$97 ;
-  wire \$98 ;
+  wire [15:0] \$98 ;
   wire [15:0] \$99 ;
   wire [4:0] \$signature__addr ;
   wire [15:0] \$signature__data ;
   output active;
   wire active;
-  reg [66:0] aligned3 = 67'h00000000000000000;
   input clk;
   wire clk;
   output [3:0] code;
@@ -12816,7 +12853,15 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   reg fires = 1'h0;
   reg [40:0] fixed = 41'h00000000000;
   reg [80:0] i = 81'h000000000000000000000;
-  reg [41:0] \i$4  = 42'h00000000000;
+  reg [41:0] \i$8  = 42'h00000000000;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
   reg [15:0] kept_0 = 16'h0000;
   reg [15:0] kept_1 = 16'h0000;
   reg [15:0] kept_2 = 16'h0000;
@@ -12837,22 +12882,21 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   output [15:0] logit;
   reg [15:0] logit = 16'h0000;
   wire [15:0] o;
-  wire [15:0] \o$36 ;
-  wire [4:0] \o$36.exponent ;
-  wire [9:0] \o$36.mantissa ;
-  wire \o$36.sign ;
+  wire [80:0] \o$33 ;
+  wire [15:0] \o$35 ;
+  wire [4:0] \o$35.exponent ;
+  wire [9:0] \o$35.mantissa ;
+  wire \o$35.sign ;
   wire [4:0] \o.exponent ;
   wire [9:0] \o.mantissa ;
   wire \o.sign ;
-  reg [22:0] product2 = 23'h000000;
   reg [14:0] reached = 15'h0000;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$20 ;
-  wire \saturated$22 ;
-  reg [5:0] scale2 = 6'h00;
+  wire \saturated$23 ;
+  wire \saturated$25 ;
   input [13:0] slot;
   wire [13:0] slot;
   wire [3:0] \slot.entry ;
@@ -12986,10 +13030,6 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   reg [15:0] u_0 = 16'h0000;
   (* init = 16'h0000 *)
   wire [15:0] u_1;
-  reg [15:0] v1 = 16'h0000;
-  wire [4:0] \v1.exponent ;
-  wire [9:0] \v1.mantissa ;
-  wire \v1.sign ;
   wire [4:0] write__addr;
   wire [15:0] write__data;
   wire write__en;
@@ -12999,151 +13039,134 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
       states[slot_11[9:5]] <= write__data;
   end
   assign \$signature__data  = states[slot[9:5]];
+  assign i_b = slot[11] ? 16'h0000 : \$signature__data ;
   assign \$1  = \config [137:122] >> code;
   assign \$2  = ~ \config [121];
   assign \$3  = \$2  | spike;
   assign active = \$1  & \$3 ;
   assign \$4  = \config [119] ? o : 16'h0000;
   assign write__data = spiked_2 ? \$4  : kept_2;
-  assign \$5  = \saturated$20  & live_u_6;
-  assign \$6  = \saturated$22  & live_v_4;
+  assign \$5  = \saturated$23  & live_u_6;
+  assign \$6  = \saturated$25  & live_v_4;
   assign \$7  = \$6  & spiked_2;
   assign \$8  = \$7  & \config [119];
   assign saturated = \$5  | \$8 ;
-  assign \$9  = slot[11] ? 16'h0000 : \$signature__data ;
-  assign \$10  = | \config [101:97];
-  assign \$11  = - { \$10 , \config [96:87] };
-  assign \$12  = | \config [101:97];
-  assign \$13  = \config [102] ? \$11  : { 1'h0, \$12 , \config [96:87] };
-  assign \$14  = | v1[14:10];
-  assign \$15  = - { \$14 , v1[9:0] };
-  assign \$16  = | v1[14:10];
-  assign \$17  = v1[15] ? \$15  : { 1'h0, \$16 , v1[9:0] };
-  assign \$18  = $signed(\$13 ) * $signed(\$17 );
-  assign \$19  = ! \config [101:97];
-  assign \$20  = \config [101:97] - 1'h1;
-  assign \$21  = \$19  ? 6'h00 : \$20 ;
-  assign \$22  = ! v1[14:10];
-  assign \$23  = v1[14:10] - 1'h1;
-  assign \$24  = \$22  ? 6'h00 : \$23 ;
-  assign \$25  = \$21 [4:0] + \$24 [4:0];
-  assign \$26  = $signed(product2) << scale2;
-  assign \$28  = $signed(\$27 ) + $signed(aligned3);
-  assign \$29  = ~ \o$36 ;
-  assign \$31  = \o$36 [15] ? \$29  : \$30 ;
-  assign \$32  = ~ \config [153:138];
-  assign \$34  = \config [153] ? \$32  : \$33 ;
-  assign \$35  = \$31  >= \$34 ;
-  assign \$36  = ~ \o$36 ;
-  assign \$38  = \o$36 [15] ? \$36  : \$37 ;
-  assign \$39  = ~ \config [169:154];
-  assign \$41  = \config [169] ? \$39  : \$40 ;
-  assign \$42  = \$38  >= \$41 ;
-  assign \$43  = ~ \o$36 ;
-  assign \$45  = \o$36 [15] ? \$43  : \$44 ;
-  assign \$46  = ~ \config [185:170];
-  assign \$48  = \config [185] ? \$46  : \$47 ;
-  assign \$49  = \$45  >= \$48 ;
-  assign \$50  = ~ \o$36 ;
-  assign \$52  = \o$36 [15] ? \$50  : \$51 ;
-  assign \$53  = ~ \config [201:186];
-  assign \$55  = \config [201] ? \$53  : \$54 ;
-  assign \$56  = \$52  >= \$55 ;
-  assign \$57  = ~ \o$36 ;
-  assign \$59  = \o$36 [15] ? \$57  : \$58 ;
-  assign \$60  = ~ \config [217:202];
-  assign \$62  = \config [217] ? \$60  : \$61 ;
-  assign \$63  = \$59  >= \$62 ;
-  assign \$64  = ~ \o$36 ;
-  assign \$66  = \o$36 [15] ? \$64  : \$65 ;
-  assign \$67  = ~ \config [233:218];
-  assign \$69  = \config [233] ? \$67  : \$68 ;
-  assign \$70  = \$66  >= \$69 ;
-  assign \$71  = ~ \o$36 ;
-  assign \$73  = \o$36 [15] ? \$71  : \$72 ;
-  assign \$74  = ~ \config [249:234];
-  assign \$76  = \config [249] ? \$74  : \$75 ;
-  assign \$77  = \$73  >= \$76 ;
-  assign \$78  = ~ \o$36 ;
-  assign \$80  = \o$36 [15] ? \$78  : \$79 ;
-  assign \$81  = ~ \config [265:250];
-  assign \$83  = \config [265] ? \$81  : \$82 ;
-  assign \$84  = \$80  >= \$83 ;
-  assign \$85  = ~ \o$36 ;
-  assign \$87  = \o$36 [15] ? \$85  : \$86 ;
-  assign \$88  = ~ \config [281:266];
-  assign \$90  = \config [281] ? \$88  : \$89 ;
-  assign \$91  = \$87  >= \$90 ;
-  assign \$92  = ~ \o$36 ;
-  assign \$94  = \o$36 [15] ? \$92  : \$93 ;
-  assign \$95  = ~ \config [297:282];
-  assign \$97  = \config [297] ? \$95  : \$96 ;
-  assign \$98  = \$94  >= \$97 ;
-  assign \$99  = ~ \o$36 ;
-  assign \$101  = \o$36 [15] ? \$99  : \$100 ;
-  assign \$102  = ~ \config [313:298];
-  assign \$104  = \config [313] ? \$102  : \$103 ;
-  assign \$105  = \$101  >= \$104 ;
-  assign \$106  = ~ \o$36 ;
-  assign \$108  = \o$36 [15] ? \$106  : \$107 ;
-  assign \$109  = ~ \config [329:314];
-  assign \$111  = \config [329] ? \$109  : \$110 ;
-  assign \$112  = \$108  >= \$111 ;
-  assign \$113  = ~ \o$36 ;
-  assign \$115  = \o$36 [15] ? \$113  : \$114 ;
-  assign \$116  = ~ \config [345:330];
-  assign \$118  = \config [345] ? \$116  : \$117 ;
-  assign \$119  = \$115  >= \$118 ;
-  assign \$120  = ~ \o$36 ;
-  assign \$122  = \o$36 [15] ? \$120  : \$121 ;
-  assign \$123  = ~ \config [361:346];
-  assign \$125  = \config [361] ? \$123  : \$124 ;
-  assign \$126  = \$122  >= \$125 ;
-  assign \$127  = ~ \o$36 ;
-  assign \$129  = \o$36 [15] ? \$127  : \$128 ;
-  assign \$130  = ~ \config [377:362];
-  assign \$132  = \config [377] ? \$130  : \$131 ;
-  assign \$133  = \$129  >= \$132 ;
-  assign \$134  = ~ \o$36 ;
-  assign \$136  = \o$36 [15] ? \$134  : \$135 ;
-  assign \$137  = ~ \config [118:103];
-  assign \$139  = \config [118] ? \$137  : \$138 ;
-  assign \$140  = \$136  >= \$139 ;
-  assign \$141  = ~ \config [120];
-  assign \$142  = \$140  & \$141 ;
-  assign \$143  = | \o$36 [14:10];
-  assign \$144  = - { \$143 , \o$36 [9:0] };
-  assign \$145  = | \o$36 [14:10];
-  assign \$146  = \o$36 [15] ? \$144  : { 1'h0, \$145 , \o$36 [9:0] };
-  assign \$147  = ! \o$36 [14:10];
-  assign \$148  = \o$36 [14:10] - 1'h1;
-  assign \$149  = \$147  ? 6'h00 : \$148 ;
-  assign \$150  = $signed(\$146 ) << \$149 [4:0];
-  assign \$151  = | \config [117:113];
-  assign \$152  = - { \$151 , \config [112:103] };
-  assign \$153  = | \config [117:113];
-  assign \$154  = \config [118] ? \$152  : { 1'h0, \$153 , \config [112:103] };
-  assign \$155  = ! \config [117:113];
-  assign \$156  = \config [117:113] - 1'h1;
-  assign \$157  = \$155  ? 6'h00 : \$156 ;
-  assign \$158  = $signed(\$154 ) << \$157 [4:0];
-  assign \$159  = $signed(fixed) - $signed(\$158 [40:0]);
-  assign \$160  = 1'h0 + reached[0];
-  assign \$161  = \$160  + reached[1];
-  assign \$162  = \$161  + reached[2];
-  assign \$163  = \$162  + reached[3];
-  assign \$164  = \$163  + reached[4];
-  assign \$165  = \$164  + reached[5];
-  assign \$166  = \$165  + reached[6];
-  assign \$167  = \$166  + reached[7];
-  assign \$168  = \$167  + reached[8];
-  assign \$169  = \$168  + reached[9];
-  assign \$170  = \$169  + reached[10];
-  assign \$171  = \$170  + reached[11];
-  assign \$172  = \$171  + reached[12];
-  assign \$173  = \$172  + reached[13];
-  assign \$174  = \$173  + reached[14];
-  assign \$175  = live & slot[0];
+  assign \$10  = $signed(\$9 ) + $signed(\o$33 [66:0]);
+  assign \$11  = ~ \o$35 ;
+  assign \$13  = \o$35 [15] ? \$11  : \$12 ;
+  assign \$14  = ~ \config [153:138];
+  assign \$16  = \config [153] ? \$14  : \$15 ;
+  assign \$17  = \$13  >= \$16 ;
+  assign \$18  = ~ \o$35 ;
+  assign \$20  = \o$35 [15] ? \$18  : \$19 ;
+  assign \$21  = ~ \config [169:154];
+  assign \$23  = \config [169] ? \$21  : \$22 ;
+  assign \$24  = \$20  >= \$23 ;
+  assign \$25  = ~ \o$35 ;
+  assign \$27  = \o$35 [15] ? \$25  : \$26 ;
+  assign \$28  = ~ \config [185:170];
+  assign \$30  = \config [185] ? \$28  : \$29 ;
+  assign \$31  = \$27  >= \$30 ;
+  assign \$32  = ~ \o$35 ;
+  assign \$34  = \o$35 [15] ? \$32  : \$33 ;
+  assign \$35  = ~ \config [201:186];
+  assign \$37  = \config [201] ? \$35  : \$36 ;
+  assign \$38  = \$34  >= \$37 ;
+  assign \$39  = ~ \o$35 ;
+  assign \$41  = \o$35 [15] ? \$39  : \$40 ;
+  assign \$42  = ~ \config [217:202];
+  assign \$44  = \config [217] ? \$42  : \$43 ;
+  assign \$45  = \$41  >= \$44 ;
+  assign \$46  = ~ \o$35 ;
+  assign \$48  = \o$35 [15] ? \$46  : \$47 ;
+  assign \$49  = ~ \config [233:218];
+  assign \$51  = \config [233] ? \$49  : \$50 ;
+  assign \$52  = \$48  >= \$51 ;
+  assign \$53  = ~ \o$35 ;
+  assign \$55  = \o$35 [15] ? \$53  : \$54 ;
+  assign \$56  = ~ \config [249:234];
+  assign \$58  = \config [249] ? \$56  : \$57 ;
+  assign \$59  = \$55  >= \$58 ;
+  assign \$60  = ~ \o$35 ;
+  assign \$62  = \o$35 [15] ? \$60  : \$61 ;
+  assign \$63  = ~ \config [265:250];
+  assign \$65  = \config [265] ? \$63  : \$64 ;
+  assign \$66  = \$62  >= \$65 ;
+  assign \$67  = ~ \o$35 ;
+  assign \$69  = \o$35 [15] ? \$67  : \$68 ;
+  assign \$70  = ~ \config [281:266];
+  assign \$72  = \config [281] ? \$70  : \$71 ;
+  assign \$73  = \$69  >= \$72 ;
+  assign \$74  = ~ \o$35 ;
+  assign \$76  = \o$35 [15] ? \$74  : \$75 ;
+  assign \$77  = ~ \config [297:282];
+  assign \$79  = \config [297] ? \$77  : \$78 ;
+  assign \$80  = \$76  >= \$79 ;
+  assign \$81  = ~ \o$35 ;
+  assign \$83  = \o$35 [15] ? \$81  : \$82 ;
+  assign \$84  = ~ \config [313:298];
+  assign \$86  = \config [313] ? \$84  : \$85 ;
+  assign \$87  = \$83  >= \$86 ;
+  assign \$88  = ~ \o$35 ;
+  assign \$90  = \o$35 [15] ? \$88  : \$89 ;
+  assign \$91  = ~ \config [329:314];
+  assign \$93  = \config [329] ? \$91  : \$92 ;
+  assign \$94  = \$90  >= \$93 ;
+  assign \$95  = ~ \o$35 ;
+  assign \$97  = \o$35 [15] ? \$95  : \$96 ;
+  assign \$98  = ~ \config [345:330];
+  assign \$100  = \config [345] ? \$98  : \$99 ;
+  assign \$101  = \$97  >= \$100 ;
+  assign \$102  = ~ \o$35 ;
+  assign \$104  = \o$35 [15] ? \$102  : \$103 ;
+  assign \$105  = ~ \config [361:346];
+  assign \$107  = \config [361] ? \$105  : \$106 ;
+  assign \$108  = \$104  >= \$107 ;
+  assign \$109  = ~ \o$35 ;
+  assign \$111  = \o$35 [15] ? \$109  : \$110 ;
+  assign \$112  = ~ \config [377:362];
+  assign \$114  = \config [377] ? \$112  : \$113 ;
+  assign \$115  = \$111  >= \$114 ;
+  assign \$116  = ~ \o$35 ;
+  assign \$118  = \o$35 [15] ? \$116  : \$117 ;
+  assign \$119  = ~ \config [118:103];
+  assign \$121  = \config [118] ? \$119  : \$120 ;
+  assign \$122  = \$118  >= \$121 ;
+  assign \$123  = ~ \config [120];
+  assign \$124  = \$122  & \$123 ;
+  assign \$125  = | \o$35 [14:10];
+  assign \$126  = - { \$125 , \o$35 [9:0] };
+  assign \$127  = | \o$35 [14:10];
+  assign \$128  = \o$35 [15] ? \$126  : { 1'h0, \$127 , \o$35 [9:0] };
+  assign \$129  = ! \o$35 [14:10];
+  assign \$130  = \o$35 [14:10] - 1'h1;
+  assign \$131  = \$129  ? 6'h00 : \$130 ;
+  assign \$132  = $signed(\$128 ) << \$131 [4:0];
+  assign \$133  = | \config [117:113];
+  assign \$134  = - { \$133 , \config [112:103] };
+  assign \$135  = | \config [117:113];
+  assign \$136  = \config [118] ? \$134  : { 1'h0, \$135 , \config [112:103] };
+  assign \$137  = ! \config [117:113];
+  assign \$138  = \config [117:113] - 1'h1;
+  assign \$139  = \$137  ? 6'h00 : \$138 ;
+  assign \$140  = $signed(\$136 ) << \$139 [4:0];
+  assign \$141  = $signed(fixed) - $signed(\$140 [40:0]);
+  assign \$142  = 1'h0 + reached[0];
+  assign \$143  = \$142  + reached[1];
+  assign \$144  = \$143  + reached[2];
+  assign \$145  = \$144  + reached[3];
+  assign \$146  = \$145  + reached[4];
+  assign \$147  = \$146  + reached[5];
+  assign \$148  = \$147  + reached[6];
+  assign \$149  = \$148  + reached[7];
+  assign \$150  = \$149  + reached[8];
+  assign \$151  = \$150  + reached[9];
+  assign \$152  = \$151  + reached[10];
+  assign \$153  = \$152  + reached[11];
+  assign \$154  = \$153  + reached[12];
+  assign \$155  = \$154  + reached[13];
+  assign \$156  = \$155  + reached[14];
+  assign \$157  = live & slot[0];
   always @(posedge clk)
     sum_0 <= sum;
   always @(posedge clk)
@@ -13151,29 +13174,21 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   always @(posedge clk)
     sum_2 <= sum_1;
   always @(posedge clk)
-    v1 <= \$9 ;
+    i <= \$10 [80:0];
   always @(posedge clk)
-    product2 <= \$18 [22:0];
+    reached <= { \$115 , \$108 , \$101 , \$94 , \$87 , \$80 , \$73 , \$66 , \$59 , \$52 , \$45 , \$38 , \$31 , \$24 , \$17  };
   always @(posedge clk)
-    scale2 <= \$25 ;
+    fires <= \$124 ;
   always @(posedge clk)
-    aligned3 <= \$26 [66:0];
+    fixed <= \$132 [40:0];
   always @(posedge clk)
-    i <= \$28 [80:0];
+    \i$8  <= \$141 ;
   always @(posedge clk)
-    reached <= { \$133 , \$126 , \$119 , \$112 , \$105 , \$98 , \$91 , \$84 , \$77 , \$70 , \$63 , \$56 , \$49 , \$42 , \$35  };
+    code <= \$158 ;
   always @(posedge clk)
-    fires <= \$142 ;
+    spike <= \$159 ;
   always @(posedge clk)
-    fixed <= \$150 [40:0];
-  always @(posedge clk)
-    \i$4  <= \$159 ;
-  always @(posedge clk)
-    code <= \$176 ;
-  always @(posedge clk)
-    spike <= \$177 ;
-  always @(posedge clk)
-    u_0 <= \o$36 ;
+    u_0 <= \o$35 ;
   always @(posedge clk)
     logit <= u_0;
   always @(posedge clk)
@@ -13213,7 +13228,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   always @(posedge clk)
     slot_11 <= slot_10;
   always @(posedge clk)
-    live_u_0 <= \$175 ;
+    live_u_0 <= \$157 ;
   always @(posedge clk)
     live_u_1 <= live_u_0;
   always @(posedge clk)
@@ -13236,37 +13251,45 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
     live_v_3 <= live_v_2;
   always @(posedge clk)
     live_v_4 <= live_v_3;
+  \backspike_core.fp.drain.unit0.leaked  leaked (
+    .clk(clk),
+    .fixed(\o$33 ),
+    .i_a(\config [102:87]),
+    .i_b(i_b),
+    .rst(rst)
+  );
   \backspike_core.fp.drain.unit0.round_u  round_u (
     .clk(clk),
     .i(i),
-    .o(\o$36 ),
+    .o(\o$35 ),
     .rst(rst),
-    .saturated(\saturated$20 )
+    .saturated(\saturated$23 )
   );
   \backspike_core.fp.drain.unit0.round_v  round_v (
     .clk(clk),
-    .i(\i$4 ),
+    .i(\i$8 ),
     .o(o),
     .rst(rst),
-    .saturated(\saturated$22 )
+    .saturated(\saturated$25 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$176  = \$174 [3:0];
+    \$158  = \$156 [3:0];
     if (rst) begin
-      \$176  = 4'h0;
+      \$158  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$177  = fires;
+    \$159  = fires;
     if (rst) begin
-      \$177  = 1'h0;
+      \$159  = 1'h0;
     end
   end
   assign \$signature__addr  = slot[9:5];
+  assign i_a = \config [102:87];
   assign total4 = i;
-  assign difference = \i$4 ;
+  assign difference = \i$8 ;
   assign u_1 = logit;
   assign write__en = slot_11[0];
   assign write__addr = slot_11[9:5];
@@ -13278,6 +13301,9 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   assign \slot.first  = slot[11];
   assign \slot.last  = slot[12];
   assign \slot.final  = slot[13];
+  assign \i_a.mantissa  = \config [96:87];
+  assign \i_a.exponent  = \config [101:97];
+  assign \i_a.sign  = \config [102];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.source_tiles  = \config [30:22];
@@ -13307,6 +13333,9 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   assign \config.edge12  = \config [345:330];
   assign \config.edge13  = \config [361:346];
   assign \config.edge14  = \config [377:362];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
   assign \slot_11.valid  = slot_11[0];
   assign \slot_11.entry  = slot_11[4:1];
   assign \slot_11.sample  = slot_11[8:5];
@@ -13318,12 +13347,9 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   assign \o.mantissa  = o[9:0];
   assign \o.exponent  = o[14:10];
   assign \o.sign  = o[15];
-  assign \v1.mantissa  = v1[9:0];
-  assign \v1.exponent  = v1[14:10];
-  assign \v1.sign  = v1[15];
-  assign \o$36.mantissa  = \o$36 [9:0];
-  assign \o$36.exponent  = \o$36 [14:10];
-  assign \o$36.sign  = \o$36 [15];
+  assign \o$35.mantissa  = \o$35 [9:0];
+  assign \o$35.exponent  = \o$35 [14:10];
+  assign \o$35.sign  = \o$35 [15];
   assign \slot_0.valid  = slot_0[0];
   assign \slot_0.entry  = slot_0[4:1];
   assign \slot_0.sample  = slot_0[8:5];
@@ -13412,71 +13438,265 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \confi
   assign \slot_10.first  = slot_10[11];
   assign \slot_10.last  = slot_10[12];
   assign \slot_10.final  = slot_10[13];
-  assign \$121 [14:0] = \o$36 [14:0];
-  assign \$121 [15] = 1'h1;
-  assign \$27  = { sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2, 24'h000000 };
-  assign \$30 [14:0] = \o$36 [14:0];
-  assign \$30 [15] = 1'h1;
-  assign \$33 [14:0] = \config [152:138];
+  assign \$9  = { sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2[55], sum_2, 24'h000000 };
+  assign \$12 [14:0] = \o$35 [14:0];
+  assign \$12 [15] = 1'h1;
+  assign \$15 [14:0] = \config [152:138];
+  assign \$15 [15] = 1'h1;
+  assign \$19 [14:0] = \o$35 [14:0];
+  assign \$19 [15] = 1'h1;
+  assign \$22 [14:0] = \config [168:154];
+  assign \$22 [15] = 1'h1;
+  assign \$26 [14:0] = \o$35 [14:0];
+  assign \$26 [15] = 1'h1;
+  assign \$29 [14:0] = \config [184:170];
+  assign \$29 [15] = 1'h1;
+  assign \$33 [14:0] = \o$35 [14:0];
   assign \$33 [15] = 1'h1;
-  assign \$37 [14:0] = \o$36 [14:0];
-  assign \$37 [15] = 1'h1;
-  assign \$40 [14:0] = \config [168:154];
+  assign \$36 [14:0] = \config [200:186];
+  assign \$36 [15] = 1'h1;
+  assign \$40 [14:0] = \o$35 [14:0];
   assign \$40 [15] = 1'h1;
-  assign \$44 [14:0] = \o$36 [14:0];
-  assign \$44 [15] = 1'h1;
-  assign \$47 [14:0] = \config [184:170];
+  assign \$43 [14:0] = \config [216:202];
+  assign \$43 [15] = 1'h1;
+  assign \$47 [14:0] = \o$35 [14:0];
   assign \$47 [15] = 1'h1;
-  assign \$51 [14:0] = \o$36 [14:0];
-  assign \$51 [15] = 1'h1;
-  assign \$54 [14:0] = \config [200:186];
+  assign \$50 [14:0] = \config [232:218];
+  assign \$50 [15] = 1'h1;
+  assign \$54 [14:0] = \o$35 [14:0];
   assign \$54 [15] = 1'h1;
-  assign \$58 [14:0] = \o$36 [14:0];
-  assign \$58 [15] = 1'h1;
-  assign \$61 [14:0] = \config [216:202];
+  assign \$57 [14:0] = \config [248:234];
+  assign \$57 [15] = 1'h1;
+  assign \$61 [14:0] = \o$35 [14:0];
   assign \$61 [15] = 1'h1;
-  assign \$65 [14:0] = \o$36 [14:0];
-  assign \$65 [15] = 1'h1;
-  assign \$68 [14:0] = \config [232:218];
+  assign \$64 [14:0] = \config [264:250];
+  assign \$64 [15] = 1'h1;
+  assign \$68 [14:0] = \o$35 [14:0];
   assign \$68 [15] = 1'h1;
-  assign \$72 [14:0] = \o$36 [14:0];
-  assign \$72 [15] = 1'h1;
-  assign \$75 [14:0] = \config [248:234];
+  assign \$71 [14:0] = \config [280:266];
+  assign \$71 [15] = 1'h1;
+  assign \$75 [14:0] = \o$35 [14:0];
   assign \$75 [15] = 1'h1;
-  assign \$79 [14:0] = \o$36 [14:0];
-  assign \$79 [15] = 1'h1;
-  assign \$82 [14:0] = \config [264:250];
+  assign \$78 [14:0] = \config [296:282];
+  assign \$78 [15] = 1'h1;
+  assign \$82 [14:0] = \o$35 [14:0];
   assign \$82 [15] = 1'h1;
-  assign \$86 [14:0] = \o$36 [14:0];
-  assign \$86 [15] = 1'h1;
-  assign \$89 [14:0] = \config [280:266];
+  assign \$85 [14:0] = \config [312:298];
+  assign \$85 [15] = 1'h1;
+  assign \$89 [14:0] = \o$35 [14:0];
   assign \$89 [15] = 1'h1;
-  assign \$93 [14:0] = \o$36 [14:0];
-  assign \$93 [15] = 1'h1;
-  assign \$96 [14:0] = \config [296:282];
+  assign \$92 [14:0] = \config [328:314];
+  assign \$92 [15] = 1'h1;
+  assign \$96 [14:0] = \o$35 [14:0];
   assign \$96 [15] = 1'h1;
-  assign \$100 [14:0] = \o$36 [14:0];
-  assign \$100 [15] = 1'h1;
-  assign \$103 [14:0] = \config [312:298];
+  assign \$99 [14:0] = \config [344:330];
+  assign \$99 [15] = 1'h1;
+  assign \$103 [14:0] = \o$35 [14:0];
   assign \$103 [15] = 1'h1;
-  assign \$107 [14:0] = \o$36 [14:0];
-  assign \$107 [15] = 1'h1;
-  assign \$110 [14:0] = \config [328:314];
+  assign \$106 [14:0] = \config [360:346];
+  assign \$106 [15] = 1'h1;
+  assign \$110 [14:0] = \o$35 [14:0];
   assign \$110 [15] = 1'h1;
-  assign \$114 [14:0] = \o$36 [14:0];
-  assign \$114 [15] = 1'h1;
-  assign \$117 [14:0] = \config [344:330];
+  assign \$113 [14:0] = \config [376:362];
+  assign \$113 [15] = 1'h1;
+  assign \$117 [14:0] = \o$35 [14:0];
   assign \$117 [15] = 1'h1;
-  assign \$124 [14:0] = \config [360:346];
-  assign \$124 [15] = 1'h1;
-  assign \$128 [14:0] = \o$36 [14:0];
-  assign \$128 [15] = 1'h1;
-  assign \$131 [14:0] = \config [376:362];
-  assign \$131 [15] = 1'h1;
-  assign \$135 [14:0] = \o$36 [14:0];
-  assign \$135 [15] = 1'h1;
-  assign \$138 [14:0] = \config [117:103];
-  assign \$138 [15] = 1'h1;
+  assign \$120 [14:0] = \config [117:103];
+  assign \$120 [15] = 1'h1;
+endmodule
+
+module \backspike_core.fp.drain.unit0.leaked (rst, i_b, i_a, fixed, clk);
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire \$35 ;
+  wire [11:0] \$36 ;
+  wire [14:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire [11:0] \$4 ;
+  wire \$40 ;
+  wire [11:0] \$41 ;
+  wire \$42 ;
+  wire [11:0] \$43 ;
+  wire [14:0] \$44 ;
+  wire [15:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [11:0] \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire [11:0] \$51 ;
+  wire [14:0] \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [11:0] \$56 ;
+  wire \$57 ;
+  wire [11:0] \$58 ;
+  wire [14:0] \$59 ;
+  wire [11:0] \$6 ;
+  wire [15:0] \$60 ;
+  wire [29:0] \$61 ;
+  wire [3:0] \$62 ;
+  wire [6:0] \$63 ;
+  wire [156:0] \$64 ;
+  wire [156:0] \$65 ;
+  wire [17:0] \$66 ;
+  wire [17:0] \$67 ;
+  wire [29:0] \$68 ;
+  wire [3:0] \$69 ;
+  wire [14:0] \$7 ;
+  wire [80:0] \$70 ;
+  wire \$8 ;
+  wire \$9 ;
+  reg [17:0] a = 18'h00000;
+  wire [2:0] \a.shift ;
+  wire [14:0] \a.significand ;
+  reg [17:0] b = 18'h00000;
+  wire [2:0] \b.shift ;
+  wire [14:0] \b.significand ;
+  input clk;
+  wire clk;
+  wire en;
+  output [80:0] fixed;
+  reg [80:0] fixed = 81'h000000000000000000000;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  wire load;
+  (* init = 81'h000000000000000000000 *)
+  wire [80:0] o;
+  reg [29:0] product = 30'h00000000;
+  input rst;
+  wire rst;
+  reg [3:0] shift = 4'h0;
+  assign \$30  = i_a[15] ? \$15  : { 1'h0, \$29  };
+  assign \$31  = ! i_b[14:10];
+  assign \$32  = i_b[10] | \$31 ;
+  assign \$33  = | i_b[14:10];
+  assign \$35  = | i_b[14:10];
+  assign \$36  = \$32  ? \$34  : { 1'h0, \$35 , i_b[9:0] };
+  assign \$38  = ! i_b[14:10];
+  assign \$39  = i_b[10] | \$38 ;
+  assign \$40  = | i_b[14:10];
+  assign \$42  = | i_b[14:10];
+  assign \$43  = \$39  ? \$41  : { 1'h0, \$42 , i_b[9:0] };
+  assign \$44  = i_b[11] ? \$37  : { 3'h0, \$43  };
+  assign \$45  = - \$44 ;
+  assign \$46  = ! i_b[14:10];
+  assign \$47  = i_b[10] | \$46 ;
+  assign \$48  = | i_b[14:10];
+  assign \$50  = | i_b[14:10];
+  assign \$51  = \$47  ? \$49  : { 1'h0, \$50 , i_b[9:0] };
+  assign \$53  = ! i_b[14:10];
+  assign \$54  = i_b[10] | \$53 ;
+  assign \$55  = | i_b[14:10];
+  assign \$57  = | i_b[14:10];
+  assign \$58  = \$54  ? \$56  : { 1'h0, \$57 , i_b[9:0] };
+  assign \$59  = i_b[11] ? \$52  : { 3'h0, \$58  };
+  assign \$60  = i_b[15] ? \$45  : { 1'h0, \$59  };
+  assign \$61  = $signed(a[14:0]) * $signed(b[14:0]);
+  assign \$62  = a[17:15] + b[17:15];
+  assign \$64  = $signed(product) << \$63 ;
+  always @(posedge clk)
+    a <= \$66 ;
+  always @(posedge clk)
+    b <= \$67 ;
+  always @(posedge clk)
+    product <= \$68 ;
+  always @(posedge clk)
+    shift <= \$69 ;
+  always @(posedge clk)
+    fixed <= \$70 ;
+  assign \$1  = ! i_a[14:10];
+  assign \$2  = i_a[10] | \$1 ;
+  assign \$3  = | i_a[14:10];
+  assign \$5  = | i_a[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i_a[9:0] };
+  assign \$8  = ! i_a[14:10];
+  assign \$9  = i_a[10] | \$8 ;
+  assign \$10  = | i_a[14:10];
+  assign \$12  = | i_a[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i_a[9:0] };
+  assign \$14  = i_a[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i_a[14:10];
+  assign \$17  = i_a[10] | \$16 ;
+  assign \$18  = | i_a[14:10];
+  assign \$20  = | i_a[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i_a[9:0] };
+  assign \$23  = ! i_a[14:10];
+  assign \$24  = i_a[10] | \$23 ;
+  assign \$25  = | i_a[14:10];
+  assign \$27  = | i_a[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i_a[9:0] };
+  assign \$29  = i_a[11] ? \$22  : { 3'h0, \$28  };
+  assign en = 1'h1;
+  assign load = 1'h1;
+  assign o = fixed;
+  assign \a.significand  = a[14:0];
+  assign \a.shift  = a[17:15];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \b.significand  = b[14:0];
+  assign \b.shift  = b[17:15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \$70  = \$65 [80:0];
+  assign \$69  = \$62 ;
+  assign \$68  = \$61 ;
+  assign \$67  = { i_b[14:12], \$60 [14:0] };
+  assign \$66  = { i_a[14:12], \$30 [14:0] };
+  assign \$4  = { \$3 , i_a[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i_a[9:0], 1'h0 };
+  assign \$19  = { \$18 , i_a[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i_a[9:0], 1'h0 };
+  assign \$34  = { \$33 , i_b[9:0], 1'h0 };
+  assign \$37  = { 1'h0, \$36 , 2'h0 };
+  assign \$41  = { \$40 , i_b[9:0], 1'h0 };
+  assign \$49  = { \$48 , i_b[9:0], 1'h0 };
+  assign \$52  = { 1'h0, \$51 , 2'h0 };
+  assign \$56  = { \$55 , i_b[9:0], 1'h0 };
+  assign \$63  = { 1'h0, shift, 2'h0 };
+  assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
 endmodule
 
 module \backspike_core.fp.drain.unit0.round_u (rst, i, o, saturated, clk);
@@ -14763,7 +14983,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$51 ),
     .o__valid(o_vectors__valid),
     .\port$1032$0 (\$26 [10:0]),
-    .\port$5964$0 (o_lines__payload[0]),
+    .\port$6145$0 (o_lines__payload[0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$45 )
@@ -15079,7 +15299,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[1:0] = { \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$5964$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$6145$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15114,8 +15334,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__r
   wire o__valid;
   input [10:0] \port$1032$0 ;
   wire [10:0] \port$1032$0 ;
-  input \port$5964$0 ;
-  wire \port$5964$0 ;
+  input \port$6145$0 ;
+  wire \port$6145$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -15187,14 +15407,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$5964$0 , \port$1032$0  };
-  assign i__payload = { \port$5964$0 , \port$1032$0  };
+  assign address = { \port$6145$0 , \port$1032$0  };
+  assign i__payload = { \port$6145$0 , \port$1032$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$5964$0 , \port$1032$0  };
+  assign \i__payload.address  = { \port$6145$0 , \port$1032$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -15396,8 +15616,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$5955$0 (tag1),
-    .\port$6897$0 (row),
+    .\port$6136$0 (tag1),
+    .\port$7070$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -15440,7 +15660,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$5955$0 , \port$6897$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6136$0 , \port$7070$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -15464,10 +15684,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [31:0] \port$5955$0 ;
-  wire [31:0] \port$5955$0 ;
-  input [31:0] \port$6897$0 ;
-  wire [31:0] \port$6897$0 ;
+  input [31:0] \port$6136$0 ;
+  wire [31:0] \port$6136$0 ;
+  input [31:0] \port$7070$0 ;
+  wire [31:0] \port$7070$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [63:0] r_data;
@@ -15494,7 +15714,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [63:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$5955$0 , \port$6897$0  };
+      storage[w_port__addr] <= { \port$6136$0 , \port$7070$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -15556,8 +15776,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$5955$0 , \port$6897$0  };
-  assign w_data = { \port$5955$0 , \port$6897$0  };
+  assign w_port__data = { \port$6136$0 , \port$7070$0  };
+  assign w_data = { \port$6136$0 , \port$7070$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -15983,7 +16203,7 @@ module \backspike_core.fp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
+module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -16044,44 +16264,24 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire \$63 ;
-  wire \$64 ;
+  wire [1:0] \$63 ;
+  wire [1:0] \$64 ;
   wire \$65 ;
-  wire [1:0] \$66 ;
-  wire [1:0] \$67 ;
-  wire \$68 ;
-  wire \$69 ;
+  wire \$66 ;
+  reg [1:0] \$67 ;
+  reg \$68 ;
+  reg [31:0] \$69 ;
   wire \$7 ;
-  reg [1:0] \$70 ;
+  reg [10:0] \$70 ;
   reg \$71 ;
-  reg [43:0] \$72 ;
-  reg \$73 ;
-  reg [43:0] \$74 ;
-  reg [1:0] \$75 ;
   wire \$8 ;
   wire \$9 ;
-  reg [43:0] \$signal  = 44'h00000000000;
-  reg \$signal$10  = 1'h0;
-  reg [43:0] \$signal$12  = 44'h00000000000;
-  wire \$signal$12.last ;
-  wire [10:0] \$signal$12.tag ;
-  wire [31:0] \$signal$12.tile ;
-  wire [15:0] \$signal$12.tile[0] ;
-  wire [15:0] \$signal$12.tile[1] ;
-  wire \$signal.last ;
-  wire [10:0] \$signal.tag ;
-  wire [31:0] \$signal.tile ;
-  wire [15:0] \$signal.tile[0] ;
-  wire [15:0] \$signal.tile[1] ;
-  wire [31:0] arriving;
-  wire [15:0] \arriving[0] ;
-  wire [15:0] \arriving[1] ;
-  (* init = 1'h0 *)
-  wire busy;
+  reg busy = 1'h0;
   input clk;
   wire clk;
-  reg [1:0] coming = 2'h0;
-  wire done;
+  wire [31:0] coming;
+  wire [15:0] \coming[0] ;
+  wire [15:0] \coming[1] ;
   wire \final ;
   input [43:0] i__payload;
   wire [43:0] i__payload;
@@ -16092,8 +16292,8 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire i__ready;
   input i__valid;
   wire i__valid;
+  reg last = 1'h0;
   reg [1:0] left = 2'h0;
-  wire move;
   output [28:0] o__payload;
   wire [28:0] o__payload;
   wire \o__payload.last ;
@@ -16103,180 +16303,154 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  reg o__valid = 1'h0;
+  wire o__valid;
   wire [1:0] pick;
   input rst;
   wire rst;
-  assign \$23  = | { \$22 , \$21  };
-  assign \$24  = \$signal [6] & pick[0];
-  assign \$25  = \$signal [22] & pick[1];
-  assign \$26  = | { \$25 , \$24  };
-  assign \$27  = \$signal [7] & pick[0];
-  assign \$28  = \$signal [23] & pick[1];
-  assign \$29  = | { \$28 , \$27  };
-  assign \$30  = \$signal [8] & pick[0];
-  assign \$31  = \$signal [24] & pick[1];
-  assign \$32  = | { \$31 , \$30  };
-  assign \$33  = \$signal [9] & pick[0];
-  assign \$34  = \$signal [25] & pick[1];
-  assign \$35  = | { \$34 , \$33  };
-  assign \$36  = \$signal [10] & pick[0];
-  assign \$37  = \$signal [26] & pick[1];
-  assign \$38  = | { \$37 , \$36  };
-  assign \$39  = \$signal [11] & pick[0];
-  assign \$40  = \$signal [27] & pick[1];
-  assign \$41  = | { \$40 , \$39  };
-  assign \$42  = \$signal [12] & pick[0];
-  assign \$43  = \$signal [28] & pick[1];
-  assign \$44  = | { \$43 , \$42  };
-  assign \$45  = \$signal [13] & pick[0];
-  assign \$46  = \$signal [29] & pick[1];
-  assign \$47  = | { \$46 , \$45  };
-  assign \$48  = \$signal [14] & pick[0];
-  assign \$49  = \$signal [30] & pick[1];
-  assign \$50  = | { \$49 , \$48  };
-  assign \$51  = \$signal [15] & pick[0];
-  assign \$52  = \$signal [31] & pick[1];
-  assign \$53  = | { \$52 , \$51  };
-  assign \$54  = \$signal [43] & \final ;
-  assign \$55  = ~ o__valid;
-  assign \$56  = o__ready & \final ;
-  assign done = \$55  | \$56 ;
-  assign \$57  = | coming;
-  assign \$58  = \$57  | \$signal$12 [43];
-  assign \$59  = \$signal$10  & \$58 ;
-  assign move = \$59  & done;
-  assign \$60  = ~ \$signal$10 ;
-  assign \$61  = | coming;
-  assign \$62  = \$61  | \$signal$12 [43];
-  assign \$63  = ~ \$62 ;
-  assign \$64  = \$60  | \$63 ;
-  assign i__ready = \$64  | done;
-  assign \$65  = o__valid & o__ready;
-  assign \$66  = ~ pick;
-  assign \$67  = left & \$66 ;
-  assign \$68  = | i__payload[15:0];
-  assign \$69  = | i__payload[31:16];
+  reg [10:0] tag = 11'h000;
+  reg [31:0] tile = 32'd0;
+  wire [15:0] \tile[0] ;
+  wire [15:0] \tile[1] ;
+  assign \$26  = tile[6] & pick[0];
+  assign \$27  = tile[22] & pick[1];
+  assign \$28  = | { \$27 , \$26  };
+  assign \$29  = tile[7] & pick[0];
+  assign \$30  = tile[23] & pick[1];
+  assign \$31  = | { \$30 , \$29  };
+  assign \$32  = tile[8] & pick[0];
+  assign \$33  = tile[24] & pick[1];
+  assign \$34  = | { \$33 , \$32  };
+  assign \$35  = tile[9] & pick[0];
+  assign \$36  = tile[25] & pick[1];
+  assign \$37  = | { \$36 , \$35  };
+  assign \$38  = tile[10] & pick[0];
+  assign \$39  = tile[26] & pick[1];
+  assign \$40  = | { \$39 , \$38  };
+  assign \$41  = tile[11] & pick[0];
+  assign \$42  = tile[27] & pick[1];
+  assign \$43  = | { \$42 , \$41  };
+  assign \$44  = tile[12] & pick[0];
+  assign \$45  = tile[28] & pick[1];
+  assign \$46  = | { \$45 , \$44  };
+  assign \$47  = tile[13] & pick[0];
+  assign \$48  = tile[29] & pick[1];
+  assign \$49  = | { \$48 , \$47  };
+  assign \$50  = tile[14] & pick[0];
+  assign \$51  = tile[30] & pick[1];
+  assign \$52  = | { \$51 , \$50  };
+  assign \$53  = tile[15] & pick[0];
+  assign \$54  = tile[31] & pick[1];
+  assign \$55  = | { \$54 , \$53  };
+  assign \$56  = last & \final ;
+  assign \$57  = ~ busy;
+  assign \$58  = o__valid & o__ready;
+  assign \$59  = ~ o__valid;
+  assign \$60  = \$58  | \$59 ;
+  assign \$61  = \final  & \$60 ;
+  assign i__ready = \$57  | \$61 ;
+  assign \$62  = o__valid & o__ready;
+  assign \$63  = ~ pick;
+  assign \$64  = left & \$63 ;
+  assign \$65  = | i__payload[15:0];
+  assign \$66  = | i__payload[31:16];
   always @(posedge clk)
-    left <= \$70 ;
+    left <= \$67 ;
   always @(posedge clk)
-    o__valid <= \$71 ;
+    busy <= \$68 ;
   always @(posedge clk)
-    \$signal  <= \$72 ;
+    tile <= \$69 ;
   always @(posedge clk)
-    \$signal$10  <= \$73 ;
+    tag <= \$70 ;
   always @(posedge clk)
-    \$signal$12  <= \$74 ;
-  always @(posedge clk)
-    coming <= \$75 ;
+    last <= \$71 ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [1:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [1:0];
   assign \final  = ! \$4 ;
-  assign \$6  = \$signal [0] & pick[0];
-  assign \$7  = \$signal [16] & pick[1];
-  assign \$8  = | { \$7 , \$6  };
-  assign \$9  = \$signal [1] & pick[0];
-  assign \$10  = \$signal [17] & pick[1];
-  assign \$11  = | { \$10 , \$9  };
-  assign \$12  = \$signal [2] & pick[0];
-  assign \$13  = \$signal [18] & pick[1];
-  assign \$14  = | { \$13 , \$12  };
-  assign \$15  = \$signal [3] & pick[0];
-  assign \$16  = \$signal [19] & pick[1];
-  assign \$17  = | { \$16 , \$15  };
-  assign \$18  = \$signal [4] & pick[0];
-  assign \$19  = \$signal [20] & pick[1];
-  assign \$20  = | { \$19 , \$18  };
-  assign \$21  = \$signal [5] & pick[0];
-  assign \$22  = \$signal [21] & pick[1];
+  assign \$5  = | left;
+  assign \$6  = \$5  | last;
+  assign o__valid = busy & \$6 ;
+  assign \$8  = tile[0] & pick[0];
+  assign \$9  = tile[16] & pick[1];
+  assign \$10  = | { \$9 , \$8  };
+  assign \$11  = tile[1] & pick[0];
+  assign \$12  = tile[17] & pick[1];
+  assign \$13  = | { \$12 , \$11  };
+  assign \$14  = tile[2] & pick[0];
+  assign \$15  = tile[18] & pick[1];
+  assign \$16  = | { \$15 , \$14  };
+  assign \$17  = tile[3] & pick[0];
+  assign \$18  = tile[19] & pick[1];
+  assign \$19  = | { \$18 , \$17  };
+  assign \$20  = tile[4] & pick[0];
+  assign \$21  = tile[20] & pick[1];
+  assign \$22  = | { \$21 , \$20  };
+  assign \$23  = tile[5] & pick[0];
+  assign \$24  = tile[21] & pick[1];
+  assign \$25  = | { \$24 , \$23  };
   always @* begin
     if (\$initially ) begin end
-    \$70  = left;
-    if (\$65 ) begin
-      \$70  = \$67 ;
+    \$67  = left;
+    if (\$62 ) begin
+      \$67  = \$64 ;
     end
-    if (done) begin
-      \$70  = coming;
-    end
-    if (rst) begin
-      \$70  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$71  = o__valid;
-    if (done) begin
-      \$71  = move;
-    end
-    if (rst) begin
-      \$71  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$72  = \$signal ;
-    if (done) begin
-      \$72  = \$signal$12 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$73  = \$signal$10 ;
     if (i__ready) begin
-      \$73  = i__valid;
+      \$67  = { \$66 , \$65  };
     end
     if (rst) begin
-      \$73  = 1'h0;
+      \$67  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$74  = \$signal$12 ;
+    \$68  = busy;
     if (i__ready) begin
-      \$74 [31:0] = i__payload[31:0];
-      \$74 [42:32] = i__payload[42:32];
-      \$74 [43] = i__payload[43];
+      \$68  = i__valid;
+    end
+    if (rst) begin
+      \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = coming;
+    \$69  = tile;
     if (i__ready) begin
-      \$75  = { \$69 , \$68  };
-    end
-    if (rst) begin
-      \$75  = 2'h0;
+      \$69  = i__payload[31:0];
     end
   end
-  assign busy = o__valid;
-  assign arriving = i__payload[31:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = tag;
+    if (i__ready) begin
+      \$70  = i__payload[42:32];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$71  = last;
+    if (i__ready) begin
+      \$71  = i__payload[43];
+    end
+  end
+  assign coming = i__payload[31:0];
   assign \o__payload.x  = o__payload[0];
   assign \o__payload.word  = o__payload[16:1];
   assign \o__payload.tag  = o__payload[27:17];
   assign \o__payload.last  = o__payload[28];
-  assign \$signal.tile  = \$signal [31:0];
-  assign \$signal.tile[0]  = \$signal [15:0];
-  assign \$signal.tile[1]  = \$signal [31:16];
-  assign \$signal.tag  = \$signal [42:32];
-  assign \$signal.last  = \$signal [43];
-  assign \$signal$12.tile  = \$signal$12 [31:0];
-  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
-  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
-  assign \$signal$12.tag  = \$signal$12 [42:32];
-  assign \$signal$12.last  = \$signal$12 [43];
-  assign \arriving[0]  = i__payload[15:0];
-  assign \arriving[1]  = i__payload[31:16];
+  assign \tile[0]  = tile[15:0];
+  assign \tile[1]  = tile[31:16];
+  assign \coming[0]  = i__payload[15:0];
+  assign \coming[1]  = i__payload[31:16];
   assign \i__payload.tile  = i__payload[31:0];
   assign \i__payload.tag  = i__payload[42:32];
   assign \i__payload.last  = i__payload[43];
-  assign o__payload[28] = \$54 ;
-  assign o__payload[27:17] = \$signal [42:32];
-  assign o__payload[16:1] = { \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$32 , \$29 , \$26 , \$23 , \$20 , \$17 , \$14 , \$11 , \$8  };
-  assign o__payload[0] = \$5 ;
-  assign \$5  = pick[1];
+  assign o__payload[28] = \$56 ;
+  assign o__payload[27:17] = tag;
+  assign o__payload[16:1] = { \$55 , \$52 , \$49 , \$46 , \$43 , \$40 , \$37 , \$34 , \$31 , \$28 , \$25 , \$22 , \$19 , \$16 , \$13 , \$10  };
+  assign o__payload[0] = \$7 ;
+  assign \$7  = pick[1];
 endmodule
 
 module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
@@ -16288,25 +16462,25 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
+  reg [15:0] \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  reg [15:0] \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [55:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
-  wire [15:0] \$3 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  reg [15:0] \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   reg [2:0] \$35 ;
@@ -16317,45 +16491,34 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$4 ;
   reg [15:0] \$40 ;
   reg \$41 ;
-  reg \$42 ;
-  reg \$43 ;
-  reg \$44 ;
-  reg [15:0] \$45 ;
   wire \$5 ;
-  wire [1:0] \$6 ;
-  wire [1:0] \$7 ;
+  wire \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$46 ;
+  wire \add$39 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$51 ;
-  reg drain_file = 1'h0;
-  (* init = 1'h0 *)
-  wire \drain_file$37 ;
-  (* init = 1'h0 *)
-  wire \drain_file$50 ;
+  wire [3:0] \drain_entry$43 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$52 ;
-  reg [15:0] drained = 16'h0000;
+  wire [55:0] \drain_sum$44 ;
   wire [15:0] element;
-  wire [15:0] \element$45 ;
-  wire [4:0] \element$45.exponent ;
-  wire [9:0] \element$45.mantissa ;
-  wire \element$45.sign ;
+  wire [15:0] \element$38 ;
+  wire [4:0] \element$38.exponent ;
+  wire [9:0] \element$38.mantissa ;
+  wire \element$38.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$39 ;
-  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$32 ;
+  wire [3:0] \entry$41 ;
   output \event ;
   wire \event ;
   reg [7:0] event0 = 8'h00;
@@ -16381,14 +16544,13 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \event2.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$36 ;
+  wire \file$30 ;
   (* init = 1'h0 *)
-  wire \file$49 ;
-  wire finish;
+  wire \file$42 ;
   output go;
   wire go;
-  wire \go$28 ;
-  wire \go$42 ;
+  wire \go$22 ;
+  wire \go$35 ;
   input [7:0] i_events__payload;
   wire [7:0] i_events__payload;
   wire [7:0] \i_events__payload.event ;
@@ -16410,15 +16572,13 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$43 ;
-  wire [15:0] now;
-  reg [15:0] queued = 16'h0000;
+  wire \load$36 ;
   wire replace;
-  wire \replace$47 ;
+  wire \replace$40 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$44 ;
+  wire \shift$37 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -16430,85 +16590,71 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[0] ;
   wire [55:0] \sums[1] ;
   wire [15:0] touched;
+  reg [15:0] touched0 = 16'h0000;
+  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  reg waiting = 1'h0;
-  reg waiting_file = 1'h0;
+  always @(posedge clk)
+    touched0 <= \$39 ;
+  always @(posedge clk)
+    touched1 <= \$40 ;
+  always @(posedge clk)
+    file <= \$41 ;
+  assign \$2  = \$1  | { 3'h0, i_events__valid };
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[7];
+  assign \$6  = \$5  & event0[5];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[2] & event2[6];
+  assign stall_drain = \$8  & busy;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[7];
+  assign \$12  = \$11  & event0[5];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[2] & event2[6];
+  assign start = go & \$13 ;
+  assign \$14  = valid[2] & event2[7];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event2[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[7];
+  assign load = \$19  & event0[5];
+  assign \$20  = valid[1] & event1[7];
+  assign shift = \$20  & event1[5];
+  assign add = valid[2] & event2[7];
+  assign \$22  = \$21  >> event2[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> drain_entry;
+  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
+  assign \$27  = valid[0] & event0[7];
+  assign \load$36  = \$27  & event0[5];
+  assign \$28  = valid[1] & event1[7];
+  assign \shift$37  = \$28  & event1[5];
+  assign \add$39  = valid[2] & event2[7];
+  assign \$30  = \$29  >> event2[3:0];
+  assign \replace$40  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  always @(posedge clk)
+    valid <= \$35 ;
   always @(posedge clk)
     event0 <= \$36 ;
   always @(posedge clk)
     event1 <= \$37 ;
   always @(posedge clk)
     event2 <= \$38 ;
-  always @(posedge clk)
-    accumulated <= \$39 ;
-  always @(posedge clk)
-    drained <= \$40 ;
-  always @(posedge clk)
-    drain_file <= \$41 ;
-  always @(posedge clk)
-    waiting <= \$42 ;
-  always @(posedge clk)
-    file <= \$43 ;
-  always @(posedge clk)
-    waiting_file <= \$44 ;
-  always @(posedge clk)
-    queued <= \$45 ;
-  assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = finish ? 16'h0000 : now;
-  assign \$4  = waiting ? waiting_file : file;
-  assign \$6  = file + 1'h1;
-  assign \$7  = \$5  ? 2'h0 : \$6 ;
-  assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[7];
-  assign \$10  = \$9  & event0[5];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[6];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[7];
-  assign \$17  = \$16  & event0[5];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[6];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[7];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
-  assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[7];
-  assign load = \$25  & event0[5];
-  assign \$26  = valid[1] & event1[7];
-  assign shift = \$26  & event1[5];
-  assign add = valid[2] & event2[7];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[7];
-  assign \load$43  = \$30  & event0[5];
-  assign \$31  = valid[1] & event1[7];
-  assign \shift$44  = \$31  & event1[5];
-  assign \add$46  = valid[2] & event2[7];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  always @(posedge clk)
-    valid <= \$35 ;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
@@ -16520,20 +16666,133 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .shift(shift)
   );
   \backspike_core.fp.lanes.lane0  lane1 (
-    .add(\add$46 ),
+    .add(\add$39 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_file(drain_file),
-    .drain_sum(\drain_sum$52 ),
+    .drain_sum(\drain_sum$44 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$43 ),
-    .replace(\replace$47 ),
+    .load(\load$36 ),
+    .replace(\replace$40 ),
     .rst(rst),
-    .shift(\shift$44 )
+    .shift(\shift$37 )
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = touched0;
+    if (\event ) begin
+      casez (file)
+        1'h0:
+            \$39  = touched;
+      endcase
+    end
+    if (start) begin
+      casez (\$4 )
+        1'h0:
+            \$39  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$39  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = touched1;
+    if (\event ) begin
+      (* full_case = 32'd1 *)
+      casez (file)
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$40  = touched;
+      endcase
+    end
+    if (start) begin
+      (* full_case = 32'd1 *)
+      casez (\$4 )
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$40  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = file;
+    if (start) begin
+      \$41  = \$3 ;
+    end
+    if (rst) begin
+      \$41  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$16  = touched0;
+      1'h1:
+          \$16  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$21  = touched0;
+      1'h1:
+          \$21  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$23 )
+      1'h0:
+          \$24  = touched0;
+      1'h1:
+          \$24  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$29  = touched0;
+      1'h1:
+          \$29  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$31 )
+      1'h0:
+          \$32  = touched0;
+      1'h1:
+          \$32  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = valid;
+    if (go) begin
+      \$35  = \$2 [2:0];
+    end
+    if (rst) begin
+      \$35  = 3'h0;
+    end
+  end
   always @* begin
     if (\$initially ) begin end
     \$36  = event0;
@@ -16555,105 +16814,17 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
       \$38  = event1;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = \$3 ;
-    if (rst) begin
-      \$39  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$40  = drained;
-    if (start) begin
-      \$40  = touched;
-    end
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = drain_file;
-    if (start) begin
-      \$41  = \$4 ;
-    end
-    if (rst) begin
-      \$41  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = waiting;
-    if (start) begin
-      \$42  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$42  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = file;
-    if (finish) begin
-      \$43  = \$7 [0];
-    end
-    if (rst) begin
-      \$43  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$44  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$44  = file;
-      end
-    end
-    if (rst) begin
-      \$44  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$45  = queued;
-    if (finish) begin
-      if (\$8 ) begin
-        \$45  = now;
-      end
-    end
-    if (rst) begin
-      \$45  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$35  = valid;
-    if (go) begin
-      \$35  = \$2 [2:0];
-    end
-    if (rst) begin
-      \$35  = 3'h0;
-    end
-  end
   assign i_events__ready = go;
-  assign \go$28  = go;
+  assign \go$22  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$36  = file;
-  assign \drain_file$37  = drain_file;
-  assign \entry$39  = drain_entry;
-  assign \go$42  = go;
-  assign \element$45  = i_vectors__payload[31:16];
-  assign \entry$48  = event2[3:0];
-  assign \file$49  = file;
-  assign \drain_file$50  = drain_file;
-  assign \drain_entry$51  = drain_entry;
+  assign \file$30  = file;
+  assign \entry$32  = drain_entry;
+  assign \go$35  = go;
+  assign \element$38  = i_vectors__payload[31:16];
+  assign \entry$41  = event2[3:0];
+  assign \file$42  = file;
+  assign \drain_entry$43  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[4];
   assign \event0.first  = event0[5];
@@ -16682,17 +16853,15 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \i_vectors__payload[1]  = i_vectors__payload[31:16];
   assign \sums[0]  = sums[55:0];
   assign \sums[1]  = sums[111:56];
-  assign \element$45.mantissa  = i_vectors__payload[25:16];
-  assign \element$45.exponent  = i_vectors__payload[30:26];
-  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$38.mantissa  = i_vectors__payload[25:16];
+  assign \element$38.exponent  = i_vectors__payload[30:26];
+  assign \element$38.sign  = i_vectors__payload[31];
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[55:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
-  assign \$5  = file;
 endmodule
 
-module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
+module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, file, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -16722,10 +16891,8 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  input drain_file;
-  wire drain_file;
   output [55:0] drain_sum;
-  reg [55:0] drain_sum;
+  wire [55:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -16794,20 +16961,11 @@ module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
   assign \$20  = $signed(term) + $signed(\$19 );
+  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
   always @(posedge clk)
     element <= \$21 ;
   always @(posedge clk)
     term <= \$22 ;
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (drain_file)
-      1'h0:
-          drain_sum = read_port__data;
-      1'h1:
-          drain_sum = \read_port__data$22 ;
-    endcase
-  end
   always @* begin
     if (\$initially ) begin end
     \$21  = element;
@@ -17758,7 +17916,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$6427$0 , \port$6429$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$6594$0 , \port$6596$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -17790,10 +17948,10 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6427$0 ;
-  wire [15:0] \port$6427$0 ;
-  input [15:0] \port$6429$0 ;
-  wire [15:0] \port$6429$0 ;
+  input [15:0] \port$6594$0 ;
+  wire [15:0] \port$6594$0 ;
+  input [15:0] \port$6596$0 ;
+  wire [15:0] \port$6596$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -17821,8 +17979,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$6427$0 (\port$6427$0 ),
-    .\port$6429$0 (\port$6429$0 ),
+    .\port$6594$0 (\port$6594$0 ),
+    .\port$6596$0 (\port$6596$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -17858,8 +18016,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6429$0 , \port$6427$0  };
-  assign \write__data$17  = { \port$6429$0 , \port$6427$0  };
+  assign write__data = { \port$6596$0 , \port$6594$0  };
+  assign \write__data$17  = { \port$6596$0 , \port$6594$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -17876,17 +18034,17 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6427$0 , \port$6429$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6594$0 , \port$6596$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [15:0] \port$6427$0 ;
-  wire [15:0] \port$6427$0 ;
-  input [15:0] \port$6429$0 ;
-  wire [15:0] \port$6429$0 ;
+  input [15:0] \port$6594$0 ;
+  wire [15:0] \port$6594$0 ;
+  input [15:0] \port$6596$0 ;
+  wire [15:0] \port$6596$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -19966,7 +20124,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6429$0 , \port$6427$0  };
+      copy0[write__addr] <= { \port$6596$0 , \port$6594$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -22027,7 +22185,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6429$0 , \port$6427$0  };
+      copy1[write__addr] <= { \port$6596$0 , \port$6594$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -22040,13 +22198,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6429$0 , \port$6427$0  };
-  assign \write__data$5  = { \port$6429$0 , \port$6427$0  };
+  assign write__data = { \port$6596$0 , \port$6594$0  };
+  assign \write__data$5  = { \port$6596$0 , \port$6594$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6429$0 , \port$6427$0  };
+  assign \write__data$12  = { \port$6596$0 , \port$6594$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -22226,7 +22384,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$2826$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$5835$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$2876$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6016$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -22260,10 +22418,10 @@ module \backspike_core.labels_memory (rst, rest, \port$2826$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [9:0] \port$2826$0 ;
-  wire [9:0] \port$2826$0 ;
-  input \port$5835$8 ;
-  wire \port$5835$8 ;
+  input [9:0] \port$2876$0 ;
+  wire [9:0] \port$2876$0 ;
+  input \port$6016$8 ;
+  wire \port$6016$8 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -22325,7 +22483,7 @@ module \backspike_core.labels_memory (rst, rest, \port$2826$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$5835$8 , \port$2826$0  };
+    read0__addr = { \port$6016$8 , \port$2876$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -22340,7 +22498,7 @@ module \backspike_core.labels_memory (rst, rest, \port$2826$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 11'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$5835$8 , \port$2826$0  };
+  assign \read0__addr$19  = { \port$6016$8 , \port$2876$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -23048,7 +23206,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6086$6 , \port$6088$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6257$6 , \port$6259$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -23082,10 +23240,10 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6086$6 ;
-  wire [15:0] \port$6086$6 ;
-  input [15:0] \port$6088$6 ;
-  wire [15:0] \port$6088$6 ;
+  input [15:0] \port$6257$6 ;
+  wire [15:0] \port$6257$6 ;
+  input [15:0] \port$6259$6 ;
+  wire [15:0] \port$6259$6 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$19 ;
   wire [9:0] \read0__addr$19 ;
@@ -23143,7 +23301,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6088$6 , \port$6086$6  };
+    write__data = { \port$6259$6 , \port$6257$6  };
     if (rest) begin
       write__data = data;
     end
@@ -23162,7 +23320,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$6088$6 , \port$6086$6  };
+  assign \write__data$17  = { \port$6259$6 , \port$6257$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -24440,15 +24598,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6449$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6616$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [31:0] \port$6449$0 ;
-  wire [31:0] \port$6449$0 ;
+  input [31:0] \port$6616$0 ;
+  wire [31:0] \port$6616$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -24608,7 +24766,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6449$0 [31], \port$6449$0 [29], \port$6449$0 [27], \port$6449$0 [25], \port$6449$0 [23], \port$6449$0 [21], \port$6449$0 [19], \port$6449$0 [17], \port$6449$0 [15], \port$6449$0 [13], \port$6449$0 [11], \port$6449$0 [9], \port$6449$0 [7], \port$6449$0 [5], \port$6449$0 [3], \port$6449$0 [1], \port$6449$0 [30], \port$6449$0 [28], \port$6449$0 [26], \port$6449$0 [24], \port$6449$0 [22], \port$6449$0 [20], \port$6449$0 [18], \port$6449$0 [16], \port$6449$0 [14], \port$6449$0 [12], \port$6449$0 [10], \port$6449$0 [8], \port$6449$0 [6], \port$6449$0 [4], \port$6449$0 [2], \port$6449$0 [0] };
+      copy0[write__addr] <= { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -24749,7 +24907,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6449$0 [31], \port$6449$0 [29], \port$6449$0 [27], \port$6449$0 [25], \port$6449$0 [23], \port$6449$0 [21], \port$6449$0 [19], \port$6449$0 [17], \port$6449$0 [15], \port$6449$0 [13], \port$6449$0 [11], \port$6449$0 [9], \port$6449$0 [7], \port$6449$0 [5], \port$6449$0 [3], \port$6449$0 [1], \port$6449$0 [30], \port$6449$0 [28], \port$6449$0 [26], \port$6449$0 [24], \port$6449$0 [22], \port$6449$0 [20], \port$6449$0 [18], \port$6449$0 [16], \port$6449$0 [14], \port$6449$0 [12], \port$6449$0 [10], \port$6449$0 [8], \port$6449$0 [6], \port$6449$0 [4], \port$6449$0 [2], \port$6449$0 [0] };
+      copy1[write__addr] <= { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -24762,13 +24920,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6449$0 [31], \port$6449$0 [29], \port$6449$0 [27], \port$6449$0 [25], \port$6449$0 [23], \port$6449$0 [21], \port$6449$0 [19], \port$6449$0 [17], \port$6449$0 [15], \port$6449$0 [13], \port$6449$0 [11], \port$6449$0 [9], \port$6449$0 [7], \port$6449$0 [5], \port$6449$0 [3], \port$6449$0 [1], \port$6449$0 [30], \port$6449$0 [28], \port$6449$0 [26], \port$6449$0 [24], \port$6449$0 [22], \port$6449$0 [20], \port$6449$0 [18], \port$6449$0 [16], \port$6449$0 [14], \port$6449$0 [12], \port$6449$0 [10], \port$6449$0 [8], \port$6449$0 [6], \port$6449$0 [4], \port$6449$0 [2], \port$6449$0 [0] };
-  assign \write__data$5  = { \port$6449$0 [31], \port$6449$0 [29], \port$6449$0 [27], \port$6449$0 [25], \port$6449$0 [23], \port$6449$0 [21], \port$6449$0 [19], \port$6449$0 [17], \port$6449$0 [15], \port$6449$0 [13], \port$6449$0 [11], \port$6449$0 [9], \port$6449$0 [7], \port$6449$0 [5], \port$6449$0 [3], \port$6449$0 [1], \port$6449$0 [30], \port$6449$0 [28], \port$6449$0 [26], \port$6449$0 [24], \port$6449$0 [22], \port$6449$0 [20], \port$6449$0 [18], \port$6449$0 [16], \port$6449$0 [14], \port$6449$0 [12], \port$6449$0 [10], \port$6449$0 [8], \port$6449$0 [6], \port$6449$0 [4], \port$6449$0 [2], \port$6449$0 [0] };
+  assign write__data = { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
+  assign \write__data$5  = { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6449$0 [31], \port$6449$0 [29], \port$6449$0 [27], \port$6449$0 [25], \port$6449$0 [23], \port$6449$0 [21], \port$6449$0 [19], \port$6449$0 [17], \port$6449$0 [15], \port$6449$0 [13], \port$6449$0 [11], \port$6449$0 [9], \port$6449$0 [7], \port$6449$0 [5], \port$6449$0 [3], \port$6449$0 [1], \port$6449$0 [30], \port$6449$0 [28], \port$6449$0 [26], \port$6449$0 [24], \port$6449$0 [22], \port$6449$0 [20], \port$6449$0 [18], \port$6449$0 [16], \port$6449$0 [14], \port$6449$0 [12], \port$6449$0 [10], \port$6449$0 [8], \port$6449$0 [6], \port$6449$0 [4], \port$6449$0 [2], \port$6449$0 [0] };
+  assign \write__data$12  = { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -29345,7 +29503,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$5835$0 , \port$5835$8 , \port$5923$0 , \port$6093$0 , \port$6098$0 , \port$6593$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6016$0 , \port$6016$8 , \port$6104$0 , \port$6264$0 , \port$6269$0 , \port$6770$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -29379,18 +29537,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$5835$0 ;
-  wire \port$5835$0 ;
-  input \port$5835$8 ;
-  wire \port$5835$8 ;
-  input [7:0] \port$5923$0 ;
-  wire [7:0] \port$5923$0 ;
-  input [31:0] \port$6093$0 ;
-  wire [31:0] \port$6093$0 ;
-  input [7:0] \port$6098$0 ;
-  wire [7:0] \port$6098$0 ;
-  input [7:0] \port$6593$0 ;
-  wire [7:0] \port$6593$0 ;
+  input \port$6016$0 ;
+  wire \port$6016$0 ;
+  input \port$6016$8 ;
+  wire \port$6016$8 ;
+  input [7:0] \port$6104$0 ;
+  wire [7:0] \port$6104$0 ;
+  input [31:0] \port$6264$0 ;
+  wire [31:0] \port$6264$0 ;
+  input [7:0] \port$6269$0 ;
+  wire [7:0] \port$6269$0 ;
+  input [7:0] \port$6770$0 ;
+  wire [7:0] \port$6770$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [31:0] read0__data;
@@ -29415,8 +29573,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$5835$8 (\port$5835$8 ),
-    .\port$6593$0 (\port$6593$0 ),
+    .\port$6016$8 (\port$6016$8 ),
+    .\port$6770$0 (\port$6770$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -29447,21 +29605,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$5835$0 , \port$6098$0  };
+    write__addr = { \port$6016$0 , \port$6269$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6093$0 [31], \port$6093$0 [29], \port$6093$0 [27], \port$6093$0 [25], \port$6093$0 [23], \port$6093$0 [21], \port$6093$0 [19], \port$6093$0 [17], \port$6093$0 [15], \port$6093$0 [13], \port$6093$0 [11], \port$6093$0 [9], \port$6093$0 [7], \port$6093$0 [5], \port$6093$0 [3], \port$6093$0 [1], \port$6093$0 [30], \port$6093$0 [28], \port$6093$0 [26], \port$6093$0 [24], \port$6093$0 [22], \port$6093$0 [20], \port$6093$0 [18], \port$6093$0 [16], \port$6093$0 [14], \port$6093$0 [12], \port$6093$0 [10], \port$6093$0 [8], \port$6093$0 [6], \port$6093$0 [4], \port$6093$0 [2], \port$6093$0 [0] };
+    write__data = { \port$6264$0 [31], \port$6264$0 [29], \port$6264$0 [27], \port$6264$0 [25], \port$6264$0 [23], \port$6264$0 [21], \port$6264$0 [19], \port$6264$0 [17], \port$6264$0 [15], \port$6264$0 [13], \port$6264$0 [11], \port$6264$0 [9], \port$6264$0 [7], \port$6264$0 [5], \port$6264$0 [3], \port$6264$0 [1], \port$6264$0 [30], \port$6264$0 [28], \port$6264$0 [26], \port$6264$0 [24], \port$6264$0 [22], \port$6264$0 [20], \port$6264$0 [18], \port$6264$0 [16], \port$6264$0 [14], \port$6264$0 [12], \port$6264$0 [10], \port$6264$0 [8], \port$6264$0 [6], \port$6264$0 [4], \port$6264$0 [2], \port$6264$0 [0] };
     if (rest) begin
       write__data = data;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$5835$0 , \port$5923$0  };
+    read0__addr = { \port$6016$0 , \port$6104$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -29473,12 +29631,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$5835$0 , \port$6098$0  };
-  assign \write__data$17  = { \port$6093$0 [31], \port$6093$0 [29], \port$6093$0 [27], \port$6093$0 [25], \port$6093$0 [23], \port$6093$0 [21], \port$6093$0 [19], \port$6093$0 [17], \port$6093$0 [15], \port$6093$0 [13], \port$6093$0 [11], \port$6093$0 [9], \port$6093$0 [7], \port$6093$0 [5], \port$6093$0 [3], \port$6093$0 [1], \port$6093$0 [30], \port$6093$0 [28], \port$6093$0 [26], \port$6093$0 [24], \port$6093$0 [22], \port$6093$0 [20], \port$6093$0 [18], \port$6093$0 [16], \port$6093$0 [14], \port$6093$0 [12], \port$6093$0 [10], \port$6093$0 [8], \port$6093$0 [6], \port$6093$0 [4], \port$6093$0 [2], \port$6093$0 [0] };
-  assign \read0__addr$19  = { \port$5835$0 , \port$5923$0  };
+  assign \write__addr$15  = { \port$6016$0 , \port$6269$0  };
+  assign \write__data$17  = { \port$6264$0 [31], \port$6264$0 [29], \port$6264$0 [27], \port$6264$0 [25], \port$6264$0 [23], \port$6264$0 [21], \port$6264$0 [19], \port$6264$0 [17], \port$6264$0 [15], \port$6264$0 [13], \port$6264$0 [11], \port$6264$0 [9], \port$6264$0 [7], \port$6264$0 [5], \port$6264$0 [3], \port$6264$0 [1], \port$6264$0 [30], \port$6264$0 [28], \port$6264$0 [26], \port$6264$0 [24], \port$6264$0 [22], \port$6264$0 [20], \port$6264$0 [18], \port$6264$0 [16], \port$6264$0 [14], \port$6264$0 [12], \port$6264$0 [10], \port$6264$0 [8], \port$6264$0 [6], \port$6264$0 [4], \port$6264$0 [2], \port$6264$0 [0] };
+  assign \read0__addr$19  = { \port$6016$0 , \port$6104$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$5835$8 , \port$6593$0  };
-  assign \read1__addr$23  = { \port$5835$8 , \port$6593$0  };
+  assign read1__addr = { \port$6016$8 , \port$6770$0  };
+  assign \read1__addr$23  = { \port$6016$8 , \port$6770$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -29493,17 +29651,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$5835$8 , \port$6593$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$6016$8 , \port$6770$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input \port$5835$8 ;
-  wire \port$5835$8 ;
-  input [7:0] \port$6593$0 ;
-  wire [7:0] \port$6593$0 ;
+  input \port$6016$8 ;
+  wire \port$6016$8 ;
+  input [7:0] \port$6770$0 ;
+  wire [7:0] \port$6770$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -30576,7 +30734,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$5835$8 , \port$6593$0 , wr
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$5835$8 , \port$6593$0  }];
+    _1_ <= copy1[{ \port$6016$8 , \port$6770$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -30591,8 +30749,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$5835$8 , \port$6593$0 , wr
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$5835$8 , \port$6593$0  };
-  assign read1__addr = { \port$5835$8 , \port$6593$0  };
+  assign \read__addr$13  = { \port$6016$8 , \port$6770$0  };
+  assign read1__addr = { \port$6016$8 , \port$6770$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -31375,7 +31533,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6281$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6458$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -31409,8 +31567,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   reg [15:0] column_data1 = 16'h0000;
   wire [15:0] into0_0;
   wire [15:0] into0_1;
-  input [11:0] \port$6281$0 ;
-  wire [11:0] \port$6281$0 ;
+  input [11:0] \port$6458$0 ;
+  wire [11:0] \port$6458$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$21  = 11'h000;
   wire [15:0] read_column__data;
@@ -31498,16 +31656,16 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign row0_1 = turn_0_1 ? row_data0 : row_data1;
   assign column0_0 = turn_1_2 ? column_data1 : column_data0;
   assign column0_1 = turn_1_2 ? column_data0 : column_data1;
-  assign \$5  = 1'h0 - \port$6281$0 [0];
-  assign \$7  = \port$6281$0 [11:1] + \$6 ;
-  assign \$8  = 1'h1 - \port$6281$0 [0];
-  assign \$10  = \port$6281$0 [11:1] + \$9 ;
+  assign \$5  = 1'h0 - \port$6458$0 [0];
+  assign \$7  = \port$6458$0 [11:1] + \$6 ;
+  assign \$8  = 1'h1 - \port$6458$0 [0];
+  assign \$10  = \port$6458$0 [11:1] + \$9 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$6281$0 [0];
+    turn_1_0 <= \port$6458$0 [0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -31576,8 +31734,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$18  = into0_1;
   assign \read_row__addr$19  = write__addr;
   assign column_address1 = \read_column__addr$21 ;
-  assign column__turn = \port$6281$0 [0];
-  assign column__address = \port$6281$0 [11:1];
+  assign column__turn = \port$6458$0 [0];
+  assign column__address = \port$6458$0 [11:1];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__vector[0]  = row__vector[15:0];
@@ -31804,7 +31962,7 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$6593$0 , front_gradients__addr, \port$6768$0 , \port$6770$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$6770$0 , front_gradients__addr, \port$6935$0 , \port$6937$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -31984,12 +32142,12 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$6593$0 ;
-  wire [14:0] \port$6593$0 ;
-  output [15:0] \port$6768$0 ;
-  wire [15:0] \port$6768$0 ;
-  output [15:0] \port$6770$0 ;
-  wire [15:0] \port$6770$0 ;
+  output [14:0] \port$6770$0 ;
+  wire [14:0] \port$6770$0 ;
+  output [15:0] \port$6935$0 ;
+  wire [15:0] \port$6935$0 ;
+  output [15:0] \port$6937$0 ;
+  wire [15:0] \port$6937$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -32084,10 +32242,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$4609$0 (\$2 ),
-    .\port$4634$0 (\$3 ),
-    .\port$4659$0 (\$4 ),
-    .\port$4684$0 (\$5 ),
+    .\port$4738$0 (\$2 ),
+    .\port$4763$0 (\$3 ),
+    .\port$4788$0 (\$4 ),
+    .\port$4813$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -32146,10 +32304,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$4609$0 (\$2 ),
-    .\port$4634$0 (\$3 ),
-    .\port$4659$0 (\$4 ),
-    .\port$4684$0 (\$5 ),
+    .\port$4738$0 (\$2 ),
+    .\port$4763$0 (\$3 ),
+    .\port$4788$0 (\$4 ),
+    .\port$4813$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -32253,9 +32411,9 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$6593$0  = \$1 ;
-  assign \port$6768$0  = \$6 ;
-  assign \port$6770$0  = \$7 ;
+  assign \port$6770$0  = \$1 ;
+  assign \port$6935$0  = \$6 ;
+  assign \port$6937$0  = \$7 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -32336,7 +32494,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4609$0 , \port$4634$0 , \port$4659$0 , \port$4684$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, write_0, done, row_vector
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4738$0 , \port$4763$0 , \port$4788$0 , \port$4813$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, write_0, done, row_vector
 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -32581,14 +32739,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4609$0 , 
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$4609$0 ;
-  wire \port$4609$0 ;
-  output \port$4634$0 ;
-  wire \port$4634$0 ;
-  output \port$4659$0 ;
-  wire \port$4659$0 ;
-  output \port$4684$0 ;
-  wire \port$4684$0 ;
+  output \port$4738$0 ;
+  wire \port$4738$0 ;
+  output \port$4763$0 ;
+  wire \port$4763$0 ;
+  output \port$4788$0 ;
+  wire \port$4788$0 ;
+  output \port$4813$0 ;
+  wire \port$4813$0 ;
   reg read_turn = 1'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -32994,11 +33152,11 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4609$0 , 
     .clk(clk),
     .\config (\config ),
     .live(slot[0]),
-    .\old$11 (old),
-    .\port$4709$0 (\$117 ),
-    .\port$4712$0 (\$120 ),
+    .\old$5 (old),
+    .\port$4838$0 (\$117 ),
+    .\port$4841$0 (\$120 ),
     .rst(rst),
-    .\saturated$51 (\saturated$24 ),
+    .\saturated$50 (\saturated$24 ),
     .sum(sum),
     .weight(weight)
   );
@@ -33093,10 +33251,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4609$0 , 
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$4609$0  = \$25 ;
-  assign \port$4634$0  = \$50 ;
-  assign \port$4659$0  = \$75 ;
-  assign \port$4684$0  = \$100 ;
+  assign \port$4738$0  = \$25 ;
+  assign \port$4763$0  = \$50 ;
+  assign \port$4788$0  = \$75 ;
+  assign \port$4813$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -33183,37 +33341,19 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4609$0 , 
   assign \$139  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \old$11 , \saturated$51 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$4838$0 , \port$4841$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
-  wire \$10 ;
-  wire [5:0] \$11 ;
-  wire [5:0] \$12 ;
-  wire \$13 ;
-  wire [5:0] \$14 ;
-  wire [5:0] \$15 ;
-  wire [5:0] \$16 ;
-  wire [85:0] \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
+  wire [81:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
   wire [11:0] \$2 ;
-  wire \$20 ;
-  wire [11:0] \$21 ;
-  wire \$22 ;
-  wire [5:0] \$23 ;
-  wire [5:0] \$24 ;
-  wire [42:0] \$25 ;
-  wire [71:0] \$26 ;
-  wire [81:0] \$27 ;
-  wire \$28 ;
-  wire \$29 ;
   wire \$3 ;
   wire [11:0] \$4 ;
   wire \$5 ;
-  wire [11:0] \$6 ;
-  wire \$7 ;
-  wire [11:0] \$8 ;
-  wire [23:0] \$9 ;
-  reg [80:0] change = 81'h000000000000000000000;
+  wire [5:0] \$6 ;
+  wire [5:0] \$7 ;
+  wire [42:0] \$8 ;
+  wire [71:0] \$9 ;
   input clk;
   wire clk;
   input [122:0] \config ;
@@ -33233,14 +33373,18 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \
   reg [31:0] counter_2 = 32'd0;
   reg [31:0] counter_3 = 32'd0;
   reg [31:0] counter_4 = 32'd0;
-  reg [15:0] d = 16'h0000;
-  wire [4:0] \d.exponent ;
-  wire [9:0] \d.mantissa ;
-  wire \d.sign ;
   (* init = 56'h00000000000000 *)
   wire [55:0] i;
   (* init = 82'h000000000000000000000 *)
-  wire [81:0] \i$45 ;
+  wire [81:0] \i$44 ;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
   wire [31:0] i_key;
   wire [15:0] i_random;
   wire i_stochastic;
@@ -33261,29 +33405,29 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \
   reg live_d_2 = 1'h0;
   reg live_d_3 = 1'h0;
   wire [15:0] neuron;
-  wire [15:0] o;
-  wire [31:0] \o$47 ;
-  wire [15:0] \o$50 ;
-  wire [4:0] \o$50.exponent ;
-  wire [9:0] \o$50.mantissa ;
-  wire \o$50.sign ;
-  wire [4:0] \o.exponent ;
-  wire [9:0] \o.mantissa ;
-  wire \o.sign ;
+  wire [80:0] o;
+  wire [15:0] \o$41 ;
+  wire [4:0] \o$41.exponent ;
+  wire [9:0] \o$41.mantissa ;
+  wire \o$41.sign ;
+  wire [31:0] \o$46 ;
+  wire [15:0] \o$49 ;
+  wire [4:0] \o$49.exponent ;
+  wire [9:0] \o$49.mantissa ;
+  wire \o$49.sign ;
   reg [40:0] old = 41'h00000000000;
-  input [15:0] \old$11 ;
-  wire [15:0] \old$11 ;
-  input [13:0] \port$4709$0 ;
-  wire [13:0] \port$4709$0 ;
-  input [11:0] \port$4712$0 ;
-  wire [11:0] \port$4712$0 ;
-  reg [22:0] product = 23'h000000;
+  input [15:0] \old$5 ;
+  wire [15:0] \old$5 ;
+  input [13:0] \port$4838$0 ;
+  wire [13:0] \port$4838$0 ;
+  input [11:0] \port$4841$0 ;
+  wire [11:0] \port$4841$0 ;
   input rst;
   wire rst;
   wire saturated;
-  output \saturated$51 ;
+  output \saturated$50 ;
+  wire \saturated$50 ;
   wire \saturated$51 ;
-  wire \saturated$52 ;
   reg saturated_d_0 = 1'h0;
   reg saturated_d_1 = 1'h0;
   reg saturated_d_2 = 1'h0;
@@ -33292,7 +33436,6 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \
   reg saturated_d_5 = 1'h0;
   reg saturated_d_6 = 1'h0;
   reg saturated_d_7 = 1'h0;
-  reg [5:0] scales = 6'h00;
   wire [15:0] source;
   input [55:0] sum;
   wire [55:0] sum;
@@ -33300,51 +33443,26 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \
   reg [81:0] total = 82'h000000000000000000000;
   output [15:0] weight;
   wire [15:0] weight;
-  assign \$1  = | \config [88:84];
-  assign \$2  = - { \$1 , \config [83:74] };
-  assign \$3  = | \config [88:84];
-  assign \$4  = \config [89] ? \$2  : { 1'h0, \$3 , \config [83:74] };
-  assign \$5  = | d[14:10];
-  assign \$6  = - { \$5 , d[9:0] };
-  assign \$7  = | d[14:10];
-  assign \$8  = d[15] ? \$6  : { 1'h0, \$7 , d[9:0] };
-  assign \$9  = $signed(\$4 ) * $signed(\$8 );
-  assign \$10  = ! \config [88:84];
-  assign \$11  = \config [88:84] - 1'h1;
-  assign \$12  = \$10  ? 6'h00 : \$11 ;
-  assign \$13  = ! d[14:10];
-  assign \$14  = d[14:10] - 1'h1;
-  assign \$15  = \$13  ? 6'h00 : \$14 ;
-  assign \$16  = \$12 [4:0] + \$15 [4:0];
-  assign \$17  = $signed(product) << scales;
-  assign \$18  = | \old$11 [14:10];
-  assign \$19  = - { \$18 , \old$11 [9:0] };
-  assign \$20  = | \old$11 [14:10];
-  assign \$21  = \old$11 [15] ? \$19  : { 1'h0, \$20 , \old$11 [9:0] };
-  assign \$22  = ! \old$11 [14:10];
-  assign \$23  = \old$11 [14:10] - 1'h1;
-  assign \$24  = \$22  ? 6'h00 : \$23 ;
-  assign \$25  = $signed(\$21 ) << \$24 [4:0];
-  assign \$27  = $signed(\$26 ) - $signed(change);
-  assign \$28  = live_d_3 & saturated;
-  assign \$29  = live_7 & \saturated$52 ;
-  assign \saturated$51  = saturated_d_7 | \$29 ;
+  assign \$1  = | \old$5 [14:10];
+  assign \$2  = - { \$1 , \old$5 [9:0] };
+  assign \$3  = | \old$5 [14:10];
+  assign \$4  = \old$5 [15] ? \$2  : { 1'h0, \$3 , \old$5 [9:0] };
+  assign \$5  = ! \old$5 [14:10];
+  assign \$6  = \old$5 [14:10] - 1'h1;
+  assign \$7  = \$5  ? 6'h00 : \$6 ;
+  assign \$8  = $signed(\$4 ) << \$7 [4:0];
+  assign \$10  = $signed(\$9 ) - $signed(o);
+  assign \$11  = live_d_3 & saturated;
+  assign \$12  = live_7 & \saturated$51 ;
+  assign \saturated$50  = saturated_d_7 | \$12 ;
   always @(posedge clk)
     sum_0 <= sum;
   always @(posedge clk)
-    d <= o;
+    old <= \$8 [40:0];
   always @(posedge clk)
-    product <= \$9 [22:0];
+    total <= \$10 ;
   always @(posedge clk)
-    scales <= \$16 ;
-  always @(posedge clk)
-    change <= \$17 [80:0];
-  always @(posedge clk)
-    old <= \$25 [40:0];
-  always @(posedge clk)
-    total <= \$27 ;
-  always @(posedge clk)
-    counter_0 <= { 2'h0, \port$4709$0 , 4'h0, \port$4712$0  };
+    counter_0 <= { 2'h0, \port$4838$0 , 4'h0, \port$4841$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33362,7 +33480,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \
   always @(posedge clk)
     live_d_3 <= live_d_2;
   always @(posedge clk)
-    saturated_d_0 <= \$28 ;
+    saturated_d_0 <= \$11 ;
   always @(posedge clk)
     saturated_d_1 <= saturated_d_0;
   always @(posedge clk)
@@ -33393,44 +33511,50 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \
     live_6 <= live_5;
   always @(posedge clk)
     live_7 <= live_6;
+  \backspike_core.bp.drain.unit0.product_e  change (
+    .clk(clk),
+    .fixed(o),
+    .i_a(\config [89:74]),
+    .i_b(i_b),
+    .rst(rst)
+  );
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
     .i_key(\config [122:91]),
     .i_word(counter_4),
-    .o(\o$47 ),
+    .o(\o$46 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
     .clk(clk),
     .i(sum_0),
-    .o(o),
+    .o(i_b),
     .rst(rst),
     .saturated(saturated)
   );
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i(total),
-    .i_random(\o$47 [31:16]),
+    .i_random(\o$46 [31:16]),
     .i_stochastic(\config [90]),
     .o(weight),
     .rst(rst),
-    .saturated(\saturated$52 )
+    .saturated(\saturated$51 )
   );
-  assign neuron = { 4'h0, \port$4712$0  };
-  assign source = { 2'h0, \port$4709$0  };
+  assign neuron = { 4'h0, \port$4841$0  };
+  assign source = { 2'h0, \port$4838$0  };
   assign i = sum_0;
+  assign i_a = \config [89:74];
+  assign \o$41  = i_b;
   assign i_key = \config [122:91];
   assign i_word = counter_4;
-  assign \i$45  = total;
-  assign i_random = \o$47 [31:16];
+  assign \i$44  = total;
+  assign i_random = \o$46 [31:16];
   assign i_stochastic = \config [90];
-  assign \o$50  = weight;
-  assign \d.mantissa  = d[9:0];
-  assign \d.exponent  = d[14:10];
-  assign \d.sign  = d[15];
-  assign \o.mantissa  = o[9:0];
-  assign \o.exponent  = o[14:10];
-  assign \o.sign  = o[15];
+  assign \o$49  = weight;
+  assign \i_a.mantissa  = \config [83:74];
+  assign \i_a.exponent  = \config [88:84];
+  assign \i_a.sign  = \config [89];
   assign \config.tiles  = \config [8:0];
   assign \config.source_tiles  = \config [17:9];
   assign \config.sources  = \config [30:18];
@@ -33441,10 +33565,16 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4709$0 , \port$4712$0 , \
   assign \config.rate  = \config [89:74];
   assign \config.stochastic  = \config [90];
   assign \config.key  = \config [122:91];
-  assign \o$50.mantissa  = weight[9:0];
-  assign \o$50.exponent  = weight[14:10];
-  assign \o$50.sign  = weight[15];
-  assign \$26  = { old[40], old[40], old[40], old[40], old[40], old[40], old[40], old, 24'h000000 };
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \o$41.mantissa  = i_b[9:0];
+  assign \o$41.exponent  = i_b[14:10];
+  assign \o$41.sign  = i_b[15];
+  assign \o$49.mantissa  = weight[9:0];
+  assign \o$49.exponent  = weight[14:10];
+  assign \o$49.sign  = weight[15];
+  assign \$9  = { old[40], old[40], old[40], old[40], old[40], old[40], old[40], old, 24'h000000 };
 endmodule
 
 module \backspike_core.wg.drain.unit0.mix (rst, i_key, i_word, o, clk);
@@ -35400,8 +35530,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$6898$0 (spikes__data),
-    .\port$7021$0 (masks__data),
+    .\port$7071$0 (spikes__data),
+    .\port$7194$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -36008,7 +36138,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$6898$0 , \port$7021$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$7071$0 , \port$7194$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -36040,10 +36170,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [31:0] \port$6898$0 ;
-  wire [31:0] \port$6898$0 ;
-  input [31:0] \port$7021$0 ;
-  wire [31:0] \port$7021$0 ;
+  input [31:0] \port$7071$0 ;
+  wire [31:0] \port$7071$0 ;
+  input [31:0] \port$7194$0 ;
+  wire [31:0] \port$7194$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -36076,9 +36206,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6633$0 (tag1),
-    .\port$6898$0 (\port$6898$0 ),
-    .\port$7021$0 (\port$7021$0 ),
+    .\port$6810$0 (tag1),
+    .\port$7071$0 (\port$7071$0 ),
+    .\port$7194$0 (\port$7194$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -36109,8 +36239,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7021$0 , \port$6898$0  };
-  assign row = { \port$7021$0 , \port$6898$0  };
+  assign w_data = { tag1, \port$7194$0 , \port$7071$0  };
+  assign row = { \port$7194$0 , \port$7071$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -36122,7 +36252,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$6633$0 , \port$6898$0 , \port$7021$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$6810$0 , \port$7071$0 , \port$7194$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -36146,12 +36276,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [28:0] \port$6633$0 ;
-  wire [28:0] \port$6633$0 ;
-  input [31:0] \port$6898$0 ;
-  wire [31:0] \port$6898$0 ;
-  input [31:0] \port$7021$0 ;
-  wire [31:0] \port$7021$0 ;
+  input [28:0] \port$6810$0 ;
+  wire [28:0] \port$6810$0 ;
+  input [31:0] \port$7071$0 ;
+  wire [31:0] \port$7071$0 ;
+  input [31:0] \port$7194$0 ;
+  wire [31:0] \port$7194$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [92:0] r_data;
@@ -36178,7 +36308,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [92:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6633$0 , \port$7021$0 , \port$6898$0  };
+      storage[w_port__addr] <= { \port$6810$0 , \port$7194$0 , \port$7071$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -36240,8 +36370,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6633$0 , \port$7021$0 , \port$6898$0  };
-  assign w_data = { \port$6633$0 , \port$7021$0 , \port$6898$0  };
+  assign w_port__data = { \port$6810$0 , \port$7194$0 , \port$7071$0  };
+  assign w_data = { \port$6810$0 , \port$7194$0 , \port$7071$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -36667,7 +36797,7 @@ module \backspike_core.wg.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
+module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -36881,11 +37011,11 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
+  wire [15:0] \$290 ;
+  wire [15:0] \$291 ;
   wire \$292 ;
-  wire [15:0] \$293 ;
-  wire [15:0] \$294 ;
+  wire \$293 ;
+  wire \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -36901,16 +37031,12 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  wire \$308 ;
-  wire \$309 ;
+  reg [15:0] \$308 ;
+  reg \$309 ;
   wire \$31 ;
-  wire \$310 ;
-  reg [15:0] \$311 ;
+  reg [255:0] \$310 ;
+  reg [6:0] \$311 ;
   reg \$312 ;
-  reg [263:0] \$313 ;
-  reg \$314 ;
-  reg [263:0] \$315 ;
-  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -36985,70 +37111,26 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg [263:0] \$signal  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
-  reg \$signal$10  = 1'h0;
-  reg [263:0] \$signal$12  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
-  wire \$signal$12.last ;
-  wire [6:0] \$signal$12.tag ;
-  wire [255:0] \$signal$12.tile ;
-  wire [15:0] \$signal$12.tile[0] ;
-  wire [15:0] \$signal$12.tile[10] ;
-  wire [15:0] \$signal$12.tile[11] ;
-  wire [15:0] \$signal$12.tile[12] ;
-  wire [15:0] \$signal$12.tile[13] ;
-  wire [15:0] \$signal$12.tile[14] ;
-  wire [15:0] \$signal$12.tile[15] ;
-  wire [15:0] \$signal$12.tile[1] ;
-  wire [15:0] \$signal$12.tile[2] ;
-  wire [15:0] \$signal$12.tile[3] ;
-  wire [15:0] \$signal$12.tile[4] ;
-  wire [15:0] \$signal$12.tile[5] ;
-  wire [15:0] \$signal$12.tile[6] ;
-  wire [15:0] \$signal$12.tile[7] ;
-  wire [15:0] \$signal$12.tile[8] ;
-  wire [15:0] \$signal$12.tile[9] ;
-  wire \$signal.last ;
-  wire [6:0] \$signal.tag ;
-  wire [255:0] \$signal.tile ;
-  wire [15:0] \$signal.tile[0] ;
-  wire [15:0] \$signal.tile[10] ;
-  wire [15:0] \$signal.tile[11] ;
-  wire [15:0] \$signal.tile[12] ;
-  wire [15:0] \$signal.tile[13] ;
-  wire [15:0] \$signal.tile[14] ;
-  wire [15:0] \$signal.tile[15] ;
-  wire [15:0] \$signal.tile[1] ;
-  wire [15:0] \$signal.tile[2] ;
-  wire [15:0] \$signal.tile[3] ;
-  wire [15:0] \$signal.tile[4] ;
-  wire [15:0] \$signal.tile[5] ;
-  wire [15:0] \$signal.tile[6] ;
-  wire [15:0] \$signal.tile[7] ;
-  wire [15:0] \$signal.tile[8] ;
-  wire [15:0] \$signal.tile[9] ;
-  wire [255:0] arriving;
-  wire [15:0] \arriving[0] ;
-  wire [15:0] \arriving[10] ;
-  wire [15:0] \arriving[11] ;
-  wire [15:0] \arriving[12] ;
-  wire [15:0] \arriving[13] ;
-  wire [15:0] \arriving[14] ;
-  wire [15:0] \arriving[15] ;
-  wire [15:0] \arriving[1] ;
-  wire [15:0] \arriving[2] ;
-  wire [15:0] \arriving[3] ;
-  wire [15:0] \arriving[4] ;
-  wire [15:0] \arriving[5] ;
-  wire [15:0] \arriving[6] ;
-  wire [15:0] \arriving[7] ;
-  wire [15:0] \arriving[8] ;
-  wire [15:0] \arriving[9] ;
-  (* init = 1'h0 *)
-  wire busy;
+  reg busy = 1'h0;
   input clk;
   wire clk;
-  reg [15:0] coming = 16'h0000;
-  wire done;
+  wire [255:0] coming;
+  wire [15:0] \coming[0] ;
+  wire [15:0] \coming[10] ;
+  wire [15:0] \coming[11] ;
+  wire [15:0] \coming[12] ;
+  wire [15:0] \coming[13] ;
+  wire [15:0] \coming[14] ;
+  wire [15:0] \coming[15] ;
+  wire [15:0] \coming[1] ;
+  wire [15:0] \coming[2] ;
+  wire [15:0] \coming[3] ;
+  wire [15:0] \coming[4] ;
+  wire [15:0] \coming[5] ;
+  wire [15:0] \coming[6] ;
+  wire [15:0] \coming[7] ;
+  wire [15:0] \coming[8] ;
+  wire [15:0] \coming[9] ;
   wire \final ;
   input [263:0] i__payload;
   wire [263:0] i__payload;
@@ -37059,8 +37141,8 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   wire i__ready;
   input i__valid;
   wire i__valid;
+  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
-  wire move;
   output [27:0] o__payload;
   wire [27:0] o__payload;
   wire \o__payload.last ;
@@ -37070,463 +37152,437 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  reg o__valid = 1'h0;
+  wire o__valid;
   wire [15:0] pick;
   input rst;
   wire rst;
+  reg [6:0] tag = 7'h00;
+  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
+  wire [15:0] \tile[0] ;
+  wire [15:0] \tile[10] ;
+  wire [15:0] \tile[11] ;
+  wire [15:0] \tile[12] ;
+  wire [15:0] \tile[13] ;
+  wire [15:0] \tile[14] ;
+  wire [15:0] \tile[15] ;
+  wire [15:0] \tile[1] ;
+  wire [15:0] \tile[2] ;
+  wire [15:0] \tile[3] ;
+  wire [15:0] \tile[4] ;
+  wire [15:0] \tile[5] ;
+  wire [15:0] \tile[6] ;
+  wire [15:0] \tile[7] ;
+  wire [15:0] \tile[8] ;
+  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$7  = | { pick[15:12], pick[7:4] };
-  assign \$8  = | pick[15:8];
-  assign \$9  = \$signal [0] & pick[0];
-  assign \$10  = \$signal [16] & pick[1];
-  assign \$11  = \$signal [32] & pick[2];
-  assign \$12  = \$signal [48] & pick[3];
-  assign \$13  = \$signal [64] & pick[4];
-  assign \$14  = \$signal [80] & pick[5];
-  assign \$15  = \$signal [96] & pick[6];
-  assign \$16  = \$signal [112] & pick[7];
-  assign \$17  = \$signal [128] & pick[8];
-  assign \$18  = \$signal [144] & pick[9];
-  assign \$19  = \$signal [160] & pick[10];
-  assign \$20  = \$signal [176] & pick[11];
-  assign \$21  = \$signal [192] & pick[12];
-  assign \$22  = \$signal [208] & pick[13];
-  assign \$23  = \$signal [224] & pick[14];
-  assign \$24  = \$signal [240] & pick[15];
-  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
-  assign \$26  = \$signal [1] & pick[0];
-  assign \$27  = \$signal [17] & pick[1];
-  assign \$28  = \$signal [33] & pick[2];
-  assign \$29  = \$signal [49] & pick[3];
-  assign \$30  = \$signal [65] & pick[4];
-  assign \$31  = \$signal [81] & pick[5];
-  assign \$32  = \$signal [97] & pick[6];
-  assign \$33  = \$signal [113] & pick[7];
-  assign \$34  = \$signal [129] & pick[8];
-  assign \$35  = \$signal [145] & pick[9];
-  assign \$36  = \$signal [161] & pick[10];
-  assign \$37  = \$signal [177] & pick[11];
-  assign \$38  = \$signal [193] & pick[12];
-  assign \$39  = \$signal [209] & pick[13];
-  assign \$40  = \$signal [225] & pick[14];
-  assign \$41  = \$signal [241] & pick[15];
-  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
-  assign \$43  = \$signal [2] & pick[0];
-  assign \$44  = \$signal [18] & pick[1];
-  assign \$45  = \$signal [34] & pick[2];
-  assign \$46  = \$signal [50] & pick[3];
-  assign \$47  = \$signal [66] & pick[4];
-  assign \$48  = \$signal [82] & pick[5];
-  assign \$49  = \$signal [98] & pick[6];
-  assign \$50  = \$signal [114] & pick[7];
-  assign \$51  = \$signal [130] & pick[8];
-  assign \$52  = \$signal [146] & pick[9];
-  assign \$53  = \$signal [162] & pick[10];
-  assign \$54  = \$signal [178] & pick[11];
-  assign \$55  = \$signal [194] & pick[12];
-  assign \$56  = \$signal [210] & pick[13];
-  assign \$57  = \$signal [226] & pick[14];
-  assign \$58  = \$signal [242] & pick[15];
-  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
-  assign \$60  = \$signal [3] & pick[0];
-  assign \$61  = \$signal [19] & pick[1];
-  assign \$62  = \$signal [35] & pick[2];
-  assign \$63  = \$signal [51] & pick[3];
-  assign \$64  = \$signal [67] & pick[4];
-  assign \$65  = \$signal [83] & pick[5];
-  assign \$66  = \$signal [99] & pick[6];
-  assign \$67  = \$signal [115] & pick[7];
-  assign \$68  = \$signal [131] & pick[8];
-  assign \$69  = \$signal [147] & pick[9];
-  assign \$70  = \$signal [163] & pick[10];
-  assign \$71  = \$signal [179] & pick[11];
-  assign \$72  = \$signal [195] & pick[12];
-  assign \$73  = \$signal [211] & pick[13];
-  assign \$74  = \$signal [227] & pick[14];
-  assign \$75  = \$signal [243] & pick[15];
-  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
-  assign \$77  = \$signal [4] & pick[0];
-  assign \$78  = \$signal [20] & pick[1];
-  assign \$79  = \$signal [36] & pick[2];
-  assign \$80  = \$signal [52] & pick[3];
-  assign \$81  = \$signal [68] & pick[4];
-  assign \$82  = \$signal [84] & pick[5];
-  assign \$83  = \$signal [100] & pick[6];
-  assign \$84  = \$signal [116] & pick[7];
-  assign \$85  = \$signal [132] & pick[8];
-  assign \$86  = \$signal [148] & pick[9];
-  assign \$87  = \$signal [164] & pick[10];
-  assign \$88  = \$signal [180] & pick[11];
-  assign \$89  = \$signal [196] & pick[12];
-  assign \$90  = \$signal [212] & pick[13];
-  assign \$91  = \$signal [228] & pick[14];
-  assign \$92  = \$signal [244] & pick[15];
-  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
-  assign \$94  = \$signal [5] & pick[0];
-  assign \$95  = \$signal [21] & pick[1];
-  assign \$96  = \$signal [37] & pick[2];
-  assign \$97  = \$signal [53] & pick[3];
-  assign \$98  = \$signal [69] & pick[4];
-  assign \$99  = \$signal [85] & pick[5];
-  assign \$100  = \$signal [101] & pick[6];
-  assign \$101  = \$signal [117] & pick[7];
-  assign \$102  = \$signal [133] & pick[8];
-  assign \$103  = \$signal [149] & pick[9];
-  assign \$104  = \$signal [165] & pick[10];
-  assign \$105  = \$signal [181] & pick[11];
-  assign \$106  = \$signal [197] & pick[12];
-  assign \$107  = \$signal [213] & pick[13];
-  assign \$108  = \$signal [229] & pick[14];
-  assign \$109  = \$signal [245] & pick[15];
-  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
-  assign \$111  = \$signal [6] & pick[0];
-  assign \$112  = \$signal [22] & pick[1];
-  assign \$113  = \$signal [38] & pick[2];
-  assign \$114  = \$signal [54] & pick[3];
-  assign \$115  = \$signal [70] & pick[4];
-  assign \$116  = \$signal [86] & pick[5];
-  assign \$117  = \$signal [102] & pick[6];
-  assign \$118  = \$signal [118] & pick[7];
-  assign \$119  = \$signal [134] & pick[8];
-  assign \$120  = \$signal [150] & pick[9];
-  assign \$121  = \$signal [166] & pick[10];
-  assign \$122  = \$signal [182] & pick[11];
-  assign \$123  = \$signal [198] & pick[12];
-  assign \$124  = \$signal [214] & pick[13];
-  assign \$125  = \$signal [230] & pick[14];
-  assign \$126  = \$signal [246] & pick[15];
-  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
-  assign \$128  = \$signal [7] & pick[0];
-  assign \$129  = \$signal [23] & pick[1];
-  assign \$130  = \$signal [39] & pick[2];
-  assign \$131  = \$signal [55] & pick[3];
-  assign \$132  = \$signal [71] & pick[4];
-  assign \$133  = \$signal [87] & pick[5];
-  assign \$134  = \$signal [103] & pick[6];
-  assign \$135  = \$signal [119] & pick[7];
-  assign \$136  = \$signal [135] & pick[8];
-  assign \$137  = \$signal [151] & pick[9];
-  assign \$138  = \$signal [167] & pick[10];
-  assign \$139  = \$signal [183] & pick[11];
-  assign \$140  = \$signal [199] & pick[12];
-  assign \$141  = \$signal [215] & pick[13];
-  assign \$142  = \$signal [231] & pick[14];
-  assign \$143  = \$signal [247] & pick[15];
-  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
-  assign \$145  = \$signal [8] & pick[0];
-  assign \$146  = \$signal [24] & pick[1];
-  assign \$147  = \$signal [40] & pick[2];
-  assign \$148  = \$signal [56] & pick[3];
-  assign \$149  = \$signal [72] & pick[4];
-  assign \$150  = \$signal [88] & pick[5];
-  assign \$151  = \$signal [104] & pick[6];
-  assign \$152  = \$signal [120] & pick[7];
-  assign \$153  = \$signal [136] & pick[8];
-  assign \$154  = \$signal [152] & pick[9];
-  assign \$155  = \$signal [168] & pick[10];
-  assign \$156  = \$signal [184] & pick[11];
-  assign \$157  = \$signal [200] & pick[12];
-  assign \$158  = \$signal [216] & pick[13];
-  assign \$159  = \$signal [232] & pick[14];
-  assign \$160  = \$signal [248] & pick[15];
-  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
-  assign \$162  = \$signal [9] & pick[0];
-  assign \$163  = \$signal [25] & pick[1];
-  assign \$164  = \$signal [41] & pick[2];
-  assign \$165  = \$signal [57] & pick[3];
-  assign \$166  = \$signal [73] & pick[4];
-  assign \$167  = \$signal [89] & pick[5];
-  assign \$168  = \$signal [105] & pick[6];
-  assign \$169  = \$signal [121] & pick[7];
-  assign \$170  = \$signal [137] & pick[8];
-  assign \$171  = \$signal [153] & pick[9];
-  assign \$172  = \$signal [169] & pick[10];
-  assign \$173  = \$signal [185] & pick[11];
-  assign \$174  = \$signal [201] & pick[12];
-  assign \$175  = \$signal [217] & pick[13];
-  assign \$176  = \$signal [233] & pick[14];
-  assign \$177  = \$signal [249] & pick[15];
-  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
-  assign \$179  = \$signal [10] & pick[0];
-  assign \$180  = \$signal [26] & pick[1];
-  assign \$181  = \$signal [42] & pick[2];
-  assign \$182  = \$signal [58] & pick[3];
-  assign \$183  = \$signal [74] & pick[4];
-  assign \$184  = \$signal [90] & pick[5];
-  assign \$185  = \$signal [106] & pick[6];
-  assign \$186  = \$signal [122] & pick[7];
-  assign \$187  = \$signal [138] & pick[8];
-  assign \$188  = \$signal [154] & pick[9];
-  assign \$189  = \$signal [170] & pick[10];
-  assign \$190  = \$signal [186] & pick[11];
-  assign \$191  = \$signal [202] & pick[12];
-  assign \$192  = \$signal [218] & pick[13];
-  assign \$193  = \$signal [234] & pick[14];
-  assign \$194  = \$signal [250] & pick[15];
-  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
-  assign \$196  = \$signal [11] & pick[0];
-  assign \$197  = \$signal [27] & pick[1];
-  assign \$198  = \$signal [43] & pick[2];
-  assign \$199  = \$signal [59] & pick[3];
-  assign \$200  = \$signal [75] & pick[4];
-  assign \$201  = \$signal [91] & pick[5];
-  assign \$202  = \$signal [107] & pick[6];
-  assign \$203  = \$signal [123] & pick[7];
-  assign \$204  = \$signal [139] & pick[8];
-  assign \$205  = \$signal [155] & pick[9];
-  assign \$206  = \$signal [171] & pick[10];
-  assign \$207  = \$signal [187] & pick[11];
-  assign \$208  = \$signal [203] & pick[12];
-  assign \$209  = \$signal [219] & pick[13];
-  assign \$210  = \$signal [235] & pick[14];
-  assign \$211  = \$signal [251] & pick[15];
-  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
-  assign \$213  = \$signal [12] & pick[0];
-  assign \$214  = \$signal [28] & pick[1];
-  assign \$215  = \$signal [44] & pick[2];
-  assign \$216  = \$signal [60] & pick[3];
-  assign \$217  = \$signal [76] & pick[4];
-  assign \$218  = \$signal [92] & pick[5];
-  assign \$219  = \$signal [108] & pick[6];
-  assign \$220  = \$signal [124] & pick[7];
-  assign \$221  = \$signal [140] & pick[8];
-  assign \$222  = \$signal [156] & pick[9];
-  assign \$223  = \$signal [172] & pick[10];
-  assign \$224  = \$signal [188] & pick[11];
-  assign \$225  = \$signal [204] & pick[12];
-  assign \$226  = \$signal [220] & pick[13];
-  assign \$227  = \$signal [236] & pick[14];
-  assign \$228  = \$signal [252] & pick[15];
-  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
-  assign \$230  = \$signal [13] & pick[0];
-  assign \$231  = \$signal [29] & pick[1];
-  assign \$232  = \$signal [45] & pick[2];
-  assign \$233  = \$signal [61] & pick[3];
-  assign \$234  = \$signal [77] & pick[4];
-  assign \$235  = \$signal [93] & pick[5];
-  assign \$236  = \$signal [109] & pick[6];
-  assign \$237  = \$signal [125] & pick[7];
-  assign \$238  = \$signal [141] & pick[8];
-  assign \$239  = \$signal [157] & pick[9];
-  assign \$240  = \$signal [173] & pick[10];
-  assign \$241  = \$signal [189] & pick[11];
-  assign \$242  = \$signal [205] & pick[12];
-  assign \$243  = \$signal [221] & pick[13];
-  assign \$244  = \$signal [237] & pick[14];
-  assign \$245  = \$signal [253] & pick[15];
-  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
-  assign \$247  = \$signal [14] & pick[0];
-  assign \$248  = \$signal [30] & pick[1];
-  assign \$249  = \$signal [46] & pick[2];
-  assign \$250  = \$signal [62] & pick[3];
-  assign \$251  = \$signal [78] & pick[4];
-  assign \$252  = \$signal [94] & pick[5];
-  assign \$253  = \$signal [110] & pick[6];
-  assign \$254  = \$signal [126] & pick[7];
-  assign \$255  = \$signal [142] & pick[8];
-  assign \$256  = \$signal [158] & pick[9];
-  assign \$257  = \$signal [174] & pick[10];
-  assign \$258  = \$signal [190] & pick[11];
-  assign \$259  = \$signal [206] & pick[12];
-  assign \$260  = \$signal [222] & pick[13];
-  assign \$261  = \$signal [238] & pick[14];
-  assign \$262  = \$signal [254] & pick[15];
-  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
-  assign \$264  = \$signal [15] & pick[0];
-  assign \$265  = \$signal [31] & pick[1];
-  assign \$266  = \$signal [47] & pick[2];
-  assign \$267  = \$signal [63] & pick[3];
-  assign \$268  = \$signal [79] & pick[4];
-  assign \$269  = \$signal [95] & pick[5];
-  assign \$270  = \$signal [111] & pick[6];
-  assign \$271  = \$signal [127] & pick[7];
-  assign \$272  = \$signal [143] & pick[8];
-  assign \$273  = \$signal [159] & pick[9];
-  assign \$274  = \$signal [175] & pick[10];
-  assign \$275  = \$signal [191] & pick[11];
-  assign \$276  = \$signal [207] & pick[12];
-  assign \$277  = \$signal [223] & pick[13];
-  assign \$278  = \$signal [239] & pick[14];
-  assign \$279  = \$signal [255] & pick[15];
-  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
-  assign \$281  = \$signal [263] & \final ;
-  assign \$282  = ~ o__valid;
-  assign \$283  = o__ready & \final ;
-  assign done = \$282  | \$283 ;
-  assign \$284  = | coming;
-  assign \$285  = \$284  | \$signal$12 [263];
-  assign \$286  = \$signal$10  & \$285 ;
-  assign move = \$286  & done;
-  assign \$287  = ~ \$signal$10 ;
-  assign \$288  = | coming;
-  assign \$289  = \$288  | \$signal$12 [263];
-  assign \$290  = ~ \$289 ;
-  assign \$291  = \$287  | \$290 ;
-  assign i__ready = \$291  | done;
-  assign \$292  = o__valid & o__ready;
-  assign \$293  = ~ pick;
-  assign \$294  = left & \$293 ;
-  assign \$295  = | i__payload[15:0];
-  assign \$296  = | i__payload[31:16];
-  assign \$297  = | i__payload[47:32];
-  assign \$298  = | i__payload[63:48];
-  assign \$299  = | i__payload[79:64];
-  assign \$300  = | i__payload[95:80];
-  assign \$301  = | i__payload[111:96];
-  assign \$302  = | i__payload[127:112];
-  assign \$303  = | i__payload[143:128];
-  assign \$304  = | i__payload[159:144];
-  assign \$305  = | i__payload[175:160];
-  assign \$306  = | i__payload[191:176];
-  assign \$307  = | i__payload[207:192];
-  assign \$308  = | i__payload[223:208];
-  assign \$309  = | i__payload[239:224];
-  assign \$310  = | i__payload[255:240];
+  assign \$5  = | left;
+  assign \$6  = \$5  | last;
+  assign o__valid = busy & \$6 ;
+  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$9  = | { pick[15:12], pick[7:4] };
+  assign \$10  = | pick[15:8];
+  assign \$11  = tile[0] & pick[0];
+  assign \$12  = tile[16] & pick[1];
+  assign \$13  = tile[32] & pick[2];
+  assign \$14  = tile[48] & pick[3];
+  assign \$15  = tile[64] & pick[4];
+  assign \$16  = tile[80] & pick[5];
+  assign \$17  = tile[96] & pick[6];
+  assign \$18  = tile[112] & pick[7];
+  assign \$19  = tile[128] & pick[8];
+  assign \$20  = tile[144] & pick[9];
+  assign \$21  = tile[160] & pick[10];
+  assign \$22  = tile[176] & pick[11];
+  assign \$23  = tile[192] & pick[12];
+  assign \$24  = tile[208] & pick[13];
+  assign \$25  = tile[224] & pick[14];
+  assign \$26  = tile[240] & pick[15];
+  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
+  assign \$28  = tile[1] & pick[0];
+  assign \$29  = tile[17] & pick[1];
+  assign \$30  = tile[33] & pick[2];
+  assign \$31  = tile[49] & pick[3];
+  assign \$32  = tile[65] & pick[4];
+  assign \$33  = tile[81] & pick[5];
+  assign \$34  = tile[97] & pick[6];
+  assign \$35  = tile[113] & pick[7];
+  assign \$36  = tile[129] & pick[8];
+  assign \$37  = tile[145] & pick[9];
+  assign \$38  = tile[161] & pick[10];
+  assign \$39  = tile[177] & pick[11];
+  assign \$40  = tile[193] & pick[12];
+  assign \$41  = tile[209] & pick[13];
+  assign \$42  = tile[225] & pick[14];
+  assign \$43  = tile[241] & pick[15];
+  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
+  assign \$45  = tile[2] & pick[0];
+  assign \$46  = tile[18] & pick[1];
+  assign \$47  = tile[34] & pick[2];
+  assign \$48  = tile[50] & pick[3];
+  assign \$49  = tile[66] & pick[4];
+  assign \$50  = tile[82] & pick[5];
+  assign \$51  = tile[98] & pick[6];
+  assign \$52  = tile[114] & pick[7];
+  assign \$53  = tile[130] & pick[8];
+  assign \$54  = tile[146] & pick[9];
+  assign \$55  = tile[162] & pick[10];
+  assign \$56  = tile[178] & pick[11];
+  assign \$57  = tile[194] & pick[12];
+  assign \$58  = tile[210] & pick[13];
+  assign \$59  = tile[226] & pick[14];
+  assign \$60  = tile[242] & pick[15];
+  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
+  assign \$62  = tile[3] & pick[0];
+  assign \$63  = tile[19] & pick[1];
+  assign \$64  = tile[35] & pick[2];
+  assign \$65  = tile[51] & pick[3];
+  assign \$66  = tile[67] & pick[4];
+  assign \$67  = tile[83] & pick[5];
+  assign \$68  = tile[99] & pick[6];
+  assign \$69  = tile[115] & pick[7];
+  assign \$70  = tile[131] & pick[8];
+  assign \$71  = tile[147] & pick[9];
+  assign \$72  = tile[163] & pick[10];
+  assign \$73  = tile[179] & pick[11];
+  assign \$74  = tile[195] & pick[12];
+  assign \$75  = tile[211] & pick[13];
+  assign \$76  = tile[227] & pick[14];
+  assign \$77  = tile[243] & pick[15];
+  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
+  assign \$79  = tile[4] & pick[0];
+  assign \$80  = tile[20] & pick[1];
+  assign \$81  = tile[36] & pick[2];
+  assign \$82  = tile[52] & pick[3];
+  assign \$83  = tile[68] & pick[4];
+  assign \$84  = tile[84] & pick[5];
+  assign \$85  = tile[100] & pick[6];
+  assign \$86  = tile[116] & pick[7];
+  assign \$87  = tile[132] & pick[8];
+  assign \$88  = tile[148] & pick[9];
+  assign \$89  = tile[164] & pick[10];
+  assign \$90  = tile[180] & pick[11];
+  assign \$91  = tile[196] & pick[12];
+  assign \$92  = tile[212] & pick[13];
+  assign \$93  = tile[228] & pick[14];
+  assign \$94  = tile[244] & pick[15];
+  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
+  assign \$96  = tile[5] & pick[0];
+  assign \$97  = tile[21] & pick[1];
+  assign \$98  = tile[37] & pick[2];
+  assign \$99  = tile[53] & pick[3];
+  assign \$100  = tile[69] & pick[4];
+  assign \$101  = tile[85] & pick[5];
+  assign \$102  = tile[101] & pick[6];
+  assign \$103  = tile[117] & pick[7];
+  assign \$104  = tile[133] & pick[8];
+  assign \$105  = tile[149] & pick[9];
+  assign \$106  = tile[165] & pick[10];
+  assign \$107  = tile[181] & pick[11];
+  assign \$108  = tile[197] & pick[12];
+  assign \$109  = tile[213] & pick[13];
+  assign \$110  = tile[229] & pick[14];
+  assign \$111  = tile[245] & pick[15];
+  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
+  assign \$113  = tile[6] & pick[0];
+  assign \$114  = tile[22] & pick[1];
+  assign \$115  = tile[38] & pick[2];
+  assign \$116  = tile[54] & pick[3];
+  assign \$117  = tile[70] & pick[4];
+  assign \$118  = tile[86] & pick[5];
+  assign \$119  = tile[102] & pick[6];
+  assign \$120  = tile[118] & pick[7];
+  assign \$121  = tile[134] & pick[8];
+  assign \$122  = tile[150] & pick[9];
+  assign \$123  = tile[166] & pick[10];
+  assign \$124  = tile[182] & pick[11];
+  assign \$125  = tile[198] & pick[12];
+  assign \$126  = tile[214] & pick[13];
+  assign \$127  = tile[230] & pick[14];
+  assign \$128  = tile[246] & pick[15];
+  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
+  assign \$130  = tile[7] & pick[0];
+  assign \$131  = tile[23] & pick[1];
+  assign \$132  = tile[39] & pick[2];
+  assign \$133  = tile[55] & pick[3];
+  assign \$134  = tile[71] & pick[4];
+  assign \$135  = tile[87] & pick[5];
+  assign \$136  = tile[103] & pick[6];
+  assign \$137  = tile[119] & pick[7];
+  assign \$138  = tile[135] & pick[8];
+  assign \$139  = tile[151] & pick[9];
+  assign \$140  = tile[167] & pick[10];
+  assign \$141  = tile[183] & pick[11];
+  assign \$142  = tile[199] & pick[12];
+  assign \$143  = tile[215] & pick[13];
+  assign \$144  = tile[231] & pick[14];
+  assign \$145  = tile[247] & pick[15];
+  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
+  assign \$147  = tile[8] & pick[0];
+  assign \$148  = tile[24] & pick[1];
+  assign \$149  = tile[40] & pick[2];
+  assign \$150  = tile[56] & pick[3];
+  assign \$151  = tile[72] & pick[4];
+  assign \$152  = tile[88] & pick[5];
+  assign \$153  = tile[104] & pick[6];
+  assign \$154  = tile[120] & pick[7];
+  assign \$155  = tile[136] & pick[8];
+  assign \$156  = tile[152] & pick[9];
+  assign \$157  = tile[168] & pick[10];
+  assign \$158  = tile[184] & pick[11];
+  assign \$159  = tile[200] & pick[12];
+  assign \$160  = tile[216] & pick[13];
+  assign \$161  = tile[232] & pick[14];
+  assign \$162  = tile[248] & pick[15];
+  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
+  assign \$164  = tile[9] & pick[0];
+  assign \$165  = tile[25] & pick[1];
+  assign \$166  = tile[41] & pick[2];
+  assign \$167  = tile[57] & pick[3];
+  assign \$168  = tile[73] & pick[4];
+  assign \$169  = tile[89] & pick[5];
+  assign \$170  = tile[105] & pick[6];
+  assign \$171  = tile[121] & pick[7];
+  assign \$172  = tile[137] & pick[8];
+  assign \$173  = tile[153] & pick[9];
+  assign \$174  = tile[169] & pick[10];
+  assign \$175  = tile[185] & pick[11];
+  assign \$176  = tile[201] & pick[12];
+  assign \$177  = tile[217] & pick[13];
+  assign \$178  = tile[233] & pick[14];
+  assign \$179  = tile[249] & pick[15];
+  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
+  assign \$181  = tile[10] & pick[0];
+  assign \$182  = tile[26] & pick[1];
+  assign \$183  = tile[42] & pick[2];
+  assign \$184  = tile[58] & pick[3];
+  assign \$185  = tile[74] & pick[4];
+  assign \$186  = tile[90] & pick[5];
+  assign \$187  = tile[106] & pick[6];
+  assign \$188  = tile[122] & pick[7];
+  assign \$189  = tile[138] & pick[8];
+  assign \$190  = tile[154] & pick[9];
+  assign \$191  = tile[170] & pick[10];
+  assign \$192  = tile[186] & pick[11];
+  assign \$193  = tile[202] & pick[12];
+  assign \$194  = tile[218] & pick[13];
+  assign \$195  = tile[234] & pick[14];
+  assign \$196  = tile[250] & pick[15];
+  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
+  assign \$198  = tile[11] & pick[0];
+  assign \$199  = tile[27] & pick[1];
+  assign \$200  = tile[43] & pick[2];
+  assign \$201  = tile[59] & pick[3];
+  assign \$202  = tile[75] & pick[4];
+  assign \$203  = tile[91] & pick[5];
+  assign \$204  = tile[107] & pick[6];
+  assign \$205  = tile[123] & pick[7];
+  assign \$206  = tile[139] & pick[8];
+  assign \$207  = tile[155] & pick[9];
+  assign \$208  = tile[171] & pick[10];
+  assign \$209  = tile[187] & pick[11];
+  assign \$210  = tile[203] & pick[12];
+  assign \$211  = tile[219] & pick[13];
+  assign \$212  = tile[235] & pick[14];
+  assign \$213  = tile[251] & pick[15];
+  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
+  assign \$215  = tile[12] & pick[0];
+  assign \$216  = tile[28] & pick[1];
+  assign \$217  = tile[44] & pick[2];
+  assign \$218  = tile[60] & pick[3];
+  assign \$219  = tile[76] & pick[4];
+  assign \$220  = tile[92] & pick[5];
+  assign \$221  = tile[108] & pick[6];
+  assign \$222  = tile[124] & pick[7];
+  assign \$223  = tile[140] & pick[8];
+  assign \$224  = tile[156] & pick[9];
+  assign \$225  = tile[172] & pick[10];
+  assign \$226  = tile[188] & pick[11];
+  assign \$227  = tile[204] & pick[12];
+  assign \$228  = tile[220] & pick[13];
+  assign \$229  = tile[236] & pick[14];
+  assign \$230  = tile[252] & pick[15];
+  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
+  assign \$232  = tile[13] & pick[0];
+  assign \$233  = tile[29] & pick[1];
+  assign \$234  = tile[45] & pick[2];
+  assign \$235  = tile[61] & pick[3];
+  assign \$236  = tile[77] & pick[4];
+  assign \$237  = tile[93] & pick[5];
+  assign \$238  = tile[109] & pick[6];
+  assign \$239  = tile[125] & pick[7];
+  assign \$240  = tile[141] & pick[8];
+  assign \$241  = tile[157] & pick[9];
+  assign \$242  = tile[173] & pick[10];
+  assign \$243  = tile[189] & pick[11];
+  assign \$244  = tile[205] & pick[12];
+  assign \$245  = tile[221] & pick[13];
+  assign \$246  = tile[237] & pick[14];
+  assign \$247  = tile[253] & pick[15];
+  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
+  assign \$249  = tile[14] & pick[0];
+  assign \$250  = tile[30] & pick[1];
+  assign \$251  = tile[46] & pick[2];
+  assign \$252  = tile[62] & pick[3];
+  assign \$253  = tile[78] & pick[4];
+  assign \$254  = tile[94] & pick[5];
+  assign \$255  = tile[110] & pick[6];
+  assign \$256  = tile[126] & pick[7];
+  assign \$257  = tile[142] & pick[8];
+  assign \$258  = tile[158] & pick[9];
+  assign \$259  = tile[174] & pick[10];
+  assign \$260  = tile[190] & pick[11];
+  assign \$261  = tile[206] & pick[12];
+  assign \$262  = tile[222] & pick[13];
+  assign \$263  = tile[238] & pick[14];
+  assign \$264  = tile[254] & pick[15];
+  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
+  assign \$266  = tile[15] & pick[0];
+  assign \$267  = tile[31] & pick[1];
+  assign \$268  = tile[47] & pick[2];
+  assign \$269  = tile[63] & pick[3];
+  assign \$270  = tile[79] & pick[4];
+  assign \$271  = tile[95] & pick[5];
+  assign \$272  = tile[111] & pick[6];
+  assign \$273  = tile[127] & pick[7];
+  assign \$274  = tile[143] & pick[8];
+  assign \$275  = tile[159] & pick[9];
+  assign \$276  = tile[175] & pick[10];
+  assign \$277  = tile[191] & pick[11];
+  assign \$278  = tile[207] & pick[12];
+  assign \$279  = tile[223] & pick[13];
+  assign \$280  = tile[239] & pick[14];
+  assign \$281  = tile[255] & pick[15];
+  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
+  assign \$283  = last & \final ;
+  assign \$284  = ~ busy;
+  assign \$285  = o__valid & o__ready;
+  assign \$286  = ~ o__valid;
+  assign \$287  = \$285  | \$286 ;
+  assign \$288  = \final  & \$287 ;
+  assign i__ready = \$284  | \$288 ;
+  assign \$289  = o__valid & o__ready;
+  assign \$290  = ~ pick;
+  assign \$291  = left & \$290 ;
+  assign \$292  = | i__payload[15:0];
+  assign \$293  = | i__payload[31:16];
+  assign \$294  = | i__payload[47:32];
+  assign \$295  = | i__payload[63:48];
+  assign \$296  = | i__payload[79:64];
+  assign \$297  = | i__payload[95:80];
+  assign \$298  = | i__payload[111:96];
+  assign \$299  = | i__payload[127:112];
+  assign \$300  = | i__payload[143:128];
+  assign \$301  = | i__payload[159:144];
+  assign \$302  = | i__payload[175:160];
+  assign \$303  = | i__payload[191:176];
+  assign \$304  = | i__payload[207:192];
+  assign \$305  = | i__payload[223:208];
+  assign \$306  = | i__payload[239:224];
+  assign \$307  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$311 ;
+    left <= \$308 ;
   always @(posedge clk)
-    o__valid <= \$312 ;
+    busy <= \$309 ;
   always @(posedge clk)
-    \$signal  <= \$313 ;
+    tile <= \$310 ;
   always @(posedge clk)
-    \$signal$10  <= \$314 ;
+    tag <= \$311 ;
   always @(posedge clk)
-    \$signal$12  <= \$315 ;
-  always @(posedge clk)
-    coming <= \$316 ;
+    last <= \$312 ;
   always @* begin
     if (\$initially ) begin end
-    \$311  = left;
-    if (\$292 ) begin
-      \$311  = \$294 ;
+    \$308  = left;
+    if (\$289 ) begin
+      \$308  = \$291 ;
     end
-    if (done) begin
-      \$311  = coming;
-    end
-    if (rst) begin
-      \$311  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$312  = o__valid;
-    if (done) begin
-      \$312  = move;
-    end
-    if (rst) begin
-      \$312  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$313  = \$signal ;
-    if (done) begin
-      \$313  = \$signal$12 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$314  = i__valid;
+      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
     end
     if (rst) begin
-      \$314  = 1'h0;
+      \$308  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$315  = \$signal$12 ;
+    \$309  = busy;
     if (i__ready) begin
-      \$315 [255:0] = i__payload[255:0];
-      \$315 [262:256] = i__payload[262:256];
-      \$315 [263] = i__payload[263];
+      \$309  = i__valid;
+    end
+    if (rst) begin
+      \$309  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$316  = coming;
+    \$310  = tile;
     if (i__ready) begin
-      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
-    end
-    if (rst) begin
-      \$316  = 16'h0000;
+      \$310  = i__payload[255:0];
     end
   end
-  assign busy = o__valid;
-  assign arriving = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$311  = tag;
+    if (i__ready) begin
+      \$311  = i__payload[262:256];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$312  = last;
+    if (i__ready) begin
+      \$312  = i__payload[263];
+    end
+  end
+  assign coming = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[26:20];
   assign \o__payload.last  = o__payload[27];
-  assign \$signal.tile  = \$signal [255:0];
-  assign \$signal.tile[0]  = \$signal [15:0];
-  assign \$signal.tile[1]  = \$signal [31:16];
-  assign \$signal.tile[2]  = \$signal [47:32];
-  assign \$signal.tile[3]  = \$signal [63:48];
-  assign \$signal.tile[4]  = \$signal [79:64];
-  assign \$signal.tile[5]  = \$signal [95:80];
-  assign \$signal.tile[6]  = \$signal [111:96];
-  assign \$signal.tile[7]  = \$signal [127:112];
-  assign \$signal.tile[8]  = \$signal [143:128];
-  assign \$signal.tile[9]  = \$signal [159:144];
-  assign \$signal.tile[10]  = \$signal [175:160];
-  assign \$signal.tile[11]  = \$signal [191:176];
-  assign \$signal.tile[12]  = \$signal [207:192];
-  assign \$signal.tile[13]  = \$signal [223:208];
-  assign \$signal.tile[14]  = \$signal [239:224];
-  assign \$signal.tile[15]  = \$signal [255:240];
-  assign \$signal.tag  = \$signal [262:256];
-  assign \$signal.last  = \$signal [263];
-  assign \$signal$12.tile  = \$signal$12 [255:0];
-  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
-  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
-  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
-  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
-  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
-  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
-  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
-  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
-  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
-  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
-  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
-  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
-  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
-  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
-  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
-  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
-  assign \$signal$12.tag  = \$signal$12 [262:256];
-  assign \$signal$12.last  = \$signal$12 [263];
-  assign \arriving[0]  = i__payload[15:0];
-  assign \arriving[1]  = i__payload[31:16];
-  assign \arriving[2]  = i__payload[47:32];
-  assign \arriving[3]  = i__payload[63:48];
-  assign \arriving[4]  = i__payload[79:64];
-  assign \arriving[5]  = i__payload[95:80];
-  assign \arriving[6]  = i__payload[111:96];
-  assign \arriving[7]  = i__payload[127:112];
-  assign \arriving[8]  = i__payload[143:128];
-  assign \arriving[9]  = i__payload[159:144];
-  assign \arriving[10]  = i__payload[175:160];
-  assign \arriving[11]  = i__payload[191:176];
-  assign \arriving[12]  = i__payload[207:192];
-  assign \arriving[13]  = i__payload[223:208];
-  assign \arriving[14]  = i__payload[239:224];
-  assign \arriving[15]  = i__payload[255:240];
+  assign \tile[0]  = tile[15:0];
+  assign \tile[1]  = tile[31:16];
+  assign \tile[2]  = tile[47:32];
+  assign \tile[3]  = tile[63:48];
+  assign \tile[4]  = tile[79:64];
+  assign \tile[5]  = tile[95:80];
+  assign \tile[6]  = tile[111:96];
+  assign \tile[7]  = tile[127:112];
+  assign \tile[8]  = tile[143:128];
+  assign \tile[9]  = tile[159:144];
+  assign \tile[10]  = tile[175:160];
+  assign \tile[11]  = tile[191:176];
+  assign \tile[12]  = tile[207:192];
+  assign \tile[13]  = tile[223:208];
+  assign \tile[14]  = tile[239:224];
+  assign \tile[15]  = tile[255:240];
+  assign \coming[0]  = i__payload[15:0];
+  assign \coming[1]  = i__payload[31:16];
+  assign \coming[2]  = i__payload[47:32];
+  assign \coming[3]  = i__payload[63:48];
+  assign \coming[4]  = i__payload[79:64];
+  assign \coming[5]  = i__payload[95:80];
+  assign \coming[6]  = i__payload[111:96];
+  assign \coming[7]  = i__payload[127:112];
+  assign \coming[8]  = i__payload[143:128];
+  assign \coming[9]  = i__payload[159:144];
+  assign \coming[10]  = i__payload[175:160];
+  assign \coming[11]  = i__payload[191:176];
+  assign \coming[12]  = i__payload[207:192];
+  assign \coming[13]  = i__payload[223:208];
+  assign \coming[14]  = i__payload[239:224];
+  assign \coming[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[262:256];
   assign \i__payload.last  = i__payload[263];
-  assign o__payload[27] = \$281 ;
-  assign o__payload[26:20] = \$signal [262:256];
-  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
-  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
+  assign o__payload[27] = \$283 ;
+  assign o__payload[26:20] = tag;
+  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
+  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -37648,7 +37704,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$4609$0 , \port$4634$0 , \port$4659$0 , \port$4684$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$4738$0 , \port$4763$0 , \port$4788$0 , \port$4813$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -37657,25 +37713,25 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  reg [15:0] \$16 ;
+  wire [15:0] \$17 ;
+  wire [15:0] \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  wire \$21 ;
+  reg [15:0] \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  reg [15:0] \$24 ;
   wire \$25 ;
-  wire \$26 ;
+  wire [55:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
-  wire [15:0] \$3 ;
+  reg [15:0] \$29 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  reg [15:0] \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   reg [2:0] \$35 ;
@@ -37683,47 +37739,36 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   reg [10:0] \$37 ;
   reg [10:0] \$38 ;
   reg [15:0] \$39 ;
-  wire [1:0] \$4 ;
+  wire \$4 ;
   reg [15:0] \$40 ;
-  reg [1:0] \$41 ;
-  reg \$42 ;
-  reg [1:0] \$43 ;
-  reg [1:0] \$44 ;
-  reg [15:0] \$45 ;
+  reg \$41 ;
   wire \$5 ;
-  wire [2:0] \$6 ;
-  wire [2:0] \$7 ;
+  wire \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$46 ;
+  wire \add$39 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$51 ;
-  reg [1:0] drain_file = 2'h0;
-  (* init = 2'h0 *)
-  wire [1:0] \drain_file$37 ;
-  (* init = 2'h0 *)
-  wire [1:0] \drain_file$50 ;
+  wire [3:0] \drain_entry$43 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$52 ;
-  reg [15:0] drained = 16'h0000;
+  wire [55:0] \drain_sum$44 ;
   wire [15:0] element;
-  wire [15:0] \element$45 ;
-  wire [4:0] \element$45.exponent ;
-  wire [9:0] \element$45.mantissa ;
-  wire \element$45.sign ;
+  wire [15:0] \element$38 ;
+  wire [4:0] \element$38.exponent ;
+  wire [9:0] \element$38.mantissa ;
+  wire \element$38.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$39 ;
-  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$32 ;
+  wire [3:0] \entry$41 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -37747,16 +37792,15 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.i ;
   wire [-1:0] \event2.tag ;
   wire [3:0] \event2.x ;
-  reg [1:0] file = 2'h0;
-  (* init = 2'h0 *)
-  wire [1:0] \file$36 ;
-  (* init = 2'h0 *)
-  wire [1:0] \file$49 ;
-  wire finish;
+  reg file = 1'h0;
+  (* init = 1'h0 *)
+  wire \file$30 ;
+  (* init = 1'h0 *)
+  wire \file$42 ;
   output go;
   wire go;
-  wire \go$28 ;
-  wire \go$42 ;
+  wire \go$22 ;
+  wire \go$35 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -37778,23 +37822,21 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$43 ;
-  wire [15:0] now;
-  input \port$4609$0 ;
-  wire \port$4609$0 ;
-  input \port$4634$0 ;
-  wire \port$4634$0 ;
-  input \port$4659$0 ;
-  wire \port$4659$0 ;
-  input \port$4684$0 ;
-  wire \port$4684$0 ;
-  reg [15:0] queued = 16'h0000;
+  wire \load$36 ;
+  input \port$4738$0 ;
+  wire \port$4738$0 ;
+  input \port$4763$0 ;
+  wire \port$4763$0 ;
+  input \port$4788$0 ;
+  wire \port$4788$0 ;
+  input \port$4813$0 ;
+  wire \port$4813$0 ;
   wire replace;
-  wire \replace$47 ;
+  wire \replace$40 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$44 ;
+  wire \shift$37 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -37807,118 +37849,215 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[1] ;
   output [15:0] touched;
   wire [15:0] touched;
+  reg [15:0] touched0 = 16'h0000;
+  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  reg waiting = 1'h0;
-  reg [1:0] waiting_file = 2'h0;
+  always @(posedge clk)
+    touched0 <= \$39 ;
+  always @(posedge clk)
+    touched1 <= \$40 ;
+  always @(posedge clk)
+    file <= \$41 ;
+  assign \$2  = \$1  | { 3'h0, i_events__valid };
+  assign \$3  = ~ file;
+  assign \$4  = ~ file;
+  assign \$5  = valid[0] & event0[10];
+  assign \$6  = \$5  & event0[8];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = valid[2] & event2[9];
+  assign stall_drain = \$8  & busy;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign go = \$9  & \$10 ;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign i_vectors__ready = go & \$12 ;
+  assign \$13  = valid[2] & event2[9];
+  assign start = go & \$13 ;
+  assign \$14  = valid[2] & event2[10];
+  assign \event  = go & \$14 ;
+  assign \$15  = | valid;
+  assign empty = ~ \$15 ;
+  assign \$17  = 1'h1 << event2[3:0];
+  assign \$18  = \event  ? \$17  : 16'h0000;
+  assign touched = \$16  | \$18 ;
+  assign \$19  = valid[0] & event0[10];
+  assign load = \$19  & event0[8];
+  assign \$20  = valid[1] & event1[10];
+  assign shift = \$20  & event1[8];
+  assign add = valid[2] & event2[10];
+  assign \$22  = \$21  >> event2[3:0];
+  assign replace = ~ \$22 ;
+  assign \$23  = ~ file;
+  assign \$25  = \$24  >> { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
+  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
+  assign \$27  = valid[0] & event0[10];
+  assign \load$36  = \$27  & event0[8];
+  assign \$28  = valid[1] & event1[10];
+  assign \shift$37  = \$28  & event1[8];
+  assign \add$39  = valid[2] & event2[10];
+  assign \$30  = \$29  >> event2[3:0];
+  assign \replace$40  = ~ \$30 ;
+  assign \$31  = ~ file;
+  assign \$33  = \$32  >> { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
+  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  always @(posedge clk)
+    valid <= \$35 ;
   always @(posedge clk)
     event0 <= \$36 ;
   always @(posedge clk)
     event1 <= \$37 ;
   always @(posedge clk)
     event2 <= \$38 ;
-  always @(posedge clk)
-    accumulated <= \$39 ;
-  always @(posedge clk)
-    drained <= \$40 ;
-  always @(posedge clk)
-    drain_file <= \$41 ;
-  always @(posedge clk)
-    waiting <= \$42 ;
-  always @(posedge clk)
-    file <= \$43 ;
-  always @(posedge clk)
-    waiting_file <= \$44 ;
-  always @(posedge clk)
-    queued <= \$45 ;
-  assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = finish ? 16'h0000 : now;
-  assign \$4  = waiting ? waiting_file : file;
-  assign \$5  = file == 2'h2;
-  assign \$6  = file + 1'h1;
-  assign \$7  = \$5  ? 3'h0 : \$6 ;
-  assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[10];
-  assign \$10  = \$9  & event0[8];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[9];
-  assign \$13  = \$12  & busy;
-  assign stall_drain = \$13  & waiting;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[10];
-  assign \$17  = \$16  & event0[8];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[9];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[10];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
-  assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[10];
-  assign load = \$25  & event0[8];
-  assign \$26  = valid[1] & event1[10];
-  assign shift = \$26  & event1[8];
-  assign add = valid[2] & event2[10];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[10];
-  assign \load$43  = \$30  & event0[8];
-  assign \$31  = valid[1] & event1[10];
-  assign \shift$44  = \$31  & event1[8];
-  assign \add$46  = valid[2] & event2[10];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  always @(posedge clk)
-    valid <= \$35 ;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
-    .drain_file(drain_file),
     .drain_sum(drain_sum),
     .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
     .load(load),
-    .\port$4609$0 (\port$4609$0 ),
-    .\port$4634$0 (\port$4634$0 ),
-    .\port$4659$0 (\port$4659$0 ),
-    .\port$4684$0 (\port$4684$0 ),
+    .\port$4738$0 (\port$4738$0 ),
+    .\port$4763$0 (\port$4763$0 ),
+    .\port$4788$0 (\port$4788$0 ),
+    .\port$4813$0 (\port$4813$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.wg.lanes.lane0  lane1 (
-    .add(\add$46 ),
+    .add(\add$39 ),
     .clk(clk),
-    .drain_file(drain_file),
-    .drain_sum(\drain_sum$52 ),
+    .drain_sum(\drain_sum$44 ),
     .\element$5 (i_vectors__payload[31:16]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$43 ),
-    .\port$4609$0 (\port$4609$0 ),
-    .\port$4634$0 (\port$4634$0 ),
-    .\port$4659$0 (\port$4659$0 ),
-    .\port$4684$0 (\port$4684$0 ),
-    .replace(\replace$47 ),
+    .load(\load$36 ),
+    .\port$4738$0 (\port$4738$0 ),
+    .\port$4763$0 (\port$4763$0 ),
+    .\port$4788$0 (\port$4788$0 ),
+    .\port$4813$0 (\port$4813$0 ),
+    .replace(\replace$40 ),
     .rst(rst),
-    .shift(\shift$44 )
+    .shift(\shift$37 )
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = touched0;
+    if (\event ) begin
+      casez (file)
+        1'h0:
+            \$39  = touched;
+      endcase
+    end
+    if (start) begin
+      casez (\$4 )
+        1'h0:
+            \$39  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$39  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = touched1;
+    if (\event ) begin
+      (* full_case = 32'd1 *)
+      casez (file)
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$40  = touched;
+      endcase
+    end
+    if (start) begin
+      (* full_case = 32'd1 *)
+      casez (\$4 )
+        1'h0:
+            /* empty */;
+        1'h1:
+            \$40  = 16'h0000;
+      endcase
+    end
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = file;
+    if (start) begin
+      \$41  = \$3 ;
+    end
+    if (rst) begin
+      \$41  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$16  = touched0;
+      1'h1:
+          \$16  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$21  = touched0;
+      1'h1:
+          \$21  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$23 )
+      1'h0:
+          \$24  = touched0;
+      1'h1:
+          \$24  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$29  = touched0;
+      1'h1:
+          \$29  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (\$31 )
+      1'h0:
+          \$32  = touched0;
+      1'h1:
+          \$32  = touched1;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = valid;
+    if (go) begin
+      \$35  = \$2 [2:0];
+    end
+    if (rst) begin
+      \$35  = 3'h0;
+    end
+  end
   always @* begin
     if (\$initially ) begin end
     \$36  = event0;
@@ -37940,106 +38079,18 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
       \$38  = event1;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = \$3 ;
-    if (rst) begin
-      \$39  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$40  = drained;
-    if (start) begin
-      \$40  = touched;
-    end
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = drain_file;
-    if (start) begin
-      \$41  = \$4 ;
-    end
-    if (rst) begin
-      \$41  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = waiting;
-    if (start) begin
-      \$42  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$42  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = file;
-    if (finish) begin
-      \$43  = \$7 [1:0];
-    end
-    if (rst) begin
-      \$43  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$44  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$44  = file;
-      end
-    end
-    if (rst) begin
-      \$44  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$45  = queued;
-    if (finish) begin
-      if (\$8 ) begin
-        \$45  = now;
-      end
-    end
-    if (rst) begin
-      \$45  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$35  = valid;
-    if (go) begin
-      \$35  = \$2 [2:0];
-    end
-    if (rst) begin
-      \$35  = 3'h0;
-    end
-  end
   assign i_events__ready = go;
-  assign \go$28  = go;
+  assign \go$22  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$36  = file;
-  assign \drain_file$37  = drain_file;
-  assign drain_entry = { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
-  assign \entry$39  = { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
-  assign \go$42  = go;
-  assign \element$45  = i_vectors__payload[31:16];
-  assign \entry$48  = event2[3:0];
-  assign \file$49  = file;
-  assign \drain_file$50  = drain_file;
-  assign \drain_entry$51  = { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
+  assign \file$30  = file;
+  assign drain_entry = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
+  assign \entry$32  = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
+  assign \go$35  = go;
+  assign \element$38  = i_vectors__payload[31:16];
+  assign \entry$41  = event2[3:0];
+  assign \file$42  = file;
+  assign \drain_entry$43  = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -38068,15 +38119,15 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \i_vectors__payload[1]  = i_vectors__payload[31:16];
   assign \sums[0]  = sums[55:0];
   assign \sums[1]  = sums[111:56];
-  assign \element$45.mantissa  = i_vectors__payload[25:16];
-  assign \element$45.exponent  = i_vectors__payload[30:26];
-  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$38.mantissa  = i_vectors__payload[25:16];
+  assign \element$38.exponent  = i_vectors__payload[30:26];
+  assign \element$38.sign  = i_vectors__payload[31];
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[55:0] = \$26 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$4609$0 , \port$4634$0 , \port$4659$0 , \port$4684$0 , entry, drain_file, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$4738$0 , \port$4763$0 , \port$4788$0 , \port$4813$0 , entry, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [42:0] \$10 ;
@@ -38091,13 +38142,8 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire [55:0] \$19 ;
   wire \$2 ;
   wire [56:0] \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  wire [55:0] \$24 ;
-  wire [56:0] \$25 ;
-  reg [15:0] \$26 ;
-  reg [40:0] \$27 ;
+  reg [15:0] \$21 ;
+  reg [40:0] \$22 ;
   wire \$3 ;
   wire [11:0] \$4 ;
   wire \$5 ;
@@ -38110,10 +38156,8 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   input clk;
   wire clk;
   wire [3:0] drain_entry;
-  input [1:0] drain_file;
-  wire [1:0] drain_file;
   output [55:0] drain_sum;
-  reg [55:0] drain_sum;
+  wire [55:0] drain_sum;
   reg [15:0] element = 16'h0000;
   input [15:0] \element$5 ;
   wire [15:0] \element$5 ;
@@ -38125,26 +38169,24 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   wire \element.sign ;
   input [3:0] entry;
   wire [3:0] entry;
-  input [1:0] file;
-  wire [1:0] file;
+  input file;
+  wire file;
   input go;
   wire go;
   input load;
   wire load;
-  input \port$4609$0 ;
-  wire \port$4609$0 ;
-  input \port$4634$0 ;
-  wire \port$4634$0 ;
-  input \port$4659$0 ;
-  wire \port$4659$0 ;
-  input \port$4684$0 ;
-  wire \port$4684$0 ;
+  input \port$4738$0 ;
+  wire \port$4738$0 ;
+  input \port$4763$0 ;
+  wire \port$4763$0 ;
+  input \port$4788$0 ;
+  wire \port$4788$0 ;
+  input \port$4813$0 ;
+  wire \port$4813$0 ;
   wire [3:0] read_port__addr;
   wire [3:0] \read_port__addr$18 ;
-  wire [3:0] \read_port__addr$23 ;
   wire [55:0] read_port__data;
   wire [55:0] \read_port__data$22 ;
-  wire [55:0] \read_port__data$27 ;
   input replace;
   wire replace;
   input rst;
@@ -38154,13 +38196,10 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   reg [40:0] term = 41'h00000000000;
   wire [3:0] write_port__addr;
   wire [3:0] \write_port__addr$20 ;
-  wire [3:0] \write_port__addr$25 ;
   wire [55:0] write_port__data;
   wire [55:0] \write_port__data$21 ;
-  wire [55:0] \write_port__data$26 ;
   wire write_port__en;
   wire \write_port__en$19 ;
-  wire \write_port__en$24 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
@@ -38173,12 +38212,6 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
       file1[entry] <= \$20 [55:0];
   end
   assign \read_port__data$22  = file1[\read_port__addr$18 ];
-  reg [55:0] file2 [15:0];
-  always @(posedge clk) begin
-    if (\write_port__en$24 )
-      file2[entry] <= \$25 [55:0];
-  end
-  assign \read_port__data$27  = file2[\read_port__addr$23 ];
   assign \$1  = go & load;
   assign \$2  = go & shift;
   assign \$3  = | element[14:10];
@@ -38190,69 +38223,49 @@ module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, r
   assign \$9  = \$7  ? 6'h00 : \$8 ;
   assign \$10  = $signed(\$6 ) << \$9 [4:0];
   assign \$11  = ! file;
-  assign read_port__addr = \$11  ? entry : { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
+  assign read_port__addr = file ? { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  } : entry;
   assign \$12  = go & add;
   assign \$13  = ! file;
   assign write_port__en = \$12  & \$13 ;
   assign \$14  = replace ? 56'h00000000000000 : read_port__data;
   assign \$15  = $signed(term) + $signed(\$14 );
-  assign \$16  = file == 1'h1;
-  assign \read_port__addr$18  = \$16  ? entry : { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
+  assign \read_port__addr$18  = \$16  ? entry : { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
   assign \$17  = go & add;
-  assign \$18  = file == 1'h1;
   assign \write_port__en$19  = \$17  & \$18 ;
   assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
   assign \$20  = $signed(term) + $signed(\$19 );
-  assign \$21  = file == 2'h2;
-  assign \read_port__addr$23  = \$21  ? entry : { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
-  assign \$22  = go & add;
-  assign \$23  = file == 2'h2;
-  assign \write_port__en$24  = \$22  & \$23 ;
-  assign \$24  = replace ? 56'h00000000000000 : \read_port__data$27 ;
-  assign \$25  = $signed(term) + $signed(\$24 );
+  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
   always @(posedge clk)
-    element <= \$26 ;
+    element <= \$21 ;
   always @(posedge clk)
-    term <= \$27 ;
+    term <= \$22 ;
   always @* begin
     if (\$initially ) begin end
-    drain_sum = 56'h00000000000000;
-    casez (drain_file)
-      2'h0:
-          drain_sum = read_port__data;
-      2'h1:
-          drain_sum = \read_port__data$22 ;
-      2'h2:
-          drain_sum = \read_port__data$27 ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$26  = element;
+    \$21  = element;
     if (\$1 ) begin
-      \$26  = \element$5 ;
+      \$21  = \element$5 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = term;
+    \$22  = term;
     if (\$2 ) begin
-      \$27  = \$10 [40:0];
+      \$22  = \$10 [40:0];
     end
   end
-  assign drain_entry = { \port$4684$0 , \port$4659$0 , \port$4634$0 , \port$4609$0  };
+  assign drain_entry = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
   assign write_port__addr = entry;
   assign write_port__data = \$15 [55:0];
   assign \write_port__addr$20  = entry;
   assign \write_port__data$21  = \$20 [55:0];
-  assign \write_port__addr$25  = entry;
-  assign \write_port__data$26  = \$25 [55:0];
   assign \element.mantissa  = element[9:0];
   assign \element.exponent  = element[14:10];
   assign \element.sign  = element[15];
   assign \element$5.mantissa  = \element$5 [9:0];
   assign \element$5.exponent  = \element$5 [14:10];
   assign \element$5.sign  = \element$5 [15];
+  assign \$16  = file;
+  assign \$18  = file;
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
