@@ -70,6 +70,7 @@ class Setting:
             "replace": late(seen, self.delay),
             "entry": late(entry, self.delay),
             "file": hold(block % 2),
+            "drain_file": 1 - hold(block % 2),
             "drain_entry": np.arange(total, dtype=np.uint64) % DEPTH,
         }
         if self.product:
@@ -102,8 +103,9 @@ def stalled(rng, inputs):
         out[name] = noise
     out["go"] = np.zeros(place[-1] + 1, np.uint64)
     out["go"][place] = 1
-    # These two are not events: they hold their value.
-    out["file"] = inputs["file"][np.searchsorted(place, np.arange(place[-1] + 1))]
+    # These are not events: they hold their value.
+    for name in ("file", "drain_file"):
+        out[name] = inputs[name][np.searchsorted(place, np.arange(place[-1] + 1))]
     out["drain_entry"] = np.arange(place[-1] + 1, dtype=np.uint64) % DEPTH
     return out
 
