@@ -21,7 +21,7 @@ from backspike.gen.core.layout import ENGINES
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
-from backspike.network import Learning
+from backspike.network import Layer, Learning, Network, rectangle
 from backspike.sim.core_driver import BYTES, CoreDriver
 from backspike.sim.random_run import random_batch, random_halves
 from backspike.sim.simulator import BusError
@@ -324,3 +324,29 @@ def test_every_window_has_its_room(name):
     windows = core_map(MACHINES[name]).windows
     for first, second in itertools.pairwise(windows):
         assert first.base + first.words * BYTES <= second.base
+
+
+@pytest.mark.parametrize("rule", ["bptt", "mpd-ed"])
+@pytest.mark.parametrize("fires", [False, True])
+def test_an_error_that_is_not_used_does_not_saturate(rule, fires):
+    """Two neurons of one tile: the first fires; the second's error saturates if it is summed.
+
+    It is used if its derivative is not zero: always with `bptt` here, at spikes with `mpd-ed`.
+    Golden and core must agree on the flag, and the lanes beside it must not matter.
+    """
+    layer = Layer(size=2, rule=rule, surrogate=rectangle(8.0))
+    network = Network(inputs=1, steps=1, layers=(layer, Layer(size=4)))
+    backend = tiny_backend(network, Learning(batch=1, rate=2.0**-10))
+    golden = GoldenBackend(network, backend.plan.learning)
+    one, large = 0x3C00, 0x7BFF
+    weights = [np.array([[one, one if fires else 0]], np.uint16), np.zeros((2, 4), np.uint16)]
+    weights[1][1] = large
+    flags = []
+    for each in (backend, golden):
+        each.load_weights(weights)
+        each.forward(np.ones((1, 1, 1), np.uint8), np.zeros(1, np.int64))
+        before = each.saturated()
+        each.update(np.full((1, 4), one, np.uint16), 0)
+        flags.append((before, each.saturated()))
+    assert flags[0] == flags[1] == (False, fires or rule == "bptt")
+    backend.close()
