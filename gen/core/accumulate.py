@@ -8,15 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.scan import event_layout
 from backspike.gen.machine import DEPTH
-from backspike.gen.numerics.half import (
-    HALF_FIXED,
-    PRODUCT_FIXED,
-    Half,
-    scale,
-    shift_product,
-    signed_significand,
-    to_fixed,
-)
+from backspike.gen.numerics.half import HALF_FIXED, PRODUCT_FIXED, Half
+from backspike.gen.numerics.unpack import Product, Unpack
 
 GUARD_HALVES = 15
 """2^15 halves of any size add up without overflow."""
@@ -67,43 +60,34 @@ class Lane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        element = Signal(Half, reset_less=True)
-        with m.If(self.go & self.load):
-            m.d.sync += element.eq(self.element)
-
         if self._product:
-            value = Signal(Half, reset_less=True)
-            product = Signal(signed(23), reset_less=True)
-            scales = Signal(6, reset_less=True)
-            term = Signal(signed(PRODUCT_FIXED), reset_less=True)
-            with m.If(self.go):
-                m.d.sync += [
-                    value.eq(self.value),
-                    product.eq(signed_significand(element) * signed_significand(value)),
-                    scales.eq(scale(element) + scale(value)),
-                    term.eq(shift_product(product, scales)),
-                ]
+            m.submodules.term = term = Product()
+            m.d.comb += [term.i_a.eq(self.element), term.i_b.eq(self.value), term.en.eq(self.go)]
         else:
-            term = Signal(signed(HALF_FIXED), reset_less=True)
-            with m.If(self.go & self.shift):
-                m.d.sync += term.eq(to_fixed(element))
+            m.submodules.term = term = Unpack()
+            m.d.comb += [term.i.eq(self.element), term.en.eq(self.go & self.shift)]
+        m.d.comb += term.load.eq(self.go & self.load)
 
+        # One adder serves all files; that a term replaces is part of choosing the file.
+        total = Signal(signed(self.width))
         sums = []
-        write = self.go & self.add
         for n in range(self._files):
-            file = memory.Memory(shape=signed(self.width), depth=DEPTH, init=[])
-            m.submodules[f"file{n}"] = file
-            read_port = file.read_port(domain="comb")
-            write_port = file.write_port()
+            m.submodules[f"file{n}"] = file = memory.Memory(
+                shape=signed(self.width), depth=DEPTH, init=[]
+            )
+            read_port, write_port = file.read_port(domain="comb"), file.write_port()
             accumulating = self.file == n
             m.d.comb += [
                 read_port.addr.eq(Mux(accumulating, self.entry, self.drain_entry)),
-                write_port.en.eq(write & accumulating),
+                write_port.en.eq(self.go & self.add & accumulating),
                 write_port.addr.eq(self.entry),
-                write_port.data.eq(term + Mux(self.replace, 0, read_port.data)),
+                write_port.data.eq(total),
             ]
             sums.append(read_port.data)
-        m.d.comb += self.drain_sum.eq(Array(sums)[self.drain_file])
+        m.d.comb += [
+            total.eq(term.o + Mux(self.replace, 0, Array(sums)[self.file])),
+            self.drain_sum.eq(Array(sums)[self.drain_file]),
+        ]
         return m
 
 

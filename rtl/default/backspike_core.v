@@ -966,18 +966,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$13751$0 (\$37 ),
-    .\port$13794$0 (\$38 ),
-    .\port$13990$0 (\$39 ),
-    .\port$13992$0 (\$40 ),
-    .\port$13994$0 (\$41 ),
-    .\port$13996$0 (\$42 ),
-    .\port$13998$0 (\$43 ),
-    .\port$14000$0 (\$44 ),
-    .\port$14002$0 (\$45 ),
-    .\port$14004$0 (\$46 ),
-    .\port$14024$0 (\$47 ),
-    .\port$5811$0 (\$36 ),
+    .\port$14624$0 (\$37 ),
+    .\port$14667$0 (\$38 ),
+    .\port$14873$0 (\$39 ),
+    .\port$14875$0 (\$40 ),
+    .\port$14877$0 (\$41 ),
+    .\port$14879$0 (\$42 ),
+    .\port$14881$0 (\$43 ),
+    .\port$14883$0 (\$44 ),
+    .\port$14885$0 (\$45 ),
+    .\port$14887$0 (\$46 ),
+    .\port$14907$0 (\$47 ),
+    .\port$6393$0 (\$36 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -1001,14 +1001,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$13329$1 (\$26 [4:0]),
-    .\port$13331$1 (\$27 [4:0]),
-    .\port$13333$1 (\$28 [4:0]),
-    .\port$13335$1 (\$29 [4:0]),
-    .\port$13337$1 (\$30 [4:0]),
-    .\port$13339$1 (\$31 [4:0]),
-    .\port$13341$1 (\$32 [4:0]),
-    .\port$13343$1 (\$33 [4:0]),
+    .\port$14202$1 (\$26 [4:0]),
+    .\port$14204$1 (\$27 [4:0]),
+    .\port$14206$1 (\$28 [4:0]),
+    .\port$14208$1 (\$29 [4:0]),
+    .\port$14210$1 (\$30 [4:0]),
+    .\port$14212$1 (\$31 [4:0]),
+    .\port$14214$1 (\$32 [4:0]),
+    .\port$14216$1 (\$33 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1106,17 +1106,17 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$13152$0 (\$25 ),
-    .\port$13329$1 (\$26 ),
-    .\port$13331$1 (\$27 ),
-    .\port$13333$1 (\$28 ),
-    .\port$13335$1 (\$29 ),
-    .\port$13337$1 (\$30 ),
-    .\port$13339$1 (\$31 ),
-    .\port$13341$1 (\$32 ),
-    .\port$13343$1 (\$33 ),
-    .\port$13348$0 (\$34 ),
-    .\port$13353$0 (\$35 ),
+    .\port$14015$0 (\$25 ),
+    .\port$14202$1 (\$26 ),
+    .\port$14204$1 (\$27 ),
+    .\port$14206$1 (\$28 ),
+    .\port$14208$1 (\$29 ),
+    .\port$14210$1 (\$30 ),
+    .\port$14212$1 (\$31 ),
+    .\port$14214$1 (\$32 ),
+    .\port$14216$1 (\$33 ),
+    .\port$14221$0 (\$34 ),
+    .\port$14226$0 (\$35 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1143,14 +1143,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$13990$0 (\$39 ),
-    .\port$13992$0 (\$40 ),
-    .\port$13994$0 (\$41 ),
-    .\port$13996$0 (\$42 ),
-    .\port$13998$0 (\$43 ),
-    .\port$14000$0 (\$44 ),
-    .\port$14002$0 (\$45 ),
-    .\port$14004$0 (\$46 ),
+    .\port$14873$0 (\$39 ),
+    .\port$14875$0 (\$40 ),
+    .\port$14877$0 (\$41 ),
+    .\port$14879$0 (\$42 ),
+    .\port$14881$0 (\$43 ),
+    .\port$14883$0 (\$44 ),
+    .\port$14885$0 (\$45 ),
+    .\port$14887$0 (\$46 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1167,8 +1167,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$13064$8 (\parity$356 [8]),
-    .\port$5811$0 (\$36 ),
+    .\port$13927$8 (\parity$356 [8]),
+    .\port$6393$0 (\$36 ),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1216,14 +1216,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$13329$6 (\$26 [20:5]),
-    .\port$13331$6 (\$27 [20:5]),
-    .\port$13333$6 (\$28 [20:5]),
-    .\port$13335$6 (\$29 [20:5]),
-    .\port$13337$6 (\$30 [20:5]),
-    .\port$13339$6 (\$31 [20:5]),
-    .\port$13341$6 (\$32 [20:5]),
-    .\port$13343$6 (\$33 [20:5]),
+    .\port$14202$6 (\$26 [20:5]),
+    .\port$14204$6 (\$27 [20:5]),
+    .\port$14206$6 (\$28 [20:5]),
+    .\port$14208$6 (\$29 [20:5]),
+    .\port$14210$6 (\$30 [20:5]),
+    .\port$14212$6 (\$31 [20:5]),
+    .\port$14214$6 (\$32 [20:5]),
+    .\port$14216$6 (\$33 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1233,7 +1233,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$14024$0 (\$47 ),
+    .\port$14907$0 (\$47 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$37 [6:0]),
@@ -1377,12 +1377,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$13064$0 (\parity$356 [0]),
-    .\port$13064$8 (\parity$356 [8]),
-    .\port$13152$0 (\$25 ),
-    .\port$13348$0 (\$34 ),
-    .\port$13353$0 (\$35 ),
-    .\port$14454$0 (\$48 [7:0]),
+    .\port$13927$0 (\parity$356 [0]),
+    .\port$13927$8 (\parity$356 [8]),
+    .\port$14015$0 (\$25 ),
+    .\port$14221$0 (\$34 ),
+    .\port$14226$0 (\$35 ),
+    .\port$15337$0 (\$48 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1429,7 +1429,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$13794$0 (\$38 ),
+    .\port$14667$0 (\$38 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1470,15 +1470,15 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$14454$0 (\$48 ),
-    .\port$14643$0 (\$49 ),
-    .\port$14645$0 (\$50 ),
-    .\port$14647$0 (\$51 ),
-    .\port$14649$0 (\$52 ),
-    .\port$14651$0 (\$53 ),
-    .\port$14653$0 (\$54 ),
-    .\port$14655$0 (\$55 ),
-    .\port$14657$0 (\$56 ),
+    .\port$15337$0 (\$48 ),
+    .\port$15536$0 (\$49 ),
+    .\port$15538$0 (\$50 ),
+    .\port$15540$0 (\$51 ),
+    .\port$15542$0 (\$52 ),
+    .\port$15544$0 (\$53 ),
+    .\port$15546$0 (\$54 ),
+    .\port$15548$0 (\$55 ),
+    .\port$15550$0 (\$56 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -2133,8 +2133,8 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$5811$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$13751$0 , front_gradients__addr, \port$13794$0 , \port$13990$0 , \port$13992$0 , \port$13994$0 , \port$13996$0 , \port$13998$0 , \port$14000$0 , \port$14002$0 , \port$14004$0 , drain_masks__addr, drain_masks__en, \port$14024$0 , waits_second
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$6393$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$14624$0 , front_gradients__addr, \port$14667$0 , \port$14873$0 , \port$14875$0 , \port$14877$0 , \port$14879$0 , \port$14881$0 , \port$14883$0 , \port$14885$0 , \port$14887$0 , drain_masks__addr, drain_masks__en, \port$14907$0 , waits_second
 , codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [15:0] \$10 ;
@@ -2438,30 +2438,30 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [13:0] \port$13751$0 ;
-  wire [13:0] \port$13751$0 ;
-  output [13:0] \port$13794$0 ;
-  wire [13:0] \port$13794$0 ;
-  output [15:0] \port$13990$0 ;
-  wire [15:0] \port$13990$0 ;
-  output [15:0] \port$13992$0 ;
-  wire [15:0] \port$13992$0 ;
-  output [15:0] \port$13994$0 ;
-  wire [15:0] \port$13994$0 ;
-  output [15:0] \port$13996$0 ;
-  wire [15:0] \port$13996$0 ;
-  output [15:0] \port$13998$0 ;
-  wire [15:0] \port$13998$0 ;
-  output [15:0] \port$14000$0 ;
-  wire [15:0] \port$14000$0 ;
-  output [15:0] \port$14002$0 ;
-  wire [15:0] \port$14002$0 ;
-  output [15:0] \port$14004$0 ;
-  wire [15:0] \port$14004$0 ;
-  output [127:0] \port$14024$0 ;
-  wire [127:0] \port$14024$0 ;
-  output [8:0] \port$5811$0 ;
-  wire [8:0] \port$5811$0 ;
+  output [13:0] \port$14624$0 ;
+  wire [13:0] \port$14624$0 ;
+  output [13:0] \port$14667$0 ;
+  wire [13:0] \port$14667$0 ;
+  output [15:0] \port$14873$0 ;
+  wire [15:0] \port$14873$0 ;
+  output [15:0] \port$14875$0 ;
+  wire [15:0] \port$14875$0 ;
+  output [15:0] \port$14877$0 ;
+  wire [15:0] \port$14877$0 ;
+  output [15:0] \port$14879$0 ;
+  wire [15:0] \port$14879$0 ;
+  output [15:0] \port$14881$0 ;
+  wire [15:0] \port$14881$0 ;
+  output [15:0] \port$14883$0 ;
+  wire [15:0] \port$14883$0 ;
+  output [15:0] \port$14885$0 ;
+  wire [15:0] \port$14885$0 ;
+  output [15:0] \port$14887$0 ;
+  wire [15:0] \port$14887$0 ;
+  output [127:0] \port$14907$0 ;
+  wire [127:0] \port$14907$0 ;
+  output [8:0] \port$6393$0 ;
+  wire [8:0] \port$6393$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2573,7 +2573,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$5811$0 (\$3 ),
+    .\port$6393$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2600,7 +2600,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$13794$0 (\$2 ),
+    .\port$14667$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2739,19 +2739,19 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$5811$0  = \$3 ;
+  assign \port$6393$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$13751$0  = \$1 ;
-  assign \port$13794$0  = \$2 ;
-  assign \port$13990$0  = \$4 ;
-  assign \port$13992$0  = \$5 ;
-  assign \port$13994$0  = \$6 ;
-  assign \port$13996$0  = \$7 ;
-  assign \port$13998$0  = \$8 ;
-  assign \port$14000$0  = \$9 ;
-  assign \port$14002$0  = \$10 ;
-  assign \port$14004$0  = \$11 ;
-  assign \port$14024$0  = \$12 ;
+  assign \port$14624$0  = \$1 ;
+  assign \port$14667$0  = \$2 ;
+  assign \port$14873$0  = \$4 ;
+  assign \port$14875$0  = \$5 ;
+  assign \port$14877$0  = \$6 ;
+  assign \port$14879$0  = \$7 ;
+  assign \port$14881$0  = \$8 ;
+  assign \port$14883$0  = \$9 ;
+  assign \port$14885$0  = \$10 ;
+  assign \port$14887$0  = \$11 ;
+  assign \port$14907$0  = \$12 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2924,7 +2924,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[7]  = sums[735:644];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$5811$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$6393$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
 , gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, masks__addr, masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -3348,8 +3348,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \onehot$60 ;
   input parity;
   wire parity;
-  output [8:0] \port$5811$0 ;
-  wire [8:0] \port$5811$0 ;
+  output [8:0] \port$6393$0 ;
+  wire [8:0] \port$6393$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -4014,7 +4014,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[127], tile[119], tile[111], tile[103], tile[95], tile[87], tile[79], tile[71], tile[63], tile[55], tile[47], tile[39], tile[31], tile[23], tile[15], tile[7], tile[126], tile[118], tile[110], tile[102], tile[94], tile[86], tile[78], tile[70], tile[62], tile[54], tile[46], tile[38], tile[30], tile[22], tile[14], tile[6], tile[125], tile[117], tile[109], tile[101], tile[93], tile[85], tile[77], tile[69], tile[61], tile[53], tile[45], tile[37], tile[29], tile[21], tile[13], tile[5], tile[124], tile[116], tile[108], tile[100], tile[92], tile[84], tile[76], tile[68], tile[60], tile[52], tile[44], tile[36], tile[28], tile[20], tile[12], tile[4], tile[123], tile[115], tile[107], tile[99], tile[91], tile[83], tile[75], tile[67], tile[59], tile[51], tile[43], tile[35], tile[27], tile[19], tile[11], tile[3], tile[122], tile[114], tile[106], tile[98], tile[90], tile[82], tile[74], tile[66], tile[58], tile[50], tile[42], tile[34], tile[26], tile[18], tile[10], tile[2], tile[121], tile[113], tile[105], tile[97], tile[89], tile[81], tile[73], tile[65], tile[57], tile[49], tile[41], tile[33], tile[25], tile[17], tile[9], tile[1], tile[120], tile[112], tile[104], tile[96], tile[88], tile[80], tile[72], tile[64], tile[56], tile[48], tile[40], tile[32], tile[24], tile[16], tile[8], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [8:0];
-  assign \port$5811$0  = \$9 [8:0];
+  assign \port$6393$0  = \$9 [8:0];
   assign gradients__addr = \$30 [10:0];
   assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
@@ -6470,7 +6470,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$13794$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$14667$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -6691,8 +6691,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [2:0] \plain.x ;
-  output [13:0] \port$13794$0 ;
-  wire [13:0] \port$13794$0 ;
+  output [13:0] \port$14667$0 ;
+  wire [13:0] \port$14667$0 ;
   wire [143:0] row;
   input [127:0] \row$42 ;
   wire [127:0] \row$42 ;
@@ -6766,7 +6766,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$13794$0 (o_lines__payload[13:0]),
+    .\port$14667$0 (o_lines__payload[13:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -6778,8 +6778,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$15152$0 (active__data),
-    .\port$15153$0 (masks__data),
+    .\port$16045$0 (active__data),
+    .\port$16046$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -7001,7 +7001,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign valued = \o__payload$67 [137:128];
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$13794$0  = o_lines__payload[13:0];
+  assign \port$14667$0  = o_lines__payload[13:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -7126,13 +7126,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$13794$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$14667$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [4:0] \$4 ;
-  reg [2:0] \$5 ;
+  wire [4:0] \$3 ;
+  wire [5:0] \$4 ;
+  reg [3:0] \$5 ;
   reg \$6 ;
   reg \$7 ;
   reg \$8 ;
@@ -7140,7 +7140,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire [13:0] address;
   input clk;
   wire clk;
-  reg [2:0] credits = 3'h6;
+  reg [3:0] credits = 4'h8;
   wire grant;
   wire [13:0] i__payload;
   wire [13:0] \i__payload.address ;
@@ -7159,8 +7159,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [13:0] \port$13794$0 ;
-  wire [13:0] \port$13794$0 ;
+  input [13:0] \port$14667$0 ;
+  wire [13:0] \port$14667$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -7207,9 +7207,9 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   );
   always @* begin
     if (\$initially ) begin end
-    \$5  = \$4 [2:0];
+    \$5  = \$4 [3:0];
     if (rst) begin
-      \$5  = 3'h6;
+      \$5  = 4'h8;
     end
   end
   always @* begin
@@ -7240,15 +7240,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$13794$0 [2:0], \port$13794$0 [13:3] };
-  assign i__payload = { \port$13794$0 [2:0], \port$13794$0 [13:3] };
+  assign address = { \port$14667$0 [2:0], \port$14667$0 [13:3] };
+  assign i__payload = { \port$14667$0 [2:0], \port$14667$0 [13:3] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$13794$0 [2:0], \port$13794$0 [13:3] };
+  assign \i__payload.address  = { \port$14667$0 [2:0], \port$14667$0 [13:3] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -7260,36 +7260,32 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [3:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire [3:0] \$18 ;
-  reg [2:0] \$19 ;
-  wire \$2 ;
-  reg [2:0] \$20 ;
-  reg [2:0] \$21 ;
-  wire [3:0] \$3 ;
+  wire \$13 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
+  wire \$3 ;
   wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [3:0] \$7 ;
-  wire [3:0] \$8 ;
-  wire \$9 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
   (* init = 3'h0 *)
   wire [2:0] consume;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [127:0] r_data;
   wire [127:0] r_data;
   input r_en;
   wire r_en;
-  (* init = 3'h0 *)
-  wire [2:0] r_level;
+  (* init = 4'h0 *)
+  wire [3:0] r_level;
   reg [2:0] r_port__addr = 3'h0;
   wire [127:0] r_port__data;
   output r_rdy;
@@ -7299,77 +7295,73 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire [127:0] w_data;
   input w_en;
   wire w_en;
-  (* init = 3'h0 *)
-  wire [2:0] w_level;
+  (* init = 4'h0 *)
+  wire [3:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
   input [127:0] w_port__data;
   wire [127:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [127:0] storage [5:0];
+  reg [127:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h6;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr == 3'h5;
-  assign \$3  = w_port__addr + 1'h1;
-  assign \$4  = \$2  ? 4'h0 : \$3 ;
-  assign \$5  = r_rdy & r_en;
-  assign \$6  = r_port__addr == 3'h5;
-  assign \$7  = r_port__addr + 1'h1;
-  assign \$8  = \$6  ? 4'h0 : \$7 ;
-  assign \$9  = w_rdy & w_en;
+  assign \$2  = w_port__addr + 1'h1;
+  assign \$3  = r_rdy & r_en;
+  assign \$4  = r_port__addr + 1'h1;
+  assign \$5  = w_rdy & w_en;
+  assign \$6  = r_rdy & r_en;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = \$5  & \$7 ;
+  assign \$9  = level + 1'h1;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = ~ \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = level + 1'h1;
-  assign \$14  = r_rdy & r_en;
-  assign \$15  = w_rdy & w_en;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = \$14  & \$16 ;
-  assign \$18  = level - 1'h1;
+  assign \$11  = w_rdy & w_en;
+  assign \$12  = ~ \$11 ;
+  assign \$13  = \$10  & \$12 ;
+  assign \$14  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$19 ;
+    w_port__addr <= \$15 ;
   always @(posedge clk)
-    r_port__addr <= \$20 ;
+    r_port__addr <= \$16 ;
   always @(posedge clk)
-    level <= \$21 ;
+    level <= \$17 ;
   always @* begin
     if (\$initially ) begin end
-    \$19  = w_port__addr;
+    \$15  = w_port__addr;
     if (\$1 ) begin
-      \$19  = \$4 [2:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$19  = 3'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = r_port__addr;
-    if (\$5 ) begin
-      \$20  = \$8 [2:0];
+    \$16  = r_port__addr;
+    if (\$3 ) begin
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$20  = 3'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = level;
-    if (\$12 ) begin
-      \$21  = \$13 [2:0];
+    \$17  = level;
+    if (\$8 ) begin
+      \$17  = \$9 [3:0];
     end
-    if (\$17 ) begin
-      \$21  = \$18 [2:0];
+    if (\$13 ) begin
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$21  = 3'h0;
+      \$17  = 4'h0;
     end
   end
   assign w_level = level;
@@ -7380,7 +7372,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$15152$0 , \port$15153$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$16045$0 , \port$16046$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -7412,10 +7404,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$15152$0 ;
-  wire [15:0] \port$15152$0 ;
-  input [127:0] \port$15153$0 ;
-  wire [127:0] \port$15153$0 ;
+  input [15:0] \port$16045$0 ;
+  wire [15:0] \port$16045$0 ;
+  input [127:0] \port$16046$0 ;
+  wire [127:0] \port$16046$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -7448,9 +7440,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$13785$0 (tag1),
-    .\port$15152$0 (\port$15152$0 ),
-    .\port$15153$0 (\port$15153$0 ),
+    .\port$14658$0 (tag1),
+    .\port$16045$0 (\port$16045$0 ),
+    .\port$16046$0 (\port$16046$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7481,8 +7473,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$15152$0 , \port$15153$0  };
-  assign row = { \port$15152$0 , \port$15153$0  };
+  assign w_data = { tag1, \port$16045$0 , \port$16046$0  };
+  assign row = { \port$16045$0 , \port$16046$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -7494,7 +7486,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$13785$0 , \port$15152$0 , \port$15153$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14658$0 , \port$16045$0 , \port$16046$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7518,12 +7510,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$13785$0 ;
-  wire [18:0] \port$13785$0 ;
-  input [15:0] \port$15152$0 ;
-  wire [15:0] \port$15152$0 ;
-  input [127:0] \port$15153$0 ;
-  wire [127:0] \port$15153$0 ;
+  input [18:0] \port$14658$0 ;
+  wire [18:0] \port$14658$0 ;
+  input [15:0] \port$16045$0 ;
+  wire [15:0] \port$16045$0 ;
+  input [127:0] \port$16046$0 ;
+  wire [127:0] \port$16046$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [162:0] r_data;
@@ -7550,7 +7542,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [162:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13785$0 , \port$15152$0 , \port$15153$0  };
+      storage[w_port__addr] <= { \port$14658$0 , \port$16045$0 , \port$16046$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7612,8 +7604,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13785$0 , \port$15152$0 , \port$15153$0  };
-  assign w_data = { \port$13785$0 , \port$15152$0 , \port$15153$0  };
+  assign w_port__data = { \port$14658$0 , \port$16045$0 , \port$16046$0  };
+  assign w_data = { \port$14658$0 , \port$16045$0 , \port$16046$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8039,7 +8031,7 @@ module \backspike_core.bp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -8110,22 +8102,26 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire [7:0] \$161 ;
-  wire [7:0] \$162 ;
+  wire \$161 ;
+  wire \$162 ;
   wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
+  wire [7:0] \$164 ;
+  wire [7:0] \$165 ;
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  reg [7:0] \$171 ;
-  reg \$172 ;
-  reg [127:0] \$173 ;
-  reg [17:0] \$174 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire \$173 ;
+  reg [7:0] \$174 ;
   reg \$175 ;
+  reg [146:0] \$176 ;
+  reg \$177 ;
+  reg [146:0] \$178 ;
+  reg [7:0] \$179 ;
   wire \$18 ;
   wire \$19 ;
   wire [8:0] \$2 ;
@@ -8216,18 +8212,46 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [146:0] \$signal  = 147'h0000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [146:0] \$signal$12  = 147'h0000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [17:0] \$signal$12.tag ;
+  wire [127:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire \$signal.last ;
+  wire [17:0] \$signal.tag ;
+  wire [127:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [127:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [127:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
+  reg [7:0] coming = 8'h00;
+  wire done;
   wire \final ;
   input [146:0] i__payload;
   wire [146:0] i__payload;
@@ -8238,8 +8262,8 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [7:0] left = 8'h00;
+  wire move;
   output [37:0] o__payload;
   wire [37:0] o__payload;
   wire \o__payload.last ;
@@ -8249,276 +8273,302 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [7:0] pick;
   input rst;
   wire rst;
-  reg [17:0] tag = 18'h00000;
-  reg [127:0] tile = 128'h00000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [7:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [7:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[7:6], pick[3:2] };
-  assign \$9  = | pick[7:4];
-  assign \$10  = tile[0] & pick[0];
-  assign \$11  = tile[16] & pick[1];
-  assign \$12  = tile[32] & pick[2];
-  assign \$13  = tile[48] & pick[3];
-  assign \$14  = tile[64] & pick[4];
-  assign \$15  = tile[80] & pick[5];
-  assign \$16  = tile[96] & pick[6];
-  assign \$17  = tile[112] & pick[7];
-  assign \$18  = | { \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10  };
-  assign \$19  = tile[1] & pick[0];
-  assign \$20  = tile[17] & pick[1];
-  assign \$21  = tile[33] & pick[2];
-  assign \$22  = tile[49] & pick[3];
-  assign \$23  = tile[65] & pick[4];
-  assign \$24  = tile[81] & pick[5];
-  assign \$25  = tile[97] & pick[6];
-  assign \$26  = tile[113] & pick[7];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19  };
-  assign \$28  = tile[2] & pick[0];
-  assign \$29  = tile[18] & pick[1];
-  assign \$30  = tile[34] & pick[2];
-  assign \$31  = tile[50] & pick[3];
-  assign \$32  = tile[66] & pick[4];
-  assign \$33  = tile[82] & pick[5];
-  assign \$34  = tile[98] & pick[6];
-  assign \$35  = tile[114] & pick[7];
-  assign \$36  = | { \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$37  = tile[3] & pick[0];
-  assign \$38  = tile[19] & pick[1];
-  assign \$39  = tile[35] & pick[2];
-  assign \$40  = tile[51] & pick[3];
-  assign \$41  = tile[67] & pick[4];
-  assign \$42  = tile[83] & pick[5];
-  assign \$43  = tile[99] & pick[6];
-  assign \$44  = tile[115] & pick[7];
-  assign \$45  = | { \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37  };
-  assign \$46  = tile[4] & pick[0];
-  assign \$47  = tile[20] & pick[1];
-  assign \$48  = tile[36] & pick[2];
-  assign \$49  = tile[52] & pick[3];
-  assign \$50  = tile[68] & pick[4];
-  assign \$51  = tile[84] & pick[5];
-  assign \$52  = tile[100] & pick[6];
-  assign \$53  = tile[116] & pick[7];
-  assign \$54  = | { \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46  };
-  assign \$55  = tile[5] & pick[0];
-  assign \$56  = tile[21] & pick[1];
-  assign \$57  = tile[37] & pick[2];
-  assign \$58  = tile[53] & pick[3];
-  assign \$59  = tile[69] & pick[4];
-  assign \$60  = tile[85] & pick[5];
-  assign \$61  = tile[101] & pick[6];
-  assign \$62  = tile[117] & pick[7];
-  assign \$63  = | { \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56 , \$55  };
-  assign \$64  = tile[6] & pick[0];
-  assign \$65  = tile[22] & pick[1];
-  assign \$66  = tile[38] & pick[2];
-  assign \$67  = tile[54] & pick[3];
-  assign \$68  = tile[70] & pick[4];
-  assign \$69  = tile[86] & pick[5];
-  assign \$70  = tile[102] & pick[6];
-  assign \$71  = tile[118] & pick[7];
-  assign \$72  = | { \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64  };
-  assign \$73  = tile[7] & pick[0];
-  assign \$74  = tile[23] & pick[1];
-  assign \$75  = tile[39] & pick[2];
-  assign \$76  = tile[55] & pick[3];
-  assign \$77  = tile[71] & pick[4];
-  assign \$78  = tile[87] & pick[5];
-  assign \$79  = tile[103] & pick[6];
-  assign \$80  = tile[119] & pick[7];
-  assign \$81  = | { \$80 , \$79 , \$78 , \$77 , \$76 , \$75 , \$74 , \$73  };
-  assign \$82  = tile[8] & pick[0];
-  assign \$83  = tile[24] & pick[1];
-  assign \$84  = tile[40] & pick[2];
-  assign \$85  = tile[56] & pick[3];
-  assign \$86  = tile[72] & pick[4];
-  assign \$87  = tile[88] & pick[5];
-  assign \$88  = tile[104] & pick[6];
-  assign \$89  = tile[120] & pick[7];
-  assign \$90  = | { \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82  };
-  assign \$91  = tile[9] & pick[0];
-  assign \$92  = tile[25] & pick[1];
-  assign \$93  = tile[41] & pick[2];
-  assign \$94  = tile[57] & pick[3];
-  assign \$95  = tile[73] & pick[4];
-  assign \$96  = tile[89] & pick[5];
-  assign \$97  = tile[105] & pick[6];
-  assign \$98  = tile[121] & pick[7];
-  assign \$99  = | { \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91  };
-  assign \$100  = tile[10] & pick[0];
-  assign \$101  = tile[26] & pick[1];
-  assign \$102  = tile[42] & pick[2];
-  assign \$103  = tile[58] & pick[3];
-  assign \$104  = tile[74] & pick[4];
-  assign \$105  = tile[90] & pick[5];
-  assign \$106  = tile[106] & pick[6];
-  assign \$107  = tile[122] & pick[7];
-  assign \$108  = | { \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100  };
-  assign \$109  = tile[11] & pick[0];
-  assign \$110  = tile[27] & pick[1];
-  assign \$111  = tile[43] & pick[2];
-  assign \$112  = tile[59] & pick[3];
-  assign \$113  = tile[75] & pick[4];
-  assign \$114  = tile[91] & pick[5];
-  assign \$115  = tile[107] & pick[6];
-  assign \$116  = tile[123] & pick[7];
-  assign \$117  = | { \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109  };
-  assign \$118  = tile[12] & pick[0];
-  assign \$119  = tile[28] & pick[1];
-  assign \$120  = tile[44] & pick[2];
-  assign \$121  = tile[60] & pick[3];
-  assign \$122  = tile[76] & pick[4];
-  assign \$123  = tile[92] & pick[5];
-  assign \$124  = tile[108] & pick[6];
-  assign \$125  = tile[124] & pick[7];
-  assign \$126  = | { \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118  };
-  assign \$127  = tile[13] & pick[0];
-  assign \$128  = tile[29] & pick[1];
-  assign \$129  = tile[45] & pick[2];
-  assign \$130  = tile[61] & pick[3];
-  assign \$131  = tile[77] & pick[4];
-  assign \$132  = tile[93] & pick[5];
-  assign \$133  = tile[109] & pick[6];
-  assign \$134  = tile[125] & pick[7];
-  assign \$135  = | { \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128 , \$127  };
-  assign \$136  = tile[14] & pick[0];
-  assign \$137  = tile[30] & pick[1];
-  assign \$138  = tile[46] & pick[2];
-  assign \$139  = tile[62] & pick[3];
-  assign \$140  = tile[78] & pick[4];
-  assign \$141  = tile[94] & pick[5];
-  assign \$142  = tile[110] & pick[6];
-  assign \$143  = tile[126] & pick[7];
-  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136  };
-  assign \$145  = tile[15] & pick[0];
-  assign \$146  = tile[31] & pick[1];
-  assign \$147  = tile[47] & pick[2];
-  assign \$148  = tile[63] & pick[3];
-  assign \$149  = tile[79] & pick[4];
-  assign \$150  = tile[95] & pick[5];
-  assign \$151  = tile[111] & pick[6];
-  assign \$152  = tile[127] & pick[7];
-  assign \$153  = | { \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
-  assign \$154  = last & \final ;
-  assign \$155  = ~ busy;
-  assign \$156  = o__valid & o__ready;
-  assign \$157  = ~ o__valid;
-  assign \$158  = \$156  | \$157 ;
-  assign \$159  = \final  & \$158 ;
-  assign i__ready = \$155  | \$159 ;
-  assign \$160  = o__valid & o__ready;
-  assign \$161  = ~ pick;
-  assign \$162  = left & \$161 ;
-  assign \$163  = | i__payload[15:0];
-  assign \$164  = | i__payload[31:16];
-  assign \$165  = | i__payload[47:32];
-  assign \$166  = | i__payload[63:48];
-  assign \$167  = | i__payload[79:64];
-  assign \$168  = | i__payload[95:80];
-  assign \$169  = | i__payload[111:96];
-  assign \$170  = | i__payload[127:112];
+  assign \$5  = | { pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[7:6], pick[3:2] };
+  assign \$7  = | pick[7:4];
+  assign \$8  = \$signal [0] & pick[0];
+  assign \$9  = \$signal [16] & pick[1];
+  assign \$10  = \$signal [32] & pick[2];
+  assign \$11  = \$signal [48] & pick[3];
+  assign \$12  = \$signal [64] & pick[4];
+  assign \$13  = \$signal [80] & pick[5];
+  assign \$14  = \$signal [96] & pick[6];
+  assign \$15  = \$signal [112] & pick[7];
+  assign \$16  = | { \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8  };
+  assign \$17  = \$signal [1] & pick[0];
+  assign \$18  = \$signal [17] & pick[1];
+  assign \$19  = \$signal [33] & pick[2];
+  assign \$20  = \$signal [49] & pick[3];
+  assign \$21  = \$signal [65] & pick[4];
+  assign \$22  = \$signal [81] & pick[5];
+  assign \$23  = \$signal [97] & pick[6];
+  assign \$24  = \$signal [113] & pick[7];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17  };
+  assign \$26  = \$signal [2] & pick[0];
+  assign \$27  = \$signal [18] & pick[1];
+  assign \$28  = \$signal [34] & pick[2];
+  assign \$29  = \$signal [50] & pick[3];
+  assign \$30  = \$signal [66] & pick[4];
+  assign \$31  = \$signal [82] & pick[5];
+  assign \$32  = \$signal [98] & pick[6];
+  assign \$33  = \$signal [114] & pick[7];
+  assign \$34  = | { \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$35  = \$signal [3] & pick[0];
+  assign \$36  = \$signal [19] & pick[1];
+  assign \$37  = \$signal [35] & pick[2];
+  assign \$38  = \$signal [51] & pick[3];
+  assign \$39  = \$signal [67] & pick[4];
+  assign \$40  = \$signal [83] & pick[5];
+  assign \$41  = \$signal [99] & pick[6];
+  assign \$42  = \$signal [115] & pick[7];
+  assign \$43  = | { \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35  };
+  assign \$44  = \$signal [4] & pick[0];
+  assign \$45  = \$signal [20] & pick[1];
+  assign \$46  = \$signal [36] & pick[2];
+  assign \$47  = \$signal [52] & pick[3];
+  assign \$48  = \$signal [68] & pick[4];
+  assign \$49  = \$signal [84] & pick[5];
+  assign \$50  = \$signal [100] & pick[6];
+  assign \$51  = \$signal [116] & pick[7];
+  assign \$52  = | { \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44  };
+  assign \$53  = \$signal [5] & pick[0];
+  assign \$54  = \$signal [21] & pick[1];
+  assign \$55  = \$signal [37] & pick[2];
+  assign \$56  = \$signal [53] & pick[3];
+  assign \$57  = \$signal [69] & pick[4];
+  assign \$58  = \$signal [85] & pick[5];
+  assign \$59  = \$signal [101] & pick[6];
+  assign \$60  = \$signal [117] & pick[7];
+  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53  };
+  assign \$62  = \$signal [6] & pick[0];
+  assign \$63  = \$signal [22] & pick[1];
+  assign \$64  = \$signal [38] & pick[2];
+  assign \$65  = \$signal [54] & pick[3];
+  assign \$66  = \$signal [70] & pick[4];
+  assign \$67  = \$signal [86] & pick[5];
+  assign \$68  = \$signal [102] & pick[6];
+  assign \$69  = \$signal [118] & pick[7];
+  assign \$70  = | { \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
+  assign \$71  = \$signal [7] & pick[0];
+  assign \$72  = \$signal [23] & pick[1];
+  assign \$73  = \$signal [39] & pick[2];
+  assign \$74  = \$signal [55] & pick[3];
+  assign \$75  = \$signal [71] & pick[4];
+  assign \$76  = \$signal [87] & pick[5];
+  assign \$77  = \$signal [103] & pick[6];
+  assign \$78  = \$signal [119] & pick[7];
+  assign \$79  = | { \$78 , \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71  };
+  assign \$80  = \$signal [8] & pick[0];
+  assign \$81  = \$signal [24] & pick[1];
+  assign \$82  = \$signal [40] & pick[2];
+  assign \$83  = \$signal [56] & pick[3];
+  assign \$84  = \$signal [72] & pick[4];
+  assign \$85  = \$signal [88] & pick[5];
+  assign \$86  = \$signal [104] & pick[6];
+  assign \$87  = \$signal [120] & pick[7];
+  assign \$88  = | { \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80  };
+  assign \$89  = \$signal [9] & pick[0];
+  assign \$90  = \$signal [25] & pick[1];
+  assign \$91  = \$signal [41] & pick[2];
+  assign \$92  = \$signal [57] & pick[3];
+  assign \$93  = \$signal [73] & pick[4];
+  assign \$94  = \$signal [89] & pick[5];
+  assign \$95  = \$signal [105] & pick[6];
+  assign \$96  = \$signal [121] & pick[7];
+  assign \$97  = | { \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89  };
+  assign \$98  = \$signal [10] & pick[0];
+  assign \$99  = \$signal [26] & pick[1];
+  assign \$100  = \$signal [42] & pick[2];
+  assign \$101  = \$signal [58] & pick[3];
+  assign \$102  = \$signal [74] & pick[4];
+  assign \$103  = \$signal [90] & pick[5];
+  assign \$104  = \$signal [106] & pick[6];
+  assign \$105  = \$signal [122] & pick[7];
+  assign \$106  = | { \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98  };
+  assign \$107  = \$signal [11] & pick[0];
+  assign \$108  = \$signal [27] & pick[1];
+  assign \$109  = \$signal [43] & pick[2];
+  assign \$110  = \$signal [59] & pick[3];
+  assign \$111  = \$signal [75] & pick[4];
+  assign \$112  = \$signal [91] & pick[5];
+  assign \$113  = \$signal [107] & pick[6];
+  assign \$114  = \$signal [123] & pick[7];
+  assign \$115  = | { \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107  };
+  assign \$116  = \$signal [12] & pick[0];
+  assign \$117  = \$signal [28] & pick[1];
+  assign \$118  = \$signal [44] & pick[2];
+  assign \$119  = \$signal [60] & pick[3];
+  assign \$120  = \$signal [76] & pick[4];
+  assign \$121  = \$signal [92] & pick[5];
+  assign \$122  = \$signal [108] & pick[6];
+  assign \$123  = \$signal [124] & pick[7];
+  assign \$124  = | { \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116  };
+  assign \$125  = \$signal [13] & pick[0];
+  assign \$126  = \$signal [29] & pick[1];
+  assign \$127  = \$signal [45] & pick[2];
+  assign \$128  = \$signal [61] & pick[3];
+  assign \$129  = \$signal [77] & pick[4];
+  assign \$130  = \$signal [93] & pick[5];
+  assign \$131  = \$signal [109] & pick[6];
+  assign \$132  = \$signal [125] & pick[7];
+  assign \$133  = | { \$132 , \$131 , \$130 , \$129 , \$128 , \$127 , \$126 , \$125  };
+  assign \$134  = \$signal [14] & pick[0];
+  assign \$135  = \$signal [30] & pick[1];
+  assign \$136  = \$signal [46] & pick[2];
+  assign \$137  = \$signal [62] & pick[3];
+  assign \$138  = \$signal [78] & pick[4];
+  assign \$139  = \$signal [94] & pick[5];
+  assign \$140  = \$signal [110] & pick[6];
+  assign \$141  = \$signal [126] & pick[7];
+  assign \$142  = | { \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134  };
+  assign \$143  = \$signal [15] & pick[0];
+  assign \$144  = \$signal [31] & pick[1];
+  assign \$145  = \$signal [47] & pick[2];
+  assign \$146  = \$signal [63] & pick[3];
+  assign \$147  = \$signal [79] & pick[4];
+  assign \$148  = \$signal [95] & pick[5];
+  assign \$149  = \$signal [111] & pick[6];
+  assign \$150  = \$signal [127] & pick[7];
+  assign \$151  = | { \$150 , \$149 , \$148 , \$147 , \$146 , \$145 , \$144 , \$143  };
+  assign \$152  = \$signal [146] & \final ;
+  assign \$153  = ~ o__valid;
+  assign \$154  = o__ready & \final ;
+  assign done = \$153  | \$154 ;
+  assign \$155  = | coming;
+  assign \$156  = \$155  | \$signal$12 [146];
+  assign \$157  = \$signal$10  & \$156 ;
+  assign move = \$157  & done;
+  assign \$158  = ~ \$signal$10 ;
+  assign \$159  = | coming;
+  assign \$160  = \$159  | \$signal$12 [146];
+  assign \$161  = ~ \$160 ;
+  assign \$162  = \$158  | \$161 ;
+  assign i__ready = \$162  | done;
+  assign \$163  = o__valid & o__ready;
+  assign \$164  = ~ pick;
+  assign \$165  = left & \$164 ;
+  assign \$166  = | i__payload[15:0];
+  assign \$167  = | i__payload[31:16];
+  assign \$168  = | i__payload[47:32];
+  assign \$169  = | i__payload[63:48];
+  assign \$170  = | i__payload[79:64];
+  assign \$171  = | i__payload[95:80];
+  assign \$172  = | i__payload[111:96];
+  assign \$173  = | i__payload[127:112];
   always @(posedge clk)
-    left <= \$171 ;
+    left <= \$174 ;
   always @(posedge clk)
-    busy <= \$172 ;
+    o__valid <= \$175 ;
   always @(posedge clk)
-    tile <= \$173 ;
+    \$signal  <= \$176 ;
   always @(posedge clk)
-    tag <= \$174 ;
+    \$signal$10  <= \$177 ;
   always @(posedge clk)
-    last <= \$175 ;
+    \$signal$12  <= \$178 ;
+  always @(posedge clk)
+    coming <= \$179 ;
   always @* begin
     if (\$initially ) begin end
-    \$171  = left;
-    if (\$160 ) begin
-      \$171  = \$162 ;
+    \$174  = left;
+    if (\$163 ) begin
+      \$174  = \$165 ;
     end
-    if (i__ready) begin
-      \$171  = { \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163  };
+    if (done) begin
+      \$174  = coming;
     end
     if (rst) begin
-      \$171  = 8'h00;
+      \$174  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$172  = busy;
-    if (i__ready) begin
-      \$172  = i__valid;
+    \$175  = o__valid;
+    if (done) begin
+      \$175  = move;
     end
     if (rst) begin
-      \$172  = 1'h0;
+      \$175  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$173  = tile;
-    if (i__ready) begin
-      \$173  = i__payload[127:0];
+    \$176  = \$signal ;
+    if (done) begin
+      \$176  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$174  = tag;
+    \$177  = \$signal$10 ;
     if (i__ready) begin
-      \$174  = i__payload[145:128];
+      \$177  = i__valid;
+    end
+    if (rst) begin
+      \$177  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$175  = last;
+    \$178  = \$signal$12 ;
     if (i__ready) begin
-      \$175  = i__payload[146];
+      \$178 [127:0] = i__payload[127:0];
+      \$178 [145:128] = i__payload[145:128];
+      \$178 [146] = i__payload[146];
     end
   end
-  assign coming = i__payload[127:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$179  = coming;
+    if (i__ready) begin
+      \$179  = { \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166  };
+    end
+    if (rst) begin
+      \$179  = 8'h00;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[127:0];
   assign \o__payload.x  = o__payload[2:0];
   assign \o__payload.word  = o__payload[18:3];
   assign \o__payload.tag  = o__payload[36:19];
   assign \o__payload.last  = o__payload[37];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
+  assign \$signal.tile  = \$signal [127:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tag  = \$signal [145:128];
+  assign \$signal.last  = \$signal [146];
+  assign \$signal$12.tile  = \$signal$12 [127:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tag  = \$signal$12 [145:128];
+  assign \$signal$12.last  = \$signal$12 [146];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
   assign \i__payload.tile  = i__payload[127:0];
   assign \i__payload.tag  = i__payload[145:128];
   assign \i__payload.last  = i__payload[146];
-  assign o__payload[37] = \$154 ;
-  assign o__payload[36:19] = tag;
-  assign o__payload[18:3] = { \$153 , \$144 , \$135 , \$126 , \$117 , \$108 , \$99 , \$90 , \$81 , \$72 , \$63 , \$54 , \$45 , \$36 , \$27 , \$18  };
-  assign o__payload[2:0] = { \$9 , \$8 , \$7  };
+  assign o__payload[37] = \$152 ;
+  assign o__payload[36:19] = \$signal [145:128];
+  assign o__payload[18:3] = { \$151 , \$142 , \$133 , \$124 , \$115 , \$106 , \$97 , \$88 , \$79 , \$70 , \$61 , \$52 , \$43 , \$34 , \$25 , \$16  };
+  assign o__payload[2:0] = { \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, row, clk);
@@ -8586,8 +8636,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$13856$0 (tag1),
-    .\port$15077$0 (row),
+    .\port$14731$0 (tag1),
+    .\port$15970$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -8630,7 +8680,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$13856$0 , \port$15077$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14731$0 , \port$15970$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8654,10 +8704,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [9:0] \port$13856$0 ;
-  wire [9:0] \port$13856$0 ;
-  input [127:0] \port$15077$0 ;
-  wire [127:0] \port$15077$0 ;
+  input [9:0] \port$14731$0 ;
+  wire [9:0] \port$14731$0 ;
+  input [127:0] \port$15970$0 ;
+  wire [127:0] \port$15970$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [137:0] r_data;
@@ -8684,7 +8734,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [137:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13856$0 , \port$15077$0  };
+      storage[w_port__addr] <= { \port$14731$0 , \port$15970$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -8746,8 +8796,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13856$0 , \port$15077$0  };
-  assign w_data = { \port$13856$0 , \port$15077$0  };
+  assign w_port__data = { \port$14731$0 , \port$15970$0  };
+  assign w_data = { \port$14731$0 , \port$15970$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8886,97 +8936,84 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [91:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [91:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [91:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [91:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [91:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [91:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [91:0] \$49 ;
   wire \$5 ;
-  wire [91:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [91:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [91:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [91:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
-  wire \$65 ;
-  wire [91:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  reg [15:0] \$72 ;
-  wire \$73 ;
-  wire [91:0] \$74 ;
-  wire \$75 ;
-  wire \$76 ;
+  wire [91:0] \$64 ;
+  reg [3:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [9:0] \$68 ;
+  reg [9:0] \$69 ;
+  wire [1:0] \$7 ;
+  reg [15:0] \$70 ;
+  reg [15:0] \$71 ;
+  reg \$72 ;
+  reg \$73 ;
+  reg \$74 ;
+  reg \$75 ;
+  reg [15:0] \$76 ;
   reg [15:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
-  wire \$81 ;
-  wire [91:0] \$82 ;
-  reg [3:0] \$83 ;
-  reg [9:0] \$84 ;
-  reg [9:0] \$85 ;
-  reg [9:0] \$86 ;
-  reg [9:0] \$87 ;
-  reg [15:0] \$88 ;
-  reg [15:0] \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [15:0] \$91 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$43 ;
-  wire \add$54 ;
-  wire \add$65 ;
-  wire \add$76 ;
-  wire \add$87 ;
+  wire \add$110 ;
+  wire \add$122 ;
+  wire \add$50 ;
+  wire \add$62 ;
+  wire \add$74 ;
+  wire \add$86 ;
   wire \add$98 ;
   input busy;
   wire busy;
@@ -8984,46 +9021,64 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$102 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$47 ;
-  wire [3:0] \drain_entry$58 ;
-  wire [3:0] \drain_entry$69 ;
-  wire [3:0] \drain_entry$80 ;
+  wire [3:0] \drain_entry$103 ;
+  wire [3:0] \drain_entry$115 ;
+  wire [3:0] \drain_entry$127 ;
+  wire [3:0] \drain_entry$55 ;
+  wire [3:0] \drain_entry$67 ;
+  wire [3:0] \drain_entry$79 ;
   wire [3:0] \drain_entry$91 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$102 ;
+  (* init = 1'h0 *)
+  wire \drain_file$114 ;
+  (* init = 1'h0 *)
+  wire \drain_file$126 ;
+  (* init = 1'h0 *)
+  wire \drain_file$40 ;
+  (* init = 1'h0 *)
+  wire \drain_file$54 ;
+  (* init = 1'h0 *)
+  wire \drain_file$66 ;
+  (* init = 1'h0 *)
+  wire \drain_file$78 ;
+  (* init = 1'h0 *)
+  wire \drain_file$90 ;
   wire [91:0] drain_sum;
-  wire [91:0] \drain_sum$103 ;
-  wire [91:0] \drain_sum$114 ;
-  wire [91:0] \drain_sum$48 ;
-  wire [91:0] \drain_sum$59 ;
-  wire [91:0] \drain_sum$70 ;
-  wire [91:0] \drain_sum$81 ;
+  wire [91:0] \drain_sum$104 ;
+  wire [91:0] \drain_sum$116 ;
+  wire [91:0] \drain_sum$128 ;
+  wire [91:0] \drain_sum$56 ;
+  wire [91:0] \drain_sum$68 ;
+  wire [91:0] \drain_sum$80 ;
   wire [91:0] \drain_sum$92 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$42 ;
-  wire [4:0] \element$42.exponent ;
-  wire [9:0] \element$42.mantissa ;
-  wire \element$42.sign ;
-  wire [15:0] \element$53 ;
-  wire [4:0] \element$53.exponent ;
-  wire [9:0] \element$53.mantissa ;
-  wire \element$53.sign ;
-  wire [15:0] \element$64 ;
-  wire [4:0] \element$64.exponent ;
-  wire [9:0] \element$64.mantissa ;
-  wire \element$64.sign ;
-  wire [15:0] \element$75 ;
-  wire [4:0] \element$75.exponent ;
-  wire [9:0] \element$75.mantissa ;
-  wire \element$75.sign ;
-  wire [15:0] \element$86 ;
-  wire [4:0] \element$86.exponent ;
-  wire [9:0] \element$86.mantissa ;
-  wire \element$86.sign ;
+  wire [15:0] \element$109 ;
+  wire [4:0] \element$109.exponent ;
+  wire [9:0] \element$109.mantissa ;
+  wire \element$109.sign ;
+  wire [15:0] \element$121 ;
+  wire [4:0] \element$121.exponent ;
+  wire [9:0] \element$121.mantissa ;
+  wire \element$121.sign ;
+  wire [15:0] \element$49 ;
+  wire [4:0] \element$49.exponent ;
+  wire [9:0] \element$49.mantissa ;
+  wire \element$49.sign ;
+  wire [15:0] \element$61 ;
+  wire [4:0] \element$61.exponent ;
+  wire [9:0] \element$61.mantissa ;
+  wire \element$61.sign ;
+  wire [15:0] \element$73 ;
+  wire [4:0] \element$73.exponent ;
+  wire [9:0] \element$73.mantissa ;
+  wire \element$73.sign ;
+  wire [15:0] \element$85 ;
+  wire [4:0] \element$85.exponent ;
+  wire [9:0] \element$85.mantissa ;
+  wire \element$85.sign ;
   wire [15:0] \element$97 ;
   wire [4:0] \element$97.exponent ;
   wire [9:0] \element$97.mantissa ;
@@ -9034,13 +9089,13 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire empty;
   wire [3:0] entry;
   wire [3:0] \entry$100 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$35 ;
-  wire [3:0] \entry$45 ;
-  wire [3:0] \entry$56 ;
-  wire [3:0] \entry$67 ;
-  wire [3:0] \entry$78 ;
-  wire [3:0] \entry$89 ;
+  wire [3:0] \entry$112 ;
+  wire [3:0] \entry$124 ;
+  wire [3:0] \entry$42 ;
+  wire [3:0] \entry$52 ;
+  wire [3:0] \entry$64 ;
+  wire [3:0] \entry$76 ;
+  wire [3:0] \entry$88 ;
   output \event ;
   wire \event ;
   reg [9:0] event0 = 10'h000;
@@ -9075,28 +9130,29 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   (* init = 1'h0 *)
   wire \file$101 ;
   (* init = 1'h0 *)
-  wire \file$112 ;
+  wire \file$113 ;
   (* init = 1'h0 *)
-  wire \file$33 ;
+  wire \file$125 ;
   (* init = 1'h0 *)
-  wire \file$46 ;
+  wire \file$39 ;
   (* init = 1'h0 *)
-  wire \file$57 ;
+  wire \file$53 ;
   (* init = 1'h0 *)
-  wire \file$68 ;
+  wire \file$65 ;
   (* init = 1'h0 *)
-  wire \file$79 ;
+  wire \file$77 ;
   (* init = 1'h0 *)
-  wire \file$90 ;
+  wire \file$89 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$25 ;
-  wire \go$39 ;
-  wire \go$50 ;
-  wire \go$61 ;
-  wire \go$72 ;
-  wire \go$83 ;
+  wire \go$106 ;
+  wire \go$118 ;
+  wire \go$31 ;
+  wire \go$46 ;
+  wire \go$58 ;
+  wire \go$70 ;
+  wire \go$82 ;
   wire \go$94 ;
   input [25:0] i_events__payload;
   wire [25:0] i_events__payload;
@@ -9126,30 +9182,32 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$40 ;
-  wire \load$51 ;
-  wire \load$62 ;
-  wire \load$73 ;
-  wire \load$84 ;
+  wire \load$107 ;
+  wire \load$119 ;
+  wire \load$47 ;
+  wire \load$59 ;
+  wire \load$71 ;
+  wire \load$83 ;
   wire \load$95 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$110 ;
-  wire \replace$44 ;
-  wire \replace$55 ;
-  wire \replace$66 ;
-  wire \replace$77 ;
-  wire \replace$88 ;
+  wire \replace$111 ;
+  wire \replace$123 ;
+  wire \replace$51 ;
+  wire \replace$63 ;
+  wire \replace$75 ;
+  wire \replace$87 ;
   wire \replace$99 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$41 ;
-  wire \shift$52 ;
-  wire \shift$63 ;
-  wire \shift$74 ;
-  wire \shift$85 ;
+  wire \shift$108 ;
+  wire \shift$120 ;
+  wire \shift$48 ;
+  wire \shift$60 ;
+  wire \shift$72 ;
+  wire \shift$84 ;
   wire \shift$96 ;
   output stall_drain;
   wire stall_drain;
@@ -9168,602 +9226,477 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [91:0] \sums[6] ;
   wire [91:0] \sums[7] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
   reg [15:0] value = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \value$104 ;
-  wire [4:0] \value$104.exponent ;
-  wire [9:0] \value$104.mantissa ;
-  wire \value$104.sign ;
+  wire [15:0] \value$105 ;
+  wire [4:0] \value$105.exponent ;
+  wire [9:0] \value$105.mantissa ;
+  wire \value$105.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$24 ;
-  wire [4:0] \value$24.exponent ;
-  wire [9:0] \value$24.mantissa ;
-  wire \value$24.sign ;
+  wire [15:0] \value$117 ;
+  wire [4:0] \value$117.exponent ;
+  wire [9:0] \value$117.mantissa ;
+  wire \value$117.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$38 ;
-  wire [4:0] \value$38.exponent ;
-  wire [9:0] \value$38.mantissa ;
-  wire \value$38.sign ;
+  wire [15:0] \value$30 ;
+  wire [4:0] \value$30.exponent ;
+  wire [9:0] \value$30.mantissa ;
+  wire \value$30.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$49 ;
-  wire [4:0] \value$49.exponent ;
-  wire [9:0] \value$49.mantissa ;
-  wire \value$49.sign ;
+  wire [15:0] \value$45 ;
+  wire [4:0] \value$45.exponent ;
+  wire [9:0] \value$45.mantissa ;
+  wire \value$45.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$60 ;
-  wire [4:0] \value$60.exponent ;
-  wire [9:0] \value$60.mantissa ;
-  wire \value$60.sign ;
+  wire [15:0] \value$57 ;
+  wire [4:0] \value$57.exponent ;
+  wire [9:0] \value$57.mantissa ;
+  wire \value$57.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$71 ;
-  wire [4:0] \value$71.exponent ;
-  wire [9:0] \value$71.mantissa ;
-  wire \value$71.sign ;
+  wire [15:0] \value$69 ;
+  wire [4:0] \value$69.exponent ;
+  wire [9:0] \value$69.mantissa ;
+  wire \value$69.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$82 ;
-  wire [4:0] \value$82.exponent ;
-  wire [9:0] \value$82.mantissa ;
-  wire \value$82.sign ;
+  wire [15:0] \value$81 ;
+  wire [4:0] \value$81.exponent ;
+  wire [9:0] \value$81.mantissa ;
+  wire \value$81.sign ;
   (* init = 16'h0000 *)
   wire [15:0] \value$93 ;
   wire [4:0] \value$93.exponent ;
   wire [9:0] \value$93.mantissa ;
   wire \value$93.sign ;
-  assign \$8  = valid[3] & event3[8];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[9];
-  assign \$12  = \$11  & event0[7];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[3] & event3[8];
-  assign start = go & \$13 ;
-  assign \$14  = valid[3] & event3[9];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event3[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[9];
-  assign load = \$19  & event0[7];
-  assign \$20  = valid[1] & event1[9];
-  assign shift = \$20  & event1[7];
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[3] & event3[9];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event3[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[9];
+  assign load = \$25  & event0[7];
+  assign \$26  = valid[1] & event1[9];
+  assign shift = \$26  & event1[7];
   assign add = valid[3] & event3[9];
-  assign \$22  = \$21  >> event3[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
-  assign \$27  = valid[0] & event0[9];
-  assign \load$40  = \$27  & event0[7];
-  assign \$28  = valid[1] & event1[9];
-  assign \shift$41  = \$28  & event1[7];
-  assign \add$43  = valid[3] & event3[9];
-  assign \$30  = \$29  >> event3[3:0];
-  assign \replace$44  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
+  assign \$27  = accumulated >> event3[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
+  assign \$30  = valid[0] & event0[9];
+  assign \load$47  = \$30  & event0[7];
+  assign \$31  = valid[1] & event1[9];
+  assign \shift$48  = \$31  & event1[7];
+  assign \add$50  = valid[3] & event3[9];
+  assign \$32  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
   assign \$35  = valid[0] & event0[9];
-  assign \load$51  = \$35  & event0[7];
+  assign \load$59  = \$35  & event0[7];
   assign \$36  = valid[1] & event1[9];
-  assign \shift$52  = \$36  & event1[7];
-  assign \add$54  = valid[3] & event3[9];
-  assign \$38  = \$37  >> event3[3:0];
-  assign \replace$55  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$59  : 92'h00000000000000000000000;
-  assign \$43  = valid[0] & event0[9];
-  assign \load$62  = \$43  & event0[7];
-  assign \$44  = valid[1] & event1[9];
-  assign \shift$63  = \$44  & event1[7];
-  assign \add$65  = valid[3] & event3[9];
-  assign \$46  = \$45  >> event3[3:0];
-  assign \replace$66  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$70  : 92'h00000000000000000000000;
-  assign \$51  = valid[0] & event0[9];
-  assign \load$73  = \$51  & event0[7];
-  assign \$52  = valid[1] & event1[9];
-  assign \shift$74  = \$52  & event1[7];
-  assign \add$76  = valid[3] & event3[9];
-  assign \$54  = \$53  >> event3[3:0];
-  assign \replace$77  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$81  : 92'h00000000000000000000000;
-  assign \$59  = valid[0] & event0[9];
-  assign \load$84  = \$59  & event0[7];
-  assign \$60  = valid[1] & event1[9];
-  assign \shift$85  = \$60  & event1[7];
-  assign \add$87  = valid[3] & event3[9];
-  assign \$62  = \$61  >> event3[3:0];
-  assign \replace$88  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$92  : 92'h00000000000000000000000;
-  assign \$67  = valid[0] & event0[9];
-  assign \load$95  = \$67  & event0[7];
-  assign \$68  = valid[1] & event1[9];
-  assign \shift$96  = \$68  & event1[7];
+  assign \shift$60  = \$36  & event1[7];
+  assign \add$62  = valid[3] & event3[9];
+  assign \$37  = accumulated >> event3[3:0];
+  assign \replace$63  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$68  : 92'h00000000000000000000000;
+  assign \$40  = valid[0] & event0[9];
+  assign \load$71  = \$40  & event0[7];
+  assign \$41  = valid[1] & event1[9];
+  assign \shift$72  = \$41  & event1[7];
+  assign \add$74  = valid[3] & event3[9];
+  assign \$42  = accumulated >> event3[3:0];
+  assign \replace$75  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$80  : 92'h00000000000000000000000;
+  assign \$45  = valid[0] & event0[9];
+  assign \load$83  = \$45  & event0[7];
+  assign \$46  = valid[1] & event1[9];
+  assign \shift$84  = \$46  & event1[7];
+  assign \add$86  = valid[3] & event3[9];
+  assign \$47  = accumulated >> event3[3:0];
+  assign \replace$87  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$92  : 92'h00000000000000000000000;
+  assign \$50  = valid[0] & event0[9];
+  assign \load$95  = \$50  & event0[7];
+  assign \$51  = valid[1] & event1[9];
+  assign \shift$96  = \$51  & event1[7];
   assign \add$98  = valid[3] & event3[9];
-  assign \$70  = \$69  >> event3[3:0];
-  assign \replace$99  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$103  : 92'h00000000000000000000000;
-  assign \$75  = valid[0] & event0[9];
-  assign \load$106  = \$75  & event0[7];
-  assign \$76  = valid[1] & event1[9];
-  assign \shift$107  = \$76  & event1[7];
-  assign \add$109  = valid[3] & event3[9];
-  assign \$78  = \$77  >> event3[3:0];
-  assign \replace$110  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$114  : 92'h00000000000000000000000;
+  assign \$52  = accumulated >> event3[3:0];
+  assign \replace$99  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$104  : 92'h00000000000000000000000;
+  assign \$55  = valid[0] & event0[9];
+  assign \load$107  = \$55  & event0[7];
+  assign \$56  = valid[1] & event1[9];
+  assign \shift$108  = \$56  & event1[7];
+  assign \add$110  = valid[3] & event3[9];
+  assign \$57  = accumulated >> event3[3:0];
+  assign \replace$111  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$116  : 92'h00000000000000000000000;
+  assign \$60  = valid[0] & event0[9];
+  assign \load$119  = \$60  & event0[7];
+  assign \$61  = valid[1] & event1[9];
+  assign \shift$120  = \$61  & event1[7];
+  assign \add$122  = valid[3] & event3[9];
+  assign \$62  = accumulated >> event3[3:0];
+  assign \replace$123  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$128  : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$83 ;
+    valid <= \$65 ;
   always @(posedge clk)
-    event0 <= \$84 ;
+    event0 <= \$66 ;
   always @(posedge clk)
-    event1 <= \$85 ;
+    event1 <= \$67 ;
   always @(posedge clk)
-    event2 <= \$86 ;
+    event2 <= \$68 ;
   always @(posedge clk)
-    event3 <= \$87 ;
+    event3 <= \$69 ;
   always @(posedge clk)
-    touched0 <= \$88 ;
+    accumulated <= \$70 ;
   always @(posedge clk)
-    touched1 <= \$89 ;
+    drained <= \$71 ;
   always @(posedge clk)
-    file <= \$90 ;
+    drain_file <= \$72 ;
   always @(posedge clk)
-    value <= \$91 ;
+    waiting <= \$73 ;
+  always @(posedge clk)
+    file <= \$74 ;
+  always @(posedge clk)
+    waiting_file <= \$75 ;
+  always @(posedge clk)
+    queued <= \$76 ;
+  always @(posedge clk)
+    value <= \$77 ;
   assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[9];
-  assign \$6  = \$5  & event0[7];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[9];
+  assign \$10  = \$9  & event0[7];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[3] & event3[8];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[9];
+  assign \$17  = \$16  & event0[7];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[3] & event3[8];
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(load),
+    .i_a(i_vectors__payload[15:0]),
+    .i_b(value),
+    .\load$7 (load),
     .replace(replace),
-    .rst(rst),
-    .\value$7 (value)
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane1 (
-    .add(\add$43 ),
+    .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$48 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$56 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$40 ),
-    .replace(\replace$44 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[31:16]),
+    .i_b(value),
+    .\load$7 (\load$47 ),
+    .replace(\replace$51 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane2 (
-    .add(\add$54 ),
+    .add(\add$62 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$59 ),
-    .\element$5 (i_vectors__payload[47:32]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$68 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$51 ),
-    .replace(\replace$55 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[47:32]),
+    .i_b(value),
+    .\load$7 (\load$59 ),
+    .replace(\replace$63 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane3 (
-    .add(\add$65 ),
+    .add(\add$74 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$70 ),
-    .\element$5 (i_vectors__payload[63:48]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$80 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$62 ),
-    .replace(\replace$66 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[63:48]),
+    .i_b(value),
+    .\load$7 (\load$71 ),
+    .replace(\replace$75 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane4 (
-    .add(\add$76 ),
+    .add(\add$86 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$81 ),
-    .\element$5 (i_vectors__payload[79:64]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$92 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$73 ),
-    .replace(\replace$77 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[79:64]),
+    .i_b(value),
+    .\load$7 (\load$83 ),
+    .replace(\replace$87 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane5 (
-    .add(\add$87 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$92 ),
-    .\element$5 (i_vectors__payload[95:80]),
-    .entry(event3[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$84 ),
-    .replace(\replace$88 ),
-    .rst(rst),
-    .\value$7 (value)
-  );
-  \backspike_core.bp.lanes.lane0  lane6 (
     .add(\add$98 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$103 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$104 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$95 ),
+    .i_a(i_vectors__payload[95:80]),
+    .i_b(value),
+    .\load$7 (\load$95 ),
     .replace(\replace$99 ),
-    .rst(rst),
-    .\value$7 (value)
+    .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane7 (
-    .add(\add$109 ),
+  \backspike_core.bp.lanes.lane0  lane6 (
+    .add(\add$110 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$114 ),
-    .\element$5 (i_vectors__payload[127:112]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$116 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$106 ),
-    .replace(\replace$110 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[111:96]),
+    .i_b(value),
+    .\load$7 (\load$107 ),
+    .replace(\replace$111 ),
+    .rst(rst)
+  );
+  \backspike_core.bp.lanes.lane0  lane7 (
+    .add(\add$122 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$128 ),
+    .en(go),
+    .entry(event3[3:0]),
+    .file(file),
+    .i_a(i_vectors__payload[127:112]),
+    .i_b(value),
+    .\load$7 (\load$119 ),
+    .replace(\replace$123 ),
+    .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$83  = valid;
+    \$65  = valid;
     if (go) begin
-      \$83  = \$2 [3:0];
+      \$65  = \$2 [3:0];
     end
     if (rst) begin
-      \$83  = 4'h0;
+      \$65  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = event0;
+    \$66  = event0;
     if (go) begin
-      \$84  = i_events__payload[9:0];
+      \$66  = i_events__payload[9:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event1;
+    \$67  = event1;
     if (go) begin
-      \$85  = event0;
+      \$67  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event2;
+    \$68  = event2;
     if (go) begin
-      \$86  = event1;
+      \$68  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = event3;
+    \$69  = event3;
     if (go) begin
-      \$87  = event2;
+      \$69  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$88  = touched;
-      endcase
+    \$70  = \$3 ;
+    if (rst) begin
+      \$70  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$71  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$88  = 16'h0000;
-      endcase
+      \$71  = touched;
     end
     if (rst) begin
-      \$88  = 16'h0000;
+      \$71  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = touched;
-      endcase
-    end
+    \$72  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$89  = 16'h0000;
-      endcase
+      \$72  = \$4 ;
     end
     if (rst) begin
-      \$89  = 16'h0000;
+      \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$90  = file;
+    \$73  = waiting;
     if (start) begin
-      \$90  = \$3 ;
+      \$73  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$73  = 1'h1;
+      end
     end
     if (rst) begin
-      \$90  = 1'h0;
+      \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$91  = value;
+    \$74  = file;
+    if (finish) begin
+      \$74  = \$7 [0];
+    end
+    if (rst) begin
+      \$74  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$75  = file;
+      end
+    end
+    if (rst) begin
+      \$75  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$76  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$76  = now;
+      end
+    end
+    if (rst) begin
+      \$76  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$77  = value;
     if (go) begin
-      \$91  = i_events__payload[25:10];
+      \$77  = i_events__payload[25:10];
     end
   end
   assign i_events__ready = go;
-  assign \value$24  = value;
-  assign \go$25  = go;
+  assign \value$30  = value;
+  assign \go$31  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event3[3:0];
-  assign \file$33  = file;
-  assign \entry$35  = drain_entry;
-  assign \value$38  = value;
-  assign \go$39  = go;
-  assign \element$42  = i_vectors__payload[31:16];
-  assign \entry$45  = event3[3:0];
-  assign \file$46  = file;
-  assign \drain_entry$47  = drain_entry;
-  assign \value$49  = value;
-  assign \go$50  = go;
-  assign \element$53  = i_vectors__payload[47:32];
-  assign \entry$56  = event3[3:0];
-  assign \file$57  = file;
-  assign \drain_entry$58  = drain_entry;
-  assign \value$60  = value;
-  assign \go$61  = go;
-  assign \element$64  = i_vectors__payload[63:48];
-  assign \entry$67  = event3[3:0];
-  assign \file$68  = file;
-  assign \drain_entry$69  = drain_entry;
-  assign \value$71  = value;
-  assign \go$72  = go;
-  assign \element$75  = i_vectors__payload[79:64];
-  assign \entry$78  = event3[3:0];
-  assign \file$79  = file;
-  assign \drain_entry$80  = drain_entry;
-  assign \value$82  = value;
-  assign \go$83  = go;
-  assign \element$86  = i_vectors__payload[95:80];
-  assign \entry$89  = event3[3:0];
-  assign \file$90  = file;
+  assign \file$39  = file;
+  assign \drain_file$40  = drain_file;
+  assign \entry$42  = drain_entry;
+  assign \value$45  = value;
+  assign \go$46  = go;
+  assign \element$49  = i_vectors__payload[31:16];
+  assign \entry$52  = event3[3:0];
+  assign \file$53  = file;
+  assign \drain_file$54  = drain_file;
+  assign \drain_entry$55  = drain_entry;
+  assign \value$57  = value;
+  assign \go$58  = go;
+  assign \element$61  = i_vectors__payload[47:32];
+  assign \entry$64  = event3[3:0];
+  assign \file$65  = file;
+  assign \drain_file$66  = drain_file;
+  assign \drain_entry$67  = drain_entry;
+  assign \value$69  = value;
+  assign \go$70  = go;
+  assign \element$73  = i_vectors__payload[63:48];
+  assign \entry$76  = event3[3:0];
+  assign \file$77  = file;
+  assign \drain_file$78  = drain_file;
+  assign \drain_entry$79  = drain_entry;
+  assign \value$81  = value;
+  assign \go$82  = go;
+  assign \element$85  = i_vectors__payload[79:64];
+  assign \entry$88  = event3[3:0];
+  assign \file$89  = file;
+  assign \drain_file$90  = drain_file;
   assign \drain_entry$91  = drain_entry;
   assign \value$93  = value;
   assign \go$94  = go;
-  assign \element$97  = i_vectors__payload[111:96];
+  assign \element$97  = i_vectors__payload[95:80];
   assign \entry$100  = event3[3:0];
   assign \file$101  = file;
-  assign \drain_entry$102  = drain_entry;
-  assign \value$104  = value;
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[127:112];
-  assign \entry$111  = event3[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = drain_entry;
+  assign \drain_file$102  = drain_file;
+  assign \drain_entry$103  = drain_entry;
+  assign \value$105  = value;
+  assign \go$106  = go;
+  assign \element$109  = i_vectors__payload[111:96];
+  assign \entry$112  = event3[3:0];
+  assign \file$113  = file;
+  assign \drain_file$114  = drain_file;
+  assign \drain_entry$115  = drain_entry;
+  assign \value$117  = value;
+  assign \go$118  = go;
+  assign \element$121  = i_vectors__payload[127:112];
+  assign \entry$124  = event3[3:0];
+  assign \file$125  = file;
+  assign \drain_file$126  = drain_file;
+  assign \drain_entry$127  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[6:4];
   assign \event0.first  = event0[7];
@@ -9791,9 +9724,9 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \event3.first  = event3[7];
   assign \event3.end  = event3[8];
   assign \event3.hit  = event3[9];
-  assign \value$24.mantissa  = value[9:0];
-  assign \value$24.exponent  = value[14:10];
-  assign \value$24.sign  = value[15];
+  assign \value$30.mantissa  = value[9:0];
+  assign \value$30.exponent  = value[14:10];
+  assign \value$30.sign  = value[15];
   assign \element.mantissa  = i_vectors__payload[9:0];
   assign \element.exponent  = i_vectors__payload[14:10];
   assign \element.sign  = i_vectors__payload[15];
@@ -9813,251 +9746,427 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \sums[5]  = sums[551:460];
   assign \sums[6]  = sums[643:552];
   assign \sums[7]  = sums[735:644];
-  assign \value$38.mantissa  = value[9:0];
-  assign \value$38.exponent  = value[14:10];
-  assign \value$38.sign  = value[15];
-  assign \element$42.mantissa  = i_vectors__payload[25:16];
-  assign \element$42.exponent  = i_vectors__payload[30:26];
-  assign \element$42.sign  = i_vectors__payload[31];
-  assign \value$49.mantissa  = value[9:0];
-  assign \value$49.exponent  = value[14:10];
-  assign \value$49.sign  = value[15];
-  assign \element$53.mantissa  = i_vectors__payload[41:32];
-  assign \element$53.exponent  = i_vectors__payload[46:42];
-  assign \element$53.sign  = i_vectors__payload[47];
-  assign \value$60.mantissa  = value[9:0];
-  assign \value$60.exponent  = value[14:10];
-  assign \value$60.sign  = value[15];
-  assign \element$64.mantissa  = i_vectors__payload[57:48];
-  assign \element$64.exponent  = i_vectors__payload[62:58];
-  assign \element$64.sign  = i_vectors__payload[63];
-  assign \value$71.mantissa  = value[9:0];
-  assign \value$71.exponent  = value[14:10];
-  assign \value$71.sign  = value[15];
-  assign \element$75.mantissa  = i_vectors__payload[73:64];
-  assign \element$75.exponent  = i_vectors__payload[78:74];
-  assign \element$75.sign  = i_vectors__payload[79];
-  assign \value$82.mantissa  = value[9:0];
-  assign \value$82.exponent  = value[14:10];
-  assign \value$82.sign  = value[15];
-  assign \element$86.mantissa  = i_vectors__payload[89:80];
-  assign \element$86.exponent  = i_vectors__payload[94:90];
-  assign \element$86.sign  = i_vectors__payload[95];
+  assign \value$45.mantissa  = value[9:0];
+  assign \value$45.exponent  = value[14:10];
+  assign \value$45.sign  = value[15];
+  assign \element$49.mantissa  = i_vectors__payload[25:16];
+  assign \element$49.exponent  = i_vectors__payload[30:26];
+  assign \element$49.sign  = i_vectors__payload[31];
+  assign \value$57.mantissa  = value[9:0];
+  assign \value$57.exponent  = value[14:10];
+  assign \value$57.sign  = value[15];
+  assign \element$61.mantissa  = i_vectors__payload[41:32];
+  assign \element$61.exponent  = i_vectors__payload[46:42];
+  assign \element$61.sign  = i_vectors__payload[47];
+  assign \value$69.mantissa  = value[9:0];
+  assign \value$69.exponent  = value[14:10];
+  assign \value$69.sign  = value[15];
+  assign \element$73.mantissa  = i_vectors__payload[57:48];
+  assign \element$73.exponent  = i_vectors__payload[62:58];
+  assign \element$73.sign  = i_vectors__payload[63];
+  assign \value$81.mantissa  = value[9:0];
+  assign \value$81.exponent  = value[14:10];
+  assign \value$81.sign  = value[15];
+  assign \element$85.mantissa  = i_vectors__payload[73:64];
+  assign \element$85.exponent  = i_vectors__payload[78:74];
+  assign \element$85.sign  = i_vectors__payload[79];
   assign \value$93.mantissa  = value[9:0];
   assign \value$93.exponent  = value[14:10];
   assign \value$93.sign  = value[15];
-  assign \element$97.mantissa  = i_vectors__payload[105:96];
-  assign \element$97.exponent  = i_vectors__payload[110:106];
-  assign \element$97.sign  = i_vectors__payload[111];
-  assign \value$104.mantissa  = value[9:0];
-  assign \value$104.exponent  = value[14:10];
-  assign \value$104.sign  = value[15];
-  assign \element$108.mantissa  = i_vectors__payload[121:112];
-  assign \element$108.exponent  = i_vectors__payload[126:122];
-  assign \element$108.sign  = i_vectors__payload[127];
-  assign sums[735:644] = \$82 ;
-  assign sums[643:552] = \$74 ;
-  assign sums[551:460] = \$66 ;
-  assign sums[459:368] = \$58 ;
-  assign sums[367:276] = \$50 ;
-  assign sums[275:184] = \$42 ;
+  assign \element$97.mantissa  = i_vectors__payload[89:80];
+  assign \element$97.exponent  = i_vectors__payload[94:90];
+  assign \element$97.sign  = i_vectors__payload[95];
+  assign \value$105.mantissa  = value[9:0];
+  assign \value$105.exponent  = value[14:10];
+  assign \value$105.sign  = value[15];
+  assign \element$109.mantissa  = i_vectors__payload[105:96];
+  assign \element$109.exponent  = i_vectors__payload[110:106];
+  assign \element$109.sign  = i_vectors__payload[111];
+  assign \value$117.mantissa  = value[9:0];
+  assign \value$117.exponent  = value[14:10];
+  assign \value$117.sign  = value[15];
+  assign \element$121.mantissa  = i_vectors__payload[121:112];
+  assign \element$121.exponent  = i_vectors__payload[126:122];
+  assign \element$121.sign  = i_vectors__payload[127];
+  assign sums[735:644] = \$64 ;
+  assign sums[643:552] = \$59 ;
+  assign sums[551:460] = \$54 ;
+  assign sums[459:368] = \$49 ;
+  assign sums[367:276] = \$44 ;
+  assign sums[275:184] = \$39 ;
   assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$26 ;
+  assign sums[91:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, file, \value$7 , drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, drain_sum, entry, drain_file, file, i_b, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [23:0] \$10 ;
-  wire \$11 ;
-  wire [5:0] \$12 ;
-  wire [5:0] \$13 ;
-  wire \$14 ;
-  wire [5:0] \$15 ;
-  wire [5:0] \$16 ;
-  wire [5:0] \$17 ;
-  wire [85:0] \$18 ;
-  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire [91:0] \$22 ;
-  wire [92:0] \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire [91:0] \$27 ;
-  wire [92:0] \$28 ;
-  reg [15:0] \$29 ;
-  wire [11:0] \$3 ;
-  reg [15:0] \$30 ;
-  reg [22:0] \$31 ;
-  reg [5:0] \$32 ;
-  reg [80:0] \$33 ;
+  wire \$3 ;
   wire \$4 ;
-  wire [11:0] \$5 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [11:0] \$7 ;
-  wire \$8 ;
-  wire [11:0] \$9 ;
+  reg [91:0] \$7 ;
+  wire [91:0] \$8 ;
+  wire [92:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$17 ;
+  wire [91:0] \$signature__data ;
+  wire [91:0] \$signature__data$24 ;
   input add;
   wire add;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [91:0] drain_sum;
-  wire [91:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [91:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  input en;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
   input file;
   wire file;
-  input go;
   wire go;
-  input load;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
   wire load;
-  reg [22:0] product = 23'h000000;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$21 ;
-  wire [91:0] read_port__data;
-  wire [91:0] \read_port__data$25 ;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [80:0] o;
   input replace;
   wire replace;
   input rst;
   wire rst;
-  reg [5:0] scales = 6'h00;
-  reg [80:0] term = 81'h000000000000000000000;
-  reg [15:0] value = 16'h0000;
-  input [15:0] \value$7 ;
-  wire [15:0] \value$7 ;
-  wire [4:0] \value$7.exponent ;
-  wire [9:0] \value$7.mantissa ;
-  wire \value$7.sign ;
+  wire [91:0] total;
+  wire [15:0] value;
   wire [4:0] \value.exponent ;
   wire [9:0] \value.mantissa ;
   wire \value.sign ;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$23 ;
+  wire [3:0] \write_port__addr$19 ;
   wire [91:0] write_port__data;
-  wire [91:0] \write_port__data$24 ;
+  wire [91:0] \write_port__data$20 ;
   wire write_port__en;
-  wire \write_port__en$22 ;
+  wire \write_port__en$18 ;
   reg [91:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$23 [91:0];
+      file0[entry] <= \$9 [91:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [91:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$22 )
-      file1[entry] <= \$28 [91:0];
+    if (\write_port__en$18 )
+      file1[entry] <= \$9 [91:0];
   end
-  assign \read_port__data$25  = file1[\read_port__addr$21 ];
-  assign \$1  = go & load;
-  assign \$2  = | element[14:10];
-  assign \$3  = - { \$2 , element[9:0] };
-  assign \$4  = | element[14:10];
-  assign \$5  = element[15] ? \$3  : { 1'h0, \$4 , element[9:0] };
-  assign \$6  = | value[14:10];
-  assign \$7  = - { \$6 , value[9:0] };
-  assign \$8  = | value[14:10];
-  assign \$9  = value[15] ? \$7  : { 1'h0, \$8 , value[9:0] };
-  assign \$10  = $signed(\$5 ) * $signed(\$9 );
-  assign \$11  = ! element[14:10];
-  assign \$12  = element[14:10] - 1'h1;
-  assign \$13  = \$11  ? 6'h00 : \$12 ;
-  assign \$14  = ! value[14:10];
-  assign \$15  = value[14:10] - 1'h1;
-  assign \$16  = \$14  ? 6'h00 : \$15 ;
-  assign \$17  = \$13 [4:0] + \$16 [4:0];
-  assign \$18  = $signed(product) << scales;
-  assign \$19  = ! file;
-  assign read_port__addr = file ? drain_entry : entry;
-  assign \$20  = go & add;
-  assign \$21  = ! file;
-  assign write_port__en = \$20  & \$21 ;
-  assign \$22  = replace ? 92'h00000000000000000000000 : read_port__data;
-  assign \$23  = $signed(term) + $signed(\$22 );
-  assign \read_port__addr$21  = \$24  ? entry : drain_entry;
-  assign \$25  = go & add;
-  assign \write_port__en$22  = \$25  & \$26 ;
-  assign \$27  = replace ? 92'h00000000000000000000000 : \read_port__data$25 ;
-  assign \$28  = $signed(term) + $signed(\$27 );
-  assign drain_sum = file ? read_port__data : \read_port__data$25 ;
-  always @(posedge clk)
-    element <= \$29 ;
-  always @(posedge clk)
-    value <= \$30 ;
-  always @(posedge clk)
-    product <= \$31 ;
-  always @(posedge clk)
-    scales <= \$32 ;
-  always @(posedge clk)
-    term <= \$33 ;
+  assign \$signature__data$24  = file1[\$signature__addr$17 ];
+  assign load = en & \load$7 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = file ? drain_entry : entry;
+  assign \$2  = en & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$signature__addr$17  = \$4  ? entry : drain_entry;
+  assign \$5  = en & add;
+  assign \write_port__en$18  = \$5  & \$6 ;
+  assign \$8  = replace ? 92'h00000000000000000000000 : \$7 ;
+  assign \$9  = $signed(o) + $signed(\$8 );
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$29  = element;
-    if (\$1 ) begin
-      \$29  = \element$5 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$7  = \$signature__data ;
+      1'h1:
+          \$7  = \$signature__data$24 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = value;
-    if (go) begin
-      \$30  = \value$7 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = \$signature__data ;
+      1'h1:
+          drain_sum = \$signature__data$24 ;
+    endcase
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$31  = product;
-    if (go) begin
-      \$31  = \$10 [22:0];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$32  = scales;
-    if (go) begin
-      \$32  = \$17 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$33  = term;
-    if (go) begin
-      \$33  = \$18 [80:0];
-    end
-  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
   assign write_port__addr = entry;
-  assign write_port__data = \$23 [91:0];
-  assign \write_port__addr$23  = entry;
-  assign \write_port__data$24  = \$28 [91:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \value.mantissa  = value[9:0];
-  assign \value.exponent  = value[14:10];
-  assign \value.sign  = value[15];
-  assign \value$7.mantissa  = \value$7 [9:0];
-  assign \value$7.exponent  = \value$7 [14:10];
-  assign \value$7.sign  = \value$7 [15];
-  assign \$24  = file;
-  assign \$26  = file;
+  assign write_port__data = \$9 [91:0];
+  assign total = \$9 [91:0];
+  assign \write_port__addr$19  = entry;
+  assign \write_port__data$20  = \$9 [91:0];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \$4  = file;
+  assign \$6  = file;
+endmodule
+
+module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire \$35 ;
+  wire [11:0] \$36 ;
+  wire [14:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire [11:0] \$4 ;
+  wire \$40 ;
+  wire [11:0] \$41 ;
+  wire \$42 ;
+  wire [11:0] \$43 ;
+  wire [14:0] \$44 ;
+  wire [15:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [11:0] \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire [11:0] \$51 ;
+  wire [14:0] \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [11:0] \$56 ;
+  wire \$57 ;
+  wire [11:0] \$58 ;
+  wire [14:0] \$59 ;
+  wire [11:0] \$6 ;
+  wire [15:0] \$60 ;
+  wire [29:0] \$61 ;
+  wire [3:0] \$62 ;
+  wire [6:0] \$63 ;
+  wire [156:0] \$64 ;
+  wire [156:0] \$65 ;
+  reg [17:0] \$66 ;
+  reg [17:0] \$67 ;
+  reg [29:0] \$68 ;
+  reg [3:0] \$69 ;
+  wire [14:0] \$7 ;
+  reg [80:0] \$70 ;
+  wire \$8 ;
+  wire \$9 ;
+  reg [17:0] a = 18'h00000;
+  wire [2:0] \a.shift ;
+  wire [14:0] \a.significand ;
+  reg [17:0] b = 18'h00000;
+  wire [2:0] \b.shift ;
+  wire [14:0] \b.significand ;
+  input clk;
+  wire clk;
+  input en;
+  wire en;
+  output [80:0] fixed;
+  reg [80:0] fixed = 81'h000000000000000000000;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  input load;
+  wire load;
+  (* init = 81'h000000000000000000000 *)
+  wire [80:0] o;
+  reg [29:0] product = 30'h00000000;
+  input rst;
+  wire rst;
+  reg [3:0] shift = 4'h0;
+  assign \$30  = i_a[15] ? \$15  : { 1'h0, \$29  };
+  assign \$31  = ! i_b[14:10];
+  assign \$32  = i_b[10] | \$31 ;
+  assign \$33  = | i_b[14:10];
+  assign \$35  = | i_b[14:10];
+  assign \$36  = \$32  ? \$34  : { 1'h0, \$35 , i_b[9:0] };
+  assign \$38  = ! i_b[14:10];
+  assign \$39  = i_b[10] | \$38 ;
+  assign \$40  = | i_b[14:10];
+  assign \$42  = | i_b[14:10];
+  assign \$43  = \$39  ? \$41  : { 1'h0, \$42 , i_b[9:0] };
+  assign \$44  = i_b[11] ? \$37  : { 3'h0, \$43  };
+  assign \$45  = - \$44 ;
+  assign \$46  = ! i_b[14:10];
+  assign \$47  = i_b[10] | \$46 ;
+  assign \$48  = | i_b[14:10];
+  assign \$50  = | i_b[14:10];
+  assign \$51  = \$47  ? \$49  : { 1'h0, \$50 , i_b[9:0] };
+  assign \$53  = ! i_b[14:10];
+  assign \$54  = i_b[10] | \$53 ;
+  assign \$55  = | i_b[14:10];
+  assign \$57  = | i_b[14:10];
+  assign \$58  = \$54  ? \$56  : { 1'h0, \$57 , i_b[9:0] };
+  assign \$59  = i_b[11] ? \$52  : { 3'h0, \$58  };
+  assign \$60  = i_b[15] ? \$45  : { 1'h0, \$59  };
+  assign \$61  = $signed(a[14:0]) * $signed(b[14:0]);
+  assign \$62  = a[17:15] + b[17:15];
+  assign \$64  = $signed(product) << \$63 ;
+  always @(posedge clk)
+    a <= \$66 ;
+  always @(posedge clk)
+    b <= \$67 ;
+  always @(posedge clk)
+    product <= \$68 ;
+  always @(posedge clk)
+    shift <= \$69 ;
+  always @(posedge clk)
+    fixed <= \$70 ;
+  assign \$1  = ! i_a[14:10];
+  assign \$2  = i_a[10] | \$1 ;
+  assign \$3  = | i_a[14:10];
+  assign \$5  = | i_a[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i_a[9:0] };
+  assign \$8  = ! i_a[14:10];
+  assign \$9  = i_a[10] | \$8 ;
+  assign \$10  = | i_a[14:10];
+  assign \$12  = | i_a[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i_a[9:0] };
+  assign \$14  = i_a[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i_a[14:10];
+  assign \$17  = i_a[10] | \$16 ;
+  assign \$18  = | i_a[14:10];
+  assign \$20  = | i_a[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i_a[9:0] };
+  assign \$23  = ! i_a[14:10];
+  assign \$24  = i_a[10] | \$23 ;
+  assign \$25  = | i_a[14:10];
+  assign \$27  = | i_a[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i_a[9:0] };
+  assign \$29  = i_a[11] ? \$22  : { 3'h0, \$28  };
+  always @* begin
+    if (\$initially ) begin end
+    \$66  = a;
+    if (en) begin
+      if (load) begin
+        \$66  = { i_a[14:12], \$30 [14:0] };
+      end
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$67  = b;
+    if (en) begin
+      \$67  = { i_b[14:12], \$60 [14:0] };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$68  = product;
+    if (en) begin
+      \$68  = \$61 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$69  = shift;
+    if (en) begin
+      \$69  = \$62 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = fixed;
+    if (en) begin
+      \$70  = \$65 [80:0];
+    end
+  end
+  assign o = fixed;
+  assign \a.significand  = a[14:0];
+  assign \a.shift  = a[17:15];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \b.significand  = b[14:0];
+  assign \b.shift  = b[17:15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \$4  = { \$3 , i_a[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i_a[9:0], 1'h0 };
+  assign \$19  = { \$18 , i_a[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i_a[9:0], 1'h0 };
+  assign \$34  = { \$33 , i_b[9:0], 1'h0 };
+  assign \$37  = { 1'h0, \$36 , 2'h0 };
+  assign \$41  = { \$40 , i_b[9:0], 1'h0 };
+  assign \$49  = { \$48 , i_b[9:0], 1'h0 };
+  assign \$52  = { 1'h0, \$51 , 2'h0 };
+  assign \$56  = { \$55 , i_b[9:0], 1'h0 };
+  assign \$63  = { 1'h0, shift, 2'h0 };
+  assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
 endmodule
 
 module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
@@ -10982,7 +11091,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13329$1 , \port$13331$1 , \port$13333$1 , \port$13335$1 , \port$13337$1 , \port$13339$1 , \port$13341$1 , \port$13343$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1 , \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -11014,22 +11123,22 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$13329$1 ;
-  wire [4:0] \port$13329$1 ;
-  input [4:0] \port$13331$1 ;
-  wire [4:0] \port$13331$1 ;
-  input [4:0] \port$13333$1 ;
-  wire [4:0] \port$13333$1 ;
-  input [4:0] \port$13335$1 ;
-  wire [4:0] \port$13335$1 ;
-  input [4:0] \port$13337$1 ;
-  wire [4:0] \port$13337$1 ;
-  input [4:0] \port$13339$1 ;
-  wire [4:0] \port$13339$1 ;
-  input [4:0] \port$13341$1 ;
-  wire [4:0] \port$13341$1 ;
-  input [4:0] \port$13343$1 ;
-  wire [4:0] \port$13343$1 ;
+  input [4:0] \port$14202$1 ;
+  wire [4:0] \port$14202$1 ;
+  input [4:0] \port$14204$1 ;
+  wire [4:0] \port$14204$1 ;
+  input [4:0] \port$14206$1 ;
+  wire [4:0] \port$14206$1 ;
+  input [4:0] \port$14208$1 ;
+  wire [4:0] \port$14208$1 ;
+  input [4:0] \port$14210$1 ;
+  wire [4:0] \port$14210$1 ;
+  input [4:0] \port$14212$1 ;
+  wire [4:0] \port$14212$1 ;
+  input [4:0] \port$14214$1 ;
+  wire [4:0] \port$14214$1 ;
+  input [4:0] \port$14216$1 ;
+  wire [4:0] \port$14216$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -11051,14 +11160,14 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$13329$1 (\port$13329$1 ),
-    .\port$13331$1 (\port$13331$1 ),
-    .\port$13333$1 (\port$13333$1 ),
-    .\port$13335$1 (\port$13335$1 ),
-    .\port$13337$1 (\port$13337$1 ),
-    .\port$13339$1 (\port$13339$1 ),
-    .\port$13341$1 (\port$13341$1 ),
-    .\port$13343$1 (\port$13343$1 ),
+    .\port$14202$1 (\port$14202$1 ),
+    .\port$14204$1 (\port$14204$1 ),
+    .\port$14206$1 (\port$14206$1 ),
+    .\port$14208$1 (\port$14208$1 ),
+    .\port$14210$1 (\port$14210$1 ),
+    .\port$14212$1 (\port$14212$1 ),
+    .\port$14214$1 (\port$14214$1 ),
+    .\port$14216$1 (\port$14216$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -11073,7 +11182,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$15054$0 (read0__data),
+    .\port$15947$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -11092,8 +11201,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$13343$1 , \port$13341$1 , \port$13339$1 , \port$13337$1 , \port$13335$1 , \port$13333$1 , \port$13331$1 , \port$13329$1  };
-  assign \write__data$17  = { \port$13343$1 , \port$13341$1 , \port$13339$1 , \port$13337$1 , \port$13335$1 , \port$13333$1 , \port$13331$1 , \port$13329$1  };
+  assign write__data = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
+  assign \write__data$17  = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -11108,27 +11217,27 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$13329$1 , \port$13331$1 , \port$13333$1 , \port$13335$1 , \port$13337$1 , \port$13339$1 , \port$13341$1 , \port$13343$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1 , \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 40'h0000000000 *)
   wire [39:0] data;
-  input [4:0] \port$13329$1 ;
-  wire [4:0] \port$13329$1 ;
-  input [4:0] \port$13331$1 ;
-  wire [4:0] \port$13331$1 ;
-  input [4:0] \port$13333$1 ;
-  wire [4:0] \port$13333$1 ;
-  input [4:0] \port$13335$1 ;
-  wire [4:0] \port$13335$1 ;
-  input [4:0] \port$13337$1 ;
-  wire [4:0] \port$13337$1 ;
-  input [4:0] \port$13339$1 ;
-  wire [4:0] \port$13339$1 ;
-  input [4:0] \port$13341$1 ;
-  wire [4:0] \port$13341$1 ;
-  input [4:0] \port$13343$1 ;
-  wire [4:0] \port$13343$1 ;
+  input [4:0] \port$14202$1 ;
+  wire [4:0] \port$14202$1 ;
+  input [4:0] \port$14204$1 ;
+  wire [4:0] \port$14204$1 ;
+  input [4:0] \port$14206$1 ;
+  wire [4:0] \port$14206$1 ;
+  input [4:0] \port$14208$1 ;
+  wire [4:0] \port$14208$1 ;
+  input [4:0] \port$14210$1 ;
+  wire [4:0] \port$14210$1 ;
+  input [4:0] \port$14212$1 ;
+  wire [4:0] \port$14212$1 ;
+  input [4:0] \port$14214$1 ;
+  wire [4:0] \port$14214$1 ;
+  input [4:0] \port$14216$1 ;
+  wire [4:0] \port$14216$1 ;
   wire [10:0] read0__addr;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
@@ -11149,7 +11258,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$133
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$13343$1 , \port$13341$1 , \port$13339$1 , \port$13337$1 , \port$13335$1 , \port$13333$1 , \port$13331$1 , \port$13329$1  };
+      copy0[write__addr] <= { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -11160,13 +11269,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$133
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$13343$1 , \port$13341$1 , \port$13339$1 , \port$13337$1 , \port$13335$1 , \port$13333$1 , \port$13331$1 , \port$13329$1  };
-  assign \write__data$5  = { \port$13343$1 , \port$13341$1 , \port$13339$1 , \port$13337$1 , \port$13335$1 , \port$13333$1 , \port$13331$1 , \port$13329$1  };
+  assign write__data = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
+  assign \write__data$5  = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$15054$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$15947$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -11215,8 +11324,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$15054$0 ;
-  wire [39:0] \port$15054$0 ;
+  input [39:0] \port$15947$0 ;
+  wire [39:0] \port$15947$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -11260,9 +11369,9 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$15054$0 [19:15], 3'h0, \port$15054$0 [14:10], 3'h0, \port$15054$0 [9:5], 3'h0, \port$15054$0 [4:0] };
+          \$1  = { 3'h0, \port$15947$0 [19:15], 3'h0, \port$15947$0 [14:10], 3'h0, \port$15947$0 [9:5], 3'h0, \port$15947$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$15054$0 [39:35], 3'h0, \port$15054$0 [34:30], 3'h0, \port$15054$0 [29:25], 3'h0, \port$15054$0 [24:20] };
+          \$1  = { 3'h0, \port$15947$0 [39:35], 3'h0, \port$15947$0 [34:30], 3'h0, \port$15947$0 [29:25], 3'h0, \port$15947$0 [24:20] };
     endcase
   end
   always @* begin
@@ -11331,7 +11440,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$15054$0 [39:35], 3'h0, \port$15054$0 [34:30], 3'h0, \port$15054$0 [29:25], 3'h0, \port$15054$0 [24:20], 3'h0, \port$15054$0 [19:15], 3'h0, \port$15054$0 [14:10], 3'h0, \port$15054$0 [9:5], 3'h0, \port$15054$0 [4:0] };
+  assign row = { 3'h0, \port$15947$0 [39:35], 3'h0, \port$15947$0 [34:30], 3'h0, \port$15947$0 [29:25], 3'h0, \port$15947$0 [24:20], 3'h0, \port$15947$0 [19:15], 3'h0, \port$15947$0 [14:10], 3'h0, \port$15947$0 [9:5], 3'h0, \port$15947$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -12360,7 +12469,7 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$13152$0 , front_row_turn, \port$13329$1 , \port$13331$1 , \port$13333$1 , \port$13335$1 , \port$13337$1 , \port$13339$1 , \port$13341$1 , \port$13343$1 , \port$13348$0 , drain_active__data, \port$13353$0
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$14015$0 , front_row_turn, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1 , \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , \port$14221$0 , drain_active__data, \port$14226$0
 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire [7:0] \$1 ;
   wire [127:0] \$10 ;
@@ -12638,28 +12747,28 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$13152$0 ;
-  wire [7:0] \port$13152$0 ;
-  output [20:0] \port$13329$1 ;
-  wire [20:0] \port$13329$1 ;
-  output [20:0] \port$13331$1 ;
-  wire [20:0] \port$13331$1 ;
-  output [20:0] \port$13333$1 ;
-  wire [20:0] \port$13333$1 ;
-  output [20:0] \port$13335$1 ;
-  wire [20:0] \port$13335$1 ;
-  output [20:0] \port$13337$1 ;
-  wire [20:0] \port$13337$1 ;
-  output [20:0] \port$13339$1 ;
-  wire [20:0] \port$13339$1 ;
-  output [20:0] \port$13341$1 ;
-  wire [20:0] \port$13341$1 ;
-  output [20:0] \port$13343$1 ;
-  wire [20:0] \port$13343$1 ;
-  output [127:0] \port$13348$0 ;
-  wire [127:0] \port$13348$0 ;
-  output [7:0] \port$13353$0 ;
-  wire [7:0] \port$13353$0 ;
+  output [7:0] \port$14015$0 ;
+  wire [7:0] \port$14015$0 ;
+  output [20:0] \port$14202$1 ;
+  wire [20:0] \port$14202$1 ;
+  output [20:0] \port$14204$1 ;
+  wire [20:0] \port$14204$1 ;
+  output [20:0] \port$14206$1 ;
+  wire [20:0] \port$14206$1 ;
+  output [20:0] \port$14208$1 ;
+  wire [20:0] \port$14208$1 ;
+  output [20:0] \port$14210$1 ;
+  wire [20:0] \port$14210$1 ;
+  output [20:0] \port$14212$1 ;
+  wire [20:0] \port$14212$1 ;
+  output [20:0] \port$14214$1 ;
+  wire [20:0] \port$14214$1 ;
+  output [20:0] \port$14216$1 ;
+  wire [20:0] \port$14216$1 ;
+  output [127:0] \port$14221$0 ;
+  wire [127:0] \port$14221$0 ;
+  output [7:0] \port$14226$0 ;
+  wire [7:0] \port$14226$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -12779,15 +12888,15 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$13329$1 (\$2 ),
-    .\port$13331$1 (\$3 ),
-    .\port$13333$1 (\$4 ),
-    .\port$13335$1 (\$5 ),
-    .\port$13337$1 (\$6 ),
-    .\port$13339$1 (\$7 ),
-    .\port$13341$1 (\$8 ),
-    .\port$13343$1 (\$9 ),
-    .\port$13353$0 (\$11 ),
+    .\port$14202$1 (\$2 ),
+    .\port$14204$1 (\$3 ),
+    .\port$14206$1 (\$4 ),
+    .\port$14208$1 (\$5 ),
+    .\port$14210$1 (\$6 ),
+    .\port$14212$1 (\$7 ),
+    .\port$14214$1 (\$8 ),
+    .\port$14216$1 (\$9 ),
+    .\port$14226$0 (\$11 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -12955,17 +13064,17 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$13152$0  = \$1 ;
-  assign \port$13329$1  = \$2 ;
-  assign \port$13331$1  = \$3 ;
-  assign \port$13333$1  = \$4 ;
-  assign \port$13335$1  = \$5 ;
-  assign \port$13337$1  = \$6 ;
-  assign \port$13339$1  = \$7 ;
-  assign \port$13341$1  = \$8 ;
-  assign \port$13343$1  = \$9 ;
-  assign \port$13348$0  = \$10 ;
-  assign \port$13353$0  = \$11 ;
+  assign \port$14015$0  = \$1 ;
+  assign \port$14202$1  = \$2 ;
+  assign \port$14204$1  = \$3 ;
+  assign \port$14206$1  = \$4 ;
+  assign \port$14208$1  = \$5 ;
+  assign \port$14210$1  = \$6 ;
+  assign \port$14212$1  = \$7 ;
+  assign \port$14214$1  = \$8 ;
+  assign \port$14216$1  = \$9 ;
+  assign \port$14221$0  = \$10 ;
+  assign \port$14226$0  = \$11 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -13140,8 +13249,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$13329$1 , \port$13331$1 , \port$13333$1 , \port$13335$1
-, \port$13337$1 , \port$13339$1 , \port$13341$1 , \port$13343$1 , tile, active__data, \port$13353$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1
+, \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , tile, active__data, \port$14226$0 , entry, clk);
   reg \$initially  = 0;
   wire [11:0] \$1 ;
   wire \$10 ;
@@ -13498,24 +13607,24 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$13329$1 ;
-  wire [20:0] \port$13329$1 ;
-  output [20:0] \port$13331$1 ;
-  wire [20:0] \port$13331$1 ;
-  output [20:0] \port$13333$1 ;
-  wire [20:0] \port$13333$1 ;
-  output [20:0] \port$13335$1 ;
-  wire [20:0] \port$13335$1 ;
-  output [20:0] \port$13337$1 ;
-  wire [20:0] \port$13337$1 ;
-  output [20:0] \port$13339$1 ;
-  wire [20:0] \port$13339$1 ;
-  output [20:0] \port$13341$1 ;
-  wire [20:0] \port$13341$1 ;
-  output [20:0] \port$13343$1 ;
-  wire [20:0] \port$13343$1 ;
-  output [7:0] \port$13353$0 ;
-  wire [7:0] \port$13353$0 ;
+  output [20:0] \port$14202$1 ;
+  wire [20:0] \port$14202$1 ;
+  output [20:0] \port$14204$1 ;
+  wire [20:0] \port$14204$1 ;
+  output [20:0] \port$14206$1 ;
+  wire [20:0] \port$14206$1 ;
+  output [20:0] \port$14208$1 ;
+  wire [20:0] \port$14208$1 ;
+  output [20:0] \port$14210$1 ;
+  wire [20:0] \port$14210$1 ;
+  output [20:0] \port$14212$1 ;
+  wire [20:0] \port$14212$1 ;
+  output [20:0] \port$14214$1 ;
+  wire [20:0] \port$14214$1 ;
+  output [20:0] \port$14216$1 ;
+  wire [20:0] \port$14216$1 ;
+  output [7:0] \port$14226$0 ;
+  wire [7:0] \port$14226$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -14197,15 +14306,15 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$12 [10:0];
   assign logits__addr = \$15 [8:0];
-  assign \port$13329$1  = result_0[21:1];
-  assign \port$13331$1  = result_1[21:1];
-  assign \port$13333$1  = result_2[21:1];
-  assign \port$13335$1  = result_3[21:1];
-  assign \port$13337$1  = result_4[21:1];
-  assign \port$13339$1  = result_5[21:1];
-  assign \port$13341$1  = result_6[21:1];
-  assign \port$13343$1  = result_7[21:1];
-  assign \port$13353$0  = last_0[7:0];
+  assign \port$14202$1  = result_0[21:1];
+  assign \port$14204$1  = result_1[21:1];
+  assign \port$14206$1  = result_2[21:1];
+  assign \port$14208$1  = result_3[21:1];
+  assign \port$14210$1  = result_4[21:1];
+  assign \port$14212$1  = result_5[21:1];
+  assign \port$14214$1  = result_6[21:1];
+  assign \port$14216$1  = result_7[21:1];
+  assign \port$14226$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -17258,7 +17367,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$57 ),
     .o__valid(o_vectors__valid),
     .\port$1068$0 (\$56 [10:0]),
-    .\port$13193$0 (o_lines__payload[2:0]),
+    .\port$14056$0 (o_lines__payload[2:0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$51 )
@@ -17592,7 +17701,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[7:0] = { \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$13193$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$14056$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -17627,8 +17736,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__r
   wire o__valid;
   input [10:0] \port$1068$0 ;
   wire [10:0] \port$1068$0 ;
-  input [2:0] \port$13193$0 ;
-  wire [2:0] \port$13193$0 ;
+  input [2:0] \port$14056$0 ;
+  wire [2:0] \port$14056$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -17700,14 +17809,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$13193$0 , \port$1068$0  };
-  assign i__payload = { \port$13193$0 , \port$1068$0  };
+  assign address = { \port$14056$0 , \port$1068$0  };
+  assign i__payload = { \port$14056$0 , \port$1068$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$13193$0 , \port$1068$0  };
+  assign \i__payload.address  = { \port$14056$0 , \port$1068$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -17902,8 +18011,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$13184$0 (tag1),
-    .\port$15030$0 (row),
+    .\port$14047$0 (tag1),
+    .\port$15923$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -17946,7 +18055,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$13184$0 , \port$15030$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14047$0 , \port$15923$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -17970,10 +18079,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [43:0] \port$13184$0 ;
-  wire [43:0] \port$13184$0 ;
-  input [127:0] \port$15030$0 ;
-  wire [127:0] \port$15030$0 ;
+  input [43:0] \port$14047$0 ;
+  wire [43:0] \port$14047$0 ;
+  input [127:0] \port$15923$0 ;
+  wire [127:0] \port$15923$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [171:0] r_data;
@@ -18000,7 +18109,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [171:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13184$0 , \port$15030$0  };
+      storage[w_port__addr] <= { \port$14047$0 , \port$15923$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -18062,8 +18171,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13184$0 , \port$15030$0  };
-  assign w_data = { \port$13184$0 , \port$15030$0  };
+  assign w_port__data = { \port$14047$0 , \port$15923$0  };
+  assign w_data = { \port$14047$0 , \port$15923$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -18489,7 +18598,7 @@ module \backspike_core.fp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -18560,22 +18669,26 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire [7:0] \$161 ;
-  wire [7:0] \$162 ;
+  wire \$161 ;
+  wire \$162 ;
   wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
+  wire [7:0] \$164 ;
+  wire [7:0] \$165 ;
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  reg [7:0] \$171 ;
-  reg \$172 ;
-  reg [127:0] \$173 ;
-  reg [10:0] \$174 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire \$173 ;
+  reg [7:0] \$174 ;
   reg \$175 ;
+  reg [139:0] \$176 ;
+  reg \$177 ;
+  reg [139:0] \$178 ;
+  reg [7:0] \$179 ;
   wire \$18 ;
   wire \$19 ;
   wire [8:0] \$2 ;
@@ -18666,18 +18779,46 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [139:0] \$signal  = 140'h00000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [139:0] \$signal$12  = 140'h00000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [10:0] \$signal$12.tag ;
+  wire [127:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire \$signal.last ;
+  wire [10:0] \$signal.tag ;
+  wire [127:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [127:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [127:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
+  reg [7:0] coming = 8'h00;
+  wire done;
   wire \final ;
   input [139:0] i__payload;
   wire [139:0] i__payload;
@@ -18688,8 +18829,8 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [7:0] left = 8'h00;
+  wire move;
   output [30:0] o__payload;
   wire [30:0] o__payload;
   wire \o__payload.last ;
@@ -18699,276 +18840,302 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [7:0] pick;
   input rst;
   wire rst;
-  reg [10:0] tag = 11'h000;
-  reg [127:0] tile = 128'h00000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [7:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [7:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[7:6], pick[3:2] };
-  assign \$9  = | pick[7:4];
-  assign \$10  = tile[0] & pick[0];
-  assign \$11  = tile[16] & pick[1];
-  assign \$12  = tile[32] & pick[2];
-  assign \$13  = tile[48] & pick[3];
-  assign \$14  = tile[64] & pick[4];
-  assign \$15  = tile[80] & pick[5];
-  assign \$16  = tile[96] & pick[6];
-  assign \$17  = tile[112] & pick[7];
-  assign \$18  = | { \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10  };
-  assign \$19  = tile[1] & pick[0];
-  assign \$20  = tile[17] & pick[1];
-  assign \$21  = tile[33] & pick[2];
-  assign \$22  = tile[49] & pick[3];
-  assign \$23  = tile[65] & pick[4];
-  assign \$24  = tile[81] & pick[5];
-  assign \$25  = tile[97] & pick[6];
-  assign \$26  = tile[113] & pick[7];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19  };
-  assign \$28  = tile[2] & pick[0];
-  assign \$29  = tile[18] & pick[1];
-  assign \$30  = tile[34] & pick[2];
-  assign \$31  = tile[50] & pick[3];
-  assign \$32  = tile[66] & pick[4];
-  assign \$33  = tile[82] & pick[5];
-  assign \$34  = tile[98] & pick[6];
-  assign \$35  = tile[114] & pick[7];
-  assign \$36  = | { \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$37  = tile[3] & pick[0];
-  assign \$38  = tile[19] & pick[1];
-  assign \$39  = tile[35] & pick[2];
-  assign \$40  = tile[51] & pick[3];
-  assign \$41  = tile[67] & pick[4];
-  assign \$42  = tile[83] & pick[5];
-  assign \$43  = tile[99] & pick[6];
-  assign \$44  = tile[115] & pick[7];
-  assign \$45  = | { \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37  };
-  assign \$46  = tile[4] & pick[0];
-  assign \$47  = tile[20] & pick[1];
-  assign \$48  = tile[36] & pick[2];
-  assign \$49  = tile[52] & pick[3];
-  assign \$50  = tile[68] & pick[4];
-  assign \$51  = tile[84] & pick[5];
-  assign \$52  = tile[100] & pick[6];
-  assign \$53  = tile[116] & pick[7];
-  assign \$54  = | { \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46  };
-  assign \$55  = tile[5] & pick[0];
-  assign \$56  = tile[21] & pick[1];
-  assign \$57  = tile[37] & pick[2];
-  assign \$58  = tile[53] & pick[3];
-  assign \$59  = tile[69] & pick[4];
-  assign \$60  = tile[85] & pick[5];
-  assign \$61  = tile[101] & pick[6];
-  assign \$62  = tile[117] & pick[7];
-  assign \$63  = | { \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56 , \$55  };
-  assign \$64  = tile[6] & pick[0];
-  assign \$65  = tile[22] & pick[1];
-  assign \$66  = tile[38] & pick[2];
-  assign \$67  = tile[54] & pick[3];
-  assign \$68  = tile[70] & pick[4];
-  assign \$69  = tile[86] & pick[5];
-  assign \$70  = tile[102] & pick[6];
-  assign \$71  = tile[118] & pick[7];
-  assign \$72  = | { \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64  };
-  assign \$73  = tile[7] & pick[0];
-  assign \$74  = tile[23] & pick[1];
-  assign \$75  = tile[39] & pick[2];
-  assign \$76  = tile[55] & pick[3];
-  assign \$77  = tile[71] & pick[4];
-  assign \$78  = tile[87] & pick[5];
-  assign \$79  = tile[103] & pick[6];
-  assign \$80  = tile[119] & pick[7];
-  assign \$81  = | { \$80 , \$79 , \$78 , \$77 , \$76 , \$75 , \$74 , \$73  };
-  assign \$82  = tile[8] & pick[0];
-  assign \$83  = tile[24] & pick[1];
-  assign \$84  = tile[40] & pick[2];
-  assign \$85  = tile[56] & pick[3];
-  assign \$86  = tile[72] & pick[4];
-  assign \$87  = tile[88] & pick[5];
-  assign \$88  = tile[104] & pick[6];
-  assign \$89  = tile[120] & pick[7];
-  assign \$90  = | { \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82  };
-  assign \$91  = tile[9] & pick[0];
-  assign \$92  = tile[25] & pick[1];
-  assign \$93  = tile[41] & pick[2];
-  assign \$94  = tile[57] & pick[3];
-  assign \$95  = tile[73] & pick[4];
-  assign \$96  = tile[89] & pick[5];
-  assign \$97  = tile[105] & pick[6];
-  assign \$98  = tile[121] & pick[7];
-  assign \$99  = | { \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91  };
-  assign \$100  = tile[10] & pick[0];
-  assign \$101  = tile[26] & pick[1];
-  assign \$102  = tile[42] & pick[2];
-  assign \$103  = tile[58] & pick[3];
-  assign \$104  = tile[74] & pick[4];
-  assign \$105  = tile[90] & pick[5];
-  assign \$106  = tile[106] & pick[6];
-  assign \$107  = tile[122] & pick[7];
-  assign \$108  = | { \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100  };
-  assign \$109  = tile[11] & pick[0];
-  assign \$110  = tile[27] & pick[1];
-  assign \$111  = tile[43] & pick[2];
-  assign \$112  = tile[59] & pick[3];
-  assign \$113  = tile[75] & pick[4];
-  assign \$114  = tile[91] & pick[5];
-  assign \$115  = tile[107] & pick[6];
-  assign \$116  = tile[123] & pick[7];
-  assign \$117  = | { \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109  };
-  assign \$118  = tile[12] & pick[0];
-  assign \$119  = tile[28] & pick[1];
-  assign \$120  = tile[44] & pick[2];
-  assign \$121  = tile[60] & pick[3];
-  assign \$122  = tile[76] & pick[4];
-  assign \$123  = tile[92] & pick[5];
-  assign \$124  = tile[108] & pick[6];
-  assign \$125  = tile[124] & pick[7];
-  assign \$126  = | { \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118  };
-  assign \$127  = tile[13] & pick[0];
-  assign \$128  = tile[29] & pick[1];
-  assign \$129  = tile[45] & pick[2];
-  assign \$130  = tile[61] & pick[3];
-  assign \$131  = tile[77] & pick[4];
-  assign \$132  = tile[93] & pick[5];
-  assign \$133  = tile[109] & pick[6];
-  assign \$134  = tile[125] & pick[7];
-  assign \$135  = | { \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128 , \$127  };
-  assign \$136  = tile[14] & pick[0];
-  assign \$137  = tile[30] & pick[1];
-  assign \$138  = tile[46] & pick[2];
-  assign \$139  = tile[62] & pick[3];
-  assign \$140  = tile[78] & pick[4];
-  assign \$141  = tile[94] & pick[5];
-  assign \$142  = tile[110] & pick[6];
-  assign \$143  = tile[126] & pick[7];
-  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136  };
-  assign \$145  = tile[15] & pick[0];
-  assign \$146  = tile[31] & pick[1];
-  assign \$147  = tile[47] & pick[2];
-  assign \$148  = tile[63] & pick[3];
-  assign \$149  = tile[79] & pick[4];
-  assign \$150  = tile[95] & pick[5];
-  assign \$151  = tile[111] & pick[6];
-  assign \$152  = tile[127] & pick[7];
-  assign \$153  = | { \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
-  assign \$154  = last & \final ;
-  assign \$155  = ~ busy;
-  assign \$156  = o__valid & o__ready;
-  assign \$157  = ~ o__valid;
-  assign \$158  = \$156  | \$157 ;
-  assign \$159  = \final  & \$158 ;
-  assign i__ready = \$155  | \$159 ;
-  assign \$160  = o__valid & o__ready;
-  assign \$161  = ~ pick;
-  assign \$162  = left & \$161 ;
-  assign \$163  = | i__payload[15:0];
-  assign \$164  = | i__payload[31:16];
-  assign \$165  = | i__payload[47:32];
-  assign \$166  = | i__payload[63:48];
-  assign \$167  = | i__payload[79:64];
-  assign \$168  = | i__payload[95:80];
-  assign \$169  = | i__payload[111:96];
-  assign \$170  = | i__payload[127:112];
+  assign \$5  = | { pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[7:6], pick[3:2] };
+  assign \$7  = | pick[7:4];
+  assign \$8  = \$signal [0] & pick[0];
+  assign \$9  = \$signal [16] & pick[1];
+  assign \$10  = \$signal [32] & pick[2];
+  assign \$11  = \$signal [48] & pick[3];
+  assign \$12  = \$signal [64] & pick[4];
+  assign \$13  = \$signal [80] & pick[5];
+  assign \$14  = \$signal [96] & pick[6];
+  assign \$15  = \$signal [112] & pick[7];
+  assign \$16  = | { \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8  };
+  assign \$17  = \$signal [1] & pick[0];
+  assign \$18  = \$signal [17] & pick[1];
+  assign \$19  = \$signal [33] & pick[2];
+  assign \$20  = \$signal [49] & pick[3];
+  assign \$21  = \$signal [65] & pick[4];
+  assign \$22  = \$signal [81] & pick[5];
+  assign \$23  = \$signal [97] & pick[6];
+  assign \$24  = \$signal [113] & pick[7];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17  };
+  assign \$26  = \$signal [2] & pick[0];
+  assign \$27  = \$signal [18] & pick[1];
+  assign \$28  = \$signal [34] & pick[2];
+  assign \$29  = \$signal [50] & pick[3];
+  assign \$30  = \$signal [66] & pick[4];
+  assign \$31  = \$signal [82] & pick[5];
+  assign \$32  = \$signal [98] & pick[6];
+  assign \$33  = \$signal [114] & pick[7];
+  assign \$34  = | { \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$35  = \$signal [3] & pick[0];
+  assign \$36  = \$signal [19] & pick[1];
+  assign \$37  = \$signal [35] & pick[2];
+  assign \$38  = \$signal [51] & pick[3];
+  assign \$39  = \$signal [67] & pick[4];
+  assign \$40  = \$signal [83] & pick[5];
+  assign \$41  = \$signal [99] & pick[6];
+  assign \$42  = \$signal [115] & pick[7];
+  assign \$43  = | { \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35  };
+  assign \$44  = \$signal [4] & pick[0];
+  assign \$45  = \$signal [20] & pick[1];
+  assign \$46  = \$signal [36] & pick[2];
+  assign \$47  = \$signal [52] & pick[3];
+  assign \$48  = \$signal [68] & pick[4];
+  assign \$49  = \$signal [84] & pick[5];
+  assign \$50  = \$signal [100] & pick[6];
+  assign \$51  = \$signal [116] & pick[7];
+  assign \$52  = | { \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44  };
+  assign \$53  = \$signal [5] & pick[0];
+  assign \$54  = \$signal [21] & pick[1];
+  assign \$55  = \$signal [37] & pick[2];
+  assign \$56  = \$signal [53] & pick[3];
+  assign \$57  = \$signal [69] & pick[4];
+  assign \$58  = \$signal [85] & pick[5];
+  assign \$59  = \$signal [101] & pick[6];
+  assign \$60  = \$signal [117] & pick[7];
+  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53  };
+  assign \$62  = \$signal [6] & pick[0];
+  assign \$63  = \$signal [22] & pick[1];
+  assign \$64  = \$signal [38] & pick[2];
+  assign \$65  = \$signal [54] & pick[3];
+  assign \$66  = \$signal [70] & pick[4];
+  assign \$67  = \$signal [86] & pick[5];
+  assign \$68  = \$signal [102] & pick[6];
+  assign \$69  = \$signal [118] & pick[7];
+  assign \$70  = | { \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
+  assign \$71  = \$signal [7] & pick[0];
+  assign \$72  = \$signal [23] & pick[1];
+  assign \$73  = \$signal [39] & pick[2];
+  assign \$74  = \$signal [55] & pick[3];
+  assign \$75  = \$signal [71] & pick[4];
+  assign \$76  = \$signal [87] & pick[5];
+  assign \$77  = \$signal [103] & pick[6];
+  assign \$78  = \$signal [119] & pick[7];
+  assign \$79  = | { \$78 , \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71  };
+  assign \$80  = \$signal [8] & pick[0];
+  assign \$81  = \$signal [24] & pick[1];
+  assign \$82  = \$signal [40] & pick[2];
+  assign \$83  = \$signal [56] & pick[3];
+  assign \$84  = \$signal [72] & pick[4];
+  assign \$85  = \$signal [88] & pick[5];
+  assign \$86  = \$signal [104] & pick[6];
+  assign \$87  = \$signal [120] & pick[7];
+  assign \$88  = | { \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80  };
+  assign \$89  = \$signal [9] & pick[0];
+  assign \$90  = \$signal [25] & pick[1];
+  assign \$91  = \$signal [41] & pick[2];
+  assign \$92  = \$signal [57] & pick[3];
+  assign \$93  = \$signal [73] & pick[4];
+  assign \$94  = \$signal [89] & pick[5];
+  assign \$95  = \$signal [105] & pick[6];
+  assign \$96  = \$signal [121] & pick[7];
+  assign \$97  = | { \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89  };
+  assign \$98  = \$signal [10] & pick[0];
+  assign \$99  = \$signal [26] & pick[1];
+  assign \$100  = \$signal [42] & pick[2];
+  assign \$101  = \$signal [58] & pick[3];
+  assign \$102  = \$signal [74] & pick[4];
+  assign \$103  = \$signal [90] & pick[5];
+  assign \$104  = \$signal [106] & pick[6];
+  assign \$105  = \$signal [122] & pick[7];
+  assign \$106  = | { \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98  };
+  assign \$107  = \$signal [11] & pick[0];
+  assign \$108  = \$signal [27] & pick[1];
+  assign \$109  = \$signal [43] & pick[2];
+  assign \$110  = \$signal [59] & pick[3];
+  assign \$111  = \$signal [75] & pick[4];
+  assign \$112  = \$signal [91] & pick[5];
+  assign \$113  = \$signal [107] & pick[6];
+  assign \$114  = \$signal [123] & pick[7];
+  assign \$115  = | { \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107  };
+  assign \$116  = \$signal [12] & pick[0];
+  assign \$117  = \$signal [28] & pick[1];
+  assign \$118  = \$signal [44] & pick[2];
+  assign \$119  = \$signal [60] & pick[3];
+  assign \$120  = \$signal [76] & pick[4];
+  assign \$121  = \$signal [92] & pick[5];
+  assign \$122  = \$signal [108] & pick[6];
+  assign \$123  = \$signal [124] & pick[7];
+  assign \$124  = | { \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116  };
+  assign \$125  = \$signal [13] & pick[0];
+  assign \$126  = \$signal [29] & pick[1];
+  assign \$127  = \$signal [45] & pick[2];
+  assign \$128  = \$signal [61] & pick[3];
+  assign \$129  = \$signal [77] & pick[4];
+  assign \$130  = \$signal [93] & pick[5];
+  assign \$131  = \$signal [109] & pick[6];
+  assign \$132  = \$signal [125] & pick[7];
+  assign \$133  = | { \$132 , \$131 , \$130 , \$129 , \$128 , \$127 , \$126 , \$125  };
+  assign \$134  = \$signal [14] & pick[0];
+  assign \$135  = \$signal [30] & pick[1];
+  assign \$136  = \$signal [46] & pick[2];
+  assign \$137  = \$signal [62] & pick[3];
+  assign \$138  = \$signal [78] & pick[4];
+  assign \$139  = \$signal [94] & pick[5];
+  assign \$140  = \$signal [110] & pick[6];
+  assign \$141  = \$signal [126] & pick[7];
+  assign \$142  = | { \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134  };
+  assign \$143  = \$signal [15] & pick[0];
+  assign \$144  = \$signal [31] & pick[1];
+  assign \$145  = \$signal [47] & pick[2];
+  assign \$146  = \$signal [63] & pick[3];
+  assign \$147  = \$signal [79] & pick[4];
+  assign \$148  = \$signal [95] & pick[5];
+  assign \$149  = \$signal [111] & pick[6];
+  assign \$150  = \$signal [127] & pick[7];
+  assign \$151  = | { \$150 , \$149 , \$148 , \$147 , \$146 , \$145 , \$144 , \$143  };
+  assign \$152  = \$signal [139] & \final ;
+  assign \$153  = ~ o__valid;
+  assign \$154  = o__ready & \final ;
+  assign done = \$153  | \$154 ;
+  assign \$155  = | coming;
+  assign \$156  = \$155  | \$signal$12 [139];
+  assign \$157  = \$signal$10  & \$156 ;
+  assign move = \$157  & done;
+  assign \$158  = ~ \$signal$10 ;
+  assign \$159  = | coming;
+  assign \$160  = \$159  | \$signal$12 [139];
+  assign \$161  = ~ \$160 ;
+  assign \$162  = \$158  | \$161 ;
+  assign i__ready = \$162  | done;
+  assign \$163  = o__valid & o__ready;
+  assign \$164  = ~ pick;
+  assign \$165  = left & \$164 ;
+  assign \$166  = | i__payload[15:0];
+  assign \$167  = | i__payload[31:16];
+  assign \$168  = | i__payload[47:32];
+  assign \$169  = | i__payload[63:48];
+  assign \$170  = | i__payload[79:64];
+  assign \$171  = | i__payload[95:80];
+  assign \$172  = | i__payload[111:96];
+  assign \$173  = | i__payload[127:112];
   always @(posedge clk)
-    left <= \$171 ;
+    left <= \$174 ;
   always @(posedge clk)
-    busy <= \$172 ;
+    o__valid <= \$175 ;
   always @(posedge clk)
-    tile <= \$173 ;
+    \$signal  <= \$176 ;
   always @(posedge clk)
-    tag <= \$174 ;
+    \$signal$10  <= \$177 ;
   always @(posedge clk)
-    last <= \$175 ;
+    \$signal$12  <= \$178 ;
+  always @(posedge clk)
+    coming <= \$179 ;
   always @* begin
     if (\$initially ) begin end
-    \$171  = left;
-    if (\$160 ) begin
-      \$171  = \$162 ;
+    \$174  = left;
+    if (\$163 ) begin
+      \$174  = \$165 ;
     end
-    if (i__ready) begin
-      \$171  = { \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163  };
+    if (done) begin
+      \$174  = coming;
     end
     if (rst) begin
-      \$171  = 8'h00;
+      \$174  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$172  = busy;
-    if (i__ready) begin
-      \$172  = i__valid;
+    \$175  = o__valid;
+    if (done) begin
+      \$175  = move;
     end
     if (rst) begin
-      \$172  = 1'h0;
+      \$175  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$173  = tile;
-    if (i__ready) begin
-      \$173  = i__payload[127:0];
+    \$176  = \$signal ;
+    if (done) begin
+      \$176  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$174  = tag;
+    \$177  = \$signal$10 ;
     if (i__ready) begin
-      \$174  = i__payload[138:128];
+      \$177  = i__valid;
+    end
+    if (rst) begin
+      \$177  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$175  = last;
+    \$178  = \$signal$12 ;
     if (i__ready) begin
-      \$175  = i__payload[139];
+      \$178 [127:0] = i__payload[127:0];
+      \$178 [138:128] = i__payload[138:128];
+      \$178 [139] = i__payload[139];
     end
   end
-  assign coming = i__payload[127:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$179  = coming;
+    if (i__ready) begin
+      \$179  = { \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166  };
+    end
+    if (rst) begin
+      \$179  = 8'h00;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[127:0];
   assign \o__payload.x  = o__payload[2:0];
   assign \o__payload.word  = o__payload[18:3];
   assign \o__payload.tag  = o__payload[29:19];
   assign \o__payload.last  = o__payload[30];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
+  assign \$signal.tile  = \$signal [127:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tag  = \$signal [138:128];
+  assign \$signal.last  = \$signal [139];
+  assign \$signal$12.tile  = \$signal$12 [127:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tag  = \$signal$12 [138:128];
+  assign \$signal$12.last  = \$signal$12 [139];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
   assign \i__payload.tile  = i__payload[127:0];
   assign \i__payload.tag  = i__payload[138:128];
   assign \i__payload.last  = i__payload[139];
-  assign o__payload[30] = \$154 ;
-  assign o__payload[29:19] = tag;
-  assign o__payload[18:3] = { \$153 , \$144 , \$135 , \$126 , \$117 , \$108 , \$99 , \$90 , \$81 , \$72 , \$63 , \$54 , \$45 , \$36 , \$27 , \$18  };
-  assign o__payload[2:0] = { \$9 , \$8 , \$7  };
+  assign o__payload[30] = \$152 ;
+  assign o__payload[29:19] = \$signal [138:128];
+  assign o__payload[18:3] = { \$151 , \$142 , \$133 , \$124 , \$115 , \$106 , \$97 , \$88 , \$79 , \$70 , \$61 , \$52 , \$43 , \$34 , \$25 , \$16  };
+  assign o__payload[2:0] = { \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
@@ -18980,159 +19147,164 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [55:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
-  wire \$65 ;
-  wire [55:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
+  wire [55:0] \$64 ;
+  reg [2:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [9:0] \$68 ;
   reg [15:0] \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  reg [15:0] \$72 ;
-  wire \$73 ;
-  wire [55:0] \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  reg [15:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [1:0] \$7 ;
+  reg [15:0] \$70 ;
+  reg \$71 ;
+  reg \$72 ;
+  reg \$73 ;
+  reg \$74 ;
+  reg [15:0] \$75 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
-  wire \$81 ;
-  wire [55:0] \$82 ;
-  reg [2:0] \$83 ;
-  reg [9:0] \$84 ;
-  reg [9:0] \$85 ;
-  reg [9:0] \$86 ;
-  reg [15:0] \$87 ;
-  reg [15:0] \$88 ;
-  reg \$89 ;
   wire \$9 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$105 ;
+  (* init = 1'h0 *)
+  wire \drain_file$116 ;
+  (* init = 1'h0 *)
+  wire \drain_file$37 ;
+  (* init = 1'h0 *)
+  wire \drain_file$50 ;
+  (* init = 1'h0 *)
+  wire \drain_file$61 ;
+  (* init = 1'h0 *)
+  wire \drain_file$72 ;
+  (* init = 1'h0 *)
+  wire \drain_file$83 ;
+  (* init = 1'h0 *)
+  wire \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [9:0] event0 = 10'h000;
@@ -19158,31 +19330,32 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [2:0] \event2.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$102 ;
+  wire \file$104 ;
   (* init = 1'h0 *)
-  wire \file$30 ;
+  wire \file$115 ;
   (* init = 1'h0 *)
-  wire \file$42 ;
+  wire \file$36 ;
   (* init = 1'h0 *)
-  wire \file$52 ;
+  wire \file$49 ;
   (* init = 1'h0 *)
-  wire \file$62 ;
+  wire \file$60 ;
   (* init = 1'h0 *)
-  wire \file$72 ;
+  wire \file$71 ;
   (* init = 1'h0 *)
   wire \file$82 ;
   (* init = 1'h0 *)
-  wire \file$92 ;
+  wire \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [9:0] i_events__payload;
   wire [9:0] i_events__payload;
   wire [9:0] \i_events__payload.event ;
@@ -19210,31 +19383,33 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -19252,535 +19427,410 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[6] ;
   wire [55:0] \sums[7] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[9];
-  assign \$12  = \$11  & event0[7];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[8];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[9];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[9];
-  assign load = \$19  & event0[7];
-  assign \$20  = valid[1] & event1[9];
-  assign shift = \$20  & event1[7];
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[9];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[9];
+  assign load = \$25  & event0[7];
+  assign \$26  = valid[1] & event1[9];
+  assign shift = \$26  & event1[7];
   assign add = valid[2] & event2[9];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[9];
-  assign \load$36  = \$27  & event0[7];
-  assign \$28  = valid[1] & event1[9];
-  assign \shift$37  = \$28  & event1[7];
-  assign \add$39  = valid[2] & event2[9];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[9];
+  assign \load$43  = \$30  & event0[7];
+  assign \$31  = valid[1] & event1[9];
+  assign \shift$44  = \$31  & event1[7];
+  assign \add$46  = valid[2] & event2[9];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[9];
-  assign \load$46  = \$35  & event0[7];
+  assign \load$54  = \$35  & event0[7];
   assign \$36  = valid[1] & event1[9];
-  assign \shift$47  = \$36  & event1[7];
-  assign \add$49  = valid[2] & event2[9];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[9];
-  assign \load$56  = \$43  & event0[7];
-  assign \$44  = valid[1] & event1[9];
-  assign \shift$57  = \$44  & event1[7];
-  assign \add$59  = valid[2] & event2[9];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[9];
-  assign \load$66  = \$51  & event0[7];
-  assign \$52  = valid[1] & event1[9];
-  assign \shift$67  = \$52  & event1[7];
-  assign \add$69  = valid[2] & event2[9];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[9];
-  assign \load$76  = \$59  & event0[7];
-  assign \$60  = valid[1] & event1[9];
-  assign \shift$77  = \$60  & event1[7];
+  assign \shift$55  = \$36  & event1[7];
+  assign \add$57  = valid[2] & event2[9];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[9];
+  assign \load$65  = \$40  & event0[7];
+  assign \$41  = valid[1] & event1[9];
+  assign \shift$66  = \$41  & event1[7];
+  assign \add$68  = valid[2] & event2[9];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[9];
+  assign \load$76  = \$45  & event0[7];
+  assign \$46  = valid[1] & event1[9];
+  assign \shift$77  = \$46  & event1[7];
   assign \add$79  = valid[2] & event2[9];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[9];
-  assign \load$86  = \$67  & event0[7];
-  assign \$68  = valid[1] & event1[9];
-  assign \shift$87  = \$68  & event1[7];
-  assign \add$89  = valid[2] & event2[9];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
-  assign \$75  = valid[0] & event0[9];
-  assign \load$96  = \$75  & event0[7];
-  assign \$76  = valid[1] & event1[9];
-  assign \shift$97  = \$76  & event1[7];
-  assign \add$99  = valid[2] & event2[9];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[9];
+  assign \load$87  = \$50  & event0[7];
+  assign \$51  = valid[1] & event1[9];
+  assign \shift$88  = \$51  & event1[7];
+  assign \add$90  = valid[2] & event2[9];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[9];
+  assign \load$98  = \$55  & event0[7];
+  assign \$56  = valid[1] & event1[9];
+  assign \shift$99  = \$56  & event1[7];
+  assign \add$101  = valid[2] & event2[9];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[9];
+  assign \load$109  = \$60  & event0[7];
+  assign \$61  = valid[1] & event1[9];
+  assign \shift$110  = \$61  & event1[7];
+  assign \add$112  = valid[2] & event2[9];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$83 ;
+    valid <= \$65 ;
   always @(posedge clk)
-    event0 <= \$84 ;
+    event0 <= \$66 ;
   always @(posedge clk)
-    event1 <= \$85 ;
+    event1 <= \$67 ;
   always @(posedge clk)
-    event2 <= \$86 ;
+    event2 <= \$68 ;
   always @(posedge clk)
-    touched0 <= \$87 ;
+    accumulated <= \$69 ;
   always @(posedge clk)
-    touched1 <= \$88 ;
+    drained <= \$70 ;
   always @(posedge clk)
-    file <= \$89 ;
+    drain_file <= \$71 ;
+  always @(posedge clk)
+    waiting <= \$72 ;
+  always @(posedge clk)
+    file <= \$73 ;
+  always @(posedge clk)
+    waiting_file <= \$74 ;
+  always @(posedge clk)
+    queued <= \$75 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[9];
-  assign \$6  = \$5  & event0[7];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[8];
-  assign stall_drain = \$8  & busy;
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[9];
+  assign \$10  = \$9  & event0[7];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[8];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[9];
+  assign \$17  = \$16  & event0[7];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[8];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(load),
+    .i(i_vectors__payload[15:0]),
+    .\load$6 (load),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.fp.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$44 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .replace(\replace$40 ),
+    .i(i_vectors__payload[31:16]),
+    .\load$6 (\load$43 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.fp.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$54 ),
-    .\element$5 (i_vectors__payload[47:32]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .replace(\replace$50 ),
+    .i(i_vectors__payload[47:32]),
+    .\load$6 (\load$54 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.fp.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$64 ),
-    .\element$5 (i_vectors__payload[63:48]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .replace(\replace$60 ),
+    .i(i_vectors__payload[63:48]),
+    .\load$6 (\load$65 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.fp.lanes.lane0  lane4 (
-    .add(\add$69 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$74 ),
-    .\element$5 (i_vectors__payload[79:64]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$66 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.fp.lanes.lane0  lane5 (
     .add(\add$79 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$76 ),
+    .i(i_vectors__payload[79:64]),
+    .\load$6 (\load$76 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.fp.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.fp.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$94 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .replace(\replace$90 ),
+    .i(i_vectors__payload[95:80]),
+    .\load$6 (\load$87 ),
+    .replace(\replace$91 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$88 )
+  );
+  \backspike_core.fp.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .i(i_vectors__payload[111:96]),
+    .\load$6 (\load$98 ),
+    .replace(\replace$102 ),
+    .rst(rst),
+    .shift(\shift$99 )
   );
   \backspike_core.fp.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$104 ),
-    .\element$5 (i_vectors__payload[127:112]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .replace(\replace$100 ),
+    .i(i_vectors__payload[127:112]),
+    .\load$6 (\load$109 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$83  = valid;
+    \$65  = valid;
     if (go) begin
-      \$83  = \$2 [2:0];
+      \$65  = \$2 [2:0];
     end
     if (rst) begin
-      \$83  = 3'h0;
+      \$65  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = event0;
+    \$66  = event0;
     if (go) begin
-      \$84  = i_events__payload;
+      \$66  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event1;
+    \$67  = event1;
     if (go) begin
-      \$85  = event0;
+      \$67  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event2;
+    \$68  = event2;
     if (go) begin
-      \$86  = event1;
+      \$68  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$87  = touched;
-      endcase
+    \$69  = \$3 ;
+    if (rst) begin
+      \$69  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$87  = 16'h0000;
-      endcase
+      \$70  = touched;
     end
     if (rst) begin
-      \$87  = 16'h0000;
+      \$70  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = touched;
-      endcase
-    end
+    \$71  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = 16'h0000;
-      endcase
+      \$71  = \$4 ;
     end
     if (rst) begin
-      \$88  = 16'h0000;
+      \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = file;
+    \$72  = waiting;
     if (start) begin
-      \$89  = \$3 ;
+      \$72  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$72  = 1'h1;
+      end
     end
     if (rst) begin
-      \$89  = 1'h0;
+      \$72  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$73  = file;
+    if (finish) begin
+      \$73  = \$7 [0];
+    end
+    if (rst) begin
+      \$73  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$74  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$74  = file;
+      end
+    end
+    if (rst) begin
+      \$74  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$75  = now;
+      end
+    end
+    if (rst) begin
+      \$75  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign \entry$32  = drain_entry;
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = drain_entry;
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = drain_entry;
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = drain_entry;
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign \entry$39  = drain_entry;
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = drain_entry;
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = drain_entry;
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
   assign \drain_entry$73  = drain_entry;
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = drain_entry;
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = drain_entry;
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = drain_entry;
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = drain_entry;
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = drain_entry;
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = drain_entry;
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[6:4];
   assign \event0.first  = event0[7];
@@ -19821,169 +19871,280 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[5]  = sums[335:280];
   assign \sums[6]  = sums[391:336];
   assign \sums[7]  = sums[447:392];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, file, drain_entry, clk);
+module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [42:0] \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [55:0] \$14 ;
-  wire [56:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [55:0] \$19 ;
   wire \$2 ;
-  wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
   wire \$3 ;
-  wire [11:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire [11:0] \$6 ;
-  wire \$7 ;
-  wire [5:0] \$8 ;
-  wire [5:0] \$9 ;
+  wire \$6 ;
+  reg [55:0] \$7 ;
+  wire [55:0] \$8 ;
+  wire [56:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$16 ;
+  wire [55:0] \$signature__data ;
+  wire [55:0] \$signature__data$23 ;
   input add;
   wire add;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [55:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
   input file;
   wire file;
   input go;
   wire go;
-  input load;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
   wire load;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$18 ;
-  wire [55:0] read_port__data;
-  wire [55:0] \read_port__data$22 ;
+  input \load$6 ;
+  wire \load$6 ;
+  wire [40:0] o;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  reg [40:0] term = 41'h00000000000;
+  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$18 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$19 ;
   wire write_port__en;
-  wire \write_port__en$19 ;
+  wire \write_port__en$17 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$15 [55:0];
+      file0[entry] <= \$9 [55:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [55:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$19 )
-      file1[entry] <= \$20 [55:0];
+    if (\write_port__en$17 )
+      file1[entry] <= \$9 [55:0];
   end
-  assign \read_port__data$22  = file1[\read_port__addr$18 ];
-  assign \$1  = go & load;
-  assign \$2  = go & shift;
-  assign \$3  = | element[14:10];
-  assign \$4  = - { \$3 , element[9:0] };
-  assign \$5  = | element[14:10];
-  assign \$6  = element[15] ? \$4  : { 1'h0, \$5 , element[9:0] };
-  assign \$7  = ! element[14:10];
-  assign \$8  = element[14:10] - 1'h1;
-  assign \$9  = \$7  ? 6'h00 : \$8 ;
-  assign \$10  = $signed(\$6 ) << \$9 [4:0];
-  assign \$11  = ! file;
-  assign read_port__addr = file ? drain_entry : entry;
-  assign \$12  = go & add;
-  assign \$13  = ! file;
-  assign write_port__en = \$12  & \$13 ;
-  assign \$14  = replace ? 56'h00000000000000 : read_port__data;
-  assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : drain_entry;
-  assign \$17  = go & add;
-  assign \write_port__en$19  = \$17  & \$18 ;
-  assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
-  assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
-  always @(posedge clk)
-    element <= \$21 ;
-  always @(posedge clk)
-    term <= \$22 ;
+  assign \$signature__data$23  = file1[\$signature__addr$16 ];
+  assign en = go & shift;
+  assign load = go & \load$6 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = file ? drain_entry : entry;
+  assign \$2  = go & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$signature__addr$16  = \$4  ? entry : drain_entry;
+  assign \$5  = go & add;
+  assign \write_port__en$17  = \$5  & \$6 ;
+  assign \$8  = replace ? 56'h00000000000000 : \$7 ;
+  assign \$9  = $signed(o) + $signed(\$8 );
+  \backspike_core.fp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i(i),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
-    if (\$1 ) begin
-      \$21  = \element$5 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$7  = \$signature__data ;
+      1'h1:
+          \$7  = \$signature__data$23 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
-    if (\$2 ) begin
-      \$22  = \$10 [40:0];
-    end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = \$signature__data ;
+      1'h1:
+          drain_sum = \$signature__data$23 ;
+    endcase
   end
+  assign element = i;
   assign write_port__addr = entry;
-  assign write_port__data = \$15 [55:0];
-  assign \write_port__addr$20  = entry;
-  assign \write_port__data$21  = \$20 [55:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
+  assign write_port__data = \$9 [55:0];
+  assign total = \$9 [55:0];
+  assign \write_port__addr$18  = entry;
+  assign \write_port__data$19  = \$9 [55:0];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \element.mantissa  = i[9:0];
+  assign \element.exponent  = i[14:10];
+  assign \element.sign  = i[15];
+  assign \$4  = file;
+  assign \$6  = file;
+endmodule
+
+module \backspike_core.fp.lanes.lane0.term (rst, i, en, load, fixed, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire [5:0] \$31 ;
+  wire [77:0] \$32 ;
+  wire [77:0] \$33 ;
+  reg [17:0] \$34 ;
+  reg [40:0] \$35 ;
+  wire [11:0] \$4 ;
+  wire \$5 ;
+  wire [11:0] \$6 ;
+  wire [14:0] \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  input en;
+  wire en;
+  output [40:0] fixed;
+  reg [40:0] fixed = 41'h00000000000;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
+  input load;
+  wire load;
+  (* init = 41'h00000000000 *)
+  wire [40:0] o;
+  input rst;
+  wire rst;
+  reg [17:0] taken = 18'h00000;
+  wire [2:0] \taken.shift ;
+  wire [14:0] \taken.significand ;
+  assign \$1  = ! i[14:10];
+  assign \$2  = i[10] | \$1 ;
+  assign \$3  = | i[14:10];
+  assign \$5  = | i[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
+  assign \$8  = ! i[14:10];
+  assign \$9  = i[10] | \$8 ;
+  assign \$10  = | i[14:10];
+  assign \$12  = | i[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
+  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i[14:10];
+  assign \$17  = i[10] | \$16 ;
+  assign \$18  = | i[14:10];
+  assign \$20  = | i[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
+  assign \$23  = ! i[14:10];
+  assign \$24  = i[10] | \$23 ;
+  assign \$25  = | i[14:10];
+  assign \$27  = | i[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
+  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
+  assign \$30  = i[15] ? \$15  : { 1'h0, \$29  };
+  assign \$32  = $signed(taken[14:0]) << \$31 ;
+  always @(posedge clk)
+    taken <= \$34 ;
+  always @(posedge clk)
+    fixed <= \$35 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = taken;
+    if (load) begin
+      \$34  = { i[14:12], \$30 [14:0] };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = fixed;
+    if (en) begin
+      \$35  = \$33 [40:0];
+    end
+  end
+  assign o = fixed;
+  assign \taken.significand  = taken[14:0];
+  assign \taken.shift  = taken[17:15];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \$4  = { \$3 , i[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i[9:0], 1'h0 };
+  assign \$19  = { \$18 , i[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i[9:0], 1'h0 };
+  assign \$31  = { 1'h0, taken[17:15], 2'h0 };
+  assign \$33  = { \$32 [77], \$32 [77:1] };
 endmodule
 
 module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready, waits_first
@@ -20908,7 +21069,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$13990$0 , \port$13992$0 , \port$13994$0 , \port$13996$0 , \port$13998$0 , \port$14000$0 , \port$14002$0 , \port$14004$0 , read1__addr, read0__data, read1__data, host__response__payload
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$14873$0 , \port$14875$0 , \port$14877$0 , \port$14879$0 , \port$14881$0 , \port$14883$0 , \port$14885$0 , \port$14887$0 , read1__addr, read0__data, read1__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -20941,22 +21102,22 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$13990$0 ;
-  wire [15:0] \port$13990$0 ;
-  input [15:0] \port$13992$0 ;
-  wire [15:0] \port$13992$0 ;
-  input [15:0] \port$13994$0 ;
-  wire [15:0] \port$13994$0 ;
-  input [15:0] \port$13996$0 ;
-  wire [15:0] \port$13996$0 ;
-  input [15:0] \port$13998$0 ;
-  wire [15:0] \port$13998$0 ;
-  input [15:0] \port$14000$0 ;
-  wire [15:0] \port$14000$0 ;
-  input [15:0] \port$14002$0 ;
-  wire [15:0] \port$14002$0 ;
-  input [15:0] \port$14004$0 ;
-  wire [15:0] \port$14004$0 ;
+  input [15:0] \port$14873$0 ;
+  wire [15:0] \port$14873$0 ;
+  input [15:0] \port$14875$0 ;
+  wire [15:0] \port$14875$0 ;
+  input [15:0] \port$14877$0 ;
+  wire [15:0] \port$14877$0 ;
+  input [15:0] \port$14879$0 ;
+  wire [15:0] \port$14879$0 ;
+  input [15:0] \port$14881$0 ;
+  wire [15:0] \port$14881$0 ;
+  input [15:0] \port$14883$0 ;
+  wire [15:0] \port$14883$0 ;
+  input [15:0] \port$14885$0 ;
+  wire [15:0] \port$14885$0 ;
+  input [15:0] \port$14887$0 ;
+  wire [15:0] \port$14887$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -20984,14 +21145,14 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$13990$0 (\port$13990$0 ),
-    .\port$13992$0 (\port$13992$0 ),
-    .\port$13994$0 (\port$13994$0 ),
-    .\port$13996$0 (\port$13996$0 ),
-    .\port$13998$0 (\port$13998$0 ),
-    .\port$14000$0 (\port$14000$0 ),
-    .\port$14002$0 (\port$14002$0 ),
-    .\port$14004$0 (\port$14004$0 ),
+    .\port$14873$0 (\port$14873$0 ),
+    .\port$14875$0 (\port$14875$0 ),
+    .\port$14877$0 (\port$14877$0 ),
+    .\port$14879$0 (\port$14879$0 ),
+    .\port$14881$0 (\port$14881$0 ),
+    .\port$14883$0 (\port$14883$0 ),
+    .\port$14885$0 (\port$14885$0 ),
+    .\port$14887$0 (\port$14887$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -21027,8 +21188,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$14004$0 , \port$14002$0 , \port$14000$0 , \port$13998$0 , \port$13996$0 , \port$13994$0 , \port$13992$0 , \port$13990$0  };
-  assign \write__data$17  = { \port$14004$0 , \port$14002$0 , \port$14000$0 , \port$13998$0 , \port$13996$0 , \port$13994$0 , \port$13992$0 , \port$13990$0  };
+  assign write__data = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
+  assign \write__data$17  = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -21045,29 +21206,29 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$13990$0 , \port$13992$0 , \port$13994$0 , \port$13996$0 , \port$13998$0 , \port$14000$0 , \port$14002$0 , \port$14004$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$14873$0 , \port$14875$0 , \port$14877$0 , \port$14879$0 , \port$14881$0 , \port$14883$0 , \port$14885$0 , \port$14887$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [15:0] \port$13990$0 ;
-  wire [15:0] \port$13990$0 ;
-  input [15:0] \port$13992$0 ;
-  wire [15:0] \port$13992$0 ;
-  input [15:0] \port$13994$0 ;
-  wire [15:0] \port$13994$0 ;
-  input [15:0] \port$13996$0 ;
-  wire [15:0] \port$13996$0 ;
-  input [15:0] \port$13998$0 ;
-  wire [15:0] \port$13998$0 ;
-  input [15:0] \port$14000$0 ;
-  wire [15:0] \port$14000$0 ;
-  input [15:0] \port$14002$0 ;
-  wire [15:0] \port$14002$0 ;
-  input [15:0] \port$14004$0 ;
-  wire [15:0] \port$14004$0 ;
+  input [15:0] \port$14873$0 ;
+  wire [15:0] \port$14873$0 ;
+  input [15:0] \port$14875$0 ;
+  wire [15:0] \port$14875$0 ;
+  input [15:0] \port$14877$0 ;
+  wire [15:0] \port$14877$0 ;
+  input [15:0] \port$14879$0 ;
+  wire [15:0] \port$14879$0 ;
+  input [15:0] \port$14881$0 ;
+  wire [15:0] \port$14881$0 ;
+  input [15:0] \port$14883$0 ;
+  wire [15:0] \port$14883$0 ;
+  input [15:0] \port$14885$0 ;
+  wire [15:0] \port$14885$0 ;
+  input [15:0] \port$14887$0 ;
+  wire [15:0] \port$14887$0 ;
   wire [10:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -21097,7 +21258,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$14004$0 , \port$14002$0 , \port$14000$0 , \port$13998$0 , \port$13996$0 , \port$13994$0 , \port$13992$0 , \port$13990$0  };
+      copy0[write__addr] <= { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -21108,7 +21269,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$14004$0 , \port$14002$0 , \port$14000$0 , \port$13998$0 , \port$13996$0 , \port$13994$0 , \port$13992$0 , \port$13990$0  };
+      copy1[write__addr] <= { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -21121,13 +21282,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$14004$0 , \port$14002$0 , \port$14000$0 , \port$13998$0 , \port$13996$0 , \port$13994$0 , \port$13992$0 , \port$13990$0  };
-  assign \write__data$5  = { \port$14004$0 , \port$14002$0 , \port$14000$0 , \port$13998$0 , \port$13996$0 , \port$13994$0 , \port$13992$0 , \port$13990$0  };
+  assign write__data = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
+  assign \write__data$5  = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$14004$0 , \port$14002$0 , \port$14000$0 , \port$13998$0 , \port$13996$0 , \port$13994$0 , \port$13992$0 , \port$13990$0  };
+  assign \write__data$12  = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -21323,7 +21484,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$12  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$5811$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13064$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$6393$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13927$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -21357,10 +21518,10 @@ module \backspike_core.labels_memory (rst, rest, \port$5811$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13064$8 ;
-  wire \port$13064$8 ;
-  input [8:0] \port$5811$0 ;
-  wire [8:0] \port$5811$0 ;
+  input \port$13927$8 ;
+  wire \port$13927$8 ;
+  input [8:0] \port$6393$0 ;
+  wire [8:0] \port$6393$0 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -21422,7 +21583,7 @@ module \backspike_core.labels_memory (rst, rest, \port$5811$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$13064$8 , \port$5811$0  };
+    read0__addr = { \port$13927$8 , \port$6393$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -21437,7 +21598,7 @@ module \backspike_core.labels_memory (rst, rest, \port$5811$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 10'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$13064$8 , \port$5811$0  };
+  assign \read0__addr$19  = { \port$13927$8 , \port$6393$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -22145,7 +22306,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13329$6 , \port$13331$6 , \port$13333$6 , \port$13335$6 , \port$13337$6 , \port$13339$6 , \port$13341$6 , \port$13343$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14202$6 , \port$14204$6 , \port$14206$6 , \port$14208$6 , \port$14210$6 , \port$14212$6 , \port$14214$6 , \port$14216$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -22179,22 +22340,22 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$13329$6 ;
-  wire [15:0] \port$13329$6 ;
-  input [15:0] \port$13331$6 ;
-  wire [15:0] \port$13331$6 ;
-  input [15:0] \port$13333$6 ;
-  wire [15:0] \port$13333$6 ;
-  input [15:0] \port$13335$6 ;
-  wire [15:0] \port$13335$6 ;
-  input [15:0] \port$13337$6 ;
-  wire [15:0] \port$13337$6 ;
-  input [15:0] \port$13339$6 ;
-  wire [15:0] \port$13339$6 ;
-  input [15:0] \port$13341$6 ;
-  wire [15:0] \port$13341$6 ;
-  input [15:0] \port$13343$6 ;
-  wire [15:0] \port$13343$6 ;
+  input [15:0] \port$14202$6 ;
+  wire [15:0] \port$14202$6 ;
+  input [15:0] \port$14204$6 ;
+  wire [15:0] \port$14204$6 ;
+  input [15:0] \port$14206$6 ;
+  wire [15:0] \port$14206$6 ;
+  input [15:0] \port$14208$6 ;
+  wire [15:0] \port$14208$6 ;
+  input [15:0] \port$14210$6 ;
+  wire [15:0] \port$14210$6 ;
+  input [15:0] \port$14212$6 ;
+  wire [15:0] \port$14212$6 ;
+  input [15:0] \port$14214$6 ;
+  wire [15:0] \port$14214$6 ;
+  input [15:0] \port$14216$6 ;
+  wire [15:0] \port$14216$6 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$19 ;
   wire [8:0] \read0__addr$19 ;
@@ -22252,7 +22413,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$13343$6 , \port$13341$6 , \port$13339$6 , \port$13337$6 , \port$13335$6 , \port$13333$6 , \port$13331$6 , \port$13329$6  };
+    write__data = { \port$14216$6 , \port$14214$6 , \port$14212$6 , \port$14210$6 , \port$14208$6 , \port$14206$6 , \port$14204$6 , \port$14202$6  };
     if (rest) begin
       write__data = { data, data, data, data };
     end
@@ -22271,7 +22432,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$13343$6 , \port$13341$6 , \port$13339$6 , \port$13337$6 , \port$13335$6 , \port$13333$6 , \port$13331$6 , \port$13329$6  };
+  assign \write__data$17  = { \port$14216$6 , \port$14214$6 , \port$14212$6 , \port$14210$6 , \port$14208$6 , \port$14206$6 , \port$14204$6 , \port$14202$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -22545,15 +22706,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$21  = { 2'h0, host__request__payload[11:3] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$14024$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$14907$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [127:0] \port$14024$0 ;
-  wire [127:0] \port$14024$0 ;
+  input [127:0] \port$14907$0 ;
+  wire [127:0] \port$14907$0 ;
   wire [6:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -22583,7 +22744,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$14024$0 [127], \port$14024$0 [119], \port$14024$0 [111], \port$14024$0 [103], \port$14024$0 [95], \port$14024$0 [87], \port$14024$0 [79], \port$14024$0 [71], \port$14024$0 [63], \port$14024$0 [55], \port$14024$0 [47], \port$14024$0 [39], \port$14024$0 [31], \port$14024$0 [23], \port$14024$0 [15], \port$14024$0 [7], \port$14024$0 [126], \port$14024$0 [118], \port$14024$0 [110], \port$14024$0 [102], \port$14024$0 [94], \port$14024$0 [86], \port$14024$0 [78], \port$14024$0 [70], \port$14024$0 [62], \port$14024$0 [54], \port$14024$0 [46], \port$14024$0 [38], \port$14024$0 [30], \port$14024$0 [22], \port$14024$0 [14], \port$14024$0 [6], \port$14024$0 [125], \port$14024$0 [117], \port$14024$0 [109], \port$14024$0 [101], \port$14024$0 [93], \port$14024$0 [85], \port$14024$0 [77], \port$14024$0 [69], \port$14024$0 [61], \port$14024$0 [53], \port$14024$0 [45], \port$14024$0 [37], \port$14024$0 [29], \port$14024$0 [21], \port$14024$0 [13], \port$14024$0 [5], \port$14024$0 [124], \port$14024$0 [116], \port$14024$0 [108], \port$14024$0 [100], \port$14024$0 [92], \port$14024$0 [84], \port$14024$0 [76], \port$14024$0 [68], \port$14024$0 [60], \port$14024$0 [52], \port$14024$0 [44], \port$14024$0 [36], \port$14024$0 [28], \port$14024$0 [20], \port$14024$0 [12], \port$14024$0 [4], \port$14024$0 [123], \port$14024$0 [115], \port$14024$0 [107], \port$14024$0 [99], \port$14024$0 [91], \port$14024$0 [83], \port$14024$0 [75], \port$14024$0 [67], \port$14024$0 [59], \port$14024$0 [51], \port$14024$0 [43], \port$14024$0 [35], \port$14024$0 [27], \port$14024$0 [19], \port$14024$0 [11], \port$14024$0 [3], \port$14024$0 [122], \port$14024$0 [114], \port$14024$0 [106], \port$14024$0 [98], \port$14024$0 [90], \port$14024$0 [82], \port$14024$0 [74], \port$14024$0 [66], \port$14024$0 [58], \port$14024$0 [50], \port$14024$0 [42], \port$14024$0 [34], \port$14024$0 [26], \port$14024$0 [18], \port$14024$0 [10], \port$14024$0 [2], \port$14024$0 [121], \port$14024$0 [113], \port$14024$0 [105], \port$14024$0 [97], \port$14024$0 [89], \port$14024$0 [81], \port$14024$0 [73], \port$14024$0 [65], \port$14024$0 [57], \port$14024$0 [49], \port$14024$0 [41], \port$14024$0 [33], \port$14024$0 [25], \port$14024$0 [17], \port$14024$0 [9], \port$14024$0 [1], \port$14024$0 [120], \port$14024$0 [112], \port$14024$0 [104], \port$14024$0 [96], \port$14024$0 [88], \port$14024$0 [80], \port$14024$0 [72], \port$14024$0 [64], \port$14024$0 [56], \port$14024$0 [48], \port$14024$0 [40], \port$14024$0 [32], \port$14024$0 [24], \port$14024$0 [16], \port$14024$0 [8], \port$14024$0 [0] };
+      copy0[write__addr] <= { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -22594,7 +22755,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$14024$0 [127], \port$14024$0 [119], \port$14024$0 [111], \port$14024$0 [103], \port$14024$0 [95], \port$14024$0 [87], \port$14024$0 [79], \port$14024$0 [71], \port$14024$0 [63], \port$14024$0 [55], \port$14024$0 [47], \port$14024$0 [39], \port$14024$0 [31], \port$14024$0 [23], \port$14024$0 [15], \port$14024$0 [7], \port$14024$0 [126], \port$14024$0 [118], \port$14024$0 [110], \port$14024$0 [102], \port$14024$0 [94], \port$14024$0 [86], \port$14024$0 [78], \port$14024$0 [70], \port$14024$0 [62], \port$14024$0 [54], \port$14024$0 [46], \port$14024$0 [38], \port$14024$0 [30], \port$14024$0 [22], \port$14024$0 [14], \port$14024$0 [6], \port$14024$0 [125], \port$14024$0 [117], \port$14024$0 [109], \port$14024$0 [101], \port$14024$0 [93], \port$14024$0 [85], \port$14024$0 [77], \port$14024$0 [69], \port$14024$0 [61], \port$14024$0 [53], \port$14024$0 [45], \port$14024$0 [37], \port$14024$0 [29], \port$14024$0 [21], \port$14024$0 [13], \port$14024$0 [5], \port$14024$0 [124], \port$14024$0 [116], \port$14024$0 [108], \port$14024$0 [100], \port$14024$0 [92], \port$14024$0 [84], \port$14024$0 [76], \port$14024$0 [68], \port$14024$0 [60], \port$14024$0 [52], \port$14024$0 [44], \port$14024$0 [36], \port$14024$0 [28], \port$14024$0 [20], \port$14024$0 [12], \port$14024$0 [4], \port$14024$0 [123], \port$14024$0 [115], \port$14024$0 [107], \port$14024$0 [99], \port$14024$0 [91], \port$14024$0 [83], \port$14024$0 [75], \port$14024$0 [67], \port$14024$0 [59], \port$14024$0 [51], \port$14024$0 [43], \port$14024$0 [35], \port$14024$0 [27], \port$14024$0 [19], \port$14024$0 [11], \port$14024$0 [3], \port$14024$0 [122], \port$14024$0 [114], \port$14024$0 [106], \port$14024$0 [98], \port$14024$0 [90], \port$14024$0 [82], \port$14024$0 [74], \port$14024$0 [66], \port$14024$0 [58], \port$14024$0 [50], \port$14024$0 [42], \port$14024$0 [34], \port$14024$0 [26], \port$14024$0 [18], \port$14024$0 [10], \port$14024$0 [2], \port$14024$0 [121], \port$14024$0 [113], \port$14024$0 [105], \port$14024$0 [97], \port$14024$0 [89], \port$14024$0 [81], \port$14024$0 [73], \port$14024$0 [65], \port$14024$0 [57], \port$14024$0 [49], \port$14024$0 [41], \port$14024$0 [33], \port$14024$0 [25], \port$14024$0 [17], \port$14024$0 [9], \port$14024$0 [1], \port$14024$0 [120], \port$14024$0 [112], \port$14024$0 [104], \port$14024$0 [96], \port$14024$0 [88], \port$14024$0 [80], \port$14024$0 [72], \port$14024$0 [64], \port$14024$0 [56], \port$14024$0 [48], \port$14024$0 [40], \port$14024$0 [32], \port$14024$0 [24], \port$14024$0 [16], \port$14024$0 [8], \port$14024$0 [0] };
+      copy1[write__addr] <= { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -22607,13 +22768,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$14024$0 [127], \port$14024$0 [119], \port$14024$0 [111], \port$14024$0 [103], \port$14024$0 [95], \port$14024$0 [87], \port$14024$0 [79], \port$14024$0 [71], \port$14024$0 [63], \port$14024$0 [55], \port$14024$0 [47], \port$14024$0 [39], \port$14024$0 [31], \port$14024$0 [23], \port$14024$0 [15], \port$14024$0 [7], \port$14024$0 [126], \port$14024$0 [118], \port$14024$0 [110], \port$14024$0 [102], \port$14024$0 [94], \port$14024$0 [86], \port$14024$0 [78], \port$14024$0 [70], \port$14024$0 [62], \port$14024$0 [54], \port$14024$0 [46], \port$14024$0 [38], \port$14024$0 [30], \port$14024$0 [22], \port$14024$0 [14], \port$14024$0 [6], \port$14024$0 [125], \port$14024$0 [117], \port$14024$0 [109], \port$14024$0 [101], \port$14024$0 [93], \port$14024$0 [85], \port$14024$0 [77], \port$14024$0 [69], \port$14024$0 [61], \port$14024$0 [53], \port$14024$0 [45], \port$14024$0 [37], \port$14024$0 [29], \port$14024$0 [21], \port$14024$0 [13], \port$14024$0 [5], \port$14024$0 [124], \port$14024$0 [116], \port$14024$0 [108], \port$14024$0 [100], \port$14024$0 [92], \port$14024$0 [84], \port$14024$0 [76], \port$14024$0 [68], \port$14024$0 [60], \port$14024$0 [52], \port$14024$0 [44], \port$14024$0 [36], \port$14024$0 [28], \port$14024$0 [20], \port$14024$0 [12], \port$14024$0 [4], \port$14024$0 [123], \port$14024$0 [115], \port$14024$0 [107], \port$14024$0 [99], \port$14024$0 [91], \port$14024$0 [83], \port$14024$0 [75], \port$14024$0 [67], \port$14024$0 [59], \port$14024$0 [51], \port$14024$0 [43], \port$14024$0 [35], \port$14024$0 [27], \port$14024$0 [19], \port$14024$0 [11], \port$14024$0 [3], \port$14024$0 [122], \port$14024$0 [114], \port$14024$0 [106], \port$14024$0 [98], \port$14024$0 [90], \port$14024$0 [82], \port$14024$0 [74], \port$14024$0 [66], \port$14024$0 [58], \port$14024$0 [50], \port$14024$0 [42], \port$14024$0 [34], \port$14024$0 [26], \port$14024$0 [18], \port$14024$0 [10], \port$14024$0 [2], \port$14024$0 [121], \port$14024$0 [113], \port$14024$0 [105], \port$14024$0 [97], \port$14024$0 [89], \port$14024$0 [81], \port$14024$0 [73], \port$14024$0 [65], \port$14024$0 [57], \port$14024$0 [49], \port$14024$0 [41], \port$14024$0 [33], \port$14024$0 [25], \port$14024$0 [17], \port$14024$0 [9], \port$14024$0 [1], \port$14024$0 [120], \port$14024$0 [112], \port$14024$0 [104], \port$14024$0 [96], \port$14024$0 [88], \port$14024$0 [80], \port$14024$0 [72], \port$14024$0 [64], \port$14024$0 [56], \port$14024$0 [48], \port$14024$0 [40], \port$14024$0 [32], \port$14024$0 [24], \port$14024$0 [16], \port$14024$0 [8], \port$14024$0 [0] };
-  assign \write__data$5  = { \port$14024$0 [127], \port$14024$0 [119], \port$14024$0 [111], \port$14024$0 [103], \port$14024$0 [95], \port$14024$0 [87], \port$14024$0 [79], \port$14024$0 [71], \port$14024$0 [63], \port$14024$0 [55], \port$14024$0 [47], \port$14024$0 [39], \port$14024$0 [31], \port$14024$0 [23], \port$14024$0 [15], \port$14024$0 [7], \port$14024$0 [126], \port$14024$0 [118], \port$14024$0 [110], \port$14024$0 [102], \port$14024$0 [94], \port$14024$0 [86], \port$14024$0 [78], \port$14024$0 [70], \port$14024$0 [62], \port$14024$0 [54], \port$14024$0 [46], \port$14024$0 [38], \port$14024$0 [30], \port$14024$0 [22], \port$14024$0 [14], \port$14024$0 [6], \port$14024$0 [125], \port$14024$0 [117], \port$14024$0 [109], \port$14024$0 [101], \port$14024$0 [93], \port$14024$0 [85], \port$14024$0 [77], \port$14024$0 [69], \port$14024$0 [61], \port$14024$0 [53], \port$14024$0 [45], \port$14024$0 [37], \port$14024$0 [29], \port$14024$0 [21], \port$14024$0 [13], \port$14024$0 [5], \port$14024$0 [124], \port$14024$0 [116], \port$14024$0 [108], \port$14024$0 [100], \port$14024$0 [92], \port$14024$0 [84], \port$14024$0 [76], \port$14024$0 [68], \port$14024$0 [60], \port$14024$0 [52], \port$14024$0 [44], \port$14024$0 [36], \port$14024$0 [28], \port$14024$0 [20], \port$14024$0 [12], \port$14024$0 [4], \port$14024$0 [123], \port$14024$0 [115], \port$14024$0 [107], \port$14024$0 [99], \port$14024$0 [91], \port$14024$0 [83], \port$14024$0 [75], \port$14024$0 [67], \port$14024$0 [59], \port$14024$0 [51], \port$14024$0 [43], \port$14024$0 [35], \port$14024$0 [27], \port$14024$0 [19], \port$14024$0 [11], \port$14024$0 [3], \port$14024$0 [122], \port$14024$0 [114], \port$14024$0 [106], \port$14024$0 [98], \port$14024$0 [90], \port$14024$0 [82], \port$14024$0 [74], \port$14024$0 [66], \port$14024$0 [58], \port$14024$0 [50], \port$14024$0 [42], \port$14024$0 [34], \port$14024$0 [26], \port$14024$0 [18], \port$14024$0 [10], \port$14024$0 [2], \port$14024$0 [121], \port$14024$0 [113], \port$14024$0 [105], \port$14024$0 [97], \port$14024$0 [89], \port$14024$0 [81], \port$14024$0 [73], \port$14024$0 [65], \port$14024$0 [57], \port$14024$0 [49], \port$14024$0 [41], \port$14024$0 [33], \port$14024$0 [25], \port$14024$0 [17], \port$14024$0 [9], \port$14024$0 [1], \port$14024$0 [120], \port$14024$0 [112], \port$14024$0 [104], \port$14024$0 [96], \port$14024$0 [88], \port$14024$0 [80], \port$14024$0 [72], \port$14024$0 [64], \port$14024$0 [56], \port$14024$0 [48], \port$14024$0 [40], \port$14024$0 [32], \port$14024$0 [24], \port$14024$0 [16], \port$14024$0 [8], \port$14024$0 [0] };
+  assign write__data = { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
+  assign \write__data$5  = { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$14024$0 [127], \port$14024$0 [119], \port$14024$0 [111], \port$14024$0 [103], \port$14024$0 [95], \port$14024$0 [87], \port$14024$0 [79], \port$14024$0 [71], \port$14024$0 [63], \port$14024$0 [55], \port$14024$0 [47], \port$14024$0 [39], \port$14024$0 [31], \port$14024$0 [23], \port$14024$0 [15], \port$14024$0 [7], \port$14024$0 [126], \port$14024$0 [118], \port$14024$0 [110], \port$14024$0 [102], \port$14024$0 [94], \port$14024$0 [86], \port$14024$0 [78], \port$14024$0 [70], \port$14024$0 [62], \port$14024$0 [54], \port$14024$0 [46], \port$14024$0 [38], \port$14024$0 [30], \port$14024$0 [22], \port$14024$0 [14], \port$14024$0 [6], \port$14024$0 [125], \port$14024$0 [117], \port$14024$0 [109], \port$14024$0 [101], \port$14024$0 [93], \port$14024$0 [85], \port$14024$0 [77], \port$14024$0 [69], \port$14024$0 [61], \port$14024$0 [53], \port$14024$0 [45], \port$14024$0 [37], \port$14024$0 [29], \port$14024$0 [21], \port$14024$0 [13], \port$14024$0 [5], \port$14024$0 [124], \port$14024$0 [116], \port$14024$0 [108], \port$14024$0 [100], \port$14024$0 [92], \port$14024$0 [84], \port$14024$0 [76], \port$14024$0 [68], \port$14024$0 [60], \port$14024$0 [52], \port$14024$0 [44], \port$14024$0 [36], \port$14024$0 [28], \port$14024$0 [20], \port$14024$0 [12], \port$14024$0 [4], \port$14024$0 [123], \port$14024$0 [115], \port$14024$0 [107], \port$14024$0 [99], \port$14024$0 [91], \port$14024$0 [83], \port$14024$0 [75], \port$14024$0 [67], \port$14024$0 [59], \port$14024$0 [51], \port$14024$0 [43], \port$14024$0 [35], \port$14024$0 [27], \port$14024$0 [19], \port$14024$0 [11], \port$14024$0 [3], \port$14024$0 [122], \port$14024$0 [114], \port$14024$0 [106], \port$14024$0 [98], \port$14024$0 [90], \port$14024$0 [82], \port$14024$0 [74], \port$14024$0 [66], \port$14024$0 [58], \port$14024$0 [50], \port$14024$0 [42], \port$14024$0 [34], \port$14024$0 [26], \port$14024$0 [18], \port$14024$0 [10], \port$14024$0 [2], \port$14024$0 [121], \port$14024$0 [113], \port$14024$0 [105], \port$14024$0 [97], \port$14024$0 [89], \port$14024$0 [81], \port$14024$0 [73], \port$14024$0 [65], \port$14024$0 [57], \port$14024$0 [49], \port$14024$0 [41], \port$14024$0 [33], \port$14024$0 [25], \port$14024$0 [17], \port$14024$0 [9], \port$14024$0 [1], \port$14024$0 [120], \port$14024$0 [112], \port$14024$0 [104], \port$14024$0 [96], \port$14024$0 [88], \port$14024$0 [80], \port$14024$0 [72], \port$14024$0 [64], \port$14024$0 [56], \port$14024$0 [48], \port$14024$0 [40], \port$14024$0 [32], \port$14024$0 [24], \port$14024$0 [16], \port$14024$0 [8], \port$14024$0 [0] };
+  assign \write__data$12  = { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -27190,7 +27351,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13064$0 , \port$13064$8 , \port$13152$0 , \port$13348$0 , \port$13353$0 , \port$14454$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13927$0 , \port$13927$8 , \port$14015$0 , \port$14221$0 , \port$14226$0 , \port$15337$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -27224,18 +27385,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13064$0 ;
-  wire \port$13064$0 ;
-  input \port$13064$8 ;
-  wire \port$13064$8 ;
-  input [7:0] \port$13152$0 ;
-  wire [7:0] \port$13152$0 ;
-  input [127:0] \port$13348$0 ;
-  wire [127:0] \port$13348$0 ;
-  input [7:0] \port$13353$0 ;
-  wire [7:0] \port$13353$0 ;
-  input [7:0] \port$14454$0 ;
-  wire [7:0] \port$14454$0 ;
+  input \port$13927$0 ;
+  wire \port$13927$0 ;
+  input \port$13927$8 ;
+  wire \port$13927$8 ;
+  input [7:0] \port$14015$0 ;
+  wire [7:0] \port$14015$0 ;
+  input [127:0] \port$14221$0 ;
+  wire [127:0] \port$14221$0 ;
+  input [7:0] \port$14226$0 ;
+  wire [7:0] \port$14226$0 ;
+  input [7:0] \port$15337$0 ;
+  wire [7:0] \port$15337$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [127:0] read0__data;
@@ -27260,8 +27421,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$13064$8 (\port$13064$8 ),
-    .\port$14454$0 (\port$14454$0 ),
+    .\port$13927$8 (\port$13927$8 ),
+    .\port$15337$0 (\port$15337$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -27292,21 +27453,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$13064$0 , \port$13353$0  };
+    write__addr = { \port$13927$0 , \port$14226$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$13348$0 [127], \port$13348$0 [119], \port$13348$0 [111], \port$13348$0 [103], \port$13348$0 [95], \port$13348$0 [87], \port$13348$0 [79], \port$13348$0 [71], \port$13348$0 [63], \port$13348$0 [55], \port$13348$0 [47], \port$13348$0 [39], \port$13348$0 [31], \port$13348$0 [23], \port$13348$0 [15], \port$13348$0 [7], \port$13348$0 [126], \port$13348$0 [118], \port$13348$0 [110], \port$13348$0 [102], \port$13348$0 [94], \port$13348$0 [86], \port$13348$0 [78], \port$13348$0 [70], \port$13348$0 [62], \port$13348$0 [54], \port$13348$0 [46], \port$13348$0 [38], \port$13348$0 [30], \port$13348$0 [22], \port$13348$0 [14], \port$13348$0 [6], \port$13348$0 [125], \port$13348$0 [117], \port$13348$0 [109], \port$13348$0 [101], \port$13348$0 [93], \port$13348$0 [85], \port$13348$0 [77], \port$13348$0 [69], \port$13348$0 [61], \port$13348$0 [53], \port$13348$0 [45], \port$13348$0 [37], \port$13348$0 [29], \port$13348$0 [21], \port$13348$0 [13], \port$13348$0 [5], \port$13348$0 [124], \port$13348$0 [116], \port$13348$0 [108], \port$13348$0 [100], \port$13348$0 [92], \port$13348$0 [84], \port$13348$0 [76], \port$13348$0 [68], \port$13348$0 [60], \port$13348$0 [52], \port$13348$0 [44], \port$13348$0 [36], \port$13348$0 [28], \port$13348$0 [20], \port$13348$0 [12], \port$13348$0 [4], \port$13348$0 [123], \port$13348$0 [115], \port$13348$0 [107], \port$13348$0 [99], \port$13348$0 [91], \port$13348$0 [83], \port$13348$0 [75], \port$13348$0 [67], \port$13348$0 [59], \port$13348$0 [51], \port$13348$0 [43], \port$13348$0 [35], \port$13348$0 [27], \port$13348$0 [19], \port$13348$0 [11], \port$13348$0 [3], \port$13348$0 [122], \port$13348$0 [114], \port$13348$0 [106], \port$13348$0 [98], \port$13348$0 [90], \port$13348$0 [82], \port$13348$0 [74], \port$13348$0 [66], \port$13348$0 [58], \port$13348$0 [50], \port$13348$0 [42], \port$13348$0 [34], \port$13348$0 [26], \port$13348$0 [18], \port$13348$0 [10], \port$13348$0 [2], \port$13348$0 [121], \port$13348$0 [113], \port$13348$0 [105], \port$13348$0 [97], \port$13348$0 [89], \port$13348$0 [81], \port$13348$0 [73], \port$13348$0 [65], \port$13348$0 [57], \port$13348$0 [49], \port$13348$0 [41], \port$13348$0 [33], \port$13348$0 [25], \port$13348$0 [17], \port$13348$0 [9], \port$13348$0 [1], \port$13348$0 [120], \port$13348$0 [112], \port$13348$0 [104], \port$13348$0 [96], \port$13348$0 [88], \port$13348$0 [80], \port$13348$0 [72], \port$13348$0 [64], \port$13348$0 [56], \port$13348$0 [48], \port$13348$0 [40], \port$13348$0 [32], \port$13348$0 [24], \port$13348$0 [16], \port$13348$0 [8], \port$13348$0 [0] };
+    write__data = { \port$14221$0 [127], \port$14221$0 [119], \port$14221$0 [111], \port$14221$0 [103], \port$14221$0 [95], \port$14221$0 [87], \port$14221$0 [79], \port$14221$0 [71], \port$14221$0 [63], \port$14221$0 [55], \port$14221$0 [47], \port$14221$0 [39], \port$14221$0 [31], \port$14221$0 [23], \port$14221$0 [15], \port$14221$0 [7], \port$14221$0 [126], \port$14221$0 [118], \port$14221$0 [110], \port$14221$0 [102], \port$14221$0 [94], \port$14221$0 [86], \port$14221$0 [78], \port$14221$0 [70], \port$14221$0 [62], \port$14221$0 [54], \port$14221$0 [46], \port$14221$0 [38], \port$14221$0 [30], \port$14221$0 [22], \port$14221$0 [14], \port$14221$0 [6], \port$14221$0 [125], \port$14221$0 [117], \port$14221$0 [109], \port$14221$0 [101], \port$14221$0 [93], \port$14221$0 [85], \port$14221$0 [77], \port$14221$0 [69], \port$14221$0 [61], \port$14221$0 [53], \port$14221$0 [45], \port$14221$0 [37], \port$14221$0 [29], \port$14221$0 [21], \port$14221$0 [13], \port$14221$0 [5], \port$14221$0 [124], \port$14221$0 [116], \port$14221$0 [108], \port$14221$0 [100], \port$14221$0 [92], \port$14221$0 [84], \port$14221$0 [76], \port$14221$0 [68], \port$14221$0 [60], \port$14221$0 [52], \port$14221$0 [44], \port$14221$0 [36], \port$14221$0 [28], \port$14221$0 [20], \port$14221$0 [12], \port$14221$0 [4], \port$14221$0 [123], \port$14221$0 [115], \port$14221$0 [107], \port$14221$0 [99], \port$14221$0 [91], \port$14221$0 [83], \port$14221$0 [75], \port$14221$0 [67], \port$14221$0 [59], \port$14221$0 [51], \port$14221$0 [43], \port$14221$0 [35], \port$14221$0 [27], \port$14221$0 [19], \port$14221$0 [11], \port$14221$0 [3], \port$14221$0 [122], \port$14221$0 [114], \port$14221$0 [106], \port$14221$0 [98], \port$14221$0 [90], \port$14221$0 [82], \port$14221$0 [74], \port$14221$0 [66], \port$14221$0 [58], \port$14221$0 [50], \port$14221$0 [42], \port$14221$0 [34], \port$14221$0 [26], \port$14221$0 [18], \port$14221$0 [10], \port$14221$0 [2], \port$14221$0 [121], \port$14221$0 [113], \port$14221$0 [105], \port$14221$0 [97], \port$14221$0 [89], \port$14221$0 [81], \port$14221$0 [73], \port$14221$0 [65], \port$14221$0 [57], \port$14221$0 [49], \port$14221$0 [41], \port$14221$0 [33], \port$14221$0 [25], \port$14221$0 [17], \port$14221$0 [9], \port$14221$0 [1], \port$14221$0 [120], \port$14221$0 [112], \port$14221$0 [104], \port$14221$0 [96], \port$14221$0 [88], \port$14221$0 [80], \port$14221$0 [72], \port$14221$0 [64], \port$14221$0 [56], \port$14221$0 [48], \port$14221$0 [40], \port$14221$0 [32], \port$14221$0 [24], \port$14221$0 [16], \port$14221$0 [8], \port$14221$0 [0] };
     if (rest) begin
       write__data = { data, data, data, data };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$13064$0 , \port$13152$0  };
+    read0__addr = { \port$13927$0 , \port$14015$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -27318,12 +27479,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$13064$0 , \port$13353$0  };
-  assign \write__data$17  = { \port$13348$0 [127], \port$13348$0 [119], \port$13348$0 [111], \port$13348$0 [103], \port$13348$0 [95], \port$13348$0 [87], \port$13348$0 [79], \port$13348$0 [71], \port$13348$0 [63], \port$13348$0 [55], \port$13348$0 [47], \port$13348$0 [39], \port$13348$0 [31], \port$13348$0 [23], \port$13348$0 [15], \port$13348$0 [7], \port$13348$0 [126], \port$13348$0 [118], \port$13348$0 [110], \port$13348$0 [102], \port$13348$0 [94], \port$13348$0 [86], \port$13348$0 [78], \port$13348$0 [70], \port$13348$0 [62], \port$13348$0 [54], \port$13348$0 [46], \port$13348$0 [38], \port$13348$0 [30], \port$13348$0 [22], \port$13348$0 [14], \port$13348$0 [6], \port$13348$0 [125], \port$13348$0 [117], \port$13348$0 [109], \port$13348$0 [101], \port$13348$0 [93], \port$13348$0 [85], \port$13348$0 [77], \port$13348$0 [69], \port$13348$0 [61], \port$13348$0 [53], \port$13348$0 [45], \port$13348$0 [37], \port$13348$0 [29], \port$13348$0 [21], \port$13348$0 [13], \port$13348$0 [5], \port$13348$0 [124], \port$13348$0 [116], \port$13348$0 [108], \port$13348$0 [100], \port$13348$0 [92], \port$13348$0 [84], \port$13348$0 [76], \port$13348$0 [68], \port$13348$0 [60], \port$13348$0 [52], \port$13348$0 [44], \port$13348$0 [36], \port$13348$0 [28], \port$13348$0 [20], \port$13348$0 [12], \port$13348$0 [4], \port$13348$0 [123], \port$13348$0 [115], \port$13348$0 [107], \port$13348$0 [99], \port$13348$0 [91], \port$13348$0 [83], \port$13348$0 [75], \port$13348$0 [67], \port$13348$0 [59], \port$13348$0 [51], \port$13348$0 [43], \port$13348$0 [35], \port$13348$0 [27], \port$13348$0 [19], \port$13348$0 [11], \port$13348$0 [3], \port$13348$0 [122], \port$13348$0 [114], \port$13348$0 [106], \port$13348$0 [98], \port$13348$0 [90], \port$13348$0 [82], \port$13348$0 [74], \port$13348$0 [66], \port$13348$0 [58], \port$13348$0 [50], \port$13348$0 [42], \port$13348$0 [34], \port$13348$0 [26], \port$13348$0 [18], \port$13348$0 [10], \port$13348$0 [2], \port$13348$0 [121], \port$13348$0 [113], \port$13348$0 [105], \port$13348$0 [97], \port$13348$0 [89], \port$13348$0 [81], \port$13348$0 [73], \port$13348$0 [65], \port$13348$0 [57], \port$13348$0 [49], \port$13348$0 [41], \port$13348$0 [33], \port$13348$0 [25], \port$13348$0 [17], \port$13348$0 [9], \port$13348$0 [1], \port$13348$0 [120], \port$13348$0 [112], \port$13348$0 [104], \port$13348$0 [96], \port$13348$0 [88], \port$13348$0 [80], \port$13348$0 [72], \port$13348$0 [64], \port$13348$0 [56], \port$13348$0 [48], \port$13348$0 [40], \port$13348$0 [32], \port$13348$0 [24], \port$13348$0 [16], \port$13348$0 [8], \port$13348$0 [0] };
-  assign \read0__addr$19  = { \port$13064$0 , \port$13152$0  };
+  assign \write__addr$15  = { \port$13927$0 , \port$14226$0  };
+  assign \write__data$17  = { \port$14221$0 [127], \port$14221$0 [119], \port$14221$0 [111], \port$14221$0 [103], \port$14221$0 [95], \port$14221$0 [87], \port$14221$0 [79], \port$14221$0 [71], \port$14221$0 [63], \port$14221$0 [55], \port$14221$0 [47], \port$14221$0 [39], \port$14221$0 [31], \port$14221$0 [23], \port$14221$0 [15], \port$14221$0 [7], \port$14221$0 [126], \port$14221$0 [118], \port$14221$0 [110], \port$14221$0 [102], \port$14221$0 [94], \port$14221$0 [86], \port$14221$0 [78], \port$14221$0 [70], \port$14221$0 [62], \port$14221$0 [54], \port$14221$0 [46], \port$14221$0 [38], \port$14221$0 [30], \port$14221$0 [22], \port$14221$0 [14], \port$14221$0 [6], \port$14221$0 [125], \port$14221$0 [117], \port$14221$0 [109], \port$14221$0 [101], \port$14221$0 [93], \port$14221$0 [85], \port$14221$0 [77], \port$14221$0 [69], \port$14221$0 [61], \port$14221$0 [53], \port$14221$0 [45], \port$14221$0 [37], \port$14221$0 [29], \port$14221$0 [21], \port$14221$0 [13], \port$14221$0 [5], \port$14221$0 [124], \port$14221$0 [116], \port$14221$0 [108], \port$14221$0 [100], \port$14221$0 [92], \port$14221$0 [84], \port$14221$0 [76], \port$14221$0 [68], \port$14221$0 [60], \port$14221$0 [52], \port$14221$0 [44], \port$14221$0 [36], \port$14221$0 [28], \port$14221$0 [20], \port$14221$0 [12], \port$14221$0 [4], \port$14221$0 [123], \port$14221$0 [115], \port$14221$0 [107], \port$14221$0 [99], \port$14221$0 [91], \port$14221$0 [83], \port$14221$0 [75], \port$14221$0 [67], \port$14221$0 [59], \port$14221$0 [51], \port$14221$0 [43], \port$14221$0 [35], \port$14221$0 [27], \port$14221$0 [19], \port$14221$0 [11], \port$14221$0 [3], \port$14221$0 [122], \port$14221$0 [114], \port$14221$0 [106], \port$14221$0 [98], \port$14221$0 [90], \port$14221$0 [82], \port$14221$0 [74], \port$14221$0 [66], \port$14221$0 [58], \port$14221$0 [50], \port$14221$0 [42], \port$14221$0 [34], \port$14221$0 [26], \port$14221$0 [18], \port$14221$0 [10], \port$14221$0 [2], \port$14221$0 [121], \port$14221$0 [113], \port$14221$0 [105], \port$14221$0 [97], \port$14221$0 [89], \port$14221$0 [81], \port$14221$0 [73], \port$14221$0 [65], \port$14221$0 [57], \port$14221$0 [49], \port$14221$0 [41], \port$14221$0 [33], \port$14221$0 [25], \port$14221$0 [17], \port$14221$0 [9], \port$14221$0 [1], \port$14221$0 [120], \port$14221$0 [112], \port$14221$0 [104], \port$14221$0 [96], \port$14221$0 [88], \port$14221$0 [80], \port$14221$0 [72], \port$14221$0 [64], \port$14221$0 [56], \port$14221$0 [48], \port$14221$0 [40], \port$14221$0 [32], \port$14221$0 [24], \port$14221$0 [16], \port$14221$0 [8], \port$14221$0 [0] };
+  assign \read0__addr$19  = { \port$13927$0 , \port$14015$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$13064$8 , \port$14454$0  };
-  assign \read1__addr$23  = { \port$13064$8 , \port$14454$0  };
+  assign read1__addr = { \port$13927$8 , \port$15337$0  };
+  assign \read1__addr$23  = { \port$13927$8 , \port$15337$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -27338,17 +27499,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$13064$8 , \port$14454$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$13927$8 , \port$15337$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input \port$13064$8 ;
-  wire \port$13064$8 ;
-  input [7:0] \port$14454$0 ;
-  wire [7:0] \port$14454$0 ;
+  input \port$13927$8 ;
+  wire \port$13927$8 ;
+  input [7:0] \port$15337$0 ;
+  wire [7:0] \port$15337$0 ;
   wire [8:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -27405,7 +27566,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$13064$8 , \port$14454$0 , 
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$13064$8 , \port$14454$0  }];
+    _1_ <= copy1[{ \port$13927$8 , \port$15337$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -27420,8 +27581,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$13064$8 , \port$14454$0 , 
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$13064$8 , \port$14454$0  };
-  assign read1__addr = { \port$13064$8 , \port$14454$0  };
+  assign \read__addr$13  = { \port$13927$8 , \port$15337$0  };
+  assign read1__addr = { \port$13927$8 , \port$15337$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -28220,7 +28381,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$13794$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$14667$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [3:0] \$10 ;
@@ -28366,8 +28527,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   wire [15:0] into2_5;
   wire [15:0] into2_6;
   wire [15:0] into2_7;
-  input [13:0] \port$13794$0 ;
-  wire [13:0] \port$13794$0 ;
+  input [13:0] \port$14667$0 ;
+  wire [13:0] \port$14667$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$49  = 11'h000;
   reg [10:0] \read_column__addr$56  = 11'h000;
@@ -28702,28 +28863,28 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign column2_5 = turn_1_2[2] ? column1_1 : column1_5;
   assign column2_6 = turn_1_2[2] ? column1_2 : column1_6;
   assign column2_7 = turn_1_2[2] ? column1_3 : column1_7;
-  assign \$31  = 1'h0 - \port$13794$0 [2:0];
-  assign \$33  = \port$13794$0 [13:3] + \$32 ;
-  assign \$34  = 1'h1 - \port$13794$0 [2:0];
-  assign \$36  = \port$13794$0 [13:3] + \$35 ;
-  assign \$37  = 2'h2 - \port$13794$0 [2:0];
-  assign \$39  = \port$13794$0 [13:3] + \$38 ;
-  assign \$40  = 2'h3 - \port$13794$0 [2:0];
-  assign \$42  = \port$13794$0 [13:3] + \$41 ;
-  assign \$43  = 3'h4 - \port$13794$0 [2:0];
-  assign \$45  = \port$13794$0 [13:3] + \$44 ;
-  assign \$46  = 3'h5 - \port$13794$0 [2:0];
-  assign \$48  = \port$13794$0 [13:3] + \$47 ;
-  assign \$49  = 3'h6 - \port$13794$0 [2:0];
-  assign \$51  = \port$13794$0 [13:3] + \$50 ;
-  assign \$52  = 3'h7 - \port$13794$0 [2:0];
-  assign \$54  = \port$13794$0 [13:3] + \$53 ;
+  assign \$31  = 1'h0 - \port$14667$0 [2:0];
+  assign \$33  = \port$14667$0 [13:3] + \$32 ;
+  assign \$34  = 1'h1 - \port$14667$0 [2:0];
+  assign \$36  = \port$14667$0 [13:3] + \$35 ;
+  assign \$37  = 2'h2 - \port$14667$0 [2:0];
+  assign \$39  = \port$14667$0 [13:3] + \$38 ;
+  assign \$40  = 2'h3 - \port$14667$0 [2:0];
+  assign \$42  = \port$14667$0 [13:3] + \$41 ;
+  assign \$43  = 3'h4 - \port$14667$0 [2:0];
+  assign \$45  = \port$14667$0 [13:3] + \$44 ;
+  assign \$46  = 3'h5 - \port$14667$0 [2:0];
+  assign \$48  = \port$14667$0 [13:3] + \$47 ;
+  assign \$49  = 3'h6 - \port$14667$0 [2:0];
+  assign \$51  = \port$14667$0 [13:3] + \$50 ;
+  assign \$52  = 3'h7 - \port$14667$0 [2:0];
+  assign \$54  = \port$14667$0 [13:3] + \$53 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$13794$0 [2:0];
+    turn_1_0 <= \port$14667$0 [2:0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -29073,8 +29234,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$88  = into2_7;
   assign \read_row__addr$89  = write__addr;
   assign column_address7 = \read_column__addr$91 ;
-  assign column__turn = \port$13794$0 [2:0];
-  assign column__address = \port$13794$0 [13:3];
+  assign column__turn = \port$14667$0 [2:0];
+  assign column__address = \port$14667$0 [13:3];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__data[2]  = row__data[47:32];
@@ -29335,7 +29496,7 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$14454$0 , front_gradients__addr, \port$14643$0 , \port$14645$0 , \port$14647$0 , \port$14649$0 , \port$14651$0 , \port$14653$0 , \port$14655$0 , \port$14657$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$15337$0 , front_gradients__addr, \port$15536$0 , \port$15538$0 , \port$15540$0 , \port$15542$0 , \port$15544$0 , \port$15546$0 , \port$15548$0 , \port$15550$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
 , tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -29546,24 +29707,24 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$14454$0 ;
-  wire [14:0] \port$14454$0 ;
-  output [15:0] \port$14643$0 ;
-  wire [15:0] \port$14643$0 ;
-  output [15:0] \port$14645$0 ;
-  wire [15:0] \port$14645$0 ;
-  output [15:0] \port$14647$0 ;
-  wire [15:0] \port$14647$0 ;
-  output [15:0] \port$14649$0 ;
-  wire [15:0] \port$14649$0 ;
-  output [15:0] \port$14651$0 ;
-  wire [15:0] \port$14651$0 ;
-  output [15:0] \port$14653$0 ;
-  wire [15:0] \port$14653$0 ;
-  output [15:0] \port$14655$0 ;
-  wire [15:0] \port$14655$0 ;
-  output [15:0] \port$14657$0 ;
-  wire [15:0] \port$14657$0 ;
+  output [14:0] \port$15337$0 ;
+  wire [14:0] \port$15337$0 ;
+  output [15:0] \port$15536$0 ;
+  wire [15:0] \port$15536$0 ;
+  output [15:0] \port$15538$0 ;
+  wire [15:0] \port$15538$0 ;
+  output [15:0] \port$15540$0 ;
+  wire [15:0] \port$15540$0 ;
+  output [15:0] \port$15542$0 ;
+  wire [15:0] \port$15542$0 ;
+  output [15:0] \port$15544$0 ;
+  wire [15:0] \port$15544$0 ;
+  output [15:0] \port$15546$0 ;
+  wire [15:0] \port$15546$0 ;
+  output [15:0] \port$15548$0 ;
+  wire [15:0] \port$15548$0 ;
+  output [15:0] \port$15550$0 ;
+  wire [15:0] \port$15550$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -29682,10 +29843,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$10004$0 (\$5 ),
-    .\port$9929$0 (\$2 ),
-    .\port$9954$0 (\$3 ),
-    .\port$9979$0 (\$4 ),
+    .\port$10792$0 (\$2 ),
+    .\port$10817$0 (\$3 ),
+    .\port$10842$0 (\$4 ),
+    .\port$10867$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -29750,10 +29911,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$10004$0 (\$5 ),
-    .\port$9929$0 (\$2 ),
-    .\port$9954$0 (\$3 ),
-    .\port$9979$0 (\$4 ),
+    .\port$10792$0 (\$2 ),
+    .\port$10817$0 (\$3 ),
+    .\port$10842$0 (\$4 ),
+    .\port$10867$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -29857,15 +30018,15 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$14454$0  = \$1 ;
-  assign \port$14643$0  = \$6 ;
-  assign \port$14645$0  = \$7 ;
-  assign \port$14647$0  = \$8 ;
-  assign \port$14649$0  = \$9 ;
-  assign \port$14651$0  = \$10 ;
-  assign \port$14653$0  = \$11 ;
-  assign \port$14655$0  = \$12 ;
-  assign \port$14657$0  = \$13 ;
+  assign \port$15337$0  = \$1 ;
+  assign \port$15536$0  = \$6 ;
+  assign \port$15538$0  = \$7 ;
+  assign \port$15540$0  = \$8 ;
+  assign \port$15542$0  = \$9 ;
+  assign \port$15544$0  = \$10 ;
+  assign \port$15546$0  = \$11 ;
+  assign \port$15548$0  = \$12 ;
+  assign \port$15550$0  = \$13 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -29994,7 +30155,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , \port$9954$0 , \port$9979$0 , \port$10004$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 , \port$10817$0 , \port$10842$0 , \port$10867$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
 , weight_5, weight_6, weight_7, write_0, done, row_vector, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -30311,14 +30472,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , 
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$10004$0 ;
-  wire \port$10004$0 ;
-  output \port$9929$0 ;
-  wire \port$9929$0 ;
-  output \port$9954$0 ;
-  wire \port$9954$0 ;
-  output \port$9979$0 ;
-  wire \port$9979$0 ;
+  output \port$10792$0 ;
+  wire \port$10792$0 ;
+  output \port$10817$0 ;
+  wire \port$10817$0 ;
+  output \port$10842$0 ;
+  wire \port$10842$0 ;
+  output \port$10867$0 ;
+  wire \port$10867$0 ;
   reg [2:0] read_turn = 3'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -30795,8 +30956,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (old),
-    .\port$10029$0 (\$117 ),
-    .\port$10032$0 (\$120 ),
+    .\port$10892$0 (\$117 ),
+    .\port$10895$0 (\$120 ),
     .rst(rst),
     .\saturated$50 (\saturated$42 ),
     .sum(sum),
@@ -30807,8 +30968,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$28 ),
-    .\port$10038$0 (\$121 ),
-    .\port$10041$0 (\$124 ),
+    .\port$10901$0 (\$121 ),
+    .\port$10904$0 (\$124 ),
     .rst(rst),
     .\saturated$50 (\saturated$43 ),
     .sum(\sum$25 ),
@@ -30819,8 +30980,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$34 ),
-    .\port$10044$0 (\$125 ),
-    .\port$10047$0 (\$128 ),
+    .\port$10907$0 (\$125 ),
+    .\port$10910$0 (\$128 ),
     .rst(rst),
     .\saturated$50 (\saturated$44 ),
     .sum(\sum$31 ),
@@ -30831,8 +30992,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$40 ),
-    .\port$10050$0 (\$129 ),
-    .\port$10053$0 (\$132 ),
+    .\port$10913$0 (\$129 ),
+    .\port$10916$0 (\$132 ),
     .rst(rst),
     .\saturated$50 (\saturated$45 ),
     .sum(\sum$37 ),
@@ -31043,10 +31204,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , 
   assign row_write = write_0;
   assign row_data = { weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$9929$0  = \$25 ;
-  assign \port$9954$0  = \$50 ;
-  assign \port$9979$0  = \$75 ;
-  assign \port$10004$0  = \$100 ;
+  assign \port$10792$0  = \$25 ;
+  assign \port$10817$0  = \$50 ;
+  assign \port$10842$0  = \$75 ;
+  assign \port$10867$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -31189,7 +31350,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$9929$0 , 
   assign \$158  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$10029$0 , \port$10032$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$10892$0 , \port$10895$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -31266,10 +31427,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$10029$0 , \port$10032$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10029$0 ;
-  wire [13:0] \port$10029$0 ;
-  input [13:0] \port$10032$0 ;
-  wire [13:0] \port$10032$0 ;
+  input [13:0] \port$10892$0 ;
+  wire [13:0] \port$10892$0 ;
+  input [13:0] \port$10895$0 ;
+  wire [13:0] \port$10895$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -31310,7 +31471,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$10029$0 , \port$10032$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10029$0 , 2'h0, \port$10032$0  };
+    counter_0 <= { 2'h0, \port$10892$0 , 2'h0, \port$10895$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -31389,8 +31550,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$10029$0 , \port$10032$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10032$0  };
-  assign source = { 2'h0, \port$10029$0  };
+  assign neuron = { 2'h0, \port$10895$0  };
+  assign source = { 2'h0, \port$10892$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -32504,7 +32665,7 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, i, o, saturate
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, \port$10038$0 , \port$10041$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, \port$10901$0 , \port$10904$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -32581,10 +32742,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$10038$0 , \port$10041$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10038$0 ;
-  wire [13:0] \port$10038$0 ;
-  input [13:0] \port$10041$0 ;
-  wire [13:0] \port$10041$0 ;
+  input [13:0] \port$10901$0 ;
+  wire [13:0] \port$10901$0 ;
+  input [13:0] \port$10904$0 ;
+  wire [13:0] \port$10904$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -32625,7 +32786,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$10038$0 , \port$10041$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10038$0 , 2'h0, \port$10041$0  };
+    counter_0 <= { 2'h0, \port$10901$0 , 2'h0, \port$10904$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -32704,8 +32865,8 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$10038$0 , \port$10041$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10041$0  };
-  assign source = { 2'h0, \port$10038$0  };
+  assign neuron = { 2'h0, \port$10904$0  };
+  assign source = { 2'h0, \port$10901$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -32820,7 +32981,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, \port$10044$0 , \port$10047$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, \port$10907$0 , \port$10910$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -32897,10 +33058,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$10044$0 , \port$10047$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10044$0 ;
-  wire [13:0] \port$10044$0 ;
-  input [13:0] \port$10047$0 ;
-  wire [13:0] \port$10047$0 ;
+  input [13:0] \port$10907$0 ;
+  wire [13:0] \port$10907$0 ;
+  input [13:0] \port$10910$0 ;
+  wire [13:0] \port$10910$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -32941,7 +33102,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$10044$0 , \port$10047$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10044$0 , 2'h0, \port$10047$0  };
+    counter_0 <= { 2'h0, \port$10907$0 , 2'h0, \port$10910$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33020,8 +33181,8 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$10044$0 , \port$10047$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10047$0  };
-  assign source = { 2'h0, \port$10044$0  };
+  assign neuron = { 2'h0, \port$10910$0  };
+  assign source = { 2'h0, \port$10907$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -33136,7 +33297,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, \port$10050$0 , \port$10053$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, \port$10913$0 , \port$10916$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -33213,10 +33374,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$10050$0 , \port$10053$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10050$0 ;
-  wire [13:0] \port$10050$0 ;
-  input [13:0] \port$10053$0 ;
-  wire [13:0] \port$10053$0 ;
+  input [13:0] \port$10913$0 ;
+  wire [13:0] \port$10913$0 ;
+  input [13:0] \port$10916$0 ;
+  wire [13:0] \port$10916$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -33257,7 +33418,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$10050$0 , \port$10053$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10050$0 , 2'h0, \port$10053$0  };
+    counter_0 <= { 2'h0, \port$10913$0 , 2'h0, \port$10916$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33336,8 +33497,8 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$10050$0 , \port$10053$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10053$0  };
-  assign source = { 2'h0, \port$10050$0  };
+  assign neuron = { 2'h0, \port$10916$0  };
+  assign source = { 2'h0, \port$10913$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -34409,8 +34570,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$15031$0 (spikes__data),
-    .\port$15154$0 (masks__data),
+    .\port$15924$0 (spikes__data),
+    .\port$16047$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -35016,7 +35177,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$15031$0 , \port$15154$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$15924$0 , \port$16047$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -35048,10 +35209,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [127:0] \port$15031$0 ;
-  wire [127:0] \port$15031$0 ;
-  input [127:0] \port$15154$0 ;
-  wire [127:0] \port$15154$0 ;
+  input [127:0] \port$15924$0 ;
+  wire [127:0] \port$15924$0 ;
+  input [127:0] \port$16047$0 ;
+  wire [127:0] \port$16047$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -35084,9 +35245,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$14494$0 (tag1),
-    .\port$15031$0 (\port$15031$0 ),
-    .\port$15154$0 (\port$15154$0 ),
+    .\port$15377$0 (tag1),
+    .\port$15924$0 (\port$15924$0 ),
+    .\port$16047$0 (\port$16047$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -35117,8 +35278,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$15154$0 , \port$15031$0  };
-  assign row = { \port$15154$0 , \port$15031$0  };
+  assign w_data = { tag1, \port$16047$0 , \port$15924$0  };
+  assign row = { \port$16047$0 , \port$15924$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -35130,7 +35291,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$14494$0 , \port$15031$0 , \port$15154$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$15377$0 , \port$15924$0 , \port$16047$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -35154,12 +35315,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [40:0] \port$14494$0 ;
-  wire [40:0] \port$14494$0 ;
-  input [127:0] \port$15031$0 ;
-  wire [127:0] \port$15031$0 ;
-  input [127:0] \port$15154$0 ;
-  wire [127:0] \port$15154$0 ;
+  input [40:0] \port$15377$0 ;
+  wire [40:0] \port$15377$0 ;
+  input [127:0] \port$15924$0 ;
+  wire [127:0] \port$15924$0 ;
+  input [127:0] \port$16047$0 ;
+  wire [127:0] \port$16047$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [296:0] r_data;
@@ -35186,7 +35347,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [296:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$14494$0 , \port$15154$0 , \port$15031$0  };
+      storage[w_port__addr] <= { \port$15377$0 , \port$16047$0 , \port$15924$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -35248,8 +35409,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$14494$0 , \port$15154$0 , \port$15031$0  };
-  assign w_data = { \port$14494$0 , \port$15154$0 , \port$15031$0  };
+  assign w_port__data = { \port$15377$0 , \port$16047$0 , \port$15924$0  };
+  assign w_data = { \port$15377$0 , \port$16047$0 , \port$15924$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -35675,7 +35836,7 @@ module \backspike_core.wg.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -35889,11 +36050,11 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -35909,12 +36070,16 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [6:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [263:0] \$313 ;
+  reg \$314 ;
+  reg [263:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -35989,26 +36154,70 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [263:0] \$signal  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [263:0] \$signal$12  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [6:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [6:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [263:0] i__payload;
   wire [263:0] i__payload;
@@ -36019,8 +36228,8 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [27:0] o__payload;
   wire [27:0] o__payload;
   wire \o__payload.last ;
@@ -36030,437 +36239,463 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [6:0] tag = 7'h00;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [263] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [263];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [263];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[262:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[263];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [262:256] = i__payload[262:256];
+      \$315 [263] = i__payload[263];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[26:20];
   assign \o__payload.last  = o__payload[27];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [262:256];
+  assign \$signal.last  = \$signal [263];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [262:256];
+  assign \$signal$12.last  = \$signal$12 [263];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[262:256];
   assign \i__payload.last  = i__payload[263];
-  assign o__payload[27] = \$283 ;
-  assign o__payload[26:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[27] = \$281 ;
+  assign o__payload[26:20] = \$signal [262:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -36582,7 +36817,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$9929$0 , \port$9954$0 , \port$9979$0 , \port$10004$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$10792$0 , \port$10817$0 , \port$10842$0 , \port$10867$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -36591,158 +36826,163 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
-  reg [15:0] \$40 ;
+  wire [55:0] \$39 ;
+  wire [1:0] \$4 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [2:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
-  wire \$65 ;
-  wire [55:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
+  wire [55:0] \$64 ;
+  reg [2:0] \$65 ;
+  reg [10:0] \$66 ;
+  reg [10:0] \$67 ;
+  reg [10:0] \$68 ;
   reg [15:0] \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  reg [15:0] \$72 ;
-  wire \$73 ;
-  wire [55:0] \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  reg [15:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [2:0] \$7 ;
+  reg [15:0] \$70 ;
+  reg [1:0] \$71 ;
+  reg \$72 ;
+  reg [1:0] \$73 ;
+  reg [1:0] \$74 ;
+  reg [15:0] \$75 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
-  wire \$81 ;
-  wire [55:0] \$82 ;
-  reg [2:0] \$83 ;
-  reg [10:0] \$84 ;
-  reg [10:0] \$85 ;
-  reg [10:0] \$86 ;
-  reg [15:0] \$87 ;
-  reg [15:0] \$88 ;
-  reg \$89 ;
   wire \$9 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg [1:0] drain_file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$105 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$116 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$37 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$50 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$61 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$72 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$83 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -36766,33 +37006,34 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.i ;
   wire [-1:0] \event2.tag ;
   wire [3:0] \event2.x ;
-  reg file = 1'h0;
-  (* init = 1'h0 *)
-  wire \file$102 ;
-  (* init = 1'h0 *)
-  wire \file$30 ;
-  (* init = 1'h0 *)
-  wire \file$42 ;
-  (* init = 1'h0 *)
-  wire \file$52 ;
-  (* init = 1'h0 *)
-  wire \file$62 ;
-  (* init = 1'h0 *)
-  wire \file$72 ;
-  (* init = 1'h0 *)
-  wire \file$82 ;
-  (* init = 1'h0 *)
-  wire \file$92 ;
+  reg [1:0] file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \file$104 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$115 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$36 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$49 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$60 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$71 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$82 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -36820,39 +37061,41 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
-  input \port$10004$0 ;
-  wire \port$10004$0 ;
-  input \port$9929$0 ;
-  wire \port$9929$0 ;
-  input \port$9954$0 ;
-  wire \port$9954$0 ;
-  input \port$9979$0 ;
-  wire \port$9979$0 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  input \port$10792$0 ;
+  wire \port$10792$0 ;
+  input \port$10817$0 ;
+  wire \port$10817$0 ;
+  input \port$10842$0 ;
+  wire \port$10842$0 ;
+  input \port$10867$0 ;
+  wire \port$10867$0 ;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -36871,560 +37114,437 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[7] ;
   output [15:0] touched;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  reg waiting = 1'h0;
+  reg [1:0] waiting_file = 2'h0;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$36  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$37  = \$28  & event1[8];
-  assign \add$39  = valid[2] & event2[10];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$43  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$44  = \$31  & event1[8];
+  assign \add$46  = valid[2] & event2[10];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$46  = \$35  & event0[8];
+  assign \load$54  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$47  = \$36  & event1[8];
-  assign \add$49  = valid[2] & event2[10];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$56  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$57  = \$44  & event1[8];
-  assign \add$59  = valid[2] & event2[10];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$66  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$67  = \$52  & event1[8];
-  assign \add$69  = valid[2] & event2[10];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$76  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$77  = \$60  & event1[8];
+  assign \shift$55  = \$36  & event1[8];
+  assign \add$57  = valid[2] & event2[10];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$65  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$66  = \$41  & event1[8];
+  assign \add$68  = valid[2] & event2[10];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$76  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$77  = \$46  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$86  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$87  = \$68  & event1[8];
-  assign \add$89  = valid[2] & event2[10];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
-  assign \$75  = valid[0] & event0[10];
-  assign \load$96  = \$75  & event0[8];
-  assign \$76  = valid[1] & event1[10];
-  assign \shift$97  = \$76  & event1[8];
-  assign \add$99  = valid[2] & event2[10];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$87  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$88  = \$51  & event1[8];
+  assign \add$90  = valid[2] & event2[10];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$98  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$99  = \$56  & event1[8];
+  assign \add$101  = valid[2] & event2[10];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$109  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$110  = \$61  & event1[8];
+  assign \add$112  = valid[2] & event2[10];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$83 ;
+    valid <= \$65 ;
   always @(posedge clk)
-    event0 <= \$84 ;
+    event0 <= \$66 ;
   always @(posedge clk)
-    event1 <= \$85 ;
+    event1 <= \$67 ;
   always @(posedge clk)
-    event2 <= \$86 ;
+    event2 <= \$68 ;
   always @(posedge clk)
-    touched0 <= \$87 ;
+    accumulated <= \$69 ;
   always @(posedge clk)
-    touched1 <= \$88 ;
+    drained <= \$70 ;
   always @(posedge clk)
-    file <= \$89 ;
+    drain_file <= \$71 ;
+  always @(posedge clk)
+    waiting <= \$72 ;
+  always @(posedge clk)
+    file <= \$73 ;
+  always @(posedge clk)
+    waiting_file <= \$74 ;
+  always @(posedge clk)
+    queued <= \$75 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[9];
-  assign stall_drain = \$8  & busy;
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$5  = file == 2'h2;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 3'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[9];
+  assign \$13  = \$12  & busy;
+  assign stall_drain = \$13  & waiting;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(load),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
+    .i(i_vectors__payload[15:0]),
+    .\load$6 (load),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.wg.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
-    .drain_sum(\drain_sum$44 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
-    .replace(\replace$40 ),
+    .i(i_vectors__payload[31:16]),
+    .\load$6 (\load$43 ),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.wg.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
-    .drain_sum(\drain_sum$54 ),
-    .\element$5 (i_vectors__payload[47:32]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
-    .replace(\replace$50 ),
+    .i(i_vectors__payload[47:32]),
+    .\load$6 (\load$54 ),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.wg.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
-    .drain_sum(\drain_sum$64 ),
-    .\element$5 (i_vectors__payload[63:48]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
-    .replace(\replace$60 ),
+    .i(i_vectors__payload[63:48]),
+    .\load$6 (\load$65 ),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.wg.lanes.lane0  lane4 (
-    .add(\add$69 ),
-    .clk(clk),
-    .drain_sum(\drain_sum$74 ),
-    .\element$5 (i_vectors__payload[79:64]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$66 ),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.wg.lanes.lane0  lane5 (
     .add(\add$79 ),
     .clk(clk),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$76 ),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
+    .i(i_vectors__payload[79:64]),
+    .\load$6 (\load$76 ),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.wg.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.wg.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
-    .drain_sum(\drain_sum$94 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
-    .replace(\replace$90 ),
+    .i(i_vectors__payload[95:80]),
+    .\load$6 (\load$87 ),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
+    .replace(\replace$91 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$88 )
+  );
+  \backspike_core.wg.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .i(i_vectors__payload[111:96]),
+    .\load$6 (\load$98 ),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
+    .replace(\replace$102 ),
+    .rst(rst),
+    .shift(\shift$99 )
   );
   \backspike_core.wg.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
-    .drain_sum(\drain_sum$104 ),
-    .\element$5 (i_vectors__payload[127:112]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .\port$10004$0 (\port$10004$0 ),
-    .\port$9929$0 (\port$9929$0 ),
-    .\port$9954$0 (\port$9954$0 ),
-    .\port$9979$0 (\port$9979$0 ),
-    .replace(\replace$100 ),
+    .i(i_vectors__payload[127:112]),
+    .\load$6 (\load$109 ),
+    .\port$10792$0 (\port$10792$0 ),
+    .\port$10817$0 (\port$10817$0 ),
+    .\port$10842$0 (\port$10842$0 ),
+    .\port$10867$0 (\port$10867$0 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$83  = valid;
+    \$65  = valid;
     if (go) begin
-      \$83  = \$2 [2:0];
+      \$65  = \$2 [2:0];
     end
     if (rst) begin
-      \$83  = 3'h0;
+      \$65  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$84  = event0;
+    \$66  = event0;
     if (go) begin
-      \$84  = i_events__payload;
+      \$66  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$85  = event1;
+    \$67  = event1;
     if (go) begin
-      \$85  = event0;
+      \$67  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$86  = event2;
+    \$68  = event2;
     if (go) begin
-      \$86  = event1;
+      \$68  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$87  = touched;
-      endcase
+    \$69  = \$3 ;
+    if (rst) begin
+      \$69  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$87  = 16'h0000;
-      endcase
+      \$70  = touched;
     end
     if (rst) begin
-      \$87  = 16'h0000;
+      \$70  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = touched;
-      endcase
-    end
+    \$71  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$88  = 16'h0000;
-      endcase
+      \$71  = \$4 ;
     end
     if (rst) begin
-      \$88  = 16'h0000;
+      \$71  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = file;
+    \$72  = waiting;
     if (start) begin
-      \$89  = \$3 ;
+      \$72  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$72  = 1'h1;
+      end
     end
     if (rst) begin
-      \$89  = 1'h0;
+      \$72  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$73  = file;
+    if (finish) begin
+      \$73  = \$7 [1:0];
+    end
+    if (rst) begin
+      \$73  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$74  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$74  = file;
+      end
+    end
+    if (rst) begin
+      \$74  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$75  = now;
+      end
+    end
+    if (rst) begin
+      \$75  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign drain_entry = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \entry$32  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
-  assign \drain_entry$73  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign drain_entry = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \entry$39  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
+  assign \drain_entry$73  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -37465,177 +37585,195 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[5]  = sums[335:280];
   assign \sums[6]  = sums[391:336];
   assign \sums[7]  = sums[447:392];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$9929$0 , \port$9954$0 , \port$9979$0 , \port$10004$0 , entry, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$10792$0 , \port$10817$0 , \port$10842$0 , \port$10867$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [42:0] \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [55:0] \$14 ;
-  wire [56:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [55:0] \$19 ;
+  reg [55:0] \$10 ;
+  wire [55:0] \$11 ;
+  wire [56:0] \$12 ;
   wire \$2 ;
-  wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
   wire \$3 ;
-  wire [11:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire [11:0] \$6 ;
+  wire \$6 ;
   wire \$7 ;
-  wire [5:0] \$8 ;
-  wire [5:0] \$9 ;
+  wire \$8 ;
+  wire \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$16 ;
+  wire [3:0] \$signature__addr$20 ;
+  wire [55:0] \$signature__data ;
+  wire [55:0] \$signature__data$27 ;
+  wire [55:0] \$signature__data$28 ;
   input add;
   wire add;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
+  input [1:0] drain_file;
+  wire [1:0] drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [55:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
-  input file;
-  wire file;
+  input [1:0] file;
+  wire [1:0] file;
   input go;
   wire go;
-  input load;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
   wire load;
-  input \port$10004$0 ;
-  wire \port$10004$0 ;
-  input \port$9929$0 ;
-  wire \port$9929$0 ;
-  input \port$9954$0 ;
-  wire \port$9954$0 ;
-  input \port$9979$0 ;
-  wire \port$9979$0 ;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$18 ;
-  wire [55:0] read_port__data;
-  wire [55:0] \read_port__data$22 ;
+  input \load$6 ;
+  wire \load$6 ;
+  wire [40:0] o;
+  input \port$10792$0 ;
+  wire \port$10792$0 ;
+  input \port$10817$0 ;
+  wire \port$10817$0 ;
+  input \port$10842$0 ;
+  wire \port$10842$0 ;
+  input \port$10867$0 ;
+  wire \port$10867$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  reg [40:0] term = 41'h00000000000;
+  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$18 ;
+  wire [3:0] \write_port__addr$22 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$19 ;
+  wire [55:0] \write_port__data$23 ;
   wire write_port__en;
-  wire \write_port__en$19 ;
+  wire \write_port__en$17 ;
+  wire \write_port__en$21 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$15 [55:0];
+      file0[entry] <= \$12 [55:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [55:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$19 )
-      file1[entry] <= \$20 [55:0];
+    if (\write_port__en$17 )
+      file1[entry] <= \$12 [55:0];
   end
-  assign \read_port__data$22  = file1[\read_port__addr$18 ];
-  assign \$1  = go & load;
-  assign \$2  = go & shift;
-  assign \$3  = | element[14:10];
-  assign \$4  = - { \$3 , element[9:0] };
-  assign \$5  = | element[14:10];
-  assign \$6  = element[15] ? \$4  : { 1'h0, \$5 , element[9:0] };
-  assign \$7  = ! element[14:10];
-  assign \$8  = element[14:10] - 1'h1;
-  assign \$9  = \$7  ? 6'h00 : \$8 ;
-  assign \$10  = $signed(\$6 ) << \$9 [4:0];
-  assign \$11  = ! file;
-  assign read_port__addr = file ? { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  } : entry;
-  assign \$12  = go & add;
-  assign \$13  = ! file;
-  assign write_port__en = \$12  & \$13 ;
-  assign \$14  = replace ? 56'h00000000000000 : read_port__data;
-  assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
-  assign \$17  = go & add;
-  assign \write_port__en$19  = \$17  & \$18 ;
-  assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
-  assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
-  always @(posedge clk)
-    element <= \$21 ;
-  always @(posedge clk)
-    term <= \$22 ;
+  assign \$signature__data$27  = file1[\$signature__addr$16 ];
+  reg [55:0] file2 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$21 )
+      file2[entry] <= \$12 [55:0];
+  end
+  assign \$signature__data$28  = file2[\$signature__addr$20 ];
+  assign en = go & shift;
+  assign load = go & \load$6 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = \$1  ? entry : { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$2  = go & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$4  = file == 1'h1;
+  assign \$signature__addr$16  = \$4  ? entry : { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$5  = go & add;
+  assign \$6  = file == 1'h1;
+  assign \write_port__en$17  = \$5  & \$6 ;
+  assign \$7  = file == 2'h2;
+  assign \$signature__addr$20  = \$7  ? entry : { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \$8  = go & add;
+  assign \$9  = file == 2'h2;
+  assign \write_port__en$21  = \$8  & \$9 ;
+  assign \$11  = replace ? 56'h00000000000000 : \$10 ;
+  assign \$12  = $signed(o) + $signed(\$11 );
+  \backspike_core.fp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i(i),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
-    if (\$1 ) begin
-      \$21  = \element$5 ;
-    end
+    \$10  = 56'h00000000000000;
+    casez (file)
+      2'h0:
+          \$10  = \$signature__data ;
+      2'h1:
+          \$10  = \$signature__data$27 ;
+      2'h2:
+          \$10  = \$signature__data$28 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
-    if (\$2 ) begin
-      \$22  = \$10 [40:0];
-    end
+    drain_sum = 56'h00000000000000;
+    casez (drain_file)
+      2'h0:
+          drain_sum = \$signature__data ;
+      2'h1:
+          drain_sum = \$signature__data$27 ;
+      2'h2:
+          drain_sum = \$signature__data$28 ;
+    endcase
   end
-  assign drain_entry = { \port$10004$0 , \port$9979$0 , \port$9954$0 , \port$9929$0  };
+  assign element = i;
+  assign drain_entry = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
   assign write_port__addr = entry;
-  assign write_port__data = \$15 [55:0];
-  assign \write_port__addr$20  = entry;
-  assign \write_port__data$21  = \$20 [55:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
+  assign write_port__data = \$12 [55:0];
+  assign total = \$12 [55:0];
+  assign \write_port__addr$18  = entry;
+  assign \write_port__data$19  = \$12 [55:0];
+  assign \write_port__addr$22  = entry;
+  assign \write_port__data$23  = \$12 [55:0];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \element.mantissa  = i[9:0];
+  assign \element.exponent  = i[14:10];
+  assign \element.sign  = i[15];
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready

@@ -906,12 +906,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$2876$0 (\$30 ),
-    .\port$6415$0 (\$31 ),
-    .\port$6458$0 (\$32 ),
-    .\port$6594$0 (\$33 ),
-    .\port$6596$0 (\$34 ),
-    .\port$6616$0 (\$35 ),
+    .\port$3032$0 (\$30 ),
+    .\port$6658$0 (\$31 ),
+    .\port$6701$0 (\$32 ),
+    .\port$6847$0 (\$33 ),
+    .\port$6849$0 (\$34 ),
+    .\port$6869$0 (\$35 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -935,8 +935,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$6257$1 (\$26 [4:0]),
-    .\port$6259$1 (\$27 [4:0]),
+    .\port$6500$1 (\$26 [4:0]),
+    .\port$6502$1 (\$27 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1034,11 +1034,11 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$6104$0 (\$25 ),
-    .\port$6257$1 (\$26 ),
-    .\port$6259$1 (\$27 ),
-    .\port$6264$0 (\$28 ),
-    .\port$6269$0 (\$29 ),
+    .\port$6337$0 (\$25 ),
+    .\port$6500$1 (\$26 ),
+    .\port$6502$1 (\$27 ),
+    .\port$6507$0 (\$28 ),
+    .\port$6512$0 (\$29 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1065,8 +1065,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$6594$0 (\$33 ),
-    .\port$6596$0 (\$34 ),
+    .\port$6847$0 (\$33 ),
+    .\port$6849$0 (\$34 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1083,8 +1083,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$2876$0 (\$30 ),
-    .\port$6016$8 (\parity$356 [8]),
+    .\port$3032$0 (\$30 ),
+    .\port$6249$8 (\parity$356 [8]),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1132,8 +1132,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$6257$6 (\$26 [20:5]),
-    .\port$6259$6 (\$27 [20:5]),
+    .\port$6500$6 (\$26 [20:5]),
+    .\port$6502$6 (\$27 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1143,7 +1143,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$6616$0 (\$35 ),
+    .\port$6869$0 (\$35 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$31 [6:0]),
@@ -1287,12 +1287,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$6016$0 (\parity$356 [0]),
-    .\port$6016$8 (\parity$356 [8]),
-    .\port$6104$0 (\$25 ),
-    .\port$6264$0 (\$28 ),
-    .\port$6269$0 (\$29 ),
-    .\port$6770$0 (\$36 [7:0]),
+    .\port$6249$0 (\parity$356 [0]),
+    .\port$6249$8 (\parity$356 [8]),
+    .\port$6337$0 (\$25 ),
+    .\port$6507$0 (\$28 ),
+    .\port$6512$0 (\$29 ),
+    .\port$7023$0 (\$36 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1339,7 +1339,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$6458$0 (\$32 ),
+    .\port$6701$0 (\$32 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1380,9 +1380,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$6770$0 (\$36 ),
-    .\port$6935$0 (\$37 ),
-    .\port$6937$0 (\$38 ),
+    .\port$7023$0 (\$36 ),
+    .\port$7198$0 (\$37 ),
+    .\port$7200$0 (\$38 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -1995,8 +1995,8 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$2876$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6415$0 , front_gradients__addr, \port$6458$0 , \port$6594$0 , \port$6596$0 , drain_masks__addr, drain_masks__en, \port$6616$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$3032$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6658$0 , front_gradients__addr, \port$6701$0 , \port$6847$0 , \port$6849$0 , drain_masks__addr, drain_masks__en, \port$6869$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
 , descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [11:0] \$2 ;
@@ -2270,18 +2270,18 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [9:0] \port$2876$0 ;
-  wire [9:0] \port$2876$0 ;
-  output [13:0] \port$6415$0 ;
-  wire [13:0] \port$6415$0 ;
-  output [11:0] \port$6458$0 ;
-  wire [11:0] \port$6458$0 ;
-  output [15:0] \port$6594$0 ;
-  wire [15:0] \port$6594$0 ;
-  output [15:0] \port$6596$0 ;
-  wire [15:0] \port$6596$0 ;
-  output [31:0] \port$6616$0 ;
-  wire [31:0] \port$6616$0 ;
+  output [9:0] \port$3032$0 ;
+  wire [9:0] \port$3032$0 ;
+  output [13:0] \port$6658$0 ;
+  wire [13:0] \port$6658$0 ;
+  output [11:0] \port$6701$0 ;
+  wire [11:0] \port$6701$0 ;
+  output [15:0] \port$6847$0 ;
+  wire [15:0] \port$6847$0 ;
+  output [15:0] \port$6849$0 ;
+  wire [15:0] \port$6849$0 ;
+  output [31:0] \port$6869$0 ;
+  wire [31:0] \port$6869$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2375,7 +2375,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$2876$0 (\$3 ),
+    .\port$3032$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2402,7 +2402,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$6458$0 (\$2 ),
+    .\port$6701$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2541,13 +2541,13 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$2876$0  = \$3 ;
+  assign \port$3032$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$6415$0  = \$1 ;
-  assign \port$6458$0  = \$2 ;
-  assign \port$6594$0  = \$4 ;
-  assign \port$6596$0  = \$5 ;
-  assign \port$6616$0  = \$6 ;
+  assign \port$6658$0  = \$1 ;
+  assign \port$6701$0  = \$2 ;
+  assign \port$6847$0  = \$4 ;
+  assign \port$6849$0  = \$5 ;
+  assign \port$6869$0  = \$6 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2684,7 +2684,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[1]  = sums[183:92];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$2876$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, masks__addr
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$3032$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, masks__addr
 , masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -2941,8 +2941,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire onehot;
   input parity;
   wire parity;
-  output [9:0] \port$2876$0 ;
-  wire [9:0] \port$2876$0 ;
+  output [9:0] \port$3032$0 ;
+  wire [9:0] \port$3032$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -3361,7 +3361,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[31], tile[29], tile[27], tile[25], tile[23], tile[21], tile[19], tile[17], tile[15], tile[13], tile[11], tile[9], tile[7], tile[5], tile[3], tile[1], tile[30], tile[28], tile[26], tile[24], tile[22], tile[20], tile[18], tile[16], tile[14], tile[12], tile[10], tile[8], tile[6], tile[4], tile[2], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [9:0];
-  assign \port$2876$0  = \$9 [9:0];
+  assign \port$3032$0  = \$9 [9:0];
   assign gradients__addr = \$16 [10:0];
   assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
@@ -5695,7 +5695,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$6458$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$6701$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -5904,8 +5904,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output [11:0] \port$6458$0 ;
-  wire [11:0] \port$6458$0 ;
+  output [11:0] \port$6701$0 ;
+  wire [11:0] \port$6701$0 ;
   wire [47:0] row;
   input [31:0] \row$42 ;
   wire [31:0] \row$42 ;
@@ -5979,7 +5979,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$6458$0 (o_lines__payload[11:0]),
+    .\port$6701$0 (o_lines__payload[11:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -5991,8 +5991,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$7192$0 (active__data),
-    .\port$7193$0 (masks__data),
+    .\port$7455$0 (active__data),
+    .\port$7456$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -6214,7 +6214,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign valued = \o__payload$67 [39:32];
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$6458$0  = o_lines__payload[11:0];
+  assign \port$6701$0  = o_lines__payload[11:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -6327,13 +6327,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6458$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6701$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [4:0] \$4 ;
-  reg [2:0] \$5 ;
+  wire [4:0] \$3 ;
+  wire [5:0] \$4 ;
+  reg [3:0] \$5 ;
   reg \$6 ;
   reg \$7 ;
   reg \$8 ;
@@ -6341,7 +6341,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire [11:0] address;
   input clk;
   wire clk;
-  reg [2:0] credits = 3'h6;
+  reg [3:0] credits = 4'h8;
   wire grant;
   wire [11:0] i__payload;
   wire [11:0] \i__payload.address ;
@@ -6360,8 +6360,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [11:0] \port$6458$0 ;
-  wire [11:0] \port$6458$0 ;
+  input [11:0] \port$6701$0 ;
+  wire [11:0] \port$6701$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -6408,9 +6408,9 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   );
   always @* begin
     if (\$initially ) begin end
-    \$5  = \$4 [2:0];
+    \$5  = \$4 [3:0];
     if (rst) begin
-      \$5  = 3'h6;
+      \$5  = 4'h8;
     end
   end
   always @* begin
@@ -6441,15 +6441,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$6458$0 [0], \port$6458$0 [11:1] };
-  assign i__payload = { \port$6458$0 [0], \port$6458$0 [11:1] };
+  assign address = { \port$6701$0 [0], \port$6701$0 [11:1] };
+  assign i__payload = { \port$6701$0 [0], \port$6701$0 [11:1] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$6458$0 [0], \port$6458$0 [11:1] };
+  assign \i__payload.address  = { \port$6701$0 [0], \port$6701$0 [11:1] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -6461,36 +6461,32 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [3:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire [3:0] \$18 ;
-  reg [2:0] \$19 ;
-  wire \$2 ;
-  reg [2:0] \$20 ;
-  reg [2:0] \$21 ;
-  wire [3:0] \$3 ;
+  wire \$13 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
+  wire \$3 ;
   wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [3:0] \$7 ;
-  wire [3:0] \$8 ;
-  wire \$9 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
   (* init = 3'h0 *)
   wire [2:0] consume;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [31:0] r_data;
   wire [31:0] r_data;
   input r_en;
   wire r_en;
-  (* init = 3'h0 *)
-  wire [2:0] r_level;
+  (* init = 4'h0 *)
+  wire [3:0] r_level;
   reg [2:0] r_port__addr = 3'h0;
   wire [31:0] r_port__data;
   output r_rdy;
@@ -6500,14 +6496,14 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire [31:0] w_data;
   input w_en;
   wire w_en;
-  (* init = 3'h0 *)
-  wire [2:0] w_level;
+  (* init = 4'h0 *)
+  wire [3:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
   input [31:0] w_port__data;
   wire [31:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [31:0] storage [5:0];
+  reg [31:0] storage [7:0];
   initial begin
     storage[0] = 32'd0;
     storage[1] = 32'd0;
@@ -6515,70 +6511,68 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
     storage[3] = 32'd0;
     storage[4] = 32'd0;
     storage[5] = 32'd0;
+    storage[6] = 32'd0;
+    storage[7] = 32'd0;
   end
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h6;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr == 3'h5;
-  assign \$3  = w_port__addr + 1'h1;
-  assign \$4  = \$2  ? 4'h0 : \$3 ;
-  assign \$5  = r_rdy & r_en;
-  assign \$6  = r_port__addr == 3'h5;
-  assign \$7  = r_port__addr + 1'h1;
-  assign \$8  = \$6  ? 4'h0 : \$7 ;
-  assign \$9  = w_rdy & w_en;
+  assign \$2  = w_port__addr + 1'h1;
+  assign \$3  = r_rdy & r_en;
+  assign \$4  = r_port__addr + 1'h1;
+  assign \$5  = w_rdy & w_en;
+  assign \$6  = r_rdy & r_en;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = \$5  & \$7 ;
+  assign \$9  = level + 1'h1;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = ~ \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = level + 1'h1;
-  assign \$14  = r_rdy & r_en;
-  assign \$15  = w_rdy & w_en;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = \$14  & \$16 ;
-  assign \$18  = level - 1'h1;
+  assign \$11  = w_rdy & w_en;
+  assign \$12  = ~ \$11 ;
+  assign \$13  = \$10  & \$12 ;
+  assign \$14  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$19 ;
+    w_port__addr <= \$15 ;
   always @(posedge clk)
-    r_port__addr <= \$20 ;
+    r_port__addr <= \$16 ;
   always @(posedge clk)
-    level <= \$21 ;
+    level <= \$17 ;
   always @* begin
     if (\$initially ) begin end
-    \$19  = w_port__addr;
+    \$15  = w_port__addr;
     if (\$1 ) begin
-      \$19  = \$4 [2:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$19  = 3'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = r_port__addr;
-    if (\$5 ) begin
-      \$20  = \$8 [2:0];
+    \$16  = r_port__addr;
+    if (\$3 ) begin
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$20  = 3'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = level;
-    if (\$12 ) begin
-      \$21  = \$13 [2:0];
+    \$17  = level;
+    if (\$8 ) begin
+      \$17  = \$9 [3:0];
     end
-    if (\$17 ) begin
-      \$21  = \$18 [2:0];
+    if (\$13 ) begin
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$21  = 3'h0;
+      \$17  = 4'h0;
     end
   end
   assign w_level = level;
@@ -6589,7 +6583,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$7192$0 , \port$7193$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$7455$0 , \port$7456$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -6621,10 +6615,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$7192$0 ;
-  wire [15:0] \port$7192$0 ;
-  input [31:0] \port$7193$0 ;
-  wire [31:0] \port$7193$0 ;
+  input [15:0] \port$7455$0 ;
+  wire [15:0] \port$7455$0 ;
+  input [31:0] \port$7456$0 ;
+  wire [31:0] \port$7456$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -6657,9 +6651,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6449$0 (tag1),
-    .\port$7192$0 (\port$7192$0 ),
-    .\port$7193$0 (\port$7193$0 ),
+    .\port$6692$0 (tag1),
+    .\port$7455$0 (\port$7455$0 ),
+    .\port$7456$0 (\port$7456$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -6690,8 +6684,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7192$0 , \port$7193$0  };
-  assign row = { \port$7192$0 , \port$7193$0  };
+  assign w_data = { tag1, \port$7455$0 , \port$7456$0  };
+  assign row = { \port$7455$0 , \port$7456$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -6703,7 +6697,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6449$0 , \port$7192$0 , \port$7193$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6692$0 , \port$7455$0 , \port$7456$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6727,12 +6721,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$6449$0 ;
-  wire [18:0] \port$6449$0 ;
-  input [15:0] \port$7192$0 ;
-  wire [15:0] \port$7192$0 ;
-  input [31:0] \port$7193$0 ;
-  wire [31:0] \port$7193$0 ;
+  input [18:0] \port$6692$0 ;
+  wire [18:0] \port$6692$0 ;
+  input [15:0] \port$7455$0 ;
+  wire [15:0] \port$7455$0 ;
+  input [31:0] \port$7456$0 ;
+  wire [31:0] \port$7456$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [66:0] r_data;
@@ -6759,7 +6753,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [66:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6449$0 , \port$7192$0 , \port$7193$0  };
+      storage[w_port__addr] <= { \port$6692$0 , \port$7455$0 , \port$7456$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -6821,8 +6815,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6449$0 , \port$7192$0 , \port$7193$0  };
-  assign w_data = { \port$6449$0 , \port$7192$0 , \port$7193$0  };
+  assign w_port__data = { \port$6692$0 , \port$7455$0 , \port$7456$0  };
+  assign w_data = { \port$6692$0 , \port$7455$0 , \port$7456$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7248,7 +7242,7 @@ module \backspike_core.bp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -7309,24 +7303,44 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [1:0] \$63 ;
-  wire [1:0] \$64 ;
+  wire \$63 ;
+  wire \$64 ;
   wire \$65 ;
-  wire \$66 ;
-  reg [1:0] \$67 ;
-  reg \$68 ;
-  reg [31:0] \$69 ;
+  wire [1:0] \$66 ;
+  wire [1:0] \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [17:0] \$70 ;
+  reg [1:0] \$70 ;
   reg \$71 ;
+  reg [50:0] \$72 ;
+  reg \$73 ;
+  reg [50:0] \$74 ;
+  reg [1:0] \$75 ;
   wire \$8 ;
   wire \$9 ;
-  reg busy = 1'h0;
+  reg [50:0] \$signal  = 51'h0000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [50:0] \$signal$12  = 51'h0000000000000;
+  wire \$signal$12.last ;
+  wire [17:0] \$signal$12.tag ;
+  wire [31:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire \$signal.last ;
+  wire [17:0] \$signal.tag ;
+  wire [31:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [31:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[1] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [31:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[1] ;
+  reg [1:0] coming = 2'h0;
+  wire done;
   wire \final ;
   input [50:0] i__payload;
   wire [50:0] i__payload;
@@ -7337,8 +7351,8 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [1:0] left = 2'h0;
+  wire move;
   output [35:0] o__payload;
   wire [35:0] o__payload;
   wire \o__payload.last ;
@@ -7348,154 +7362,180 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [1:0] pick;
   input rst;
   wire rst;
-  reg [17:0] tag = 18'h00000;
-  reg [31:0] tile = 32'd0;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[1] ;
-  assign \$26  = tile[6] & pick[0];
-  assign \$27  = tile[22] & pick[1];
-  assign \$28  = | { \$27 , \$26  };
-  assign \$29  = tile[7] & pick[0];
-  assign \$30  = tile[23] & pick[1];
-  assign \$31  = | { \$30 , \$29  };
-  assign \$32  = tile[8] & pick[0];
-  assign \$33  = tile[24] & pick[1];
-  assign \$34  = | { \$33 , \$32  };
-  assign \$35  = tile[9] & pick[0];
-  assign \$36  = tile[25] & pick[1];
-  assign \$37  = | { \$36 , \$35  };
-  assign \$38  = tile[10] & pick[0];
-  assign \$39  = tile[26] & pick[1];
-  assign \$40  = | { \$39 , \$38  };
-  assign \$41  = tile[11] & pick[0];
-  assign \$42  = tile[27] & pick[1];
-  assign \$43  = | { \$42 , \$41  };
-  assign \$44  = tile[12] & pick[0];
-  assign \$45  = tile[28] & pick[1];
-  assign \$46  = | { \$45 , \$44  };
-  assign \$47  = tile[13] & pick[0];
-  assign \$48  = tile[29] & pick[1];
-  assign \$49  = | { \$48 , \$47  };
-  assign \$50  = tile[14] & pick[0];
-  assign \$51  = tile[30] & pick[1];
-  assign \$52  = | { \$51 , \$50  };
-  assign \$53  = tile[15] & pick[0];
-  assign \$54  = tile[31] & pick[1];
-  assign \$55  = | { \$54 , \$53  };
-  assign \$56  = last & \final ;
-  assign \$57  = ~ busy;
-  assign \$58  = o__valid & o__ready;
-  assign \$59  = ~ o__valid;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = \final  & \$60 ;
-  assign i__ready = \$57  | \$61 ;
-  assign \$62  = o__valid & o__ready;
-  assign \$63  = ~ pick;
-  assign \$64  = left & \$63 ;
-  assign \$65  = | i__payload[15:0];
-  assign \$66  = | i__payload[31:16];
+  assign \$23  = | { \$22 , \$21  };
+  assign \$24  = \$signal [6] & pick[0];
+  assign \$25  = \$signal [22] & pick[1];
+  assign \$26  = | { \$25 , \$24  };
+  assign \$27  = \$signal [7] & pick[0];
+  assign \$28  = \$signal [23] & pick[1];
+  assign \$29  = | { \$28 , \$27  };
+  assign \$30  = \$signal [8] & pick[0];
+  assign \$31  = \$signal [24] & pick[1];
+  assign \$32  = | { \$31 , \$30  };
+  assign \$33  = \$signal [9] & pick[0];
+  assign \$34  = \$signal [25] & pick[1];
+  assign \$35  = | { \$34 , \$33  };
+  assign \$36  = \$signal [10] & pick[0];
+  assign \$37  = \$signal [26] & pick[1];
+  assign \$38  = | { \$37 , \$36  };
+  assign \$39  = \$signal [11] & pick[0];
+  assign \$40  = \$signal [27] & pick[1];
+  assign \$41  = | { \$40 , \$39  };
+  assign \$42  = \$signal [12] & pick[0];
+  assign \$43  = \$signal [28] & pick[1];
+  assign \$44  = | { \$43 , \$42  };
+  assign \$45  = \$signal [13] & pick[0];
+  assign \$46  = \$signal [29] & pick[1];
+  assign \$47  = | { \$46 , \$45  };
+  assign \$48  = \$signal [14] & pick[0];
+  assign \$49  = \$signal [30] & pick[1];
+  assign \$50  = | { \$49 , \$48  };
+  assign \$51  = \$signal [15] & pick[0];
+  assign \$52  = \$signal [31] & pick[1];
+  assign \$53  = | { \$52 , \$51  };
+  assign \$54  = \$signal [50] & \final ;
+  assign \$55  = ~ o__valid;
+  assign \$56  = o__ready & \final ;
+  assign done = \$55  | \$56 ;
+  assign \$57  = | coming;
+  assign \$58  = \$57  | \$signal$12 [50];
+  assign \$59  = \$signal$10  & \$58 ;
+  assign move = \$59  & done;
+  assign \$60  = ~ \$signal$10 ;
+  assign \$61  = | coming;
+  assign \$62  = \$61  | \$signal$12 [50];
+  assign \$63  = ~ \$62 ;
+  assign \$64  = \$60  | \$63 ;
+  assign i__ready = \$64  | done;
+  assign \$65  = o__valid & o__ready;
+  assign \$66  = ~ pick;
+  assign \$67  = left & \$66 ;
+  assign \$68  = | i__payload[15:0];
+  assign \$69  = | i__payload[31:16];
   always @(posedge clk)
-    left <= \$67 ;
+    left <= \$70 ;
   always @(posedge clk)
-    busy <= \$68 ;
+    o__valid <= \$71 ;
   always @(posedge clk)
-    tile <= \$69 ;
+    \$signal  <= \$72 ;
   always @(posedge clk)
-    tag <= \$70 ;
+    \$signal$10  <= \$73 ;
   always @(posedge clk)
-    last <= \$71 ;
+    \$signal$12  <= \$74 ;
+  always @(posedge clk)
+    coming <= \$75 ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [1:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [1:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$8  = tile[0] & pick[0];
-  assign \$9  = tile[16] & pick[1];
-  assign \$10  = | { \$9 , \$8  };
-  assign \$11  = tile[1] & pick[0];
-  assign \$12  = tile[17] & pick[1];
-  assign \$13  = | { \$12 , \$11  };
-  assign \$14  = tile[2] & pick[0];
-  assign \$15  = tile[18] & pick[1];
-  assign \$16  = | { \$15 , \$14  };
-  assign \$17  = tile[3] & pick[0];
-  assign \$18  = tile[19] & pick[1];
-  assign \$19  = | { \$18 , \$17  };
-  assign \$20  = tile[4] & pick[0];
-  assign \$21  = tile[20] & pick[1];
-  assign \$22  = | { \$21 , \$20  };
-  assign \$23  = tile[5] & pick[0];
-  assign \$24  = tile[21] & pick[1];
-  assign \$25  = | { \$24 , \$23  };
+  assign \$6  = \$signal [0] & pick[0];
+  assign \$7  = \$signal [16] & pick[1];
+  assign \$8  = | { \$7 , \$6  };
+  assign \$9  = \$signal [1] & pick[0];
+  assign \$10  = \$signal [17] & pick[1];
+  assign \$11  = | { \$10 , \$9  };
+  assign \$12  = \$signal [2] & pick[0];
+  assign \$13  = \$signal [18] & pick[1];
+  assign \$14  = | { \$13 , \$12  };
+  assign \$15  = \$signal [3] & pick[0];
+  assign \$16  = \$signal [19] & pick[1];
+  assign \$17  = | { \$16 , \$15  };
+  assign \$18  = \$signal [4] & pick[0];
+  assign \$19  = \$signal [20] & pick[1];
+  assign \$20  = | { \$19 , \$18  };
+  assign \$21  = \$signal [5] & pick[0];
+  assign \$22  = \$signal [21] & pick[1];
   always @* begin
     if (\$initially ) begin end
-    \$67  = left;
-    if (\$62 ) begin
-      \$67  = \$64 ;
+    \$70  = left;
+    if (\$65 ) begin
+      \$70  = \$67 ;
     end
-    if (i__ready) begin
-      \$67  = { \$66 , \$65  };
+    if (done) begin
+      \$70  = coming;
     end
     if (rst) begin
-      \$67  = 2'h0;
+      \$70  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = busy;
-    if (i__ready) begin
-      \$68  = i__valid;
+    \$71  = o__valid;
+    if (done) begin
+      \$71  = move;
     end
     if (rst) begin
-      \$68  = 1'h0;
+      \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = tile;
-    if (i__ready) begin
-      \$69  = i__payload[31:0];
+    \$72  = \$signal ;
+    if (done) begin
+      \$72  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = tag;
+    \$73  = \$signal$10 ;
     if (i__ready) begin
-      \$70  = i__payload[49:32];
+      \$73  = i__valid;
+    end
+    if (rst) begin
+      \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = last;
+    \$74  = \$signal$12 ;
     if (i__ready) begin
-      \$71  = i__payload[50];
+      \$74 [31:0] = i__payload[31:0];
+      \$74 [49:32] = i__payload[49:32];
+      \$74 [50] = i__payload[50];
     end
   end
-  assign coming = i__payload[31:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = coming;
+    if (i__ready) begin
+      \$75  = { \$69 , \$68  };
+    end
+    if (rst) begin
+      \$75  = 2'h0;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[31:0];
   assign \o__payload.x  = o__payload[0];
   assign \o__payload.word  = o__payload[16:1];
   assign \o__payload.tag  = o__payload[34:17];
   assign \o__payload.last  = o__payload[35];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
+  assign \$signal.tile  = \$signal [31:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tag  = \$signal [49:32];
+  assign \$signal.last  = \$signal [50];
+  assign \$signal$12.tile  = \$signal$12 [31:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tag  = \$signal$12 [49:32];
+  assign \$signal$12.last  = \$signal$12 [50];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
   assign \i__payload.tile  = i__payload[31:0];
   assign \i__payload.tag  = i__payload[49:32];
   assign \i__payload.last  = i__payload[50];
-  assign o__payload[35] = \$56 ;
-  assign o__payload[34:17] = tag;
-  assign o__payload[16:1] = { \$55 , \$52 , \$49 , \$46 , \$43 , \$40 , \$37 , \$34 , \$31 , \$28 , \$25 , \$22 , \$19 , \$16 , \$13 , \$10  };
-  assign o__payload[0] = \$7 ;
-  assign \$7  = pick[1];
+  assign o__payload[35] = \$54 ;
+  assign o__payload[34:17] = \$signal [49:32];
+  assign o__payload[16:1] = { \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$32 , \$29 , \$26 , \$23 , \$20 , \$17 , \$14 , \$11 , \$8  };
+  assign o__payload[0] = \$5 ;
+  assign \$5  = pick[1];
 endmodule
 
 module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, row, clk);
@@ -7563,8 +7603,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$6520$0 (tag1),
-    .\port$7117$0 (row),
+    .\port$6765$0 (tag1),
+    .\port$7380$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7607,7 +7647,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6520$0 , \port$7117$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6765$0 , \port$7380$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7631,10 +7671,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [7:0] \port$6520$0 ;
-  wire [7:0] \port$6520$0 ;
-  input [31:0] \port$7117$0 ;
-  wire [31:0] \port$7117$0 ;
+  input [7:0] \port$6765$0 ;
+  wire [7:0] \port$6765$0 ;
+  input [31:0] \port$7380$0 ;
+  wire [31:0] \port$7380$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [39:0] r_data;
@@ -7661,7 +7701,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [39:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6520$0 , \port$7117$0  };
+      storage[w_port__addr] <= { \port$6765$0 , \port$7380$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7723,8 +7763,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6520$0 , \port$7117$0  };
-  assign w_data = { \port$6520$0 , \port$7117$0  };
+  assign w_port__data = { \port$6765$0 , \port$7380$0  };
+  assign w_data = { \port$6765$0 , \port$7380$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7863,25 +7903,25 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [91:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [91:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [91:0] \$34 ;
   reg [3:0] \$35 ;
@@ -7893,35 +7933,46 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   reg [15:0] \$40 ;
   reg [15:0] \$41 ;
   reg \$42 ;
-  reg [15:0] \$43 ;
+  reg \$43 ;
+  reg \$44 ;
+  reg \$45 ;
+  reg [15:0] \$46 ;
+  reg [15:0] \$47 ;
   wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [1:0] \$7 ;
   wire \$8 ;
   wire \$9 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$43 ;
+  wire \add$50 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$47 ;
+  wire [3:0] \drain_entry$55 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$40 ;
+  (* init = 1'h0 *)
+  wire \drain_file$54 ;
   wire [91:0] drain_sum;
-  wire [91:0] \drain_sum$48 ;
+  wire [91:0] \drain_sum$56 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$42 ;
-  wire [4:0] \element$42.exponent ;
-  wire [9:0] \element$42.mantissa ;
-  wire \element$42.sign ;
+  wire [15:0] \element$49 ;
+  wire [4:0] \element$49.exponent ;
+  wire [9:0] \element$49.mantissa ;
+  wire \element$49.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$35 ;
-  wire [3:0] \entry$45 ;
+  wire [3:0] \entry$42 ;
+  wire [3:0] \entry$52 ;
   output \event ;
   wire \event ;
   reg [7:0] event0 = 8'h00;
@@ -7954,13 +8005,14 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \event3.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$33 ;
+  wire \file$39 ;
   (* init = 1'h0 *)
-  wire \file$46 ;
+  wire \file$53 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$25 ;
-  wire \go$39 ;
+  wire \go$31 ;
+  wire \go$46 ;
   input [23:0] i_events__payload;
   wire [23:0] i_events__payload;
   wire [7:0] \i_events__payload.event ;
@@ -7983,13 +8035,15 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$40 ;
+  wire \load$47 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$44 ;
+  wire \replace$51 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$41 ;
+  wire \shift$48 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -8001,235 +8055,125 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [91:0] \sums[0] ;
   wire [91:0] \sums[1] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
   reg [15:0] value = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \value$24 ;
-  wire [4:0] \value$24.exponent ;
-  wire [9:0] \value$24.mantissa ;
-  wire \value$24.sign ;
+  wire [15:0] \value$30 ;
+  wire [4:0] \value$30.exponent ;
+  wire [9:0] \value$30.mantissa ;
+  wire \value$30.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$38 ;
-  wire [4:0] \value$38.exponent ;
-  wire [9:0] \value$38.mantissa ;
-  wire \value$38.sign ;
-  always @(posedge clk)
-    event2 <= \$38 ;
-  always @(posedge clk)
-    event3 <= \$39 ;
-  always @(posedge clk)
-    touched0 <= \$40 ;
-  always @(posedge clk)
-    touched1 <= \$41 ;
-  always @(posedge clk)
-    file <= \$42 ;
-  always @(posedge clk)
-    value <= \$43 ;
-  assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[7];
-  assign \$6  = \$5  & event0[5];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[3] & event3[6];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[7];
-  assign \$12  = \$11  & event0[5];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[3] & event3[6];
-  assign start = go & \$13 ;
-  assign \$14  = valid[3] & event3[7];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event3[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[7];
-  assign load = \$19  & event0[5];
-  assign \$20  = valid[1] & event1[7];
-  assign shift = \$20  & event1[5];
-  assign add = valid[3] & event3[7];
-  assign \$22  = \$21  >> event3[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
-  assign \$27  = valid[0] & event0[7];
-  assign \load$40  = \$27  & event0[5];
-  assign \$28  = valid[1] & event1[7];
-  assign \shift$41  = \$28  & event1[5];
-  assign \add$43  = valid[3] & event3[7];
-  assign \$30  = \$29  >> event3[3:0];
-  assign \replace$44  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
+  wire [15:0] \value$45 ;
+  wire [4:0] \value$45.exponent ;
+  wire [9:0] \value$45.mantissa ;
+  wire \value$45.sign ;
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
   always @(posedge clk)
     valid <= \$35 ;
   always @(posedge clk)
     event0 <= \$36 ;
   always @(posedge clk)
     event1 <= \$37 ;
+  always @(posedge clk)
+    event2 <= \$38 ;
+  always @(posedge clk)
+    event3 <= \$39 ;
+  always @(posedge clk)
+    accumulated <= \$40 ;
+  always @(posedge clk)
+    drained <= \$41 ;
+  always @(posedge clk)
+    drain_file <= \$42 ;
+  always @(posedge clk)
+    waiting <= \$43 ;
+  always @(posedge clk)
+    file <= \$44 ;
+  always @(posedge clk)
+    waiting_file <= \$45 ;
+  always @(posedge clk)
+    queued <= \$46 ;
+  always @(posedge clk)
+    value <= \$47 ;
+  assign \$2  = \$1  | { 4'h0, i_events__valid };
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[7];
+  assign \$10  = \$9  & event0[5];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[3] & event3[6];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[7];
+  assign \$17  = \$16  & event0[5];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[3] & event3[6];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[3] & event3[7];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event3[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[7];
+  assign load = \$25  & event0[5];
+  assign \$26  = valid[1] & event1[7];
+  assign shift = \$26  & event1[5];
+  assign add = valid[3] & event3[7];
+  assign \$27  = accumulated >> event3[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
+  assign \$30  = valid[0] & event0[7];
+  assign \load$47  = \$30  & event0[5];
+  assign \$31  = valid[1] & event1[7];
+  assign \shift$48  = \$31  & event1[5];
+  assign \add$50  = valid[3] & event3[7];
+  assign \$32  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(load),
+    .i_a(i_vectors__payload[15:0]),
+    .i_b(value),
+    .\load$7 (load),
     .replace(replace),
-    .rst(rst),
-    .\value$7 (value)
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane1 (
-    .add(\add$43 ),
+    .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$48 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$56 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$40 ),
-    .replace(\replace$44 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[31:16]),
+    .i_b(value),
+    .\load$7 (\load$47 ),
+    .replace(\replace$51 ),
+    .rst(rst)
   );
-  always @* begin
-    if (\$initially ) begin end
-    \$38  = event2;
-    if (go) begin
-      \$38  = event1;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = event3;
-    if (go) begin
-      \$39  = event2;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$40  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$40  = touched;
-      endcase
-    end
-    if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$40  = 16'h0000;
-      endcase
-    end
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$41  = touched;
-      endcase
-    end
-    if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$41  = 16'h0000;
-      endcase
-    end
-    if (rst) begin
-      \$41  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = file;
-    if (start) begin
-      \$42  = \$3 ;
-    end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = value;
-    if (go) begin
-      \$43  = i_events__payload[23:8];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
   always @* begin
     if (\$initially ) begin end
     \$35  = valid;
@@ -8254,19 +8198,118 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
       \$37  = event0;
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = event2;
+    if (go) begin
+      \$38  = event1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = event3;
+    if (go) begin
+      \$39  = event2;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = \$3 ;
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = drained;
+    if (start) begin
+      \$41  = touched;
+    end
+    if (rst) begin
+      \$41  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = drain_file;
+    if (start) begin
+      \$42  = \$4 ;
+    end
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$43  = waiting;
+    if (start) begin
+      \$43  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$43  = 1'h1;
+      end
+    end
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$44  = file;
+    if (finish) begin
+      \$44  = \$7 [0];
+    end
+    if (rst) begin
+      \$44  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$45  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$45  = file;
+      end
+    end
+    if (rst) begin
+      \$45  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$46  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$46  = now;
+      end
+    end
+    if (rst) begin
+      \$46  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$47  = value;
+    if (go) begin
+      \$47  = i_events__payload[23:8];
+    end
+  end
   assign i_events__ready = go;
-  assign \value$24  = value;
-  assign \go$25  = go;
+  assign \value$30  = value;
+  assign \go$31  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event3[3:0];
-  assign \file$33  = file;
-  assign \entry$35  = drain_entry;
-  assign \value$38  = value;
-  assign \go$39  = go;
-  assign \element$42  = i_vectors__payload[31:16];
-  assign \entry$45  = event3[3:0];
-  assign \file$46  = file;
-  assign \drain_entry$47  = drain_entry;
+  assign \file$39  = file;
+  assign \drain_file$40  = drain_file;
+  assign \entry$42  = drain_entry;
+  assign \value$45  = value;
+  assign \go$46  = go;
+  assign \element$49  = i_vectors__payload[31:16];
+  assign \entry$52  = event3[3:0];
+  assign \file$53  = file;
+  assign \drain_file$54  = drain_file;
+  assign \drain_entry$55  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[4];
   assign \event0.first  = event0[5];
@@ -8294,9 +8337,9 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \event3.first  = event3[5];
   assign \event3.end  = event3[6];
   assign \event3.hit  = event3[7];
-  assign \value$24.mantissa  = value[9:0];
-  assign \value$24.exponent  = value[14:10];
-  assign \value$24.sign  = value[15];
+  assign \value$30.mantissa  = value[9:0];
+  assign \value$30.exponent  = value[14:10];
+  assign \value$30.sign  = value[15];
   assign \element.mantissa  = i_vectors__payload[9:0];
   assign \element.exponent  = i_vectors__payload[14:10];
   assign \element.sign  = i_vectors__payload[15];
@@ -8304,209 +8347,385 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \i_vectors__payload[1]  = i_vectors__payload[31:16];
   assign \sums[0]  = sums[91:0];
   assign \sums[1]  = sums[183:92];
-  assign \value$38.mantissa  = value[9:0];
-  assign \value$38.exponent  = value[14:10];
-  assign \value$38.sign  = value[15];
-  assign \element$42.mantissa  = i_vectors__payload[25:16];
-  assign \element$42.exponent  = i_vectors__payload[30:26];
-  assign \element$42.sign  = i_vectors__payload[31];
+  assign \value$45.mantissa  = value[9:0];
+  assign \value$45.exponent  = value[14:10];
+  assign \value$45.sign  = value[15];
+  assign \element$49.mantissa  = i_vectors__payload[25:16];
+  assign \element$49.exponent  = i_vectors__payload[30:26];
+  assign \element$49.sign  = i_vectors__payload[31];
   assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$26 ;
+  assign sums[91:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, file, \value$7 , drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, drain_sum, entry, drain_file, file, i_b, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [23:0] \$10 ;
-  wire \$11 ;
-  wire [5:0] \$12 ;
-  wire [5:0] \$13 ;
-  wire \$14 ;
-  wire [5:0] \$15 ;
-  wire [5:0] \$16 ;
-  wire [5:0] \$17 ;
-  wire [85:0] \$18 ;
-  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire [91:0] \$22 ;
-  wire [92:0] \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire [91:0] \$27 ;
-  wire [92:0] \$28 ;
-  reg [15:0] \$29 ;
-  wire [11:0] \$3 ;
-  reg [15:0] \$30 ;
-  reg [22:0] \$31 ;
-  reg [5:0] \$32 ;
-  reg [80:0] \$33 ;
+  wire \$3 ;
   wire \$4 ;
-  wire [11:0] \$5 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [11:0] \$7 ;
-  wire \$8 ;
-  wire [11:0] \$9 ;
+  reg [91:0] \$7 ;
+  wire [91:0] \$8 ;
+  wire [92:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$17 ;
+  wire [91:0] \$signature__data ;
+  wire [91:0] \$signature__data$24 ;
   input add;
   wire add;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [91:0] drain_sum;
-  wire [91:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [91:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  input en;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
   input file;
   wire file;
-  input go;
   wire go;
-  input load;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
   wire load;
-  reg [22:0] product = 23'h000000;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$21 ;
-  wire [91:0] read_port__data;
-  wire [91:0] \read_port__data$25 ;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [80:0] o;
   input replace;
   wire replace;
   input rst;
   wire rst;
-  reg [5:0] scales = 6'h00;
-  reg [80:0] term = 81'h000000000000000000000;
-  reg [15:0] value = 16'h0000;
-  input [15:0] \value$7 ;
-  wire [15:0] \value$7 ;
-  wire [4:0] \value$7.exponent ;
-  wire [9:0] \value$7.mantissa ;
-  wire \value$7.sign ;
+  wire [91:0] total;
+  wire [15:0] value;
   wire [4:0] \value.exponent ;
   wire [9:0] \value.mantissa ;
   wire \value.sign ;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$23 ;
+  wire [3:0] \write_port__addr$19 ;
   wire [91:0] write_port__data;
-  wire [91:0] \write_port__data$24 ;
+  wire [91:0] \write_port__data$20 ;
   wire write_port__en;
-  wire \write_port__en$22 ;
+  wire \write_port__en$18 ;
   reg [91:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$23 [91:0];
+      file0[entry] <= \$9 [91:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [91:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$22 )
-      file1[entry] <= \$28 [91:0];
+    if (\write_port__en$18 )
+      file1[entry] <= \$9 [91:0];
   end
-  assign \read_port__data$25  = file1[\read_port__addr$21 ];
-  assign \$1  = go & load;
-  assign \$2  = | element[14:10];
-  assign \$3  = - { \$2 , element[9:0] };
-  assign \$4  = | element[14:10];
-  assign \$5  = element[15] ? \$3  : { 1'h0, \$4 , element[9:0] };
-  assign \$6  = | value[14:10];
-  assign \$7  = - { \$6 , value[9:0] };
-  assign \$8  = | value[14:10];
-  assign \$9  = value[15] ? \$7  : { 1'h0, \$8 , value[9:0] };
-  assign \$10  = $signed(\$5 ) * $signed(\$9 );
-  assign \$11  = ! element[14:10];
-  assign \$12  = element[14:10] - 1'h1;
-  assign \$13  = \$11  ? 6'h00 : \$12 ;
-  assign \$14  = ! value[14:10];
-  assign \$15  = value[14:10] - 1'h1;
-  assign \$16  = \$14  ? 6'h00 : \$15 ;
-  assign \$17  = \$13 [4:0] + \$16 [4:0];
-  assign \$18  = $signed(product) << scales;
-  assign \$19  = ! file;
-  assign read_port__addr = file ? drain_entry : entry;
-  assign \$20  = go & add;
-  assign \$21  = ! file;
-  assign write_port__en = \$20  & \$21 ;
-  assign \$22  = replace ? 92'h00000000000000000000000 : read_port__data;
-  assign \$23  = $signed(term) + $signed(\$22 );
-  assign \read_port__addr$21  = \$24  ? entry : drain_entry;
-  assign \$25  = go & add;
-  assign \write_port__en$22  = \$25  & \$26 ;
-  assign \$27  = replace ? 92'h00000000000000000000000 : \read_port__data$25 ;
-  assign \$28  = $signed(term) + $signed(\$27 );
-  assign drain_sum = file ? read_port__data : \read_port__data$25 ;
-  always @(posedge clk)
-    element <= \$29 ;
-  always @(posedge clk)
-    value <= \$30 ;
-  always @(posedge clk)
-    product <= \$31 ;
-  always @(posedge clk)
-    scales <= \$32 ;
-  always @(posedge clk)
-    term <= \$33 ;
+  assign \$signature__data$24  = file1[\$signature__addr$17 ];
+  assign load = en & \load$7 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = file ? drain_entry : entry;
+  assign \$2  = en & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$signature__addr$17  = \$4  ? entry : drain_entry;
+  assign \$5  = en & add;
+  assign \write_port__en$18  = \$5  & \$6 ;
+  assign \$8  = replace ? 92'h00000000000000000000000 : \$7 ;
+  assign \$9  = $signed(o) + $signed(\$8 );
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$29  = element;
-    if (\$1 ) begin
-      \$29  = \element$5 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$7  = \$signature__data ;
+      1'h1:
+          \$7  = \$signature__data$24 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = value;
-    if (go) begin
-      \$30  = \value$7 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = \$signature__data ;
+      1'h1:
+          drain_sum = \$signature__data$24 ;
+    endcase
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$31  = product;
-    if (go) begin
-      \$31  = \$10 [22:0];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$32  = scales;
-    if (go) begin
-      \$32  = \$17 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$33  = term;
-    if (go) begin
-      \$33  = \$18 [80:0];
-    end
-  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
   assign write_port__addr = entry;
-  assign write_port__data = \$23 [91:0];
-  assign \write_port__addr$23  = entry;
-  assign \write_port__data$24  = \$28 [91:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \value.mantissa  = value[9:0];
-  assign \value.exponent  = value[14:10];
-  assign \value.sign  = value[15];
-  assign \value$7.mantissa  = \value$7 [9:0];
-  assign \value$7.exponent  = \value$7 [14:10];
-  assign \value$7.sign  = \value$7 [15];
-  assign \$24  = file;
-  assign \$26  = file;
+  assign write_port__data = \$9 [91:0];
+  assign total = \$9 [91:0];
+  assign \write_port__addr$19  = entry;
+  assign \write_port__data$20  = \$9 [91:0];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \$4  = file;
+  assign \$6  = file;
+endmodule
+
+module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire \$35 ;
+  wire [11:0] \$36 ;
+  wire [14:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire [11:0] \$4 ;
+  wire \$40 ;
+  wire [11:0] \$41 ;
+  wire \$42 ;
+  wire [11:0] \$43 ;
+  wire [14:0] \$44 ;
+  wire [15:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [11:0] \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire [11:0] \$51 ;
+  wire [14:0] \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [11:0] \$56 ;
+  wire \$57 ;
+  wire [11:0] \$58 ;
+  wire [14:0] \$59 ;
+  wire [11:0] \$6 ;
+  wire [15:0] \$60 ;
+  wire [29:0] \$61 ;
+  wire [3:0] \$62 ;
+  wire [6:0] \$63 ;
+  wire [156:0] \$64 ;
+  wire [156:0] \$65 ;
+  reg [17:0] \$66 ;
+  reg [17:0] \$67 ;
+  reg [29:0] \$68 ;
+  reg [3:0] \$69 ;
+  wire [14:0] \$7 ;
+  reg [80:0] \$70 ;
+  wire \$8 ;
+  wire \$9 ;
+  reg [17:0] a = 18'h00000;
+  wire [2:0] \a.shift ;
+  wire [14:0] \a.significand ;
+  reg [17:0] b = 18'h00000;
+  wire [2:0] \b.shift ;
+  wire [14:0] \b.significand ;
+  input clk;
+  wire clk;
+  input en;
+  wire en;
+  output [80:0] fixed;
+  reg [80:0] fixed = 81'h000000000000000000000;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  input load;
+  wire load;
+  (* init = 81'h000000000000000000000 *)
+  wire [80:0] o;
+  reg [29:0] product = 30'h00000000;
+  input rst;
+  wire rst;
+  reg [3:0] shift = 4'h0;
+  assign \$30  = i_a[15] ? \$15  : { 1'h0, \$29  };
+  assign \$31  = ! i_b[14:10];
+  assign \$32  = i_b[10] | \$31 ;
+  assign \$33  = | i_b[14:10];
+  assign \$35  = | i_b[14:10];
+  assign \$36  = \$32  ? \$34  : { 1'h0, \$35 , i_b[9:0] };
+  assign \$38  = ! i_b[14:10];
+  assign \$39  = i_b[10] | \$38 ;
+  assign \$40  = | i_b[14:10];
+  assign \$42  = | i_b[14:10];
+  assign \$43  = \$39  ? \$41  : { 1'h0, \$42 , i_b[9:0] };
+  assign \$44  = i_b[11] ? \$37  : { 3'h0, \$43  };
+  assign \$45  = - \$44 ;
+  assign \$46  = ! i_b[14:10];
+  assign \$47  = i_b[10] | \$46 ;
+  assign \$48  = | i_b[14:10];
+  assign \$50  = | i_b[14:10];
+  assign \$51  = \$47  ? \$49  : { 1'h0, \$50 , i_b[9:0] };
+  assign \$53  = ! i_b[14:10];
+  assign \$54  = i_b[10] | \$53 ;
+  assign \$55  = | i_b[14:10];
+  assign \$57  = | i_b[14:10];
+  assign \$58  = \$54  ? \$56  : { 1'h0, \$57 , i_b[9:0] };
+  assign \$59  = i_b[11] ? \$52  : { 3'h0, \$58  };
+  assign \$60  = i_b[15] ? \$45  : { 1'h0, \$59  };
+  assign \$61  = $signed(a[14:0]) * $signed(b[14:0]);
+  assign \$62  = a[17:15] + b[17:15];
+  assign \$64  = $signed(product) << \$63 ;
+  always @(posedge clk)
+    a <= \$66 ;
+  always @(posedge clk)
+    b <= \$67 ;
+  always @(posedge clk)
+    product <= \$68 ;
+  always @(posedge clk)
+    shift <= \$69 ;
+  always @(posedge clk)
+    fixed <= \$70 ;
+  assign \$1  = ! i_a[14:10];
+  assign \$2  = i_a[10] | \$1 ;
+  assign \$3  = | i_a[14:10];
+  assign \$5  = | i_a[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i_a[9:0] };
+  assign \$8  = ! i_a[14:10];
+  assign \$9  = i_a[10] | \$8 ;
+  assign \$10  = | i_a[14:10];
+  assign \$12  = | i_a[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i_a[9:0] };
+  assign \$14  = i_a[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i_a[14:10];
+  assign \$17  = i_a[10] | \$16 ;
+  assign \$18  = | i_a[14:10];
+  assign \$20  = | i_a[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i_a[9:0] };
+  assign \$23  = ! i_a[14:10];
+  assign \$24  = i_a[10] | \$23 ;
+  assign \$25  = | i_a[14:10];
+  assign \$27  = | i_a[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i_a[9:0] };
+  assign \$29  = i_a[11] ? \$22  : { 3'h0, \$28  };
+  always @* begin
+    if (\$initially ) begin end
+    \$66  = a;
+    if (en) begin
+      if (load) begin
+        \$66  = { i_a[14:12], \$30 [14:0] };
+      end
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$67  = b;
+    if (en) begin
+      \$67  = { i_b[14:12], \$60 [14:0] };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$68  = product;
+    if (en) begin
+      \$68  = \$61 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$69  = shift;
+    if (en) begin
+      \$69  = \$62 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = fixed;
+    if (en) begin
+      \$70  = \$65 [80:0];
+    end
+  end
+  assign o = fixed;
+  assign \a.significand  = a[14:0];
+  assign \a.shift  = a[17:15];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \b.significand  = b[14:0];
+  assign \b.shift  = b[17:15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \$4  = { \$3 , i_a[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i_a[9:0], 1'h0 };
+  assign \$19  = { \$18 , i_a[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i_a[9:0], 1'h0 };
+  assign \$34  = { \$33 , i_b[9:0], 1'h0 };
+  assign \$37  = { 1'h0, \$36 , 2'h0 };
+  assign \$41  = { \$40 , i_b[9:0], 1'h0 };
+  assign \$49  = { \$48 , i_b[9:0], 1'h0 };
+  assign \$52  = { 1'h0, \$51 , 2'h0 };
+  assign \$56  = { \$55 , i_b[9:0], 1'h0 };
+  assign \$63  = { 1'h0, shift, 2'h0 };
+  assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
 endmodule
 
 module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
@@ -9431,7 +9650,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6257$1 , \port$6259$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6500$1 , \port$6502$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -9463,10 +9682,10 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$6257$1 ;
-  wire [4:0] \port$6257$1 ;
-  input [4:0] \port$6259$1 ;
-  wire [4:0] \port$6259$1 ;
+  input [4:0] \port$6500$1 ;
+  wire [4:0] \port$6500$1 ;
+  input [4:0] \port$6502$1 ;
+  wire [4:0] \port$6502$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -9488,8 +9707,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$6257$1 (\port$6257$1 ),
-    .\port$6259$1 (\port$6259$1 ),
+    .\port$6500$1 (\port$6500$1 ),
+    .\port$6502$1 (\port$6502$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -9504,7 +9723,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$7094$0 (read0__data),
+    .\port$7357$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -9523,8 +9742,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6259$1 , \port$6257$1  };
-  assign \write__data$17  = { \port$6259$1 , \port$6257$1  };
+  assign write__data = { \port$6502$1 , \port$6500$1  };
+  assign \write__data$17  = { \port$6502$1 , \port$6500$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -9539,15 +9758,15 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6257$1 , \port$6259$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6500$1 , \port$6502$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [4:0] \port$6257$1 ;
-  wire [4:0] \port$6257$1 ;
-  input [4:0] \port$6259$1 ;
-  wire [4:0] \port$6259$1 ;
+  input [4:0] \port$6500$1 ;
+  wire [4:0] \port$6500$1 ;
+  input [4:0] \port$6502$1 ;
+  wire [4:0] \port$6502$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -9568,7 +9787,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$625
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6259$1 , \port$6257$1  };
+      copy0[write__addr] <= { \port$6502$1 , \port$6500$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -9579,13 +9798,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$625
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6259$1 , \port$6257$1  };
-  assign \write__data$5  = { \port$6259$1 , \port$6257$1  };
+  assign write__data = { \port$6502$1 , \port$6500$1  };
+  assign \write__data$5  = { \port$6502$1 , \port$6500$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$7094$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$7357$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -9633,8 +9852,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [9:0] \port$7094$0 ;
-  wire [9:0] \port$7094$0 ;
+  input [9:0] \port$7357$0 ;
+  wire [9:0] \port$7357$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -9682,7 +9901,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     \$1  = 32'd0;
     casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$7094$0 [9:5], 3'h0, \port$7094$0 [4:0] };
+          \$1  = { 19'h00000, \port$7357$0 [9:5], 3'h0, \port$7357$0 [4:0] };
     endcase
   end
   always @* begin
@@ -9750,7 +9969,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$7094$0 [9:5], 3'h0, \port$7094$0 [4:0] };
+  assign row = { 3'h0, \port$7357$0 [9:5], 3'h0, \port$7357$0 [4:0] };
   assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
@@ -10775,7 +10994,7 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$6104$0 , front_row_turn, \port$6257$1 , \port$6259$1 , \port$6264$0 , drain_active__data, \port$6269$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$6337$0 , front_row_turn, \port$6500$1 , \port$6502$1 , \port$6507$0 , drain_active__data, \port$6512$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
 , clk);
   wire [7:0] \$1 ;
   wire [20:0] \$2 ;
@@ -11029,16 +11248,16 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$6104$0 ;
-  wire [7:0] \port$6104$0 ;
-  output [20:0] \port$6257$1 ;
-  wire [20:0] \port$6257$1 ;
-  output [20:0] \port$6259$1 ;
-  wire [20:0] \port$6259$1 ;
-  output [31:0] \port$6264$0 ;
-  wire [31:0] \port$6264$0 ;
-  output [7:0] \port$6269$0 ;
-  wire [7:0] \port$6269$0 ;
+  output [7:0] \port$6337$0 ;
+  wire [7:0] \port$6337$0 ;
+  output [20:0] \port$6500$1 ;
+  wire [20:0] \port$6500$1 ;
+  output [20:0] \port$6502$1 ;
+  wire [20:0] \port$6502$1 ;
+  output [31:0] \port$6507$0 ;
+  wire [31:0] \port$6507$0 ;
+  output [7:0] \port$6512$0 ;
+  wire [7:0] \port$6512$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -11140,9 +11359,9 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$6257$1 (\$2 ),
-    .\port$6259$1 (\$3 ),
-    .\port$6269$0 (\$5 ),
+    .\port$6500$1 (\$2 ),
+    .\port$6502$1 (\$3 ),
+    .\port$6512$0 (\$5 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -11310,11 +11529,11 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$6104$0  = \$1 ;
-  assign \port$6257$1  = \$2 ;
-  assign \port$6259$1  = \$3 ;
-  assign \port$6264$0  = \$4 ;
-  assign \port$6269$0  = \$5 ;
+  assign \port$6337$0  = \$1 ;
+  assign \port$6500$1  = \$2 ;
+  assign \port$6502$1  = \$3 ;
+  assign \port$6507$0  = \$4 ;
+  assign \port$6512$0  = \$5 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -11453,8 +11672,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$6257$1 , \port$6259$1 , tile, active__data
-, \port$6269$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$6500$1 , \port$6502$1 , tile, active__data
+, \port$6512$0 , entry, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire \$10 ;
@@ -11679,12 +11898,12 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$6257$1 ;
-  wire [20:0] \port$6257$1 ;
-  output [20:0] \port$6259$1 ;
-  wire [20:0] \port$6259$1 ;
-  output [7:0] \port$6269$0 ;
-  wire [7:0] \port$6269$0 ;
+  output [20:0] \port$6500$1 ;
+  wire [20:0] \port$6500$1 ;
+  output [20:0] \port$6502$1 ;
+  wire [20:0] \port$6502$1 ;
+  output [7:0] \port$6512$0 ;
+  wire [7:0] \port$6512$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -12137,9 +12356,9 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$6 [10:0];
   assign logits__addr = \$9 [9:0];
-  assign \port$6257$1  = result_0[21:1];
-  assign \port$6259$1  = result_1[21:1];
-  assign \port$6269$0  = last_0[7:0];
+  assign \port$6500$1  = result_0[21:1];
+  assign \port$6502$1  = result_1[21:1];
+  assign \port$6512$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -14983,7 +15202,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$51 ),
     .o__valid(o_vectors__valid),
     .\port$1032$0 (\$26 [10:0]),
-    .\port$6145$0 (o_lines__payload[0]),
+    .\port$6378$0 (o_lines__payload[0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$45 )
@@ -15299,7 +15518,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[1:0] = { \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$6145$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$6378$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15334,8 +15553,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__r
   wire o__valid;
   input [10:0] \port$1032$0 ;
   wire [10:0] \port$1032$0 ;
-  input \port$6145$0 ;
-  wire \port$6145$0 ;
+  input \port$6378$0 ;
+  wire \port$6378$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -15407,14 +15626,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$6145$0 , \port$1032$0  };
-  assign i__payload = { \port$6145$0 , \port$1032$0  };
+  assign address = { \port$6378$0 , \port$1032$0  };
+  assign i__payload = { \port$6378$0 , \port$1032$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$6145$0 , \port$1032$0  };
+  assign \i__payload.address  = { \port$6378$0 , \port$1032$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -15616,8 +15835,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6136$0 (tag1),
-    .\port$7070$0 (row),
+    .\port$6369$0 (tag1),
+    .\port$7333$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -15660,7 +15879,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6136$0 , \port$7070$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6369$0 , \port$7333$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -15684,10 +15903,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [31:0] \port$6136$0 ;
-  wire [31:0] \port$6136$0 ;
-  input [31:0] \port$7070$0 ;
-  wire [31:0] \port$7070$0 ;
+  input [31:0] \port$6369$0 ;
+  wire [31:0] \port$6369$0 ;
+  input [31:0] \port$7333$0 ;
+  wire [31:0] \port$7333$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [63:0] r_data;
@@ -15714,7 +15933,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [63:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6136$0 , \port$7070$0  };
+      storage[w_port__addr] <= { \port$6369$0 , \port$7333$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -15776,8 +15995,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6136$0 , \port$7070$0  };
-  assign w_data = { \port$6136$0 , \port$7070$0  };
+  assign w_port__data = { \port$6369$0 , \port$7333$0  };
+  assign w_data = { \port$6369$0 , \port$7333$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -16203,7 +16422,7 @@ module \backspike_core.fp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -16264,24 +16483,44 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [1:0] \$63 ;
-  wire [1:0] \$64 ;
+  wire \$63 ;
+  wire \$64 ;
   wire \$65 ;
-  wire \$66 ;
-  reg [1:0] \$67 ;
-  reg \$68 ;
-  reg [31:0] \$69 ;
+  wire [1:0] \$66 ;
+  wire [1:0] \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [10:0] \$70 ;
+  reg [1:0] \$70 ;
   reg \$71 ;
+  reg [43:0] \$72 ;
+  reg \$73 ;
+  reg [43:0] \$74 ;
+  reg [1:0] \$75 ;
   wire \$8 ;
   wire \$9 ;
-  reg busy = 1'h0;
+  reg [43:0] \$signal  = 44'h00000000000;
+  reg \$signal$10  = 1'h0;
+  reg [43:0] \$signal$12  = 44'h00000000000;
+  wire \$signal$12.last ;
+  wire [10:0] \$signal$12.tag ;
+  wire [31:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire \$signal.last ;
+  wire [10:0] \$signal.tag ;
+  wire [31:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [31:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[1] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [31:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[1] ;
+  reg [1:0] coming = 2'h0;
+  wire done;
   wire \final ;
   input [43:0] i__payload;
   wire [43:0] i__payload;
@@ -16292,8 +16531,8 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [1:0] left = 2'h0;
+  wire move;
   output [28:0] o__payload;
   wire [28:0] o__payload;
   wire \o__payload.last ;
@@ -16303,154 +16542,180 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [1:0] pick;
   input rst;
   wire rst;
-  reg [10:0] tag = 11'h000;
-  reg [31:0] tile = 32'd0;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[1] ;
-  assign \$26  = tile[6] & pick[0];
-  assign \$27  = tile[22] & pick[1];
-  assign \$28  = | { \$27 , \$26  };
-  assign \$29  = tile[7] & pick[0];
-  assign \$30  = tile[23] & pick[1];
-  assign \$31  = | { \$30 , \$29  };
-  assign \$32  = tile[8] & pick[0];
-  assign \$33  = tile[24] & pick[1];
-  assign \$34  = | { \$33 , \$32  };
-  assign \$35  = tile[9] & pick[0];
-  assign \$36  = tile[25] & pick[1];
-  assign \$37  = | { \$36 , \$35  };
-  assign \$38  = tile[10] & pick[0];
-  assign \$39  = tile[26] & pick[1];
-  assign \$40  = | { \$39 , \$38  };
-  assign \$41  = tile[11] & pick[0];
-  assign \$42  = tile[27] & pick[1];
-  assign \$43  = | { \$42 , \$41  };
-  assign \$44  = tile[12] & pick[0];
-  assign \$45  = tile[28] & pick[1];
-  assign \$46  = | { \$45 , \$44  };
-  assign \$47  = tile[13] & pick[0];
-  assign \$48  = tile[29] & pick[1];
-  assign \$49  = | { \$48 , \$47  };
-  assign \$50  = tile[14] & pick[0];
-  assign \$51  = tile[30] & pick[1];
-  assign \$52  = | { \$51 , \$50  };
-  assign \$53  = tile[15] & pick[0];
-  assign \$54  = tile[31] & pick[1];
-  assign \$55  = | { \$54 , \$53  };
-  assign \$56  = last & \final ;
-  assign \$57  = ~ busy;
-  assign \$58  = o__valid & o__ready;
-  assign \$59  = ~ o__valid;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = \final  & \$60 ;
-  assign i__ready = \$57  | \$61 ;
-  assign \$62  = o__valid & o__ready;
-  assign \$63  = ~ pick;
-  assign \$64  = left & \$63 ;
-  assign \$65  = | i__payload[15:0];
-  assign \$66  = | i__payload[31:16];
+  assign \$23  = | { \$22 , \$21  };
+  assign \$24  = \$signal [6] & pick[0];
+  assign \$25  = \$signal [22] & pick[1];
+  assign \$26  = | { \$25 , \$24  };
+  assign \$27  = \$signal [7] & pick[0];
+  assign \$28  = \$signal [23] & pick[1];
+  assign \$29  = | { \$28 , \$27  };
+  assign \$30  = \$signal [8] & pick[0];
+  assign \$31  = \$signal [24] & pick[1];
+  assign \$32  = | { \$31 , \$30  };
+  assign \$33  = \$signal [9] & pick[0];
+  assign \$34  = \$signal [25] & pick[1];
+  assign \$35  = | { \$34 , \$33  };
+  assign \$36  = \$signal [10] & pick[0];
+  assign \$37  = \$signal [26] & pick[1];
+  assign \$38  = | { \$37 , \$36  };
+  assign \$39  = \$signal [11] & pick[0];
+  assign \$40  = \$signal [27] & pick[1];
+  assign \$41  = | { \$40 , \$39  };
+  assign \$42  = \$signal [12] & pick[0];
+  assign \$43  = \$signal [28] & pick[1];
+  assign \$44  = | { \$43 , \$42  };
+  assign \$45  = \$signal [13] & pick[0];
+  assign \$46  = \$signal [29] & pick[1];
+  assign \$47  = | { \$46 , \$45  };
+  assign \$48  = \$signal [14] & pick[0];
+  assign \$49  = \$signal [30] & pick[1];
+  assign \$50  = | { \$49 , \$48  };
+  assign \$51  = \$signal [15] & pick[0];
+  assign \$52  = \$signal [31] & pick[1];
+  assign \$53  = | { \$52 , \$51  };
+  assign \$54  = \$signal [43] & \final ;
+  assign \$55  = ~ o__valid;
+  assign \$56  = o__ready & \final ;
+  assign done = \$55  | \$56 ;
+  assign \$57  = | coming;
+  assign \$58  = \$57  | \$signal$12 [43];
+  assign \$59  = \$signal$10  & \$58 ;
+  assign move = \$59  & done;
+  assign \$60  = ~ \$signal$10 ;
+  assign \$61  = | coming;
+  assign \$62  = \$61  | \$signal$12 [43];
+  assign \$63  = ~ \$62 ;
+  assign \$64  = \$60  | \$63 ;
+  assign i__ready = \$64  | done;
+  assign \$65  = o__valid & o__ready;
+  assign \$66  = ~ pick;
+  assign \$67  = left & \$66 ;
+  assign \$68  = | i__payload[15:0];
+  assign \$69  = | i__payload[31:16];
   always @(posedge clk)
-    left <= \$67 ;
+    left <= \$70 ;
   always @(posedge clk)
-    busy <= \$68 ;
+    o__valid <= \$71 ;
   always @(posedge clk)
-    tile <= \$69 ;
+    \$signal  <= \$72 ;
   always @(posedge clk)
-    tag <= \$70 ;
+    \$signal$10  <= \$73 ;
   always @(posedge clk)
-    last <= \$71 ;
+    \$signal$12  <= \$74 ;
+  always @(posedge clk)
+    coming <= \$75 ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [1:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [1:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$8  = tile[0] & pick[0];
-  assign \$9  = tile[16] & pick[1];
-  assign \$10  = | { \$9 , \$8  };
-  assign \$11  = tile[1] & pick[0];
-  assign \$12  = tile[17] & pick[1];
-  assign \$13  = | { \$12 , \$11  };
-  assign \$14  = tile[2] & pick[0];
-  assign \$15  = tile[18] & pick[1];
-  assign \$16  = | { \$15 , \$14  };
-  assign \$17  = tile[3] & pick[0];
-  assign \$18  = tile[19] & pick[1];
-  assign \$19  = | { \$18 , \$17  };
-  assign \$20  = tile[4] & pick[0];
-  assign \$21  = tile[20] & pick[1];
-  assign \$22  = | { \$21 , \$20  };
-  assign \$23  = tile[5] & pick[0];
-  assign \$24  = tile[21] & pick[1];
-  assign \$25  = | { \$24 , \$23  };
+  assign \$6  = \$signal [0] & pick[0];
+  assign \$7  = \$signal [16] & pick[1];
+  assign \$8  = | { \$7 , \$6  };
+  assign \$9  = \$signal [1] & pick[0];
+  assign \$10  = \$signal [17] & pick[1];
+  assign \$11  = | { \$10 , \$9  };
+  assign \$12  = \$signal [2] & pick[0];
+  assign \$13  = \$signal [18] & pick[1];
+  assign \$14  = | { \$13 , \$12  };
+  assign \$15  = \$signal [3] & pick[0];
+  assign \$16  = \$signal [19] & pick[1];
+  assign \$17  = | { \$16 , \$15  };
+  assign \$18  = \$signal [4] & pick[0];
+  assign \$19  = \$signal [20] & pick[1];
+  assign \$20  = | { \$19 , \$18  };
+  assign \$21  = \$signal [5] & pick[0];
+  assign \$22  = \$signal [21] & pick[1];
   always @* begin
     if (\$initially ) begin end
-    \$67  = left;
-    if (\$62 ) begin
-      \$67  = \$64 ;
+    \$70  = left;
+    if (\$65 ) begin
+      \$70  = \$67 ;
     end
-    if (i__ready) begin
-      \$67  = { \$66 , \$65  };
+    if (done) begin
+      \$70  = coming;
     end
     if (rst) begin
-      \$67  = 2'h0;
+      \$70  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = busy;
-    if (i__ready) begin
-      \$68  = i__valid;
+    \$71  = o__valid;
+    if (done) begin
+      \$71  = move;
     end
     if (rst) begin
-      \$68  = 1'h0;
+      \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = tile;
-    if (i__ready) begin
-      \$69  = i__payload[31:0];
+    \$72  = \$signal ;
+    if (done) begin
+      \$72  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = tag;
+    \$73  = \$signal$10 ;
     if (i__ready) begin
-      \$70  = i__payload[42:32];
+      \$73  = i__valid;
+    end
+    if (rst) begin
+      \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = last;
+    \$74  = \$signal$12 ;
     if (i__ready) begin
-      \$71  = i__payload[43];
+      \$74 [31:0] = i__payload[31:0];
+      \$74 [42:32] = i__payload[42:32];
+      \$74 [43] = i__payload[43];
     end
   end
-  assign coming = i__payload[31:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$75  = coming;
+    if (i__ready) begin
+      \$75  = { \$69 , \$68  };
+    end
+    if (rst) begin
+      \$75  = 2'h0;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[31:0];
   assign \o__payload.x  = o__payload[0];
   assign \o__payload.word  = o__payload[16:1];
   assign \o__payload.tag  = o__payload[27:17];
   assign \o__payload.last  = o__payload[28];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
+  assign \$signal.tile  = \$signal [31:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tag  = \$signal [42:32];
+  assign \$signal.last  = \$signal [43];
+  assign \$signal$12.tile  = \$signal$12 [31:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tag  = \$signal$12 [42:32];
+  assign \$signal$12.last  = \$signal$12 [43];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
   assign \i__payload.tile  = i__payload[31:0];
   assign \i__payload.tag  = i__payload[42:32];
   assign \i__payload.last  = i__payload[43];
-  assign o__payload[28] = \$56 ;
-  assign o__payload[27:17] = tag;
-  assign o__payload[16:1] = { \$55 , \$52 , \$49 , \$46 , \$43 , \$40 , \$37 , \$34 , \$31 , \$28 , \$25 , \$22 , \$19 , \$16 , \$13 , \$10  };
-  assign o__payload[0] = \$7 ;
-  assign \$7  = pick[1];
+  assign o__payload[28] = \$54 ;
+  assign o__payload[27:17] = \$signal [42:32];
+  assign o__payload[16:1] = { \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$32 , \$29 , \$26 , \$23 , \$20 , \$17 , \$14 , \$11 , \$8  };
+  assign o__payload[0] = \$5 ;
+  assign \$5  = pick[1];
 endmodule
 
 module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
@@ -16462,25 +16727,25 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   reg [2:0] \$35 ;
@@ -16491,34 +16756,45 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$4 ;
   reg [15:0] \$40 ;
   reg \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg \$44 ;
+  reg [15:0] \$45 ;
   wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [1:0] \$6 ;
+  wire [1:0] \$7 ;
   wire \$8 ;
   wire \$9 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$39 ;
+  wire \add$46 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$43 ;
+  wire [3:0] \drain_entry$51 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$37 ;
+  (* init = 1'h0 *)
+  wire \drain_file$50 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$44 ;
+  wire [55:0] \drain_sum$52 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
   output \event ;
   wire \event ;
   reg [7:0] event0 = 8'h00;
@@ -16544,13 +16820,14 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \event2.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$30 ;
+  wire \file$36 ;
   (* init = 1'h0 *)
-  wire \file$42 ;
+  wire \file$49 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$22 ;
-  wire \go$35 ;
+  wire \go$28 ;
+  wire \go$42 ;
   input [7:0] i_events__payload;
   wire [7:0] i_events__payload;
   wire [7:0] \i_events__payload.event ;
@@ -16572,13 +16849,15 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$36 ;
+  wire \load$43 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$40 ;
+  wire \replace$47 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$37 ;
+  wire \shift$44 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -16590,209 +16869,110 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[0] ;
   wire [55:0] \sums[1] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  always @(posedge clk)
-    touched0 <= \$39 ;
-  always @(posedge clk)
-    touched1 <= \$40 ;
-  always @(posedge clk)
-    file <= \$41 ;
-  assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[7];
-  assign \$6  = \$5  & event0[5];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[6];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[7];
-  assign \$12  = \$11  & event0[5];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[6];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[7];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[7];
-  assign load = \$19  & event0[5];
-  assign \$20  = valid[1] & event1[7];
-  assign shift = \$20  & event1[5];
-  assign add = valid[2] & event2[7];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[7];
-  assign \load$36  = \$27  & event0[5];
-  assign \$28  = valid[1] & event1[7];
-  assign \shift$37  = \$28  & event1[5];
-  assign \add$39  = valid[2] & event2[7];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
-  always @(posedge clk)
-    valid <= \$35 ;
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
   always @(posedge clk)
     event0 <= \$36 ;
   always @(posedge clk)
     event1 <= \$37 ;
   always @(posedge clk)
     event2 <= \$38 ;
+  always @(posedge clk)
+    accumulated <= \$39 ;
+  always @(posedge clk)
+    drained <= \$40 ;
+  always @(posedge clk)
+    drain_file <= \$41 ;
+  always @(posedge clk)
+    waiting <= \$42 ;
+  always @(posedge clk)
+    file <= \$43 ;
+  always @(posedge clk)
+    waiting_file <= \$44 ;
+  always @(posedge clk)
+    queued <= \$45 ;
+  assign \$2  = \$1  | { 3'h0, i_events__valid };
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[7];
+  assign \$10  = \$9  & event0[5];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[6];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[7];
+  assign \$17  = \$16  & event0[5];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[6];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[7];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[7];
+  assign load = \$25  & event0[5];
+  assign \$26  = valid[1] & event1[7];
+  assign shift = \$26  & event1[5];
+  assign add = valid[2] & event2[7];
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[7];
+  assign \load$43  = \$30  & event0[5];
+  assign \$31  = valid[1] & event1[7];
+  assign \shift$44  = \$31  & event1[5];
+  assign \add$46  = valid[2] & event2[7];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
+  always @(posedge clk)
+    valid <= \$35 ;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(load),
+    .i(i_vectors__payload[15:0]),
+    .\load$6 (load),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.fp.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$44 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .replace(\replace$40 ),
+    .i(i_vectors__payload[31:16]),
+    .\load$6 (\load$43 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$39  = touched;
-      endcase
-    end
-    if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$39  = 16'h0000;
-      endcase
-    end
-    if (rst) begin
-      \$39  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$40  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$40  = touched;
-      endcase
-    end
-    if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$40  = 16'h0000;
-      endcase
-    end
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = file;
-    if (start) begin
-      \$41  = \$3 ;
-    end
-    if (rst) begin
-      \$41  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$35  = valid;
-    if (go) begin
-      \$35  = \$2 [2:0];
-    end
-    if (rst) begin
-      \$35  = 3'h0;
-    end
-  end
   always @* begin
     if (\$initially ) begin end
     \$36  = event0;
@@ -16814,17 +16994,105 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
       \$38  = event1;
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = \$3 ;
+    if (rst) begin
+      \$39  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = drained;
+    if (start) begin
+      \$40  = touched;
+    end
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = drain_file;
+    if (start) begin
+      \$41  = \$4 ;
+    end
+    if (rst) begin
+      \$41  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = waiting;
+    if (start) begin
+      \$42  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$42  = 1'h1;
+      end
+    end
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$43  = file;
+    if (finish) begin
+      \$43  = \$7 [0];
+    end
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$44  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$44  = file;
+      end
+    end
+    if (rst) begin
+      \$44  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$45  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$45  = now;
+      end
+    end
+    if (rst) begin
+      \$45  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = valid;
+    if (go) begin
+      \$35  = \$2 [2:0];
+    end
+    if (rst) begin
+      \$35  = 3'h0;
+    end
+  end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign \entry$32  = drain_entry;
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = drain_entry;
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign \entry$39  = drain_entry;
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[4];
   assign \event0.first  = event0[5];
@@ -16853,145 +17121,256 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \i_vectors__payload[1]  = i_vectors__payload[31:16];
   assign \sums[0]  = sums[55:0];
   assign \sums[1]  = sums[111:56];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, file, drain_entry, clk);
+module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [42:0] \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [55:0] \$14 ;
-  wire [56:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [55:0] \$19 ;
   wire \$2 ;
-  wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
   wire \$3 ;
-  wire [11:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire [11:0] \$6 ;
-  wire \$7 ;
-  wire [5:0] \$8 ;
-  wire [5:0] \$9 ;
+  wire \$6 ;
+  reg [55:0] \$7 ;
+  wire [55:0] \$8 ;
+  wire [56:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$16 ;
+  wire [55:0] \$signature__data ;
+  wire [55:0] \$signature__data$23 ;
   input add;
   wire add;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [55:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
   input file;
   wire file;
   input go;
   wire go;
-  input load;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
   wire load;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$18 ;
-  wire [55:0] read_port__data;
-  wire [55:0] \read_port__data$22 ;
+  input \load$6 ;
+  wire \load$6 ;
+  wire [40:0] o;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  reg [40:0] term = 41'h00000000000;
+  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$18 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$19 ;
   wire write_port__en;
-  wire \write_port__en$19 ;
+  wire \write_port__en$17 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$15 [55:0];
+      file0[entry] <= \$9 [55:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [55:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$19 )
-      file1[entry] <= \$20 [55:0];
+    if (\write_port__en$17 )
+      file1[entry] <= \$9 [55:0];
   end
-  assign \read_port__data$22  = file1[\read_port__addr$18 ];
-  assign \$1  = go & load;
-  assign \$2  = go & shift;
-  assign \$3  = | element[14:10];
-  assign \$4  = - { \$3 , element[9:0] };
-  assign \$5  = | element[14:10];
-  assign \$6  = element[15] ? \$4  : { 1'h0, \$5 , element[9:0] };
-  assign \$7  = ! element[14:10];
-  assign \$8  = element[14:10] - 1'h1;
-  assign \$9  = \$7  ? 6'h00 : \$8 ;
-  assign \$10  = $signed(\$6 ) << \$9 [4:0];
-  assign \$11  = ! file;
-  assign read_port__addr = file ? drain_entry : entry;
-  assign \$12  = go & add;
-  assign \$13  = ! file;
-  assign write_port__en = \$12  & \$13 ;
-  assign \$14  = replace ? 56'h00000000000000 : read_port__data;
-  assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : drain_entry;
-  assign \$17  = go & add;
-  assign \write_port__en$19  = \$17  & \$18 ;
-  assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
-  assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
-  always @(posedge clk)
-    element <= \$21 ;
-  always @(posedge clk)
-    term <= \$22 ;
+  assign \$signature__data$23  = file1[\$signature__addr$16 ];
+  assign en = go & shift;
+  assign load = go & \load$6 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = file ? drain_entry : entry;
+  assign \$2  = go & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$signature__addr$16  = \$4  ? entry : drain_entry;
+  assign \$5  = go & add;
+  assign \write_port__en$17  = \$5  & \$6 ;
+  assign \$8  = replace ? 56'h00000000000000 : \$7 ;
+  assign \$9  = $signed(o) + $signed(\$8 );
+  \backspike_core.fp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i(i),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
-    if (\$1 ) begin
-      \$21  = \element$5 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$7  = \$signature__data ;
+      1'h1:
+          \$7  = \$signature__data$23 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
-    if (\$2 ) begin
-      \$22  = \$10 [40:0];
-    end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = \$signature__data ;
+      1'h1:
+          drain_sum = \$signature__data$23 ;
+    endcase
   end
+  assign element = i;
   assign write_port__addr = entry;
-  assign write_port__data = \$15 [55:0];
-  assign \write_port__addr$20  = entry;
-  assign \write_port__data$21  = \$20 [55:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
+  assign write_port__data = \$9 [55:0];
+  assign total = \$9 [55:0];
+  assign \write_port__addr$18  = entry;
+  assign \write_port__data$19  = \$9 [55:0];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \element.mantissa  = i[9:0];
+  assign \element.exponent  = i[14:10];
+  assign \element.sign  = i[15];
+  assign \$4  = file;
+  assign \$6  = file;
+endmodule
+
+module \backspike_core.fp.lanes.lane0.term (rst, i, en, load, fixed, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire [5:0] \$31 ;
+  wire [77:0] \$32 ;
+  wire [77:0] \$33 ;
+  reg [17:0] \$34 ;
+  reg [40:0] \$35 ;
+  wire [11:0] \$4 ;
+  wire \$5 ;
+  wire [11:0] \$6 ;
+  wire [14:0] \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  input en;
+  wire en;
+  output [40:0] fixed;
+  reg [40:0] fixed = 41'h00000000000;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
+  input load;
+  wire load;
+  (* init = 41'h00000000000 *)
+  wire [40:0] o;
+  input rst;
+  wire rst;
+  reg [17:0] taken = 18'h00000;
+  wire [2:0] \taken.shift ;
+  wire [14:0] \taken.significand ;
+  assign \$1  = ! i[14:10];
+  assign \$2  = i[10] | \$1 ;
+  assign \$3  = | i[14:10];
+  assign \$5  = | i[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
+  assign \$8  = ! i[14:10];
+  assign \$9  = i[10] | \$8 ;
+  assign \$10  = | i[14:10];
+  assign \$12  = | i[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
+  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i[14:10];
+  assign \$17  = i[10] | \$16 ;
+  assign \$18  = | i[14:10];
+  assign \$20  = | i[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
+  assign \$23  = ! i[14:10];
+  assign \$24  = i[10] | \$23 ;
+  assign \$25  = | i[14:10];
+  assign \$27  = | i[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
+  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
+  assign \$30  = i[15] ? \$15  : { 1'h0, \$29  };
+  assign \$32  = $signed(taken[14:0]) << \$31 ;
+  always @(posedge clk)
+    taken <= \$34 ;
+  always @(posedge clk)
+    fixed <= \$35 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = taken;
+    if (load) begin
+      \$34  = { i[14:12], \$30 [14:0] };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = fixed;
+    if (en) begin
+      \$35  = \$33 [40:0];
+    end
+  end
+  assign o = fixed;
+  assign \taken.significand  = taken[14:0];
+  assign \taken.shift  = taken[17:15];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \$4  = { \$3 , i[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i[9:0], 1'h0 };
+  assign \$19  = { \$18 , i[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i[9:0], 1'h0 };
+  assign \$31  = { 1'h0, taken[17:15], 2'h0 };
+  assign \$33  = { \$32 [77], \$32 [77:1] };
 endmodule
 
 module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready, waits_first
@@ -17916,7 +18295,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$6594$0 , \port$6596$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$6847$0 , \port$6849$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -17948,10 +18327,10 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6594$0 ;
-  wire [15:0] \port$6594$0 ;
-  input [15:0] \port$6596$0 ;
-  wire [15:0] \port$6596$0 ;
+  input [15:0] \port$6847$0 ;
+  wire [15:0] \port$6847$0 ;
+  input [15:0] \port$6849$0 ;
+  wire [15:0] \port$6849$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -17979,8 +18358,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$6594$0 (\port$6594$0 ),
-    .\port$6596$0 (\port$6596$0 ),
+    .\port$6847$0 (\port$6847$0 ),
+    .\port$6849$0 (\port$6849$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -18016,8 +18395,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6596$0 , \port$6594$0  };
-  assign \write__data$17  = { \port$6596$0 , \port$6594$0  };
+  assign write__data = { \port$6849$0 , \port$6847$0  };
+  assign \write__data$17  = { \port$6849$0 , \port$6847$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -18034,17 +18413,17 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6594$0 , \port$6596$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6847$0 , \port$6849$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [15:0] \port$6594$0 ;
-  wire [15:0] \port$6594$0 ;
-  input [15:0] \port$6596$0 ;
-  wire [15:0] \port$6596$0 ;
+  input [15:0] \port$6847$0 ;
+  wire [15:0] \port$6847$0 ;
+  input [15:0] \port$6849$0 ;
+  wire [15:0] \port$6849$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -20124,7 +20503,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6596$0 , \port$6594$0  };
+      copy0[write__addr] <= { \port$6849$0 , \port$6847$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -22185,7 +22564,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6596$0 , \port$6594$0  };
+      copy1[write__addr] <= { \port$6849$0 , \port$6847$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -22198,13 +22577,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6596$0 , \port$6594$0  };
-  assign \write__data$5  = { \port$6596$0 , \port$6594$0  };
+  assign write__data = { \port$6849$0 , \port$6847$0  };
+  assign \write__data$5  = { \port$6849$0 , \port$6847$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6596$0 , \port$6594$0  };
+  assign \write__data$12  = { \port$6849$0 , \port$6847$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -22384,7 +22763,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$2876$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6016$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$3032$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6249$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -22418,10 +22797,10 @@ module \backspike_core.labels_memory (rst, rest, \port$2876$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [9:0] \port$2876$0 ;
-  wire [9:0] \port$2876$0 ;
-  input \port$6016$8 ;
-  wire \port$6016$8 ;
+  input [9:0] \port$3032$0 ;
+  wire [9:0] \port$3032$0 ;
+  input \port$6249$8 ;
+  wire \port$6249$8 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -22483,7 +22862,7 @@ module \backspike_core.labels_memory (rst, rest, \port$2876$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$6016$8 , \port$2876$0  };
+    read0__addr = { \port$6249$8 , \port$3032$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -22498,7 +22877,7 @@ module \backspike_core.labels_memory (rst, rest, \port$2876$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 11'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$6016$8 , \port$2876$0  };
+  assign \read0__addr$19  = { \port$6249$8 , \port$3032$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -23206,7 +23585,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6257$6 , \port$6259$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6500$6 , \port$6502$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -23240,10 +23619,10 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6257$6 ;
-  wire [15:0] \port$6257$6 ;
-  input [15:0] \port$6259$6 ;
-  wire [15:0] \port$6259$6 ;
+  input [15:0] \port$6500$6 ;
+  wire [15:0] \port$6500$6 ;
+  input [15:0] \port$6502$6 ;
+  wire [15:0] \port$6502$6 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$19 ;
   wire [9:0] \read0__addr$19 ;
@@ -23301,7 +23680,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6259$6 , \port$6257$6  };
+    write__data = { \port$6502$6 , \port$6500$6  };
     if (rest) begin
       write__data = data;
     end
@@ -23320,7 +23699,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$6259$6 , \port$6257$6  };
+  assign \write__data$17  = { \port$6502$6 , \port$6500$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -24598,15 +24977,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6616$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6869$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [31:0] \port$6616$0 ;
-  wire [31:0] \port$6616$0 ;
+  input [31:0] \port$6869$0 ;
+  wire [31:0] \port$6869$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -24766,7 +25145,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
+      copy0[write__addr] <= { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -24907,7 +25286,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
+      copy1[write__addr] <= { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -24920,13 +25299,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
-  assign \write__data$5  = { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
+  assign write__data = { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
+  assign \write__data$5  = { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6616$0 [31], \port$6616$0 [29], \port$6616$0 [27], \port$6616$0 [25], \port$6616$0 [23], \port$6616$0 [21], \port$6616$0 [19], \port$6616$0 [17], \port$6616$0 [15], \port$6616$0 [13], \port$6616$0 [11], \port$6616$0 [9], \port$6616$0 [7], \port$6616$0 [5], \port$6616$0 [3], \port$6616$0 [1], \port$6616$0 [30], \port$6616$0 [28], \port$6616$0 [26], \port$6616$0 [24], \port$6616$0 [22], \port$6616$0 [20], \port$6616$0 [18], \port$6616$0 [16], \port$6616$0 [14], \port$6616$0 [12], \port$6616$0 [10], \port$6616$0 [8], \port$6616$0 [6], \port$6616$0 [4], \port$6616$0 [2], \port$6616$0 [0] };
+  assign \write__data$12  = { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -29503,7 +29882,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6016$0 , \port$6016$8 , \port$6104$0 , \port$6264$0 , \port$6269$0 , \port$6770$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6249$0 , \port$6249$8 , \port$6337$0 , \port$6507$0 , \port$6512$0 , \port$7023$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -29537,18 +29916,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$6016$0 ;
-  wire \port$6016$0 ;
-  input \port$6016$8 ;
-  wire \port$6016$8 ;
-  input [7:0] \port$6104$0 ;
-  wire [7:0] \port$6104$0 ;
-  input [31:0] \port$6264$0 ;
-  wire [31:0] \port$6264$0 ;
-  input [7:0] \port$6269$0 ;
-  wire [7:0] \port$6269$0 ;
-  input [7:0] \port$6770$0 ;
-  wire [7:0] \port$6770$0 ;
+  input \port$6249$0 ;
+  wire \port$6249$0 ;
+  input \port$6249$8 ;
+  wire \port$6249$8 ;
+  input [7:0] \port$6337$0 ;
+  wire [7:0] \port$6337$0 ;
+  input [31:0] \port$6507$0 ;
+  wire [31:0] \port$6507$0 ;
+  input [7:0] \port$6512$0 ;
+  wire [7:0] \port$6512$0 ;
+  input [7:0] \port$7023$0 ;
+  wire [7:0] \port$7023$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [31:0] read0__data;
@@ -29573,8 +29952,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$6016$8 (\port$6016$8 ),
-    .\port$6770$0 (\port$6770$0 ),
+    .\port$6249$8 (\port$6249$8 ),
+    .\port$7023$0 (\port$7023$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -29605,21 +29984,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$6016$0 , \port$6269$0  };
+    write__addr = { \port$6249$0 , \port$6512$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6264$0 [31], \port$6264$0 [29], \port$6264$0 [27], \port$6264$0 [25], \port$6264$0 [23], \port$6264$0 [21], \port$6264$0 [19], \port$6264$0 [17], \port$6264$0 [15], \port$6264$0 [13], \port$6264$0 [11], \port$6264$0 [9], \port$6264$0 [7], \port$6264$0 [5], \port$6264$0 [3], \port$6264$0 [1], \port$6264$0 [30], \port$6264$0 [28], \port$6264$0 [26], \port$6264$0 [24], \port$6264$0 [22], \port$6264$0 [20], \port$6264$0 [18], \port$6264$0 [16], \port$6264$0 [14], \port$6264$0 [12], \port$6264$0 [10], \port$6264$0 [8], \port$6264$0 [6], \port$6264$0 [4], \port$6264$0 [2], \port$6264$0 [0] };
+    write__data = { \port$6507$0 [31], \port$6507$0 [29], \port$6507$0 [27], \port$6507$0 [25], \port$6507$0 [23], \port$6507$0 [21], \port$6507$0 [19], \port$6507$0 [17], \port$6507$0 [15], \port$6507$0 [13], \port$6507$0 [11], \port$6507$0 [9], \port$6507$0 [7], \port$6507$0 [5], \port$6507$0 [3], \port$6507$0 [1], \port$6507$0 [30], \port$6507$0 [28], \port$6507$0 [26], \port$6507$0 [24], \port$6507$0 [22], \port$6507$0 [20], \port$6507$0 [18], \port$6507$0 [16], \port$6507$0 [14], \port$6507$0 [12], \port$6507$0 [10], \port$6507$0 [8], \port$6507$0 [6], \port$6507$0 [4], \port$6507$0 [2], \port$6507$0 [0] };
     if (rest) begin
       write__data = data;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$6016$0 , \port$6104$0  };
+    read0__addr = { \port$6249$0 , \port$6337$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -29631,12 +30010,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$6016$0 , \port$6269$0  };
-  assign \write__data$17  = { \port$6264$0 [31], \port$6264$0 [29], \port$6264$0 [27], \port$6264$0 [25], \port$6264$0 [23], \port$6264$0 [21], \port$6264$0 [19], \port$6264$0 [17], \port$6264$0 [15], \port$6264$0 [13], \port$6264$0 [11], \port$6264$0 [9], \port$6264$0 [7], \port$6264$0 [5], \port$6264$0 [3], \port$6264$0 [1], \port$6264$0 [30], \port$6264$0 [28], \port$6264$0 [26], \port$6264$0 [24], \port$6264$0 [22], \port$6264$0 [20], \port$6264$0 [18], \port$6264$0 [16], \port$6264$0 [14], \port$6264$0 [12], \port$6264$0 [10], \port$6264$0 [8], \port$6264$0 [6], \port$6264$0 [4], \port$6264$0 [2], \port$6264$0 [0] };
-  assign \read0__addr$19  = { \port$6016$0 , \port$6104$0  };
+  assign \write__addr$15  = { \port$6249$0 , \port$6512$0  };
+  assign \write__data$17  = { \port$6507$0 [31], \port$6507$0 [29], \port$6507$0 [27], \port$6507$0 [25], \port$6507$0 [23], \port$6507$0 [21], \port$6507$0 [19], \port$6507$0 [17], \port$6507$0 [15], \port$6507$0 [13], \port$6507$0 [11], \port$6507$0 [9], \port$6507$0 [7], \port$6507$0 [5], \port$6507$0 [3], \port$6507$0 [1], \port$6507$0 [30], \port$6507$0 [28], \port$6507$0 [26], \port$6507$0 [24], \port$6507$0 [22], \port$6507$0 [20], \port$6507$0 [18], \port$6507$0 [16], \port$6507$0 [14], \port$6507$0 [12], \port$6507$0 [10], \port$6507$0 [8], \port$6507$0 [6], \port$6507$0 [4], \port$6507$0 [2], \port$6507$0 [0] };
+  assign \read0__addr$19  = { \port$6249$0 , \port$6337$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$6016$8 , \port$6770$0  };
-  assign \read1__addr$23  = { \port$6016$8 , \port$6770$0  };
+  assign read1__addr = { \port$6249$8 , \port$7023$0  };
+  assign \read1__addr$23  = { \port$6249$8 , \port$7023$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -29651,17 +30030,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$6016$8 , \port$6770$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$6249$8 , \port$7023$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input \port$6016$8 ;
-  wire \port$6016$8 ;
-  input [7:0] \port$6770$0 ;
-  wire [7:0] \port$6770$0 ;
+  input \port$6249$8 ;
+  wire \port$6249$8 ;
+  input [7:0] \port$7023$0 ;
+  wire [7:0] \port$7023$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -30734,7 +31113,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$6016$8 , \port$6770$0 , wr
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$6016$8 , \port$6770$0  }];
+    _1_ <= copy1[{ \port$6249$8 , \port$7023$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -30749,8 +31128,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$6016$8 , \port$6770$0 , wr
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$6016$8 , \port$6770$0  };
-  assign read1__addr = { \port$6016$8 , \port$6770$0  };
+  assign \read__addr$13  = { \port$6249$8 , \port$7023$0  };
+  assign read1__addr = { \port$6249$8 , \port$7023$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -31533,7 +31912,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6458$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6701$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -31567,8 +31946,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   reg [15:0] column_data1 = 16'h0000;
   wire [15:0] into0_0;
   wire [15:0] into0_1;
-  input [11:0] \port$6458$0 ;
-  wire [11:0] \port$6458$0 ;
+  input [11:0] \port$6701$0 ;
+  wire [11:0] \port$6701$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$21  = 11'h000;
   wire [15:0] read_column__data;
@@ -31656,16 +32035,16 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign row0_1 = turn_0_1 ? row_data0 : row_data1;
   assign column0_0 = turn_1_2 ? column_data1 : column_data0;
   assign column0_1 = turn_1_2 ? column_data0 : column_data1;
-  assign \$5  = 1'h0 - \port$6458$0 [0];
-  assign \$7  = \port$6458$0 [11:1] + \$6 ;
-  assign \$8  = 1'h1 - \port$6458$0 [0];
-  assign \$10  = \port$6458$0 [11:1] + \$9 ;
+  assign \$5  = 1'h0 - \port$6701$0 [0];
+  assign \$7  = \port$6701$0 [11:1] + \$6 ;
+  assign \$8  = 1'h1 - \port$6701$0 [0];
+  assign \$10  = \port$6701$0 [11:1] + \$9 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$6458$0 [0];
+    turn_1_0 <= \port$6701$0 [0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -31734,8 +32113,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$18  = into0_1;
   assign \read_row__addr$19  = write__addr;
   assign column_address1 = \read_column__addr$21 ;
-  assign column__turn = \port$6458$0 [0];
-  assign column__address = \port$6458$0 [11:1];
+  assign column__turn = \port$6701$0 [0];
+  assign column__address = \port$6701$0 [11:1];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__vector[0]  = row__vector[15:0];
@@ -31962,7 +32341,7 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$6770$0 , front_gradients__addr, \port$6935$0 , \port$6937$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$7023$0 , front_gradients__addr, \port$7198$0 , \port$7200$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -32142,12 +32521,12 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$6770$0 ;
-  wire [14:0] \port$6770$0 ;
-  output [15:0] \port$6935$0 ;
-  wire [15:0] \port$6935$0 ;
-  output [15:0] \port$6937$0 ;
-  wire [15:0] \port$6937$0 ;
+  output [14:0] \port$7023$0 ;
+  wire [14:0] \port$7023$0 ;
+  output [15:0] \port$7198$0 ;
+  wire [15:0] \port$7198$0 ;
+  output [15:0] \port$7200$0 ;
+  wire [15:0] \port$7200$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -32242,10 +32621,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$4738$0 (\$2 ),
-    .\port$4763$0 (\$3 ),
-    .\port$4788$0 (\$4 ),
-    .\port$4813$0 (\$5 ),
+    .\port$4971$0 (\$2 ),
+    .\port$4996$0 (\$3 ),
+    .\port$5021$0 (\$4 ),
+    .\port$5046$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -32304,10 +32683,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$4738$0 (\$2 ),
-    .\port$4763$0 (\$3 ),
-    .\port$4788$0 (\$4 ),
-    .\port$4813$0 (\$5 ),
+    .\port$4971$0 (\$2 ),
+    .\port$4996$0 (\$3 ),
+    .\port$5021$0 (\$4 ),
+    .\port$5046$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -32411,9 +32790,9 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$6770$0  = \$1 ;
-  assign \port$6935$0  = \$6 ;
-  assign \port$6937$0  = \$7 ;
+  assign \port$7023$0  = \$1 ;
+  assign \port$7198$0  = \$6 ;
+  assign \port$7200$0  = \$7 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -32494,7 +32873,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4738$0 , \port$4763$0 , \port$4788$0 , \port$4813$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, write_0, done, row_vector
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4971$0 , \port$4996$0 , \port$5021$0 , \port$5046$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, write_0, done, row_vector
 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -32739,14 +33118,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4738$0 , 
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$4738$0 ;
-  wire \port$4738$0 ;
-  output \port$4763$0 ;
-  wire \port$4763$0 ;
-  output \port$4788$0 ;
-  wire \port$4788$0 ;
-  output \port$4813$0 ;
-  wire \port$4813$0 ;
+  output \port$4971$0 ;
+  wire \port$4971$0 ;
+  output \port$4996$0 ;
+  wire \port$4996$0 ;
+  output \port$5021$0 ;
+  wire \port$5021$0 ;
+  output \port$5046$0 ;
+  wire \port$5046$0 ;
   reg read_turn = 1'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -33153,8 +33532,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4738$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (old),
-    .\port$4838$0 (\$117 ),
-    .\port$4841$0 (\$120 ),
+    .\port$5071$0 (\$117 ),
+    .\port$5074$0 (\$120 ),
     .rst(rst),
     .\saturated$50 (\saturated$24 ),
     .sum(sum),
@@ -33251,10 +33630,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4738$0 , 
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$4738$0  = \$25 ;
-  assign \port$4763$0  = \$50 ;
-  assign \port$4788$0  = \$75 ;
-  assign \port$4813$0  = \$100 ;
+  assign \port$4971$0  = \$25 ;
+  assign \port$4996$0  = \$50 ;
+  assign \port$5021$0  = \$75 ;
+  assign \port$5046$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -33341,7 +33720,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4738$0 , 
   assign \$139  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$4838$0 , \port$4841$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$5071$0 , \port$5074$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -33418,10 +33797,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4838$0 , \port$4841$0 , \
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$4838$0 ;
-  wire [13:0] \port$4838$0 ;
-  input [11:0] \port$4841$0 ;
-  wire [11:0] \port$4841$0 ;
+  input [13:0] \port$5071$0 ;
+  wire [13:0] \port$5071$0 ;
+  input [11:0] \port$5074$0 ;
+  wire [11:0] \port$5074$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -33462,7 +33841,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4838$0 , \port$4841$0 , \
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$4838$0 , 4'h0, \port$4841$0  };
+    counter_0 <= { 2'h0, \port$5071$0 , 4'h0, \port$5074$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33541,8 +33920,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$4838$0 , \port$4841$0 , \
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 4'h0, \port$4841$0  };
-  assign source = { 2'h0, \port$4838$0  };
+  assign neuron = { 4'h0, \port$5074$0  };
+  assign source = { 2'h0, \port$5071$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -35530,8 +35909,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$7071$0 (spikes__data),
-    .\port$7194$0 (masks__data),
+    .\port$7334$0 (spikes__data),
+    .\port$7457$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -36138,7 +36517,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$7071$0 , \port$7194$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$7334$0 , \port$7457$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -36170,10 +36549,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [31:0] \port$7071$0 ;
-  wire [31:0] \port$7071$0 ;
-  input [31:0] \port$7194$0 ;
-  wire [31:0] \port$7194$0 ;
+  input [31:0] \port$7334$0 ;
+  wire [31:0] \port$7334$0 ;
+  input [31:0] \port$7457$0 ;
+  wire [31:0] \port$7457$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -36206,9 +36585,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6810$0 (tag1),
-    .\port$7071$0 (\port$7071$0 ),
-    .\port$7194$0 (\port$7194$0 ),
+    .\port$7063$0 (tag1),
+    .\port$7334$0 (\port$7334$0 ),
+    .\port$7457$0 (\port$7457$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -36239,8 +36618,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7194$0 , \port$7071$0  };
-  assign row = { \port$7194$0 , \port$7071$0  };
+  assign w_data = { tag1, \port$7457$0 , \port$7334$0  };
+  assign row = { \port$7457$0 , \port$7334$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -36252,7 +36631,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$6810$0 , \port$7071$0 , \port$7194$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$7063$0 , \port$7334$0 , \port$7457$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -36276,12 +36655,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [28:0] \port$6810$0 ;
-  wire [28:0] \port$6810$0 ;
-  input [31:0] \port$7071$0 ;
-  wire [31:0] \port$7071$0 ;
-  input [31:0] \port$7194$0 ;
-  wire [31:0] \port$7194$0 ;
+  input [28:0] \port$7063$0 ;
+  wire [28:0] \port$7063$0 ;
+  input [31:0] \port$7334$0 ;
+  wire [31:0] \port$7334$0 ;
+  input [31:0] \port$7457$0 ;
+  wire [31:0] \port$7457$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [92:0] r_data;
@@ -36308,7 +36687,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [92:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6810$0 , \port$7194$0 , \port$7071$0  };
+      storage[w_port__addr] <= { \port$7063$0 , \port$7457$0 , \port$7334$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -36370,8 +36749,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6810$0 , \port$7194$0 , \port$7071$0  };
-  assign w_data = { \port$6810$0 , \port$7194$0 , \port$7071$0  };
+  assign w_port__data = { \port$7063$0 , \port$7457$0 , \port$7334$0  };
+  assign w_data = { \port$7063$0 , \port$7457$0 , \port$7334$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -36797,7 +37176,7 @@ module \backspike_core.wg.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -37011,11 +37390,11 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -37031,12 +37410,16 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [6:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [263:0] \$313 ;
+  reg \$314 ;
+  reg [263:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -37111,26 +37494,70 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [263:0] \$signal  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [263:0] \$signal$12  = 264'h000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [6:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [6:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [263:0] i__payload;
   wire [263:0] i__payload;
@@ -37141,8 +37568,8 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [27:0] o__payload;
   wire [27:0] o__payload;
   wire \o__payload.last ;
@@ -37152,437 +37579,463 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [6:0] tag = 7'h00;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [263] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [263];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [263];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[262:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[263];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [262:256] = i__payload[262:256];
+      \$315 [263] = i__payload[263];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[26:20];
   assign \o__payload.last  = o__payload[27];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [262:256];
+  assign \$signal.last  = \$signal [263];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [262:256];
+  assign \$signal$12.last  = \$signal$12 [263];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[262:256];
   assign \i__payload.last  = i__payload[263];
-  assign o__payload[27] = \$283 ;
-  assign o__payload[26:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[27] = \$281 ;
+  assign o__payload[26:20] = \$signal [262:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -37704,7 +38157,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$4738$0 , \port$4763$0 , \port$4788$0 , \port$4813$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$4971$0 , \port$4996$0 , \port$5021$0 , \port$5046$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -37713,25 +38166,25 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   reg [2:0] \$35 ;
@@ -37739,36 +38192,47 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   reg [10:0] \$37 ;
   reg [10:0] \$38 ;
   reg [15:0] \$39 ;
-  wire \$4 ;
+  wire [1:0] \$4 ;
   reg [15:0] \$40 ;
-  reg \$41 ;
+  reg [1:0] \$41 ;
+  reg \$42 ;
+  reg [1:0] \$43 ;
+  reg [1:0] \$44 ;
+  reg [15:0] \$45 ;
   wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
+  wire [2:0] \$6 ;
+  wire [2:0] \$7 ;
   wire \$8 ;
   wire \$9 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$39 ;
+  wire \add$46 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$43 ;
+  wire [3:0] \drain_entry$51 ;
+  reg [1:0] drain_file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$37 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$50 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$44 ;
+  wire [55:0] \drain_sum$52 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -37792,15 +38256,16 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.i ;
   wire [-1:0] \event2.tag ;
   wire [3:0] \event2.x ;
-  reg file = 1'h0;
-  (* init = 1'h0 *)
-  wire \file$30 ;
-  (* init = 1'h0 *)
-  wire \file$42 ;
+  reg [1:0] file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \file$36 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$49 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$22 ;
-  wire \go$35 ;
+  wire \go$28 ;
+  wire \go$42 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -37822,21 +38287,23 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$36 ;
-  input \port$4738$0 ;
-  wire \port$4738$0 ;
-  input \port$4763$0 ;
-  wire \port$4763$0 ;
-  input \port$4788$0 ;
-  wire \port$4788$0 ;
-  input \port$4813$0 ;
-  wire \port$4813$0 ;
+  wire \load$43 ;
+  wire [15:0] now;
+  input \port$4971$0 ;
+  wire \port$4971$0 ;
+  input \port$4996$0 ;
+  wire \port$4996$0 ;
+  input \port$5021$0 ;
+  wire \port$5021$0 ;
+  input \port$5046$0 ;
+  wire \port$5046$0 ;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$40 ;
+  wire \replace$47 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$37 ;
+  wire \shift$44 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -37849,215 +38316,118 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[1] ;
   output [15:0] touched;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
-  always @(posedge clk)
-    touched0 <= \$39 ;
-  always @(posedge clk)
-    touched1 <= \$40 ;
-  always @(posedge clk)
-    file <= \$41 ;
-  assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[9];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
-  assign add = valid[2] & event2[10];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$36  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$37  = \$28  & event1[8];
-  assign \add$39  = valid[2] & event2[10];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
-  always @(posedge clk)
-    valid <= \$35 ;
+  reg waiting = 1'h0;
+  reg [1:0] waiting_file = 2'h0;
   always @(posedge clk)
     event0 <= \$36 ;
   always @(posedge clk)
     event1 <= \$37 ;
   always @(posedge clk)
     event2 <= \$38 ;
+  always @(posedge clk)
+    accumulated <= \$39 ;
+  always @(posedge clk)
+    drained <= \$40 ;
+  always @(posedge clk)
+    drain_file <= \$41 ;
+  always @(posedge clk)
+    waiting <= \$42 ;
+  always @(posedge clk)
+    file <= \$43 ;
+  always @(posedge clk)
+    waiting_file <= \$44 ;
+  always @(posedge clk)
+    queued <= \$45 ;
+  assign \$2  = \$1  | { 3'h0, i_events__valid };
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$5  = file == 2'h2;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 3'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[9];
+  assign \$13  = \$12  & busy;
+  assign stall_drain = \$13  & waiting;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
+  assign add = valid[2] & event2[10];
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$43  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$44  = \$31  & event1[8];
+  assign \add$46  = valid[2] & event2[10];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
+  always @(posedge clk)
+    valid <= \$35 ;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(load),
-    .\port$4738$0 (\port$4738$0 ),
-    .\port$4763$0 (\port$4763$0 ),
-    .\port$4788$0 (\port$4788$0 ),
-    .\port$4813$0 (\port$4813$0 ),
+    .i(i_vectors__payload[15:0]),
+    .\load$6 (load),
+    .\port$4971$0 (\port$4971$0 ),
+    .\port$4996$0 (\port$4996$0 ),
+    .\port$5021$0 (\port$5021$0 ),
+    .\port$5046$0 (\port$5046$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.wg.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
-    .drain_sum(\drain_sum$44 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .\port$4738$0 (\port$4738$0 ),
-    .\port$4763$0 (\port$4763$0 ),
-    .\port$4788$0 (\port$4788$0 ),
-    .\port$4813$0 (\port$4813$0 ),
-    .replace(\replace$40 ),
+    .i(i_vectors__payload[31:16]),
+    .\load$6 (\load$43 ),
+    .\port$4971$0 (\port$4971$0 ),
+    .\port$4996$0 (\port$4996$0 ),
+    .\port$5021$0 (\port$5021$0 ),
+    .\port$5046$0 (\port$5046$0 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$39  = touched;
-      endcase
-    end
-    if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$39  = 16'h0000;
-      endcase
-    end
-    if (rst) begin
-      \$39  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$40  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$40  = touched;
-      endcase
-    end
-    if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$40  = 16'h0000;
-      endcase
-    end
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = file;
-    if (start) begin
-      \$41  = \$3 ;
-    end
-    if (rst) begin
-      \$41  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$35  = valid;
-    if (go) begin
-      \$35  = \$2 [2:0];
-    end
-    if (rst) begin
-      \$35  = 3'h0;
-    end
-  end
   always @* begin
     if (\$initially ) begin end
     \$36  = event0;
@@ -38079,18 +38449,106 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
       \$38  = event1;
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = \$3 ;
+    if (rst) begin
+      \$39  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = drained;
+    if (start) begin
+      \$40  = touched;
+    end
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = drain_file;
+    if (start) begin
+      \$41  = \$4 ;
+    end
+    if (rst) begin
+      \$41  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = waiting;
+    if (start) begin
+      \$42  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$42  = 1'h1;
+      end
+    end
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$43  = file;
+    if (finish) begin
+      \$43  = \$7 [1:0];
+    end
+    if (rst) begin
+      \$43  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$44  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$44  = file;
+      end
+    end
+    if (rst) begin
+      \$44  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$45  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$45  = now;
+      end
+    end
+    if (rst) begin
+      \$45  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = valid;
+    if (go) begin
+      \$35  = \$2 [2:0];
+    end
+    if (rst) begin
+      \$35  = 3'h0;
+    end
+  end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign drain_entry = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
-  assign \entry$32  = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign drain_entry = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \entry$39  = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -38119,153 +38577,171 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \i_vectors__payload[1]  = i_vectors__payload[31:16];
   assign \sums[0]  = sums[55:0];
   assign \sums[1]  = sums[111:56];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$4738$0 , \port$4763$0 , \port$4788$0 , \port$4813$0 , entry, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$4971$0 , \port$4996$0 , \port$5021$0 , \port$5046$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [42:0] \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [55:0] \$14 ;
-  wire [56:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [55:0] \$19 ;
+  reg [55:0] \$10 ;
+  wire [55:0] \$11 ;
+  wire [56:0] \$12 ;
   wire \$2 ;
-  wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
   wire \$3 ;
-  wire [11:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire [11:0] \$6 ;
+  wire \$6 ;
   wire \$7 ;
-  wire [5:0] \$8 ;
-  wire [5:0] \$9 ;
+  wire \$8 ;
+  wire \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$16 ;
+  wire [3:0] \$signature__addr$20 ;
+  wire [55:0] \$signature__data ;
+  wire [55:0] \$signature__data$27 ;
+  wire [55:0] \$signature__data$28 ;
   input add;
   wire add;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
+  input [1:0] drain_file;
+  wire [1:0] drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [55:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
-  input file;
-  wire file;
+  input [1:0] file;
+  wire [1:0] file;
   input go;
   wire go;
-  input load;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
   wire load;
-  input \port$4738$0 ;
-  wire \port$4738$0 ;
-  input \port$4763$0 ;
-  wire \port$4763$0 ;
-  input \port$4788$0 ;
-  wire \port$4788$0 ;
-  input \port$4813$0 ;
-  wire \port$4813$0 ;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$18 ;
-  wire [55:0] read_port__data;
-  wire [55:0] \read_port__data$22 ;
+  input \load$6 ;
+  wire \load$6 ;
+  wire [40:0] o;
+  input \port$4971$0 ;
+  wire \port$4971$0 ;
+  input \port$4996$0 ;
+  wire \port$4996$0 ;
+  input \port$5021$0 ;
+  wire \port$5021$0 ;
+  input \port$5046$0 ;
+  wire \port$5046$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  reg [40:0] term = 41'h00000000000;
+  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$18 ;
+  wire [3:0] \write_port__addr$22 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$19 ;
+  wire [55:0] \write_port__data$23 ;
   wire write_port__en;
-  wire \write_port__en$19 ;
+  wire \write_port__en$17 ;
+  wire \write_port__en$21 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$15 [55:0];
+      file0[entry] <= \$12 [55:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [55:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$19 )
-      file1[entry] <= \$20 [55:0];
+    if (\write_port__en$17 )
+      file1[entry] <= \$12 [55:0];
   end
-  assign \read_port__data$22  = file1[\read_port__addr$18 ];
-  assign \$1  = go & load;
-  assign \$2  = go & shift;
-  assign \$3  = | element[14:10];
-  assign \$4  = - { \$3 , element[9:0] };
-  assign \$5  = | element[14:10];
-  assign \$6  = element[15] ? \$4  : { 1'h0, \$5 , element[9:0] };
-  assign \$7  = ! element[14:10];
-  assign \$8  = element[14:10] - 1'h1;
-  assign \$9  = \$7  ? 6'h00 : \$8 ;
-  assign \$10  = $signed(\$6 ) << \$9 [4:0];
-  assign \$11  = ! file;
-  assign read_port__addr = file ? { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  } : entry;
-  assign \$12  = go & add;
-  assign \$13  = ! file;
-  assign write_port__en = \$12  & \$13 ;
-  assign \$14  = replace ? 56'h00000000000000 : read_port__data;
-  assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
-  assign \$17  = go & add;
-  assign \write_port__en$19  = \$17  & \$18 ;
-  assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
-  assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
-  always @(posedge clk)
-    element <= \$21 ;
-  always @(posedge clk)
-    term <= \$22 ;
+  assign \$signature__data$27  = file1[\$signature__addr$16 ];
+  reg [55:0] file2 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$21 )
+      file2[entry] <= \$12 [55:0];
+  end
+  assign \$signature__data$28  = file2[\$signature__addr$20 ];
+  assign en = go & shift;
+  assign load = go & \load$6 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = \$1  ? entry : { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \$2  = go & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$4  = file == 1'h1;
+  assign \$signature__addr$16  = \$4  ? entry : { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \$5  = go & add;
+  assign \$6  = file == 1'h1;
+  assign \write_port__en$17  = \$5  & \$6 ;
+  assign \$7  = file == 2'h2;
+  assign \$signature__addr$20  = \$7  ? entry : { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \$8  = go & add;
+  assign \$9  = file == 2'h2;
+  assign \write_port__en$21  = \$8  & \$9 ;
+  assign \$11  = replace ? 56'h00000000000000 : \$10 ;
+  assign \$12  = $signed(o) + $signed(\$11 );
+  \backspike_core.fp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i(i),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
-    if (\$1 ) begin
-      \$21  = \element$5 ;
-    end
+    \$10  = 56'h00000000000000;
+    casez (file)
+      2'h0:
+          \$10  = \$signature__data ;
+      2'h1:
+          \$10  = \$signature__data$27 ;
+      2'h2:
+          \$10  = \$signature__data$28 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
-    if (\$2 ) begin
-      \$22  = \$10 [40:0];
-    end
+    drain_sum = 56'h00000000000000;
+    casez (drain_file)
+      2'h0:
+          drain_sum = \$signature__data ;
+      2'h1:
+          drain_sum = \$signature__data$27 ;
+      2'h2:
+          drain_sum = \$signature__data$28 ;
+    endcase
   end
-  assign drain_entry = { \port$4813$0 , \port$4788$0 , \port$4763$0 , \port$4738$0  };
+  assign element = i;
+  assign drain_entry = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
   assign write_port__addr = entry;
-  assign write_port__data = \$15 [55:0];
-  assign \write_port__addr$20  = entry;
-  assign \write_port__data$21  = \$20 [55:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
+  assign write_port__data = \$12 [55:0];
+  assign total = \$12 [55:0];
+  assign \write_port__addr$18  = entry;
+  assign \write_port__data$19  = \$12 [55:0];
+  assign \write_port__addr$22  = entry;
+  assign \write_port__data$23  = \$12 [55:0];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \element.mantissa  = i[9:0];
+  assign \element.exponent  = i[14:10];
+  assign \element.sign  = i[15];
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready

@@ -1046,26 +1046,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$23684$0 (\$45 ),
-    .\port$23727$0 (\$46 ),
-    .\port$24003$0 (\$47 ),
-    .\port$24005$0 (\$48 ),
-    .\port$24007$0 (\$49 ),
-    .\port$24009$0 (\$50 ),
-    .\port$24011$0 (\$51 ),
-    .\port$24013$0 (\$52 ),
-    .\port$24015$0 (\$53 ),
-    .\port$24017$0 (\$54 ),
-    .\port$24019$0 (\$55 ),
-    .\port$24021$0 (\$56 ),
-    .\port$24023$0 (\$57 ),
-    .\port$24025$0 (\$58 ),
-    .\port$24027$0 (\$59 ),
-    .\port$24029$0 (\$60 ),
-    .\port$24031$0 (\$61 ),
-    .\port$24033$0 (\$62 ),
-    .\port$24053$0 (\$63 ),
-    .\port$9721$0 (\$44 ),
+    .\port$10871$0 (\$44 ),
+    .\port$25397$0 (\$45 ),
+    .\port$25440$0 (\$46 ),
+    .\port$25726$0 (\$47 ),
+    .\port$25728$0 (\$48 ),
+    .\port$25730$0 (\$49 ),
+    .\port$25732$0 (\$50 ),
+    .\port$25734$0 (\$51 ),
+    .\port$25736$0 (\$52 ),
+    .\port$25738$0 (\$53 ),
+    .\port$25740$0 (\$54 ),
+    .\port$25742$0 (\$55 ),
+    .\port$25744$0 (\$56 ),
+    .\port$25746$0 (\$57 ),
+    .\port$25748$0 (\$58 ),
+    .\port$25750$0 (\$59 ),
+    .\port$25752$0 (\$60 ),
+    .\port$25754$0 (\$61 ),
+    .\port$25756$0 (\$62 ),
+    .\port$25776$0 (\$63 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -1089,22 +1089,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$22910$1 (\$26 [4:0]),
-    .\port$22912$1 (\$27 [4:0]),
-    .\port$22914$1 (\$28 [4:0]),
-    .\port$22916$1 (\$29 [4:0]),
-    .\port$22918$1 (\$30 [4:0]),
-    .\port$22920$1 (\$31 [4:0]),
-    .\port$22922$1 (\$32 [4:0]),
-    .\port$22924$1 (\$33 [4:0]),
-    .\port$22926$1 (\$34 [4:0]),
-    .\port$22928$1 (\$35 [4:0]),
-    .\port$22930$1 (\$36 [4:0]),
-    .\port$22932$1 (\$37 [4:0]),
-    .\port$22934$1 (\$38 [4:0]),
-    .\port$22936$1 (\$39 [4:0]),
-    .\port$22938$1 (\$40 [4:0]),
-    .\port$22940$1 (\$41 [4:0]),
+    .\port$24623$1 (\$26 [4:0]),
+    .\port$24625$1 (\$27 [4:0]),
+    .\port$24627$1 (\$28 [4:0]),
+    .\port$24629$1 (\$29 [4:0]),
+    .\port$24631$1 (\$30 [4:0]),
+    .\port$24633$1 (\$31 [4:0]),
+    .\port$24635$1 (\$32 [4:0]),
+    .\port$24637$1 (\$33 [4:0]),
+    .\port$24639$1 (\$34 [4:0]),
+    .\port$24641$1 (\$35 [4:0]),
+    .\port$24643$1 (\$36 [4:0]),
+    .\port$24645$1 (\$37 [4:0]),
+    .\port$24647$1 (\$38 [4:0]),
+    .\port$24649$1 (\$39 [4:0]),
+    .\port$24651$1 (\$40 [4:0]),
+    .\port$24653$1 (\$41 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1202,25 +1202,25 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$22701$0 (\$25 ),
-    .\port$22910$1 (\$26 ),
-    .\port$22912$1 (\$27 ),
-    .\port$22914$1 (\$28 ),
-    .\port$22916$1 (\$29 ),
-    .\port$22918$1 (\$30 ),
-    .\port$22920$1 (\$31 ),
-    .\port$22922$1 (\$32 ),
-    .\port$22924$1 (\$33 ),
-    .\port$22926$1 (\$34 ),
-    .\port$22928$1 (\$35 ),
-    .\port$22930$1 (\$36 ),
-    .\port$22932$1 (\$37 ),
-    .\port$22934$1 (\$38 ),
-    .\port$22936$1 (\$39 ),
-    .\port$22938$1 (\$40 ),
-    .\port$22940$1 (\$41 ),
-    .\port$22945$0 (\$42 ),
-    .\port$22950$0 (\$43 ),
+    .\port$24404$0 (\$25 ),
+    .\port$24623$1 (\$26 ),
+    .\port$24625$1 (\$27 ),
+    .\port$24627$1 (\$28 ),
+    .\port$24629$1 (\$29 ),
+    .\port$24631$1 (\$30 ),
+    .\port$24633$1 (\$31 ),
+    .\port$24635$1 (\$32 ),
+    .\port$24637$1 (\$33 ),
+    .\port$24639$1 (\$34 ),
+    .\port$24641$1 (\$35 ),
+    .\port$24643$1 (\$36 ),
+    .\port$24645$1 (\$37 ),
+    .\port$24647$1 (\$38 ),
+    .\port$24649$1 (\$39 ),
+    .\port$24651$1 (\$40 ),
+    .\port$24653$1 (\$41 ),
+    .\port$24658$0 (\$42 ),
+    .\port$24663$0 (\$43 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1247,22 +1247,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$24003$0 (\$47 ),
-    .\port$24005$0 (\$48 ),
-    .\port$24007$0 (\$49 ),
-    .\port$24009$0 (\$50 ),
-    .\port$24011$0 (\$51 ),
-    .\port$24013$0 (\$52 ),
-    .\port$24015$0 (\$53 ),
-    .\port$24017$0 (\$54 ),
-    .\port$24019$0 (\$55 ),
-    .\port$24021$0 (\$56 ),
-    .\port$24023$0 (\$57 ),
-    .\port$24025$0 (\$58 ),
-    .\port$24027$0 (\$59 ),
-    .\port$24029$0 (\$60 ),
-    .\port$24031$0 (\$61 ),
-    .\port$24033$0 (\$62 ),
+    .\port$25726$0 (\$47 ),
+    .\port$25728$0 (\$48 ),
+    .\port$25730$0 (\$49 ),
+    .\port$25732$0 (\$50 ),
+    .\port$25734$0 (\$51 ),
+    .\port$25736$0 (\$52 ),
+    .\port$25738$0 (\$53 ),
+    .\port$25740$0 (\$54 ),
+    .\port$25742$0 (\$55 ),
+    .\port$25744$0 (\$56 ),
+    .\port$25746$0 (\$57 ),
+    .\port$25748$0 (\$58 ),
+    .\port$25750$0 (\$59 ),
+    .\port$25752$0 (\$60 ),
+    .\port$25754$0 (\$61 ),
+    .\port$25756$0 (\$62 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1279,8 +1279,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$22613$8 (\parity$356 [8]),
-    .\port$9721$0 (\$44 ),
+    .\port$10871$0 (\$44 ),
+    .\port$24316$8 (\parity$356 [8]),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1328,22 +1328,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$22910$6 (\$26 [20:5]),
-    .\port$22912$6 (\$27 [20:5]),
-    .\port$22914$6 (\$28 [20:5]),
-    .\port$22916$6 (\$29 [20:5]),
-    .\port$22918$6 (\$30 [20:5]),
-    .\port$22920$6 (\$31 [20:5]),
-    .\port$22922$6 (\$32 [20:5]),
-    .\port$22924$6 (\$33 [20:5]),
-    .\port$22926$6 (\$34 [20:5]),
-    .\port$22928$6 (\$35 [20:5]),
-    .\port$22930$6 (\$36 [20:5]),
-    .\port$22932$6 (\$37 [20:5]),
-    .\port$22934$6 (\$38 [20:5]),
-    .\port$22936$6 (\$39 [20:5]),
-    .\port$22938$6 (\$40 [20:5]),
-    .\port$22940$6 (\$41 [20:5]),
+    .\port$24623$6 (\$26 [20:5]),
+    .\port$24625$6 (\$27 [20:5]),
+    .\port$24627$6 (\$28 [20:5]),
+    .\port$24629$6 (\$29 [20:5]),
+    .\port$24631$6 (\$30 [20:5]),
+    .\port$24633$6 (\$31 [20:5]),
+    .\port$24635$6 (\$32 [20:5]),
+    .\port$24637$6 (\$33 [20:5]),
+    .\port$24639$6 (\$34 [20:5]),
+    .\port$24641$6 (\$35 [20:5]),
+    .\port$24643$6 (\$36 [20:5]),
+    .\port$24645$6 (\$37 [20:5]),
+    .\port$24647$6 (\$38 [20:5]),
+    .\port$24649$6 (\$39 [20:5]),
+    .\port$24651$6 (\$40 [20:5]),
+    .\port$24653$6 (\$41 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1353,7 +1353,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$24053$0 (\$63 ),
+    .\port$25776$0 (\$63 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$45 [7:0]),
@@ -1497,12 +1497,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$22613$0 (\parity$356 [0]),
-    .\port$22613$8 (\parity$356 [8]),
-    .\port$22701$0 (\$25 ),
-    .\port$22945$0 (\$42 ),
-    .\port$22950$0 (\$43 ),
-    .\port$24851$0 (\$64 [8:0]),
+    .\port$24316$0 (\parity$356 [0]),
+    .\port$24316$8 (\parity$356 [8]),
+    .\port$24404$0 (\$25 ),
+    .\port$24658$0 (\$42 ),
+    .\port$24663$0 (\$43 ),
+    .\port$26574$0 (\$64 [8:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1549,7 +1549,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$23727$0 (\$46 ),
+    .\port$25440$0 (\$46 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1590,23 +1590,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$24851$0 (\$64 ),
-    .\port$25070$0 (\$65 ),
-    .\port$25072$0 (\$66 ),
-    .\port$25074$0 (\$67 ),
-    .\port$25076$0 (\$68 ),
-    .\port$25078$0 (\$69 ),
-    .\port$25080$0 (\$70 ),
-    .\port$25082$0 (\$71 ),
-    .\port$25084$0 (\$72 ),
-    .\port$25086$0 (\$73 ),
-    .\port$25088$0 (\$74 ),
-    .\port$25090$0 (\$75 ),
-    .\port$25092$0 (\$76 ),
-    .\port$25094$0 (\$77 ),
-    .\port$25096$0 (\$78 ),
-    .\port$25098$0 (\$79 ),
-    .\port$25100$0 (\$80 ),
+    .\port$26574$0 (\$64 ),
+    .\port$26803$0 (\$65 ),
+    .\port$26805$0 (\$66 ),
+    .\port$26807$0 (\$67 ),
+    .\port$26809$0 (\$68 ),
+    .\port$26811$0 (\$69 ),
+    .\port$26813$0 (\$70 ),
+    .\port$26815$0 (\$71 ),
+    .\port$26817$0 (\$72 ),
+    .\port$26819$0 (\$73 ),
+    .\port$26821$0 (\$74 ),
+    .\port$26823$0 (\$75 ),
+    .\port$26825$0 (\$76 ),
+    .\port$26827$0 (\$77 ),
+    .\port$26829$0 (\$78 ),
+    .\port$26831$0 (\$79 ),
+    .\port$26833$0 (\$80 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -2317,9 +2317,9 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$9721$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$23684$0 , front_gradients__addr, \port$23727$0 , \port$24003$0 , \port$24005$0 , \port$24007$0 , \port$24009$0 , \port$24011$0 , \port$24013$0 , \port$24015$0 , \port$24017$0 , \port$24019$0 , \port$24021$0 , \port$24023$0 , \port$24025$0
-, \port$24027$0 , \port$24029$0 , \port$24031$0 , \port$24033$0 , drain_masks__addr, drain_masks__en, \port$24053$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$10871$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$25397$0 , front_gradients__addr, \port$25440$0 , \port$25726$0 , \port$25728$0 , \port$25730$0 , \port$25732$0 , \port$25734$0 , \port$25736$0 , \port$25738$0 , \port$25740$0 , \port$25742$0 , \port$25744$0 , \port$25746$0 , \port$25748$0
+, \port$25750$0 , \port$25752$0 , \port$25754$0 , \port$25756$0 , drain_masks__addr, drain_masks__en, \port$25776$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire [15:0] \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -2662,46 +2662,46 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [15:0] \port$23684$0 ;
-  wire [15:0] \port$23684$0 ;
-  output [16:0] \port$23727$0 ;
-  wire [16:0] \port$23727$0 ;
-  output [15:0] \port$24003$0 ;
-  wire [15:0] \port$24003$0 ;
-  output [15:0] \port$24005$0 ;
-  wire [15:0] \port$24005$0 ;
-  output [15:0] \port$24007$0 ;
-  wire [15:0] \port$24007$0 ;
-  output [15:0] \port$24009$0 ;
-  wire [15:0] \port$24009$0 ;
-  output [15:0] \port$24011$0 ;
-  wire [15:0] \port$24011$0 ;
-  output [15:0] \port$24013$0 ;
-  wire [15:0] \port$24013$0 ;
-  output [15:0] \port$24015$0 ;
-  wire [15:0] \port$24015$0 ;
-  output [15:0] \port$24017$0 ;
-  wire [15:0] \port$24017$0 ;
-  output [15:0] \port$24019$0 ;
-  wire [15:0] \port$24019$0 ;
-  output [15:0] \port$24021$0 ;
-  wire [15:0] \port$24021$0 ;
-  output [15:0] \port$24023$0 ;
-  wire [15:0] \port$24023$0 ;
-  output [15:0] \port$24025$0 ;
-  wire [15:0] \port$24025$0 ;
-  output [15:0] \port$24027$0 ;
-  wire [15:0] \port$24027$0 ;
-  output [15:0] \port$24029$0 ;
-  wire [15:0] \port$24029$0 ;
-  output [15:0] \port$24031$0 ;
-  wire [15:0] \port$24031$0 ;
-  output [15:0] \port$24033$0 ;
-  wire [15:0] \port$24033$0 ;
-  output [255:0] \port$24053$0 ;
-  wire [255:0] \port$24053$0 ;
-  output [9:0] \port$9721$0 ;
-  wire [9:0] \port$9721$0 ;
+  output [9:0] \port$10871$0 ;
+  wire [9:0] \port$10871$0 ;
+  output [15:0] \port$25397$0 ;
+  wire [15:0] \port$25397$0 ;
+  output [16:0] \port$25440$0 ;
+  wire [16:0] \port$25440$0 ;
+  output [15:0] \port$25726$0 ;
+  wire [15:0] \port$25726$0 ;
+  output [15:0] \port$25728$0 ;
+  wire [15:0] \port$25728$0 ;
+  output [15:0] \port$25730$0 ;
+  wire [15:0] \port$25730$0 ;
+  output [15:0] \port$25732$0 ;
+  wire [15:0] \port$25732$0 ;
+  output [15:0] \port$25734$0 ;
+  wire [15:0] \port$25734$0 ;
+  output [15:0] \port$25736$0 ;
+  wire [15:0] \port$25736$0 ;
+  output [15:0] \port$25738$0 ;
+  wire [15:0] \port$25738$0 ;
+  output [15:0] \port$25740$0 ;
+  wire [15:0] \port$25740$0 ;
+  output [15:0] \port$25742$0 ;
+  wire [15:0] \port$25742$0 ;
+  output [15:0] \port$25744$0 ;
+  wire [15:0] \port$25744$0 ;
+  output [15:0] \port$25746$0 ;
+  wire [15:0] \port$25746$0 ;
+  output [15:0] \port$25748$0 ;
+  wire [15:0] \port$25748$0 ;
+  output [15:0] \port$25750$0 ;
+  wire [15:0] \port$25750$0 ;
+  output [15:0] \port$25752$0 ;
+  wire [15:0] \port$25752$0 ;
+  output [15:0] \port$25754$0 ;
+  wire [15:0] \port$25754$0 ;
+  output [15:0] \port$25756$0 ;
+  wire [15:0] \port$25756$0 ;
+  output [255:0] \port$25776$0 ;
+  wire [255:0] \port$25776$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2837,7 +2837,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$9721$0 (\$3 ),
+    .\port$10871$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2864,7 +2864,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$23727$0 (\$2 ),
+    .\port$25440$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -3003,27 +3003,27 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$9721$0  = \$3 ;
+  assign \port$10871$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$23684$0  = \$1 ;
-  assign \port$23727$0  = \$2 ;
-  assign \port$24003$0  = \$4 ;
-  assign \port$24005$0  = \$5 ;
-  assign \port$24007$0  = \$6 ;
-  assign \port$24009$0  = \$7 ;
-  assign \port$24011$0  = \$8 ;
-  assign \port$24013$0  = \$9 ;
-  assign \port$24015$0  = \$10 ;
-  assign \port$24017$0  = \$11 ;
-  assign \port$24019$0  = \$12 ;
-  assign \port$24021$0  = \$13 ;
-  assign \port$24023$0  = \$14 ;
-  assign \port$24025$0  = \$15 ;
-  assign \port$24027$0  = \$16 ;
-  assign \port$24029$0  = \$17 ;
-  assign \port$24031$0  = \$18 ;
-  assign \port$24033$0  = \$19 ;
-  assign \port$24053$0  = \$20 ;
+  assign \port$25397$0  = \$1 ;
+  assign \port$25440$0  = \$2 ;
+  assign \port$25726$0  = \$4 ;
+  assign \port$25728$0  = \$5 ;
+  assign \port$25730$0  = \$6 ;
+  assign \port$25732$0  = \$7 ;
+  assign \port$25734$0  = \$8 ;
+  assign \port$25736$0  = \$9 ;
+  assign \port$25738$0  = \$10 ;
+  assign \port$25740$0  = \$11 ;
+  assign \port$25742$0  = \$12 ;
+  assign \port$25744$0  = \$13 ;
+  assign \port$25746$0  = \$14 ;
+  assign \port$25748$0  = \$15 ;
+  assign \port$25750$0  = \$16 ;
+  assign \port$25752$0  = \$17 ;
+  assign \port$25754$0  = \$18 ;
+  assign \port$25756$0  = \$19 ;
+  assign \port$25776$0  = \$20 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3244,7 +3244,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[15]  = sums[1471:1380];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$9721$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$10871$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
 , gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, gradient_8, gradient_9, gradient_10, gradient_11, gradient_12, gradient_13, gradient_14, gradient_15, masks__addr, masks__en, tile, entry, codes__data, logits__data, labels__data, clk
 );
   reg \$initially  = 0;
@@ -3892,8 +3892,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \onehot$92 ;
   input parity;
   wire parity;
-  output [9:0] \port$9721$0 ;
-  wire [9:0] \port$9721$0 ;
+  output [9:0] \port$10871$0 ;
+  wire [9:0] \port$10871$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -4885,7 +4885,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[255], tile[239], tile[223], tile[207], tile[191], tile[175], tile[159], tile[143], tile[127], tile[111], tile[95], tile[79], tile[63], tile[47], tile[31], tile[15], tile[254], tile[238], tile[222], tile[206], tile[190], tile[174], tile[158], tile[142], tile[126], tile[110], tile[94], tile[78], tile[62], tile[46], tile[30], tile[14], tile[253], tile[237], tile[221], tile[205], tile[189], tile[173], tile[157], tile[141], tile[125], tile[109], tile[93], tile[77], tile[61], tile[45], tile[29], tile[13], tile[252], tile[236], tile[220], tile[204], tile[188], tile[172], tile[156], tile[140], tile[124], tile[108], tile[92], tile[76], tile[60], tile[44], tile[28], tile[12], tile[251], tile[235], tile[219], tile[203], tile[187], tile[171], tile[155], tile[139], tile[123], tile[107], tile[91], tile[75], tile[59], tile[43], tile[27], tile[11], tile[250], tile[234], tile[218], tile[202], tile[186], tile[170], tile[154], tile[138], tile[122], tile[106], tile[90], tile[74], tile[58], tile[42], tile[26], tile[10], tile[249], tile[233], tile[217], tile[201], tile[185], tile[169], tile[153], tile[137], tile[121], tile[105], tile[89], tile[73], tile[57], tile[41], tile[25], tile[9], tile[248], tile[232], tile[216], tile[200], tile[184], tile[168], tile[152], tile[136], tile[120], tile[104], tile[88], tile[72], tile[56], tile[40], tile[24], tile[8], tile[247], tile[231], tile[215], tile[199], tile[183], tile[167], tile[151], tile[135], tile[119], tile[103], tile[87], tile[71], tile[55], tile[39], tile[23], tile[7], tile[246], tile[230], tile[214], tile[198], tile[182], tile[166], tile[150], tile[134], tile[118], tile[102], tile[86], tile[70], tile[54], tile[38], tile[22], tile[6], tile[245], tile[229], tile[213], tile[197], tile[181], tile[165], tile[149], tile[133], tile[117], tile[101], tile[85], tile[69], tile[53], tile[37], tile[21], tile[5], tile[244], tile[228], tile[212], tile[196], tile[180], tile[164], tile[148], tile[132], tile[116], tile[100], tile[84], tile[68], tile[52], tile[36], tile[20], tile[4], tile[243], tile[227], tile[211], tile[195], tile[179], tile[163], tile[147], tile[131], tile[115], tile[99], tile[83], tile[67], tile[51], tile[35], tile[19], tile[3], tile[242], tile[226], tile[210], tile[194], tile[178], tile[162], tile[146], tile[130], tile[114], tile[98], tile[82], tile[66], tile[50], tile[34], tile[18], tile[2], tile[241], tile[225], tile[209], tile[193], tile[177], tile[161], tile[145], tile[129], tile[113], tile[97], tile[81], tile[65], tile[49], tile[33], tile[17], tile[1], tile[240], tile[224], tile[208], tile[192], tile[176], tile[160], tile[144], tile[128], tile[112], tile[96], tile[80], tile[64], tile[48], tile[32], tile[16], tile[0] };
   assign codes__addr = \$5 [11:0];
   assign logits__addr = \$7 [9:0];
-  assign \port$9721$0  = \$9 [9:0];
+  assign \port$10871$0  = \$9 [9:0];
   assign gradients__addr = \$49 [11:0];
   assign masks__addr = last_0[7:0];
   assign entry = o[4:1];
@@ -7505,7 +7505,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$23727$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$25440$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -7742,8 +7742,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [3:0] \plain.x ;
-  output [16:0] \port$23727$0 ;
-  wire [16:0] \port$23727$0 ;
+  output [16:0] \port$25440$0 ;
+  wire [16:0] \port$25440$0 ;
   wire [271:0] row;
   input [255:0] \row$42 ;
   wire [255:0] \row$42 ;
@@ -7817,7 +7817,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$23727$0 (o_lines__payload[16:0]),
+    .\port$25440$0 (o_lines__payload[16:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -7829,8 +7829,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$25915$0 (active__data),
-    .\port$25916$0 (masks__data),
+    .\port$27648$0 (active__data),
+    .\port$27649$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -8052,7 +8052,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign valued = \o__payload$67 [266:256];
   assign \address$11  = i__payload[15:0];
   assign gradients__addr = \i__payload$57 [11:0];
-  assign \port$23727$0  = o_lines__payload[16:0];
+  assign \port$25440$0  = o_lines__payload[16:0];
   assign \tag.scan  = tag[20:0];
   assign \tag.scan.row  = tag[12:0];
   assign \tag.scan.unit  = tag[20:13];
@@ -8193,13 +8193,13 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[12:0] = \$2 [12:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$23727$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$25440$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [4:0] \$4 ;
-  reg [2:0] \$5 ;
+  wire [4:0] \$3 ;
+  wire [5:0] \$4 ;
+  reg [3:0] \$5 ;
   reg \$6 ;
   reg \$7 ;
   reg \$8 ;
@@ -8207,7 +8207,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire [16:0] address;
   input clk;
   wire clk;
-  reg [2:0] credits = 3'h6;
+  reg [3:0] credits = 4'h8;
   wire grant;
   wire [16:0] i__payload;
   wire [16:0] \i__payload.address ;
@@ -8226,8 +8226,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [16:0] \port$23727$0 ;
-  wire [16:0] \port$23727$0 ;
+  input [16:0] \port$25440$0 ;
+  wire [16:0] \port$25440$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -8274,9 +8274,9 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   );
   always @* begin
     if (\$initially ) begin end
-    \$5  = \$4 [2:0];
+    \$5  = \$4 [3:0];
     if (rst) begin
-      \$5  = 3'h6;
+      \$5  = 4'h8;
     end
   end
   always @* begin
@@ -8307,15 +8307,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$23727$0 [3:0], \port$23727$0 [16:4] };
-  assign i__payload = { \port$23727$0 [3:0], \port$23727$0 [16:4] };
+  assign address = { \port$25440$0 [3:0], \port$25440$0 [16:4] };
+  assign i__payload = { \port$25440$0 [3:0], \port$25440$0 [16:4] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$23727$0 [3:0], \port$23727$0 [16:4] };
+  assign \i__payload.address  = { \port$25440$0 [3:0], \port$25440$0 [16:4] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -8327,36 +8327,32 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [3:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire [3:0] \$18 ;
-  reg [2:0] \$19 ;
-  wire \$2 ;
-  reg [2:0] \$20 ;
-  reg [2:0] \$21 ;
-  wire [3:0] \$3 ;
+  wire \$13 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
+  wire \$3 ;
   wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [3:0] \$7 ;
-  wire [3:0] \$8 ;
-  wire \$9 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
   (* init = 3'h0 *)
   wire [2:0] consume;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [255:0] r_data;
   wire [255:0] r_data;
   input r_en;
   wire r_en;
-  (* init = 3'h0 *)
-  wire [2:0] r_level;
+  (* init = 4'h0 *)
+  wire [3:0] r_level;
   reg [2:0] r_port__addr = 3'h0;
   wire [255:0] r_port__data;
   output r_rdy;
@@ -8366,77 +8362,73 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   wire [255:0] w_data;
   input w_en;
   wire w_en;
-  (* init = 3'h0 *)
-  wire [2:0] w_level;
+  (* init = 4'h0 *)
+  wire [3:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
   input [255:0] w_port__data;
   wire [255:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
-  reg [255:0] storage [5:0];
+  reg [255:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h6;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr == 3'h5;
-  assign \$3  = w_port__addr + 1'h1;
-  assign \$4  = \$2  ? 4'h0 : \$3 ;
-  assign \$5  = r_rdy & r_en;
-  assign \$6  = r_port__addr == 3'h5;
-  assign \$7  = r_port__addr + 1'h1;
-  assign \$8  = \$6  ? 4'h0 : \$7 ;
-  assign \$9  = w_rdy & w_en;
+  assign \$2  = w_port__addr + 1'h1;
+  assign \$3  = r_rdy & r_en;
+  assign \$4  = r_port__addr + 1'h1;
+  assign \$5  = w_rdy & w_en;
+  assign \$6  = r_rdy & r_en;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = \$5  & \$7 ;
+  assign \$9  = level + 1'h1;
   assign \$10  = r_rdy & r_en;
-  assign \$11  = ~ \$10 ;
-  assign \$12  = \$9  & \$11 ;
-  assign \$13  = level + 1'h1;
-  assign \$14  = r_rdy & r_en;
-  assign \$15  = w_rdy & w_en;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = \$14  & \$16 ;
-  assign \$18  = level - 1'h1;
+  assign \$11  = w_rdy & w_en;
+  assign \$12  = ~ \$11 ;
+  assign \$13  = \$10  & \$12 ;
+  assign \$14  = level - 1'h1;
   always @(posedge clk)
-    w_port__addr <= \$19 ;
+    w_port__addr <= \$15 ;
   always @(posedge clk)
-    r_port__addr <= \$20 ;
+    r_port__addr <= \$16 ;
   always @(posedge clk)
-    level <= \$21 ;
+    level <= \$17 ;
   always @* begin
     if (\$initially ) begin end
-    \$19  = w_port__addr;
+    \$15  = w_port__addr;
     if (\$1 ) begin
-      \$19  = \$4 [2:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$19  = 3'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = r_port__addr;
-    if (\$5 ) begin
-      \$20  = \$8 [2:0];
+    \$16  = r_port__addr;
+    if (\$3 ) begin
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$20  = 3'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = level;
-    if (\$12 ) begin
-      \$21  = \$13 [2:0];
+    \$17  = level;
+    if (\$8 ) begin
+      \$17  = \$9 [3:0];
     end
-    if (\$17 ) begin
-      \$21  = \$18 [2:0];
+    if (\$13 ) begin
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$21  = 3'h0;
+      \$17  = 4'h0;
     end
   end
   assign w_level = level;
@@ -8447,7 +8439,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$25915$0 , \port$25916$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$27648$0 , \port$27649$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -8479,10 +8471,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$25915$0 ;
-  wire [15:0] \port$25915$0 ;
-  input [255:0] \port$25916$0 ;
-  wire [255:0] \port$25916$0 ;
+  input [15:0] \port$27648$0 ;
+  wire [15:0] \port$27648$0 ;
+  input [255:0] \port$27649$0 ;
+  wire [255:0] \port$27649$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -8515,9 +8507,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$23718$0 (tag1),
-    .\port$25915$0 (\port$25915$0 ),
-    .\port$25916$0 (\port$25916$0 ),
+    .\port$25431$0 (tag1),
+    .\port$27648$0 (\port$27648$0 ),
+    .\port$27649$0 (\port$27649$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -8548,8 +8540,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[15:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$25915$0 , \port$25916$0  };
-  assign row = { \port$25915$0 , \port$25916$0  };
+  assign w_data = { tag1, \port$27648$0 , \port$27649$0  };
+  assign row = { \port$27648$0 , \port$27649$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -8561,7 +8553,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$23718$0 , \port$25915$0 , \port$25916$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$25431$0 , \port$27648$0 , \port$27649$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8585,12 +8577,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [21:0] \port$23718$0 ;
-  wire [21:0] \port$23718$0 ;
-  input [15:0] \port$25915$0 ;
-  wire [15:0] \port$25915$0 ;
-  input [255:0] \port$25916$0 ;
-  wire [255:0] \port$25916$0 ;
+  input [21:0] \port$25431$0 ;
+  wire [21:0] \port$25431$0 ;
+  input [15:0] \port$27648$0 ;
+  wire [15:0] \port$27648$0 ;
+  input [255:0] \port$27649$0 ;
+  wire [255:0] \port$27649$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [293:0] r_data;
@@ -8617,7 +8609,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [293:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$23718$0 , \port$25915$0 , \port$25916$0  };
+      storage[w_port__addr] <= { \port$25431$0 , \port$27648$0 , \port$27649$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -8679,8 +8671,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$23718$0 , \port$25915$0 , \port$25916$0  };
-  assign w_data = { \port$23718$0 , \port$25915$0 , \port$25916$0  };
+  assign w_port__data = { \port$25431$0 , \port$27648$0 , \port$27649$0  };
+  assign w_data = { \port$25431$0 , \port$27648$0 , \port$27649$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -9106,7 +9098,7 @@ module \backspike_core.bp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -9320,11 +9312,11 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -9340,12 +9332,16 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [20:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [277:0] \$313 ;
+  reg \$314 ;
+  reg [277:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -9420,26 +9416,70 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [277:0] \$signal  = 278'h0000000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [277:0] \$signal$12  = 278'h0000000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [20:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [20:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [277:0] i__payload;
   wire [277:0] i__payload;
@@ -9450,8 +9490,8 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [41:0] o__payload;
   wire [41:0] o__payload;
   wire \o__payload.last ;
@@ -9461,437 +9501,463 @@ module \backspike_core.bp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [20:0] tag = 21'h000000;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [277] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [277];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [277];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[276:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[277];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [276:256] = i__payload[276:256];
+      \$315 [277] = i__payload[277];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[40:20];
   assign \o__payload.last  = o__payload[41];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [276:256];
+  assign \$signal.last  = \$signal [277];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [276:256];
+  assign \$signal$12.last  = \$signal$12 [277];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[276:256];
   assign \i__payload.last  = i__payload[277];
-  assign o__payload[41] = \$283 ;
-  assign o__payload[40:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[41] = \$281 ;
+  assign o__payload[40:20] = \$signal [276:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, row, clk);
@@ -9959,8 +10025,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$23789$0 (tag1),
-    .\port$25840$0 (row),
+    .\port$25504$0 (tag1),
+    .\port$27573$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -10003,7 +10069,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$23789$0 , \port$25840$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$25504$0 , \port$27573$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10027,10 +10093,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [10:0] \port$23789$0 ;
-  wire [10:0] \port$23789$0 ;
-  input [255:0] \port$25840$0 ;
-  wire [255:0] \port$25840$0 ;
+  input [10:0] \port$25504$0 ;
+  wire [10:0] \port$25504$0 ;
+  input [255:0] \port$27573$0 ;
+  wire [255:0] \port$27573$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [266:0] r_data;
@@ -10057,7 +10123,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [266:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$23789$0 , \port$25840$0  };
+      storage[w_port__addr] <= { \port$25504$0 , \port$27573$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -10119,8 +10185,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$23789$0 , \port$25840$0  };
-  assign w_data = { \port$23789$0 , \port$25840$0  };
+  assign w_port__data = { \port$25504$0 , \port$27573$0  };
+  assign w_data = { \port$25504$0 , \port$27573$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -10255,173 +10321,136 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [4:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
-  reg [15:0] \$101 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  reg [15:0] \$104 ;
-  wire \$105 ;
-  wire [91:0] \$106 ;
-  wire \$107 ;
-  wire \$108 ;
-  reg [15:0] \$109 ;
+  wire [91:0] \$104 ;
+  reg [3:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg [10:0] \$107 ;
+  reg [10:0] \$108 ;
+  reg [10:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  reg [15:0] \$112 ;
-  wire \$113 ;
-  wire [91:0] \$114 ;
-  wire \$115 ;
-  wire \$116 ;
+  reg [15:0] \$110 ;
+  reg [15:0] \$111 ;
+  reg \$112 ;
+  reg \$113 ;
+  reg \$114 ;
+  reg \$115 ;
+  reg [15:0] \$116 ;
   reg [15:0] \$117 ;
-  wire \$118 ;
-  wire \$119 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  wire \$121 ;
-  wire [91:0] \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  reg [15:0] \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  reg [15:0] \$128 ;
-  wire \$129 ;
   wire \$13 ;
-  wire [91:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  reg [15:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  reg [15:0] \$136 ;
-  wire \$137 ;
-  wire [91:0] \$138 ;
-  wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  reg [15:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  reg [15:0] \$144 ;
-  wire \$145 ;
-  wire [91:0] \$146 ;
-  reg [3:0] \$147 ;
-  reg [10:0] \$148 ;
-  reg [10:0] \$149 ;
   wire \$15 ;
-  reg [10:0] \$150 ;
-  reg [10:0] \$151 ;
-  reg [15:0] \$152 ;
-  reg [15:0] \$153 ;
-  reg \$154 ;
-  reg [15:0] \$155 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [4:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [91:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [91:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [91:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [91:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [91:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [91:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [91:0] \$49 ;
   wire \$5 ;
-  wire [91:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [91:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [91:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [91:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
+  wire [91:0] \$64 ;
   wire \$65 ;
-  wire [91:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
+  wire [91:0] \$69 ;
+  wire [1:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  reg [15:0] \$72 ;
+  wire \$72 ;
   wire \$73 ;
   wire [91:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
-  reg [15:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
+  wire [91:0] \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [91:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  reg [15:0] \$85 ;
+  wire [91:0] \$84 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  reg [15:0] \$88 ;
-  wire \$89 ;
+  wire \$88 ;
+  wire [91:0] \$89 ;
   wire \$9 ;
-  wire [91:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  reg [15:0] \$93 ;
-  wire \$94 ;
+  wire \$93 ;
+  wire [91:0] \$94 ;
   wire \$95 ;
-  reg [15:0] \$96 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [91:0] \$98 ;
-  wire \$99 ;
+  wire \$98 ;
+  wire [91:0] \$99 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$120 ;
-  wire \add$131 ;
-  wire \add$142 ;
-  wire \add$153 ;
-  wire \add$164 ;
-  wire \add$175 ;
-  wire \add$186 ;
-  wire \add$197 ;
-  wire \add$43 ;
-  wire \add$54 ;
-  wire \add$65 ;
-  wire \add$76 ;
-  wire \add$87 ;
+  wire \add$110 ;
+  wire \add$122 ;
+  wire \add$134 ;
+  wire \add$146 ;
+  wire \add$158 ;
+  wire \add$170 ;
+  wire \add$182 ;
+  wire \add$194 ;
+  wire \add$206 ;
+  wire \add$218 ;
+  wire \add$50 ;
+  wire \add$62 ;
+  wire \add$74 ;
+  wire \add$86 ;
   wire \add$98 ;
   input busy;
   wire busy;
@@ -10429,94 +10458,128 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$102 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$124 ;
-  wire [3:0] \drain_entry$135 ;
-  wire [3:0] \drain_entry$146 ;
-  wire [3:0] \drain_entry$157 ;
-  wire [3:0] \drain_entry$168 ;
-  wire [3:0] \drain_entry$179 ;
-  wire [3:0] \drain_entry$190 ;
-  wire [3:0] \drain_entry$201 ;
-  wire [3:0] \drain_entry$47 ;
-  wire [3:0] \drain_entry$58 ;
-  wire [3:0] \drain_entry$69 ;
-  wire [3:0] \drain_entry$80 ;
+  wire [3:0] \drain_entry$103 ;
+  wire [3:0] \drain_entry$115 ;
+  wire [3:0] \drain_entry$127 ;
+  wire [3:0] \drain_entry$139 ;
+  wire [3:0] \drain_entry$151 ;
+  wire [3:0] \drain_entry$163 ;
+  wire [3:0] \drain_entry$175 ;
+  wire [3:0] \drain_entry$187 ;
+  wire [3:0] \drain_entry$199 ;
+  wire [3:0] \drain_entry$211 ;
+  wire [3:0] \drain_entry$223 ;
+  wire [3:0] \drain_entry$55 ;
+  wire [3:0] \drain_entry$67 ;
+  wire [3:0] \drain_entry$79 ;
   wire [3:0] \drain_entry$91 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$102 ;
+  (* init = 1'h0 *)
+  wire \drain_file$114 ;
+  (* init = 1'h0 *)
+  wire \drain_file$126 ;
+  (* init = 1'h0 *)
+  wire \drain_file$138 ;
+  (* init = 1'h0 *)
+  wire \drain_file$150 ;
+  (* init = 1'h0 *)
+  wire \drain_file$162 ;
+  (* init = 1'h0 *)
+  wire \drain_file$174 ;
+  (* init = 1'h0 *)
+  wire \drain_file$186 ;
+  (* init = 1'h0 *)
+  wire \drain_file$198 ;
+  (* init = 1'h0 *)
+  wire \drain_file$210 ;
+  (* init = 1'h0 *)
+  wire \drain_file$222 ;
+  (* init = 1'h0 *)
+  wire \drain_file$40 ;
+  (* init = 1'h0 *)
+  wire \drain_file$54 ;
+  (* init = 1'h0 *)
+  wire \drain_file$66 ;
+  (* init = 1'h0 *)
+  wire \drain_file$78 ;
+  (* init = 1'h0 *)
+  wire \drain_file$90 ;
   wire [91:0] drain_sum;
-  wire [91:0] \drain_sum$103 ;
-  wire [91:0] \drain_sum$114 ;
-  wire [91:0] \drain_sum$125 ;
-  wire [91:0] \drain_sum$136 ;
-  wire [91:0] \drain_sum$147 ;
-  wire [91:0] \drain_sum$158 ;
-  wire [91:0] \drain_sum$169 ;
-  wire [91:0] \drain_sum$180 ;
-  wire [91:0] \drain_sum$191 ;
-  wire [91:0] \drain_sum$202 ;
-  wire [91:0] \drain_sum$48 ;
-  wire [91:0] \drain_sum$59 ;
-  wire [91:0] \drain_sum$70 ;
-  wire [91:0] \drain_sum$81 ;
+  wire [91:0] \drain_sum$104 ;
+  wire [91:0] \drain_sum$116 ;
+  wire [91:0] \drain_sum$128 ;
+  wire [91:0] \drain_sum$140 ;
+  wire [91:0] \drain_sum$152 ;
+  wire [91:0] \drain_sum$164 ;
+  wire [91:0] \drain_sum$176 ;
+  wire [91:0] \drain_sum$188 ;
+  wire [91:0] \drain_sum$200 ;
+  wire [91:0] \drain_sum$212 ;
+  wire [91:0] \drain_sum$224 ;
+  wire [91:0] \drain_sum$56 ;
+  wire [91:0] \drain_sum$68 ;
+  wire [91:0] \drain_sum$80 ;
   wire [91:0] \drain_sum$92 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$119 ;
-  wire [4:0] \element$119.exponent ;
-  wire [9:0] \element$119.mantissa ;
-  wire \element$119.sign ;
-  wire [15:0] \element$130 ;
-  wire [4:0] \element$130.exponent ;
-  wire [9:0] \element$130.mantissa ;
-  wire \element$130.sign ;
-  wire [15:0] \element$141 ;
-  wire [4:0] \element$141.exponent ;
-  wire [9:0] \element$141.mantissa ;
-  wire \element$141.sign ;
-  wire [15:0] \element$152 ;
-  wire [4:0] \element$152.exponent ;
-  wire [9:0] \element$152.mantissa ;
-  wire \element$152.sign ;
-  wire [15:0] \element$163 ;
-  wire [4:0] \element$163.exponent ;
-  wire [9:0] \element$163.mantissa ;
-  wire \element$163.sign ;
-  wire [15:0] \element$174 ;
-  wire [4:0] \element$174.exponent ;
-  wire [9:0] \element$174.mantissa ;
-  wire \element$174.sign ;
-  wire [15:0] \element$185 ;
-  wire [4:0] \element$185.exponent ;
-  wire [9:0] \element$185.mantissa ;
-  wire \element$185.sign ;
-  wire [15:0] \element$196 ;
-  wire [4:0] \element$196.exponent ;
-  wire [9:0] \element$196.mantissa ;
-  wire \element$196.sign ;
-  wire [15:0] \element$42 ;
-  wire [4:0] \element$42.exponent ;
-  wire [9:0] \element$42.mantissa ;
-  wire \element$42.sign ;
-  wire [15:0] \element$53 ;
-  wire [4:0] \element$53.exponent ;
-  wire [9:0] \element$53.mantissa ;
-  wire \element$53.sign ;
-  wire [15:0] \element$64 ;
-  wire [4:0] \element$64.exponent ;
-  wire [9:0] \element$64.mantissa ;
-  wire \element$64.sign ;
-  wire [15:0] \element$75 ;
-  wire [4:0] \element$75.exponent ;
-  wire [9:0] \element$75.mantissa ;
-  wire \element$75.sign ;
-  wire [15:0] \element$86 ;
-  wire [4:0] \element$86.exponent ;
-  wire [9:0] \element$86.mantissa ;
-  wire \element$86.sign ;
+  wire [15:0] \element$109 ;
+  wire [4:0] \element$109.exponent ;
+  wire [9:0] \element$109.mantissa ;
+  wire \element$109.sign ;
+  wire [15:0] \element$121 ;
+  wire [4:0] \element$121.exponent ;
+  wire [9:0] \element$121.mantissa ;
+  wire \element$121.sign ;
+  wire [15:0] \element$133 ;
+  wire [4:0] \element$133.exponent ;
+  wire [9:0] \element$133.mantissa ;
+  wire \element$133.sign ;
+  wire [15:0] \element$145 ;
+  wire [4:0] \element$145.exponent ;
+  wire [9:0] \element$145.mantissa ;
+  wire \element$145.sign ;
+  wire [15:0] \element$157 ;
+  wire [4:0] \element$157.exponent ;
+  wire [9:0] \element$157.mantissa ;
+  wire \element$157.sign ;
+  wire [15:0] \element$169 ;
+  wire [4:0] \element$169.exponent ;
+  wire [9:0] \element$169.mantissa ;
+  wire \element$169.sign ;
+  wire [15:0] \element$181 ;
+  wire [4:0] \element$181.exponent ;
+  wire [9:0] \element$181.mantissa ;
+  wire \element$181.sign ;
+  wire [15:0] \element$193 ;
+  wire [4:0] \element$193.exponent ;
+  wire [9:0] \element$193.mantissa ;
+  wire \element$193.sign ;
+  wire [15:0] \element$205 ;
+  wire [4:0] \element$205.exponent ;
+  wire [9:0] \element$205.mantissa ;
+  wire \element$205.sign ;
+  wire [15:0] \element$217 ;
+  wire [4:0] \element$217.exponent ;
+  wire [9:0] \element$217.mantissa ;
+  wire \element$217.sign ;
+  wire [15:0] \element$49 ;
+  wire [4:0] \element$49.exponent ;
+  wire [9:0] \element$49.mantissa ;
+  wire \element$49.sign ;
+  wire [15:0] \element$61 ;
+  wire [4:0] \element$61.exponent ;
+  wire [9:0] \element$61.mantissa ;
+  wire \element$61.sign ;
+  wire [15:0] \element$73 ;
+  wire [4:0] \element$73.exponent ;
+  wire [9:0] \element$73.mantissa ;
+  wire \element$73.sign ;
+  wire [15:0] \element$85 ;
+  wire [4:0] \element$85.exponent ;
+  wire [9:0] \element$85.mantissa ;
+  wire \element$85.sign ;
   wire [15:0] \element$97 ;
   wire [4:0] \element$97.exponent ;
   wire [9:0] \element$97.mantissa ;
@@ -10527,21 +10590,21 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire empty;
   wire [3:0] entry;
   wire [3:0] \entry$100 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$122 ;
-  wire [3:0] \entry$133 ;
-  wire [3:0] \entry$144 ;
-  wire [3:0] \entry$155 ;
-  wire [3:0] \entry$166 ;
-  wire [3:0] \entry$177 ;
-  wire [3:0] \entry$188 ;
-  wire [3:0] \entry$199 ;
-  wire [3:0] \entry$35 ;
-  wire [3:0] \entry$45 ;
-  wire [3:0] \entry$56 ;
-  wire [3:0] \entry$67 ;
-  wire [3:0] \entry$78 ;
-  wire [3:0] \entry$89 ;
+  wire [3:0] \entry$112 ;
+  wire [3:0] \entry$124 ;
+  wire [3:0] \entry$136 ;
+  wire [3:0] \entry$148 ;
+  wire [3:0] \entry$160 ;
+  wire [3:0] \entry$172 ;
+  wire [3:0] \entry$184 ;
+  wire [3:0] \entry$196 ;
+  wire [3:0] \entry$208 ;
+  wire [3:0] \entry$220 ;
+  wire [3:0] \entry$42 ;
+  wire [3:0] \entry$52 ;
+  wire [3:0] \entry$64 ;
+  wire [3:0] \entry$76 ;
+  wire [3:0] \entry$88 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -10576,52 +10639,53 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   (* init = 1'h0 *)
   wire \file$101 ;
   (* init = 1'h0 *)
-  wire \file$112 ;
+  wire \file$113 ;
   (* init = 1'h0 *)
-  wire \file$123 ;
+  wire \file$125 ;
   (* init = 1'h0 *)
-  wire \file$134 ;
+  wire \file$137 ;
   (* init = 1'h0 *)
-  wire \file$145 ;
+  wire \file$149 ;
   (* init = 1'h0 *)
-  wire \file$156 ;
+  wire \file$161 ;
   (* init = 1'h0 *)
-  wire \file$167 ;
+  wire \file$173 ;
   (* init = 1'h0 *)
-  wire \file$178 ;
+  wire \file$185 ;
   (* init = 1'h0 *)
-  wire \file$189 ;
+  wire \file$197 ;
   (* init = 1'h0 *)
-  wire \file$200 ;
+  wire \file$209 ;
   (* init = 1'h0 *)
-  wire \file$33 ;
+  wire \file$221 ;
   (* init = 1'h0 *)
-  wire \file$46 ;
+  wire \file$39 ;
   (* init = 1'h0 *)
-  wire \file$57 ;
+  wire \file$53 ;
   (* init = 1'h0 *)
-  wire \file$68 ;
+  wire \file$65 ;
   (* init = 1'h0 *)
-  wire \file$79 ;
+  wire \file$77 ;
   (* init = 1'h0 *)
-  wire \file$90 ;
+  wire \file$89 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$116 ;
-  wire \go$127 ;
-  wire \go$138 ;
-  wire \go$149 ;
-  wire \go$160 ;
-  wire \go$171 ;
-  wire \go$182 ;
-  wire \go$193 ;
-  wire \go$25 ;
-  wire \go$39 ;
-  wire \go$50 ;
-  wire \go$61 ;
-  wire \go$72 ;
-  wire \go$83 ;
+  wire \go$106 ;
+  wire \go$118 ;
+  wire \go$130 ;
+  wire \go$142 ;
+  wire \go$154 ;
+  wire \go$166 ;
+  wire \go$178 ;
+  wire \go$190 ;
+  wire \go$202 ;
+  wire \go$214 ;
+  wire \go$31 ;
+  wire \go$46 ;
+  wire \go$58 ;
+  wire \go$70 ;
+  wire \go$82 ;
   wire \go$94 ;
   input [26:0] i_events__payload;
   wire [26:0] i_events__payload;
@@ -10659,54 +10723,56 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$117 ;
-  wire \load$128 ;
-  wire \load$139 ;
-  wire \load$150 ;
-  wire \load$161 ;
-  wire \load$172 ;
-  wire \load$183 ;
-  wire \load$194 ;
-  wire \load$40 ;
-  wire \load$51 ;
-  wire \load$62 ;
-  wire \load$73 ;
-  wire \load$84 ;
+  wire \load$107 ;
+  wire \load$119 ;
+  wire \load$131 ;
+  wire \load$143 ;
+  wire \load$155 ;
+  wire \load$167 ;
+  wire \load$179 ;
+  wire \load$191 ;
+  wire \load$203 ;
+  wire \load$215 ;
+  wire \load$47 ;
+  wire \load$59 ;
+  wire \load$71 ;
+  wire \load$83 ;
   wire \load$95 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$110 ;
-  wire \replace$121 ;
-  wire \replace$132 ;
-  wire \replace$143 ;
-  wire \replace$154 ;
-  wire \replace$165 ;
-  wire \replace$176 ;
-  wire \replace$187 ;
-  wire \replace$198 ;
-  wire \replace$44 ;
-  wire \replace$55 ;
-  wire \replace$66 ;
-  wire \replace$77 ;
-  wire \replace$88 ;
+  wire \replace$111 ;
+  wire \replace$123 ;
+  wire \replace$135 ;
+  wire \replace$147 ;
+  wire \replace$159 ;
+  wire \replace$171 ;
+  wire \replace$183 ;
+  wire \replace$195 ;
+  wire \replace$207 ;
+  wire \replace$219 ;
+  wire \replace$51 ;
+  wire \replace$63 ;
+  wire \replace$75 ;
+  wire \replace$87 ;
   wire \replace$99 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$118 ;
-  wire \shift$129 ;
-  wire \shift$140 ;
-  wire \shift$151 ;
-  wire \shift$162 ;
-  wire \shift$173 ;
-  wire \shift$184 ;
-  wire \shift$195 ;
-  wire \shift$41 ;
-  wire \shift$52 ;
-  wire \shift$63 ;
-  wire \shift$74 ;
-  wire \shift$85 ;
+  wire \shift$108 ;
+  wire \shift$120 ;
+  wire \shift$132 ;
+  wire \shift$144 ;
+  wire \shift$156 ;
+  wire \shift$168 ;
+  wire \shift$180 ;
+  wire \shift$192 ;
+  wire \shift$204 ;
+  wire \shift$216 ;
+  wire \shift$48 ;
+  wire \shift$60 ;
+  wire \shift$72 ;
+  wire \shift$84 ;
   wire \shift$96 ;
   output stall_drain;
   wire stall_drain;
@@ -10733,1042 +10799,765 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire [91:0] \sums[8] ;
   wire [91:0] \sums[9] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [3:0] valid = 4'h0;
   reg [15:0] value = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \value$104 ;
-  wire [4:0] \value$104.exponent ;
-  wire [9:0] \value$104.mantissa ;
-  wire \value$104.sign ;
+  wire [15:0] \value$105 ;
+  wire [4:0] \value$105.exponent ;
+  wire [9:0] \value$105.mantissa ;
+  wire \value$105.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$115 ;
-  wire [4:0] \value$115.exponent ;
-  wire [9:0] \value$115.mantissa ;
-  wire \value$115.sign ;
+  wire [15:0] \value$117 ;
+  wire [4:0] \value$117.exponent ;
+  wire [9:0] \value$117.mantissa ;
+  wire \value$117.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$126 ;
-  wire [4:0] \value$126.exponent ;
-  wire [9:0] \value$126.mantissa ;
-  wire \value$126.sign ;
+  wire [15:0] \value$129 ;
+  wire [4:0] \value$129.exponent ;
+  wire [9:0] \value$129.mantissa ;
+  wire \value$129.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$137 ;
-  wire [4:0] \value$137.exponent ;
-  wire [9:0] \value$137.mantissa ;
-  wire \value$137.sign ;
+  wire [15:0] \value$141 ;
+  wire [4:0] \value$141.exponent ;
+  wire [9:0] \value$141.mantissa ;
+  wire \value$141.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$148 ;
-  wire [4:0] \value$148.exponent ;
-  wire [9:0] \value$148.mantissa ;
-  wire \value$148.sign ;
+  wire [15:0] \value$153 ;
+  wire [4:0] \value$153.exponent ;
+  wire [9:0] \value$153.mantissa ;
+  wire \value$153.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$159 ;
-  wire [4:0] \value$159.exponent ;
-  wire [9:0] \value$159.mantissa ;
-  wire \value$159.sign ;
+  wire [15:0] \value$165 ;
+  wire [4:0] \value$165.exponent ;
+  wire [9:0] \value$165.mantissa ;
+  wire \value$165.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$170 ;
-  wire [4:0] \value$170.exponent ;
-  wire [9:0] \value$170.mantissa ;
-  wire \value$170.sign ;
+  wire [15:0] \value$177 ;
+  wire [4:0] \value$177.exponent ;
+  wire [9:0] \value$177.mantissa ;
+  wire \value$177.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$181 ;
-  wire [4:0] \value$181.exponent ;
-  wire [9:0] \value$181.mantissa ;
-  wire \value$181.sign ;
+  wire [15:0] \value$189 ;
+  wire [4:0] \value$189.exponent ;
+  wire [9:0] \value$189.mantissa ;
+  wire \value$189.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$192 ;
-  wire [4:0] \value$192.exponent ;
-  wire [9:0] \value$192.mantissa ;
-  wire \value$192.sign ;
+  wire [15:0] \value$201 ;
+  wire [4:0] \value$201.exponent ;
+  wire [9:0] \value$201.mantissa ;
+  wire \value$201.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$24 ;
-  wire [4:0] \value$24.exponent ;
-  wire [9:0] \value$24.mantissa ;
-  wire \value$24.sign ;
+  wire [15:0] \value$213 ;
+  wire [4:0] \value$213.exponent ;
+  wire [9:0] \value$213.mantissa ;
+  wire \value$213.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$38 ;
-  wire [4:0] \value$38.exponent ;
-  wire [9:0] \value$38.mantissa ;
-  wire \value$38.sign ;
+  wire [15:0] \value$30 ;
+  wire [4:0] \value$30.exponent ;
+  wire [9:0] \value$30.mantissa ;
+  wire \value$30.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$49 ;
-  wire [4:0] \value$49.exponent ;
-  wire [9:0] \value$49.mantissa ;
-  wire \value$49.sign ;
+  wire [15:0] \value$45 ;
+  wire [4:0] \value$45.exponent ;
+  wire [9:0] \value$45.mantissa ;
+  wire \value$45.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$60 ;
-  wire [4:0] \value$60.exponent ;
-  wire [9:0] \value$60.mantissa ;
-  wire \value$60.sign ;
+  wire [15:0] \value$57 ;
+  wire [4:0] \value$57.exponent ;
+  wire [9:0] \value$57.mantissa ;
+  wire \value$57.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$71 ;
-  wire [4:0] \value$71.exponent ;
-  wire [9:0] \value$71.mantissa ;
-  wire \value$71.sign ;
+  wire [15:0] \value$69 ;
+  wire [4:0] \value$69.exponent ;
+  wire [9:0] \value$69.mantissa ;
+  wire \value$69.sign ;
   (* init = 16'h0000 *)
-  wire [15:0] \value$82 ;
-  wire [4:0] \value$82.exponent ;
-  wire [9:0] \value$82.mantissa ;
-  wire \value$82.sign ;
+  wire [15:0] \value$81 ;
+  wire [4:0] \value$81.exponent ;
+  wire [9:0] \value$81.mantissa ;
+  wire \value$81.sign ;
   (* init = 16'h0000 *)
   wire [15:0] \value$93 ;
   wire [4:0] \value$93.exponent ;
   wire [9:0] \value$93.mantissa ;
   wire \value$93.sign ;
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
   assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[3] & event3[9];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[3] & event3[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[3] & event3[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event3[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[3] & event3[9];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[3] & event3[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[3] & event3[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event3[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[3] & event3[10];
-  assign \$22  = \$21  >> event3[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 92'h00000000000000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$40  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$41  = \$28  & event1[8];
-  assign \add$43  = valid[3] & event3[10];
-  assign \$30  = \$29  >> event3[3:0];
-  assign \replace$44  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$48  : 92'h00000000000000000000000;
+  assign \$27  = accumulated >> event3[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$47  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$48  = \$31  & event1[8];
+  assign \add$50  = valid[3] & event3[10];
+  assign \$32  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$51  = \$35  & event0[8];
+  assign \load$59  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$52  = \$36  & event1[8];
-  assign \add$54  = valid[3] & event3[10];
-  assign \$38  = \$37  >> event3[3:0];
-  assign \replace$55  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$59  : 92'h00000000000000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$62  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$63  = \$44  & event1[8];
-  assign \add$65  = valid[3] & event3[10];
-  assign \$46  = \$45  >> event3[3:0];
-  assign \replace$66  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$70  : 92'h00000000000000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$73  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$74  = \$52  & event1[8];
-  assign \add$76  = valid[3] & event3[10];
-  assign \$54  = \$53  >> event3[3:0];
-  assign \replace$77  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$81  : 92'h00000000000000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$84  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$85  = \$60  & event1[8];
-  assign \add$87  = valid[3] & event3[10];
-  assign \$62  = \$61  >> event3[3:0];
-  assign \replace$88  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$92  : 92'h00000000000000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$95  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$96  = \$68  & event1[8];
+  assign \shift$60  = \$36  & event1[8];
+  assign \add$62  = valid[3] & event3[10];
+  assign \$37  = accumulated >> event3[3:0];
+  assign \replace$63  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$68  : 92'h00000000000000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$71  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$72  = \$41  & event1[8];
+  assign \add$74  = valid[3] & event3[10];
+  assign \$42  = accumulated >> event3[3:0];
+  assign \replace$75  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$80  : 92'h00000000000000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$83  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$84  = \$46  & event1[8];
+  assign \add$86  = valid[3] & event3[10];
+  assign \$47  = accumulated >> event3[3:0];
+  assign \replace$87  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$92  : 92'h00000000000000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$95  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$96  = \$51  & event1[8];
   assign \add$98  = valid[3] & event3[10];
-  assign \$70  = \$69  >> event3[3:0];
-  assign \replace$99  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$103  : 92'h00000000000000000000000;
+  assign \$52  = accumulated >> event3[3:0];
+  assign \replace$99  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$104  : 92'h00000000000000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$107  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$108  = \$56  & event1[8];
+  assign \add$110  = valid[3] & event3[10];
+  assign \$57  = accumulated >> event3[3:0];
+  assign \replace$111  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$116  : 92'h00000000000000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$119  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$120  = \$61  & event1[8];
+  assign \add$122  = valid[3] & event3[10];
+  assign \$62  = accumulated >> event3[3:0];
+  assign \replace$123  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$128  : 92'h00000000000000000000000;
+  assign \$65  = valid[0] & event0[10];
+  assign \load$131  = \$65  & event0[8];
+  assign \$66  = valid[1] & event1[10];
+  assign \shift$132  = \$66  & event1[8];
+  assign \add$134  = valid[3] & event3[10];
+  assign \$67  = accumulated >> event3[3:0];
+  assign \replace$135  = ~ \$67 ;
+  assign \$68  = drained >> drain_entry;
+  assign \$69  = \$68  ? \drain_sum$140  : 92'h00000000000000000000000;
+  assign \$70  = valid[0] & event0[10];
+  assign \load$143  = \$70  & event0[8];
+  assign \$71  = valid[1] & event1[10];
+  assign \shift$144  = \$71  & event1[8];
+  assign \add$146  = valid[3] & event3[10];
+  assign \$72  = accumulated >> event3[3:0];
+  assign \replace$147  = ~ \$72 ;
+  assign \$73  = drained >> drain_entry;
+  assign \$74  = \$73  ? \drain_sum$152  : 92'h00000000000000000000000;
   assign \$75  = valid[0] & event0[10];
-  assign \load$106  = \$75  & event0[8];
+  assign \load$155  = \$75  & event0[8];
   assign \$76  = valid[1] & event1[10];
-  assign \shift$107  = \$76  & event1[8];
-  assign \add$109  = valid[3] & event3[10];
-  assign \$78  = \$77  >> event3[3:0];
-  assign \replace$110  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$114  : 92'h00000000000000000000000;
-  assign \$83  = valid[0] & event0[10];
-  assign \load$117  = \$83  & event0[8];
-  assign \$84  = valid[1] & event1[10];
-  assign \shift$118  = \$84  & event1[8];
-  assign \add$120  = valid[3] & event3[10];
-  assign \$86  = \$85  >> event3[3:0];
-  assign \replace$121  = ~ \$86 ;
-  assign \$87  = ~ file;
-  assign \$89  = \$88  >> drain_entry;
-  assign \$90  = \$89  ? \drain_sum$125  : 92'h00000000000000000000000;
-  assign \$91  = valid[0] & event0[10];
-  assign \load$128  = \$91  & event0[8];
-  assign \$92  = valid[1] & event1[10];
-  assign \shift$129  = \$92  & event1[8];
-  assign \add$131  = valid[3] & event3[10];
-  assign \$94  = \$93  >> event3[3:0];
-  assign \replace$132  = ~ \$94 ;
-  assign \$95  = ~ file;
-  assign \$97  = \$96  >> drain_entry;
-  assign \$98  = \$97  ? \drain_sum$136  : 92'h00000000000000000000000;
-  assign \$99  = valid[0] & event0[10];
-  assign \load$139  = \$99  & event0[8];
-  assign \$100  = valid[1] & event1[10];
-  assign \shift$140  = \$100  & event1[8];
-  assign \add$142  = valid[3] & event3[10];
-  assign \$102  = \$101  >> event3[3:0];
-  assign \replace$143  = ~ \$102 ;
-  assign \$103  = ~ file;
-  assign \$105  = \$104  >> drain_entry;
-  assign \$106  = \$105  ? \drain_sum$147  : 92'h00000000000000000000000;
-  assign \$107  = valid[0] & event0[10];
-  assign \load$150  = \$107  & event0[8];
-  assign \$108  = valid[1] & event1[10];
-  assign \shift$151  = \$108  & event1[8];
-  assign \add$153  = valid[3] & event3[10];
-  assign \$110  = \$109  >> event3[3:0];
-  assign \replace$154  = ~ \$110 ;
-  assign \$111  = ~ file;
-  assign \$113  = \$112  >> drain_entry;
-  assign \$114  = \$113  ? \drain_sum$158  : 92'h00000000000000000000000;
-  assign \$115  = valid[0] & event0[10];
-  assign \load$161  = \$115  & event0[8];
-  assign \$116  = valid[1] & event1[10];
-  assign \shift$162  = \$116  & event1[8];
-  assign \add$164  = valid[3] & event3[10];
-  assign \$118  = \$117  >> event3[3:0];
-  assign \replace$165  = ~ \$118 ;
-  assign \$119  = ~ file;
-  assign \$121  = \$120  >> drain_entry;
-  assign \$122  = \$121  ? \drain_sum$169  : 92'h00000000000000000000000;
-  assign \$123  = valid[0] & event0[10];
-  assign \load$172  = \$123  & event0[8];
-  assign \$124  = valid[1] & event1[10];
-  assign \shift$173  = \$124  & event1[8];
-  assign \add$175  = valid[3] & event3[10];
-  assign \$126  = \$125  >> event3[3:0];
-  assign \replace$176  = ~ \$126 ;
-  assign \$127  = ~ file;
-  assign \$129  = \$128  >> drain_entry;
-  assign \$130  = \$129  ? \drain_sum$180  : 92'h00000000000000000000000;
-  assign \$131  = valid[0] & event0[10];
-  assign \load$183  = \$131  & event0[8];
-  assign \$132  = valid[1] & event1[10];
-  assign \shift$184  = \$132  & event1[8];
-  assign \add$186  = valid[3] & event3[10];
-  assign \$134  = \$133  >> event3[3:0];
-  assign \replace$187  = ~ \$134 ;
-  assign \$135  = ~ file;
-  assign \$137  = \$136  >> drain_entry;
-  assign \$138  = \$137  ? \drain_sum$191  : 92'h00000000000000000000000;
-  assign \$139  = valid[0] & event0[10];
-  assign \load$194  = \$139  & event0[8];
-  assign \$140  = valid[1] & event1[10];
-  assign \shift$195  = \$140  & event1[8];
-  assign \add$197  = valid[3] & event3[10];
-  assign \$142  = \$141  >> event3[3:0];
-  assign \replace$198  = ~ \$142 ;
-  assign \$143  = ~ file;
-  assign \$145  = \$144  >> drain_entry;
-  assign \$146  = \$145  ? \drain_sum$202  : 92'h00000000000000000000000;
+  assign \shift$156  = \$76  & event1[8];
+  assign \add$158  = valid[3] & event3[10];
+  assign \$77  = accumulated >> event3[3:0];
+  assign \replace$159  = ~ \$77 ;
+  assign \$78  = drained >> drain_entry;
+  assign \$79  = \$78  ? \drain_sum$164  : 92'h00000000000000000000000;
+  assign \$80  = valid[0] & event0[10];
+  assign \load$167  = \$80  & event0[8];
+  assign \$81  = valid[1] & event1[10];
+  assign \shift$168  = \$81  & event1[8];
+  assign \add$170  = valid[3] & event3[10];
+  assign \$82  = accumulated >> event3[3:0];
+  assign \replace$171  = ~ \$82 ;
+  assign \$83  = drained >> drain_entry;
+  assign \$84  = \$83  ? \drain_sum$176  : 92'h00000000000000000000000;
+  assign \$85  = valid[0] & event0[10];
+  assign \load$179  = \$85  & event0[8];
+  assign \$86  = valid[1] & event1[10];
+  assign \shift$180  = \$86  & event1[8];
+  assign \add$182  = valid[3] & event3[10];
+  assign \$87  = accumulated >> event3[3:0];
+  assign \replace$183  = ~ \$87 ;
+  assign \$88  = drained >> drain_entry;
+  assign \$89  = \$88  ? \drain_sum$188  : 92'h00000000000000000000000;
+  assign \$90  = valid[0] & event0[10];
+  assign \load$191  = \$90  & event0[8];
+  assign \$91  = valid[1] & event1[10];
+  assign \shift$192  = \$91  & event1[8];
+  assign \add$194  = valid[3] & event3[10];
+  assign \$92  = accumulated >> event3[3:0];
+  assign \replace$195  = ~ \$92 ;
+  assign \$93  = drained >> drain_entry;
+  assign \$94  = \$93  ? \drain_sum$200  : 92'h00000000000000000000000;
+  assign \$95  = valid[0] & event0[10];
+  assign \load$203  = \$95  & event0[8];
+  assign \$96  = valid[1] & event1[10];
+  assign \shift$204  = \$96  & event1[8];
+  assign \add$206  = valid[3] & event3[10];
+  assign \$97  = accumulated >> event3[3:0];
+  assign \replace$207  = ~ \$97 ;
+  assign \$98  = drained >> drain_entry;
+  assign \$99  = \$98  ? \drain_sum$212  : 92'h00000000000000000000000;
+  assign \$100  = valid[0] & event0[10];
+  assign \load$215  = \$100  & event0[8];
+  assign \$101  = valid[1] & event1[10];
+  assign \shift$216  = \$101  & event1[8];
+  assign \add$218  = valid[3] & event3[10];
+  assign \$102  = accumulated >> event3[3:0];
+  assign \replace$219  = ~ \$102 ;
+  assign \$103  = drained >> drain_entry;
+  assign \$104  = \$103  ? \drain_sum$224  : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$147 ;
+    valid <= \$105 ;
   always @(posedge clk)
-    event0 <= \$148 ;
+    event0 <= \$106 ;
   always @(posedge clk)
-    event1 <= \$149 ;
+    event1 <= \$107 ;
   always @(posedge clk)
-    event2 <= \$150 ;
+    event2 <= \$108 ;
   always @(posedge clk)
-    event3 <= \$151 ;
+    event3 <= \$109 ;
   always @(posedge clk)
-    touched0 <= \$152 ;
+    accumulated <= \$110 ;
   always @(posedge clk)
-    touched1 <= \$153 ;
+    drained <= \$111 ;
   always @(posedge clk)
-    file <= \$154 ;
+    drain_file <= \$112 ;
   always @(posedge clk)
-    value <= \$155 ;
+    waiting <= \$113 ;
+  always @(posedge clk)
+    file <= \$114 ;
+  always @(posedge clk)
+    waiting_file <= \$115 ;
+  always @(posedge clk)
+    queued <= \$116 ;
+  always @(posedge clk)
+    value <= \$117 ;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(load),
+    .i_a(i_vectors__payload[15:0]),
+    .i_b(value),
+    .\load$7 (load),
     .replace(replace),
-    .rst(rst),
-    .\value$7 (value)
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane1 (
-    .add(\add$43 ),
+    .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$48 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$56 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$40 ),
-    .replace(\replace$44 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[31:16]),
+    .i_b(value),
+    .\load$7 (\load$47 ),
+    .replace(\replace$51 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane10 (
-    .add(\add$142 ),
+    .add(\add$158 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$147 ),
-    .\element$5 (i_vectors__payload[175:160]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$164 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$139 ),
-    .replace(\replace$143 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[175:160]),
+    .i_b(value),
+    .\load$7 (\load$155 ),
+    .replace(\replace$159 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane11 (
-    .add(\add$153 ),
+    .add(\add$170 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$158 ),
-    .\element$5 (i_vectors__payload[191:176]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$176 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$150 ),
-    .replace(\replace$154 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[191:176]),
+    .i_b(value),
+    .\load$7 (\load$167 ),
+    .replace(\replace$171 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane12 (
-    .add(\add$164 ),
+    .add(\add$182 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$169 ),
-    .\element$5 (i_vectors__payload[207:192]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$188 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$161 ),
-    .replace(\replace$165 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[207:192]),
+    .i_b(value),
+    .\load$7 (\load$179 ),
+    .replace(\replace$183 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane13 (
-    .add(\add$175 ),
+    .add(\add$194 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$180 ),
-    .\element$5 (i_vectors__payload[223:208]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$200 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$172 ),
-    .replace(\replace$176 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[223:208]),
+    .i_b(value),
+    .\load$7 (\load$191 ),
+    .replace(\replace$195 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane14 (
-    .add(\add$186 ),
+    .add(\add$206 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$191 ),
-    .\element$5 (i_vectors__payload[239:224]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$212 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$183 ),
-    .replace(\replace$187 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[239:224]),
+    .i_b(value),
+    .\load$7 (\load$203 ),
+    .replace(\replace$207 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane15 (
-    .add(\add$197 ),
+    .add(\add$218 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$202 ),
-    .\element$5 (i_vectors__payload[255:240]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$224 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$194 ),
-    .replace(\replace$198 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[255:240]),
+    .i_b(value),
+    .\load$7 (\load$215 ),
+    .replace(\replace$219 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane2 (
-    .add(\add$54 ),
+    .add(\add$62 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$59 ),
-    .\element$5 (i_vectors__payload[47:32]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$68 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$51 ),
-    .replace(\replace$55 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[47:32]),
+    .i_b(value),
+    .\load$7 (\load$59 ),
+    .replace(\replace$63 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane3 (
-    .add(\add$65 ),
+    .add(\add$74 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$70 ),
-    .\element$5 (i_vectors__payload[63:48]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$80 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$62 ),
-    .replace(\replace$66 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[63:48]),
+    .i_b(value),
+    .\load$7 (\load$71 ),
+    .replace(\replace$75 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane4 (
-    .add(\add$76 ),
+    .add(\add$86 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$81 ),
-    .\element$5 (i_vectors__payload[79:64]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$92 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$73 ),
-    .replace(\replace$77 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[79:64]),
+    .i_b(value),
+    .\load$7 (\load$83 ),
+    .replace(\replace$87 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane5 (
-    .add(\add$87 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$92 ),
-    .\element$5 (i_vectors__payload[95:80]),
-    .entry(event3[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$84 ),
-    .replace(\replace$88 ),
-    .rst(rst),
-    .\value$7 (value)
-  );
-  \backspike_core.bp.lanes.lane0  lane6 (
     .add(\add$98 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$103 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$104 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$95 ),
+    .i_a(i_vectors__payload[95:80]),
+    .i_b(value),
+    .\load$7 (\load$95 ),
     .replace(\replace$99 ),
-    .rst(rst),
-    .\value$7 (value)
+    .rst(rst)
+  );
+  \backspike_core.bp.lanes.lane0  lane6 (
+    .add(\add$110 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$116 ),
+    .en(go),
+    .entry(event3[3:0]),
+    .file(file),
+    .i_a(i_vectors__payload[111:96]),
+    .i_b(value),
+    .\load$7 (\load$107 ),
+    .replace(\replace$111 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane7 (
-    .add(\add$109 ),
+    .add(\add$122 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$114 ),
-    .\element$5 (i_vectors__payload[127:112]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$128 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$106 ),
-    .replace(\replace$110 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[127:112]),
+    .i_b(value),
+    .\load$7 (\load$119 ),
+    .replace(\replace$123 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane8 (
-    .add(\add$120 ),
+    .add(\add$134 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$125 ),
-    .\element$5 (i_vectors__payload[143:128]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$140 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$117 ),
-    .replace(\replace$121 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[143:128]),
+    .i_b(value),
+    .\load$7 (\load$131 ),
+    .replace(\replace$135 ),
+    .rst(rst)
   );
   \backspike_core.bp.lanes.lane0  lane9 (
-    .add(\add$131 ),
+    .add(\add$146 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$136 ),
-    .\element$5 (i_vectors__payload[159:144]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$152 ),
+    .en(go),
     .entry(event3[3:0]),
     .file(file),
-    .go(go),
-    .load(\load$128 ),
-    .replace(\replace$132 ),
-    .rst(rst),
-    .\value$7 (value)
+    .i_a(i_vectors__payload[159:144]),
+    .i_b(value),
+    .\load$7 (\load$143 ),
+    .replace(\replace$147 ),
+    .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$85  = touched0;
-      1'h1:
-          \$85  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$87 )
-      1'h0:
-          \$88  = touched0;
-      1'h1:
-          \$88  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$93  = touched0;
-      1'h1:
-          \$93  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$95 )
-      1'h0:
-          \$96  = touched0;
-      1'h1:
-          \$96  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$101  = touched0;
-      1'h1:
-          \$101  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$103 )
-      1'h0:
-          \$104  = touched0;
-      1'h1:
-          \$104  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$109  = touched0;
-      1'h1:
-          \$109  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$111 )
-      1'h0:
-          \$112  = touched0;
-      1'h1:
-          \$112  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$117  = touched0;
-      1'h1:
-          \$117  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$119 )
-      1'h0:
-          \$120  = touched0;
-      1'h1:
-          \$120  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$125  = touched0;
-      1'h1:
-          \$125  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$127 )
-      1'h0:
-          \$128  = touched0;
-      1'h1:
-          \$128  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$133  = touched0;
-      1'h1:
-          \$133  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$135 )
-      1'h0:
-          \$136  = touched0;
-      1'h1:
-          \$136  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$141  = touched0;
-      1'h1:
-          \$141  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$143 )
-      1'h0:
-          \$144  = touched0;
-      1'h1:
-          \$144  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$147  = valid;
+    \$105  = valid;
     if (go) begin
-      \$147  = \$2 [3:0];
+      \$105  = \$2 [3:0];
     end
     if (rst) begin
-      \$147  = 4'h0;
+      \$105  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = event0;
+    \$106  = event0;
     if (go) begin
-      \$148  = i_events__payload[10:0];
+      \$106  = i_events__payload[10:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = event1;
+    \$107  = event1;
     if (go) begin
-      \$149  = event0;
+      \$107  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = event2;
+    \$108  = event2;
     if (go) begin
-      \$150  = event1;
+      \$108  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = event3;
+    \$109  = event3;
     if (go) begin
-      \$151  = event2;
+      \$109  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$152  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$152  = touched;
-      endcase
+    \$110  = \$3 ;
+    if (rst) begin
+      \$110  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$111  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$152  = 16'h0000;
-      endcase
+      \$111  = touched;
     end
     if (rst) begin
-      \$152  = 16'h0000;
+      \$111  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$153  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$153  = touched;
-      endcase
-    end
+    \$112  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$153  = 16'h0000;
-      endcase
+      \$112  = \$4 ;
     end
     if (rst) begin
-      \$153  = 16'h0000;
+      \$112  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$154  = file;
+    \$113  = waiting;
     if (start) begin
-      \$154  = \$3 ;
+      \$113  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$113  = 1'h1;
+      end
     end
     if (rst) begin
-      \$154  = 1'h0;
+      \$113  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$155  = value;
+    \$114  = file;
+    if (finish) begin
+      \$114  = \$7 [0];
+    end
+    if (rst) begin
+      \$114  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$115  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$115  = file;
+      end
+    end
+    if (rst) begin
+      \$115  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$116  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$116  = now;
+      end
+    end
+    if (rst) begin
+      \$116  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$117  = value;
     if (go) begin
-      \$155  = i_events__payload[26:11];
+      \$117  = i_events__payload[26:11];
     end
   end
   assign i_events__ready = go;
-  assign \value$24  = value;
-  assign \go$25  = go;
+  assign \value$30  = value;
+  assign \go$31  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event3[3:0];
-  assign \file$33  = file;
-  assign \entry$35  = drain_entry;
-  assign \value$38  = value;
-  assign \go$39  = go;
-  assign \element$42  = i_vectors__payload[31:16];
-  assign \entry$45  = event3[3:0];
-  assign \file$46  = file;
-  assign \drain_entry$47  = drain_entry;
-  assign \value$49  = value;
-  assign \go$50  = go;
-  assign \element$53  = i_vectors__payload[47:32];
-  assign \entry$56  = event3[3:0];
-  assign \file$57  = file;
-  assign \drain_entry$58  = drain_entry;
-  assign \value$60  = value;
-  assign \go$61  = go;
-  assign \element$64  = i_vectors__payload[63:48];
-  assign \entry$67  = event3[3:0];
-  assign \file$68  = file;
-  assign \drain_entry$69  = drain_entry;
-  assign \value$71  = value;
-  assign \go$72  = go;
-  assign \element$75  = i_vectors__payload[79:64];
-  assign \entry$78  = event3[3:0];
-  assign \file$79  = file;
-  assign \drain_entry$80  = drain_entry;
-  assign \value$82  = value;
-  assign \go$83  = go;
-  assign \element$86  = i_vectors__payload[95:80];
-  assign \entry$89  = event3[3:0];
-  assign \file$90  = file;
+  assign \file$39  = file;
+  assign \drain_file$40  = drain_file;
+  assign \entry$42  = drain_entry;
+  assign \value$45  = value;
+  assign \go$46  = go;
+  assign \element$49  = i_vectors__payload[31:16];
+  assign \entry$52  = event3[3:0];
+  assign \file$53  = file;
+  assign \drain_file$54  = drain_file;
+  assign \drain_entry$55  = drain_entry;
+  assign \value$57  = value;
+  assign \go$58  = go;
+  assign \element$61  = i_vectors__payload[47:32];
+  assign \entry$64  = event3[3:0];
+  assign \file$65  = file;
+  assign \drain_file$66  = drain_file;
+  assign \drain_entry$67  = drain_entry;
+  assign \value$69  = value;
+  assign \go$70  = go;
+  assign \element$73  = i_vectors__payload[63:48];
+  assign \entry$76  = event3[3:0];
+  assign \file$77  = file;
+  assign \drain_file$78  = drain_file;
+  assign \drain_entry$79  = drain_entry;
+  assign \value$81  = value;
+  assign \go$82  = go;
+  assign \element$85  = i_vectors__payload[79:64];
+  assign \entry$88  = event3[3:0];
+  assign \file$89  = file;
+  assign \drain_file$90  = drain_file;
   assign \drain_entry$91  = drain_entry;
   assign \value$93  = value;
   assign \go$94  = go;
-  assign \element$97  = i_vectors__payload[111:96];
+  assign \element$97  = i_vectors__payload[95:80];
   assign \entry$100  = event3[3:0];
   assign \file$101  = file;
-  assign \drain_entry$102  = drain_entry;
-  assign \value$104  = value;
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[127:112];
-  assign \entry$111  = event3[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = drain_entry;
-  assign \value$115  = value;
-  assign \go$116  = go;
-  assign \element$119  = i_vectors__payload[143:128];
-  assign \entry$122  = event3[3:0];
-  assign \file$123  = file;
-  assign \drain_entry$124  = drain_entry;
-  assign \value$126  = value;
-  assign \go$127  = go;
-  assign \element$130  = i_vectors__payload[159:144];
-  assign \entry$133  = event3[3:0];
-  assign \file$134  = file;
-  assign \drain_entry$135  = drain_entry;
-  assign \value$137  = value;
-  assign \go$138  = go;
-  assign \element$141  = i_vectors__payload[175:160];
-  assign \entry$144  = event3[3:0];
-  assign \file$145  = file;
-  assign \drain_entry$146  = drain_entry;
-  assign \value$148  = value;
-  assign \go$149  = go;
-  assign \element$152  = i_vectors__payload[191:176];
-  assign \entry$155  = event3[3:0];
-  assign \file$156  = file;
-  assign \drain_entry$157  = drain_entry;
-  assign \value$159  = value;
-  assign \go$160  = go;
-  assign \element$163  = i_vectors__payload[207:192];
-  assign \entry$166  = event3[3:0];
-  assign \file$167  = file;
-  assign \drain_entry$168  = drain_entry;
-  assign \value$170  = value;
-  assign \go$171  = go;
-  assign \element$174  = i_vectors__payload[223:208];
-  assign \entry$177  = event3[3:0];
-  assign \file$178  = file;
-  assign \drain_entry$179  = drain_entry;
-  assign \value$181  = value;
-  assign \go$182  = go;
-  assign \element$185  = i_vectors__payload[239:224];
-  assign \entry$188  = event3[3:0];
-  assign \file$189  = file;
-  assign \drain_entry$190  = drain_entry;
-  assign \value$192  = value;
-  assign \go$193  = go;
-  assign \element$196  = i_vectors__payload[255:240];
-  assign \entry$199  = event3[3:0];
-  assign \file$200  = file;
-  assign \drain_entry$201  = drain_entry;
+  assign \drain_file$102  = drain_file;
+  assign \drain_entry$103  = drain_entry;
+  assign \value$105  = value;
+  assign \go$106  = go;
+  assign \element$109  = i_vectors__payload[111:96];
+  assign \entry$112  = event3[3:0];
+  assign \file$113  = file;
+  assign \drain_file$114  = drain_file;
+  assign \drain_entry$115  = drain_entry;
+  assign \value$117  = value;
+  assign \go$118  = go;
+  assign \element$121  = i_vectors__payload[127:112];
+  assign \entry$124  = event3[3:0];
+  assign \file$125  = file;
+  assign \drain_file$126  = drain_file;
+  assign \drain_entry$127  = drain_entry;
+  assign \value$129  = value;
+  assign \go$130  = go;
+  assign \element$133  = i_vectors__payload[143:128];
+  assign \entry$136  = event3[3:0];
+  assign \file$137  = file;
+  assign \drain_file$138  = drain_file;
+  assign \drain_entry$139  = drain_entry;
+  assign \value$141  = value;
+  assign \go$142  = go;
+  assign \element$145  = i_vectors__payload[159:144];
+  assign \entry$148  = event3[3:0];
+  assign \file$149  = file;
+  assign \drain_file$150  = drain_file;
+  assign \drain_entry$151  = drain_entry;
+  assign \value$153  = value;
+  assign \go$154  = go;
+  assign \element$157  = i_vectors__payload[175:160];
+  assign \entry$160  = event3[3:0];
+  assign \file$161  = file;
+  assign \drain_file$162  = drain_file;
+  assign \drain_entry$163  = drain_entry;
+  assign \value$165  = value;
+  assign \go$166  = go;
+  assign \element$169  = i_vectors__payload[191:176];
+  assign \entry$172  = event3[3:0];
+  assign \file$173  = file;
+  assign \drain_file$174  = drain_file;
+  assign \drain_entry$175  = drain_entry;
+  assign \value$177  = value;
+  assign \go$178  = go;
+  assign \element$181  = i_vectors__payload[207:192];
+  assign \entry$184  = event3[3:0];
+  assign \file$185  = file;
+  assign \drain_file$186  = drain_file;
+  assign \drain_entry$187  = drain_entry;
+  assign \value$189  = value;
+  assign \go$190  = go;
+  assign \element$193  = i_vectors__payload[223:208];
+  assign \entry$196  = event3[3:0];
+  assign \file$197  = file;
+  assign \drain_file$198  = drain_file;
+  assign \drain_entry$199  = drain_entry;
+  assign \value$201  = value;
+  assign \go$202  = go;
+  assign \element$205  = i_vectors__payload[239:224];
+  assign \entry$208  = event3[3:0];
+  assign \file$209  = file;
+  assign \drain_file$210  = drain_file;
+  assign \drain_entry$211  = drain_entry;
+  assign \value$213  = value;
+  assign \go$214  = go;
+  assign \element$217  = i_vectors__payload[255:240];
+  assign \entry$220  = event3[3:0];
+  assign \file$221  = file;
+  assign \drain_file$222  = drain_file;
+  assign \drain_entry$223  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -11796,9 +11585,9 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \event3.first  = event3[8];
   assign \event3.end  = event3[9];
   assign \event3.hit  = event3[10];
-  assign \value$24.mantissa  = value[9:0];
-  assign \value$24.exponent  = value[14:10];
-  assign \value$24.sign  = value[15];
+  assign \value$30.mantissa  = value[9:0];
+  assign \value$30.exponent  = value[14:10];
+  assign \value$30.sign  = value[15];
   assign \element.mantissa  = i_vectors__payload[9:0];
   assign \element.exponent  = i_vectors__payload[14:10];
   assign \element.sign  = i_vectors__payload[15];
@@ -11834,307 +11623,483 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \sums[13]  = sums[1287:1196];
   assign \sums[14]  = sums[1379:1288];
   assign \sums[15]  = sums[1471:1380];
-  assign \value$38.mantissa  = value[9:0];
-  assign \value$38.exponent  = value[14:10];
-  assign \value$38.sign  = value[15];
-  assign \element$42.mantissa  = i_vectors__payload[25:16];
-  assign \element$42.exponent  = i_vectors__payload[30:26];
-  assign \element$42.sign  = i_vectors__payload[31];
-  assign \value$49.mantissa  = value[9:0];
-  assign \value$49.exponent  = value[14:10];
-  assign \value$49.sign  = value[15];
-  assign \element$53.mantissa  = i_vectors__payload[41:32];
-  assign \element$53.exponent  = i_vectors__payload[46:42];
-  assign \element$53.sign  = i_vectors__payload[47];
-  assign \value$60.mantissa  = value[9:0];
-  assign \value$60.exponent  = value[14:10];
-  assign \value$60.sign  = value[15];
-  assign \element$64.mantissa  = i_vectors__payload[57:48];
-  assign \element$64.exponent  = i_vectors__payload[62:58];
-  assign \element$64.sign  = i_vectors__payload[63];
-  assign \value$71.mantissa  = value[9:0];
-  assign \value$71.exponent  = value[14:10];
-  assign \value$71.sign  = value[15];
-  assign \element$75.mantissa  = i_vectors__payload[73:64];
-  assign \element$75.exponent  = i_vectors__payload[78:74];
-  assign \element$75.sign  = i_vectors__payload[79];
-  assign \value$82.mantissa  = value[9:0];
-  assign \value$82.exponent  = value[14:10];
-  assign \value$82.sign  = value[15];
-  assign \element$86.mantissa  = i_vectors__payload[89:80];
-  assign \element$86.exponent  = i_vectors__payload[94:90];
-  assign \element$86.sign  = i_vectors__payload[95];
+  assign \value$45.mantissa  = value[9:0];
+  assign \value$45.exponent  = value[14:10];
+  assign \value$45.sign  = value[15];
+  assign \element$49.mantissa  = i_vectors__payload[25:16];
+  assign \element$49.exponent  = i_vectors__payload[30:26];
+  assign \element$49.sign  = i_vectors__payload[31];
+  assign \value$57.mantissa  = value[9:0];
+  assign \value$57.exponent  = value[14:10];
+  assign \value$57.sign  = value[15];
+  assign \element$61.mantissa  = i_vectors__payload[41:32];
+  assign \element$61.exponent  = i_vectors__payload[46:42];
+  assign \element$61.sign  = i_vectors__payload[47];
+  assign \value$69.mantissa  = value[9:0];
+  assign \value$69.exponent  = value[14:10];
+  assign \value$69.sign  = value[15];
+  assign \element$73.mantissa  = i_vectors__payload[57:48];
+  assign \element$73.exponent  = i_vectors__payload[62:58];
+  assign \element$73.sign  = i_vectors__payload[63];
+  assign \value$81.mantissa  = value[9:0];
+  assign \value$81.exponent  = value[14:10];
+  assign \value$81.sign  = value[15];
+  assign \element$85.mantissa  = i_vectors__payload[73:64];
+  assign \element$85.exponent  = i_vectors__payload[78:74];
+  assign \element$85.sign  = i_vectors__payload[79];
   assign \value$93.mantissa  = value[9:0];
   assign \value$93.exponent  = value[14:10];
   assign \value$93.sign  = value[15];
-  assign \element$97.mantissa  = i_vectors__payload[105:96];
-  assign \element$97.exponent  = i_vectors__payload[110:106];
-  assign \element$97.sign  = i_vectors__payload[111];
-  assign \value$104.mantissa  = value[9:0];
-  assign \value$104.exponent  = value[14:10];
-  assign \value$104.sign  = value[15];
-  assign \element$108.mantissa  = i_vectors__payload[121:112];
-  assign \element$108.exponent  = i_vectors__payload[126:122];
-  assign \element$108.sign  = i_vectors__payload[127];
-  assign \value$115.mantissa  = value[9:0];
-  assign \value$115.exponent  = value[14:10];
-  assign \value$115.sign  = value[15];
-  assign \element$119.mantissa  = i_vectors__payload[137:128];
-  assign \element$119.exponent  = i_vectors__payload[142:138];
-  assign \element$119.sign  = i_vectors__payload[143];
-  assign \value$126.mantissa  = value[9:0];
-  assign \value$126.exponent  = value[14:10];
-  assign \value$126.sign  = value[15];
-  assign \element$130.mantissa  = i_vectors__payload[153:144];
-  assign \element$130.exponent  = i_vectors__payload[158:154];
-  assign \element$130.sign  = i_vectors__payload[159];
-  assign \value$137.mantissa  = value[9:0];
-  assign \value$137.exponent  = value[14:10];
-  assign \value$137.sign  = value[15];
-  assign \element$141.mantissa  = i_vectors__payload[169:160];
-  assign \element$141.exponent  = i_vectors__payload[174:170];
-  assign \element$141.sign  = i_vectors__payload[175];
-  assign \value$148.mantissa  = value[9:0];
-  assign \value$148.exponent  = value[14:10];
-  assign \value$148.sign  = value[15];
-  assign \element$152.mantissa  = i_vectors__payload[185:176];
-  assign \element$152.exponent  = i_vectors__payload[190:186];
-  assign \element$152.sign  = i_vectors__payload[191];
-  assign \value$159.mantissa  = value[9:0];
-  assign \value$159.exponent  = value[14:10];
-  assign \value$159.sign  = value[15];
-  assign \element$163.mantissa  = i_vectors__payload[201:192];
-  assign \element$163.exponent  = i_vectors__payload[206:202];
-  assign \element$163.sign  = i_vectors__payload[207];
-  assign \value$170.mantissa  = value[9:0];
-  assign \value$170.exponent  = value[14:10];
-  assign \value$170.sign  = value[15];
-  assign \element$174.mantissa  = i_vectors__payload[217:208];
-  assign \element$174.exponent  = i_vectors__payload[222:218];
-  assign \element$174.sign  = i_vectors__payload[223];
-  assign \value$181.mantissa  = value[9:0];
-  assign \value$181.exponent  = value[14:10];
-  assign \value$181.sign  = value[15];
-  assign \element$185.mantissa  = i_vectors__payload[233:224];
-  assign \element$185.exponent  = i_vectors__payload[238:234];
-  assign \element$185.sign  = i_vectors__payload[239];
-  assign \value$192.mantissa  = value[9:0];
-  assign \value$192.exponent  = value[14:10];
-  assign \value$192.sign  = value[15];
-  assign \element$196.mantissa  = i_vectors__payload[249:240];
-  assign \element$196.exponent  = i_vectors__payload[254:250];
-  assign \element$196.sign  = i_vectors__payload[255];
-  assign sums[1471:1380] = \$146 ;
-  assign sums[1379:1288] = \$138 ;
-  assign sums[1287:1196] = \$130 ;
-  assign sums[1195:1104] = \$122 ;
-  assign sums[1103:1012] = \$114 ;
-  assign sums[1011:920] = \$106 ;
-  assign sums[919:828] = \$98 ;
-  assign sums[827:736] = \$90 ;
-  assign sums[735:644] = \$82 ;
-  assign sums[643:552] = \$74 ;
-  assign sums[551:460] = \$66 ;
-  assign sums[459:368] = \$58 ;
-  assign sums[367:276] = \$50 ;
-  assign sums[275:184] = \$42 ;
+  assign \element$97.mantissa  = i_vectors__payload[89:80];
+  assign \element$97.exponent  = i_vectors__payload[94:90];
+  assign \element$97.sign  = i_vectors__payload[95];
+  assign \value$105.mantissa  = value[9:0];
+  assign \value$105.exponent  = value[14:10];
+  assign \value$105.sign  = value[15];
+  assign \element$109.mantissa  = i_vectors__payload[105:96];
+  assign \element$109.exponent  = i_vectors__payload[110:106];
+  assign \element$109.sign  = i_vectors__payload[111];
+  assign \value$117.mantissa  = value[9:0];
+  assign \value$117.exponent  = value[14:10];
+  assign \value$117.sign  = value[15];
+  assign \element$121.mantissa  = i_vectors__payload[121:112];
+  assign \element$121.exponent  = i_vectors__payload[126:122];
+  assign \element$121.sign  = i_vectors__payload[127];
+  assign \value$129.mantissa  = value[9:0];
+  assign \value$129.exponent  = value[14:10];
+  assign \value$129.sign  = value[15];
+  assign \element$133.mantissa  = i_vectors__payload[137:128];
+  assign \element$133.exponent  = i_vectors__payload[142:138];
+  assign \element$133.sign  = i_vectors__payload[143];
+  assign \value$141.mantissa  = value[9:0];
+  assign \value$141.exponent  = value[14:10];
+  assign \value$141.sign  = value[15];
+  assign \element$145.mantissa  = i_vectors__payload[153:144];
+  assign \element$145.exponent  = i_vectors__payload[158:154];
+  assign \element$145.sign  = i_vectors__payload[159];
+  assign \value$153.mantissa  = value[9:0];
+  assign \value$153.exponent  = value[14:10];
+  assign \value$153.sign  = value[15];
+  assign \element$157.mantissa  = i_vectors__payload[169:160];
+  assign \element$157.exponent  = i_vectors__payload[174:170];
+  assign \element$157.sign  = i_vectors__payload[175];
+  assign \value$165.mantissa  = value[9:0];
+  assign \value$165.exponent  = value[14:10];
+  assign \value$165.sign  = value[15];
+  assign \element$169.mantissa  = i_vectors__payload[185:176];
+  assign \element$169.exponent  = i_vectors__payload[190:186];
+  assign \element$169.sign  = i_vectors__payload[191];
+  assign \value$177.mantissa  = value[9:0];
+  assign \value$177.exponent  = value[14:10];
+  assign \value$177.sign  = value[15];
+  assign \element$181.mantissa  = i_vectors__payload[201:192];
+  assign \element$181.exponent  = i_vectors__payload[206:202];
+  assign \element$181.sign  = i_vectors__payload[207];
+  assign \value$189.mantissa  = value[9:0];
+  assign \value$189.exponent  = value[14:10];
+  assign \value$189.sign  = value[15];
+  assign \element$193.mantissa  = i_vectors__payload[217:208];
+  assign \element$193.exponent  = i_vectors__payload[222:218];
+  assign \element$193.sign  = i_vectors__payload[223];
+  assign \value$201.mantissa  = value[9:0];
+  assign \value$201.exponent  = value[14:10];
+  assign \value$201.sign  = value[15];
+  assign \element$205.mantissa  = i_vectors__payload[233:224];
+  assign \element$205.exponent  = i_vectors__payload[238:234];
+  assign \element$205.sign  = i_vectors__payload[239];
+  assign \value$213.mantissa  = value[9:0];
+  assign \value$213.exponent  = value[14:10];
+  assign \value$213.sign  = value[15];
+  assign \element$217.mantissa  = i_vectors__payload[249:240];
+  assign \element$217.exponent  = i_vectors__payload[254:250];
+  assign \element$217.sign  = i_vectors__payload[255];
+  assign sums[1471:1380] = \$104 ;
+  assign sums[1379:1288] = \$99 ;
+  assign sums[1287:1196] = \$94 ;
+  assign sums[1195:1104] = \$89 ;
+  assign sums[1103:1012] = \$84 ;
+  assign sums[1011:920] = \$79 ;
+  assign sums[919:828] = \$74 ;
+  assign sums[827:736] = \$69 ;
+  assign sums[735:644] = \$64 ;
+  assign sums[643:552] = \$59 ;
+  assign sums[551:460] = \$54 ;
+  assign sums[459:368] = \$49 ;
+  assign sums[367:276] = \$44 ;
+  assign sums[275:184] = \$39 ;
   assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$26 ;
+  assign sums[91:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, \element$5 , go, load, add, replace, drain_sum, entry, file, \value$7 , drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, drain_sum, entry, drain_file, file, i_b, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [23:0] \$10 ;
-  wire \$11 ;
-  wire [5:0] \$12 ;
-  wire [5:0] \$13 ;
-  wire \$14 ;
-  wire [5:0] \$15 ;
-  wire [5:0] \$16 ;
-  wire [5:0] \$17 ;
-  wire [85:0] \$18 ;
-  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire [91:0] \$22 ;
-  wire [92:0] \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire [91:0] \$27 ;
-  wire [92:0] \$28 ;
-  reg [15:0] \$29 ;
-  wire [11:0] \$3 ;
-  reg [15:0] \$30 ;
-  reg [22:0] \$31 ;
-  reg [5:0] \$32 ;
-  reg [80:0] \$33 ;
+  wire \$3 ;
   wire \$4 ;
-  wire [11:0] \$5 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [11:0] \$7 ;
-  wire \$8 ;
-  wire [11:0] \$9 ;
+  reg [91:0] \$7 ;
+  wire [91:0] \$8 ;
+  wire [92:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$17 ;
+  wire [91:0] \$signature__data ;
+  wire [91:0] \$signature__data$24 ;
   input add;
   wire add;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [91:0] drain_sum;
-  wire [91:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [91:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  input en;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
   input file;
   wire file;
-  input go;
   wire go;
-  input load;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
   wire load;
-  reg [22:0] product = 23'h000000;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$21 ;
-  wire [91:0] read_port__data;
-  wire [91:0] \read_port__data$25 ;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [80:0] o;
   input replace;
   wire replace;
   input rst;
   wire rst;
-  reg [5:0] scales = 6'h00;
-  reg [80:0] term = 81'h000000000000000000000;
-  reg [15:0] value = 16'h0000;
-  input [15:0] \value$7 ;
-  wire [15:0] \value$7 ;
-  wire [4:0] \value$7.exponent ;
-  wire [9:0] \value$7.mantissa ;
-  wire \value$7.sign ;
+  wire [91:0] total;
+  wire [15:0] value;
   wire [4:0] \value.exponent ;
   wire [9:0] \value.mantissa ;
   wire \value.sign ;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$23 ;
+  wire [3:0] \write_port__addr$19 ;
   wire [91:0] write_port__data;
-  wire [91:0] \write_port__data$24 ;
+  wire [91:0] \write_port__data$20 ;
   wire write_port__en;
-  wire \write_port__en$22 ;
+  wire \write_port__en$18 ;
   reg [91:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$23 [91:0];
+      file0[entry] <= \$9 [91:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [91:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$22 )
-      file1[entry] <= \$28 [91:0];
+    if (\write_port__en$18 )
+      file1[entry] <= \$9 [91:0];
   end
-  assign \read_port__data$25  = file1[\read_port__addr$21 ];
-  assign \$1  = go & load;
-  assign \$2  = | element[14:10];
-  assign \$3  = - { \$2 , element[9:0] };
-  assign \$4  = | element[14:10];
-  assign \$5  = element[15] ? \$3  : { 1'h0, \$4 , element[9:0] };
-  assign \$6  = | value[14:10];
-  assign \$7  = - { \$6 , value[9:0] };
-  assign \$8  = | value[14:10];
-  assign \$9  = value[15] ? \$7  : { 1'h0, \$8 , value[9:0] };
-  assign \$10  = $signed(\$5 ) * $signed(\$9 );
-  assign \$11  = ! element[14:10];
-  assign \$12  = element[14:10] - 1'h1;
-  assign \$13  = \$11  ? 6'h00 : \$12 ;
-  assign \$14  = ! value[14:10];
-  assign \$15  = value[14:10] - 1'h1;
-  assign \$16  = \$14  ? 6'h00 : \$15 ;
-  assign \$17  = \$13 [4:0] + \$16 [4:0];
-  assign \$18  = $signed(product) << scales;
-  assign \$19  = ! file;
-  assign read_port__addr = file ? drain_entry : entry;
-  assign \$20  = go & add;
-  assign \$21  = ! file;
-  assign write_port__en = \$20  & \$21 ;
-  assign \$22  = replace ? 92'h00000000000000000000000 : read_port__data;
-  assign \$23  = $signed(term) + $signed(\$22 );
-  assign \read_port__addr$21  = \$24  ? entry : drain_entry;
-  assign \$25  = go & add;
-  assign \write_port__en$22  = \$25  & \$26 ;
-  assign \$27  = replace ? 92'h00000000000000000000000 : \read_port__data$25 ;
-  assign \$28  = $signed(term) + $signed(\$27 );
-  assign drain_sum = file ? read_port__data : \read_port__data$25 ;
-  always @(posedge clk)
-    element <= \$29 ;
-  always @(posedge clk)
-    value <= \$30 ;
-  always @(posedge clk)
-    product <= \$31 ;
-  always @(posedge clk)
-    scales <= \$32 ;
-  always @(posedge clk)
-    term <= \$33 ;
+  assign \$signature__data$24  = file1[\$signature__addr$17 ];
+  assign load = en & \load$7 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = file ? drain_entry : entry;
+  assign \$2  = en & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$signature__addr$17  = \$4  ? entry : drain_entry;
+  assign \$5  = en & add;
+  assign \write_port__en$18  = \$5  & \$6 ;
+  assign \$8  = replace ? 92'h00000000000000000000000 : \$7 ;
+  assign \$9  = $signed(o) + $signed(\$8 );
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$29  = element;
-    if (\$1 ) begin
-      \$29  = \element$5 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$7  = \$signature__data ;
+      1'h1:
+          \$7  = \$signature__data$24 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = value;
-    if (go) begin
-      \$30  = \value$7 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = \$signature__data ;
+      1'h1:
+          drain_sum = \$signature__data$24 ;
+    endcase
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$31  = product;
-    if (go) begin
-      \$31  = \$10 [22:0];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$32  = scales;
-    if (go) begin
-      \$32  = \$17 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$33  = term;
-    if (go) begin
-      \$33  = \$18 [80:0];
-    end
-  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
   assign write_port__addr = entry;
-  assign write_port__data = \$23 [91:0];
-  assign \write_port__addr$23  = entry;
-  assign \write_port__data$24  = \$28 [91:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \value.mantissa  = value[9:0];
-  assign \value.exponent  = value[14:10];
-  assign \value.sign  = value[15];
-  assign \value$7.mantissa  = \value$7 [9:0];
-  assign \value$7.exponent  = \value$7 [14:10];
-  assign \value$7.sign  = \value$7 [15];
-  assign \$24  = file;
-  assign \$26  = file;
+  assign write_port__data = \$9 [91:0];
+  assign total = \$9 [91:0];
+  assign \write_port__addr$19  = entry;
+  assign \write_port__data$20  = \$9 [91:0];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \$4  = file;
+  assign \$6  = file;
+endmodule
+
+module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [11:0] \$34 ;
+  wire \$35 ;
+  wire [11:0] \$36 ;
+  wire [14:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire [11:0] \$4 ;
+  wire \$40 ;
+  wire [11:0] \$41 ;
+  wire \$42 ;
+  wire [11:0] \$43 ;
+  wire [14:0] \$44 ;
+  wire [15:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [11:0] \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire [11:0] \$51 ;
+  wire [14:0] \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [11:0] \$56 ;
+  wire \$57 ;
+  wire [11:0] \$58 ;
+  wire [14:0] \$59 ;
+  wire [11:0] \$6 ;
+  wire [15:0] \$60 ;
+  wire [29:0] \$61 ;
+  wire [3:0] \$62 ;
+  wire [6:0] \$63 ;
+  wire [156:0] \$64 ;
+  wire [156:0] \$65 ;
+  reg [17:0] \$66 ;
+  reg [17:0] \$67 ;
+  reg [29:0] \$68 ;
+  reg [3:0] \$69 ;
+  wire [14:0] \$7 ;
+  reg [80:0] \$70 ;
+  wire \$8 ;
+  wire \$9 ;
+  reg [17:0] a = 18'h00000;
+  wire [2:0] \a.shift ;
+  wire [14:0] \a.significand ;
+  reg [17:0] b = 18'h00000;
+  wire [2:0] \b.shift ;
+  wire [14:0] \b.significand ;
+  input clk;
+  wire clk;
+  input en;
+  wire en;
+  output [80:0] fixed;
+  reg [80:0] fixed = 81'h000000000000000000000;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  input load;
+  wire load;
+  (* init = 81'h000000000000000000000 *)
+  wire [80:0] o;
+  reg [29:0] product = 30'h00000000;
+  input rst;
+  wire rst;
+  reg [3:0] shift = 4'h0;
+  assign \$30  = i_a[15] ? \$15  : { 1'h0, \$29  };
+  assign \$31  = ! i_b[14:10];
+  assign \$32  = i_b[10] | \$31 ;
+  assign \$33  = | i_b[14:10];
+  assign \$35  = | i_b[14:10];
+  assign \$36  = \$32  ? \$34  : { 1'h0, \$35 , i_b[9:0] };
+  assign \$38  = ! i_b[14:10];
+  assign \$39  = i_b[10] | \$38 ;
+  assign \$40  = | i_b[14:10];
+  assign \$42  = | i_b[14:10];
+  assign \$43  = \$39  ? \$41  : { 1'h0, \$42 , i_b[9:0] };
+  assign \$44  = i_b[11] ? \$37  : { 3'h0, \$43  };
+  assign \$45  = - \$44 ;
+  assign \$46  = ! i_b[14:10];
+  assign \$47  = i_b[10] | \$46 ;
+  assign \$48  = | i_b[14:10];
+  assign \$50  = | i_b[14:10];
+  assign \$51  = \$47  ? \$49  : { 1'h0, \$50 , i_b[9:0] };
+  assign \$53  = ! i_b[14:10];
+  assign \$54  = i_b[10] | \$53 ;
+  assign \$55  = | i_b[14:10];
+  assign \$57  = | i_b[14:10];
+  assign \$58  = \$54  ? \$56  : { 1'h0, \$57 , i_b[9:0] };
+  assign \$59  = i_b[11] ? \$52  : { 3'h0, \$58  };
+  assign \$60  = i_b[15] ? \$45  : { 1'h0, \$59  };
+  assign \$61  = $signed(a[14:0]) * $signed(b[14:0]);
+  assign \$62  = a[17:15] + b[17:15];
+  assign \$64  = $signed(product) << \$63 ;
+  always @(posedge clk)
+    a <= \$66 ;
+  always @(posedge clk)
+    b <= \$67 ;
+  always @(posedge clk)
+    product <= \$68 ;
+  always @(posedge clk)
+    shift <= \$69 ;
+  always @(posedge clk)
+    fixed <= \$70 ;
+  assign \$1  = ! i_a[14:10];
+  assign \$2  = i_a[10] | \$1 ;
+  assign \$3  = | i_a[14:10];
+  assign \$5  = | i_a[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i_a[9:0] };
+  assign \$8  = ! i_a[14:10];
+  assign \$9  = i_a[10] | \$8 ;
+  assign \$10  = | i_a[14:10];
+  assign \$12  = | i_a[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i_a[9:0] };
+  assign \$14  = i_a[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i_a[14:10];
+  assign \$17  = i_a[10] | \$16 ;
+  assign \$18  = | i_a[14:10];
+  assign \$20  = | i_a[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i_a[9:0] };
+  assign \$23  = ! i_a[14:10];
+  assign \$24  = i_a[10] | \$23 ;
+  assign \$25  = | i_a[14:10];
+  assign \$27  = | i_a[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i_a[9:0] };
+  assign \$29  = i_a[11] ? \$22  : { 3'h0, \$28  };
+  always @* begin
+    if (\$initially ) begin end
+    \$66  = a;
+    if (en) begin
+      if (load) begin
+        \$66  = { i_a[14:12], \$30 [14:0] };
+      end
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$67  = b;
+    if (en) begin
+      \$67  = { i_b[14:12], \$60 [14:0] };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$68  = product;
+    if (en) begin
+      \$68  = \$61 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$69  = shift;
+    if (en) begin
+      \$69  = \$62 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = fixed;
+    if (en) begin
+      \$70  = \$65 [80:0];
+    end
+  end
+  assign o = fixed;
+  assign \a.significand  = a[14:0];
+  assign \a.shift  = a[17:15];
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \b.significand  = b[14:0];
+  assign \b.shift  = b[17:15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \$4  = { \$3 , i_a[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i_a[9:0], 1'h0 };
+  assign \$19  = { \$18 , i_a[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i_a[9:0], 1'h0 };
+  assign \$34  = { \$33 , i_b[9:0], 1'h0 };
+  assign \$37  = { 1'h0, \$36 , 2'h0 };
+  assign \$41  = { \$40 , i_b[9:0], 1'h0 };
+  assign \$49  = { \$48 , i_b[9:0], 1'h0 };
+  assign \$52  = { 1'h0, \$51 , 2'h0 };
+  assign \$56  = { \$55 , i_b[9:0], 1'h0 };
+  assign \$63  = { 1'h0, shift, 2'h0 };
+  assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
 endmodule
 
 module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
@@ -13059,8 +13024,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$22910$1 , \port$22912$1 , \port$22914$1 , \port$22916$1 , \port$22918$1 , \port$22920$1 , \port$22922$1 , \port$22924$1 , \port$22926$1 , \port$22928$1 , \port$22930$1 , \port$22932$1
-, \port$22934$1 , \port$22936$1 , \port$22938$1 , \port$22940$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1 , \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1 , \port$24645$1
+, \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -13092,38 +13057,38 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$22910$1 ;
-  wire [4:0] \port$22910$1 ;
-  input [4:0] \port$22912$1 ;
-  wire [4:0] \port$22912$1 ;
-  input [4:0] \port$22914$1 ;
-  wire [4:0] \port$22914$1 ;
-  input [4:0] \port$22916$1 ;
-  wire [4:0] \port$22916$1 ;
-  input [4:0] \port$22918$1 ;
-  wire [4:0] \port$22918$1 ;
-  input [4:0] \port$22920$1 ;
-  wire [4:0] \port$22920$1 ;
-  input [4:0] \port$22922$1 ;
-  wire [4:0] \port$22922$1 ;
-  input [4:0] \port$22924$1 ;
-  wire [4:0] \port$22924$1 ;
-  input [4:0] \port$22926$1 ;
-  wire [4:0] \port$22926$1 ;
-  input [4:0] \port$22928$1 ;
-  wire [4:0] \port$22928$1 ;
-  input [4:0] \port$22930$1 ;
-  wire [4:0] \port$22930$1 ;
-  input [4:0] \port$22932$1 ;
-  wire [4:0] \port$22932$1 ;
-  input [4:0] \port$22934$1 ;
-  wire [4:0] \port$22934$1 ;
-  input [4:0] \port$22936$1 ;
-  wire [4:0] \port$22936$1 ;
-  input [4:0] \port$22938$1 ;
-  wire [4:0] \port$22938$1 ;
-  input [4:0] \port$22940$1 ;
-  wire [4:0] \port$22940$1 ;
+  input [4:0] \port$24623$1 ;
+  wire [4:0] \port$24623$1 ;
+  input [4:0] \port$24625$1 ;
+  wire [4:0] \port$24625$1 ;
+  input [4:0] \port$24627$1 ;
+  wire [4:0] \port$24627$1 ;
+  input [4:0] \port$24629$1 ;
+  wire [4:0] \port$24629$1 ;
+  input [4:0] \port$24631$1 ;
+  wire [4:0] \port$24631$1 ;
+  input [4:0] \port$24633$1 ;
+  wire [4:0] \port$24633$1 ;
+  input [4:0] \port$24635$1 ;
+  wire [4:0] \port$24635$1 ;
+  input [4:0] \port$24637$1 ;
+  wire [4:0] \port$24637$1 ;
+  input [4:0] \port$24639$1 ;
+  wire [4:0] \port$24639$1 ;
+  input [4:0] \port$24641$1 ;
+  wire [4:0] \port$24641$1 ;
+  input [4:0] \port$24643$1 ;
+  wire [4:0] \port$24643$1 ;
+  input [4:0] \port$24645$1 ;
+  wire [4:0] \port$24645$1 ;
+  input [4:0] \port$24647$1 ;
+  wire [4:0] \port$24647$1 ;
+  input [4:0] \port$24649$1 ;
+  wire [4:0] \port$24649$1 ;
+  input [4:0] \port$24651$1 ;
+  wire [4:0] \port$24651$1 ;
+  input [4:0] \port$24653$1 ;
+  wire [4:0] \port$24653$1 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -13145,22 +13110,22 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$22910$1 (\port$22910$1 ),
-    .\port$22912$1 (\port$22912$1 ),
-    .\port$22914$1 (\port$22914$1 ),
-    .\port$22916$1 (\port$22916$1 ),
-    .\port$22918$1 (\port$22918$1 ),
-    .\port$22920$1 (\port$22920$1 ),
-    .\port$22922$1 (\port$22922$1 ),
-    .\port$22924$1 (\port$22924$1 ),
-    .\port$22926$1 (\port$22926$1 ),
-    .\port$22928$1 (\port$22928$1 ),
-    .\port$22930$1 (\port$22930$1 ),
-    .\port$22932$1 (\port$22932$1 ),
-    .\port$22934$1 (\port$22934$1 ),
-    .\port$22936$1 (\port$22936$1 ),
-    .\port$22938$1 (\port$22938$1 ),
-    .\port$22940$1 (\port$22940$1 ),
+    .\port$24623$1 (\port$24623$1 ),
+    .\port$24625$1 (\port$24625$1 ),
+    .\port$24627$1 (\port$24627$1 ),
+    .\port$24629$1 (\port$24629$1 ),
+    .\port$24631$1 (\port$24631$1 ),
+    .\port$24633$1 (\port$24633$1 ),
+    .\port$24635$1 (\port$24635$1 ),
+    .\port$24637$1 (\port$24637$1 ),
+    .\port$24639$1 (\port$24639$1 ),
+    .\port$24641$1 (\port$24641$1 ),
+    .\port$24643$1 (\port$24643$1 ),
+    .\port$24645$1 (\port$24645$1 ),
+    .\port$24647$1 (\port$24647$1 ),
+    .\port$24649$1 (\port$24649$1 ),
+    .\port$24651$1 (\port$24651$1 ),
+    .\port$24653$1 (\port$24653$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -13175,7 +13140,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$25817$0 (read0__data),
+    .\port$27550$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -13194,8 +13159,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$22940$1 , \port$22938$1 , \port$22936$1 , \port$22934$1 , \port$22932$1 , \port$22930$1 , \port$22928$1 , \port$22926$1 , \port$22924$1 , \port$22922$1 , \port$22920$1 , \port$22918$1 , \port$22916$1 , \port$22914$1 , \port$22912$1 , \port$22910$1  };
-  assign \write__data$17  = { \port$22940$1 , \port$22938$1 , \port$22936$1 , \port$22934$1 , \port$22932$1 , \port$22930$1 , \port$22928$1 , \port$22926$1 , \port$22924$1 , \port$22922$1 , \port$22920$1 , \port$22918$1 , \port$22916$1 , \port$22914$1 , \port$22912$1 , \port$22910$1  };
+  assign write__data = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
+  assign \write__data$17  = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[79:75], 3'h0, read0__data[74:70], 3'h0, read0__data[69:65], 3'h0, read0__data[64:60], 3'h0, read0__data[59:55], 3'h0, read0__data[54:50], 3'h0, read0__data[49:45], 3'h0, read0__data[44:40], 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -13210,44 +13175,44 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$22910$1 , \port$22912$1 , \port$22914$1 , \port$22916$1 , \port$22918$1 , \port$22920$1 , \port$22922$1 , \port$22924$1 , \port$22926$1 , \port$22928$1 , \port$22930$1 , \port$22932$1 , \port$22934$1 , \port$22936$1 , \port$22938$1 , \port$22940$1 , read__addr, read0__data
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1 , \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1 , \port$24645$1 , \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , read__addr, read0__data
 , clk);
   input clk;
   wire clk;
   (* init = 80'h00000000000000000000 *)
   wire [79:0] data;
-  input [4:0] \port$22910$1 ;
-  wire [4:0] \port$22910$1 ;
-  input [4:0] \port$22912$1 ;
-  wire [4:0] \port$22912$1 ;
-  input [4:0] \port$22914$1 ;
-  wire [4:0] \port$22914$1 ;
-  input [4:0] \port$22916$1 ;
-  wire [4:0] \port$22916$1 ;
-  input [4:0] \port$22918$1 ;
-  wire [4:0] \port$22918$1 ;
-  input [4:0] \port$22920$1 ;
-  wire [4:0] \port$22920$1 ;
-  input [4:0] \port$22922$1 ;
-  wire [4:0] \port$22922$1 ;
-  input [4:0] \port$22924$1 ;
-  wire [4:0] \port$22924$1 ;
-  input [4:0] \port$22926$1 ;
-  wire [4:0] \port$22926$1 ;
-  input [4:0] \port$22928$1 ;
-  wire [4:0] \port$22928$1 ;
-  input [4:0] \port$22930$1 ;
-  wire [4:0] \port$22930$1 ;
-  input [4:0] \port$22932$1 ;
-  wire [4:0] \port$22932$1 ;
-  input [4:0] \port$22934$1 ;
-  wire [4:0] \port$22934$1 ;
-  input [4:0] \port$22936$1 ;
-  wire [4:0] \port$22936$1 ;
-  input [4:0] \port$22938$1 ;
-  wire [4:0] \port$22938$1 ;
-  input [4:0] \port$22940$1 ;
-  wire [4:0] \port$22940$1 ;
+  input [4:0] \port$24623$1 ;
+  wire [4:0] \port$24623$1 ;
+  input [4:0] \port$24625$1 ;
+  wire [4:0] \port$24625$1 ;
+  input [4:0] \port$24627$1 ;
+  wire [4:0] \port$24627$1 ;
+  input [4:0] \port$24629$1 ;
+  wire [4:0] \port$24629$1 ;
+  input [4:0] \port$24631$1 ;
+  wire [4:0] \port$24631$1 ;
+  input [4:0] \port$24633$1 ;
+  wire [4:0] \port$24633$1 ;
+  input [4:0] \port$24635$1 ;
+  wire [4:0] \port$24635$1 ;
+  input [4:0] \port$24637$1 ;
+  wire [4:0] \port$24637$1 ;
+  input [4:0] \port$24639$1 ;
+  wire [4:0] \port$24639$1 ;
+  input [4:0] \port$24641$1 ;
+  wire [4:0] \port$24641$1 ;
+  input [4:0] \port$24643$1 ;
+  wire [4:0] \port$24643$1 ;
+  input [4:0] \port$24645$1 ;
+  wire [4:0] \port$24645$1 ;
+  input [4:0] \port$24647$1 ;
+  wire [4:0] \port$24647$1 ;
+  input [4:0] \port$24649$1 ;
+  wire [4:0] \port$24649$1 ;
+  input [4:0] \port$24651$1 ;
+  wire [4:0] \port$24651$1 ;
+  input [4:0] \port$24653$1 ;
+  wire [4:0] \port$24653$1 ;
   wire [11:0] read0__addr;
   output [79:0] read0__data;
   reg [79:0] read0__data = 80'h00000000000000000000;
@@ -13268,7 +13233,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$229
   reg [79:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$22940$1 , \port$22938$1 , \port$22936$1 , \port$22934$1 , \port$22932$1 , \port$22930$1 , \port$22928$1 , \port$22926$1 , \port$22924$1 , \port$22922$1 , \port$22920$1 , \port$22918$1 , \port$22916$1 , \port$22914$1 , \port$22912$1 , \port$22910$1  };
+      copy0[write__addr] <= { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
   end
   reg [79:0] _0_;
   always @(posedge clk) begin
@@ -13279,13 +13244,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$229
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$22940$1 , \port$22938$1 , \port$22936$1 , \port$22934$1 , \port$22932$1 , \port$22930$1 , \port$22928$1 , \port$22926$1 , \port$22924$1 , \port$22922$1 , \port$22920$1 , \port$22918$1 , \port$22916$1 , \port$22914$1 , \port$22912$1 , \port$22910$1  };
-  assign \write__data$5  = { \port$22940$1 , \port$22938$1 , \port$22936$1 , \port$22934$1 , \port$22932$1 , \port$22930$1 , \port$22928$1 , \port$22926$1 , \port$22924$1 , \port$22922$1 , \port$22920$1 , \port$22918$1 , \port$22916$1 , \port$22914$1 , \port$22912$1 , \port$22910$1  };
+  assign write__data = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
+  assign \write__data$5  = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$25817$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$27550$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -13338,8 +13303,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [79:0] \port$25817$0 ;
-  wire [79:0] \port$25817$0 ;
+  input [79:0] \port$27550$0 ;
+  wire [79:0] \port$27550$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -13383,13 +13348,13 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     (* full_case = 32'd1 *)
     casez (word2)
       2'h0:
-          \$1  = { 3'h0, \port$25817$0 [19:15], 3'h0, \port$25817$0 [14:10], 3'h0, \port$25817$0 [9:5], 3'h0, \port$25817$0 [4:0] };
+          \$1  = { 3'h0, \port$27550$0 [19:15], 3'h0, \port$27550$0 [14:10], 3'h0, \port$27550$0 [9:5], 3'h0, \port$27550$0 [4:0] };
       2'h1:
-          \$1  = { 3'h0, \port$25817$0 [39:35], 3'h0, \port$25817$0 [34:30], 3'h0, \port$25817$0 [29:25], 3'h0, \port$25817$0 [24:20] };
+          \$1  = { 3'h0, \port$27550$0 [39:35], 3'h0, \port$27550$0 [34:30], 3'h0, \port$27550$0 [29:25], 3'h0, \port$27550$0 [24:20] };
       2'h2:
-          \$1  = { 3'h0, \port$25817$0 [59:55], 3'h0, \port$25817$0 [54:50], 3'h0, \port$25817$0 [49:45], 3'h0, \port$25817$0 [44:40] };
+          \$1  = { 3'h0, \port$27550$0 [59:55], 3'h0, \port$27550$0 [54:50], 3'h0, \port$27550$0 [49:45], 3'h0, \port$27550$0 [44:40] };
       2'h3:
-          \$1  = { 3'h0, \port$25817$0 [79:75], 3'h0, \port$25817$0 [74:70], 3'h0, \port$25817$0 [69:65], 3'h0, \port$25817$0 [64:60] };
+          \$1  = { 3'h0, \port$27550$0 [79:75], 3'h0, \port$27550$0 [74:70], 3'h0, \port$27550$0 [69:65], 3'h0, \port$27550$0 [64:60] };
     endcase
   end
   always @* begin
@@ -13458,7 +13423,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$25817$0 [79:75], 3'h0, \port$25817$0 [74:70], 3'h0, \port$25817$0 [69:65], 3'h0, \port$25817$0 [64:60], 3'h0, \port$25817$0 [59:55], 3'h0, \port$25817$0 [54:50], 3'h0, \port$25817$0 [49:45], 3'h0, \port$25817$0 [44:40], 3'h0, \port$25817$0 [39:35], 3'h0, \port$25817$0 [34:30], 3'h0, \port$25817$0 [29:25], 3'h0, \port$25817$0 [24:20], 3'h0, \port$25817$0 [19:15], 3'h0, \port$25817$0 [14:10], 3'h0, \port$25817$0 [9:5], 3'h0, \port$25817$0 [4:0] };
+  assign row = { 3'h0, \port$27550$0 [79:75], 3'h0, \port$27550$0 [74:70], 3'h0, \port$27550$0 [69:65], 3'h0, \port$27550$0 [64:60], 3'h0, \port$27550$0 [59:55], 3'h0, \port$27550$0 [54:50], 3'h0, \port$27550$0 [49:45], 3'h0, \port$27550$0 [44:40], 3'h0, \port$27550$0 [39:35], 3'h0, \port$27550$0 [34:30], 3'h0, \port$27550$0 [29:25], 3'h0, \port$27550$0 [24:20], 3'h0, \port$27550$0 [19:15], 3'h0, \port$27550$0 [14:10], 3'h0, \port$27550$0 [9:5], 3'h0, \port$27550$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -14491,8 +14456,8 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$22701$0 , front_row_turn, \port$22910$1 , \port$22912$1 , \port$22914$1 , \port$22916$1 , \port$22918$1 , \port$22920$1 , \port$22922$1 , \port$22924$1 , \port$22926$1 , \port$22928$1 , \port$22930$1
-, \port$22932$1 , \port$22934$1 , \port$22936$1 , \port$22938$1 , \port$22940$1 , \port$22945$0 , drain_active__data, \port$22950$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$24404$0 , front_row_turn, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1 , \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1
+, \port$24645$1 , \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , \port$24658$0 , drain_active__data, \port$24663$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire [8:0] \$1 ;
   wire [20:0] \$10 ;
   wire [20:0] \$11 ;
@@ -14801,44 +14766,44 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [8:0] \port$22701$0 ;
-  wire [8:0] \port$22701$0 ;
-  output [20:0] \port$22910$1 ;
-  wire [20:0] \port$22910$1 ;
-  output [20:0] \port$22912$1 ;
-  wire [20:0] \port$22912$1 ;
-  output [20:0] \port$22914$1 ;
-  wire [20:0] \port$22914$1 ;
-  output [20:0] \port$22916$1 ;
-  wire [20:0] \port$22916$1 ;
-  output [20:0] \port$22918$1 ;
-  wire [20:0] \port$22918$1 ;
-  output [20:0] \port$22920$1 ;
-  wire [20:0] \port$22920$1 ;
-  output [20:0] \port$22922$1 ;
-  wire [20:0] \port$22922$1 ;
-  output [20:0] \port$22924$1 ;
-  wire [20:0] \port$22924$1 ;
-  output [20:0] \port$22926$1 ;
-  wire [20:0] \port$22926$1 ;
-  output [20:0] \port$22928$1 ;
-  wire [20:0] \port$22928$1 ;
-  output [20:0] \port$22930$1 ;
-  wire [20:0] \port$22930$1 ;
-  output [20:0] \port$22932$1 ;
-  wire [20:0] \port$22932$1 ;
-  output [20:0] \port$22934$1 ;
-  wire [20:0] \port$22934$1 ;
-  output [20:0] \port$22936$1 ;
-  wire [20:0] \port$22936$1 ;
-  output [20:0] \port$22938$1 ;
-  wire [20:0] \port$22938$1 ;
-  output [20:0] \port$22940$1 ;
-  wire [20:0] \port$22940$1 ;
-  output [255:0] \port$22945$0 ;
-  wire [255:0] \port$22945$0 ;
-  output [8:0] \port$22950$0 ;
-  wire [8:0] \port$22950$0 ;
+  output [8:0] \port$24404$0 ;
+  wire [8:0] \port$24404$0 ;
+  output [20:0] \port$24623$1 ;
+  wire [20:0] \port$24623$1 ;
+  output [20:0] \port$24625$1 ;
+  wire [20:0] \port$24625$1 ;
+  output [20:0] \port$24627$1 ;
+  wire [20:0] \port$24627$1 ;
+  output [20:0] \port$24629$1 ;
+  wire [20:0] \port$24629$1 ;
+  output [20:0] \port$24631$1 ;
+  wire [20:0] \port$24631$1 ;
+  output [20:0] \port$24633$1 ;
+  wire [20:0] \port$24633$1 ;
+  output [20:0] \port$24635$1 ;
+  wire [20:0] \port$24635$1 ;
+  output [20:0] \port$24637$1 ;
+  wire [20:0] \port$24637$1 ;
+  output [20:0] \port$24639$1 ;
+  wire [20:0] \port$24639$1 ;
+  output [20:0] \port$24641$1 ;
+  wire [20:0] \port$24641$1 ;
+  output [20:0] \port$24643$1 ;
+  wire [20:0] \port$24643$1 ;
+  output [20:0] \port$24645$1 ;
+  wire [20:0] \port$24645$1 ;
+  output [20:0] \port$24647$1 ;
+  wire [20:0] \port$24647$1 ;
+  output [20:0] \port$24649$1 ;
+  wire [20:0] \port$24649$1 ;
+  output [20:0] \port$24651$1 ;
+  wire [20:0] \port$24651$1 ;
+  output [20:0] \port$24653$1 ;
+  wire [20:0] \port$24653$1 ;
+  output [255:0] \port$24658$0 ;
+  wire [255:0] \port$24658$0 ;
+  output [8:0] \port$24663$0 ;
+  wire [8:0] \port$24663$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -14982,23 +14947,23 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$22910$1 (\$2 ),
-    .\port$22912$1 (\$3 ),
-    .\port$22914$1 (\$4 ),
-    .\port$22916$1 (\$5 ),
-    .\port$22918$1 (\$6 ),
-    .\port$22920$1 (\$7 ),
-    .\port$22922$1 (\$8 ),
-    .\port$22924$1 (\$9 ),
-    .\port$22926$1 (\$10 ),
-    .\port$22928$1 (\$11 ),
-    .\port$22930$1 (\$12 ),
-    .\port$22932$1 (\$13 ),
-    .\port$22934$1 (\$14 ),
-    .\port$22936$1 (\$15 ),
-    .\port$22938$1 (\$16 ),
-    .\port$22940$1 (\$17 ),
-    .\port$22950$0 (\$19 ),
+    .\port$24623$1 (\$2 ),
+    .\port$24625$1 (\$3 ),
+    .\port$24627$1 (\$4 ),
+    .\port$24629$1 (\$5 ),
+    .\port$24631$1 (\$6 ),
+    .\port$24633$1 (\$7 ),
+    .\port$24635$1 (\$8 ),
+    .\port$24637$1 (\$9 ),
+    .\port$24639$1 (\$10 ),
+    .\port$24641$1 (\$11 ),
+    .\port$24643$1 (\$12 ),
+    .\port$24645$1 (\$13 ),
+    .\port$24647$1 (\$14 ),
+    .\port$24649$1 (\$15 ),
+    .\port$24651$1 (\$16 ),
+    .\port$24653$1 (\$17 ),
+    .\port$24663$0 (\$19 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -15166,25 +15131,25 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$22701$0  = \$1 ;
-  assign \port$22910$1  = \$2 ;
-  assign \port$22912$1  = \$3 ;
-  assign \port$22914$1  = \$4 ;
-  assign \port$22916$1  = \$5 ;
-  assign \port$22918$1  = \$6 ;
-  assign \port$22920$1  = \$7 ;
-  assign \port$22922$1  = \$8 ;
-  assign \port$22924$1  = \$9 ;
-  assign \port$22926$1  = \$10 ;
-  assign \port$22928$1  = \$11 ;
-  assign \port$22930$1  = \$12 ;
-  assign \port$22932$1  = \$13 ;
-  assign \port$22934$1  = \$14 ;
-  assign \port$22936$1  = \$15 ;
-  assign \port$22938$1  = \$16 ;
-  assign \port$22940$1  = \$17 ;
-  assign \port$22945$0  = \$18 ;
-  assign \port$22950$0  = \$19 ;
+  assign \port$24404$0  = \$1 ;
+  assign \port$24623$1  = \$2 ;
+  assign \port$24625$1  = \$3 ;
+  assign \port$24627$1  = \$4 ;
+  assign \port$24629$1  = \$5 ;
+  assign \port$24631$1  = \$6 ;
+  assign \port$24633$1  = \$7 ;
+  assign \port$24635$1  = \$8 ;
+  assign \port$24637$1  = \$9 ;
+  assign \port$24639$1  = \$10 ;
+  assign \port$24641$1  = \$11 ;
+  assign \port$24643$1  = \$12 ;
+  assign \port$24645$1  = \$13 ;
+  assign \port$24647$1  = \$14 ;
+  assign \port$24649$1  = \$15 ;
+  assign \port$24651$1  = \$16 ;
+  assign \port$24653$1  = \$17 ;
+  assign \port$24658$0  = \$18 ;
+  assign \port$24663$0  = \$19 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -15407,8 +15372,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[15]  = sums[895:840];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$22910$1 , \port$22912$1 , \port$22914$1 , \port$22916$1
-, \port$22918$1 , \port$22920$1 , \port$22922$1 , \port$22924$1 , \port$22926$1 , \port$22928$1 , \port$22930$1 , \port$22932$1 , \port$22934$1 , \port$22936$1 , \port$22938$1 , \port$22940$1 , tile, active__data, \port$22950$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1
+, \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1 , \port$24645$1 , \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , tile, active__data, \port$24663$0 , entry, clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
   reg \$10 ;
@@ -15941,40 +15906,40 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$22910$1 ;
-  wire [20:0] \port$22910$1 ;
-  output [20:0] \port$22912$1 ;
-  wire [20:0] \port$22912$1 ;
-  output [20:0] \port$22914$1 ;
-  wire [20:0] \port$22914$1 ;
-  output [20:0] \port$22916$1 ;
-  wire [20:0] \port$22916$1 ;
-  output [20:0] \port$22918$1 ;
-  wire [20:0] \port$22918$1 ;
-  output [20:0] \port$22920$1 ;
-  wire [20:0] \port$22920$1 ;
-  output [20:0] \port$22922$1 ;
-  wire [20:0] \port$22922$1 ;
-  output [20:0] \port$22924$1 ;
-  wire [20:0] \port$22924$1 ;
-  output [20:0] \port$22926$1 ;
-  wire [20:0] \port$22926$1 ;
-  output [20:0] \port$22928$1 ;
-  wire [20:0] \port$22928$1 ;
-  output [20:0] \port$22930$1 ;
-  wire [20:0] \port$22930$1 ;
-  output [20:0] \port$22932$1 ;
-  wire [20:0] \port$22932$1 ;
-  output [20:0] \port$22934$1 ;
-  wire [20:0] \port$22934$1 ;
-  output [20:0] \port$22936$1 ;
-  wire [20:0] \port$22936$1 ;
-  output [20:0] \port$22938$1 ;
-  wire [20:0] \port$22938$1 ;
-  output [20:0] \port$22940$1 ;
-  wire [20:0] \port$22940$1 ;
-  output [8:0] \port$22950$0 ;
-  wire [8:0] \port$22950$0 ;
+  output [20:0] \port$24623$1 ;
+  wire [20:0] \port$24623$1 ;
+  output [20:0] \port$24625$1 ;
+  wire [20:0] \port$24625$1 ;
+  output [20:0] \port$24627$1 ;
+  wire [20:0] \port$24627$1 ;
+  output [20:0] \port$24629$1 ;
+  wire [20:0] \port$24629$1 ;
+  output [20:0] \port$24631$1 ;
+  wire [20:0] \port$24631$1 ;
+  output [20:0] \port$24633$1 ;
+  wire [20:0] \port$24633$1 ;
+  output [20:0] \port$24635$1 ;
+  wire [20:0] \port$24635$1 ;
+  output [20:0] \port$24637$1 ;
+  wire [20:0] \port$24637$1 ;
+  output [20:0] \port$24639$1 ;
+  wire [20:0] \port$24639$1 ;
+  output [20:0] \port$24641$1 ;
+  wire [20:0] \port$24641$1 ;
+  output [20:0] \port$24643$1 ;
+  wire [20:0] \port$24643$1 ;
+  output [20:0] \port$24645$1 ;
+  wire [20:0] \port$24645$1 ;
+  output [20:0] \port$24647$1 ;
+  wire [20:0] \port$24647$1 ;
+  output [20:0] \port$24649$1 ;
+  wire [20:0] \port$24649$1 ;
+  output [20:0] \port$24651$1 ;
+  wire [20:0] \port$24651$1 ;
+  output [20:0] \port$24653$1 ;
+  wire [20:0] \port$24653$1 ;
+  output [8:0] \port$24663$0 ;
+  wire [8:0] \port$24663$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -16960,23 +16925,23 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$20 [11:0];
   assign logits__addr = \$23 [9:0];
-  assign \port$22910$1  = result_0[21:1];
-  assign \port$22912$1  = result_1[21:1];
-  assign \port$22914$1  = result_2[21:1];
-  assign \port$22916$1  = result_3[21:1];
-  assign \port$22918$1  = result_4[21:1];
-  assign \port$22920$1  = result_5[21:1];
-  assign \port$22922$1  = result_6[21:1];
-  assign \port$22924$1  = result_7[21:1];
-  assign \port$22926$1  = result_8[21:1];
-  assign \port$22928$1  = result_9[21:1];
-  assign \port$22930$1  = result_10[21:1];
-  assign \port$22932$1  = result_11[21:1];
-  assign \port$22934$1  = result_12[21:1];
-  assign \port$22936$1  = result_13[21:1];
-  assign \port$22938$1  = result_14[21:1];
-  assign \port$22940$1  = result_15[21:1];
-  assign \port$22950$0  = last_0[8:0];
+  assign \port$24623$1  = result_0[21:1];
+  assign \port$24625$1  = result_1[21:1];
+  assign \port$24627$1  = result_2[21:1];
+  assign \port$24629$1  = result_3[21:1];
+  assign \port$24631$1  = result_4[21:1];
+  assign \port$24633$1  = result_5[21:1];
+  assign \port$24635$1  = result_6[21:1];
+  assign \port$24637$1  = result_7[21:1];
+  assign \port$24639$1  = result_8[21:1];
+  assign \port$24641$1  = result_9[21:1];
+  assign \port$24643$1  = result_10[21:1];
+  assign \port$24645$1  = result_11[21:1];
+  assign \port$24647$1  = result_12[21:1];
+  assign \port$24649$1  = result_13[21:1];
+  assign \port$24651$1  = result_14[21:1];
+  assign \port$24653$1  = result_15[21:1];
+  assign \port$24663$0  = last_0[8:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -20308,7 +20273,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$65 ),
     .o__valid(o_vectors__valid),
     .\port$1116$0 (\$95 [12:0]),
-    .\port$22742$0 (o_lines__payload[3:0]),
+    .\port$24445$0 (o_lines__payload[3:0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$59 )
@@ -20665,7 +20630,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[15:0] = { \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3 , \$2  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$22742$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$24445$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20700,8 +20665,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__r
   wire o__valid;
   input [12:0] \port$1116$0 ;
   wire [12:0] \port$1116$0 ;
-  input [3:0] \port$22742$0 ;
-  wire [3:0] \port$22742$0 ;
+  input [3:0] \port$24445$0 ;
+  wire [3:0] \port$24445$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -20773,14 +20738,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$22742$0 , \port$1116$0  };
-  assign i__payload = { \port$22742$0 , \port$1116$0  };
+  assign address = { \port$24445$0 , \port$1116$0  };
+  assign i__payload = { \port$24445$0 , \port$1116$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$22742$0 , \port$1116$0  };
+  assign \i__payload.address  = { \port$24445$0 , \port$1116$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -20975,8 +20940,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$22733$0 (tag1),
-    .\port$25793$0 (row),
+    .\port$24436$0 (tag1),
+    .\port$27526$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -21019,7 +20984,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$22733$0 , \port$25793$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$24436$0 , \port$27526$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21043,10 +21008,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [61:0] \port$22733$0 ;
-  wire [61:0] \port$22733$0 ;
-  input [255:0] \port$25793$0 ;
-  wire [255:0] \port$25793$0 ;
+  input [61:0] \port$24436$0 ;
+  wire [61:0] \port$24436$0 ;
+  input [255:0] \port$27526$0 ;
+  wire [255:0] \port$27526$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [317:0] r_data;
@@ -21073,7 +21038,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [317:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$22733$0 , \port$25793$0  };
+      storage[w_port__addr] <= { \port$24436$0 , \port$27526$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -21135,8 +21100,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$22733$0 , \port$25793$0  };
-  assign w_data = { \port$22733$0 , \port$25793$0  };
+  assign w_port__data = { \port$24436$0 , \port$27526$0  };
+  assign w_data = { \port$24436$0 , \port$27526$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -21562,7 +21527,7 @@ module \backspike_core.fp.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -21776,11 +21741,11 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -21796,12 +21761,16 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [12:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [269:0] \$313 ;
+  reg \$314 ;
+  reg [269:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -21876,26 +21845,70 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [269:0] \$signal  = 270'h00000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [269:0] \$signal$12  = 270'h00000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [12:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [12:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [269:0] i__payload;
   wire [269:0] i__payload;
@@ -21906,8 +21919,8 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [33:0] o__payload;
   wire [33:0] o__payload;
   wire \o__payload.last ;
@@ -21917,437 +21930,463 @@ module \backspike_core.fp.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [12:0] tag = 13'h0000;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [269] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [269];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [269];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[268:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[269];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [268:256] = i__payload[268:256];
+      \$315 [269] = i__payload[269];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[32:20];
   assign \o__payload.last  = o__payload[33];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [268:256];
+  assign \$signal.last  = \$signal [269];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [268:256];
+  assign \$signal$12.last  = \$signal$12 [269];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[268:256];
   assign \i__payload.last  = i__payload[269];
-  assign o__payload[33] = \$283 ;
-  assign o__payload[32:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[33] = \$281 ;
+  assign o__payload[32:20] = \$signal [268:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , busy, i_events__payload, i_events__valid, sums, drain_entry, clk);
@@ -22355,291 +22394,288 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
-  reg [15:0] \$101 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  reg [15:0] \$104 ;
-  wire \$105 ;
-  wire [55:0] \$106 ;
-  wire \$107 ;
-  wire \$108 ;
+  wire [55:0] \$104 ;
+  reg [2:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg [10:0] \$107 ;
+  reg [10:0] \$108 ;
   reg [15:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  reg [15:0] \$112 ;
-  wire \$113 ;
-  wire [55:0] \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  reg [15:0] \$117 ;
-  wire \$118 ;
-  wire \$119 ;
+  reg [15:0] \$110 ;
+  reg \$111 ;
+  reg \$112 ;
+  reg \$113 ;
+  reg \$114 ;
+  reg [15:0] \$115 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  wire \$121 ;
-  wire [55:0] \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  reg [15:0] \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  reg [15:0] \$128 ;
-  wire \$129 ;
   wire \$13 ;
-  wire [55:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  reg [15:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  reg [15:0] \$136 ;
-  wire \$137 ;
-  wire [55:0] \$138 ;
-  wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  reg [15:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  reg [15:0] \$144 ;
-  wire \$145 ;
-  wire [55:0] \$146 ;
-  reg [2:0] \$147 ;
-  reg [10:0] \$148 ;
-  reg [10:0] \$149 ;
   wire \$15 ;
-  reg [10:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [15:0] \$152 ;
-  reg \$153 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [55:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [1:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
+  wire [55:0] \$64 ;
   wire \$65 ;
-  wire [55:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
+  wire [55:0] \$69 ;
+  wire [1:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  reg [15:0] \$72 ;
+  wire \$72 ;
   wire \$73 ;
   wire [55:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
-  reg [15:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
+  wire [55:0] \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [55:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  reg [15:0] \$85 ;
+  wire [55:0] \$84 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  reg [15:0] \$88 ;
-  wire \$89 ;
+  wire \$88 ;
+  wire [55:0] \$89 ;
   wire \$9 ;
-  wire [55:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  reg [15:0] \$93 ;
-  wire \$94 ;
+  wire \$93 ;
+  wire [55:0] \$94 ;
   wire \$95 ;
-  reg [15:0] \$96 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [55:0] \$98 ;
-  wire \$99 ;
+  wire \$98 ;
+  wire [55:0] \$99 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$119 ;
-  wire \add$129 ;
-  wire \add$139 ;
-  wire \add$149 ;
-  wire \add$159 ;
-  wire \add$169 ;
-  wire \add$179 ;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$123 ;
+  wire \add$134 ;
+  wire \add$145 ;
+  wire \add$156 ;
+  wire \add$167 ;
+  wire \add$178 ;
+  wire \add$189 ;
+  wire \add$200 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$123 ;
-  wire [3:0] \drain_entry$133 ;
-  wire [3:0] \drain_entry$143 ;
-  wire [3:0] \drain_entry$153 ;
-  wire [3:0] \drain_entry$163 ;
-  wire [3:0] \drain_entry$173 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$128 ;
+  wire [3:0] \drain_entry$139 ;
+  wire [3:0] \drain_entry$150 ;
+  wire [3:0] \drain_entry$161 ;
+  wire [3:0] \drain_entry$172 ;
   wire [3:0] \drain_entry$183 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$194 ;
+  wire [3:0] \drain_entry$205 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg drain_file = 1'h0;
+  (* init = 1'h0 *)
+  wire \drain_file$105 ;
+  (* init = 1'h0 *)
+  wire \drain_file$116 ;
+  (* init = 1'h0 *)
+  wire \drain_file$127 ;
+  (* init = 1'h0 *)
+  wire \drain_file$138 ;
+  (* init = 1'h0 *)
+  wire \drain_file$149 ;
+  (* init = 1'h0 *)
+  wire \drain_file$160 ;
+  (* init = 1'h0 *)
+  wire \drain_file$171 ;
+  (* init = 1'h0 *)
+  wire \drain_file$182 ;
+  (* init = 1'h0 *)
+  wire \drain_file$193 ;
+  (* init = 1'h0 *)
+  wire \drain_file$204 ;
+  (* init = 1'h0 *)
+  wire \drain_file$37 ;
+  (* init = 1'h0 *)
+  wire \drain_file$50 ;
+  (* init = 1'h0 *)
+  wire \drain_file$61 ;
+  (* init = 1'h0 *)
+  wire \drain_file$72 ;
+  (* init = 1'h0 *)
+  wire \drain_file$83 ;
+  (* init = 1'h0 *)
+  wire \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$114 ;
-  wire [55:0] \drain_sum$124 ;
-  wire [55:0] \drain_sum$134 ;
-  wire [55:0] \drain_sum$144 ;
-  wire [55:0] \drain_sum$154 ;
-  wire [55:0] \drain_sum$164 ;
-  wire [55:0] \drain_sum$174 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$129 ;
+  wire [55:0] \drain_sum$140 ;
+  wire [55:0] \drain_sum$151 ;
+  wire [55:0] \drain_sum$162 ;
+  wire [55:0] \drain_sum$173 ;
   wire [55:0] \drain_sum$184 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$195 ;
+  wire [55:0] \drain_sum$206 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$118 ;
-  wire [4:0] \element$118.exponent ;
-  wire [9:0] \element$118.mantissa ;
-  wire \element$118.sign ;
-  wire [15:0] \element$128 ;
-  wire [4:0] \element$128.exponent ;
-  wire [9:0] \element$128.mantissa ;
-  wire \element$128.sign ;
-  wire [15:0] \element$138 ;
-  wire [4:0] \element$138.exponent ;
-  wire [9:0] \element$138.mantissa ;
-  wire \element$138.sign ;
-  wire [15:0] \element$148 ;
-  wire [4:0] \element$148.exponent ;
-  wire [9:0] \element$148.mantissa ;
-  wire \element$148.sign ;
-  wire [15:0] \element$158 ;
-  wire [4:0] \element$158.exponent ;
-  wire [9:0] \element$158.mantissa ;
-  wire \element$158.sign ;
-  wire [15:0] \element$168 ;
-  wire [4:0] \element$168.exponent ;
-  wire [9:0] \element$168.mantissa ;
-  wire \element$168.sign ;
-  wire [15:0] \element$178 ;
-  wire [4:0] \element$178.exponent ;
-  wire [9:0] \element$178.mantissa ;
-  wire \element$178.sign ;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$122 ;
+  wire [4:0] \element$122.exponent ;
+  wire [9:0] \element$122.mantissa ;
+  wire \element$122.sign ;
+  wire [15:0] \element$133 ;
+  wire [4:0] \element$133.exponent ;
+  wire [9:0] \element$133.mantissa ;
+  wire \element$133.sign ;
+  wire [15:0] \element$144 ;
+  wire [4:0] \element$144.exponent ;
+  wire [9:0] \element$144.mantissa ;
+  wire \element$144.sign ;
+  wire [15:0] \element$155 ;
+  wire [4:0] \element$155.exponent ;
+  wire [9:0] \element$155.mantissa ;
+  wire \element$155.sign ;
+  wire [15:0] \element$166 ;
+  wire [4:0] \element$166.exponent ;
+  wire [9:0] \element$166.mantissa ;
+  wire \element$166.sign ;
+  wire [15:0] \element$177 ;
+  wire [4:0] \element$177.exponent ;
+  wire [9:0] \element$177.mantissa ;
+  wire \element$177.sign ;
+  wire [15:0] \element$188 ;
+  wire [4:0] \element$188.exponent ;
+  wire [9:0] \element$188.mantissa ;
+  wire \element$188.sign ;
+  wire [15:0] \element$199 ;
+  wire [4:0] \element$199.exponent ;
+  wire [9:0] \element$199.mantissa ;
+  wire \element$199.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$121 ;
-  wire [3:0] \entry$131 ;
-  wire [3:0] \entry$141 ;
-  wire [3:0] \entry$151 ;
-  wire [3:0] \entry$161 ;
-  wire [3:0] \entry$171 ;
-  wire [3:0] \entry$181 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$125 ;
+  wire [3:0] \entry$136 ;
+  wire [3:0] \entry$147 ;
+  wire [3:0] \entry$158 ;
+  wire [3:0] \entry$169 ;
+  wire [3:0] \entry$180 ;
+  wire [3:0] \entry$191 ;
+  wire [3:0] \entry$202 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -22665,55 +22701,56 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.x ;
   reg file = 1'h0;
   (* init = 1'h0 *)
-  wire \file$102 ;
+  wire \file$104 ;
   (* init = 1'h0 *)
-  wire \file$112 ;
+  wire \file$115 ;
   (* init = 1'h0 *)
-  wire \file$122 ;
+  wire \file$126 ;
   (* init = 1'h0 *)
-  wire \file$132 ;
+  wire \file$137 ;
   (* init = 1'h0 *)
-  wire \file$142 ;
+  wire \file$148 ;
   (* init = 1'h0 *)
-  wire \file$152 ;
+  wire \file$159 ;
   (* init = 1'h0 *)
-  wire \file$162 ;
+  wire \file$170 ;
   (* init = 1'h0 *)
-  wire \file$172 ;
+  wire \file$181 ;
   (* init = 1'h0 *)
-  wire \file$182 ;
+  wire \file$192 ;
   (* init = 1'h0 *)
-  wire \file$30 ;
+  wire \file$203 ;
   (* init = 1'h0 *)
-  wire \file$42 ;
+  wire \file$36 ;
   (* init = 1'h0 *)
-  wire \file$52 ;
+  wire \file$49 ;
   (* init = 1'h0 *)
-  wire \file$62 ;
+  wire \file$60 ;
   (* init = 1'h0 *)
-  wire \file$72 ;
+  wire \file$71 ;
   (* init = 1'h0 *)
   wire \file$82 ;
   (* init = 1'h0 *)
-  wire \file$92 ;
+  wire \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$115 ;
-  wire \go$125 ;
-  wire \go$135 ;
-  wire \go$145 ;
-  wire \go$155 ;
-  wire \go$165 ;
-  wire \go$175 ;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$119 ;
+  wire \go$130 ;
+  wire \go$141 ;
+  wire \go$152 ;
+  wire \go$163 ;
+  wire \go$174 ;
+  wire \go$185 ;
+  wire \go$196 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -22749,55 +22786,57 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$116 ;
-  wire \load$126 ;
-  wire \load$136 ;
-  wire \load$146 ;
-  wire \load$156 ;
-  wire \load$166 ;
-  wire \load$176 ;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$120 ;
+  wire \load$131 ;
+  wire \load$142 ;
+  wire \load$153 ;
+  wire \load$164 ;
+  wire \load$175 ;
+  wire \load$186 ;
+  wire \load$197 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$110 ;
-  wire \replace$120 ;
-  wire \replace$130 ;
-  wire \replace$140 ;
-  wire \replace$150 ;
-  wire \replace$160 ;
-  wire \replace$170 ;
-  wire \replace$180 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$124 ;
+  wire \replace$135 ;
+  wire \replace$146 ;
+  wire \replace$157 ;
+  wire \replace$168 ;
+  wire \replace$179 ;
+  wire \replace$190 ;
+  wire \replace$201 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$117 ;
-  wire \shift$127 ;
-  wire \shift$137 ;
-  wire \shift$147 ;
-  wire \shift$157 ;
-  wire \shift$167 ;
-  wire \shift$177 ;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$121 ;
+  wire \shift$132 ;
+  wire \shift$143 ;
+  wire \shift$154 ;
+  wire \shift$165 ;
+  wire \shift$176 ;
+  wire \shift$187 ;
+  wire \shift$198 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -22823,927 +22862,650 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[8] ;
   wire [55:0] \sums[9] ;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
+  reg waiting = 1'h0;
+  reg waiting_file = 1'h0;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[9];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 2'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[9];
+  assign \$13  = \$12  & busy;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> drain_entry;
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$36  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$37  = \$28  & event1[8];
-  assign \add$39  = valid[2] & event2[10];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> drain_entry;
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$43  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$44  = \$31  & event1[8];
+  assign \add$46  = valid[2] & event2[10];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> drain_entry;
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$46  = \$35  & event0[8];
+  assign \load$54  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$47  = \$36  & event1[8];
-  assign \add$49  = valid[2] & event2[10];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> drain_entry;
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$56  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$57  = \$44  & event1[8];
-  assign \add$59  = valid[2] & event2[10];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> drain_entry;
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$66  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$67  = \$52  & event1[8];
-  assign \add$69  = valid[2] & event2[10];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> drain_entry;
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$76  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$77  = \$60  & event1[8];
+  assign \shift$55  = \$36  & event1[8];
+  assign \add$57  = valid[2] & event2[10];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> drain_entry;
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$65  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$66  = \$41  & event1[8];
+  assign \add$68  = valid[2] & event2[10];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> drain_entry;
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$76  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$77  = \$46  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> drain_entry;
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$86  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$87  = \$68  & event1[8];
-  assign \add$89  = valid[2] & event2[10];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> drain_entry;
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$87  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$88  = \$51  & event1[8];
+  assign \add$90  = valid[2] & event2[10];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> drain_entry;
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$98  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$99  = \$56  & event1[8];
+  assign \add$101  = valid[2] & event2[10];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> drain_entry;
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$109  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$110  = \$61  & event1[8];
+  assign \add$112  = valid[2] & event2[10];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> drain_entry;
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$65  = valid[0] & event0[10];
+  assign \load$120  = \$65  & event0[8];
+  assign \$66  = valid[1] & event1[10];
+  assign \shift$121  = \$66  & event1[8];
+  assign \add$123  = valid[2] & event2[10];
+  assign \$67  = accumulated >> event2[3:0];
+  assign \replace$124  = ~ \$67 ;
+  assign \$68  = drained >> drain_entry;
+  assign \$69  = \$68  ? \drain_sum$129  : 56'h00000000000000;
+  assign \$70  = valid[0] & event0[10];
+  assign \load$131  = \$70  & event0[8];
+  assign \$71  = valid[1] & event1[10];
+  assign \shift$132  = \$71  & event1[8];
+  assign \add$134  = valid[2] & event2[10];
+  assign \$72  = accumulated >> event2[3:0];
+  assign \replace$135  = ~ \$72 ;
+  assign \$73  = drained >> drain_entry;
+  assign \$74  = \$73  ? \drain_sum$140  : 56'h00000000000000;
   assign \$75  = valid[0] & event0[10];
-  assign \load$96  = \$75  & event0[8];
+  assign \load$142  = \$75  & event0[8];
   assign \$76  = valid[1] & event1[10];
-  assign \shift$97  = \$76  & event1[8];
-  assign \add$99  = valid[2] & event2[10];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> drain_entry;
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
-  assign \$83  = valid[0] & event0[10];
-  assign \load$106  = \$83  & event0[8];
-  assign \$84  = valid[1] & event1[10];
-  assign \shift$107  = \$84  & event1[8];
-  assign \add$109  = valid[2] & event2[10];
-  assign \$86  = \$85  >> event2[3:0];
-  assign \replace$110  = ~ \$86 ;
-  assign \$87  = ~ file;
-  assign \$89  = \$88  >> drain_entry;
-  assign \$90  = \$89  ? \drain_sum$114  : 56'h00000000000000;
-  assign \$91  = valid[0] & event0[10];
-  assign \load$116  = \$91  & event0[8];
-  assign \$92  = valid[1] & event1[10];
-  assign \shift$117  = \$92  & event1[8];
-  assign \add$119  = valid[2] & event2[10];
-  assign \$94  = \$93  >> event2[3:0];
-  assign \replace$120  = ~ \$94 ;
-  assign \$95  = ~ file;
-  assign \$97  = \$96  >> drain_entry;
-  assign \$98  = \$97  ? \drain_sum$124  : 56'h00000000000000;
-  assign \$99  = valid[0] & event0[10];
-  assign \load$126  = \$99  & event0[8];
-  assign \$100  = valid[1] & event1[10];
-  assign \shift$127  = \$100  & event1[8];
-  assign \add$129  = valid[2] & event2[10];
-  assign \$102  = \$101  >> event2[3:0];
-  assign \replace$130  = ~ \$102 ;
-  assign \$103  = ~ file;
-  assign \$105  = \$104  >> drain_entry;
-  assign \$106  = \$105  ? \drain_sum$134  : 56'h00000000000000;
-  assign \$107  = valid[0] & event0[10];
-  assign \load$136  = \$107  & event0[8];
-  assign \$108  = valid[1] & event1[10];
-  assign \shift$137  = \$108  & event1[8];
-  assign \add$139  = valid[2] & event2[10];
-  assign \$110  = \$109  >> event2[3:0];
-  assign \replace$140  = ~ \$110 ;
-  assign \$111  = ~ file;
-  assign \$113  = \$112  >> drain_entry;
-  assign \$114  = \$113  ? \drain_sum$144  : 56'h00000000000000;
-  assign \$115  = valid[0] & event0[10];
-  assign \load$146  = \$115  & event0[8];
-  assign \$116  = valid[1] & event1[10];
-  assign \shift$147  = \$116  & event1[8];
-  assign \add$149  = valid[2] & event2[10];
-  assign \$118  = \$117  >> event2[3:0];
-  assign \replace$150  = ~ \$118 ;
-  assign \$119  = ~ file;
-  assign \$121  = \$120  >> drain_entry;
-  assign \$122  = \$121  ? \drain_sum$154  : 56'h00000000000000;
-  assign \$123  = valid[0] & event0[10];
-  assign \load$156  = \$123  & event0[8];
-  assign \$124  = valid[1] & event1[10];
-  assign \shift$157  = \$124  & event1[8];
-  assign \add$159  = valid[2] & event2[10];
-  assign \$126  = \$125  >> event2[3:0];
-  assign \replace$160  = ~ \$126 ;
-  assign \$127  = ~ file;
-  assign \$129  = \$128  >> drain_entry;
-  assign \$130  = \$129  ? \drain_sum$164  : 56'h00000000000000;
-  assign \$131  = valid[0] & event0[10];
-  assign \load$166  = \$131  & event0[8];
-  assign \$132  = valid[1] & event1[10];
-  assign \shift$167  = \$132  & event1[8];
-  assign \add$169  = valid[2] & event2[10];
-  assign \$134  = \$133  >> event2[3:0];
-  assign \replace$170  = ~ \$134 ;
-  assign \$135  = ~ file;
-  assign \$137  = \$136  >> drain_entry;
-  assign \$138  = \$137  ? \drain_sum$174  : 56'h00000000000000;
-  assign \$139  = valid[0] & event0[10];
-  assign \load$176  = \$139  & event0[8];
-  assign \$140  = valid[1] & event1[10];
-  assign \shift$177  = \$140  & event1[8];
-  assign \add$179  = valid[2] & event2[10];
-  assign \$142  = \$141  >> event2[3:0];
-  assign \replace$180  = ~ \$142 ;
-  assign \$143  = ~ file;
-  assign \$145  = \$144  >> drain_entry;
-  assign \$146  = \$145  ? \drain_sum$184  : 56'h00000000000000;
+  assign \shift$143  = \$76  & event1[8];
+  assign \add$145  = valid[2] & event2[10];
+  assign \$77  = accumulated >> event2[3:0];
+  assign \replace$146  = ~ \$77 ;
+  assign \$78  = drained >> drain_entry;
+  assign \$79  = \$78  ? \drain_sum$151  : 56'h00000000000000;
+  assign \$80  = valid[0] & event0[10];
+  assign \load$153  = \$80  & event0[8];
+  assign \$81  = valid[1] & event1[10];
+  assign \shift$154  = \$81  & event1[8];
+  assign \add$156  = valid[2] & event2[10];
+  assign \$82  = accumulated >> event2[3:0];
+  assign \replace$157  = ~ \$82 ;
+  assign \$83  = drained >> drain_entry;
+  assign \$84  = \$83  ? \drain_sum$162  : 56'h00000000000000;
+  assign \$85  = valid[0] & event0[10];
+  assign \load$164  = \$85  & event0[8];
+  assign \$86  = valid[1] & event1[10];
+  assign \shift$165  = \$86  & event1[8];
+  assign \add$167  = valid[2] & event2[10];
+  assign \$87  = accumulated >> event2[3:0];
+  assign \replace$168  = ~ \$87 ;
+  assign \$88  = drained >> drain_entry;
+  assign \$89  = \$88  ? \drain_sum$173  : 56'h00000000000000;
+  assign \$90  = valid[0] & event0[10];
+  assign \load$175  = \$90  & event0[8];
+  assign \$91  = valid[1] & event1[10];
+  assign \shift$176  = \$91  & event1[8];
+  assign \add$178  = valid[2] & event2[10];
+  assign \$92  = accumulated >> event2[3:0];
+  assign \replace$179  = ~ \$92 ;
+  assign \$93  = drained >> drain_entry;
+  assign \$94  = \$93  ? \drain_sum$184  : 56'h00000000000000;
+  assign \$95  = valid[0] & event0[10];
+  assign \load$186  = \$95  & event0[8];
+  assign \$96  = valid[1] & event1[10];
+  assign \shift$187  = \$96  & event1[8];
+  assign \add$189  = valid[2] & event2[10];
+  assign \$97  = accumulated >> event2[3:0];
+  assign \replace$190  = ~ \$97 ;
+  assign \$98  = drained >> drain_entry;
+  assign \$99  = \$98  ? \drain_sum$195  : 56'h00000000000000;
+  assign \$100  = valid[0] & event0[10];
+  assign \load$197  = \$100  & event0[8];
+  assign \$101  = valid[1] & event1[10];
+  assign \shift$198  = \$101  & event1[8];
+  assign \add$200  = valid[2] & event2[10];
+  assign \$102  = accumulated >> event2[3:0];
+  assign \replace$201  = ~ \$102 ;
+  assign \$103  = drained >> drain_entry;
+  assign \$104  = \$103  ? \drain_sum$206  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$147 ;
+    valid <= \$105 ;
   always @(posedge clk)
-    event0 <= \$148 ;
+    event0 <= \$106 ;
   always @(posedge clk)
-    event1 <= \$149 ;
+    event1 <= \$107 ;
   always @(posedge clk)
-    event2 <= \$150 ;
+    event2 <= \$108 ;
   always @(posedge clk)
-    touched0 <= \$151 ;
+    accumulated <= \$109 ;
   always @(posedge clk)
-    touched1 <= \$152 ;
+    drained <= \$110 ;
   always @(posedge clk)
-    file <= \$153 ;
+    drain_file <= \$111 ;
+  always @(posedge clk)
+    waiting <= \$112 ;
+  always @(posedge clk)
+    file <= \$113 ;
+  always @(posedge clk)
+    waiting_file <= \$114 ;
+  always @(posedge clk)
+    queued <= \$115 ;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(load),
+    .i(i_vectors__payload[15:0]),
+    .\load$6 (load),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.fp.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$44 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .replace(\replace$40 ),
+    .i(i_vectors__payload[31:16]),
+    .\load$6 (\load$43 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.fp.lanes.lane0  lane10 (
-    .add(\add$129 ),
+    .add(\add$145 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$134 ),
-    .\element$5 (i_vectors__payload[175:160]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$151 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$126 ),
-    .replace(\replace$130 ),
+    .i(i_vectors__payload[175:160]),
+    .\load$6 (\load$142 ),
+    .replace(\replace$146 ),
     .rst(rst),
-    .shift(\shift$127 )
+    .shift(\shift$143 )
   );
   \backspike_core.fp.lanes.lane0  lane11 (
-    .add(\add$139 ),
+    .add(\add$156 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$144 ),
-    .\element$5 (i_vectors__payload[191:176]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$162 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$136 ),
-    .replace(\replace$140 ),
+    .i(i_vectors__payload[191:176]),
+    .\load$6 (\load$153 ),
+    .replace(\replace$157 ),
     .rst(rst),
-    .shift(\shift$137 )
+    .shift(\shift$154 )
   );
   \backspike_core.fp.lanes.lane0  lane12 (
-    .add(\add$149 ),
+    .add(\add$167 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$154 ),
-    .\element$5 (i_vectors__payload[207:192]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$173 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$146 ),
-    .replace(\replace$150 ),
+    .i(i_vectors__payload[207:192]),
+    .\load$6 (\load$164 ),
+    .replace(\replace$168 ),
     .rst(rst),
-    .shift(\shift$147 )
+    .shift(\shift$165 )
   );
   \backspike_core.fp.lanes.lane0  lane13 (
-    .add(\add$159 ),
+    .add(\add$178 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$164 ),
-    .\element$5 (i_vectors__payload[223:208]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$184 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$156 ),
-    .replace(\replace$160 ),
+    .i(i_vectors__payload[223:208]),
+    .\load$6 (\load$175 ),
+    .replace(\replace$179 ),
     .rst(rst),
-    .shift(\shift$157 )
+    .shift(\shift$176 )
   );
   \backspike_core.fp.lanes.lane0  lane14 (
-    .add(\add$169 ),
+    .add(\add$189 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$174 ),
-    .\element$5 (i_vectors__payload[239:224]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$195 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$166 ),
-    .replace(\replace$170 ),
+    .i(i_vectors__payload[239:224]),
+    .\load$6 (\load$186 ),
+    .replace(\replace$190 ),
     .rst(rst),
-    .shift(\shift$167 )
+    .shift(\shift$187 )
   );
   \backspike_core.fp.lanes.lane0  lane15 (
-    .add(\add$179 ),
+    .add(\add$200 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$184 ),
-    .\element$5 (i_vectors__payload[255:240]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$206 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$176 ),
-    .replace(\replace$180 ),
+    .i(i_vectors__payload[255:240]),
+    .\load$6 (\load$197 ),
+    .replace(\replace$201 ),
     .rst(rst),
-    .shift(\shift$177 )
+    .shift(\shift$198 )
   );
   \backspike_core.fp.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$54 ),
-    .\element$5 (i_vectors__payload[47:32]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .replace(\replace$50 ),
+    .i(i_vectors__payload[47:32]),
+    .\load$6 (\load$54 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.fp.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$64 ),
-    .\element$5 (i_vectors__payload[63:48]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .replace(\replace$60 ),
+    .i(i_vectors__payload[63:48]),
+    .\load$6 (\load$65 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.fp.lanes.lane0  lane4 (
-    .add(\add$69 ),
-    .clk(clk),
-    .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$74 ),
-    .\element$5 (i_vectors__payload[79:64]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$66 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.fp.lanes.lane0  lane5 (
     .add(\add$79 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$76 ),
+    .i(i_vectors__payload[79:64]),
+    .\load$6 (\load$76 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.fp.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.fp.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$94 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .replace(\replace$90 ),
+    .i(i_vectors__payload[95:80]),
+    .\load$6 (\load$87 ),
+    .replace(\replace$91 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$88 )
+  );
+  \backspike_core.fp.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_entry(drain_entry),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .i(i_vectors__payload[111:96]),
+    .\load$6 (\load$98 ),
+    .replace(\replace$102 ),
+    .rst(rst),
+    .shift(\shift$99 )
   );
   \backspike_core.fp.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$104 ),
-    .\element$5 (i_vectors__payload[127:112]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .replace(\replace$100 ),
+    .i(i_vectors__payload[127:112]),
+    .\load$6 (\load$109 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   \backspike_core.fp.lanes.lane0  lane8 (
-    .add(\add$109 ),
+    .add(\add$123 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$114 ),
-    .\element$5 (i_vectors__payload[143:128]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$129 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$106 ),
-    .replace(\replace$110 ),
+    .i(i_vectors__payload[143:128]),
+    .\load$6 (\load$120 ),
+    .replace(\replace$124 ),
     .rst(rst),
-    .shift(\shift$107 )
+    .shift(\shift$121 )
   );
   \backspike_core.fp.lanes.lane0  lane9 (
-    .add(\add$119 ),
+    .add(\add$134 ),
     .clk(clk),
     .drain_entry(drain_entry),
-    .drain_sum(\drain_sum$124 ),
-    .\element$5 (i_vectors__payload[159:144]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$140 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$116 ),
-    .replace(\replace$120 ),
+    .i(i_vectors__payload[159:144]),
+    .\load$6 (\load$131 ),
+    .replace(\replace$135 ),
     .rst(rst),
-    .shift(\shift$117 )
+    .shift(\shift$132 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$85  = touched0;
-      1'h1:
-          \$85  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$87 )
-      1'h0:
-          \$88  = touched0;
-      1'h1:
-          \$88  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$93  = touched0;
-      1'h1:
-          \$93  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$95 )
-      1'h0:
-          \$96  = touched0;
-      1'h1:
-          \$96  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$101  = touched0;
-      1'h1:
-          \$101  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$103 )
-      1'h0:
-          \$104  = touched0;
-      1'h1:
-          \$104  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$109  = touched0;
-      1'h1:
-          \$109  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$111 )
-      1'h0:
-          \$112  = touched0;
-      1'h1:
-          \$112  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$117  = touched0;
-      1'h1:
-          \$117  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$119 )
-      1'h0:
-          \$120  = touched0;
-      1'h1:
-          \$120  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$125  = touched0;
-      1'h1:
-          \$125  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$127 )
-      1'h0:
-          \$128  = touched0;
-      1'h1:
-          \$128  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$133  = touched0;
-      1'h1:
-          \$133  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$135 )
-      1'h0:
-          \$136  = touched0;
-      1'h1:
-          \$136  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$141  = touched0;
-      1'h1:
-          \$141  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$143 )
-      1'h0:
-          \$144  = touched0;
-      1'h1:
-          \$144  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$147  = valid;
+    \$105  = valid;
     if (go) begin
-      \$147  = \$2 [2:0];
+      \$105  = \$2 [2:0];
     end
     if (rst) begin
-      \$147  = 3'h0;
+      \$105  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = event0;
+    \$106  = event0;
     if (go) begin
-      \$148  = i_events__payload;
+      \$106  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = event1;
+    \$107  = event1;
     if (go) begin
-      \$149  = event0;
+      \$107  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = event2;
+    \$108  = event2;
     if (go) begin
-      \$150  = event1;
+      \$108  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$151  = touched;
-      endcase
+    \$109  = \$3 ;
+    if (rst) begin
+      \$109  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$110  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$151  = 16'h0000;
-      endcase
+      \$110  = touched;
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$110  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$152  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = touched;
-      endcase
-    end
+    \$111  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = 16'h0000;
-      endcase
+      \$111  = \$4 ;
     end
     if (rst) begin
-      \$152  = 16'h0000;
+      \$111  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$153  = file;
+    \$112  = waiting;
     if (start) begin
-      \$153  = \$3 ;
+      \$112  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$112  = 1'h1;
+      end
     end
     if (rst) begin
-      \$153  = 1'h0;
+      \$112  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$113  = file;
+    if (finish) begin
+      \$113  = \$7 [0];
+    end
+    if (rst) begin
+      \$113  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$114  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$114  = file;
+      end
+    end
+    if (rst) begin
+      \$114  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$115  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$115  = now;
+      end
+    end
+    if (rst) begin
+      \$115  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign \entry$32  = drain_entry;
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = drain_entry;
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = drain_entry;
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = drain_entry;
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign \entry$39  = drain_entry;
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = drain_entry;
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = drain_entry;
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
   assign \drain_entry$73  = drain_entry;
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = drain_entry;
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = drain_entry;
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = drain_entry;
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[143:128];
-  assign \entry$111  = event2[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = drain_entry;
-  assign \go$115  = go;
-  assign \element$118  = i_vectors__payload[159:144];
-  assign \entry$121  = event2[3:0];
-  assign \file$122  = file;
-  assign \drain_entry$123  = drain_entry;
-  assign \go$125  = go;
-  assign \element$128  = i_vectors__payload[175:160];
-  assign \entry$131  = event2[3:0];
-  assign \file$132  = file;
-  assign \drain_entry$133  = drain_entry;
-  assign \go$135  = go;
-  assign \element$138  = i_vectors__payload[191:176];
-  assign \entry$141  = event2[3:0];
-  assign \file$142  = file;
-  assign \drain_entry$143  = drain_entry;
-  assign \go$145  = go;
-  assign \element$148  = i_vectors__payload[207:192];
-  assign \entry$151  = event2[3:0];
-  assign \file$152  = file;
-  assign \drain_entry$153  = drain_entry;
-  assign \go$155  = go;
-  assign \element$158  = i_vectors__payload[223:208];
-  assign \entry$161  = event2[3:0];
-  assign \file$162  = file;
-  assign \drain_entry$163  = drain_entry;
-  assign \go$165  = go;
-  assign \element$168  = i_vectors__payload[239:224];
-  assign \entry$171  = event2[3:0];
-  assign \file$172  = file;
-  assign \drain_entry$173  = drain_entry;
-  assign \go$175  = go;
-  assign \element$178  = i_vectors__payload[255:240];
-  assign \entry$181  = event2[3:0];
-  assign \file$182  = file;
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = drain_entry;
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = drain_entry;
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = drain_entry;
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = drain_entry;
+  assign \go$119  = go;
+  assign \element$122  = i_vectors__payload[143:128];
+  assign \entry$125  = event2[3:0];
+  assign \file$126  = file;
+  assign \drain_file$127  = drain_file;
+  assign \drain_entry$128  = drain_entry;
+  assign \go$130  = go;
+  assign \element$133  = i_vectors__payload[159:144];
+  assign \entry$136  = event2[3:0];
+  assign \file$137  = file;
+  assign \drain_file$138  = drain_file;
+  assign \drain_entry$139  = drain_entry;
+  assign \go$141  = go;
+  assign \element$144  = i_vectors__payload[175:160];
+  assign \entry$147  = event2[3:0];
+  assign \file$148  = file;
+  assign \drain_file$149  = drain_file;
+  assign \drain_entry$150  = drain_entry;
+  assign \go$152  = go;
+  assign \element$155  = i_vectors__payload[191:176];
+  assign \entry$158  = event2[3:0];
+  assign \file$159  = file;
+  assign \drain_file$160  = drain_file;
+  assign \drain_entry$161  = drain_entry;
+  assign \go$163  = go;
+  assign \element$166  = i_vectors__payload[207:192];
+  assign \entry$169  = event2[3:0];
+  assign \file$170  = file;
+  assign \drain_file$171  = drain_file;
+  assign \drain_entry$172  = drain_entry;
+  assign \go$174  = go;
+  assign \element$177  = i_vectors__payload[223:208];
+  assign \entry$180  = event2[3:0];
+  assign \file$181  = file;
+  assign \drain_file$182  = drain_file;
   assign \drain_entry$183  = drain_entry;
+  assign \go$185  = go;
+  assign \element$188  = i_vectors__payload[239:224];
+  assign \entry$191  = event2[3:0];
+  assign \file$192  = file;
+  assign \drain_file$193  = drain_file;
+  assign \drain_entry$194  = drain_entry;
+  assign \go$196  = go;
+  assign \element$199  = i_vectors__payload[255:240];
+  assign \entry$202  = event2[3:0];
+  assign \file$203  = file;
+  assign \drain_file$204  = drain_file;
+  assign \drain_entry$205  = drain_entry;
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -23800,201 +23562,312 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[13]  = sums[783:728];
   assign \sums[14]  = sums[839:784];
   assign \sums[15]  = sums[895:840];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign \element$108.mantissa  = i_vectors__payload[137:128];
-  assign \element$108.exponent  = i_vectors__payload[142:138];
-  assign \element$108.sign  = i_vectors__payload[143];
-  assign \element$118.mantissa  = i_vectors__payload[153:144];
-  assign \element$118.exponent  = i_vectors__payload[158:154];
-  assign \element$118.sign  = i_vectors__payload[159];
-  assign \element$128.mantissa  = i_vectors__payload[169:160];
-  assign \element$128.exponent  = i_vectors__payload[174:170];
-  assign \element$128.sign  = i_vectors__payload[175];
-  assign \element$138.mantissa  = i_vectors__payload[185:176];
-  assign \element$138.exponent  = i_vectors__payload[190:186];
-  assign \element$138.sign  = i_vectors__payload[191];
-  assign \element$148.mantissa  = i_vectors__payload[201:192];
-  assign \element$148.exponent  = i_vectors__payload[206:202];
-  assign \element$148.sign  = i_vectors__payload[207];
-  assign \element$158.mantissa  = i_vectors__payload[217:208];
-  assign \element$158.exponent  = i_vectors__payload[222:218];
-  assign \element$158.sign  = i_vectors__payload[223];
-  assign \element$168.mantissa  = i_vectors__payload[233:224];
-  assign \element$168.exponent  = i_vectors__payload[238:234];
-  assign \element$168.sign  = i_vectors__payload[239];
-  assign \element$178.mantissa  = i_vectors__payload[249:240];
-  assign \element$178.exponent  = i_vectors__payload[254:250];
-  assign \element$178.sign  = i_vectors__payload[255];
-  assign sums[895:840] = \$146 ;
-  assign sums[839:784] = \$138 ;
-  assign sums[783:728] = \$130 ;
-  assign sums[727:672] = \$122 ;
-  assign sums[671:616] = \$114 ;
-  assign sums[615:560] = \$106 ;
-  assign sums[559:504] = \$98 ;
-  assign sums[503:448] = \$90 ;
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign \element$122.mantissa  = i_vectors__payload[137:128];
+  assign \element$122.exponent  = i_vectors__payload[142:138];
+  assign \element$122.sign  = i_vectors__payload[143];
+  assign \element$133.mantissa  = i_vectors__payload[153:144];
+  assign \element$133.exponent  = i_vectors__payload[158:154];
+  assign \element$133.sign  = i_vectors__payload[159];
+  assign \element$144.mantissa  = i_vectors__payload[169:160];
+  assign \element$144.exponent  = i_vectors__payload[174:170];
+  assign \element$144.sign  = i_vectors__payload[175];
+  assign \element$155.mantissa  = i_vectors__payload[185:176];
+  assign \element$155.exponent  = i_vectors__payload[190:186];
+  assign \element$155.sign  = i_vectors__payload[191];
+  assign \element$166.mantissa  = i_vectors__payload[201:192];
+  assign \element$166.exponent  = i_vectors__payload[206:202];
+  assign \element$166.sign  = i_vectors__payload[207];
+  assign \element$177.mantissa  = i_vectors__payload[217:208];
+  assign \element$177.exponent  = i_vectors__payload[222:218];
+  assign \element$177.sign  = i_vectors__payload[223];
+  assign \element$188.mantissa  = i_vectors__payload[233:224];
+  assign \element$188.exponent  = i_vectors__payload[238:234];
+  assign \element$188.sign  = i_vectors__payload[239];
+  assign \element$199.mantissa  = i_vectors__payload[249:240];
+  assign \element$199.exponent  = i_vectors__payload[254:250];
+  assign \element$199.sign  = i_vectors__payload[255];
+  assign sums[895:840] = \$104 ;
+  assign sums[839:784] = \$99 ;
+  assign sums[783:728] = \$94 ;
+  assign sums[727:672] = \$89 ;
+  assign sums[671:616] = \$84 ;
+  assign sums[615:560] = \$79 ;
+  assign sums[559:504] = \$74 ;
+  assign sums[503:448] = \$69 ;
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
+  assign stall_drain = \$13 ;
+  assign \$5  = file;
 endmodule
 
-module \backspike_core.fp.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, entry, file, drain_entry, clk);
+module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [42:0] \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [55:0] \$14 ;
-  wire [56:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [55:0] \$19 ;
   wire \$2 ;
-  wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
   wire \$3 ;
-  wire [11:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire [11:0] \$6 ;
-  wire \$7 ;
-  wire [5:0] \$8 ;
-  wire [5:0] \$9 ;
+  wire \$6 ;
+  reg [55:0] \$7 ;
+  wire [55:0] \$8 ;
+  wire [56:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$16 ;
+  wire [55:0] \$signature__data ;
+  wire [55:0] \$signature__data$23 ;
   input add;
   wire add;
   input clk;
   wire clk;
   input [3:0] drain_entry;
   wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [55:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
   input file;
   wire file;
   input go;
   wire go;
-  input load;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
   wire load;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$18 ;
-  wire [55:0] read_port__data;
-  wire [55:0] \read_port__data$22 ;
+  input \load$6 ;
+  wire \load$6 ;
+  wire [40:0] o;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  reg [40:0] term = 41'h00000000000;
+  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$18 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$19 ;
   wire write_port__en;
-  wire \write_port__en$19 ;
+  wire \write_port__en$17 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$15 [55:0];
+      file0[entry] <= \$9 [55:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [55:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$19 )
-      file1[entry] <= \$20 [55:0];
+    if (\write_port__en$17 )
+      file1[entry] <= \$9 [55:0];
   end
-  assign \read_port__data$22  = file1[\read_port__addr$18 ];
-  assign \$1  = go & load;
-  assign \$2  = go & shift;
-  assign \$3  = | element[14:10];
-  assign \$4  = - { \$3 , element[9:0] };
-  assign \$5  = | element[14:10];
-  assign \$6  = element[15] ? \$4  : { 1'h0, \$5 , element[9:0] };
-  assign \$7  = ! element[14:10];
-  assign \$8  = element[14:10] - 1'h1;
-  assign \$9  = \$7  ? 6'h00 : \$8 ;
-  assign \$10  = $signed(\$6 ) << \$9 [4:0];
-  assign \$11  = ! file;
-  assign read_port__addr = file ? drain_entry : entry;
-  assign \$12  = go & add;
-  assign \$13  = ! file;
-  assign write_port__en = \$12  & \$13 ;
-  assign \$14  = replace ? 56'h00000000000000 : read_port__data;
-  assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : drain_entry;
-  assign \$17  = go & add;
-  assign \write_port__en$19  = \$17  & \$18 ;
-  assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
-  assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
-  always @(posedge clk)
-    element <= \$21 ;
-  always @(posedge clk)
-    term <= \$22 ;
+  assign \$signature__data$23  = file1[\$signature__addr$16 ];
+  assign en = go & shift;
+  assign load = go & \load$6 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = file ? drain_entry : entry;
+  assign \$2  = go & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$signature__addr$16  = \$4  ? entry : drain_entry;
+  assign \$5  = go & add;
+  assign \write_port__en$17  = \$5  & \$6 ;
+  assign \$8  = replace ? 56'h00000000000000 : \$7 ;
+  assign \$9  = $signed(o) + $signed(\$8 );
+  \backspike_core.fp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i(i),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
-    if (\$1 ) begin
-      \$21  = \element$5 ;
-    end
+    (* full_case = 32'd1 *)
+    casez (file)
+      1'h0:
+          \$7  = \$signature__data ;
+      1'h1:
+          \$7  = \$signature__data$23 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
-    if (\$2 ) begin
-      \$22  = \$10 [40:0];
-    end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          drain_sum = \$signature__data ;
+      1'h1:
+          drain_sum = \$signature__data$23 ;
+    endcase
   end
+  assign element = i;
   assign write_port__addr = entry;
-  assign write_port__data = \$15 [55:0];
-  assign \write_port__addr$20  = entry;
-  assign \write_port__data$21  = \$20 [55:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
+  assign write_port__data = \$9 [55:0];
+  assign total = \$9 [55:0];
+  assign \write_port__addr$18  = entry;
+  assign \write_port__data$19  = \$9 [55:0];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \element.mantissa  = i[9:0];
+  assign \element.exponent  = i[14:10];
+  assign \element.sign  = i[15];
+  assign \$4  = file;
+  assign \$6  = file;
+endmodule
+
+module \backspike_core.fp.lanes.lane0.term (rst, i, en, load, fixed, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire [11:0] \$11 ;
+  wire \$12 ;
+  wire [11:0] \$13 ;
+  wire [14:0] \$14 ;
+  wire [15:0] \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire [11:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [11:0] \$21 ;
+  wire [14:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [11:0] \$26 ;
+  wire \$27 ;
+  wire [11:0] \$28 ;
+  wire [14:0] \$29 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
+  wire [5:0] \$31 ;
+  wire [77:0] \$32 ;
+  wire [77:0] \$33 ;
+  reg [17:0] \$34 ;
+  reg [40:0] \$35 ;
+  wire [11:0] \$4 ;
+  wire \$5 ;
+  wire [11:0] \$6 ;
+  wire [14:0] \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  input en;
+  wire en;
+  output [40:0] fixed;
+  reg [40:0] fixed = 41'h00000000000;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
+  input load;
+  wire load;
+  (* init = 41'h00000000000 *)
+  wire [40:0] o;
+  input rst;
+  wire rst;
+  reg [17:0] taken = 18'h00000;
+  wire [2:0] \taken.shift ;
+  wire [14:0] \taken.significand ;
+  assign \$1  = ! i[14:10];
+  assign \$2  = i[10] | \$1 ;
+  assign \$3  = | i[14:10];
+  assign \$5  = | i[14:10];
+  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
+  assign \$8  = ! i[14:10];
+  assign \$9  = i[10] | \$8 ;
+  assign \$10  = | i[14:10];
+  assign \$12  = | i[14:10];
+  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
+  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
+  assign \$15  = - \$14 ;
+  assign \$16  = ! i[14:10];
+  assign \$17  = i[10] | \$16 ;
+  assign \$18  = | i[14:10];
+  assign \$20  = | i[14:10];
+  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
+  assign \$23  = ! i[14:10];
+  assign \$24  = i[10] | \$23 ;
+  assign \$25  = | i[14:10];
+  assign \$27  = | i[14:10];
+  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
+  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
+  assign \$30  = i[15] ? \$15  : { 1'h0, \$29  };
+  assign \$32  = $signed(taken[14:0]) << \$31 ;
+  always @(posedge clk)
+    taken <= \$34 ;
+  always @(posedge clk)
+    fixed <= \$35 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = taken;
+    if (load) begin
+      \$34  = { i[14:12], \$30 [14:0] };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = fixed;
+    if (en) begin
+      \$35  = \$33 [40:0];
+    end
+  end
+  assign o = fixed;
+  assign \taken.significand  = taken[14:0];
+  assign \taken.shift  = taken[17:15];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \$4  = { \$3 , i[9:0], 1'h0 };
+  assign \$7  = { 1'h0, \$6 , 2'h0 };
+  assign \$11  = { \$10 , i[9:0], 1'h0 };
+  assign \$19  = { \$18 , i[9:0], 1'h0 };
+  assign \$22  = { 1'h0, \$21 , 2'h0 };
+  assign \$26  = { \$25 , i[9:0], 1'h0 };
+  assign \$31  = { 1'h0, taken[17:15], 2'h0 };
+  assign \$33  = { \$32 [77], \$32 [77:1] };
 endmodule
 
 module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready, waits_first
@@ -24919,8 +24792,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$24003$0 , \port$24005$0 , \port$24007$0 , \port$24009$0 , \port$24011$0 , \port$24013$0 , \port$24015$0 , \port$24017$0 , \port$24019$0 , \port$24021$0 , \port$24023$0 , \port$24025$0
-, \port$24027$0 , \port$24029$0 , \port$24031$0 , \port$24033$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$25726$0 , \port$25728$0 , \port$25730$0 , \port$25732$0 , \port$25734$0 , \port$25736$0 , \port$25738$0 , \port$25740$0 , \port$25742$0 , \port$25744$0 , \port$25746$0 , \port$25748$0
+, \port$25750$0 , \port$25752$0 , \port$25754$0 , \port$25756$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -24952,38 +24825,38 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$24003$0 ;
-  wire [15:0] \port$24003$0 ;
-  input [15:0] \port$24005$0 ;
-  wire [15:0] \port$24005$0 ;
-  input [15:0] \port$24007$0 ;
-  wire [15:0] \port$24007$0 ;
-  input [15:0] \port$24009$0 ;
-  wire [15:0] \port$24009$0 ;
-  input [15:0] \port$24011$0 ;
-  wire [15:0] \port$24011$0 ;
-  input [15:0] \port$24013$0 ;
-  wire [15:0] \port$24013$0 ;
-  input [15:0] \port$24015$0 ;
-  wire [15:0] \port$24015$0 ;
-  input [15:0] \port$24017$0 ;
-  wire [15:0] \port$24017$0 ;
-  input [15:0] \port$24019$0 ;
-  wire [15:0] \port$24019$0 ;
-  input [15:0] \port$24021$0 ;
-  wire [15:0] \port$24021$0 ;
-  input [15:0] \port$24023$0 ;
-  wire [15:0] \port$24023$0 ;
-  input [15:0] \port$24025$0 ;
-  wire [15:0] \port$24025$0 ;
-  input [15:0] \port$24027$0 ;
-  wire [15:0] \port$24027$0 ;
-  input [15:0] \port$24029$0 ;
-  wire [15:0] \port$24029$0 ;
-  input [15:0] \port$24031$0 ;
-  wire [15:0] \port$24031$0 ;
-  input [15:0] \port$24033$0 ;
-  wire [15:0] \port$24033$0 ;
+  input [15:0] \port$25726$0 ;
+  wire [15:0] \port$25726$0 ;
+  input [15:0] \port$25728$0 ;
+  wire [15:0] \port$25728$0 ;
+  input [15:0] \port$25730$0 ;
+  wire [15:0] \port$25730$0 ;
+  input [15:0] \port$25732$0 ;
+  wire [15:0] \port$25732$0 ;
+  input [15:0] \port$25734$0 ;
+  wire [15:0] \port$25734$0 ;
+  input [15:0] \port$25736$0 ;
+  wire [15:0] \port$25736$0 ;
+  input [15:0] \port$25738$0 ;
+  wire [15:0] \port$25738$0 ;
+  input [15:0] \port$25740$0 ;
+  wire [15:0] \port$25740$0 ;
+  input [15:0] \port$25742$0 ;
+  wire [15:0] \port$25742$0 ;
+  input [15:0] \port$25744$0 ;
+  wire [15:0] \port$25744$0 ;
+  input [15:0] \port$25746$0 ;
+  wire [15:0] \port$25746$0 ;
+  input [15:0] \port$25748$0 ;
+  wire [15:0] \port$25748$0 ;
+  input [15:0] \port$25750$0 ;
+  wire [15:0] \port$25750$0 ;
+  input [15:0] \port$25752$0 ;
+  wire [15:0] \port$25752$0 ;
+  input [15:0] \port$25754$0 ;
+  wire [15:0] \port$25754$0 ;
+  input [15:0] \port$25756$0 ;
+  wire [15:0] \port$25756$0 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -25011,22 +24884,22 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$24003$0 (\port$24003$0 ),
-    .\port$24005$0 (\port$24005$0 ),
-    .\port$24007$0 (\port$24007$0 ),
-    .\port$24009$0 (\port$24009$0 ),
-    .\port$24011$0 (\port$24011$0 ),
-    .\port$24013$0 (\port$24013$0 ),
-    .\port$24015$0 (\port$24015$0 ),
-    .\port$24017$0 (\port$24017$0 ),
-    .\port$24019$0 (\port$24019$0 ),
-    .\port$24021$0 (\port$24021$0 ),
-    .\port$24023$0 (\port$24023$0 ),
-    .\port$24025$0 (\port$24025$0 ),
-    .\port$24027$0 (\port$24027$0 ),
-    .\port$24029$0 (\port$24029$0 ),
-    .\port$24031$0 (\port$24031$0 ),
-    .\port$24033$0 (\port$24033$0 ),
+    .\port$25726$0 (\port$25726$0 ),
+    .\port$25728$0 (\port$25728$0 ),
+    .\port$25730$0 (\port$25730$0 ),
+    .\port$25732$0 (\port$25732$0 ),
+    .\port$25734$0 (\port$25734$0 ),
+    .\port$25736$0 (\port$25736$0 ),
+    .\port$25738$0 (\port$25738$0 ),
+    .\port$25740$0 (\port$25740$0 ),
+    .\port$25742$0 (\port$25742$0 ),
+    .\port$25744$0 (\port$25744$0 ),
+    .\port$25746$0 (\port$25746$0 ),
+    .\port$25748$0 (\port$25748$0 ),
+    .\port$25750$0 (\port$25750$0 ),
+    .\port$25752$0 (\port$25752$0 ),
+    .\port$25754$0 (\port$25754$0 ),
+    .\port$25756$0 (\port$25756$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -25062,8 +24935,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$24033$0 , \port$24031$0 , \port$24029$0 , \port$24027$0 , \port$24025$0 , \port$24023$0 , \port$24021$0 , \port$24019$0 , \port$24017$0 , \port$24015$0 , \port$24013$0 , \port$24011$0 , \port$24009$0 , \port$24007$0 , \port$24005$0 , \port$24003$0  };
-  assign \write__data$17  = { \port$24033$0 , \port$24031$0 , \port$24029$0 , \port$24027$0 , \port$24025$0 , \port$24023$0 , \port$24021$0 , \port$24019$0 , \port$24017$0 , \port$24015$0 , \port$24013$0 , \port$24011$0 , \port$24009$0 , \port$24007$0 , \port$24005$0 , \port$24003$0  };
+  assign write__data = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
+  assign \write__data$17  = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -25080,7 +24953,7 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$24003$0 , \port$24005$0 , \port$24007$0 , \port$24009$0 , \port$24011$0 , \port$24013$0 , \port$24015$0 , \port$24017$0 , \port$24019$0 , \port$24021$0 , \port$24023$0 , \port$24025$0 , \port$24027$0 , \port$24029$0 , \port$24031$0 , \port$24033$0 , \read__addr$13 , read__addr
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$25726$0 , \port$25728$0 , \port$25730$0 , \port$25732$0 , \port$25734$0 , \port$25736$0 , \port$25738$0 , \port$25740$0 , \port$25742$0 , \port$25744$0 , \port$25746$0 , \port$25748$0 , \port$25750$0 , \port$25752$0 , \port$25754$0 , \port$25756$0 , \read__addr$13 , read__addr
 , read0__data, read1__data, clk);
   input clk;
   wire clk;
@@ -25088,38 +24961,38 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input [15:0] \port$24003$0 ;
-  wire [15:0] \port$24003$0 ;
-  input [15:0] \port$24005$0 ;
-  wire [15:0] \port$24005$0 ;
-  input [15:0] \port$24007$0 ;
-  wire [15:0] \port$24007$0 ;
-  input [15:0] \port$24009$0 ;
-  wire [15:0] \port$24009$0 ;
-  input [15:0] \port$24011$0 ;
-  wire [15:0] \port$24011$0 ;
-  input [15:0] \port$24013$0 ;
-  wire [15:0] \port$24013$0 ;
-  input [15:0] \port$24015$0 ;
-  wire [15:0] \port$24015$0 ;
-  input [15:0] \port$24017$0 ;
-  wire [15:0] \port$24017$0 ;
-  input [15:0] \port$24019$0 ;
-  wire [15:0] \port$24019$0 ;
-  input [15:0] \port$24021$0 ;
-  wire [15:0] \port$24021$0 ;
-  input [15:0] \port$24023$0 ;
-  wire [15:0] \port$24023$0 ;
-  input [15:0] \port$24025$0 ;
-  wire [15:0] \port$24025$0 ;
-  input [15:0] \port$24027$0 ;
-  wire [15:0] \port$24027$0 ;
-  input [15:0] \port$24029$0 ;
-  wire [15:0] \port$24029$0 ;
-  input [15:0] \port$24031$0 ;
-  wire [15:0] \port$24031$0 ;
-  input [15:0] \port$24033$0 ;
-  wire [15:0] \port$24033$0 ;
+  input [15:0] \port$25726$0 ;
+  wire [15:0] \port$25726$0 ;
+  input [15:0] \port$25728$0 ;
+  wire [15:0] \port$25728$0 ;
+  input [15:0] \port$25730$0 ;
+  wire [15:0] \port$25730$0 ;
+  input [15:0] \port$25732$0 ;
+  wire [15:0] \port$25732$0 ;
+  input [15:0] \port$25734$0 ;
+  wire [15:0] \port$25734$0 ;
+  input [15:0] \port$25736$0 ;
+  wire [15:0] \port$25736$0 ;
+  input [15:0] \port$25738$0 ;
+  wire [15:0] \port$25738$0 ;
+  input [15:0] \port$25740$0 ;
+  wire [15:0] \port$25740$0 ;
+  input [15:0] \port$25742$0 ;
+  wire [15:0] \port$25742$0 ;
+  input [15:0] \port$25744$0 ;
+  wire [15:0] \port$25744$0 ;
+  input [15:0] \port$25746$0 ;
+  wire [15:0] \port$25746$0 ;
+  input [15:0] \port$25748$0 ;
+  wire [15:0] \port$25748$0 ;
+  input [15:0] \port$25750$0 ;
+  wire [15:0] \port$25750$0 ;
+  input [15:0] \port$25752$0 ;
+  wire [15:0] \port$25752$0 ;
+  input [15:0] \port$25754$0 ;
+  wire [15:0] \port$25754$0 ;
+  input [15:0] \port$25756$0 ;
+  wire [15:0] \port$25756$0 ;
   wire [11:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -25149,7 +25022,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [255:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$24033$0 , \port$24031$0 , \port$24029$0 , \port$24027$0 , \port$24025$0 , \port$24023$0 , \port$24021$0 , \port$24019$0 , \port$24017$0 , \port$24015$0 , \port$24013$0 , \port$24011$0 , \port$24009$0 , \port$24007$0 , \port$24005$0 , \port$24003$0  };
+      copy0[write__addr] <= { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -25160,7 +25033,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [255:0] copy1 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$24033$0 , \port$24031$0 , \port$24029$0 , \port$24027$0 , \port$24025$0 , \port$24023$0 , \port$24021$0 , \port$24019$0 , \port$24017$0 , \port$24015$0 , \port$24013$0 , \port$24011$0 , \port$24009$0 , \port$24007$0 , \port$24005$0 , \port$24003$0  };
+      copy1[write__addr] <= { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -25173,13 +25046,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$24033$0 , \port$24031$0 , \port$24029$0 , \port$24027$0 , \port$24025$0 , \port$24023$0 , \port$24021$0 , \port$24019$0 , \port$24017$0 , \port$24015$0 , \port$24013$0 , \port$24011$0 , \port$24009$0 , \port$24007$0 , \port$24005$0 , \port$24003$0  };
-  assign \write__data$5  = { \port$24033$0 , \port$24031$0 , \port$24029$0 , \port$24027$0 , \port$24025$0 , \port$24023$0 , \port$24021$0 , \port$24019$0 , \port$24017$0 , \port$24015$0 , \port$24013$0 , \port$24011$0 , \port$24009$0 , \port$24007$0 , \port$24005$0 , \port$24003$0  };
+  assign write__data = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
+  assign \write__data$5  = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$24033$0 , \port$24031$0 , \port$24029$0 , \port$24027$0 , \port$24025$0 , \port$24023$0 , \port$24021$0 , \port$24019$0 , \port$24017$0 , \port$24015$0 , \port$24013$0 , \port$24011$0 , \port$24009$0 , \port$24007$0 , \port$24005$0 , \port$24003$0  };
+  assign \write__data$12  = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -25399,7 +25272,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$20  = { 3'h0, host__request__payload[15:4] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$9721$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$22613$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$10871$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24316$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -25433,10 +25306,10 @@ module \backspike_core.labels_memory (rst, rest, \port$9721$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$22613$8 ;
-  wire \port$22613$8 ;
-  input [9:0] \port$9721$0 ;
-  wire [9:0] \port$9721$0 ;
+  input [9:0] \port$10871$0 ;
+  wire [9:0] \port$10871$0 ;
+  input \port$24316$8 ;
+  wire \port$24316$8 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -25498,7 +25371,7 @@ module \backspike_core.labels_memory (rst, rest, \port$9721$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$22613$8 , \port$9721$0  };
+    read0__addr = { \port$24316$8 , \port$10871$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -25513,7 +25386,7 @@ module \backspike_core.labels_memory (rst, rest, \port$9721$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 11'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$22613$8 , \port$9721$0  };
+  assign \read0__addr$19  = { \port$24316$8 , \port$10871$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -26349,8 +26222,8 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$22910$6 , \port$22912$6 , \port$22914$6 , \port$22916$6 , \port$22918$6 , \port$22920$6 , \port$22922$6 , \port$22924$6 , \port$22926$6 , \port$22928$6 , \port$22930$6 , \port$22932$6
-, \port$22934$6 , \port$22936$6 , \port$22938$6 , \port$22940$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24623$6 , \port$24625$6 , \port$24627$6 , \port$24629$6 , \port$24631$6 , \port$24633$6 , \port$24635$6 , \port$24637$6 , \port$24639$6 , \port$24641$6 , \port$24643$6 , \port$24645$6
+, \port$24647$6 , \port$24649$6 , \port$24651$6 , \port$24653$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -26384,38 +26257,38 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$22910$6 ;
-  wire [15:0] \port$22910$6 ;
-  input [15:0] \port$22912$6 ;
-  wire [15:0] \port$22912$6 ;
-  input [15:0] \port$22914$6 ;
-  wire [15:0] \port$22914$6 ;
-  input [15:0] \port$22916$6 ;
-  wire [15:0] \port$22916$6 ;
-  input [15:0] \port$22918$6 ;
-  wire [15:0] \port$22918$6 ;
-  input [15:0] \port$22920$6 ;
-  wire [15:0] \port$22920$6 ;
-  input [15:0] \port$22922$6 ;
-  wire [15:0] \port$22922$6 ;
-  input [15:0] \port$22924$6 ;
-  wire [15:0] \port$22924$6 ;
-  input [15:0] \port$22926$6 ;
-  wire [15:0] \port$22926$6 ;
-  input [15:0] \port$22928$6 ;
-  wire [15:0] \port$22928$6 ;
-  input [15:0] \port$22930$6 ;
-  wire [15:0] \port$22930$6 ;
-  input [15:0] \port$22932$6 ;
-  wire [15:0] \port$22932$6 ;
-  input [15:0] \port$22934$6 ;
-  wire [15:0] \port$22934$6 ;
-  input [15:0] \port$22936$6 ;
-  wire [15:0] \port$22936$6 ;
-  input [15:0] \port$22938$6 ;
-  wire [15:0] \port$22938$6 ;
-  input [15:0] \port$22940$6 ;
-  wire [15:0] \port$22940$6 ;
+  input [15:0] \port$24623$6 ;
+  wire [15:0] \port$24623$6 ;
+  input [15:0] \port$24625$6 ;
+  wire [15:0] \port$24625$6 ;
+  input [15:0] \port$24627$6 ;
+  wire [15:0] \port$24627$6 ;
+  input [15:0] \port$24629$6 ;
+  wire [15:0] \port$24629$6 ;
+  input [15:0] \port$24631$6 ;
+  wire [15:0] \port$24631$6 ;
+  input [15:0] \port$24633$6 ;
+  wire [15:0] \port$24633$6 ;
+  input [15:0] \port$24635$6 ;
+  wire [15:0] \port$24635$6 ;
+  input [15:0] \port$24637$6 ;
+  wire [15:0] \port$24637$6 ;
+  input [15:0] \port$24639$6 ;
+  wire [15:0] \port$24639$6 ;
+  input [15:0] \port$24641$6 ;
+  wire [15:0] \port$24641$6 ;
+  input [15:0] \port$24643$6 ;
+  wire [15:0] \port$24643$6 ;
+  input [15:0] \port$24645$6 ;
+  wire [15:0] \port$24645$6 ;
+  input [15:0] \port$24647$6 ;
+  wire [15:0] \port$24647$6 ;
+  input [15:0] \port$24649$6 ;
+  wire [15:0] \port$24649$6 ;
+  input [15:0] \port$24651$6 ;
+  wire [15:0] \port$24651$6 ;
+  input [15:0] \port$24653$6 ;
+  wire [15:0] \port$24653$6 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$19 ;
   wire [9:0] \read0__addr$19 ;
@@ -26473,7 +26346,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$22940$6 , \port$22938$6 , \port$22936$6 , \port$22934$6 , \port$22932$6 , \port$22930$6 , \port$22928$6 , \port$22926$6 , \port$22924$6 , \port$22922$6 , \port$22920$6 , \port$22918$6 , \port$22916$6 , \port$22914$6 , \port$22912$6 , \port$22910$6  };
+    write__data = { \port$24653$6 , \port$24651$6 , \port$24649$6 , \port$24647$6 , \port$24645$6 , \port$24643$6 , \port$24641$6 , \port$24639$6 , \port$24637$6 , \port$24635$6 , \port$24633$6 , \port$24631$6 , \port$24629$6 , \port$24627$6 , \port$24625$6 , \port$24623$6  };
     if (rest) begin
       write__data = { data, data, data, data, data, data, data, data };
     end
@@ -26492,7 +26365,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$22940$6 , \port$22938$6 , \port$22936$6 , \port$22934$6 , \port$22932$6 , \port$22930$6 , \port$22928$6 , \port$22926$6 , \port$22924$6 , \port$22922$6 , \port$22920$6 , \port$22918$6 , \port$22916$6 , \port$22914$6 , \port$22912$6 , \port$22910$6  };
+  assign \write__data$17  = { \port$24653$6 , \port$24651$6 , \port$24649$6 , \port$24647$6 , \port$24645$6 , \port$24643$6 , \port$24641$6 , \port$24639$6 , \port$24637$6 , \port$24635$6 , \port$24633$6 , \port$24631$6 , \port$24629$6 , \port$24627$6 , \port$24625$6 , \port$24623$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -26798,15 +26671,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$29  = { 3'h0, host__request__payload[13:4] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$24053$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$25776$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input [255:0] \port$24053$0 ;
-  wire [255:0] \port$24053$0 ;
+  input [255:0] \port$25776$0 ;
+  wire [255:0] \port$25776$0 ;
   wire [7:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -26836,7 +26709,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [255:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$24053$0 [255], \port$24053$0 [239], \port$24053$0 [223], \port$24053$0 [207], \port$24053$0 [191], \port$24053$0 [175], \port$24053$0 [159], \port$24053$0 [143], \port$24053$0 [127], \port$24053$0 [111], \port$24053$0 [95], \port$24053$0 [79], \port$24053$0 [63], \port$24053$0 [47], \port$24053$0 [31], \port$24053$0 [15], \port$24053$0 [254], \port$24053$0 [238], \port$24053$0 [222], \port$24053$0 [206], \port$24053$0 [190], \port$24053$0 [174], \port$24053$0 [158], \port$24053$0 [142], \port$24053$0 [126], \port$24053$0 [110], \port$24053$0 [94], \port$24053$0 [78], \port$24053$0 [62], \port$24053$0 [46], \port$24053$0 [30], \port$24053$0 [14], \port$24053$0 [253], \port$24053$0 [237], \port$24053$0 [221], \port$24053$0 [205], \port$24053$0 [189], \port$24053$0 [173], \port$24053$0 [157], \port$24053$0 [141], \port$24053$0 [125], \port$24053$0 [109], \port$24053$0 [93], \port$24053$0 [77], \port$24053$0 [61], \port$24053$0 [45], \port$24053$0 [29], \port$24053$0 [13], \port$24053$0 [252], \port$24053$0 [236], \port$24053$0 [220], \port$24053$0 [204], \port$24053$0 [188], \port$24053$0 [172], \port$24053$0 [156], \port$24053$0 [140], \port$24053$0 [124], \port$24053$0 [108], \port$24053$0 [92], \port$24053$0 [76], \port$24053$0 [60], \port$24053$0 [44], \port$24053$0 [28], \port$24053$0 [12], \port$24053$0 [251], \port$24053$0 [235], \port$24053$0 [219], \port$24053$0 [203], \port$24053$0 [187], \port$24053$0 [171], \port$24053$0 [155], \port$24053$0 [139], \port$24053$0 [123], \port$24053$0 [107], \port$24053$0 [91], \port$24053$0 [75], \port$24053$0 [59], \port$24053$0 [43], \port$24053$0 [27], \port$24053$0 [11], \port$24053$0 [250], \port$24053$0 [234], \port$24053$0 [218], \port$24053$0 [202], \port$24053$0 [186], \port$24053$0 [170], \port$24053$0 [154], \port$24053$0 [138], \port$24053$0 [122], \port$24053$0 [106], \port$24053$0 [90], \port$24053$0 [74], \port$24053$0 [58], \port$24053$0 [42], \port$24053$0 [26], \port$24053$0 [10], \port$24053$0 [249], \port$24053$0 [233], \port$24053$0 [217], \port$24053$0 [201], \port$24053$0 [185], \port$24053$0 [169], \port$24053$0 [153], \port$24053$0 [137], \port$24053$0 [121], \port$24053$0 [105], \port$24053$0 [89], \port$24053$0 [73], \port$24053$0 [57], \port$24053$0 [41], \port$24053$0 [25], \port$24053$0 [9], \port$24053$0 [248], \port$24053$0 [232], \port$24053$0 [216], \port$24053$0 [200], \port$24053$0 [184], \port$24053$0 [168], \port$24053$0 [152], \port$24053$0 [136], \port$24053$0 [120], \port$24053$0 [104], \port$24053$0 [88], \port$24053$0 [72], \port$24053$0 [56], \port$24053$0 [40], \port$24053$0 [24], \port$24053$0 [8], \port$24053$0 [247], \port$24053$0 [231], \port$24053$0 [215], \port$24053$0 [199], \port$24053$0 [183], \port$24053$0 [167], \port$24053$0 [151], \port$24053$0 [135], \port$24053$0 [119], \port$24053$0 [103], \port$24053$0 [87], \port$24053$0 [71], \port$24053$0 [55], \port$24053$0 [39], \port$24053$0 [23], \port$24053$0 [7], \port$24053$0 [246], \port$24053$0 [230], \port$24053$0 [214], \port$24053$0 [198], \port$24053$0 [182], \port$24053$0 [166], \port$24053$0 [150], \port$24053$0 [134], \port$24053$0 [118], \port$24053$0 [102], \port$24053$0 [86], \port$24053$0 [70], \port$24053$0 [54], \port$24053$0 [38], \port$24053$0 [22], \port$24053$0 [6], \port$24053$0 [245], \port$24053$0 [229], \port$24053$0 [213], \port$24053$0 [197], \port$24053$0 [181], \port$24053$0 [165], \port$24053$0 [149], \port$24053$0 [133], \port$24053$0 [117], \port$24053$0 [101], \port$24053$0 [85], \port$24053$0 [69], \port$24053$0 [53], \port$24053$0 [37], \port$24053$0 [21], \port$24053$0 [5], \port$24053$0 [244], \port$24053$0 [228], \port$24053$0 [212], \port$24053$0 [196], \port$24053$0 [180], \port$24053$0 [164], \port$24053$0 [148], \port$24053$0 [132], \port$24053$0 [116], \port$24053$0 [100], \port$24053$0 [84], \port$24053$0 [68], \port$24053$0 [52], \port$24053$0 [36], \port$24053$0 [20], \port$24053$0 [4], \port$24053$0 [243], \port$24053$0 [227], \port$24053$0 [211], \port$24053$0 [195], \port$24053$0 [179], \port$24053$0 [163], \port$24053$0 [147], \port$24053$0 [131], \port$24053$0 [115], \port$24053$0 [99], \port$24053$0 [83], \port$24053$0 [67], \port$24053$0 [51], \port$24053$0 [35], \port$24053$0 [19], \port$24053$0 [3], \port$24053$0 [242], \port$24053$0 [226], \port$24053$0 [210], \port$24053$0 [194], \port$24053$0 [178], \port$24053$0 [162], \port$24053$0 [146], \port$24053$0 [130], \port$24053$0 [114], \port$24053$0 [98], \port$24053$0 [82], \port$24053$0 [66], \port$24053$0 [50], \port$24053$0 [34], \port$24053$0 [18], \port$24053$0 [2], \port$24053$0 [241], \port$24053$0 [225], \port$24053$0 [209], \port$24053$0 [193], \port$24053$0 [177], \port$24053$0 [161], \port$24053$0 [145], \port$24053$0 [129], \port$24053$0 [113], \port$24053$0 [97], \port$24053$0 [81], \port$24053$0 [65], \port$24053$0 [49], \port$24053$0 [33], \port$24053$0 [17], \port$24053$0 [1], \port$24053$0 [240], \port$24053$0 [224], \port$24053$0 [208], \port$24053$0 [192], \port$24053$0 [176], \port$24053$0 [160], \port$24053$0 [144], \port$24053$0 [128], \port$24053$0 [112], \port$24053$0 [96], \port$24053$0 [80], \port$24053$0 [64], \port$24053$0 [48], \port$24053$0 [32], \port$24053$0 [16], \port$24053$0 [0] };
+      copy0[write__addr] <= { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -26847,7 +26720,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [255:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$24053$0 [255], \port$24053$0 [239], \port$24053$0 [223], \port$24053$0 [207], \port$24053$0 [191], \port$24053$0 [175], \port$24053$0 [159], \port$24053$0 [143], \port$24053$0 [127], \port$24053$0 [111], \port$24053$0 [95], \port$24053$0 [79], \port$24053$0 [63], \port$24053$0 [47], \port$24053$0 [31], \port$24053$0 [15], \port$24053$0 [254], \port$24053$0 [238], \port$24053$0 [222], \port$24053$0 [206], \port$24053$0 [190], \port$24053$0 [174], \port$24053$0 [158], \port$24053$0 [142], \port$24053$0 [126], \port$24053$0 [110], \port$24053$0 [94], \port$24053$0 [78], \port$24053$0 [62], \port$24053$0 [46], \port$24053$0 [30], \port$24053$0 [14], \port$24053$0 [253], \port$24053$0 [237], \port$24053$0 [221], \port$24053$0 [205], \port$24053$0 [189], \port$24053$0 [173], \port$24053$0 [157], \port$24053$0 [141], \port$24053$0 [125], \port$24053$0 [109], \port$24053$0 [93], \port$24053$0 [77], \port$24053$0 [61], \port$24053$0 [45], \port$24053$0 [29], \port$24053$0 [13], \port$24053$0 [252], \port$24053$0 [236], \port$24053$0 [220], \port$24053$0 [204], \port$24053$0 [188], \port$24053$0 [172], \port$24053$0 [156], \port$24053$0 [140], \port$24053$0 [124], \port$24053$0 [108], \port$24053$0 [92], \port$24053$0 [76], \port$24053$0 [60], \port$24053$0 [44], \port$24053$0 [28], \port$24053$0 [12], \port$24053$0 [251], \port$24053$0 [235], \port$24053$0 [219], \port$24053$0 [203], \port$24053$0 [187], \port$24053$0 [171], \port$24053$0 [155], \port$24053$0 [139], \port$24053$0 [123], \port$24053$0 [107], \port$24053$0 [91], \port$24053$0 [75], \port$24053$0 [59], \port$24053$0 [43], \port$24053$0 [27], \port$24053$0 [11], \port$24053$0 [250], \port$24053$0 [234], \port$24053$0 [218], \port$24053$0 [202], \port$24053$0 [186], \port$24053$0 [170], \port$24053$0 [154], \port$24053$0 [138], \port$24053$0 [122], \port$24053$0 [106], \port$24053$0 [90], \port$24053$0 [74], \port$24053$0 [58], \port$24053$0 [42], \port$24053$0 [26], \port$24053$0 [10], \port$24053$0 [249], \port$24053$0 [233], \port$24053$0 [217], \port$24053$0 [201], \port$24053$0 [185], \port$24053$0 [169], \port$24053$0 [153], \port$24053$0 [137], \port$24053$0 [121], \port$24053$0 [105], \port$24053$0 [89], \port$24053$0 [73], \port$24053$0 [57], \port$24053$0 [41], \port$24053$0 [25], \port$24053$0 [9], \port$24053$0 [248], \port$24053$0 [232], \port$24053$0 [216], \port$24053$0 [200], \port$24053$0 [184], \port$24053$0 [168], \port$24053$0 [152], \port$24053$0 [136], \port$24053$0 [120], \port$24053$0 [104], \port$24053$0 [88], \port$24053$0 [72], \port$24053$0 [56], \port$24053$0 [40], \port$24053$0 [24], \port$24053$0 [8], \port$24053$0 [247], \port$24053$0 [231], \port$24053$0 [215], \port$24053$0 [199], \port$24053$0 [183], \port$24053$0 [167], \port$24053$0 [151], \port$24053$0 [135], \port$24053$0 [119], \port$24053$0 [103], \port$24053$0 [87], \port$24053$0 [71], \port$24053$0 [55], \port$24053$0 [39], \port$24053$0 [23], \port$24053$0 [7], \port$24053$0 [246], \port$24053$0 [230], \port$24053$0 [214], \port$24053$0 [198], \port$24053$0 [182], \port$24053$0 [166], \port$24053$0 [150], \port$24053$0 [134], \port$24053$0 [118], \port$24053$0 [102], \port$24053$0 [86], \port$24053$0 [70], \port$24053$0 [54], \port$24053$0 [38], \port$24053$0 [22], \port$24053$0 [6], \port$24053$0 [245], \port$24053$0 [229], \port$24053$0 [213], \port$24053$0 [197], \port$24053$0 [181], \port$24053$0 [165], \port$24053$0 [149], \port$24053$0 [133], \port$24053$0 [117], \port$24053$0 [101], \port$24053$0 [85], \port$24053$0 [69], \port$24053$0 [53], \port$24053$0 [37], \port$24053$0 [21], \port$24053$0 [5], \port$24053$0 [244], \port$24053$0 [228], \port$24053$0 [212], \port$24053$0 [196], \port$24053$0 [180], \port$24053$0 [164], \port$24053$0 [148], \port$24053$0 [132], \port$24053$0 [116], \port$24053$0 [100], \port$24053$0 [84], \port$24053$0 [68], \port$24053$0 [52], \port$24053$0 [36], \port$24053$0 [20], \port$24053$0 [4], \port$24053$0 [243], \port$24053$0 [227], \port$24053$0 [211], \port$24053$0 [195], \port$24053$0 [179], \port$24053$0 [163], \port$24053$0 [147], \port$24053$0 [131], \port$24053$0 [115], \port$24053$0 [99], \port$24053$0 [83], \port$24053$0 [67], \port$24053$0 [51], \port$24053$0 [35], \port$24053$0 [19], \port$24053$0 [3], \port$24053$0 [242], \port$24053$0 [226], \port$24053$0 [210], \port$24053$0 [194], \port$24053$0 [178], \port$24053$0 [162], \port$24053$0 [146], \port$24053$0 [130], \port$24053$0 [114], \port$24053$0 [98], \port$24053$0 [82], \port$24053$0 [66], \port$24053$0 [50], \port$24053$0 [34], \port$24053$0 [18], \port$24053$0 [2], \port$24053$0 [241], \port$24053$0 [225], \port$24053$0 [209], \port$24053$0 [193], \port$24053$0 [177], \port$24053$0 [161], \port$24053$0 [145], \port$24053$0 [129], \port$24053$0 [113], \port$24053$0 [97], \port$24053$0 [81], \port$24053$0 [65], \port$24053$0 [49], \port$24053$0 [33], \port$24053$0 [17], \port$24053$0 [1], \port$24053$0 [240], \port$24053$0 [224], \port$24053$0 [208], \port$24053$0 [192], \port$24053$0 [176], \port$24053$0 [160], \port$24053$0 [144], \port$24053$0 [128], \port$24053$0 [112], \port$24053$0 [96], \port$24053$0 [80], \port$24053$0 [64], \port$24053$0 [48], \port$24053$0 [32], \port$24053$0 [16], \port$24053$0 [0] };
+      copy1[write__addr] <= { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -26860,13 +26733,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$24053$0 [255], \port$24053$0 [239], \port$24053$0 [223], \port$24053$0 [207], \port$24053$0 [191], \port$24053$0 [175], \port$24053$0 [159], \port$24053$0 [143], \port$24053$0 [127], \port$24053$0 [111], \port$24053$0 [95], \port$24053$0 [79], \port$24053$0 [63], \port$24053$0 [47], \port$24053$0 [31], \port$24053$0 [15], \port$24053$0 [254], \port$24053$0 [238], \port$24053$0 [222], \port$24053$0 [206], \port$24053$0 [190], \port$24053$0 [174], \port$24053$0 [158], \port$24053$0 [142], \port$24053$0 [126], \port$24053$0 [110], \port$24053$0 [94], \port$24053$0 [78], \port$24053$0 [62], \port$24053$0 [46], \port$24053$0 [30], \port$24053$0 [14], \port$24053$0 [253], \port$24053$0 [237], \port$24053$0 [221], \port$24053$0 [205], \port$24053$0 [189], \port$24053$0 [173], \port$24053$0 [157], \port$24053$0 [141], \port$24053$0 [125], \port$24053$0 [109], \port$24053$0 [93], \port$24053$0 [77], \port$24053$0 [61], \port$24053$0 [45], \port$24053$0 [29], \port$24053$0 [13], \port$24053$0 [252], \port$24053$0 [236], \port$24053$0 [220], \port$24053$0 [204], \port$24053$0 [188], \port$24053$0 [172], \port$24053$0 [156], \port$24053$0 [140], \port$24053$0 [124], \port$24053$0 [108], \port$24053$0 [92], \port$24053$0 [76], \port$24053$0 [60], \port$24053$0 [44], \port$24053$0 [28], \port$24053$0 [12], \port$24053$0 [251], \port$24053$0 [235], \port$24053$0 [219], \port$24053$0 [203], \port$24053$0 [187], \port$24053$0 [171], \port$24053$0 [155], \port$24053$0 [139], \port$24053$0 [123], \port$24053$0 [107], \port$24053$0 [91], \port$24053$0 [75], \port$24053$0 [59], \port$24053$0 [43], \port$24053$0 [27], \port$24053$0 [11], \port$24053$0 [250], \port$24053$0 [234], \port$24053$0 [218], \port$24053$0 [202], \port$24053$0 [186], \port$24053$0 [170], \port$24053$0 [154], \port$24053$0 [138], \port$24053$0 [122], \port$24053$0 [106], \port$24053$0 [90], \port$24053$0 [74], \port$24053$0 [58], \port$24053$0 [42], \port$24053$0 [26], \port$24053$0 [10], \port$24053$0 [249], \port$24053$0 [233], \port$24053$0 [217], \port$24053$0 [201], \port$24053$0 [185], \port$24053$0 [169], \port$24053$0 [153], \port$24053$0 [137], \port$24053$0 [121], \port$24053$0 [105], \port$24053$0 [89], \port$24053$0 [73], \port$24053$0 [57], \port$24053$0 [41], \port$24053$0 [25], \port$24053$0 [9], \port$24053$0 [248], \port$24053$0 [232], \port$24053$0 [216], \port$24053$0 [200], \port$24053$0 [184], \port$24053$0 [168], \port$24053$0 [152], \port$24053$0 [136], \port$24053$0 [120], \port$24053$0 [104], \port$24053$0 [88], \port$24053$0 [72], \port$24053$0 [56], \port$24053$0 [40], \port$24053$0 [24], \port$24053$0 [8], \port$24053$0 [247], \port$24053$0 [231], \port$24053$0 [215], \port$24053$0 [199], \port$24053$0 [183], \port$24053$0 [167], \port$24053$0 [151], \port$24053$0 [135], \port$24053$0 [119], \port$24053$0 [103], \port$24053$0 [87], \port$24053$0 [71], \port$24053$0 [55], \port$24053$0 [39], \port$24053$0 [23], \port$24053$0 [7], \port$24053$0 [246], \port$24053$0 [230], \port$24053$0 [214], \port$24053$0 [198], \port$24053$0 [182], \port$24053$0 [166], \port$24053$0 [150], \port$24053$0 [134], \port$24053$0 [118], \port$24053$0 [102], \port$24053$0 [86], \port$24053$0 [70], \port$24053$0 [54], \port$24053$0 [38], \port$24053$0 [22], \port$24053$0 [6], \port$24053$0 [245], \port$24053$0 [229], \port$24053$0 [213], \port$24053$0 [197], \port$24053$0 [181], \port$24053$0 [165], \port$24053$0 [149], \port$24053$0 [133], \port$24053$0 [117], \port$24053$0 [101], \port$24053$0 [85], \port$24053$0 [69], \port$24053$0 [53], \port$24053$0 [37], \port$24053$0 [21], \port$24053$0 [5], \port$24053$0 [244], \port$24053$0 [228], \port$24053$0 [212], \port$24053$0 [196], \port$24053$0 [180], \port$24053$0 [164], \port$24053$0 [148], \port$24053$0 [132], \port$24053$0 [116], \port$24053$0 [100], \port$24053$0 [84], \port$24053$0 [68], \port$24053$0 [52], \port$24053$0 [36], \port$24053$0 [20], \port$24053$0 [4], \port$24053$0 [243], \port$24053$0 [227], \port$24053$0 [211], \port$24053$0 [195], \port$24053$0 [179], \port$24053$0 [163], \port$24053$0 [147], \port$24053$0 [131], \port$24053$0 [115], \port$24053$0 [99], \port$24053$0 [83], \port$24053$0 [67], \port$24053$0 [51], \port$24053$0 [35], \port$24053$0 [19], \port$24053$0 [3], \port$24053$0 [242], \port$24053$0 [226], \port$24053$0 [210], \port$24053$0 [194], \port$24053$0 [178], \port$24053$0 [162], \port$24053$0 [146], \port$24053$0 [130], \port$24053$0 [114], \port$24053$0 [98], \port$24053$0 [82], \port$24053$0 [66], \port$24053$0 [50], \port$24053$0 [34], \port$24053$0 [18], \port$24053$0 [2], \port$24053$0 [241], \port$24053$0 [225], \port$24053$0 [209], \port$24053$0 [193], \port$24053$0 [177], \port$24053$0 [161], \port$24053$0 [145], \port$24053$0 [129], \port$24053$0 [113], \port$24053$0 [97], \port$24053$0 [81], \port$24053$0 [65], \port$24053$0 [49], \port$24053$0 [33], \port$24053$0 [17], \port$24053$0 [1], \port$24053$0 [240], \port$24053$0 [224], \port$24053$0 [208], \port$24053$0 [192], \port$24053$0 [176], \port$24053$0 [160], \port$24053$0 [144], \port$24053$0 [128], \port$24053$0 [112], \port$24053$0 [96], \port$24053$0 [80], \port$24053$0 [64], \port$24053$0 [48], \port$24053$0 [32], \port$24053$0 [16], \port$24053$0 [0] };
-  assign \write__data$5  = { \port$24053$0 [255], \port$24053$0 [239], \port$24053$0 [223], \port$24053$0 [207], \port$24053$0 [191], \port$24053$0 [175], \port$24053$0 [159], \port$24053$0 [143], \port$24053$0 [127], \port$24053$0 [111], \port$24053$0 [95], \port$24053$0 [79], \port$24053$0 [63], \port$24053$0 [47], \port$24053$0 [31], \port$24053$0 [15], \port$24053$0 [254], \port$24053$0 [238], \port$24053$0 [222], \port$24053$0 [206], \port$24053$0 [190], \port$24053$0 [174], \port$24053$0 [158], \port$24053$0 [142], \port$24053$0 [126], \port$24053$0 [110], \port$24053$0 [94], \port$24053$0 [78], \port$24053$0 [62], \port$24053$0 [46], \port$24053$0 [30], \port$24053$0 [14], \port$24053$0 [253], \port$24053$0 [237], \port$24053$0 [221], \port$24053$0 [205], \port$24053$0 [189], \port$24053$0 [173], \port$24053$0 [157], \port$24053$0 [141], \port$24053$0 [125], \port$24053$0 [109], \port$24053$0 [93], \port$24053$0 [77], \port$24053$0 [61], \port$24053$0 [45], \port$24053$0 [29], \port$24053$0 [13], \port$24053$0 [252], \port$24053$0 [236], \port$24053$0 [220], \port$24053$0 [204], \port$24053$0 [188], \port$24053$0 [172], \port$24053$0 [156], \port$24053$0 [140], \port$24053$0 [124], \port$24053$0 [108], \port$24053$0 [92], \port$24053$0 [76], \port$24053$0 [60], \port$24053$0 [44], \port$24053$0 [28], \port$24053$0 [12], \port$24053$0 [251], \port$24053$0 [235], \port$24053$0 [219], \port$24053$0 [203], \port$24053$0 [187], \port$24053$0 [171], \port$24053$0 [155], \port$24053$0 [139], \port$24053$0 [123], \port$24053$0 [107], \port$24053$0 [91], \port$24053$0 [75], \port$24053$0 [59], \port$24053$0 [43], \port$24053$0 [27], \port$24053$0 [11], \port$24053$0 [250], \port$24053$0 [234], \port$24053$0 [218], \port$24053$0 [202], \port$24053$0 [186], \port$24053$0 [170], \port$24053$0 [154], \port$24053$0 [138], \port$24053$0 [122], \port$24053$0 [106], \port$24053$0 [90], \port$24053$0 [74], \port$24053$0 [58], \port$24053$0 [42], \port$24053$0 [26], \port$24053$0 [10], \port$24053$0 [249], \port$24053$0 [233], \port$24053$0 [217], \port$24053$0 [201], \port$24053$0 [185], \port$24053$0 [169], \port$24053$0 [153], \port$24053$0 [137], \port$24053$0 [121], \port$24053$0 [105], \port$24053$0 [89], \port$24053$0 [73], \port$24053$0 [57], \port$24053$0 [41], \port$24053$0 [25], \port$24053$0 [9], \port$24053$0 [248], \port$24053$0 [232], \port$24053$0 [216], \port$24053$0 [200], \port$24053$0 [184], \port$24053$0 [168], \port$24053$0 [152], \port$24053$0 [136], \port$24053$0 [120], \port$24053$0 [104], \port$24053$0 [88], \port$24053$0 [72], \port$24053$0 [56], \port$24053$0 [40], \port$24053$0 [24], \port$24053$0 [8], \port$24053$0 [247], \port$24053$0 [231], \port$24053$0 [215], \port$24053$0 [199], \port$24053$0 [183], \port$24053$0 [167], \port$24053$0 [151], \port$24053$0 [135], \port$24053$0 [119], \port$24053$0 [103], \port$24053$0 [87], \port$24053$0 [71], \port$24053$0 [55], \port$24053$0 [39], \port$24053$0 [23], \port$24053$0 [7], \port$24053$0 [246], \port$24053$0 [230], \port$24053$0 [214], \port$24053$0 [198], \port$24053$0 [182], \port$24053$0 [166], \port$24053$0 [150], \port$24053$0 [134], \port$24053$0 [118], \port$24053$0 [102], \port$24053$0 [86], \port$24053$0 [70], \port$24053$0 [54], \port$24053$0 [38], \port$24053$0 [22], \port$24053$0 [6], \port$24053$0 [245], \port$24053$0 [229], \port$24053$0 [213], \port$24053$0 [197], \port$24053$0 [181], \port$24053$0 [165], \port$24053$0 [149], \port$24053$0 [133], \port$24053$0 [117], \port$24053$0 [101], \port$24053$0 [85], \port$24053$0 [69], \port$24053$0 [53], \port$24053$0 [37], \port$24053$0 [21], \port$24053$0 [5], \port$24053$0 [244], \port$24053$0 [228], \port$24053$0 [212], \port$24053$0 [196], \port$24053$0 [180], \port$24053$0 [164], \port$24053$0 [148], \port$24053$0 [132], \port$24053$0 [116], \port$24053$0 [100], \port$24053$0 [84], \port$24053$0 [68], \port$24053$0 [52], \port$24053$0 [36], \port$24053$0 [20], \port$24053$0 [4], \port$24053$0 [243], \port$24053$0 [227], \port$24053$0 [211], \port$24053$0 [195], \port$24053$0 [179], \port$24053$0 [163], \port$24053$0 [147], \port$24053$0 [131], \port$24053$0 [115], \port$24053$0 [99], \port$24053$0 [83], \port$24053$0 [67], \port$24053$0 [51], \port$24053$0 [35], \port$24053$0 [19], \port$24053$0 [3], \port$24053$0 [242], \port$24053$0 [226], \port$24053$0 [210], \port$24053$0 [194], \port$24053$0 [178], \port$24053$0 [162], \port$24053$0 [146], \port$24053$0 [130], \port$24053$0 [114], \port$24053$0 [98], \port$24053$0 [82], \port$24053$0 [66], \port$24053$0 [50], \port$24053$0 [34], \port$24053$0 [18], \port$24053$0 [2], \port$24053$0 [241], \port$24053$0 [225], \port$24053$0 [209], \port$24053$0 [193], \port$24053$0 [177], \port$24053$0 [161], \port$24053$0 [145], \port$24053$0 [129], \port$24053$0 [113], \port$24053$0 [97], \port$24053$0 [81], \port$24053$0 [65], \port$24053$0 [49], \port$24053$0 [33], \port$24053$0 [17], \port$24053$0 [1], \port$24053$0 [240], \port$24053$0 [224], \port$24053$0 [208], \port$24053$0 [192], \port$24053$0 [176], \port$24053$0 [160], \port$24053$0 [144], \port$24053$0 [128], \port$24053$0 [112], \port$24053$0 [96], \port$24053$0 [80], \port$24053$0 [64], \port$24053$0 [48], \port$24053$0 [32], \port$24053$0 [16], \port$24053$0 [0] };
+  assign write__data = { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
+  assign \write__data$5  = { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$24053$0 [255], \port$24053$0 [239], \port$24053$0 [223], \port$24053$0 [207], \port$24053$0 [191], \port$24053$0 [175], \port$24053$0 [159], \port$24053$0 [143], \port$24053$0 [127], \port$24053$0 [111], \port$24053$0 [95], \port$24053$0 [79], \port$24053$0 [63], \port$24053$0 [47], \port$24053$0 [31], \port$24053$0 [15], \port$24053$0 [254], \port$24053$0 [238], \port$24053$0 [222], \port$24053$0 [206], \port$24053$0 [190], \port$24053$0 [174], \port$24053$0 [158], \port$24053$0 [142], \port$24053$0 [126], \port$24053$0 [110], \port$24053$0 [94], \port$24053$0 [78], \port$24053$0 [62], \port$24053$0 [46], \port$24053$0 [30], \port$24053$0 [14], \port$24053$0 [253], \port$24053$0 [237], \port$24053$0 [221], \port$24053$0 [205], \port$24053$0 [189], \port$24053$0 [173], \port$24053$0 [157], \port$24053$0 [141], \port$24053$0 [125], \port$24053$0 [109], \port$24053$0 [93], \port$24053$0 [77], \port$24053$0 [61], \port$24053$0 [45], \port$24053$0 [29], \port$24053$0 [13], \port$24053$0 [252], \port$24053$0 [236], \port$24053$0 [220], \port$24053$0 [204], \port$24053$0 [188], \port$24053$0 [172], \port$24053$0 [156], \port$24053$0 [140], \port$24053$0 [124], \port$24053$0 [108], \port$24053$0 [92], \port$24053$0 [76], \port$24053$0 [60], \port$24053$0 [44], \port$24053$0 [28], \port$24053$0 [12], \port$24053$0 [251], \port$24053$0 [235], \port$24053$0 [219], \port$24053$0 [203], \port$24053$0 [187], \port$24053$0 [171], \port$24053$0 [155], \port$24053$0 [139], \port$24053$0 [123], \port$24053$0 [107], \port$24053$0 [91], \port$24053$0 [75], \port$24053$0 [59], \port$24053$0 [43], \port$24053$0 [27], \port$24053$0 [11], \port$24053$0 [250], \port$24053$0 [234], \port$24053$0 [218], \port$24053$0 [202], \port$24053$0 [186], \port$24053$0 [170], \port$24053$0 [154], \port$24053$0 [138], \port$24053$0 [122], \port$24053$0 [106], \port$24053$0 [90], \port$24053$0 [74], \port$24053$0 [58], \port$24053$0 [42], \port$24053$0 [26], \port$24053$0 [10], \port$24053$0 [249], \port$24053$0 [233], \port$24053$0 [217], \port$24053$0 [201], \port$24053$0 [185], \port$24053$0 [169], \port$24053$0 [153], \port$24053$0 [137], \port$24053$0 [121], \port$24053$0 [105], \port$24053$0 [89], \port$24053$0 [73], \port$24053$0 [57], \port$24053$0 [41], \port$24053$0 [25], \port$24053$0 [9], \port$24053$0 [248], \port$24053$0 [232], \port$24053$0 [216], \port$24053$0 [200], \port$24053$0 [184], \port$24053$0 [168], \port$24053$0 [152], \port$24053$0 [136], \port$24053$0 [120], \port$24053$0 [104], \port$24053$0 [88], \port$24053$0 [72], \port$24053$0 [56], \port$24053$0 [40], \port$24053$0 [24], \port$24053$0 [8], \port$24053$0 [247], \port$24053$0 [231], \port$24053$0 [215], \port$24053$0 [199], \port$24053$0 [183], \port$24053$0 [167], \port$24053$0 [151], \port$24053$0 [135], \port$24053$0 [119], \port$24053$0 [103], \port$24053$0 [87], \port$24053$0 [71], \port$24053$0 [55], \port$24053$0 [39], \port$24053$0 [23], \port$24053$0 [7], \port$24053$0 [246], \port$24053$0 [230], \port$24053$0 [214], \port$24053$0 [198], \port$24053$0 [182], \port$24053$0 [166], \port$24053$0 [150], \port$24053$0 [134], \port$24053$0 [118], \port$24053$0 [102], \port$24053$0 [86], \port$24053$0 [70], \port$24053$0 [54], \port$24053$0 [38], \port$24053$0 [22], \port$24053$0 [6], \port$24053$0 [245], \port$24053$0 [229], \port$24053$0 [213], \port$24053$0 [197], \port$24053$0 [181], \port$24053$0 [165], \port$24053$0 [149], \port$24053$0 [133], \port$24053$0 [117], \port$24053$0 [101], \port$24053$0 [85], \port$24053$0 [69], \port$24053$0 [53], \port$24053$0 [37], \port$24053$0 [21], \port$24053$0 [5], \port$24053$0 [244], \port$24053$0 [228], \port$24053$0 [212], \port$24053$0 [196], \port$24053$0 [180], \port$24053$0 [164], \port$24053$0 [148], \port$24053$0 [132], \port$24053$0 [116], \port$24053$0 [100], \port$24053$0 [84], \port$24053$0 [68], \port$24053$0 [52], \port$24053$0 [36], \port$24053$0 [20], \port$24053$0 [4], \port$24053$0 [243], \port$24053$0 [227], \port$24053$0 [211], \port$24053$0 [195], \port$24053$0 [179], \port$24053$0 [163], \port$24053$0 [147], \port$24053$0 [131], \port$24053$0 [115], \port$24053$0 [99], \port$24053$0 [83], \port$24053$0 [67], \port$24053$0 [51], \port$24053$0 [35], \port$24053$0 [19], \port$24053$0 [3], \port$24053$0 [242], \port$24053$0 [226], \port$24053$0 [210], \port$24053$0 [194], \port$24053$0 [178], \port$24053$0 [162], \port$24053$0 [146], \port$24053$0 [130], \port$24053$0 [114], \port$24053$0 [98], \port$24053$0 [82], \port$24053$0 [66], \port$24053$0 [50], \port$24053$0 [34], \port$24053$0 [18], \port$24053$0 [2], \port$24053$0 [241], \port$24053$0 [225], \port$24053$0 [209], \port$24053$0 [193], \port$24053$0 [177], \port$24053$0 [161], \port$24053$0 [145], \port$24053$0 [129], \port$24053$0 [113], \port$24053$0 [97], \port$24053$0 [81], \port$24053$0 [65], \port$24053$0 [49], \port$24053$0 [33], \port$24053$0 [17], \port$24053$0 [1], \port$24053$0 [240], \port$24053$0 [224], \port$24053$0 [208], \port$24053$0 [192], \port$24053$0 [176], \port$24053$0 [160], \port$24053$0 [144], \port$24053$0 [128], \port$24053$0 [112], \port$24053$0 [96], \port$24053$0 [80], \port$24053$0 [64], \port$24053$0 [48], \port$24053$0 [32], \port$24053$0 [16], \port$24053$0 [0] };
+  assign \write__data$12  = { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -31443,7 +31316,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$22613$0 , \port$22613$8 , \port$22701$0 , \port$22945$0 , \port$22950$0 , \port$24851$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24316$0 , \port$24316$8 , \port$24404$0 , \port$24658$0 , \port$24663$0 , \port$26574$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -31477,18 +31350,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$22613$0 ;
-  wire \port$22613$0 ;
-  input \port$22613$8 ;
-  wire \port$22613$8 ;
-  input [8:0] \port$22701$0 ;
-  wire [8:0] \port$22701$0 ;
-  input [255:0] \port$22945$0 ;
-  wire [255:0] \port$22945$0 ;
-  input [8:0] \port$22950$0 ;
-  wire [8:0] \port$22950$0 ;
-  input [8:0] \port$24851$0 ;
-  wire [8:0] \port$24851$0 ;
+  input \port$24316$0 ;
+  wire \port$24316$0 ;
+  input \port$24316$8 ;
+  wire \port$24316$8 ;
+  input [8:0] \port$24404$0 ;
+  wire [8:0] \port$24404$0 ;
+  input [255:0] \port$24658$0 ;
+  wire [255:0] \port$24658$0 ;
+  input [8:0] \port$24663$0 ;
+  wire [8:0] \port$24663$0 ;
+  input [8:0] \port$26574$0 ;
+  wire [8:0] \port$26574$0 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [255:0] read0__data;
@@ -31513,8 +31386,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$22613$8 (\port$22613$8 ),
-    .\port$24851$0 (\port$24851$0 ),
+    .\port$24316$8 (\port$24316$8 ),
+    .\port$26574$0 (\port$26574$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -31545,21 +31418,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$22613$0 , \port$22950$0  };
+    write__addr = { \port$24316$0 , \port$24663$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$22945$0 [255], \port$22945$0 [239], \port$22945$0 [223], \port$22945$0 [207], \port$22945$0 [191], \port$22945$0 [175], \port$22945$0 [159], \port$22945$0 [143], \port$22945$0 [127], \port$22945$0 [111], \port$22945$0 [95], \port$22945$0 [79], \port$22945$0 [63], \port$22945$0 [47], \port$22945$0 [31], \port$22945$0 [15], \port$22945$0 [254], \port$22945$0 [238], \port$22945$0 [222], \port$22945$0 [206], \port$22945$0 [190], \port$22945$0 [174], \port$22945$0 [158], \port$22945$0 [142], \port$22945$0 [126], \port$22945$0 [110], \port$22945$0 [94], \port$22945$0 [78], \port$22945$0 [62], \port$22945$0 [46], \port$22945$0 [30], \port$22945$0 [14], \port$22945$0 [253], \port$22945$0 [237], \port$22945$0 [221], \port$22945$0 [205], \port$22945$0 [189], \port$22945$0 [173], \port$22945$0 [157], \port$22945$0 [141], \port$22945$0 [125], \port$22945$0 [109], \port$22945$0 [93], \port$22945$0 [77], \port$22945$0 [61], \port$22945$0 [45], \port$22945$0 [29], \port$22945$0 [13], \port$22945$0 [252], \port$22945$0 [236], \port$22945$0 [220], \port$22945$0 [204], \port$22945$0 [188], \port$22945$0 [172], \port$22945$0 [156], \port$22945$0 [140], \port$22945$0 [124], \port$22945$0 [108], \port$22945$0 [92], \port$22945$0 [76], \port$22945$0 [60], \port$22945$0 [44], \port$22945$0 [28], \port$22945$0 [12], \port$22945$0 [251], \port$22945$0 [235], \port$22945$0 [219], \port$22945$0 [203], \port$22945$0 [187], \port$22945$0 [171], \port$22945$0 [155], \port$22945$0 [139], \port$22945$0 [123], \port$22945$0 [107], \port$22945$0 [91], \port$22945$0 [75], \port$22945$0 [59], \port$22945$0 [43], \port$22945$0 [27], \port$22945$0 [11], \port$22945$0 [250], \port$22945$0 [234], \port$22945$0 [218], \port$22945$0 [202], \port$22945$0 [186], \port$22945$0 [170], \port$22945$0 [154], \port$22945$0 [138], \port$22945$0 [122], \port$22945$0 [106], \port$22945$0 [90], \port$22945$0 [74], \port$22945$0 [58], \port$22945$0 [42], \port$22945$0 [26], \port$22945$0 [10], \port$22945$0 [249], \port$22945$0 [233], \port$22945$0 [217], \port$22945$0 [201], \port$22945$0 [185], \port$22945$0 [169], \port$22945$0 [153], \port$22945$0 [137], \port$22945$0 [121], \port$22945$0 [105], \port$22945$0 [89], \port$22945$0 [73], \port$22945$0 [57], \port$22945$0 [41], \port$22945$0 [25], \port$22945$0 [9], \port$22945$0 [248], \port$22945$0 [232], \port$22945$0 [216], \port$22945$0 [200], \port$22945$0 [184], \port$22945$0 [168], \port$22945$0 [152], \port$22945$0 [136], \port$22945$0 [120], \port$22945$0 [104], \port$22945$0 [88], \port$22945$0 [72], \port$22945$0 [56], \port$22945$0 [40], \port$22945$0 [24], \port$22945$0 [8], \port$22945$0 [247], \port$22945$0 [231], \port$22945$0 [215], \port$22945$0 [199], \port$22945$0 [183], \port$22945$0 [167], \port$22945$0 [151], \port$22945$0 [135], \port$22945$0 [119], \port$22945$0 [103], \port$22945$0 [87], \port$22945$0 [71], \port$22945$0 [55], \port$22945$0 [39], \port$22945$0 [23], \port$22945$0 [7], \port$22945$0 [246], \port$22945$0 [230], \port$22945$0 [214], \port$22945$0 [198], \port$22945$0 [182], \port$22945$0 [166], \port$22945$0 [150], \port$22945$0 [134], \port$22945$0 [118], \port$22945$0 [102], \port$22945$0 [86], \port$22945$0 [70], \port$22945$0 [54], \port$22945$0 [38], \port$22945$0 [22], \port$22945$0 [6], \port$22945$0 [245], \port$22945$0 [229], \port$22945$0 [213], \port$22945$0 [197], \port$22945$0 [181], \port$22945$0 [165], \port$22945$0 [149], \port$22945$0 [133], \port$22945$0 [117], \port$22945$0 [101], \port$22945$0 [85], \port$22945$0 [69], \port$22945$0 [53], \port$22945$0 [37], \port$22945$0 [21], \port$22945$0 [5], \port$22945$0 [244], \port$22945$0 [228], \port$22945$0 [212], \port$22945$0 [196], \port$22945$0 [180], \port$22945$0 [164], \port$22945$0 [148], \port$22945$0 [132], \port$22945$0 [116], \port$22945$0 [100], \port$22945$0 [84], \port$22945$0 [68], \port$22945$0 [52], \port$22945$0 [36], \port$22945$0 [20], \port$22945$0 [4], \port$22945$0 [243], \port$22945$0 [227], \port$22945$0 [211], \port$22945$0 [195], \port$22945$0 [179], \port$22945$0 [163], \port$22945$0 [147], \port$22945$0 [131], \port$22945$0 [115], \port$22945$0 [99], \port$22945$0 [83], \port$22945$0 [67], \port$22945$0 [51], \port$22945$0 [35], \port$22945$0 [19], \port$22945$0 [3], \port$22945$0 [242], \port$22945$0 [226], \port$22945$0 [210], \port$22945$0 [194], \port$22945$0 [178], \port$22945$0 [162], \port$22945$0 [146], \port$22945$0 [130], \port$22945$0 [114], \port$22945$0 [98], \port$22945$0 [82], \port$22945$0 [66], \port$22945$0 [50], \port$22945$0 [34], \port$22945$0 [18], \port$22945$0 [2], \port$22945$0 [241], \port$22945$0 [225], \port$22945$0 [209], \port$22945$0 [193], \port$22945$0 [177], \port$22945$0 [161], \port$22945$0 [145], \port$22945$0 [129], \port$22945$0 [113], \port$22945$0 [97], \port$22945$0 [81], \port$22945$0 [65], \port$22945$0 [49], \port$22945$0 [33], \port$22945$0 [17], \port$22945$0 [1], \port$22945$0 [240], \port$22945$0 [224], \port$22945$0 [208], \port$22945$0 [192], \port$22945$0 [176], \port$22945$0 [160], \port$22945$0 [144], \port$22945$0 [128], \port$22945$0 [112], \port$22945$0 [96], \port$22945$0 [80], \port$22945$0 [64], \port$22945$0 [48], \port$22945$0 [32], \port$22945$0 [16], \port$22945$0 [0] };
+    write__data = { \port$24658$0 [255], \port$24658$0 [239], \port$24658$0 [223], \port$24658$0 [207], \port$24658$0 [191], \port$24658$0 [175], \port$24658$0 [159], \port$24658$0 [143], \port$24658$0 [127], \port$24658$0 [111], \port$24658$0 [95], \port$24658$0 [79], \port$24658$0 [63], \port$24658$0 [47], \port$24658$0 [31], \port$24658$0 [15], \port$24658$0 [254], \port$24658$0 [238], \port$24658$0 [222], \port$24658$0 [206], \port$24658$0 [190], \port$24658$0 [174], \port$24658$0 [158], \port$24658$0 [142], \port$24658$0 [126], \port$24658$0 [110], \port$24658$0 [94], \port$24658$0 [78], \port$24658$0 [62], \port$24658$0 [46], \port$24658$0 [30], \port$24658$0 [14], \port$24658$0 [253], \port$24658$0 [237], \port$24658$0 [221], \port$24658$0 [205], \port$24658$0 [189], \port$24658$0 [173], \port$24658$0 [157], \port$24658$0 [141], \port$24658$0 [125], \port$24658$0 [109], \port$24658$0 [93], \port$24658$0 [77], \port$24658$0 [61], \port$24658$0 [45], \port$24658$0 [29], \port$24658$0 [13], \port$24658$0 [252], \port$24658$0 [236], \port$24658$0 [220], \port$24658$0 [204], \port$24658$0 [188], \port$24658$0 [172], \port$24658$0 [156], \port$24658$0 [140], \port$24658$0 [124], \port$24658$0 [108], \port$24658$0 [92], \port$24658$0 [76], \port$24658$0 [60], \port$24658$0 [44], \port$24658$0 [28], \port$24658$0 [12], \port$24658$0 [251], \port$24658$0 [235], \port$24658$0 [219], \port$24658$0 [203], \port$24658$0 [187], \port$24658$0 [171], \port$24658$0 [155], \port$24658$0 [139], \port$24658$0 [123], \port$24658$0 [107], \port$24658$0 [91], \port$24658$0 [75], \port$24658$0 [59], \port$24658$0 [43], \port$24658$0 [27], \port$24658$0 [11], \port$24658$0 [250], \port$24658$0 [234], \port$24658$0 [218], \port$24658$0 [202], \port$24658$0 [186], \port$24658$0 [170], \port$24658$0 [154], \port$24658$0 [138], \port$24658$0 [122], \port$24658$0 [106], \port$24658$0 [90], \port$24658$0 [74], \port$24658$0 [58], \port$24658$0 [42], \port$24658$0 [26], \port$24658$0 [10], \port$24658$0 [249], \port$24658$0 [233], \port$24658$0 [217], \port$24658$0 [201], \port$24658$0 [185], \port$24658$0 [169], \port$24658$0 [153], \port$24658$0 [137], \port$24658$0 [121], \port$24658$0 [105], \port$24658$0 [89], \port$24658$0 [73], \port$24658$0 [57], \port$24658$0 [41], \port$24658$0 [25], \port$24658$0 [9], \port$24658$0 [248], \port$24658$0 [232], \port$24658$0 [216], \port$24658$0 [200], \port$24658$0 [184], \port$24658$0 [168], \port$24658$0 [152], \port$24658$0 [136], \port$24658$0 [120], \port$24658$0 [104], \port$24658$0 [88], \port$24658$0 [72], \port$24658$0 [56], \port$24658$0 [40], \port$24658$0 [24], \port$24658$0 [8], \port$24658$0 [247], \port$24658$0 [231], \port$24658$0 [215], \port$24658$0 [199], \port$24658$0 [183], \port$24658$0 [167], \port$24658$0 [151], \port$24658$0 [135], \port$24658$0 [119], \port$24658$0 [103], \port$24658$0 [87], \port$24658$0 [71], \port$24658$0 [55], \port$24658$0 [39], \port$24658$0 [23], \port$24658$0 [7], \port$24658$0 [246], \port$24658$0 [230], \port$24658$0 [214], \port$24658$0 [198], \port$24658$0 [182], \port$24658$0 [166], \port$24658$0 [150], \port$24658$0 [134], \port$24658$0 [118], \port$24658$0 [102], \port$24658$0 [86], \port$24658$0 [70], \port$24658$0 [54], \port$24658$0 [38], \port$24658$0 [22], \port$24658$0 [6], \port$24658$0 [245], \port$24658$0 [229], \port$24658$0 [213], \port$24658$0 [197], \port$24658$0 [181], \port$24658$0 [165], \port$24658$0 [149], \port$24658$0 [133], \port$24658$0 [117], \port$24658$0 [101], \port$24658$0 [85], \port$24658$0 [69], \port$24658$0 [53], \port$24658$0 [37], \port$24658$0 [21], \port$24658$0 [5], \port$24658$0 [244], \port$24658$0 [228], \port$24658$0 [212], \port$24658$0 [196], \port$24658$0 [180], \port$24658$0 [164], \port$24658$0 [148], \port$24658$0 [132], \port$24658$0 [116], \port$24658$0 [100], \port$24658$0 [84], \port$24658$0 [68], \port$24658$0 [52], \port$24658$0 [36], \port$24658$0 [20], \port$24658$0 [4], \port$24658$0 [243], \port$24658$0 [227], \port$24658$0 [211], \port$24658$0 [195], \port$24658$0 [179], \port$24658$0 [163], \port$24658$0 [147], \port$24658$0 [131], \port$24658$0 [115], \port$24658$0 [99], \port$24658$0 [83], \port$24658$0 [67], \port$24658$0 [51], \port$24658$0 [35], \port$24658$0 [19], \port$24658$0 [3], \port$24658$0 [242], \port$24658$0 [226], \port$24658$0 [210], \port$24658$0 [194], \port$24658$0 [178], \port$24658$0 [162], \port$24658$0 [146], \port$24658$0 [130], \port$24658$0 [114], \port$24658$0 [98], \port$24658$0 [82], \port$24658$0 [66], \port$24658$0 [50], \port$24658$0 [34], \port$24658$0 [18], \port$24658$0 [2], \port$24658$0 [241], \port$24658$0 [225], \port$24658$0 [209], \port$24658$0 [193], \port$24658$0 [177], \port$24658$0 [161], \port$24658$0 [145], \port$24658$0 [129], \port$24658$0 [113], \port$24658$0 [97], \port$24658$0 [81], \port$24658$0 [65], \port$24658$0 [49], \port$24658$0 [33], \port$24658$0 [17], \port$24658$0 [1], \port$24658$0 [240], \port$24658$0 [224], \port$24658$0 [208], \port$24658$0 [192], \port$24658$0 [176], \port$24658$0 [160], \port$24658$0 [144], \port$24658$0 [128], \port$24658$0 [112], \port$24658$0 [96], \port$24658$0 [80], \port$24658$0 [64], \port$24658$0 [48], \port$24658$0 [32], \port$24658$0 [16], \port$24658$0 [0] };
     if (rest) begin
       write__data = { data, data, data, data, data, data, data, data };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$22613$0 , \port$22701$0  };
+    read0__addr = { \port$24316$0 , \port$24404$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -31571,12 +31444,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$22613$0 , \port$22950$0  };
-  assign \write__data$17  = { \port$22945$0 [255], \port$22945$0 [239], \port$22945$0 [223], \port$22945$0 [207], \port$22945$0 [191], \port$22945$0 [175], \port$22945$0 [159], \port$22945$0 [143], \port$22945$0 [127], \port$22945$0 [111], \port$22945$0 [95], \port$22945$0 [79], \port$22945$0 [63], \port$22945$0 [47], \port$22945$0 [31], \port$22945$0 [15], \port$22945$0 [254], \port$22945$0 [238], \port$22945$0 [222], \port$22945$0 [206], \port$22945$0 [190], \port$22945$0 [174], \port$22945$0 [158], \port$22945$0 [142], \port$22945$0 [126], \port$22945$0 [110], \port$22945$0 [94], \port$22945$0 [78], \port$22945$0 [62], \port$22945$0 [46], \port$22945$0 [30], \port$22945$0 [14], \port$22945$0 [253], \port$22945$0 [237], \port$22945$0 [221], \port$22945$0 [205], \port$22945$0 [189], \port$22945$0 [173], \port$22945$0 [157], \port$22945$0 [141], \port$22945$0 [125], \port$22945$0 [109], \port$22945$0 [93], \port$22945$0 [77], \port$22945$0 [61], \port$22945$0 [45], \port$22945$0 [29], \port$22945$0 [13], \port$22945$0 [252], \port$22945$0 [236], \port$22945$0 [220], \port$22945$0 [204], \port$22945$0 [188], \port$22945$0 [172], \port$22945$0 [156], \port$22945$0 [140], \port$22945$0 [124], \port$22945$0 [108], \port$22945$0 [92], \port$22945$0 [76], \port$22945$0 [60], \port$22945$0 [44], \port$22945$0 [28], \port$22945$0 [12], \port$22945$0 [251], \port$22945$0 [235], \port$22945$0 [219], \port$22945$0 [203], \port$22945$0 [187], \port$22945$0 [171], \port$22945$0 [155], \port$22945$0 [139], \port$22945$0 [123], \port$22945$0 [107], \port$22945$0 [91], \port$22945$0 [75], \port$22945$0 [59], \port$22945$0 [43], \port$22945$0 [27], \port$22945$0 [11], \port$22945$0 [250], \port$22945$0 [234], \port$22945$0 [218], \port$22945$0 [202], \port$22945$0 [186], \port$22945$0 [170], \port$22945$0 [154], \port$22945$0 [138], \port$22945$0 [122], \port$22945$0 [106], \port$22945$0 [90], \port$22945$0 [74], \port$22945$0 [58], \port$22945$0 [42], \port$22945$0 [26], \port$22945$0 [10], \port$22945$0 [249], \port$22945$0 [233], \port$22945$0 [217], \port$22945$0 [201], \port$22945$0 [185], \port$22945$0 [169], \port$22945$0 [153], \port$22945$0 [137], \port$22945$0 [121], \port$22945$0 [105], \port$22945$0 [89], \port$22945$0 [73], \port$22945$0 [57], \port$22945$0 [41], \port$22945$0 [25], \port$22945$0 [9], \port$22945$0 [248], \port$22945$0 [232], \port$22945$0 [216], \port$22945$0 [200], \port$22945$0 [184], \port$22945$0 [168], \port$22945$0 [152], \port$22945$0 [136], \port$22945$0 [120], \port$22945$0 [104], \port$22945$0 [88], \port$22945$0 [72], \port$22945$0 [56], \port$22945$0 [40], \port$22945$0 [24], \port$22945$0 [8], \port$22945$0 [247], \port$22945$0 [231], \port$22945$0 [215], \port$22945$0 [199], \port$22945$0 [183], \port$22945$0 [167], \port$22945$0 [151], \port$22945$0 [135], \port$22945$0 [119], \port$22945$0 [103], \port$22945$0 [87], \port$22945$0 [71], \port$22945$0 [55], \port$22945$0 [39], \port$22945$0 [23], \port$22945$0 [7], \port$22945$0 [246], \port$22945$0 [230], \port$22945$0 [214], \port$22945$0 [198], \port$22945$0 [182], \port$22945$0 [166], \port$22945$0 [150], \port$22945$0 [134], \port$22945$0 [118], \port$22945$0 [102], \port$22945$0 [86], \port$22945$0 [70], \port$22945$0 [54], \port$22945$0 [38], \port$22945$0 [22], \port$22945$0 [6], \port$22945$0 [245], \port$22945$0 [229], \port$22945$0 [213], \port$22945$0 [197], \port$22945$0 [181], \port$22945$0 [165], \port$22945$0 [149], \port$22945$0 [133], \port$22945$0 [117], \port$22945$0 [101], \port$22945$0 [85], \port$22945$0 [69], \port$22945$0 [53], \port$22945$0 [37], \port$22945$0 [21], \port$22945$0 [5], \port$22945$0 [244], \port$22945$0 [228], \port$22945$0 [212], \port$22945$0 [196], \port$22945$0 [180], \port$22945$0 [164], \port$22945$0 [148], \port$22945$0 [132], \port$22945$0 [116], \port$22945$0 [100], \port$22945$0 [84], \port$22945$0 [68], \port$22945$0 [52], \port$22945$0 [36], \port$22945$0 [20], \port$22945$0 [4], \port$22945$0 [243], \port$22945$0 [227], \port$22945$0 [211], \port$22945$0 [195], \port$22945$0 [179], \port$22945$0 [163], \port$22945$0 [147], \port$22945$0 [131], \port$22945$0 [115], \port$22945$0 [99], \port$22945$0 [83], \port$22945$0 [67], \port$22945$0 [51], \port$22945$0 [35], \port$22945$0 [19], \port$22945$0 [3], \port$22945$0 [242], \port$22945$0 [226], \port$22945$0 [210], \port$22945$0 [194], \port$22945$0 [178], \port$22945$0 [162], \port$22945$0 [146], \port$22945$0 [130], \port$22945$0 [114], \port$22945$0 [98], \port$22945$0 [82], \port$22945$0 [66], \port$22945$0 [50], \port$22945$0 [34], \port$22945$0 [18], \port$22945$0 [2], \port$22945$0 [241], \port$22945$0 [225], \port$22945$0 [209], \port$22945$0 [193], \port$22945$0 [177], \port$22945$0 [161], \port$22945$0 [145], \port$22945$0 [129], \port$22945$0 [113], \port$22945$0 [97], \port$22945$0 [81], \port$22945$0 [65], \port$22945$0 [49], \port$22945$0 [33], \port$22945$0 [17], \port$22945$0 [1], \port$22945$0 [240], \port$22945$0 [224], \port$22945$0 [208], \port$22945$0 [192], \port$22945$0 [176], \port$22945$0 [160], \port$22945$0 [144], \port$22945$0 [128], \port$22945$0 [112], \port$22945$0 [96], \port$22945$0 [80], \port$22945$0 [64], \port$22945$0 [48], \port$22945$0 [32], \port$22945$0 [16], \port$22945$0 [0] };
-  assign \read0__addr$19  = { \port$22613$0 , \port$22701$0  };
+  assign \write__addr$15  = { \port$24316$0 , \port$24663$0  };
+  assign \write__data$17  = { \port$24658$0 [255], \port$24658$0 [239], \port$24658$0 [223], \port$24658$0 [207], \port$24658$0 [191], \port$24658$0 [175], \port$24658$0 [159], \port$24658$0 [143], \port$24658$0 [127], \port$24658$0 [111], \port$24658$0 [95], \port$24658$0 [79], \port$24658$0 [63], \port$24658$0 [47], \port$24658$0 [31], \port$24658$0 [15], \port$24658$0 [254], \port$24658$0 [238], \port$24658$0 [222], \port$24658$0 [206], \port$24658$0 [190], \port$24658$0 [174], \port$24658$0 [158], \port$24658$0 [142], \port$24658$0 [126], \port$24658$0 [110], \port$24658$0 [94], \port$24658$0 [78], \port$24658$0 [62], \port$24658$0 [46], \port$24658$0 [30], \port$24658$0 [14], \port$24658$0 [253], \port$24658$0 [237], \port$24658$0 [221], \port$24658$0 [205], \port$24658$0 [189], \port$24658$0 [173], \port$24658$0 [157], \port$24658$0 [141], \port$24658$0 [125], \port$24658$0 [109], \port$24658$0 [93], \port$24658$0 [77], \port$24658$0 [61], \port$24658$0 [45], \port$24658$0 [29], \port$24658$0 [13], \port$24658$0 [252], \port$24658$0 [236], \port$24658$0 [220], \port$24658$0 [204], \port$24658$0 [188], \port$24658$0 [172], \port$24658$0 [156], \port$24658$0 [140], \port$24658$0 [124], \port$24658$0 [108], \port$24658$0 [92], \port$24658$0 [76], \port$24658$0 [60], \port$24658$0 [44], \port$24658$0 [28], \port$24658$0 [12], \port$24658$0 [251], \port$24658$0 [235], \port$24658$0 [219], \port$24658$0 [203], \port$24658$0 [187], \port$24658$0 [171], \port$24658$0 [155], \port$24658$0 [139], \port$24658$0 [123], \port$24658$0 [107], \port$24658$0 [91], \port$24658$0 [75], \port$24658$0 [59], \port$24658$0 [43], \port$24658$0 [27], \port$24658$0 [11], \port$24658$0 [250], \port$24658$0 [234], \port$24658$0 [218], \port$24658$0 [202], \port$24658$0 [186], \port$24658$0 [170], \port$24658$0 [154], \port$24658$0 [138], \port$24658$0 [122], \port$24658$0 [106], \port$24658$0 [90], \port$24658$0 [74], \port$24658$0 [58], \port$24658$0 [42], \port$24658$0 [26], \port$24658$0 [10], \port$24658$0 [249], \port$24658$0 [233], \port$24658$0 [217], \port$24658$0 [201], \port$24658$0 [185], \port$24658$0 [169], \port$24658$0 [153], \port$24658$0 [137], \port$24658$0 [121], \port$24658$0 [105], \port$24658$0 [89], \port$24658$0 [73], \port$24658$0 [57], \port$24658$0 [41], \port$24658$0 [25], \port$24658$0 [9], \port$24658$0 [248], \port$24658$0 [232], \port$24658$0 [216], \port$24658$0 [200], \port$24658$0 [184], \port$24658$0 [168], \port$24658$0 [152], \port$24658$0 [136], \port$24658$0 [120], \port$24658$0 [104], \port$24658$0 [88], \port$24658$0 [72], \port$24658$0 [56], \port$24658$0 [40], \port$24658$0 [24], \port$24658$0 [8], \port$24658$0 [247], \port$24658$0 [231], \port$24658$0 [215], \port$24658$0 [199], \port$24658$0 [183], \port$24658$0 [167], \port$24658$0 [151], \port$24658$0 [135], \port$24658$0 [119], \port$24658$0 [103], \port$24658$0 [87], \port$24658$0 [71], \port$24658$0 [55], \port$24658$0 [39], \port$24658$0 [23], \port$24658$0 [7], \port$24658$0 [246], \port$24658$0 [230], \port$24658$0 [214], \port$24658$0 [198], \port$24658$0 [182], \port$24658$0 [166], \port$24658$0 [150], \port$24658$0 [134], \port$24658$0 [118], \port$24658$0 [102], \port$24658$0 [86], \port$24658$0 [70], \port$24658$0 [54], \port$24658$0 [38], \port$24658$0 [22], \port$24658$0 [6], \port$24658$0 [245], \port$24658$0 [229], \port$24658$0 [213], \port$24658$0 [197], \port$24658$0 [181], \port$24658$0 [165], \port$24658$0 [149], \port$24658$0 [133], \port$24658$0 [117], \port$24658$0 [101], \port$24658$0 [85], \port$24658$0 [69], \port$24658$0 [53], \port$24658$0 [37], \port$24658$0 [21], \port$24658$0 [5], \port$24658$0 [244], \port$24658$0 [228], \port$24658$0 [212], \port$24658$0 [196], \port$24658$0 [180], \port$24658$0 [164], \port$24658$0 [148], \port$24658$0 [132], \port$24658$0 [116], \port$24658$0 [100], \port$24658$0 [84], \port$24658$0 [68], \port$24658$0 [52], \port$24658$0 [36], \port$24658$0 [20], \port$24658$0 [4], \port$24658$0 [243], \port$24658$0 [227], \port$24658$0 [211], \port$24658$0 [195], \port$24658$0 [179], \port$24658$0 [163], \port$24658$0 [147], \port$24658$0 [131], \port$24658$0 [115], \port$24658$0 [99], \port$24658$0 [83], \port$24658$0 [67], \port$24658$0 [51], \port$24658$0 [35], \port$24658$0 [19], \port$24658$0 [3], \port$24658$0 [242], \port$24658$0 [226], \port$24658$0 [210], \port$24658$0 [194], \port$24658$0 [178], \port$24658$0 [162], \port$24658$0 [146], \port$24658$0 [130], \port$24658$0 [114], \port$24658$0 [98], \port$24658$0 [82], \port$24658$0 [66], \port$24658$0 [50], \port$24658$0 [34], \port$24658$0 [18], \port$24658$0 [2], \port$24658$0 [241], \port$24658$0 [225], \port$24658$0 [209], \port$24658$0 [193], \port$24658$0 [177], \port$24658$0 [161], \port$24658$0 [145], \port$24658$0 [129], \port$24658$0 [113], \port$24658$0 [97], \port$24658$0 [81], \port$24658$0 [65], \port$24658$0 [49], \port$24658$0 [33], \port$24658$0 [17], \port$24658$0 [1], \port$24658$0 [240], \port$24658$0 [224], \port$24658$0 [208], \port$24658$0 [192], \port$24658$0 [176], \port$24658$0 [160], \port$24658$0 [144], \port$24658$0 [128], \port$24658$0 [112], \port$24658$0 [96], \port$24658$0 [80], \port$24658$0 [64], \port$24658$0 [48], \port$24658$0 [32], \port$24658$0 [16], \port$24658$0 [0] };
+  assign \read0__addr$19  = { \port$24316$0 , \port$24404$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$22613$8 , \port$24851$0  };
-  assign \read1__addr$23  = { \port$22613$8 , \port$24851$0  };
+  assign read1__addr = { \port$24316$8 , \port$26574$0  };
+  assign \read1__addr$23  = { \port$24316$8 , \port$26574$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -31591,17 +31464,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$22613$8 , \port$24851$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$24316$8 , \port$26574$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input \port$22613$8 ;
-  wire \port$22613$8 ;
-  input [8:0] \port$24851$0 ;
-  wire [8:0] \port$24851$0 ;
+  input \port$24316$8 ;
+  wire \port$24316$8 ;
+  input [8:0] \port$26574$0 ;
+  wire [8:0] \port$26574$0 ;
   wire [9:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -31674,7 +31547,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$22613$8 , \port$24851$0 , 
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$22613$8 , \port$24851$0  }];
+    _1_ <= copy1[{ \port$24316$8 , \port$26574$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -31689,8 +31562,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$22613$8 , \port$24851$0 , 
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$22613$8 , \port$24851$0  };
-  assign read1__addr = { \port$22613$8 , \port$24851$0  };
+  assign \read__addr$13  = { \port$24316$8 , \port$26574$0  };
+  assign read1__addr = { \port$24316$8 , \port$26574$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -32769,7 +32642,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[9:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$23727$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$25440$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [4:0] \$10 ;
@@ -33093,8 +32966,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   wire [15:0] into3_7;
   wire [15:0] into3_8;
   wire [15:0] into3_9;
-  input [16:0] \port$23727$0 ;
-  wire [16:0] \port$23727$0 ;
+  input [16:0] \port$25440$0 ;
+  wire [16:0] \port$25440$0 ;
   reg [12:0] read_column__addr = 13'h0000;
   reg [12:0] \read_column__addr$104  = 13'h0000;
   reg [12:0] \read_column__addr$111  = 13'h0000;
@@ -33912,44 +33785,44 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign column3_13 = turn_1_2[3] ? column2_5 : column2_13;
   assign column3_14 = turn_1_2[3] ? column2_6 : column2_14;
   assign column3_15 = turn_1_2[3] ? column2_7 : column2_15;
-  assign \$73  = 1'h0 - \port$23727$0 [3:0];
-  assign \$75  = \port$23727$0 [16:4] + \$74 ;
-  assign \$76  = 1'h1 - \port$23727$0 [3:0];
-  assign \$78  = \port$23727$0 [16:4] + \$77 ;
-  assign \$79  = 2'h2 - \port$23727$0 [3:0];
-  assign \$81  = \port$23727$0 [16:4] + \$80 ;
-  assign \$82  = 2'h3 - \port$23727$0 [3:0];
-  assign \$84  = \port$23727$0 [16:4] + \$83 ;
-  assign \$85  = 3'h4 - \port$23727$0 [3:0];
-  assign \$87  = \port$23727$0 [16:4] + \$86 ;
-  assign \$88  = 3'h5 - \port$23727$0 [3:0];
-  assign \$90  = \port$23727$0 [16:4] + \$89 ;
-  assign \$91  = 3'h6 - \port$23727$0 [3:0];
-  assign \$93  = \port$23727$0 [16:4] + \$92 ;
-  assign \$94  = 3'h7 - \port$23727$0 [3:0];
-  assign \$96  = \port$23727$0 [16:4] + \$95 ;
-  assign \$97  = 4'h8 - \port$23727$0 [3:0];
-  assign \$99  = \port$23727$0 [16:4] + \$98 ;
-  assign \$100  = 4'h9 - \port$23727$0 [3:0];
-  assign \$102  = \port$23727$0 [16:4] + \$101 ;
-  assign \$103  = 4'ha - \port$23727$0 [3:0];
-  assign \$105  = \port$23727$0 [16:4] + \$104 ;
-  assign \$106  = 4'hb - \port$23727$0 [3:0];
-  assign \$108  = \port$23727$0 [16:4] + \$107 ;
-  assign \$109  = 4'hc - \port$23727$0 [3:0];
-  assign \$111  = \port$23727$0 [16:4] + \$110 ;
-  assign \$112  = 4'hd - \port$23727$0 [3:0];
-  assign \$114  = \port$23727$0 [16:4] + \$113 ;
-  assign \$115  = 4'he - \port$23727$0 [3:0];
-  assign \$117  = \port$23727$0 [16:4] + \$116 ;
-  assign \$118  = 4'hf - \port$23727$0 [3:0];
-  assign \$120  = \port$23727$0 [16:4] + \$119 ;
+  assign \$73  = 1'h0 - \port$25440$0 [3:0];
+  assign \$75  = \port$25440$0 [16:4] + \$74 ;
+  assign \$76  = 1'h1 - \port$25440$0 [3:0];
+  assign \$78  = \port$25440$0 [16:4] + \$77 ;
+  assign \$79  = 2'h2 - \port$25440$0 [3:0];
+  assign \$81  = \port$25440$0 [16:4] + \$80 ;
+  assign \$82  = 2'h3 - \port$25440$0 [3:0];
+  assign \$84  = \port$25440$0 [16:4] + \$83 ;
+  assign \$85  = 3'h4 - \port$25440$0 [3:0];
+  assign \$87  = \port$25440$0 [16:4] + \$86 ;
+  assign \$88  = 3'h5 - \port$25440$0 [3:0];
+  assign \$90  = \port$25440$0 [16:4] + \$89 ;
+  assign \$91  = 3'h6 - \port$25440$0 [3:0];
+  assign \$93  = \port$25440$0 [16:4] + \$92 ;
+  assign \$94  = 3'h7 - \port$25440$0 [3:0];
+  assign \$96  = \port$25440$0 [16:4] + \$95 ;
+  assign \$97  = 4'h8 - \port$25440$0 [3:0];
+  assign \$99  = \port$25440$0 [16:4] + \$98 ;
+  assign \$100  = 4'h9 - \port$25440$0 [3:0];
+  assign \$102  = \port$25440$0 [16:4] + \$101 ;
+  assign \$103  = 4'ha - \port$25440$0 [3:0];
+  assign \$105  = \port$25440$0 [16:4] + \$104 ;
+  assign \$106  = 4'hb - \port$25440$0 [3:0];
+  assign \$108  = \port$25440$0 [16:4] + \$107 ;
+  assign \$109  = 4'hc - \port$25440$0 [3:0];
+  assign \$111  = \port$25440$0 [16:4] + \$110 ;
+  assign \$112  = 4'hd - \port$25440$0 [3:0];
+  assign \$114  = \port$25440$0 [16:4] + \$113 ;
+  assign \$115  = 4'he - \port$25440$0 [3:0];
+  assign \$117  = \port$25440$0 [16:4] + \$116 ;
+  assign \$118  = 4'hf - \port$25440$0 [3:0];
+  assign \$120  = \port$25440$0 [16:4] + \$119 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$23727$0 [3:0];
+    turn_1_0 <= \port$25440$0 [3:0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -34794,8 +34667,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$192  = into3_15;
   assign \read_row__addr$193  = write__addr;
   assign column_address15 = \read_column__addr$195 ;
-  assign column__turn = \port$23727$0 [3:0];
-  assign column__address = \port$23727$0 [16:4];
+  assign column__turn = \port$25440$0 [3:0];
+  assign column__address = \port$25440$0 [16:4];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__data[2]  = row__data[47:32];
@@ -35104,8 +34977,8 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$24851$0 , front_gradients__addr, \port$25070$0 , \port$25072$0 , \port$25074$0 , \port$25076$0 , \port$25078$0 , \port$25080$0 , \port$25082$0 , \port$25084$0 , \port$25086$0 , \port$25088$0 , \port$25090$0 , \port$25092$0 , \port$25094$0
-, \port$25096$0 , \port$25098$0 , \port$25100$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$26574$0 , front_gradients__addr, \port$26803$0 , \port$26805$0 , \port$26807$0 , \port$26809$0 , \port$26811$0 , \port$26813$0 , \port$26815$0 , \port$26817$0 , \port$26819$0 , \port$26821$0 , \port$26823$0 , \port$26825$0 , \port$26827$0
+, \port$26829$0 , \port$26831$0 , \port$26833$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire [16:0] \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -35355,40 +35228,40 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [16:0] \port$24851$0 ;
-  wire [16:0] \port$24851$0 ;
-  output [15:0] \port$25070$0 ;
-  wire [15:0] \port$25070$0 ;
-  output [15:0] \port$25072$0 ;
-  wire [15:0] \port$25072$0 ;
-  output [15:0] \port$25074$0 ;
-  wire [15:0] \port$25074$0 ;
-  output [15:0] \port$25076$0 ;
-  wire [15:0] \port$25076$0 ;
-  output [15:0] \port$25078$0 ;
-  wire [15:0] \port$25078$0 ;
-  output [15:0] \port$25080$0 ;
-  wire [15:0] \port$25080$0 ;
-  output [15:0] \port$25082$0 ;
-  wire [15:0] \port$25082$0 ;
-  output [15:0] \port$25084$0 ;
-  wire [15:0] \port$25084$0 ;
-  output [15:0] \port$25086$0 ;
-  wire [15:0] \port$25086$0 ;
-  output [15:0] \port$25088$0 ;
-  wire [15:0] \port$25088$0 ;
-  output [15:0] \port$25090$0 ;
-  wire [15:0] \port$25090$0 ;
-  output [15:0] \port$25092$0 ;
-  wire [15:0] \port$25092$0 ;
-  output [15:0] \port$25094$0 ;
-  wire [15:0] \port$25094$0 ;
-  output [15:0] \port$25096$0 ;
-  wire [15:0] \port$25096$0 ;
-  output [15:0] \port$25098$0 ;
-  wire [15:0] \port$25098$0 ;
-  output [15:0] \port$25100$0 ;
-  wire [15:0] \port$25100$0 ;
+  output [16:0] \port$26574$0 ;
+  wire [16:0] \port$26574$0 ;
+  output [15:0] \port$26803$0 ;
+  wire [15:0] \port$26803$0 ;
+  output [15:0] \port$26805$0 ;
+  wire [15:0] \port$26805$0 ;
+  output [15:0] \port$26807$0 ;
+  wire [15:0] \port$26807$0 ;
+  output [15:0] \port$26809$0 ;
+  wire [15:0] \port$26809$0 ;
+  output [15:0] \port$26811$0 ;
+  wire [15:0] \port$26811$0 ;
+  output [15:0] \port$26813$0 ;
+  wire [15:0] \port$26813$0 ;
+  output [15:0] \port$26815$0 ;
+  wire [15:0] \port$26815$0 ;
+  output [15:0] \port$26817$0 ;
+  wire [15:0] \port$26817$0 ;
+  output [15:0] \port$26819$0 ;
+  wire [15:0] \port$26819$0 ;
+  output [15:0] \port$26821$0 ;
+  wire [15:0] \port$26821$0 ;
+  output [15:0] \port$26823$0 ;
+  wire [15:0] \port$26823$0 ;
+  output [15:0] \port$26825$0 ;
+  wire [15:0] \port$26825$0 ;
+  output [15:0] \port$26827$0 ;
+  wire [15:0] \port$26827$0 ;
+  output [15:0] \port$26829$0 ;
+  wire [15:0] \port$26829$0 ;
+  output [15:0] \port$26831$0 ;
+  wire [15:0] \port$26831$0 ;
+  output [15:0] \port$26833$0 ;
+  wire [15:0] \port$26833$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -35539,10 +35412,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$16844$0 (\$2 ),
-    .\port$16869$0 (\$3 ),
-    .\port$16894$0 (\$4 ),
-    .\port$16919$0 (\$5 ),
+    .\port$18547$0 (\$2 ),
+    .\port$18572$0 (\$3 ),
+    .\port$18597$0 (\$4 ),
+    .\port$18622$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -35615,10 +35488,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$16844$0 (\$2 ),
-    .\port$16869$0 (\$3 ),
-    .\port$16894$0 (\$4 ),
-    .\port$16919$0 (\$5 ),
+    .\port$18547$0 (\$2 ),
+    .\port$18572$0 (\$3 ),
+    .\port$18597$0 (\$4 ),
+    .\port$18622$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -35722,23 +35595,23 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$24851$0  = \$1 ;
-  assign \port$25070$0  = \$6 ;
-  assign \port$25072$0  = \$7 ;
-  assign \port$25074$0  = \$8 ;
-  assign \port$25076$0  = \$9 ;
-  assign \port$25078$0  = \$10 ;
-  assign \port$25080$0  = \$11 ;
-  assign \port$25082$0  = \$12 ;
-  assign \port$25084$0  = \$13 ;
-  assign \port$25086$0  = \$14 ;
-  assign \port$25088$0  = \$15 ;
-  assign \port$25090$0  = \$16 ;
-  assign \port$25092$0  = \$17 ;
-  assign \port$25094$0  = \$18 ;
-  assign \port$25096$0  = \$19 ;
-  assign \port$25098$0  = \$20 ;
-  assign \port$25100$0  = \$21 ;
+  assign \port$26574$0  = \$1 ;
+  assign \port$26803$0  = \$6 ;
+  assign \port$26805$0  = \$7 ;
+  assign \port$26807$0  = \$8 ;
+  assign \port$26809$0  = \$9 ;
+  assign \port$26811$0  = \$10 ;
+  assign \port$26813$0  = \$11 ;
+  assign \port$26815$0  = \$12 ;
+  assign \port$26817$0  = \$13 ;
+  assign \port$26819$0  = \$14 ;
+  assign \port$26821$0  = \$15 ;
+  assign \port$26823$0  = \$16 ;
+  assign \port$26825$0  = \$17 ;
+  assign \port$26827$0  = \$18 ;
+  assign \port$26829$0  = \$19 ;
+  assign \port$26831$0  = \$20 ;
+  assign \port$26833$0  = \$21 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -35931,7 +35804,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[15]  = sums[895:840];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 , \port$16869$0 , \port$16894$0 , \port$16919$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 , \port$18572$0 , \port$18597$0 , \port$18622$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
 , weight_5, weight_6, weight_7, weight_8, weight_9, weight_10, weight_11, weight_12, weight_13, weight_14, weight_15, write_0, done, row_vector, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -36344,14 +36217,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$16844$0 ;
-  wire \port$16844$0 ;
-  output \port$16869$0 ;
-  wire \port$16869$0 ;
-  output \port$16894$0 ;
-  wire \port$16894$0 ;
-  output \port$16919$0 ;
-  wire \port$16919$0 ;
+  output \port$18547$0 ;
+  wire \port$18547$0 ;
+  output \port$18572$0 ;
+  wire \port$18572$0 ;
+  output \port$18597$0 ;
+  wire \port$18597$0 ;
+  output \port$18622$0 ;
+  wire \port$18622$0 ;
   reg [3:0] read_turn = 4'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -36920,8 +36793,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (old),
-    .\port$16944$0 (\$117 ),
-    .\port$16947$0 (\$120 ),
+    .\port$18647$0 (\$117 ),
+    .\port$18650$0 (\$120 ),
     .rst(rst),
     .\saturated$50 (\saturated$66 ),
     .sum(sum),
@@ -36932,8 +36805,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$28 ),
-    .\port$16953$0 (\$121 ),
-    .\port$16956$0 (\$124 ),
+    .\port$18656$0 (\$121 ),
+    .\port$18659$0 (\$124 ),
     .rst(rst),
     .\saturated$50 (\saturated$67 ),
     .sum(\sum$25 ),
@@ -36944,8 +36817,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$34 ),
-    .\port$16959$0 (\$125 ),
-    .\port$16962$0 (\$128 ),
+    .\port$18662$0 (\$125 ),
+    .\port$18665$0 (\$128 ),
     .rst(rst),
     .\saturated$50 (\saturated$68 ),
     .sum(\sum$31 ),
@@ -36956,8 +36829,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$40 ),
-    .\port$16965$0 (\$129 ),
-    .\port$16968$0 (\$132 ),
+    .\port$18668$0 (\$129 ),
+    .\port$18671$0 (\$132 ),
     .rst(rst),
     .\saturated$50 (\saturated$69 ),
     .sum(\sum$37 ),
@@ -36968,8 +36841,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$46 ),
-    .\port$16971$0 (\$133 ),
-    .\port$16974$0 (\$136 ),
+    .\port$18674$0 (\$133 ),
+    .\port$18677$0 (\$136 ),
     .rst(rst),
     .\saturated$50 (\saturated$70 ),
     .sum(\sum$43 ),
@@ -36980,8 +36853,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$52 ),
-    .\port$16977$0 (\$137 ),
-    .\port$16980$0 (\$140 ),
+    .\port$18680$0 (\$137 ),
+    .\port$18683$0 (\$140 ),
     .rst(rst),
     .\saturated$50 (\saturated$71 ),
     .sum(\sum$49 ),
@@ -36992,8 +36865,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$58 ),
-    .\port$16983$0 (\$141 ),
-    .\port$16986$0 (\$144 ),
+    .\port$18686$0 (\$141 ),
+    .\port$18689$0 (\$144 ),
     .rst(rst),
     .\saturated$50 (\saturated$72 ),
     .sum(\sum$55 ),
@@ -37004,8 +36877,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$64 ),
-    .\port$16989$0 (\$145 ),
-    .\port$16992$0 (\$148 ),
+    .\port$18692$0 (\$145 ),
+    .\port$18695$0 (\$148 ),
     .rst(rst),
     .\saturated$50 (\saturated$73 ),
     .sum(\sum$61 ),
@@ -37368,10 +37241,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
   assign row_write = write_0;
   assign row_data = { weight_15, weight_14, weight_13, weight_12, weight_11, weight_10, weight_9, weight_8, weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$16844$0  = \$25 ;
-  assign \port$16869$0  = \$50 ;
-  assign \port$16894$0  = \$75 ;
-  assign \port$16919$0  = \$100 ;
+  assign \port$18547$0  = \$25 ;
+  assign \port$18572$0  = \$50 ;
+  assign \port$18597$0  = \$75 ;
+  assign \port$18622$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -37590,7 +37463,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$16844$0 ,
   assign \$182  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$16944$0 , \port$16947$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$18647$0 , \port$18650$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -37667,10 +37540,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$16944$0 , \port$16947$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16944$0 ;
-  wire [13:0] \port$16944$0 ;
-  input [14:0] \port$16947$0 ;
-  wire [14:0] \port$16947$0 ;
+  input [13:0] \port$18647$0 ;
+  wire [13:0] \port$18647$0 ;
+  input [14:0] \port$18650$0 ;
+  wire [14:0] \port$18650$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -37711,7 +37584,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$16944$0 , \port$16947$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16944$0 , 1'h0, \port$16947$0  };
+    counter_0 <= { 2'h0, \port$18647$0 , 1'h0, \port$18650$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -37790,8 +37663,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$16944$0 , \port$16947$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16947$0  };
-  assign source = { 2'h0, \port$16944$0  };
+  assign neuron = { 1'h0, \port$18650$0  };
+  assign source = { 2'h0, \port$18647$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -38905,7 +38778,7 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, i, o, saturate
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, \port$16953$0 , \port$16956$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, \port$18656$0 , \port$18659$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -38982,10 +38855,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$16953$0 , \port$16956$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16953$0 ;
-  wire [13:0] \port$16953$0 ;
-  input [14:0] \port$16956$0 ;
-  wire [14:0] \port$16956$0 ;
+  input [13:0] \port$18656$0 ;
+  wire [13:0] \port$18656$0 ;
+  input [14:0] \port$18659$0 ;
+  wire [14:0] \port$18659$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -39026,7 +38899,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$16953$0 , \port$16956$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16953$0 , 1'h0, \port$16956$0  };
+    counter_0 <= { 2'h0, \port$18656$0 , 1'h0, \port$18659$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39105,8 +38978,8 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$16953$0 , \port$16956$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16956$0  };
-  assign source = { 2'h0, \port$16953$0  };
+  assign neuron = { 1'h0, \port$18659$0  };
+  assign source = { 2'h0, \port$18656$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -39221,7 +39094,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, \port$16959$0 , \port$16962$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, \port$18662$0 , \port$18665$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -39298,10 +39171,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$16959$0 , \port$16962$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16959$0 ;
-  wire [13:0] \port$16959$0 ;
-  input [14:0] \port$16962$0 ;
-  wire [14:0] \port$16962$0 ;
+  input [13:0] \port$18662$0 ;
+  wire [13:0] \port$18662$0 ;
+  input [14:0] \port$18665$0 ;
+  wire [14:0] \port$18665$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -39342,7 +39215,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$16959$0 , \port$16962$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16959$0 , 1'h0, \port$16962$0  };
+    counter_0 <= { 2'h0, \port$18662$0 , 1'h0, \port$18665$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39421,8 +39294,8 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$16959$0 , \port$16962$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16962$0  };
-  assign source = { 2'h0, \port$16959$0  };
+  assign neuron = { 1'h0, \port$18665$0  };
+  assign source = { 2'h0, \port$18662$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -39537,7 +39410,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, \port$16965$0 , \port$16968$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, \port$18668$0 , \port$18671$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -39614,10 +39487,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$16965$0 , \port$16968$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16965$0 ;
-  wire [13:0] \port$16965$0 ;
-  input [14:0] \port$16968$0 ;
-  wire [14:0] \port$16968$0 ;
+  input [13:0] \port$18668$0 ;
+  wire [13:0] \port$18668$0 ;
+  input [14:0] \port$18671$0 ;
+  wire [14:0] \port$18671$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -39658,7 +39531,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$16965$0 , \port$16968$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16965$0 , 1'h0, \port$16968$0  };
+    counter_0 <= { 2'h0, \port$18668$0 , 1'h0, \port$18671$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39737,8 +39610,8 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$16965$0 , \port$16968$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16968$0  };
-  assign source = { 2'h0, \port$16965$0  };
+  assign neuron = { 1'h0, \port$18671$0  };
+  assign source = { 2'h0, \port$18668$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -39853,7 +39726,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit4 (rst, sum, \port$16971$0 , \port$16974$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit4 (rst, sum, \port$18674$0 , \port$18677$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -39930,10 +39803,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$16971$0 , \port$16974$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16971$0 ;
-  wire [13:0] \port$16971$0 ;
-  input [14:0] \port$16974$0 ;
-  wire [14:0] \port$16974$0 ;
+  input [13:0] \port$18674$0 ;
+  wire [13:0] \port$18674$0 ;
+  input [14:0] \port$18677$0 ;
+  wire [14:0] \port$18677$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -39974,7 +39847,7 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$16971$0 , \port$16974$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16971$0 , 1'h0, \port$16974$0  };
+    counter_0 <= { 2'h0, \port$18674$0 , 1'h0, \port$18677$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40053,8 +39926,8 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$16971$0 , \port$16974$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16974$0  };
-  assign source = { 2'h0, \port$16971$0  };
+  assign neuron = { 1'h0, \port$18677$0  };
+  assign source = { 2'h0, \port$18674$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -40169,7 +40042,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit5 (rst, sum, \port$16977$0 , \port$16980$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit5 (rst, sum, \port$18680$0 , \port$18683$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -40246,10 +40119,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$16977$0 , \port$16980$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16977$0 ;
-  wire [13:0] \port$16977$0 ;
-  input [14:0] \port$16980$0 ;
-  wire [14:0] \port$16980$0 ;
+  input [13:0] \port$18680$0 ;
+  wire [13:0] \port$18680$0 ;
+  input [14:0] \port$18683$0 ;
+  wire [14:0] \port$18683$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -40290,7 +40163,7 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$16977$0 , \port$16980$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16977$0 , 1'h0, \port$16980$0  };
+    counter_0 <= { 2'h0, \port$18680$0 , 1'h0, \port$18683$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40369,8 +40242,8 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$16977$0 , \port$16980$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16980$0  };
-  assign source = { 2'h0, \port$16977$0  };
+  assign neuron = { 1'h0, \port$18683$0  };
+  assign source = { 2'h0, \port$18680$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -40485,7 +40358,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit6 (rst, sum, \port$16983$0 , \port$16986$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit6 (rst, sum, \port$18686$0 , \port$18689$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -40562,10 +40435,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$16983$0 , \port$16986$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16983$0 ;
-  wire [13:0] \port$16983$0 ;
-  input [14:0] \port$16986$0 ;
-  wire [14:0] \port$16986$0 ;
+  input [13:0] \port$18686$0 ;
+  wire [13:0] \port$18686$0 ;
+  input [14:0] \port$18689$0 ;
+  wire [14:0] \port$18689$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -40606,7 +40479,7 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$16983$0 , \port$16986$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16983$0 , 1'h0, \port$16986$0  };
+    counter_0 <= { 2'h0, \port$18686$0 , 1'h0, \port$18689$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40685,8 +40558,8 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$16983$0 , \port$16986$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16986$0  };
-  assign source = { 2'h0, \port$16983$0  };
+  assign neuron = { 1'h0, \port$18689$0  };
+  assign source = { 2'h0, \port$18686$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -40801,7 +40674,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit7 (rst, sum, \port$16989$0 , \port$16992$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit7 (rst, sum, \port$18692$0 , \port$18695$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -40878,10 +40751,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$16989$0 , \port$16992$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$16989$0 ;
-  wire [13:0] \port$16989$0 ;
-  input [14:0] \port$16992$0 ;
-  wire [14:0] \port$16992$0 ;
+  input [13:0] \port$18692$0 ;
+  wire [13:0] \port$18692$0 ;
+  input [14:0] \port$18695$0 ;
+  wire [14:0] \port$18695$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -40922,7 +40795,7 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$16989$0 , \port$16992$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$16989$0 , 1'h0, \port$16992$0  };
+    counter_0 <= { 2'h0, \port$18692$0 , 1'h0, \port$18695$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -41001,8 +40874,8 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$16989$0 , \port$16992$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$16992$0  };
-  assign source = { 2'h0, \port$16989$0  };
+  assign neuron = { 1'h0, \port$18695$0  };
+  assign source = { 2'h0, \port$18692$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -42181,8 +42054,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$25794$0 (spikes__data),
-    .\port$25917$0 (masks__data),
+    .\port$27527$0 (spikes__data),
+    .\port$27650$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -42791,7 +42664,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$25794$0 , \port$25917$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$27527$0 , \port$27650$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -42823,10 +42696,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [255:0] \port$25794$0 ;
-  wire [255:0] \port$25794$0 ;
-  input [255:0] \port$25917$0 ;
-  wire [255:0] \port$25917$0 ;
+  input [255:0] \port$27527$0 ;
+  wire [255:0] \port$27527$0 ;
+  input [255:0] \port$27650$0 ;
+  wire [255:0] \port$27650$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -42859,9 +42732,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$24889$0 (tag1),
-    .\port$25794$0 (\port$25794$0 ),
-    .\port$25917$0 (\port$25917$0 ),
+    .\port$26612$0 (tag1),
+    .\port$27527$0 (\port$27527$0 ),
+    .\port$27650$0 (\port$27650$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -42892,8 +42765,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[16:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$25917$0 , \port$25794$0  };
-  assign row = { \port$25917$0 , \port$25794$0  };
+  assign w_data = { tag1, \port$27650$0 , \port$27527$0  };
+  assign row = { \port$27650$0 , \port$27527$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -42905,7 +42778,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$24889$0 , \port$25794$0 , \port$25917$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$26612$0 , \port$27527$0 , \port$27650$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -42929,12 +42802,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [57:0] \port$24889$0 ;
-  wire [57:0] \port$24889$0 ;
-  input [255:0] \port$25794$0 ;
-  wire [255:0] \port$25794$0 ;
-  input [255:0] \port$25917$0 ;
-  wire [255:0] \port$25917$0 ;
+  input [57:0] \port$26612$0 ;
+  wire [57:0] \port$26612$0 ;
+  input [255:0] \port$27527$0 ;
+  wire [255:0] \port$27527$0 ;
+  input [255:0] \port$27650$0 ;
+  wire [255:0] \port$27650$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [569:0] r_data;
@@ -42961,7 +42834,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [569:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$24889$0 , \port$25917$0 , \port$25794$0  };
+      storage[w_port__addr] <= { \port$26612$0 , \port$27650$0 , \port$27527$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -43023,8 +42896,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$24889$0 , \port$25917$0 , \port$25794$0  };
-  assign w_data = { \port$24889$0 , \port$25917$0 , \port$25794$0  };
+  assign w_port__data = { \port$26612$0 , \port$27650$0 , \port$27527$0  };
+  assign w_data = { \port$26612$0 , \port$27650$0 , \port$27527$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -43450,7 +43323,7 @@ module \backspike_core.wg.front.scan.emitter (rst, i__valid, i__payload, i__read
   assign o__payload[3:0] = { \$7 , \$6 , \$5 , \$4  };
 endmodule
 
-module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, i__ready, i__payload, o__payload, clk);
+module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, i__payload, o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -43664,11 +43537,11 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [15:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
+  wire [15:0] \$293 ;
+  wire [15:0] \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
@@ -43684,12 +43557,16 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  reg [15:0] \$308 ;
-  reg \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  reg [255:0] \$310 ;
-  reg [7:0] \$311 ;
+  wire \$310 ;
+  reg [15:0] \$311 ;
   reg \$312 ;
+  reg [264:0] \$313 ;
+  reg \$314 ;
+  reg [264:0] \$315 ;
+  reg [15:0] \$316 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -43764,26 +43641,70 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  reg busy = 1'h0;
+  reg [264:0] \$signal  = 265'h0000000000000000000000000000000000000000000000000000000000000000000;
+  reg \$signal$10  = 1'h0;
+  reg [264:0] \$signal$12  = 265'h0000000000000000000000000000000000000000000000000000000000000000000;
+  wire \$signal$12.last ;
+  wire [7:0] \$signal$12.tag ;
+  wire [255:0] \$signal$12.tile ;
+  wire [15:0] \$signal$12.tile[0] ;
+  wire [15:0] \$signal$12.tile[10] ;
+  wire [15:0] \$signal$12.tile[11] ;
+  wire [15:0] \$signal$12.tile[12] ;
+  wire [15:0] \$signal$12.tile[13] ;
+  wire [15:0] \$signal$12.tile[14] ;
+  wire [15:0] \$signal$12.tile[15] ;
+  wire [15:0] \$signal$12.tile[1] ;
+  wire [15:0] \$signal$12.tile[2] ;
+  wire [15:0] \$signal$12.tile[3] ;
+  wire [15:0] \$signal$12.tile[4] ;
+  wire [15:0] \$signal$12.tile[5] ;
+  wire [15:0] \$signal$12.tile[6] ;
+  wire [15:0] \$signal$12.tile[7] ;
+  wire [15:0] \$signal$12.tile[8] ;
+  wire [15:0] \$signal$12.tile[9] ;
+  wire \$signal.last ;
+  wire [7:0] \$signal.tag ;
+  wire [255:0] \$signal.tile ;
+  wire [15:0] \$signal.tile[0] ;
+  wire [15:0] \$signal.tile[10] ;
+  wire [15:0] \$signal.tile[11] ;
+  wire [15:0] \$signal.tile[12] ;
+  wire [15:0] \$signal.tile[13] ;
+  wire [15:0] \$signal.tile[14] ;
+  wire [15:0] \$signal.tile[15] ;
+  wire [15:0] \$signal.tile[1] ;
+  wire [15:0] \$signal.tile[2] ;
+  wire [15:0] \$signal.tile[3] ;
+  wire [15:0] \$signal.tile[4] ;
+  wire [15:0] \$signal.tile[5] ;
+  wire [15:0] \$signal.tile[6] ;
+  wire [15:0] \$signal.tile[7] ;
+  wire [15:0] \$signal.tile[8] ;
+  wire [15:0] \$signal.tile[9] ;
+  wire [255:0] arriving;
+  wire [15:0] \arriving[0] ;
+  wire [15:0] \arriving[10] ;
+  wire [15:0] \arriving[11] ;
+  wire [15:0] \arriving[12] ;
+  wire [15:0] \arriving[13] ;
+  wire [15:0] \arriving[14] ;
+  wire [15:0] \arriving[15] ;
+  wire [15:0] \arriving[1] ;
+  wire [15:0] \arriving[2] ;
+  wire [15:0] \arriving[3] ;
+  wire [15:0] \arriving[4] ;
+  wire [15:0] \arriving[5] ;
+  wire [15:0] \arriving[6] ;
+  wire [15:0] \arriving[7] ;
+  wire [15:0] \arriving[8] ;
+  wire [15:0] \arriving[9] ;
+  (* init = 1'h0 *)
+  wire busy;
   input clk;
   wire clk;
-  wire [255:0] coming;
-  wire [15:0] \coming[0] ;
-  wire [15:0] \coming[10] ;
-  wire [15:0] \coming[11] ;
-  wire [15:0] \coming[12] ;
-  wire [15:0] \coming[13] ;
-  wire [15:0] \coming[14] ;
-  wire [15:0] \coming[15] ;
-  wire [15:0] \coming[1] ;
-  wire [15:0] \coming[2] ;
-  wire [15:0] \coming[3] ;
-  wire [15:0] \coming[4] ;
-  wire [15:0] \coming[5] ;
-  wire [15:0] \coming[6] ;
-  wire [15:0] \coming[7] ;
-  wire [15:0] \coming[8] ;
-  wire [15:0] \coming[9] ;
+  reg [15:0] coming = 16'h0000;
+  wire done;
   wire \final ;
   input [264:0] i__payload;
   wire [264:0] i__payload;
@@ -43794,8 +43715,8 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  reg last = 1'h0;
   reg [15:0] left = 16'h0000;
+  wire move;
   output [28:0] o__payload;
   wire [28:0] o__payload;
   wire \o__payload.last ;
@@ -43805,437 +43726,463 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, o__valid, 
   input o__ready;
   wire o__ready;
   output o__valid;
-  wire o__valid;
+  reg o__valid = 1'h0;
   wire [15:0] pick;
   input rst;
   wire rst;
-  reg [7:0] tag = 8'h00;
-  reg [255:0] tile = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \tile[0] ;
-  wire [15:0] \tile[10] ;
-  wire [15:0] \tile[11] ;
-  wire [15:0] \tile[12] ;
-  wire [15:0] \tile[13] ;
-  wire [15:0] \tile[14] ;
-  wire [15:0] \tile[15] ;
-  wire [15:0] \tile[1] ;
-  wire [15:0] \tile[2] ;
-  wire [15:0] \tile[3] ;
-  wire [15:0] \tile[4] ;
-  wire [15:0] \tile[5] ;
-  wire [15:0] \tile[6] ;
-  wire [15:0] \tile[7] ;
-  wire [15:0] \tile[8] ;
-  wire [15:0] \tile[9] ;
   assign \$1  = ~ left;
   assign \$2  = \$1  + 1'h1;
   assign pick = left & \$2 [15:0];
   assign \$3  = left - 1'h1;
   assign \$4  = left & \$3 [15:0];
   assign \final  = ! \$4 ;
-  assign \$5  = | left;
-  assign \$6  = \$5  | last;
-  assign o__valid = busy & \$6 ;
-  assign \$7  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
-  assign \$8  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
-  assign \$9  = | { pick[15:12], pick[7:4] };
-  assign \$10  = | pick[15:8];
-  assign \$11  = tile[0] & pick[0];
-  assign \$12  = tile[16] & pick[1];
-  assign \$13  = tile[32] & pick[2];
-  assign \$14  = tile[48] & pick[3];
-  assign \$15  = tile[64] & pick[4];
-  assign \$16  = tile[80] & pick[5];
-  assign \$17  = tile[96] & pick[6];
-  assign \$18  = tile[112] & pick[7];
-  assign \$19  = tile[128] & pick[8];
-  assign \$20  = tile[144] & pick[9];
-  assign \$21  = tile[160] & pick[10];
-  assign \$22  = tile[176] & pick[11];
-  assign \$23  = tile[192] & pick[12];
-  assign \$24  = tile[208] & pick[13];
-  assign \$25  = tile[224] & pick[14];
-  assign \$26  = tile[240] & pick[15];
-  assign \$27  = | { \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11  };
-  assign \$28  = tile[1] & pick[0];
-  assign \$29  = tile[17] & pick[1];
-  assign \$30  = tile[33] & pick[2];
-  assign \$31  = tile[49] & pick[3];
-  assign \$32  = tile[65] & pick[4];
-  assign \$33  = tile[81] & pick[5];
-  assign \$34  = tile[97] & pick[6];
-  assign \$35  = tile[113] & pick[7];
-  assign \$36  = tile[129] & pick[8];
-  assign \$37  = tile[145] & pick[9];
-  assign \$38  = tile[161] & pick[10];
-  assign \$39  = tile[177] & pick[11];
-  assign \$40  = tile[193] & pick[12];
-  assign \$41  = tile[209] & pick[13];
-  assign \$42  = tile[225] & pick[14];
-  assign \$43  = tile[241] & pick[15];
-  assign \$44  = | { \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28  };
-  assign \$45  = tile[2] & pick[0];
-  assign \$46  = tile[18] & pick[1];
-  assign \$47  = tile[34] & pick[2];
-  assign \$48  = tile[50] & pick[3];
-  assign \$49  = tile[66] & pick[4];
-  assign \$50  = tile[82] & pick[5];
-  assign \$51  = tile[98] & pick[6];
-  assign \$52  = tile[114] & pick[7];
-  assign \$53  = tile[130] & pick[8];
-  assign \$54  = tile[146] & pick[9];
-  assign \$55  = tile[162] & pick[10];
-  assign \$56  = tile[178] & pick[11];
-  assign \$57  = tile[194] & pick[12];
-  assign \$58  = tile[210] & pick[13];
-  assign \$59  = tile[226] & pick[14];
-  assign \$60  = tile[242] & pick[15];
-  assign \$61  = | { \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45  };
-  assign \$62  = tile[3] & pick[0];
-  assign \$63  = tile[19] & pick[1];
-  assign \$64  = tile[35] & pick[2];
-  assign \$65  = tile[51] & pick[3];
-  assign \$66  = tile[67] & pick[4];
-  assign \$67  = tile[83] & pick[5];
-  assign \$68  = tile[99] & pick[6];
-  assign \$69  = tile[115] & pick[7];
-  assign \$70  = tile[131] & pick[8];
-  assign \$71  = tile[147] & pick[9];
-  assign \$72  = tile[163] & pick[10];
-  assign \$73  = tile[179] & pick[11];
-  assign \$74  = tile[195] & pick[12];
-  assign \$75  = tile[211] & pick[13];
-  assign \$76  = tile[227] & pick[14];
-  assign \$77  = tile[243] & pick[15];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62  };
-  assign \$79  = tile[4] & pick[0];
-  assign \$80  = tile[20] & pick[1];
-  assign \$81  = tile[36] & pick[2];
-  assign \$82  = tile[52] & pick[3];
-  assign \$83  = tile[68] & pick[4];
-  assign \$84  = tile[84] & pick[5];
-  assign \$85  = tile[100] & pick[6];
-  assign \$86  = tile[116] & pick[7];
-  assign \$87  = tile[132] & pick[8];
-  assign \$88  = tile[148] & pick[9];
-  assign \$89  = tile[164] & pick[10];
-  assign \$90  = tile[180] & pick[11];
-  assign \$91  = tile[196] & pick[12];
-  assign \$92  = tile[212] & pick[13];
-  assign \$93  = tile[228] & pick[14];
-  assign \$94  = tile[244] & pick[15];
-  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79  };
-  assign \$96  = tile[5] & pick[0];
-  assign \$97  = tile[21] & pick[1];
-  assign \$98  = tile[37] & pick[2];
-  assign \$99  = tile[53] & pick[3];
-  assign \$100  = tile[69] & pick[4];
-  assign \$101  = tile[85] & pick[5];
-  assign \$102  = tile[101] & pick[6];
-  assign \$103  = tile[117] & pick[7];
-  assign \$104  = tile[133] & pick[8];
-  assign \$105  = tile[149] & pick[9];
-  assign \$106  = tile[165] & pick[10];
-  assign \$107  = tile[181] & pick[11];
-  assign \$108  = tile[197] & pick[12];
-  assign \$109  = tile[213] & pick[13];
-  assign \$110  = tile[229] & pick[14];
-  assign \$111  = tile[245] & pick[15];
-  assign \$112  = | { \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96  };
-  assign \$113  = tile[6] & pick[0];
-  assign \$114  = tile[22] & pick[1];
-  assign \$115  = tile[38] & pick[2];
-  assign \$116  = tile[54] & pick[3];
-  assign \$117  = tile[70] & pick[4];
-  assign \$118  = tile[86] & pick[5];
-  assign \$119  = tile[102] & pick[6];
-  assign \$120  = tile[118] & pick[7];
-  assign \$121  = tile[134] & pick[8];
-  assign \$122  = tile[150] & pick[9];
-  assign \$123  = tile[166] & pick[10];
-  assign \$124  = tile[182] & pick[11];
-  assign \$125  = tile[198] & pick[12];
-  assign \$126  = tile[214] & pick[13];
-  assign \$127  = tile[230] & pick[14];
-  assign \$128  = tile[246] & pick[15];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113  };
-  assign \$130  = tile[7] & pick[0];
-  assign \$131  = tile[23] & pick[1];
-  assign \$132  = tile[39] & pick[2];
-  assign \$133  = tile[55] & pick[3];
-  assign \$134  = tile[71] & pick[4];
-  assign \$135  = tile[87] & pick[5];
-  assign \$136  = tile[103] & pick[6];
-  assign \$137  = tile[119] & pick[7];
-  assign \$138  = tile[135] & pick[8];
-  assign \$139  = tile[151] & pick[9];
-  assign \$140  = tile[167] & pick[10];
-  assign \$141  = tile[183] & pick[11];
-  assign \$142  = tile[199] & pick[12];
-  assign \$143  = tile[215] & pick[13];
-  assign \$144  = tile[231] & pick[14];
-  assign \$145  = tile[247] & pick[15];
-  assign \$146  = | { \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$147  = tile[8] & pick[0];
-  assign \$148  = tile[24] & pick[1];
-  assign \$149  = tile[40] & pick[2];
-  assign \$150  = tile[56] & pick[3];
-  assign \$151  = tile[72] & pick[4];
-  assign \$152  = tile[88] & pick[5];
-  assign \$153  = tile[104] & pick[6];
-  assign \$154  = tile[120] & pick[7];
-  assign \$155  = tile[136] & pick[8];
-  assign \$156  = tile[152] & pick[9];
-  assign \$157  = tile[168] & pick[10];
-  assign \$158  = tile[184] & pick[11];
-  assign \$159  = tile[200] & pick[12];
-  assign \$160  = tile[216] & pick[13];
-  assign \$161  = tile[232] & pick[14];
-  assign \$162  = tile[248] & pick[15];
-  assign \$163  = | { \$162 , \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147  };
-  assign \$164  = tile[9] & pick[0];
-  assign \$165  = tile[25] & pick[1];
-  assign \$166  = tile[41] & pick[2];
-  assign \$167  = tile[57] & pick[3];
-  assign \$168  = tile[73] & pick[4];
-  assign \$169  = tile[89] & pick[5];
-  assign \$170  = tile[105] & pick[6];
-  assign \$171  = tile[121] & pick[7];
-  assign \$172  = tile[137] & pick[8];
-  assign \$173  = tile[153] & pick[9];
-  assign \$174  = tile[169] & pick[10];
-  assign \$175  = tile[185] & pick[11];
-  assign \$176  = tile[201] & pick[12];
-  assign \$177  = tile[217] & pick[13];
-  assign \$178  = tile[233] & pick[14];
-  assign \$179  = tile[249] & pick[15];
-  assign \$180  = | { \$179 , \$178 , \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164  };
-  assign \$181  = tile[10] & pick[0];
-  assign \$182  = tile[26] & pick[1];
-  assign \$183  = tile[42] & pick[2];
-  assign \$184  = tile[58] & pick[3];
-  assign \$185  = tile[74] & pick[4];
-  assign \$186  = tile[90] & pick[5];
-  assign \$187  = tile[106] & pick[6];
-  assign \$188  = tile[122] & pick[7];
-  assign \$189  = tile[138] & pick[8];
-  assign \$190  = tile[154] & pick[9];
-  assign \$191  = tile[170] & pick[10];
-  assign \$192  = tile[186] & pick[11];
-  assign \$193  = tile[202] & pick[12];
-  assign \$194  = tile[218] & pick[13];
-  assign \$195  = tile[234] & pick[14];
-  assign \$196  = tile[250] & pick[15];
-  assign \$197  = | { \$196 , \$195 , \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181  };
-  assign \$198  = tile[11] & pick[0];
-  assign \$199  = tile[27] & pick[1];
-  assign \$200  = tile[43] & pick[2];
-  assign \$201  = tile[59] & pick[3];
-  assign \$202  = tile[75] & pick[4];
-  assign \$203  = tile[91] & pick[5];
-  assign \$204  = tile[107] & pick[6];
-  assign \$205  = tile[123] & pick[7];
-  assign \$206  = tile[139] & pick[8];
-  assign \$207  = tile[155] & pick[9];
-  assign \$208  = tile[171] & pick[10];
-  assign \$209  = tile[187] & pick[11];
-  assign \$210  = tile[203] & pick[12];
-  assign \$211  = tile[219] & pick[13];
-  assign \$212  = tile[235] & pick[14];
-  assign \$213  = tile[251] & pick[15];
-  assign \$214  = | { \$213 , \$212 , \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198  };
-  assign \$215  = tile[12] & pick[0];
-  assign \$216  = tile[28] & pick[1];
-  assign \$217  = tile[44] & pick[2];
-  assign \$218  = tile[60] & pick[3];
-  assign \$219  = tile[76] & pick[4];
-  assign \$220  = tile[92] & pick[5];
-  assign \$221  = tile[108] & pick[6];
-  assign \$222  = tile[124] & pick[7];
-  assign \$223  = tile[140] & pick[8];
-  assign \$224  = tile[156] & pick[9];
-  assign \$225  = tile[172] & pick[10];
-  assign \$226  = tile[188] & pick[11];
-  assign \$227  = tile[204] & pick[12];
-  assign \$228  = tile[220] & pick[13];
-  assign \$229  = tile[236] & pick[14];
-  assign \$230  = tile[252] & pick[15];
-  assign \$231  = | { \$230 , \$229 , \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215  };
-  assign \$232  = tile[13] & pick[0];
-  assign \$233  = tile[29] & pick[1];
-  assign \$234  = tile[45] & pick[2];
-  assign \$235  = tile[61] & pick[3];
-  assign \$236  = tile[77] & pick[4];
-  assign \$237  = tile[93] & pick[5];
-  assign \$238  = tile[109] & pick[6];
-  assign \$239  = tile[125] & pick[7];
-  assign \$240  = tile[141] & pick[8];
-  assign \$241  = tile[157] & pick[9];
-  assign \$242  = tile[173] & pick[10];
-  assign \$243  = tile[189] & pick[11];
-  assign \$244  = tile[205] & pick[12];
-  assign \$245  = tile[221] & pick[13];
-  assign \$246  = tile[237] & pick[14];
-  assign \$247  = tile[253] & pick[15];
-  assign \$248  = | { \$247 , \$246 , \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232  };
-  assign \$249  = tile[14] & pick[0];
-  assign \$250  = tile[30] & pick[1];
-  assign \$251  = tile[46] & pick[2];
-  assign \$252  = tile[62] & pick[3];
-  assign \$253  = tile[78] & pick[4];
-  assign \$254  = tile[94] & pick[5];
-  assign \$255  = tile[110] & pick[6];
-  assign \$256  = tile[126] & pick[7];
-  assign \$257  = tile[142] & pick[8];
-  assign \$258  = tile[158] & pick[9];
-  assign \$259  = tile[174] & pick[10];
-  assign \$260  = tile[190] & pick[11];
-  assign \$261  = tile[206] & pick[12];
-  assign \$262  = tile[222] & pick[13];
-  assign \$263  = tile[238] & pick[14];
-  assign \$264  = tile[254] & pick[15];
-  assign \$265  = | { \$264 , \$263 , \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249  };
-  assign \$266  = tile[15] & pick[0];
-  assign \$267  = tile[31] & pick[1];
-  assign \$268  = tile[47] & pick[2];
-  assign \$269  = tile[63] & pick[3];
-  assign \$270  = tile[79] & pick[4];
-  assign \$271  = tile[95] & pick[5];
-  assign \$272  = tile[111] & pick[6];
-  assign \$273  = tile[127] & pick[7];
-  assign \$274  = tile[143] & pick[8];
-  assign \$275  = tile[159] & pick[9];
-  assign \$276  = tile[175] & pick[10];
-  assign \$277  = tile[191] & pick[11];
-  assign \$278  = tile[207] & pick[12];
-  assign \$279  = tile[223] & pick[13];
-  assign \$280  = tile[239] & pick[14];
-  assign \$281  = tile[255] & pick[15];
-  assign \$282  = | { \$281 , \$280 , \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266  };
-  assign \$283  = last & \final ;
-  assign \$284  = ~ busy;
-  assign \$285  = o__valid & o__ready;
-  assign \$286  = ~ o__valid;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \final  & \$287 ;
-  assign i__ready = \$284  | \$288 ;
-  assign \$289  = o__valid & o__ready;
-  assign \$290  = ~ pick;
-  assign \$291  = left & \$290 ;
-  assign \$292  = | i__payload[15:0];
-  assign \$293  = | i__payload[31:16];
-  assign \$294  = | i__payload[47:32];
-  assign \$295  = | i__payload[63:48];
-  assign \$296  = | i__payload[79:64];
-  assign \$297  = | i__payload[95:80];
-  assign \$298  = | i__payload[111:96];
-  assign \$299  = | i__payload[127:112];
-  assign \$300  = | i__payload[143:128];
-  assign \$301  = | i__payload[159:144];
-  assign \$302  = | i__payload[175:160];
-  assign \$303  = | i__payload[191:176];
-  assign \$304  = | i__payload[207:192];
-  assign \$305  = | i__payload[223:208];
-  assign \$306  = | i__payload[239:224];
-  assign \$307  = | i__payload[255:240];
+  assign \$5  = | { pick[15], pick[13], pick[11], pick[9], pick[7], pick[5], pick[3], pick[1] };
+  assign \$6  = | { pick[15:14], pick[11:10], pick[7:6], pick[3:2] };
+  assign \$7  = | { pick[15:12], pick[7:4] };
+  assign \$8  = | pick[15:8];
+  assign \$9  = \$signal [0] & pick[0];
+  assign \$10  = \$signal [16] & pick[1];
+  assign \$11  = \$signal [32] & pick[2];
+  assign \$12  = \$signal [48] & pick[3];
+  assign \$13  = \$signal [64] & pick[4];
+  assign \$14  = \$signal [80] & pick[5];
+  assign \$15  = \$signal [96] & pick[6];
+  assign \$16  = \$signal [112] & pick[7];
+  assign \$17  = \$signal [128] & pick[8];
+  assign \$18  = \$signal [144] & pick[9];
+  assign \$19  = \$signal [160] & pick[10];
+  assign \$20  = \$signal [176] & pick[11];
+  assign \$21  = \$signal [192] & pick[12];
+  assign \$22  = \$signal [208] & pick[13];
+  assign \$23  = \$signal [224] & pick[14];
+  assign \$24  = \$signal [240] & pick[15];
+  assign \$25  = | { \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9  };
+  assign \$26  = \$signal [1] & pick[0];
+  assign \$27  = \$signal [17] & pick[1];
+  assign \$28  = \$signal [33] & pick[2];
+  assign \$29  = \$signal [49] & pick[3];
+  assign \$30  = \$signal [65] & pick[4];
+  assign \$31  = \$signal [81] & pick[5];
+  assign \$32  = \$signal [97] & pick[6];
+  assign \$33  = \$signal [113] & pick[7];
+  assign \$34  = \$signal [129] & pick[8];
+  assign \$35  = \$signal [145] & pick[9];
+  assign \$36  = \$signal [161] & pick[10];
+  assign \$37  = \$signal [177] & pick[11];
+  assign \$38  = \$signal [193] & pick[12];
+  assign \$39  = \$signal [209] & pick[13];
+  assign \$40  = \$signal [225] & pick[14];
+  assign \$41  = \$signal [241] & pick[15];
+  assign \$42  = | { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+  assign \$43  = \$signal [2] & pick[0];
+  assign \$44  = \$signal [18] & pick[1];
+  assign \$45  = \$signal [34] & pick[2];
+  assign \$46  = \$signal [50] & pick[3];
+  assign \$47  = \$signal [66] & pick[4];
+  assign \$48  = \$signal [82] & pick[5];
+  assign \$49  = \$signal [98] & pick[6];
+  assign \$50  = \$signal [114] & pick[7];
+  assign \$51  = \$signal [130] & pick[8];
+  assign \$52  = \$signal [146] & pick[9];
+  assign \$53  = \$signal [162] & pick[10];
+  assign \$54  = \$signal [178] & pick[11];
+  assign \$55  = \$signal [194] & pick[12];
+  assign \$56  = \$signal [210] & pick[13];
+  assign \$57  = \$signal [226] & pick[14];
+  assign \$58  = \$signal [242] & pick[15];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43  };
+  assign \$60  = \$signal [3] & pick[0];
+  assign \$61  = \$signal [19] & pick[1];
+  assign \$62  = \$signal [35] & pick[2];
+  assign \$63  = \$signal [51] & pick[3];
+  assign \$64  = \$signal [67] & pick[4];
+  assign \$65  = \$signal [83] & pick[5];
+  assign \$66  = \$signal [99] & pick[6];
+  assign \$67  = \$signal [115] & pick[7];
+  assign \$68  = \$signal [131] & pick[8];
+  assign \$69  = \$signal [147] & pick[9];
+  assign \$70  = \$signal [163] & pick[10];
+  assign \$71  = \$signal [179] & pick[11];
+  assign \$72  = \$signal [195] & pick[12];
+  assign \$73  = \$signal [211] & pick[13];
+  assign \$74  = \$signal [227] & pick[14];
+  assign \$75  = \$signal [243] & pick[15];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$77  = \$signal [4] & pick[0];
+  assign \$78  = \$signal [20] & pick[1];
+  assign \$79  = \$signal [36] & pick[2];
+  assign \$80  = \$signal [52] & pick[3];
+  assign \$81  = \$signal [68] & pick[4];
+  assign \$82  = \$signal [84] & pick[5];
+  assign \$83  = \$signal [100] & pick[6];
+  assign \$84  = \$signal [116] & pick[7];
+  assign \$85  = \$signal [132] & pick[8];
+  assign \$86  = \$signal [148] & pick[9];
+  assign \$87  = \$signal [164] & pick[10];
+  assign \$88  = \$signal [180] & pick[11];
+  assign \$89  = \$signal [196] & pick[12];
+  assign \$90  = \$signal [212] & pick[13];
+  assign \$91  = \$signal [228] & pick[14];
+  assign \$92  = \$signal [244] & pick[15];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77  };
+  assign \$94  = \$signal [5] & pick[0];
+  assign \$95  = \$signal [21] & pick[1];
+  assign \$96  = \$signal [37] & pick[2];
+  assign \$97  = \$signal [53] & pick[3];
+  assign \$98  = \$signal [69] & pick[4];
+  assign \$99  = \$signal [85] & pick[5];
+  assign \$100  = \$signal [101] & pick[6];
+  assign \$101  = \$signal [117] & pick[7];
+  assign \$102  = \$signal [133] & pick[8];
+  assign \$103  = \$signal [149] & pick[9];
+  assign \$104  = \$signal [165] & pick[10];
+  assign \$105  = \$signal [181] & pick[11];
+  assign \$106  = \$signal [197] & pick[12];
+  assign \$107  = \$signal [213] & pick[13];
+  assign \$108  = \$signal [229] & pick[14];
+  assign \$109  = \$signal [245] & pick[15];
+  assign \$110  = | { \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$111  = \$signal [6] & pick[0];
+  assign \$112  = \$signal [22] & pick[1];
+  assign \$113  = \$signal [38] & pick[2];
+  assign \$114  = \$signal [54] & pick[3];
+  assign \$115  = \$signal [70] & pick[4];
+  assign \$116  = \$signal [86] & pick[5];
+  assign \$117  = \$signal [102] & pick[6];
+  assign \$118  = \$signal [118] & pick[7];
+  assign \$119  = \$signal [134] & pick[8];
+  assign \$120  = \$signal [150] & pick[9];
+  assign \$121  = \$signal [166] & pick[10];
+  assign \$122  = \$signal [182] & pick[11];
+  assign \$123  = \$signal [198] & pick[12];
+  assign \$124  = \$signal [214] & pick[13];
+  assign \$125  = \$signal [230] & pick[14];
+  assign \$126  = \$signal [246] & pick[15];
+  assign \$127  = | { \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111  };
+  assign \$128  = \$signal [7] & pick[0];
+  assign \$129  = \$signal [23] & pick[1];
+  assign \$130  = \$signal [39] & pick[2];
+  assign \$131  = \$signal [55] & pick[3];
+  assign \$132  = \$signal [71] & pick[4];
+  assign \$133  = \$signal [87] & pick[5];
+  assign \$134  = \$signal [103] & pick[6];
+  assign \$135  = \$signal [119] & pick[7];
+  assign \$136  = \$signal [135] & pick[8];
+  assign \$137  = \$signal [151] & pick[9];
+  assign \$138  = \$signal [167] & pick[10];
+  assign \$139  = \$signal [183] & pick[11];
+  assign \$140  = \$signal [199] & pick[12];
+  assign \$141  = \$signal [215] & pick[13];
+  assign \$142  = \$signal [231] & pick[14];
+  assign \$143  = \$signal [247] & pick[15];
+  assign \$144  = | { \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131 , \$130 , \$129 , \$128  };
+  assign \$145  = \$signal [8] & pick[0];
+  assign \$146  = \$signal [24] & pick[1];
+  assign \$147  = \$signal [40] & pick[2];
+  assign \$148  = \$signal [56] & pick[3];
+  assign \$149  = \$signal [72] & pick[4];
+  assign \$150  = \$signal [88] & pick[5];
+  assign \$151  = \$signal [104] & pick[6];
+  assign \$152  = \$signal [120] & pick[7];
+  assign \$153  = \$signal [136] & pick[8];
+  assign \$154  = \$signal [152] & pick[9];
+  assign \$155  = \$signal [168] & pick[10];
+  assign \$156  = \$signal [184] & pick[11];
+  assign \$157  = \$signal [200] & pick[12];
+  assign \$158  = \$signal [216] & pick[13];
+  assign \$159  = \$signal [232] & pick[14];
+  assign \$160  = \$signal [248] & pick[15];
+  assign \$161  = | { \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146 , \$145  };
+  assign \$162  = \$signal [9] & pick[0];
+  assign \$163  = \$signal [25] & pick[1];
+  assign \$164  = \$signal [41] & pick[2];
+  assign \$165  = \$signal [57] & pick[3];
+  assign \$166  = \$signal [73] & pick[4];
+  assign \$167  = \$signal [89] & pick[5];
+  assign \$168  = \$signal [105] & pick[6];
+  assign \$169  = \$signal [121] & pick[7];
+  assign \$170  = \$signal [137] & pick[8];
+  assign \$171  = \$signal [153] & pick[9];
+  assign \$172  = \$signal [169] & pick[10];
+  assign \$173  = \$signal [185] & pick[11];
+  assign \$174  = \$signal [201] & pick[12];
+  assign \$175  = \$signal [217] & pick[13];
+  assign \$176  = \$signal [233] & pick[14];
+  assign \$177  = \$signal [249] & pick[15];
+  assign \$178  = | { \$177 , \$176 , \$175 , \$174 , \$173 , \$172 , \$171 , \$170 , \$169 , \$168 , \$167 , \$166 , \$165 , \$164 , \$163 , \$162  };
+  assign \$179  = \$signal [10] & pick[0];
+  assign \$180  = \$signal [26] & pick[1];
+  assign \$181  = \$signal [42] & pick[2];
+  assign \$182  = \$signal [58] & pick[3];
+  assign \$183  = \$signal [74] & pick[4];
+  assign \$184  = \$signal [90] & pick[5];
+  assign \$185  = \$signal [106] & pick[6];
+  assign \$186  = \$signal [122] & pick[7];
+  assign \$187  = \$signal [138] & pick[8];
+  assign \$188  = \$signal [154] & pick[9];
+  assign \$189  = \$signal [170] & pick[10];
+  assign \$190  = \$signal [186] & pick[11];
+  assign \$191  = \$signal [202] & pick[12];
+  assign \$192  = \$signal [218] & pick[13];
+  assign \$193  = \$signal [234] & pick[14];
+  assign \$194  = \$signal [250] & pick[15];
+  assign \$195  = | { \$194 , \$193 , \$192 , \$191 , \$190 , \$189 , \$188 , \$187 , \$186 , \$185 , \$184 , \$183 , \$182 , \$181 , \$180 , \$179  };
+  assign \$196  = \$signal [11] & pick[0];
+  assign \$197  = \$signal [27] & pick[1];
+  assign \$198  = \$signal [43] & pick[2];
+  assign \$199  = \$signal [59] & pick[3];
+  assign \$200  = \$signal [75] & pick[4];
+  assign \$201  = \$signal [91] & pick[5];
+  assign \$202  = \$signal [107] & pick[6];
+  assign \$203  = \$signal [123] & pick[7];
+  assign \$204  = \$signal [139] & pick[8];
+  assign \$205  = \$signal [155] & pick[9];
+  assign \$206  = \$signal [171] & pick[10];
+  assign \$207  = \$signal [187] & pick[11];
+  assign \$208  = \$signal [203] & pick[12];
+  assign \$209  = \$signal [219] & pick[13];
+  assign \$210  = \$signal [235] & pick[14];
+  assign \$211  = \$signal [251] & pick[15];
+  assign \$212  = | { \$211 , \$210 , \$209 , \$208 , \$207 , \$206 , \$205 , \$204 , \$203 , \$202 , \$201 , \$200 , \$199 , \$198 , \$197 , \$196  };
+  assign \$213  = \$signal [12] & pick[0];
+  assign \$214  = \$signal [28] & pick[1];
+  assign \$215  = \$signal [44] & pick[2];
+  assign \$216  = \$signal [60] & pick[3];
+  assign \$217  = \$signal [76] & pick[4];
+  assign \$218  = \$signal [92] & pick[5];
+  assign \$219  = \$signal [108] & pick[6];
+  assign \$220  = \$signal [124] & pick[7];
+  assign \$221  = \$signal [140] & pick[8];
+  assign \$222  = \$signal [156] & pick[9];
+  assign \$223  = \$signal [172] & pick[10];
+  assign \$224  = \$signal [188] & pick[11];
+  assign \$225  = \$signal [204] & pick[12];
+  assign \$226  = \$signal [220] & pick[13];
+  assign \$227  = \$signal [236] & pick[14];
+  assign \$228  = \$signal [252] & pick[15];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225 , \$224 , \$223 , \$222 , \$221 , \$220 , \$219 , \$218 , \$217 , \$216 , \$215 , \$214 , \$213  };
+  assign \$230  = \$signal [13] & pick[0];
+  assign \$231  = \$signal [29] & pick[1];
+  assign \$232  = \$signal [45] & pick[2];
+  assign \$233  = \$signal [61] & pick[3];
+  assign \$234  = \$signal [77] & pick[4];
+  assign \$235  = \$signal [93] & pick[5];
+  assign \$236  = \$signal [109] & pick[6];
+  assign \$237  = \$signal [125] & pick[7];
+  assign \$238  = \$signal [141] & pick[8];
+  assign \$239  = \$signal [157] & pick[9];
+  assign \$240  = \$signal [173] & pick[10];
+  assign \$241  = \$signal [189] & pick[11];
+  assign \$242  = \$signal [205] & pick[12];
+  assign \$243  = \$signal [221] & pick[13];
+  assign \$244  = \$signal [237] & pick[14];
+  assign \$245  = \$signal [253] & pick[15];
+  assign \$246  = | { \$245 , \$244 , \$243 , \$242 , \$241 , \$240 , \$239 , \$238 , \$237 , \$236 , \$235 , \$234 , \$233 , \$232 , \$231 , \$230  };
+  assign \$247  = \$signal [14] & pick[0];
+  assign \$248  = \$signal [30] & pick[1];
+  assign \$249  = \$signal [46] & pick[2];
+  assign \$250  = \$signal [62] & pick[3];
+  assign \$251  = \$signal [78] & pick[4];
+  assign \$252  = \$signal [94] & pick[5];
+  assign \$253  = \$signal [110] & pick[6];
+  assign \$254  = \$signal [126] & pick[7];
+  assign \$255  = \$signal [142] & pick[8];
+  assign \$256  = \$signal [158] & pick[9];
+  assign \$257  = \$signal [174] & pick[10];
+  assign \$258  = \$signal [190] & pick[11];
+  assign \$259  = \$signal [206] & pick[12];
+  assign \$260  = \$signal [222] & pick[13];
+  assign \$261  = \$signal [238] & pick[14];
+  assign \$262  = \$signal [254] & pick[15];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259 , \$258 , \$257 , \$256 , \$255 , \$254 , \$253 , \$252 , \$251 , \$250 , \$249 , \$248 , \$247  };
+  assign \$264  = \$signal [15] & pick[0];
+  assign \$265  = \$signal [31] & pick[1];
+  assign \$266  = \$signal [47] & pick[2];
+  assign \$267  = \$signal [63] & pick[3];
+  assign \$268  = \$signal [79] & pick[4];
+  assign \$269  = \$signal [95] & pick[5];
+  assign \$270  = \$signal [111] & pick[6];
+  assign \$271  = \$signal [127] & pick[7];
+  assign \$272  = \$signal [143] & pick[8];
+  assign \$273  = \$signal [159] & pick[9];
+  assign \$274  = \$signal [175] & pick[10];
+  assign \$275  = \$signal [191] & pick[11];
+  assign \$276  = \$signal [207] & pick[12];
+  assign \$277  = \$signal [223] & pick[13];
+  assign \$278  = \$signal [239] & pick[14];
+  assign \$279  = \$signal [255] & pick[15];
+  assign \$280  = | { \$279 , \$278 , \$277 , \$276 , \$275 , \$274 , \$273 , \$272 , \$271 , \$270 , \$269 , \$268 , \$267 , \$266 , \$265 , \$264  };
+  assign \$281  = \$signal [264] & \final ;
+  assign \$282  = ~ o__valid;
+  assign \$283  = o__ready & \final ;
+  assign done = \$282  | \$283 ;
+  assign \$284  = | coming;
+  assign \$285  = \$284  | \$signal$12 [264];
+  assign \$286  = \$signal$10  & \$285 ;
+  assign move = \$286  & done;
+  assign \$287  = ~ \$signal$10 ;
+  assign \$288  = | coming;
+  assign \$289  = \$288  | \$signal$12 [264];
+  assign \$290  = ~ \$289 ;
+  assign \$291  = \$287  | \$290 ;
+  assign i__ready = \$291  | done;
+  assign \$292  = o__valid & o__ready;
+  assign \$293  = ~ pick;
+  assign \$294  = left & \$293 ;
+  assign \$295  = | i__payload[15:0];
+  assign \$296  = | i__payload[31:16];
+  assign \$297  = | i__payload[47:32];
+  assign \$298  = | i__payload[63:48];
+  assign \$299  = | i__payload[79:64];
+  assign \$300  = | i__payload[95:80];
+  assign \$301  = | i__payload[111:96];
+  assign \$302  = | i__payload[127:112];
+  assign \$303  = | i__payload[143:128];
+  assign \$304  = | i__payload[159:144];
+  assign \$305  = | i__payload[175:160];
+  assign \$306  = | i__payload[191:176];
+  assign \$307  = | i__payload[207:192];
+  assign \$308  = | i__payload[223:208];
+  assign \$309  = | i__payload[239:224];
+  assign \$310  = | i__payload[255:240];
   always @(posedge clk)
-    left <= \$308 ;
+    left <= \$311 ;
   always @(posedge clk)
-    busy <= \$309 ;
+    o__valid <= \$312 ;
   always @(posedge clk)
-    tile <= \$310 ;
+    \$signal  <= \$313 ;
   always @(posedge clk)
-    tag <= \$311 ;
+    \$signal$10  <= \$314 ;
   always @(posedge clk)
-    last <= \$312 ;
+    \$signal$12  <= \$315 ;
+  always @(posedge clk)
+    coming <= \$316 ;
   always @* begin
     if (\$initially ) begin end
-    \$308  = left;
-    if (\$289 ) begin
-      \$308  = \$291 ;
+    \$311  = left;
+    if (\$292 ) begin
+      \$311  = \$294 ;
     end
-    if (i__ready) begin
-      \$308  = { \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295 , \$294 , \$293 , \$292  };
+    if (done) begin
+      \$311  = coming;
     end
     if (rst) begin
-      \$308  = 16'h0000;
+      \$311  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$309  = busy;
-    if (i__ready) begin
-      \$309  = i__valid;
+    \$312  = o__valid;
+    if (done) begin
+      \$312  = move;
     end
     if (rst) begin
-      \$309  = 1'h0;
+      \$312  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$310  = tile;
-    if (i__ready) begin
-      \$310  = i__payload[255:0];
+    \$313  = \$signal ;
+    if (done) begin
+      \$313  = \$signal$12 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$311  = tag;
+    \$314  = \$signal$10 ;
     if (i__ready) begin
-      \$311  = i__payload[263:256];
+      \$314  = i__valid;
+    end
+    if (rst) begin
+      \$314  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$312  = last;
+    \$315  = \$signal$12 ;
     if (i__ready) begin
-      \$312  = i__payload[264];
+      \$315 [255:0] = i__payload[255:0];
+      \$315 [263:256] = i__payload[263:256];
+      \$315 [264] = i__payload[264];
     end
   end
-  assign coming = i__payload[255:0];
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = coming;
+    if (i__ready) begin
+      \$316  = { \$310 , \$309 , \$308 , \$307 , \$306 , \$305 , \$304 , \$303 , \$302 , \$301 , \$300 , \$299 , \$298 , \$297 , \$296 , \$295  };
+    end
+    if (rst) begin
+      \$316  = 16'h0000;
+    end
+  end
+  assign busy = o__valid;
+  assign arriving = i__payload[255:0];
   assign \o__payload.x  = o__payload[3:0];
   assign \o__payload.word  = o__payload[19:4];
   assign \o__payload.tag  = o__payload[27:20];
   assign \o__payload.last  = o__payload[28];
-  assign \tile[0]  = tile[15:0];
-  assign \tile[1]  = tile[31:16];
-  assign \tile[2]  = tile[47:32];
-  assign \tile[3]  = tile[63:48];
-  assign \tile[4]  = tile[79:64];
-  assign \tile[5]  = tile[95:80];
-  assign \tile[6]  = tile[111:96];
-  assign \tile[7]  = tile[127:112];
-  assign \tile[8]  = tile[143:128];
-  assign \tile[9]  = tile[159:144];
-  assign \tile[10]  = tile[175:160];
-  assign \tile[11]  = tile[191:176];
-  assign \tile[12]  = tile[207:192];
-  assign \tile[13]  = tile[223:208];
-  assign \tile[14]  = tile[239:224];
-  assign \tile[15]  = tile[255:240];
-  assign \coming[0]  = i__payload[15:0];
-  assign \coming[1]  = i__payload[31:16];
-  assign \coming[2]  = i__payload[47:32];
-  assign \coming[3]  = i__payload[63:48];
-  assign \coming[4]  = i__payload[79:64];
-  assign \coming[5]  = i__payload[95:80];
-  assign \coming[6]  = i__payload[111:96];
-  assign \coming[7]  = i__payload[127:112];
-  assign \coming[8]  = i__payload[143:128];
-  assign \coming[9]  = i__payload[159:144];
-  assign \coming[10]  = i__payload[175:160];
-  assign \coming[11]  = i__payload[191:176];
-  assign \coming[12]  = i__payload[207:192];
-  assign \coming[13]  = i__payload[223:208];
-  assign \coming[14]  = i__payload[239:224];
-  assign \coming[15]  = i__payload[255:240];
+  assign \$signal.tile  = \$signal [255:0];
+  assign \$signal.tile[0]  = \$signal [15:0];
+  assign \$signal.tile[1]  = \$signal [31:16];
+  assign \$signal.tile[2]  = \$signal [47:32];
+  assign \$signal.tile[3]  = \$signal [63:48];
+  assign \$signal.tile[4]  = \$signal [79:64];
+  assign \$signal.tile[5]  = \$signal [95:80];
+  assign \$signal.tile[6]  = \$signal [111:96];
+  assign \$signal.tile[7]  = \$signal [127:112];
+  assign \$signal.tile[8]  = \$signal [143:128];
+  assign \$signal.tile[9]  = \$signal [159:144];
+  assign \$signal.tile[10]  = \$signal [175:160];
+  assign \$signal.tile[11]  = \$signal [191:176];
+  assign \$signal.tile[12]  = \$signal [207:192];
+  assign \$signal.tile[13]  = \$signal [223:208];
+  assign \$signal.tile[14]  = \$signal [239:224];
+  assign \$signal.tile[15]  = \$signal [255:240];
+  assign \$signal.tag  = \$signal [263:256];
+  assign \$signal.last  = \$signal [264];
+  assign \$signal$12.tile  = \$signal$12 [255:0];
+  assign \$signal$12.tile[0]  = \$signal$12 [15:0];
+  assign \$signal$12.tile[1]  = \$signal$12 [31:16];
+  assign \$signal$12.tile[2]  = \$signal$12 [47:32];
+  assign \$signal$12.tile[3]  = \$signal$12 [63:48];
+  assign \$signal$12.tile[4]  = \$signal$12 [79:64];
+  assign \$signal$12.tile[5]  = \$signal$12 [95:80];
+  assign \$signal$12.tile[6]  = \$signal$12 [111:96];
+  assign \$signal$12.tile[7]  = \$signal$12 [127:112];
+  assign \$signal$12.tile[8]  = \$signal$12 [143:128];
+  assign \$signal$12.tile[9]  = \$signal$12 [159:144];
+  assign \$signal$12.tile[10]  = \$signal$12 [175:160];
+  assign \$signal$12.tile[11]  = \$signal$12 [191:176];
+  assign \$signal$12.tile[12]  = \$signal$12 [207:192];
+  assign \$signal$12.tile[13]  = \$signal$12 [223:208];
+  assign \$signal$12.tile[14]  = \$signal$12 [239:224];
+  assign \$signal$12.tile[15]  = \$signal$12 [255:240];
+  assign \$signal$12.tag  = \$signal$12 [263:256];
+  assign \$signal$12.last  = \$signal$12 [264];
+  assign \arriving[0]  = i__payload[15:0];
+  assign \arriving[1]  = i__payload[31:16];
+  assign \arriving[2]  = i__payload[47:32];
+  assign \arriving[3]  = i__payload[63:48];
+  assign \arriving[4]  = i__payload[79:64];
+  assign \arriving[5]  = i__payload[95:80];
+  assign \arriving[6]  = i__payload[111:96];
+  assign \arriving[7]  = i__payload[127:112];
+  assign \arriving[8]  = i__payload[143:128];
+  assign \arriving[9]  = i__payload[159:144];
+  assign \arriving[10]  = i__payload[175:160];
+  assign \arriving[11]  = i__payload[191:176];
+  assign \arriving[12]  = i__payload[207:192];
+  assign \arriving[13]  = i__payload[223:208];
+  assign \arriving[14]  = i__payload[239:224];
+  assign \arriving[15]  = i__payload[255:240];
   assign \i__payload.tile  = i__payload[255:0];
   assign \i__payload.tag  = i__payload[263:256];
   assign \i__payload.last  = i__payload[264];
-  assign o__payload[28] = \$283 ;
-  assign o__payload[27:20] = tag;
-  assign o__payload[19:4] = { \$282 , \$265 , \$248 , \$231 , \$214 , \$197 , \$180 , \$163 , \$146 , \$129 , \$112 , \$95 , \$78 , \$61 , \$44 , \$27  };
-  assign o__payload[3:0] = { \$10 , \$9 , \$8 , \$7  };
+  assign o__payload[28] = \$281 ;
+  assign o__payload[27:20] = \$signal [263:256];
+  assign o__payload[19:4] = { \$280 , \$263 , \$246 , \$229 , \$212 , \$195 , \$178 , \$161 , \$144 , \$127 , \$110 , \$93 , \$76 , \$59 , \$42 , \$25  };
+  assign o__payload[3:0] = { \$8 , \$7 , \$6 , \$5  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -44357,295 +44304,292 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$16844$0 , \port$16869$0 , \port$16894$0 , \port$16919$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$18547$0 , \port$18572$0 , \port$18597$0 , \port$18622$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
-  reg [15:0] \$101 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  reg [15:0] \$104 ;
-  wire \$105 ;
-  wire [55:0] \$106 ;
-  wire \$107 ;
-  wire \$108 ;
+  wire [55:0] \$104 ;
+  reg [2:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg [10:0] \$107 ;
+  reg [10:0] \$108 ;
   reg [15:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  reg [15:0] \$112 ;
-  wire \$113 ;
-  wire [55:0] \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  reg [15:0] \$117 ;
-  wire \$118 ;
-  wire \$119 ;
+  reg [15:0] \$110 ;
+  reg [1:0] \$111 ;
+  reg \$112 ;
+  reg [1:0] \$113 ;
+  reg [1:0] \$114 ;
+  reg [15:0] \$115 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  wire \$121 ;
-  wire [55:0] \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  reg [15:0] \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  reg [15:0] \$128 ;
-  wire \$129 ;
   wire \$13 ;
-  wire [55:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  reg [15:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  reg [15:0] \$136 ;
-  wire \$137 ;
-  wire [55:0] \$138 ;
-  wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  reg [15:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  reg [15:0] \$144 ;
-  wire \$145 ;
-  wire [55:0] \$146 ;
-  reg [2:0] \$147 ;
-  reg [10:0] \$148 ;
-  reg [10:0] \$149 ;
   wire \$15 ;
-  reg [10:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [15:0] \$152 ;
-  reg \$153 ;
-  reg [15:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [15:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire [3:0] \$2 ;
   wire \$20 ;
-  reg [15:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire \$23 ;
-  reg [15:0] \$24 ;
+  wire [15:0] \$23 ;
+  wire [15:0] \$24 ;
   wire \$25 ;
-  wire [55:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  reg [15:0] \$29 ;
-  wire \$3 ;
+  wire [55:0] \$29 ;
+  wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  reg [15:0] \$32 ;
+  wire \$32 ;
   wire \$33 ;
   wire [55:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  reg [15:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
-  reg [15:0] \$40 ;
+  wire [55:0] \$39 ;
+  wire [1:0] \$4 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [55:0] \$42 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  reg [15:0] \$45 ;
+  wire [55:0] \$44 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  reg [15:0] \$48 ;
-  wire \$49 ;
+  wire \$48 ;
+  wire [55:0] \$49 ;
   wire \$5 ;
-  wire [55:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  reg [15:0] \$53 ;
-  wire \$54 ;
+  wire \$53 ;
+  wire [55:0] \$54 ;
   wire \$55 ;
-  reg [15:0] \$56 ;
+  wire \$56 ;
   wire \$57 ;
-  wire [55:0] \$58 ;
-  wire \$59 ;
-  wire \$6 ;
+  wire \$58 ;
+  wire [55:0] \$59 ;
+  wire [2:0] \$6 ;
   wire \$60 ;
-  reg [15:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  reg [15:0] \$64 ;
+  wire [55:0] \$64 ;
   wire \$65 ;
-  wire [55:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  reg [15:0] \$69 ;
-  wire \$7 ;
+  wire [55:0] \$69 ;
+  wire [2:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  reg [15:0] \$72 ;
+  wire \$72 ;
   wire \$73 ;
   wire [55:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
-  reg [15:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
+  wire [55:0] \$79 ;
   wire \$8 ;
-  reg [15:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [55:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  reg [15:0] \$85 ;
+  wire [55:0] \$84 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  reg [15:0] \$88 ;
-  wire \$89 ;
+  wire \$88 ;
+  wire [55:0] \$89 ;
   wire \$9 ;
-  wire [55:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  reg [15:0] \$93 ;
-  wire \$94 ;
+  wire \$93 ;
+  wire [55:0] \$94 ;
   wire \$95 ;
-  reg [15:0] \$96 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [55:0] \$98 ;
-  wire \$99 ;
+  wire \$98 ;
+  wire [55:0] \$99 ;
+  reg [15:0] accumulated = 16'h0000;
   wire add;
-  wire \add$109 ;
-  wire \add$119 ;
-  wire \add$129 ;
-  wire \add$139 ;
-  wire \add$149 ;
-  wire \add$159 ;
-  wire \add$169 ;
-  wire \add$179 ;
-  wire \add$39 ;
-  wire \add$49 ;
-  wire \add$59 ;
-  wire \add$69 ;
+  wire \add$101 ;
+  wire \add$112 ;
+  wire \add$123 ;
+  wire \add$134 ;
+  wire \add$145 ;
+  wire \add$156 ;
+  wire \add$167 ;
+  wire \add$178 ;
+  wire \add$189 ;
+  wire \add$200 ;
+  wire \add$46 ;
+  wire \add$57 ;
+  wire \add$68 ;
   wire \add$79 ;
-  wire \add$89 ;
-  wire \add$99 ;
+  wire \add$90 ;
   input busy;
   wire busy;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
-  wire [3:0] \drain_entry$103 ;
-  wire [3:0] \drain_entry$113 ;
-  wire [3:0] \drain_entry$123 ;
-  wire [3:0] \drain_entry$133 ;
-  wire [3:0] \drain_entry$143 ;
-  wire [3:0] \drain_entry$153 ;
-  wire [3:0] \drain_entry$163 ;
-  wire [3:0] \drain_entry$173 ;
+  wire [3:0] \drain_entry$106 ;
+  wire [3:0] \drain_entry$117 ;
+  wire [3:0] \drain_entry$128 ;
+  wire [3:0] \drain_entry$139 ;
+  wire [3:0] \drain_entry$150 ;
+  wire [3:0] \drain_entry$161 ;
+  wire [3:0] \drain_entry$172 ;
   wire [3:0] \drain_entry$183 ;
-  wire [3:0] \drain_entry$43 ;
-  wire [3:0] \drain_entry$53 ;
-  wire [3:0] \drain_entry$63 ;
+  wire [3:0] \drain_entry$194 ;
+  wire [3:0] \drain_entry$205 ;
+  wire [3:0] \drain_entry$51 ;
+  wire [3:0] \drain_entry$62 ;
   wire [3:0] \drain_entry$73 ;
-  wire [3:0] \drain_entry$83 ;
-  wire [3:0] \drain_entry$93 ;
+  wire [3:0] \drain_entry$84 ;
+  wire [3:0] \drain_entry$95 ;
+  reg [1:0] drain_file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$105 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$116 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$127 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$138 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$149 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$160 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$171 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$182 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$193 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$204 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$37 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$50 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$61 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$72 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$83 ;
+  (* init = 2'h0 *)
+  wire [1:0] \drain_file$94 ;
   wire [55:0] drain_sum;
-  wire [55:0] \drain_sum$104 ;
-  wire [55:0] \drain_sum$114 ;
-  wire [55:0] \drain_sum$124 ;
-  wire [55:0] \drain_sum$134 ;
-  wire [55:0] \drain_sum$144 ;
-  wire [55:0] \drain_sum$154 ;
-  wire [55:0] \drain_sum$164 ;
-  wire [55:0] \drain_sum$174 ;
+  wire [55:0] \drain_sum$107 ;
+  wire [55:0] \drain_sum$118 ;
+  wire [55:0] \drain_sum$129 ;
+  wire [55:0] \drain_sum$140 ;
+  wire [55:0] \drain_sum$151 ;
+  wire [55:0] \drain_sum$162 ;
+  wire [55:0] \drain_sum$173 ;
   wire [55:0] \drain_sum$184 ;
-  wire [55:0] \drain_sum$44 ;
-  wire [55:0] \drain_sum$54 ;
-  wire [55:0] \drain_sum$64 ;
+  wire [55:0] \drain_sum$195 ;
+  wire [55:0] \drain_sum$206 ;
+  wire [55:0] \drain_sum$52 ;
+  wire [55:0] \drain_sum$63 ;
   wire [55:0] \drain_sum$74 ;
-  wire [55:0] \drain_sum$84 ;
-  wire [55:0] \drain_sum$94 ;
+  wire [55:0] \drain_sum$85 ;
+  wire [55:0] \drain_sum$96 ;
+  reg [15:0] drained = 16'h0000;
   wire [15:0] element;
-  wire [15:0] \element$108 ;
-  wire [4:0] \element$108.exponent ;
-  wire [9:0] \element$108.mantissa ;
-  wire \element$108.sign ;
-  wire [15:0] \element$118 ;
-  wire [4:0] \element$118.exponent ;
-  wire [9:0] \element$118.mantissa ;
-  wire \element$118.sign ;
-  wire [15:0] \element$128 ;
-  wire [4:0] \element$128.exponent ;
-  wire [9:0] \element$128.mantissa ;
-  wire \element$128.sign ;
-  wire [15:0] \element$138 ;
-  wire [4:0] \element$138.exponent ;
-  wire [9:0] \element$138.mantissa ;
-  wire \element$138.sign ;
-  wire [15:0] \element$148 ;
-  wire [4:0] \element$148.exponent ;
-  wire [9:0] \element$148.mantissa ;
-  wire \element$148.sign ;
-  wire [15:0] \element$158 ;
-  wire [4:0] \element$158.exponent ;
-  wire [9:0] \element$158.mantissa ;
-  wire \element$158.sign ;
-  wire [15:0] \element$168 ;
-  wire [4:0] \element$168.exponent ;
-  wire [9:0] \element$168.mantissa ;
-  wire \element$168.sign ;
-  wire [15:0] \element$178 ;
-  wire [4:0] \element$178.exponent ;
-  wire [9:0] \element$178.mantissa ;
-  wire \element$178.sign ;
-  wire [15:0] \element$38 ;
-  wire [4:0] \element$38.exponent ;
-  wire [9:0] \element$38.mantissa ;
-  wire \element$38.sign ;
-  wire [15:0] \element$48 ;
-  wire [4:0] \element$48.exponent ;
-  wire [9:0] \element$48.mantissa ;
-  wire \element$48.sign ;
-  wire [15:0] \element$58 ;
-  wire [4:0] \element$58.exponent ;
-  wire [9:0] \element$58.mantissa ;
-  wire \element$58.sign ;
-  wire [15:0] \element$68 ;
-  wire [4:0] \element$68.exponent ;
-  wire [9:0] \element$68.mantissa ;
-  wire \element$68.sign ;
+  wire [15:0] \element$100 ;
+  wire [4:0] \element$100.exponent ;
+  wire [9:0] \element$100.mantissa ;
+  wire \element$100.sign ;
+  wire [15:0] \element$111 ;
+  wire [4:0] \element$111.exponent ;
+  wire [9:0] \element$111.mantissa ;
+  wire \element$111.sign ;
+  wire [15:0] \element$122 ;
+  wire [4:0] \element$122.exponent ;
+  wire [9:0] \element$122.mantissa ;
+  wire \element$122.sign ;
+  wire [15:0] \element$133 ;
+  wire [4:0] \element$133.exponent ;
+  wire [9:0] \element$133.mantissa ;
+  wire \element$133.sign ;
+  wire [15:0] \element$144 ;
+  wire [4:0] \element$144.exponent ;
+  wire [9:0] \element$144.mantissa ;
+  wire \element$144.sign ;
+  wire [15:0] \element$155 ;
+  wire [4:0] \element$155.exponent ;
+  wire [9:0] \element$155.mantissa ;
+  wire \element$155.sign ;
+  wire [15:0] \element$166 ;
+  wire [4:0] \element$166.exponent ;
+  wire [9:0] \element$166.mantissa ;
+  wire \element$166.sign ;
+  wire [15:0] \element$177 ;
+  wire [4:0] \element$177.exponent ;
+  wire [9:0] \element$177.mantissa ;
+  wire \element$177.sign ;
+  wire [15:0] \element$188 ;
+  wire [4:0] \element$188.exponent ;
+  wire [9:0] \element$188.mantissa ;
+  wire \element$188.sign ;
+  wire [15:0] \element$199 ;
+  wire [4:0] \element$199.exponent ;
+  wire [9:0] \element$199.mantissa ;
+  wire \element$199.sign ;
+  wire [15:0] \element$45 ;
+  wire [4:0] \element$45.exponent ;
+  wire [9:0] \element$45.mantissa ;
+  wire \element$45.sign ;
+  wire [15:0] \element$56 ;
+  wire [4:0] \element$56.exponent ;
+  wire [9:0] \element$56.mantissa ;
+  wire \element$56.sign ;
+  wire [15:0] \element$67 ;
+  wire [4:0] \element$67.exponent ;
+  wire [9:0] \element$67.mantissa ;
+  wire \element$67.sign ;
   wire [15:0] \element$78 ;
   wire [4:0] \element$78.exponent ;
   wire [9:0] \element$78.mantissa ;
   wire \element$78.sign ;
-  wire [15:0] \element$88 ;
-  wire [4:0] \element$88.exponent ;
-  wire [9:0] \element$88.mantissa ;
-  wire \element$88.sign ;
-  wire [15:0] \element$98 ;
-  wire [4:0] \element$98.exponent ;
-  wire [9:0] \element$98.mantissa ;
-  wire \element$98.sign ;
+  wire [15:0] \element$89 ;
+  wire [4:0] \element$89.exponent ;
+  wire [9:0] \element$89.mantissa ;
+  wire \element$89.sign ;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
   wire empty;
   wire [3:0] entry;
-  wire [3:0] \entry$101 ;
-  wire [3:0] \entry$111 ;
-  wire [3:0] \entry$121 ;
-  wire [3:0] \entry$131 ;
-  wire [3:0] \entry$141 ;
-  wire [3:0] \entry$151 ;
-  wire [3:0] \entry$161 ;
-  wire [3:0] \entry$171 ;
-  wire [3:0] \entry$181 ;
-  wire [3:0] \entry$32 ;
-  wire [3:0] \entry$41 ;
-  wire [3:0] \entry$51 ;
-  wire [3:0] \entry$61 ;
-  wire [3:0] \entry$71 ;
+  wire [3:0] \entry$103 ;
+  wire [3:0] \entry$114 ;
+  wire [3:0] \entry$125 ;
+  wire [3:0] \entry$136 ;
+  wire [3:0] \entry$147 ;
+  wire [3:0] \entry$158 ;
+  wire [3:0] \entry$169 ;
+  wire [3:0] \entry$180 ;
+  wire [3:0] \entry$191 ;
+  wire [3:0] \entry$202 ;
+  wire [3:0] \entry$39 ;
+  wire [3:0] \entry$48 ;
+  wire [3:0] \entry$59 ;
+  wire [3:0] \entry$70 ;
   wire [3:0] \entry$81 ;
-  wire [3:0] \entry$91 ;
+  wire [3:0] \entry$92 ;
   output \event ;
   wire \event ;
   reg [10:0] event0 = 11'h000;
@@ -44669,57 +44613,58 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [3:0] \event2.i ;
   wire [-1:0] \event2.tag ;
   wire [3:0] \event2.x ;
-  reg file = 1'h0;
-  (* init = 1'h0 *)
-  wire \file$102 ;
-  (* init = 1'h0 *)
-  wire \file$112 ;
-  (* init = 1'h0 *)
-  wire \file$122 ;
-  (* init = 1'h0 *)
-  wire \file$132 ;
-  (* init = 1'h0 *)
-  wire \file$142 ;
-  (* init = 1'h0 *)
-  wire \file$152 ;
-  (* init = 1'h0 *)
-  wire \file$162 ;
-  (* init = 1'h0 *)
-  wire \file$172 ;
-  (* init = 1'h0 *)
-  wire \file$182 ;
-  (* init = 1'h0 *)
-  wire \file$30 ;
-  (* init = 1'h0 *)
-  wire \file$42 ;
-  (* init = 1'h0 *)
-  wire \file$52 ;
-  (* init = 1'h0 *)
-  wire \file$62 ;
-  (* init = 1'h0 *)
-  wire \file$72 ;
-  (* init = 1'h0 *)
-  wire \file$82 ;
-  (* init = 1'h0 *)
-  wire \file$92 ;
+  reg [1:0] file = 2'h0;
+  (* init = 2'h0 *)
+  wire [1:0] \file$104 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$115 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$126 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$137 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$148 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$159 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$170 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$181 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$192 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$203 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$36 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$49 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$60 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$71 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$82 ;
+  (* init = 2'h0 *)
+  wire [1:0] \file$93 ;
+  wire finish;
   output go;
   wire go;
-  wire \go$105 ;
-  wire \go$115 ;
-  wire \go$125 ;
-  wire \go$135 ;
-  wire \go$145 ;
-  wire \go$155 ;
-  wire \go$165 ;
-  wire \go$175 ;
-  wire \go$22 ;
-  wire \go$35 ;
-  wire \go$45 ;
-  wire \go$55 ;
-  wire \go$65 ;
+  wire \go$108 ;
+  wire \go$119 ;
+  wire \go$130 ;
+  wire \go$141 ;
+  wire \go$152 ;
+  wire \go$163 ;
+  wire \go$174 ;
+  wire \go$185 ;
+  wire \go$196 ;
+  wire \go$28 ;
+  wire \go$42 ;
+  wire \go$53 ;
+  wire \go$64 ;
   wire \go$75 ;
-  wire \go$85 ;
-  wire \go$95 ;
+  wire \go$86 ;
+  wire \go$97 ;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   wire [10:0] \i_events__payload.event ;
@@ -44755,63 +44700,65 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$106 ;
-  wire \load$116 ;
-  wire \load$126 ;
-  wire \load$136 ;
-  wire \load$146 ;
-  wire \load$156 ;
-  wire \load$166 ;
-  wire \load$176 ;
-  wire \load$36 ;
-  wire \load$46 ;
-  wire \load$56 ;
-  wire \load$66 ;
+  wire \load$109 ;
+  wire \load$120 ;
+  wire \load$131 ;
+  wire \load$142 ;
+  wire \load$153 ;
+  wire \load$164 ;
+  wire \load$175 ;
+  wire \load$186 ;
+  wire \load$197 ;
+  wire \load$43 ;
+  wire \load$54 ;
+  wire \load$65 ;
   wire \load$76 ;
-  wire \load$86 ;
-  wire \load$96 ;
-  input \port$16844$0 ;
-  wire \port$16844$0 ;
-  input \port$16869$0 ;
-  wire \port$16869$0 ;
-  input \port$16894$0 ;
-  wire \port$16894$0 ;
-  input \port$16919$0 ;
-  wire \port$16919$0 ;
+  wire \load$87 ;
+  wire \load$98 ;
+  wire [15:0] now;
+  input \port$18547$0 ;
+  wire \port$18547$0 ;
+  input \port$18572$0 ;
+  wire \port$18572$0 ;
+  input \port$18597$0 ;
+  wire \port$18597$0 ;
+  input \port$18622$0 ;
+  wire \port$18622$0 ;
+  reg [15:0] queued = 16'h0000;
   wire replace;
-  wire \replace$100 ;
-  wire \replace$110 ;
-  wire \replace$120 ;
-  wire \replace$130 ;
-  wire \replace$140 ;
-  wire \replace$150 ;
-  wire \replace$160 ;
-  wire \replace$170 ;
-  wire \replace$180 ;
-  wire \replace$40 ;
-  wire \replace$50 ;
-  wire \replace$60 ;
-  wire \replace$70 ;
+  wire \replace$102 ;
+  wire \replace$113 ;
+  wire \replace$124 ;
+  wire \replace$135 ;
+  wire \replace$146 ;
+  wire \replace$157 ;
+  wire \replace$168 ;
+  wire \replace$179 ;
+  wire \replace$190 ;
+  wire \replace$201 ;
+  wire \replace$47 ;
+  wire \replace$58 ;
+  wire \replace$69 ;
   wire \replace$80 ;
-  wire \replace$90 ;
+  wire \replace$91 ;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$107 ;
-  wire \shift$117 ;
-  wire \shift$127 ;
-  wire \shift$137 ;
-  wire \shift$147 ;
-  wire \shift$157 ;
-  wire \shift$167 ;
-  wire \shift$177 ;
-  wire \shift$37 ;
-  wire \shift$47 ;
-  wire \shift$57 ;
-  wire \shift$67 ;
+  wire \shift$110 ;
+  wire \shift$121 ;
+  wire \shift$132 ;
+  wire \shift$143 ;
+  wire \shift$154 ;
+  wire \shift$165 ;
+  wire \shift$176 ;
+  wire \shift$187 ;
+  wire \shift$198 ;
+  wire \shift$44 ;
+  wire \shift$55 ;
+  wire \shift$66 ;
   wire \shift$77 ;
-  wire \shift$87 ;
-  wire \shift$97 ;
+  wire \shift$88 ;
+  wire \shift$99 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -44838,976 +44785,701 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire [55:0] \sums[9] ;
   output [15:0] touched;
   wire [15:0] touched;
-  reg [15:0] touched0 = 16'h0000;
-  reg [15:0] touched1 = 16'h0000;
   reg [2:0] valid = 3'h0;
+  reg waiting = 1'h0;
+  reg [1:0] waiting_file = 2'h0;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
-  assign \$3  = ~ file;
-  assign \$4  = ~ file;
-  assign \$5  = valid[0] & event0[10];
-  assign \$6  = \$5  & event0[8];
-  assign \$7  = ~ i_vectors__valid;
-  assign stall_vector = \$6  & \$7 ;
-  assign \$8  = valid[2] & event2[9];
-  assign stall_drain = \$8  & busy;
-  assign \$9  = ~ stall_vector;
-  assign \$10  = ~ stall_drain;
-  assign go = \$9  & \$10 ;
-  assign \$11  = valid[0] & event0[10];
-  assign \$12  = \$11  & event0[8];
-  assign i_vectors__ready = go & \$12 ;
-  assign \$13  = valid[2] & event2[9];
-  assign start = go & \$13 ;
-  assign \$14  = valid[2] & event2[10];
-  assign \event  = go & \$14 ;
-  assign \$15  = | valid;
-  assign empty = ~ \$15 ;
-  assign \$17  = 1'h1 << event2[3:0];
-  assign \$18  = \event  ? \$17  : 16'h0000;
-  assign touched = \$16  | \$18 ;
-  assign \$19  = valid[0] & event0[10];
-  assign load = \$19  & event0[8];
-  assign \$20  = valid[1] & event1[10];
-  assign shift = \$20  & event1[8];
+  assign \$3  = finish ? 16'h0000 : now;
+  assign \$4  = waiting ? waiting_file : file;
+  assign \$5  = file == 2'h2;
+  assign \$6  = file + 1'h1;
+  assign \$7  = \$5  ? 3'h0 : \$6 ;
+  assign \$8  = busy | waiting;
+  assign \$9  = valid[0] & event0[10];
+  assign \$10  = \$9  & event0[8];
+  assign \$11  = ~ i_vectors__valid;
+  assign stall_vector = \$10  & \$11 ;
+  assign \$12  = valid[2] & event2[9];
+  assign \$13  = \$12  & busy;
+  assign stall_drain = \$13  & waiting;
+  assign \$14  = ~ stall_vector;
+  assign \$15  = ~ stall_drain;
+  assign go = \$14  & \$15 ;
+  assign \$16  = valid[0] & event0[10];
+  assign \$17  = \$16  & event0[8];
+  assign i_vectors__ready = go & \$17 ;
+  assign \$18  = valid[2] & event2[9];
+  assign finish = go & \$18 ;
+  assign \$19  = ~ busy;
+  assign \$20  = waiting | finish;
+  assign start = \$19  & \$20 ;
+  assign \$21  = valid[2] & event2[10];
+  assign \event  = go & \$21 ;
+  assign \$22  = | valid;
+  assign empty = ~ \$22 ;
+  assign \$23  = 1'h1 << event2[3:0];
+  assign \$24  = \event  ? \$23  : 16'h0000;
+  assign now = accumulated | \$24 ;
+  assign touched = waiting ? queued : now;
+  assign \$25  = valid[0] & event0[10];
+  assign load = \$25  & event0[8];
+  assign \$26  = valid[1] & event1[10];
+  assign shift = \$26  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$22  = \$21  >> event2[3:0];
-  assign replace = ~ \$22 ;
-  assign \$23  = ~ file;
-  assign \$25  = \$24  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$26  = \$25  ? drain_sum : 56'h00000000000000;
-  assign \$27  = valid[0] & event0[10];
-  assign \load$36  = \$27  & event0[8];
-  assign \$28  = valid[1] & event1[10];
-  assign \shift$37  = \$28  & event1[8];
-  assign \add$39  = valid[2] & event2[10];
-  assign \$30  = \$29  >> event2[3:0];
-  assign \replace$40  = ~ \$30 ;
-  assign \$31  = ~ file;
-  assign \$33  = \$32  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$34  = \$33  ? \drain_sum$44  : 56'h00000000000000;
+  assign \$27  = accumulated >> event2[3:0];
+  assign replace = ~ \$27 ;
+  assign \$28  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
+  assign \$30  = valid[0] & event0[10];
+  assign \load$43  = \$30  & event0[8];
+  assign \$31  = valid[1] & event1[10];
+  assign \shift$44  = \$31  & event1[8];
+  assign \add$46  = valid[2] & event2[10];
+  assign \$32  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$32 ;
+  assign \$33  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
   assign \$35  = valid[0] & event0[10];
-  assign \load$46  = \$35  & event0[8];
+  assign \load$54  = \$35  & event0[8];
   assign \$36  = valid[1] & event1[10];
-  assign \shift$47  = \$36  & event1[8];
-  assign \add$49  = valid[2] & event2[10];
-  assign \$38  = \$37  >> event2[3:0];
-  assign \replace$50  = ~ \$38 ;
-  assign \$39  = ~ file;
-  assign \$41  = \$40  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$42  = \$41  ? \drain_sum$54  : 56'h00000000000000;
-  assign \$43  = valid[0] & event0[10];
-  assign \load$56  = \$43  & event0[8];
-  assign \$44  = valid[1] & event1[10];
-  assign \shift$57  = \$44  & event1[8];
-  assign \add$59  = valid[2] & event2[10];
-  assign \$46  = \$45  >> event2[3:0];
-  assign \replace$60  = ~ \$46 ;
-  assign \$47  = ~ file;
-  assign \$49  = \$48  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$50  = \$49  ? \drain_sum$64  : 56'h00000000000000;
-  assign \$51  = valid[0] & event0[10];
-  assign \load$66  = \$51  & event0[8];
-  assign \$52  = valid[1] & event1[10];
-  assign \shift$67  = \$52  & event1[8];
-  assign \add$69  = valid[2] & event2[10];
-  assign \$54  = \$53  >> event2[3:0];
-  assign \replace$70  = ~ \$54 ;
-  assign \$55  = ~ file;
-  assign \$57  = \$56  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$58  = \$57  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$59  = valid[0] & event0[10];
-  assign \load$76  = \$59  & event0[8];
-  assign \$60  = valid[1] & event1[10];
-  assign \shift$77  = \$60  & event1[8];
+  assign \shift$55  = \$36  & event1[8];
+  assign \add$57  = valid[2] & event2[10];
+  assign \$37  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$37 ;
+  assign \$38  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$40  = valid[0] & event0[10];
+  assign \load$65  = \$40  & event0[8];
+  assign \$41  = valid[1] & event1[10];
+  assign \shift$66  = \$41  & event1[8];
+  assign \add$68  = valid[2] & event2[10];
+  assign \$42  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$42 ;
+  assign \$43  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$45  = valid[0] & event0[10];
+  assign \load$76  = \$45  & event0[8];
+  assign \$46  = valid[1] & event1[10];
+  assign \shift$77  = \$46  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$62  = \$61  >> event2[3:0];
-  assign \replace$80  = ~ \$62 ;
-  assign \$63  = ~ file;
-  assign \$65  = \$64  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$66  = \$65  ? \drain_sum$84  : 56'h00000000000000;
-  assign \$67  = valid[0] & event0[10];
-  assign \load$86  = \$67  & event0[8];
-  assign \$68  = valid[1] & event1[10];
-  assign \shift$87  = \$68  & event1[8];
-  assign \add$89  = valid[2] & event2[10];
-  assign \$70  = \$69  >> event2[3:0];
-  assign \replace$90  = ~ \$70 ;
-  assign \$71  = ~ file;
-  assign \$73  = \$72  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$74  = \$73  ? \drain_sum$94  : 56'h00000000000000;
+  assign \$47  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$47 ;
+  assign \$48  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$50  = valid[0] & event0[10];
+  assign \load$87  = \$50  & event0[8];
+  assign \$51  = valid[1] & event1[10];
+  assign \shift$88  = \$51  & event1[8];
+  assign \add$90  = valid[2] & event2[10];
+  assign \$52  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$52 ;
+  assign \$53  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$55  = valid[0] & event0[10];
+  assign \load$98  = \$55  & event0[8];
+  assign \$56  = valid[1] & event1[10];
+  assign \shift$99  = \$56  & event1[8];
+  assign \add$101  = valid[2] & event2[10];
+  assign \$57  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$57 ;
+  assign \$58  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$60  = valid[0] & event0[10];
+  assign \load$109  = \$60  & event0[8];
+  assign \$61  = valid[1] & event1[10];
+  assign \shift$110  = \$61  & event1[8];
+  assign \add$112  = valid[2] & event2[10];
+  assign \$62  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$62 ;
+  assign \$63  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$65  = valid[0] & event0[10];
+  assign \load$120  = \$65  & event0[8];
+  assign \$66  = valid[1] & event1[10];
+  assign \shift$121  = \$66  & event1[8];
+  assign \add$123  = valid[2] & event2[10];
+  assign \$67  = accumulated >> event2[3:0];
+  assign \replace$124  = ~ \$67 ;
+  assign \$68  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$69  = \$68  ? \drain_sum$129  : 56'h00000000000000;
+  assign \$70  = valid[0] & event0[10];
+  assign \load$131  = \$70  & event0[8];
+  assign \$71  = valid[1] & event1[10];
+  assign \shift$132  = \$71  & event1[8];
+  assign \add$134  = valid[2] & event2[10];
+  assign \$72  = accumulated >> event2[3:0];
+  assign \replace$135  = ~ \$72 ;
+  assign \$73  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$74  = \$73  ? \drain_sum$140  : 56'h00000000000000;
   assign \$75  = valid[0] & event0[10];
-  assign \load$96  = \$75  & event0[8];
+  assign \load$142  = \$75  & event0[8];
   assign \$76  = valid[1] & event1[10];
-  assign \shift$97  = \$76  & event1[8];
-  assign \add$99  = valid[2] & event2[10];
-  assign \$78  = \$77  >> event2[3:0];
-  assign \replace$100  = ~ \$78 ;
-  assign \$79  = ~ file;
-  assign \$81  = \$80  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$82  = \$81  ? \drain_sum$104  : 56'h00000000000000;
-  assign \$83  = valid[0] & event0[10];
-  assign \load$106  = \$83  & event0[8];
-  assign \$84  = valid[1] & event1[10];
-  assign \shift$107  = \$84  & event1[8];
-  assign \add$109  = valid[2] & event2[10];
-  assign \$86  = \$85  >> event2[3:0];
-  assign \replace$110  = ~ \$86 ;
-  assign \$87  = ~ file;
-  assign \$89  = \$88  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$90  = \$89  ? \drain_sum$114  : 56'h00000000000000;
-  assign \$91  = valid[0] & event0[10];
-  assign \load$116  = \$91  & event0[8];
-  assign \$92  = valid[1] & event1[10];
-  assign \shift$117  = \$92  & event1[8];
-  assign \add$119  = valid[2] & event2[10];
-  assign \$94  = \$93  >> event2[3:0];
-  assign \replace$120  = ~ \$94 ;
-  assign \$95  = ~ file;
-  assign \$97  = \$96  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$98  = \$97  ? \drain_sum$124  : 56'h00000000000000;
-  assign \$99  = valid[0] & event0[10];
-  assign \load$126  = \$99  & event0[8];
-  assign \$100  = valid[1] & event1[10];
-  assign \shift$127  = \$100  & event1[8];
-  assign \add$129  = valid[2] & event2[10];
-  assign \$102  = \$101  >> event2[3:0];
-  assign \replace$130  = ~ \$102 ;
-  assign \$103  = ~ file;
-  assign \$105  = \$104  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$106  = \$105  ? \drain_sum$134  : 56'h00000000000000;
-  assign \$107  = valid[0] & event0[10];
-  assign \load$136  = \$107  & event0[8];
-  assign \$108  = valid[1] & event1[10];
-  assign \shift$137  = \$108  & event1[8];
-  assign \add$139  = valid[2] & event2[10];
-  assign \$110  = \$109  >> event2[3:0];
-  assign \replace$140  = ~ \$110 ;
-  assign \$111  = ~ file;
-  assign \$113  = \$112  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$114  = \$113  ? \drain_sum$144  : 56'h00000000000000;
-  assign \$115  = valid[0] & event0[10];
-  assign \load$146  = \$115  & event0[8];
-  assign \$116  = valid[1] & event1[10];
-  assign \shift$147  = \$116  & event1[8];
-  assign \add$149  = valid[2] & event2[10];
-  assign \$118  = \$117  >> event2[3:0];
-  assign \replace$150  = ~ \$118 ;
-  assign \$119  = ~ file;
-  assign \$121  = \$120  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$122  = \$121  ? \drain_sum$154  : 56'h00000000000000;
-  assign \$123  = valid[0] & event0[10];
-  assign \load$156  = \$123  & event0[8];
-  assign \$124  = valid[1] & event1[10];
-  assign \shift$157  = \$124  & event1[8];
-  assign \add$159  = valid[2] & event2[10];
-  assign \$126  = \$125  >> event2[3:0];
-  assign \replace$160  = ~ \$126 ;
-  assign \$127  = ~ file;
-  assign \$129  = \$128  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$130  = \$129  ? \drain_sum$164  : 56'h00000000000000;
-  assign \$131  = valid[0] & event0[10];
-  assign \load$166  = \$131  & event0[8];
-  assign \$132  = valid[1] & event1[10];
-  assign \shift$167  = \$132  & event1[8];
-  assign \add$169  = valid[2] & event2[10];
-  assign \$134  = \$133  >> event2[3:0];
-  assign \replace$170  = ~ \$134 ;
-  assign \$135  = ~ file;
-  assign \$137  = \$136  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$138  = \$137  ? \drain_sum$174  : 56'h00000000000000;
-  assign \$139  = valid[0] & event0[10];
-  assign \load$176  = \$139  & event0[8];
-  assign \$140  = valid[1] & event1[10];
-  assign \shift$177  = \$140  & event1[8];
-  assign \add$179  = valid[2] & event2[10];
-  assign \$142  = \$141  >> event2[3:0];
-  assign \replace$180  = ~ \$142 ;
-  assign \$143  = ~ file;
-  assign \$145  = \$144  >> { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$146  = \$145  ? \drain_sum$184  : 56'h00000000000000;
+  assign \shift$143  = \$76  & event1[8];
+  assign \add$145  = valid[2] & event2[10];
+  assign \$77  = accumulated >> event2[3:0];
+  assign \replace$146  = ~ \$77 ;
+  assign \$78  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$79  = \$78  ? \drain_sum$151  : 56'h00000000000000;
+  assign \$80  = valid[0] & event0[10];
+  assign \load$153  = \$80  & event0[8];
+  assign \$81  = valid[1] & event1[10];
+  assign \shift$154  = \$81  & event1[8];
+  assign \add$156  = valid[2] & event2[10];
+  assign \$82  = accumulated >> event2[3:0];
+  assign \replace$157  = ~ \$82 ;
+  assign \$83  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$84  = \$83  ? \drain_sum$162  : 56'h00000000000000;
+  assign \$85  = valid[0] & event0[10];
+  assign \load$164  = \$85  & event0[8];
+  assign \$86  = valid[1] & event1[10];
+  assign \shift$165  = \$86  & event1[8];
+  assign \add$167  = valid[2] & event2[10];
+  assign \$87  = accumulated >> event2[3:0];
+  assign \replace$168  = ~ \$87 ;
+  assign \$88  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$89  = \$88  ? \drain_sum$173  : 56'h00000000000000;
+  assign \$90  = valid[0] & event0[10];
+  assign \load$175  = \$90  & event0[8];
+  assign \$91  = valid[1] & event1[10];
+  assign \shift$176  = \$91  & event1[8];
+  assign \add$178  = valid[2] & event2[10];
+  assign \$92  = accumulated >> event2[3:0];
+  assign \replace$179  = ~ \$92 ;
+  assign \$93  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$94  = \$93  ? \drain_sum$184  : 56'h00000000000000;
+  assign \$95  = valid[0] & event0[10];
+  assign \load$186  = \$95  & event0[8];
+  assign \$96  = valid[1] & event1[10];
+  assign \shift$187  = \$96  & event1[8];
+  assign \add$189  = valid[2] & event2[10];
+  assign \$97  = accumulated >> event2[3:0];
+  assign \replace$190  = ~ \$97 ;
+  assign \$98  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$99  = \$98  ? \drain_sum$195  : 56'h00000000000000;
+  assign \$100  = valid[0] & event0[10];
+  assign \load$197  = \$100  & event0[8];
+  assign \$101  = valid[1] & event1[10];
+  assign \shift$198  = \$101  & event1[8];
+  assign \add$200  = valid[2] & event2[10];
+  assign \$102  = accumulated >> event2[3:0];
+  assign \replace$201  = ~ \$102 ;
+  assign \$103  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$104  = \$103  ? \drain_sum$206  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$147 ;
+    valid <= \$105 ;
   always @(posedge clk)
-    event0 <= \$148 ;
+    event0 <= \$106 ;
   always @(posedge clk)
-    event1 <= \$149 ;
+    event1 <= \$107 ;
   always @(posedge clk)
-    event2 <= \$150 ;
+    event2 <= \$108 ;
   always @(posedge clk)
-    touched0 <= \$151 ;
+    accumulated <= \$109 ;
   always @(posedge clk)
-    touched1 <= \$152 ;
+    drained <= \$110 ;
   always @(posedge clk)
-    file <= \$153 ;
+    drain_file <= \$111 ;
+  always @(posedge clk)
+    waiting <= \$112 ;
+  always @(posedge clk)
+    file <= \$113 ;
+  always @(posedge clk)
+    waiting_file <= \$114 ;
+  always @(posedge clk)
+    queued <= \$115 ;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
+    .drain_file(drain_file),
     .drain_sum(drain_sum),
-    .\element$5 (i_vectors__payload[15:0]),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(load),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
+    .i(i_vectors__payload[15:0]),
+    .\load$6 (load),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
   );
   \backspike_core.wg.lanes.lane0  lane1 (
-    .add(\add$39 ),
+    .add(\add$46 ),
     .clk(clk),
-    .drain_sum(\drain_sum$44 ),
-    .\element$5 (i_vectors__payload[31:16]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$52 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$36 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$40 ),
+    .i(i_vectors__payload[31:16]),
+    .\load$6 (\load$43 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$47 ),
     .rst(rst),
-    .shift(\shift$37 )
+    .shift(\shift$44 )
   );
   \backspike_core.wg.lanes.lane0  lane10 (
-    .add(\add$129 ),
+    .add(\add$145 ),
     .clk(clk),
-    .drain_sum(\drain_sum$134 ),
-    .\element$5 (i_vectors__payload[175:160]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$151 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$126 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$130 ),
+    .i(i_vectors__payload[175:160]),
+    .\load$6 (\load$142 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$146 ),
     .rst(rst),
-    .shift(\shift$127 )
+    .shift(\shift$143 )
   );
   \backspike_core.wg.lanes.lane0  lane11 (
-    .add(\add$139 ),
+    .add(\add$156 ),
     .clk(clk),
-    .drain_sum(\drain_sum$144 ),
-    .\element$5 (i_vectors__payload[191:176]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$162 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$136 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$140 ),
+    .i(i_vectors__payload[191:176]),
+    .\load$6 (\load$153 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$157 ),
     .rst(rst),
-    .shift(\shift$137 )
+    .shift(\shift$154 )
   );
   \backspike_core.wg.lanes.lane0  lane12 (
-    .add(\add$149 ),
+    .add(\add$167 ),
     .clk(clk),
-    .drain_sum(\drain_sum$154 ),
-    .\element$5 (i_vectors__payload[207:192]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$173 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$146 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$150 ),
+    .i(i_vectors__payload[207:192]),
+    .\load$6 (\load$164 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$168 ),
     .rst(rst),
-    .shift(\shift$147 )
+    .shift(\shift$165 )
   );
   \backspike_core.wg.lanes.lane0  lane13 (
-    .add(\add$159 ),
+    .add(\add$178 ),
     .clk(clk),
-    .drain_sum(\drain_sum$164 ),
-    .\element$5 (i_vectors__payload[223:208]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$184 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$156 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$160 ),
+    .i(i_vectors__payload[223:208]),
+    .\load$6 (\load$175 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$179 ),
     .rst(rst),
-    .shift(\shift$157 )
+    .shift(\shift$176 )
   );
   \backspike_core.wg.lanes.lane0  lane14 (
-    .add(\add$169 ),
+    .add(\add$189 ),
     .clk(clk),
-    .drain_sum(\drain_sum$174 ),
-    .\element$5 (i_vectors__payload[239:224]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$195 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$166 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$170 ),
+    .i(i_vectors__payload[239:224]),
+    .\load$6 (\load$186 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$190 ),
     .rst(rst),
-    .shift(\shift$167 )
+    .shift(\shift$187 )
   );
   \backspike_core.wg.lanes.lane0  lane15 (
-    .add(\add$179 ),
+    .add(\add$200 ),
     .clk(clk),
-    .drain_sum(\drain_sum$184 ),
-    .\element$5 (i_vectors__payload[255:240]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$206 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$176 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$180 ),
+    .i(i_vectors__payload[255:240]),
+    .\load$6 (\load$197 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$201 ),
     .rst(rst),
-    .shift(\shift$177 )
+    .shift(\shift$198 )
   );
   \backspike_core.wg.lanes.lane0  lane2 (
-    .add(\add$49 ),
+    .add(\add$57 ),
     .clk(clk),
-    .drain_sum(\drain_sum$54 ),
-    .\element$5 (i_vectors__payload[47:32]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$63 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$46 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$50 ),
+    .i(i_vectors__payload[47:32]),
+    .\load$6 (\load$54 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$58 ),
     .rst(rst),
-    .shift(\shift$47 )
+    .shift(\shift$55 )
   );
   \backspike_core.wg.lanes.lane0  lane3 (
-    .add(\add$59 ),
+    .add(\add$68 ),
     .clk(clk),
-    .drain_sum(\drain_sum$64 ),
-    .\element$5 (i_vectors__payload[63:48]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$74 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$56 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$60 ),
+    .i(i_vectors__payload[63:48]),
+    .\load$6 (\load$65 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$69 ),
     .rst(rst),
-    .shift(\shift$57 )
+    .shift(\shift$66 )
   );
   \backspike_core.wg.lanes.lane0  lane4 (
-    .add(\add$69 ),
-    .clk(clk),
-    .drain_sum(\drain_sum$74 ),
-    .\element$5 (i_vectors__payload[79:64]),
-    .entry(event2[3:0]),
-    .file(file),
-    .go(go),
-    .load(\load$66 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$70 ),
-    .rst(rst),
-    .shift(\shift$67 )
-  );
-  \backspike_core.wg.lanes.lane0  lane5 (
     .add(\add$79 ),
     .clk(clk),
-    .drain_sum(\drain_sum$84 ),
-    .\element$5 (i_vectors__payload[95:80]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$85 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$76 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
+    .i(i_vectors__payload[79:64]),
+    .\load$6 (\load$76 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
   );
-  \backspike_core.wg.lanes.lane0  lane6 (
-    .add(\add$89 ),
+  \backspike_core.wg.lanes.lane0  lane5 (
+    .add(\add$90 ),
     .clk(clk),
-    .drain_sum(\drain_sum$94 ),
-    .\element$5 (i_vectors__payload[111:96]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$96 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$86 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$90 ),
+    .i(i_vectors__payload[95:80]),
+    .\load$6 (\load$87 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$91 ),
     .rst(rst),
-    .shift(\shift$87 )
+    .shift(\shift$88 )
+  );
+  \backspike_core.wg.lanes.lane0  lane6 (
+    .add(\add$101 ),
+    .clk(clk),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$107 ),
+    .entry(event2[3:0]),
+    .file(file),
+    .go(go),
+    .i(i_vectors__payload[111:96]),
+    .\load$6 (\load$98 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$102 ),
+    .rst(rst),
+    .shift(\shift$99 )
   );
   \backspike_core.wg.lanes.lane0  lane7 (
-    .add(\add$99 ),
+    .add(\add$112 ),
     .clk(clk),
-    .drain_sum(\drain_sum$104 ),
-    .\element$5 (i_vectors__payload[127:112]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$118 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$96 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$100 ),
+    .i(i_vectors__payload[127:112]),
+    .\load$6 (\load$109 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$113 ),
     .rst(rst),
-    .shift(\shift$97 )
+    .shift(\shift$110 )
   );
   \backspike_core.wg.lanes.lane0  lane8 (
-    .add(\add$109 ),
+    .add(\add$123 ),
     .clk(clk),
-    .drain_sum(\drain_sum$114 ),
-    .\element$5 (i_vectors__payload[143:128]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$129 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$106 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$110 ),
+    .i(i_vectors__payload[143:128]),
+    .\load$6 (\load$120 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$124 ),
     .rst(rst),
-    .shift(\shift$107 )
+    .shift(\shift$121 )
   );
   \backspike_core.wg.lanes.lane0  lane9 (
-    .add(\add$119 ),
+    .add(\add$134 ),
     .clk(clk),
-    .drain_sum(\drain_sum$124 ),
-    .\element$5 (i_vectors__payload[159:144]),
+    .drain_file(drain_file),
+    .drain_sum(\drain_sum$140 ),
     .entry(event2[3:0]),
     .file(file),
     .go(go),
-    .load(\load$116 ),
-    .\port$16844$0 (\port$16844$0 ),
-    .\port$16869$0 (\port$16869$0 ),
-    .\port$16894$0 (\port$16894$0 ),
-    .\port$16919$0 (\port$16919$0 ),
-    .replace(\replace$120 ),
+    .i(i_vectors__payload[159:144]),
+    .\load$6 (\load$131 ),
+    .\port$18547$0 (\port$18547$0 ),
+    .\port$18572$0 (\port$18572$0 ),
+    .\port$18597$0 (\port$18597$0 ),
+    .\port$18622$0 (\port$18622$0 ),
+    .replace(\replace$135 ),
     .rst(rst),
-    .shift(\shift$117 )
+    .shift(\shift$132 )
   );
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$16  = touched0;
-      1'h1:
-          \$16  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$21  = touched0;
-      1'h1:
-          \$21  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$23 )
-      1'h0:
-          \$24  = touched0;
-      1'h1:
-          \$24  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$29  = touched0;
-      1'h1:
-          \$29  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$31 )
-      1'h0:
-          \$32  = touched0;
-      1'h1:
-          \$32  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$37  = touched0;
-      1'h1:
-          \$37  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$39 )
-      1'h0:
-          \$40  = touched0;
-      1'h1:
-          \$40  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$45  = touched0;
-      1'h1:
-          \$45  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$47 )
-      1'h0:
-          \$48  = touched0;
-      1'h1:
-          \$48  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$53  = touched0;
-      1'h1:
-          \$53  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$55 )
-      1'h0:
-          \$56  = touched0;
-      1'h1:
-          \$56  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$61  = touched0;
-      1'h1:
-          \$61  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$63 )
-      1'h0:
-          \$64  = touched0;
-      1'h1:
-          \$64  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$69  = touched0;
-      1'h1:
-          \$69  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$71 )
-      1'h0:
-          \$72  = touched0;
-      1'h1:
-          \$72  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$77  = touched0;
-      1'h1:
-          \$77  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$79 )
-      1'h0:
-          \$80  = touched0;
-      1'h1:
-          \$80  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$85  = touched0;
-      1'h1:
-          \$85  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$87 )
-      1'h0:
-          \$88  = touched0;
-      1'h1:
-          \$88  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$93  = touched0;
-      1'h1:
-          \$93  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$95 )
-      1'h0:
-          \$96  = touched0;
-      1'h1:
-          \$96  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$101  = touched0;
-      1'h1:
-          \$101  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$103 )
-      1'h0:
-          \$104  = touched0;
-      1'h1:
-          \$104  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$109  = touched0;
-      1'h1:
-          \$109  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$111 )
-      1'h0:
-          \$112  = touched0;
-      1'h1:
-          \$112  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$117  = touched0;
-      1'h1:
-          \$117  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$119 )
-      1'h0:
-          \$120  = touched0;
-      1'h1:
-          \$120  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$125  = touched0;
-      1'h1:
-          \$125  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$127 )
-      1'h0:
-          \$128  = touched0;
-      1'h1:
-          \$128  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$133  = touched0;
-      1'h1:
-          \$133  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$135 )
-      1'h0:
-          \$136  = touched0;
-      1'h1:
-          \$136  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (file)
-      1'h0:
-          \$141  = touched0;
-      1'h1:
-          \$141  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$143 )
-      1'h0:
-          \$144  = touched0;
-      1'h1:
-          \$144  = touched1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$147  = valid;
+    \$105  = valid;
     if (go) begin
-      \$147  = \$2 [2:0];
+      \$105  = \$2 [2:0];
     end
     if (rst) begin
-      \$147  = 3'h0;
+      \$105  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = event0;
+    \$106  = event0;
     if (go) begin
-      \$148  = i_events__payload;
+      \$106  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = event1;
+    \$107  = event1;
     if (go) begin
-      \$149  = event0;
+      \$107  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = event2;
+    \$108  = event2;
     if (go) begin
-      \$150  = event1;
+      \$108  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = touched0;
-    if (\event ) begin
-      casez (file)
-        1'h0:
-            \$151  = touched;
-      endcase
+    \$109  = \$3 ;
+    if (rst) begin
+      \$109  = 16'h0000;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$110  = drained;
     if (start) begin
-      casez (\$4 )
-        1'h0:
-            \$151  = 16'h0000;
-      endcase
+      \$110  = touched;
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$110  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$152  = touched1;
-    if (\event ) begin
-      (* full_case = 32'd1 *)
-      casez (file)
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = touched;
-      endcase
-    end
+    \$111  = drain_file;
     if (start) begin
-      (* full_case = 32'd1 *)
-      casez (\$4 )
-        1'h0:
-            /* empty */;
-        1'h1:
-            \$152  = 16'h0000;
-      endcase
+      \$111  = \$4 ;
     end
     if (rst) begin
-      \$152  = 16'h0000;
+      \$111  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$153  = file;
+    \$112  = waiting;
     if (start) begin
-      \$153  = \$3 ;
+      \$112  = 1'h0;
+    end
+    if (finish) begin
+      if (\$8 ) begin
+        \$112  = 1'h1;
+      end
     end
     if (rst) begin
-      \$153  = 1'h0;
+      \$112  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$113  = file;
+    if (finish) begin
+      \$113  = \$7 [1:0];
+    end
+    if (rst) begin
+      \$113  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$114  = waiting_file;
+    if (finish) begin
+      if (\$8 ) begin
+        \$114  = file;
+      end
+    end
+    if (rst) begin
+      \$114  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$115  = queued;
+    if (finish) begin
+      if (\$8 ) begin
+        \$115  = now;
+      end
+    end
+    if (rst) begin
+      \$115  = 16'h0000;
     end
   end
   assign i_events__ready = go;
-  assign \go$22  = go;
+  assign \go$28  = go;
   assign element = i_vectors__payload[15:0];
   assign entry = event2[3:0];
-  assign \file$30  = file;
-  assign drain_entry = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \entry$32  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$35  = go;
-  assign \element$38  = i_vectors__payload[31:16];
-  assign \entry$41  = event2[3:0];
-  assign \file$42  = file;
-  assign \drain_entry$43  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$45  = go;
-  assign \element$48  = i_vectors__payload[47:32];
-  assign \entry$51  = event2[3:0];
-  assign \file$52  = file;
-  assign \drain_entry$53  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$55  = go;
-  assign \element$58  = i_vectors__payload[63:48];
-  assign \entry$61  = event2[3:0];
-  assign \file$62  = file;
-  assign \drain_entry$63  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$65  = go;
-  assign \element$68  = i_vectors__payload[79:64];
-  assign \entry$71  = event2[3:0];
-  assign \file$72  = file;
-  assign \drain_entry$73  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
+  assign \file$36  = file;
+  assign \drain_file$37  = drain_file;
+  assign drain_entry = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \entry$39  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$42  = go;
+  assign \element$45  = i_vectors__payload[31:16];
+  assign \entry$48  = event2[3:0];
+  assign \file$49  = file;
+  assign \drain_file$50  = drain_file;
+  assign \drain_entry$51  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$53  = go;
+  assign \element$56  = i_vectors__payload[47:32];
+  assign \entry$59  = event2[3:0];
+  assign \file$60  = file;
+  assign \drain_file$61  = drain_file;
+  assign \drain_entry$62  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$64  = go;
+  assign \element$67  = i_vectors__payload[63:48];
+  assign \entry$70  = event2[3:0];
+  assign \file$71  = file;
+  assign \drain_file$72  = drain_file;
+  assign \drain_entry$73  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
   assign \go$75  = go;
-  assign \element$78  = i_vectors__payload[95:80];
+  assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
-  assign \drain_entry$83  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$85  = go;
-  assign \element$88  = i_vectors__payload[111:96];
-  assign \entry$91  = event2[3:0];
-  assign \file$92  = file;
-  assign \drain_entry$93  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$95  = go;
-  assign \element$98  = i_vectors__payload[127:112];
-  assign \entry$101  = event2[3:0];
-  assign \file$102  = file;
-  assign \drain_entry$103  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$105  = go;
-  assign \element$108  = i_vectors__payload[143:128];
-  assign \entry$111  = event2[3:0];
-  assign \file$112  = file;
-  assign \drain_entry$113  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$115  = go;
-  assign \element$118  = i_vectors__payload[159:144];
-  assign \entry$121  = event2[3:0];
-  assign \file$122  = file;
-  assign \drain_entry$123  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$125  = go;
-  assign \element$128  = i_vectors__payload[175:160];
-  assign \entry$131  = event2[3:0];
-  assign \file$132  = file;
-  assign \drain_entry$133  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$135  = go;
-  assign \element$138  = i_vectors__payload[191:176];
-  assign \entry$141  = event2[3:0];
-  assign \file$142  = file;
-  assign \drain_entry$143  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$145  = go;
-  assign \element$148  = i_vectors__payload[207:192];
-  assign \entry$151  = event2[3:0];
-  assign \file$152  = file;
-  assign \drain_entry$153  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$155  = go;
-  assign \element$158  = i_vectors__payload[223:208];
-  assign \entry$161  = event2[3:0];
-  assign \file$162  = file;
-  assign \drain_entry$163  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$165  = go;
-  assign \element$168  = i_vectors__payload[239:224];
-  assign \entry$171  = event2[3:0];
-  assign \file$172  = file;
-  assign \drain_entry$173  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \go$175  = go;
-  assign \element$178  = i_vectors__payload[255:240];
-  assign \entry$181  = event2[3:0];
-  assign \file$182  = file;
-  assign \drain_entry$183  = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
+  assign \drain_file$83  = drain_file;
+  assign \drain_entry$84  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$86  = go;
+  assign \element$89  = i_vectors__payload[95:80];
+  assign \entry$92  = event2[3:0];
+  assign \file$93  = file;
+  assign \drain_file$94  = drain_file;
+  assign \drain_entry$95  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$97  = go;
+  assign \element$100  = i_vectors__payload[111:96];
+  assign \entry$103  = event2[3:0];
+  assign \file$104  = file;
+  assign \drain_file$105  = drain_file;
+  assign \drain_entry$106  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$108  = go;
+  assign \element$111  = i_vectors__payload[127:112];
+  assign \entry$114  = event2[3:0];
+  assign \file$115  = file;
+  assign \drain_file$116  = drain_file;
+  assign \drain_entry$117  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$119  = go;
+  assign \element$122  = i_vectors__payload[143:128];
+  assign \entry$125  = event2[3:0];
+  assign \file$126  = file;
+  assign \drain_file$127  = drain_file;
+  assign \drain_entry$128  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$130  = go;
+  assign \element$133  = i_vectors__payload[159:144];
+  assign \entry$136  = event2[3:0];
+  assign \file$137  = file;
+  assign \drain_file$138  = drain_file;
+  assign \drain_entry$139  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$141  = go;
+  assign \element$144  = i_vectors__payload[175:160];
+  assign \entry$147  = event2[3:0];
+  assign \file$148  = file;
+  assign \drain_file$149  = drain_file;
+  assign \drain_entry$150  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$152  = go;
+  assign \element$155  = i_vectors__payload[191:176];
+  assign \entry$158  = event2[3:0];
+  assign \file$159  = file;
+  assign \drain_file$160  = drain_file;
+  assign \drain_entry$161  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$163  = go;
+  assign \element$166  = i_vectors__payload[207:192];
+  assign \entry$169  = event2[3:0];
+  assign \file$170  = file;
+  assign \drain_file$171  = drain_file;
+  assign \drain_entry$172  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$174  = go;
+  assign \element$177  = i_vectors__payload[223:208];
+  assign \entry$180  = event2[3:0];
+  assign \file$181  = file;
+  assign \drain_file$182  = drain_file;
+  assign \drain_entry$183  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$185  = go;
+  assign \element$188  = i_vectors__payload[239:224];
+  assign \entry$191  = event2[3:0];
+  assign \file$192  = file;
+  assign \drain_file$193  = drain_file;
+  assign \drain_entry$194  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \go$196  = go;
+  assign \element$199  = i_vectors__payload[255:240];
+  assign \entry$202  = event2[3:0];
+  assign \file$203  = file;
+  assign \drain_file$204  = drain_file;
+  assign \drain_entry$205  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -45864,209 +45536,227 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \sums[13]  = sums[783:728];
   assign \sums[14]  = sums[839:784];
   assign \sums[15]  = sums[895:840];
-  assign \element$38.mantissa  = i_vectors__payload[25:16];
-  assign \element$38.exponent  = i_vectors__payload[30:26];
-  assign \element$38.sign  = i_vectors__payload[31];
-  assign \element$48.mantissa  = i_vectors__payload[41:32];
-  assign \element$48.exponent  = i_vectors__payload[46:42];
-  assign \element$48.sign  = i_vectors__payload[47];
-  assign \element$58.mantissa  = i_vectors__payload[57:48];
-  assign \element$58.exponent  = i_vectors__payload[62:58];
-  assign \element$58.sign  = i_vectors__payload[63];
-  assign \element$68.mantissa  = i_vectors__payload[73:64];
-  assign \element$68.exponent  = i_vectors__payload[78:74];
-  assign \element$68.sign  = i_vectors__payload[79];
-  assign \element$78.mantissa  = i_vectors__payload[89:80];
-  assign \element$78.exponent  = i_vectors__payload[94:90];
-  assign \element$78.sign  = i_vectors__payload[95];
-  assign \element$88.mantissa  = i_vectors__payload[105:96];
-  assign \element$88.exponent  = i_vectors__payload[110:106];
-  assign \element$88.sign  = i_vectors__payload[111];
-  assign \element$98.mantissa  = i_vectors__payload[121:112];
-  assign \element$98.exponent  = i_vectors__payload[126:122];
-  assign \element$98.sign  = i_vectors__payload[127];
-  assign \element$108.mantissa  = i_vectors__payload[137:128];
-  assign \element$108.exponent  = i_vectors__payload[142:138];
-  assign \element$108.sign  = i_vectors__payload[143];
-  assign \element$118.mantissa  = i_vectors__payload[153:144];
-  assign \element$118.exponent  = i_vectors__payload[158:154];
-  assign \element$118.sign  = i_vectors__payload[159];
-  assign \element$128.mantissa  = i_vectors__payload[169:160];
-  assign \element$128.exponent  = i_vectors__payload[174:170];
-  assign \element$128.sign  = i_vectors__payload[175];
-  assign \element$138.mantissa  = i_vectors__payload[185:176];
-  assign \element$138.exponent  = i_vectors__payload[190:186];
-  assign \element$138.sign  = i_vectors__payload[191];
-  assign \element$148.mantissa  = i_vectors__payload[201:192];
-  assign \element$148.exponent  = i_vectors__payload[206:202];
-  assign \element$148.sign  = i_vectors__payload[207];
-  assign \element$158.mantissa  = i_vectors__payload[217:208];
-  assign \element$158.exponent  = i_vectors__payload[222:218];
-  assign \element$158.sign  = i_vectors__payload[223];
-  assign \element$168.mantissa  = i_vectors__payload[233:224];
-  assign \element$168.exponent  = i_vectors__payload[238:234];
-  assign \element$168.sign  = i_vectors__payload[239];
-  assign \element$178.mantissa  = i_vectors__payload[249:240];
-  assign \element$178.exponent  = i_vectors__payload[254:250];
-  assign \element$178.sign  = i_vectors__payload[255];
-  assign sums[895:840] = \$146 ;
-  assign sums[839:784] = \$138 ;
-  assign sums[783:728] = \$130 ;
-  assign sums[727:672] = \$122 ;
-  assign sums[671:616] = \$114 ;
-  assign sums[615:560] = \$106 ;
-  assign sums[559:504] = \$98 ;
-  assign sums[503:448] = \$90 ;
-  assign sums[447:392] = \$82 ;
-  assign sums[391:336] = \$74 ;
-  assign sums[335:280] = \$66 ;
-  assign sums[279:224] = \$58 ;
-  assign sums[223:168] = \$50 ;
-  assign sums[167:112] = \$42 ;
+  assign \element$45.mantissa  = i_vectors__payload[25:16];
+  assign \element$45.exponent  = i_vectors__payload[30:26];
+  assign \element$45.sign  = i_vectors__payload[31];
+  assign \element$56.mantissa  = i_vectors__payload[41:32];
+  assign \element$56.exponent  = i_vectors__payload[46:42];
+  assign \element$56.sign  = i_vectors__payload[47];
+  assign \element$67.mantissa  = i_vectors__payload[57:48];
+  assign \element$67.exponent  = i_vectors__payload[62:58];
+  assign \element$67.sign  = i_vectors__payload[63];
+  assign \element$78.mantissa  = i_vectors__payload[73:64];
+  assign \element$78.exponent  = i_vectors__payload[78:74];
+  assign \element$78.sign  = i_vectors__payload[79];
+  assign \element$89.mantissa  = i_vectors__payload[89:80];
+  assign \element$89.exponent  = i_vectors__payload[94:90];
+  assign \element$89.sign  = i_vectors__payload[95];
+  assign \element$100.mantissa  = i_vectors__payload[105:96];
+  assign \element$100.exponent  = i_vectors__payload[110:106];
+  assign \element$100.sign  = i_vectors__payload[111];
+  assign \element$111.mantissa  = i_vectors__payload[121:112];
+  assign \element$111.exponent  = i_vectors__payload[126:122];
+  assign \element$111.sign  = i_vectors__payload[127];
+  assign \element$122.mantissa  = i_vectors__payload[137:128];
+  assign \element$122.exponent  = i_vectors__payload[142:138];
+  assign \element$122.sign  = i_vectors__payload[143];
+  assign \element$133.mantissa  = i_vectors__payload[153:144];
+  assign \element$133.exponent  = i_vectors__payload[158:154];
+  assign \element$133.sign  = i_vectors__payload[159];
+  assign \element$144.mantissa  = i_vectors__payload[169:160];
+  assign \element$144.exponent  = i_vectors__payload[174:170];
+  assign \element$144.sign  = i_vectors__payload[175];
+  assign \element$155.mantissa  = i_vectors__payload[185:176];
+  assign \element$155.exponent  = i_vectors__payload[190:186];
+  assign \element$155.sign  = i_vectors__payload[191];
+  assign \element$166.mantissa  = i_vectors__payload[201:192];
+  assign \element$166.exponent  = i_vectors__payload[206:202];
+  assign \element$166.sign  = i_vectors__payload[207];
+  assign \element$177.mantissa  = i_vectors__payload[217:208];
+  assign \element$177.exponent  = i_vectors__payload[222:218];
+  assign \element$177.sign  = i_vectors__payload[223];
+  assign \element$188.mantissa  = i_vectors__payload[233:224];
+  assign \element$188.exponent  = i_vectors__payload[238:234];
+  assign \element$188.sign  = i_vectors__payload[239];
+  assign \element$199.mantissa  = i_vectors__payload[249:240];
+  assign \element$199.exponent  = i_vectors__payload[254:250];
+  assign \element$199.sign  = i_vectors__payload[255];
+  assign sums[895:840] = \$104 ;
+  assign sums[839:784] = \$99 ;
+  assign sums[783:728] = \$94 ;
+  assign sums[727:672] = \$89 ;
+  assign sums[671:616] = \$84 ;
+  assign sums[615:560] = \$79 ;
+  assign sums[559:504] = \$74 ;
+  assign sums[503:448] = \$69 ;
+  assign sums[447:392] = \$64 ;
+  assign sums[391:336] = \$59 ;
+  assign sums[335:280] = \$54 ;
+  assign sums[279:224] = \$49 ;
+  assign sums[223:168] = \$44 ;
+  assign sums[167:112] = \$39 ;
   assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$26 ;
+  assign sums[55:0] = \$29 ;
   assign \$1  = { valid, 1'h0 };
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, \element$5 , go, load, shift, add, replace, drain_sum, \port$16844$0 , \port$16869$0 , \port$16894$0 , \port$16919$0 , entry, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$18547$0 , \port$18572$0 , \port$18597$0 , \port$18622$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [42:0] \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [55:0] \$14 ;
-  wire [56:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [55:0] \$19 ;
+  reg [55:0] \$10 ;
+  wire [55:0] \$11 ;
+  wire [56:0] \$12 ;
   wire \$2 ;
-  wire [56:0] \$20 ;
-  reg [15:0] \$21 ;
-  reg [40:0] \$22 ;
   wire \$3 ;
-  wire [11:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire [11:0] \$6 ;
+  wire \$6 ;
   wire \$7 ;
-  wire [5:0] \$8 ;
-  wire [5:0] \$9 ;
+  wire \$8 ;
+  wire \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$16 ;
+  wire [3:0] \$signature__addr$20 ;
+  wire [55:0] \$signature__data ;
+  wire [55:0] \$signature__data$27 ;
+  wire [55:0] \$signature__data$28 ;
   input add;
   wire add;
   input clk;
   wire clk;
   wire [3:0] drain_entry;
+  input [1:0] drain_file;
+  wire [1:0] drain_file;
   output [55:0] drain_sum;
-  wire [55:0] drain_sum;
-  reg [15:0] element = 16'h0000;
-  input [15:0] \element$5 ;
-  wire [15:0] \element$5 ;
-  wire [4:0] \element$5.exponent ;
-  wire [9:0] \element$5.mantissa ;
-  wire \element$5.sign ;
+  reg [55:0] drain_sum;
+  wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
   wire \element.sign ;
+  wire en;
   input [3:0] entry;
   wire [3:0] entry;
-  input file;
-  wire file;
+  input [1:0] file;
+  wire [1:0] file;
   input go;
   wire go;
-  input load;
+  input [15:0] i;
+  wire [15:0] i;
+  wire [4:0] \i.exponent ;
+  wire [9:0] \i.mantissa ;
+  wire \i.sign ;
   wire load;
-  input \port$16844$0 ;
-  wire \port$16844$0 ;
-  input \port$16869$0 ;
-  wire \port$16869$0 ;
-  input \port$16894$0 ;
-  wire \port$16894$0 ;
-  input \port$16919$0 ;
-  wire \port$16919$0 ;
-  wire [3:0] read_port__addr;
-  wire [3:0] \read_port__addr$18 ;
-  wire [55:0] read_port__data;
-  wire [55:0] \read_port__data$22 ;
+  input \load$6 ;
+  wire \load$6 ;
+  wire [40:0] o;
+  input \port$18547$0 ;
+  wire \port$18547$0 ;
+  input \port$18572$0 ;
+  wire \port$18572$0 ;
+  input \port$18597$0 ;
+  wire \port$18597$0 ;
+  input \port$18622$0 ;
+  wire \port$18622$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  reg [40:0] term = 41'h00000000000;
+  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$18 ;
+  wire [3:0] \write_port__addr$22 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$19 ;
+  wire [55:0] \write_port__data$23 ;
   wire write_port__en;
-  wire \write_port__en$19 ;
+  wire \write_port__en$17 ;
+  wire \write_port__en$21 ;
   reg [55:0] file0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$15 [55:0];
+      file0[entry] <= \$12 [55:0];
   end
-  assign read_port__data = file0[read_port__addr];
+  assign \$signature__data  = file0[\$signature__addr ];
   reg [55:0] file1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$19 )
-      file1[entry] <= \$20 [55:0];
+    if (\write_port__en$17 )
+      file1[entry] <= \$12 [55:0];
   end
-  assign \read_port__data$22  = file1[\read_port__addr$18 ];
-  assign \$1  = go & load;
-  assign \$2  = go & shift;
-  assign \$3  = | element[14:10];
-  assign \$4  = - { \$3 , element[9:0] };
-  assign \$5  = | element[14:10];
-  assign \$6  = element[15] ? \$4  : { 1'h0, \$5 , element[9:0] };
-  assign \$7  = ! element[14:10];
-  assign \$8  = element[14:10] - 1'h1;
-  assign \$9  = \$7  ? 6'h00 : \$8 ;
-  assign \$10  = $signed(\$6 ) << \$9 [4:0];
-  assign \$11  = ! file;
-  assign read_port__addr = file ? { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  } : entry;
-  assign \$12  = go & add;
-  assign \$13  = ! file;
-  assign write_port__en = \$12  & \$13 ;
-  assign \$14  = replace ? 56'h00000000000000 : read_port__data;
-  assign \$15  = $signed(term) + $signed(\$14 );
-  assign \read_port__addr$18  = \$16  ? entry : { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
-  assign \$17  = go & add;
-  assign \write_port__en$19  = \$17  & \$18 ;
-  assign \$19  = replace ? 56'h00000000000000 : \read_port__data$22 ;
-  assign \$20  = $signed(term) + $signed(\$19 );
-  assign drain_sum = file ? read_port__data : \read_port__data$22 ;
-  always @(posedge clk)
-    element <= \$21 ;
-  always @(posedge clk)
-    term <= \$22 ;
+  assign \$signature__data$27  = file1[\$signature__addr$16 ];
+  reg [55:0] file2 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$21 )
+      file2[entry] <= \$12 [55:0];
+  end
+  assign \$signature__data$28  = file2[\$signature__addr$20 ];
+  assign en = go & shift;
+  assign load = go & \load$6 ;
+  assign \$1  = ! file;
+  assign \$signature__addr  = \$1  ? entry : { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$2  = go & add;
+  assign \$3  = ! file;
+  assign write_port__en = \$2  & \$3 ;
+  assign \$4  = file == 1'h1;
+  assign \$signature__addr$16  = \$4  ? entry : { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$5  = go & add;
+  assign \$6  = file == 1'h1;
+  assign \write_port__en$17  = \$5  & \$6 ;
+  assign \$7  = file == 2'h2;
+  assign \$signature__addr$20  = \$7  ? entry : { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \$8  = go & add;
+  assign \$9  = file == 2'h2;
+  assign \write_port__en$21  = \$8  & \$9 ;
+  assign \$11  = replace ? 56'h00000000000000 : \$10 ;
+  assign \$12  = $signed(o) + $signed(\$11 );
+  \backspike_core.fp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i(i),
+    .load(load),
+    .rst(rst)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$21  = element;
-    if (\$1 ) begin
-      \$21  = \element$5 ;
-    end
+    \$10  = 56'h00000000000000;
+    casez (file)
+      2'h0:
+          \$10  = \$signature__data ;
+      2'h1:
+          \$10  = \$signature__data$27 ;
+      2'h2:
+          \$10  = \$signature__data$28 ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = term;
-    if (\$2 ) begin
-      \$22  = \$10 [40:0];
-    end
+    drain_sum = 56'h00000000000000;
+    casez (drain_file)
+      2'h0:
+          drain_sum = \$signature__data ;
+      2'h1:
+          drain_sum = \$signature__data$27 ;
+      2'h2:
+          drain_sum = \$signature__data$28 ;
+    endcase
   end
-  assign drain_entry = { \port$16919$0 , \port$16894$0 , \port$16869$0 , \port$16844$0  };
+  assign element = i;
+  assign drain_entry = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
   assign write_port__addr = entry;
-  assign write_port__data = \$15 [55:0];
-  assign \write_port__addr$20  = entry;
-  assign \write_port__data$21  = \$20 [55:0];
-  assign \element.mantissa  = element[9:0];
-  assign \element.exponent  = element[14:10];
-  assign \element.sign  = element[15];
-  assign \element$5.mantissa  = \element$5 [9:0];
-  assign \element$5.exponent  = \element$5 [14:10];
-  assign \element$5.sign  = \element$5 [15];
-  assign \$16  = file;
-  assign \$18  = file;
+  assign write_port__data = \$12 [55:0];
+  assign total = \$12 [55:0];
+  assign \write_port__addr$18  = entry;
+  assign \write_port__data$19  = \$12 [55:0];
+  assign \write_port__addr$22  = entry;
+  assign \write_port__data$23  = \$12 [55:0];
+  assign \i.mantissa  = i[9:0];
+  assign \i.exponent  = i[14:10];
+  assign \i.sign  = i[15];
+  assign \element.mantissa  = i[9:0];
+  assign \element.exponent  = i[14:10];
+  assign \element.sign  = i[15];
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
