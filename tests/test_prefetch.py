@@ -8,7 +8,7 @@ import pytest
 from streams import Bench, Memory
 
 from backspike.gen.core.prefetch import Prefetch
-from backspike.sim.cocotb_bench import run_bench
+from backspike.sim.cocotb_bench import bench_parameters, run_bench
 
 ADDRESS, ROW, TAG = 7, 16, 5
 LATENCY = 3
@@ -51,13 +51,13 @@ async def stalls(dut, stalls):
 
 @cocotb.test()
 async def long_stall(dut):
-    """A consumer that takes nothing stops the requests, and nothing is lost."""
+    """A consumer that takes nothing stops the requests when the buffer is full; nothing is lost."""
     bench, rows, memory, source, sink = begin(dut, 2, stall=1.0)
     await bench.reset()
     requests, want = request(bench, rows, 40)
     source.queue.extend(requests)
     await bench.tick(100)
-    assert 0 < memory.reads < 40
+    assert memory.reads == LATENCY + 2 + bench_parameters()["wait"]
     sink.stall = 0.0
     await bench.until(lambda: len(sink.got) == 40)
     assert sink.got == want
@@ -75,10 +75,28 @@ async def throughput_and_latency(dut):
     assert [b - a for a, b in zip(source.sent, sink.cycles, strict=True)] == [LATENCY + 1] * 200
 
 
+@cocotb.test()
+async def throughput_with_a_wait(dut):
+    """A consumer that takes every row `wait` cycles late does not slow the requests down."""
+    bench, rows, _, source, sink = begin(dut, 4, stall=1.0)
+    await bench.reset()
+    requests, want = request(bench, rows, 100)
+    source.queue.extend(requests)
+    await bench.until(lambda: int(dut.o__valid.value))
+    await bench.tick(max(0, bench_parameters()["wait"] - 1))
+    sink.stall = 0.0
+    await bench.until(lambda: len(sink.got) == 100)
+    assert sink.got == want
+    assert source.sent == list(range(source.sent[0], source.sent[0] + 100))
+
+
 # Outside
 
 
 @pytest.mark.verilator
-def test_prefetch():
-    component = Prefetch(address_width=ADDRESS, row_width=ROW, tag_width=TAG, latency=LATENCY)
-    run_bench(component, "prefetch_bench", "test_prefetch")
+@pytest.mark.parametrize("wait", [0, 2])
+def test_prefetch(wait):
+    component = Prefetch(
+        address_width=ADDRESS, row_width=ROW, tag_width=TAG, latency=LATENCY, wait=wait
+    )
+    run_bench(component, f"prefetch_{wait}_bench", "test_prefetch", parameters={"wait": wait})

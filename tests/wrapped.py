@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 
 class Wrapped(wiring.Component):
@@ -21,11 +21,10 @@ class Wrapped(wiring.Component):
             outer, inner = getattr(self, f"the_{name}"), getattr(component, name)
             if member.is_signature:
                 wiring.connect(m, wiring.flipped(outer), inner)
-            elif member.flow == In:
-                m.d.comb += inner.eq(outer)
-            else:
-                assert member.flow == Out
-                m.d.comb += outer.eq(inner)
+                continue
+            pairs = zip(outer, inner, strict=True) if member.dimensions else [(outer, inner)]
+            for out, within in pairs:
+                m.d.comb += within.eq(out) if member.flow == In else out.eq(within)
         return m
 
 
