@@ -79,6 +79,14 @@ class Agent(Protocol):
         ...
 
 
+class Responder(Protocol):
+    """What answers within a cycle, as combinational logic does."""
+
+    def respond(self) -> None:
+        """Set inputs by settled outputs that do not depend on them."""
+        ...
+
+
 class Bench:
     """A design under test, its clock and its agents; prints its seed.
 
@@ -90,6 +98,7 @@ class Bench:
         self.rng = random.Random(seed)
         self.cycle = 0
         self.agents: list[Agent] = []
+        self.responders: list[Responder] = []
         print(f"seed {seed}")
 
     def add(self, agent):
@@ -113,6 +122,10 @@ class Bench:
                 agent.drive()
             clk.value = 0
             await Timer(1, "ns")
+            if self.responders:
+                for agent in self.responders:
+                    agent.respond()
+                await Timer(1, "ns")
             for agent in self.agents:
                 agent.sample()
             clk.value = 1
@@ -122,10 +135,11 @@ class Bench:
     async def reset(self) -> None:
         """Two cycles of reset, in which no agent takes part."""
         agents, self.agents = self.agents, []
+        responders, self.responders = self.responders, []
         self.dut.rst.value = 1
         await self.tick(2)
         self.dut.rst.value = 0
-        self.agents = agents
+        self.agents, self.responders = agents, responders
 
     async def until(self, condition: Callable[[], object], limit: int = 20_000) -> int:
         """Runs until `condition` holds; AssertionError after `limit` cycles. Returns the cycles."""

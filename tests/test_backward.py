@@ -5,24 +5,27 @@ import functools
 import numpy as np
 import pytest
 import torch
+from drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from fixed import hard_numbers
 from streams import packed
 from test_neuron import LAYERS
-from units import GivenSums, check, columns, constant
+from units import GivenSums, by_sample, check, columns, constant
 
 from backspike.compiler import compile_network
 from backspike.gen.core.accumulate import PRODUCTS_SUM
-from backspike.gen.core.backward import E_TO_G, RECURRENCE, SUM_TO_E, BackwardUnit
+from backspike.gen.core.backward import E_TO_G, RECURRENCE, SUM_TO_E, BackwardDrain, BackwardUnit
 from backspike.gen.core.drain import slot_layout
 from backspike.gen.core.layout import config_layout
 from backspike.gen.core.memory import READ_LATENCY
 from backspike.gen.core.neuron import CODE
-from backspike.gen.machine import MACHINES
+from backspike.gen.core.source import HEADER
+from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import random_halves, to_bits
 from backspike.network import Layer, Learning, Network
 from backspike.sim.bulk import Bulk
+from backspike.sim.cocotb_bench import run_bench
 
 SHARE = 2
 STEPS = 8
@@ -167,3 +170,102 @@ def test_error_of_the_host():
     out = run((Layer(size=1),), Learning(batch=1), live=live, logit=logits, onehot=onehot)
     check("gradients", gradients(out).ravel(), np.where(live, logits, 0).astype(np.uint64))
     assert not out["saturated"].any()
+
+
+def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: int) -> Run:
+    """Some blocks of a layer with random sums, and golden's results as rows. loss: of a read-out."""
+    shape = Shape.draw(rng)
+    steps, samples = shape.steps, shape.samples
+    size = int(rng.integers(1, 3 * LANES + 1))
+    parity, output = int(rng.integers(2)), int(rng.integers(20))
+    alpha = float(rng.choice([0.25, -1.0, 65504.0]))
+    learning = Learning(batch=1, loss=loss or "ce", alpha=alpha)  # pyright: ignore[reportArgumentType]
+    layers = (layer,) if loss else (layer, Layer(size=1))
+    network = Network(inputs=1, layers=layers, steps=steps)
+    config = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]
+    config = config | {"size": size, "output_unit": output}
+    most = steps * max(samples * share, RECURRENCE)
+    run = Run(packed(config_layout("bp")).pack(config), parity=parity, most=most,
+              loss=bool(loss), **shape.ports())  # fmt: skip
+    run.writes = {"gradients": {}, "masks": {}}
+    run.memories = {"codes": {}, "logits": {}, "labels": {}}
+    labels = {(block, s): int(rng.integers(0, size)) for block in range(shape.blocks)
+              for s in range(samples)}  # fmt: skip
+    half = 16 * DEPTH * parity  # readout_units * DEPTH
+    for (block, s), label in labels.items():
+        run.memories["labels"][half + block * DEPTH + s] = label
+    for tile in range(-(-size // LANES)):
+        for block in range(shape.blocks):
+            unit = output + tile * shape.blocks + block
+            last = block == shape.blocks - 1
+            header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
+            drained = Block(header)
+            run.blocks.append(drained)
+            run.done += last
+            valid = (np.arange(LANES) < size - tile * LANES) & shape.present(block)[..., None]
+            if loss:
+                bits = to_bits(random_halves((samples, LANES), torch.Generator().manual_seed(unit)))
+                for s, row in enumerate(bits):
+                    run.memories["logits"][(unit - output) * DEPTH + s] = row_of(row, 16)
+                a = Halves()
+                error = torch.from_numpy(bits.view(np.float16).astype(float))
+                if loss == "mse":
+                    classes = tile * LANES + np.arange(LANES)
+                    hot = [[float(labels[block, s] == j) for j in classes] for s in range(samples)]
+                    error = a.round(learning.alpha * error, -torch.tensor(hot).double())
+                    flagged = GivenSums(())
+                    flagged.round(learning.alpha * torch.from_numpy(
+                        bits.view(np.float16).astype(float)), -torch.tensor(hot).double())  # fmt: skip
+                    run.saturated |= bool((flagged.flags[0].numpy() & valid).any())
+                g = np.broadcast_to(to_bits(error), (steps, samples, LANES))
+            else:
+                g, flags = hidden_block(rng, run, layer, drained, unit, (steps, samples))
+                run.saturated |= bool((flags & valid).any())
+            g = np.where(valid, g, 0)
+            for d, row in enumerate(g.reshape(-1, LANES)):
+                run.writes["gradients"][unit * DEPTH + d] = row_of(row, 16)
+            run.writes["masks"][unit] = tile_of(g != 0)
+    return run
+
+
+def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: tuple[int, int]):
+    """Draws sums, codes and spikes of a block; golden's (gradients, flags), (T, samples, lanes)."""
+    full = (*shape, LANES)
+    count = int(np.prod(full))
+    _, terms = hard_numbers(rng, count, PRODUCTS_SUM)
+    pieces = [x.numpy() for x in terms]
+    small = np.round(rng.normal(0, 2.0**44, count))
+    choose = rng.random(count) < 0.7
+    pieces = [np.where(choose, small if n == 0 else 0.0, x) for n, x in enumerate(pieces)]
+    whole = [sum(int(piece[n]) for piece in pieces) for n in range(count)]
+    for d in range(shape[0] * shape[1]):
+        drained.sums[d] = row_of(whole[d * LANES : (d + 1) * LANES], PRODUCTS_SUM)
+    codes = rng.integers(0, len(layer.surrogate.values), full)
+    spikes = (rng.random(full) < 0.4).astype(int)
+    for d, row in enumerate((codes | spikes << 4).reshape(-1, LANES)):
+        run.memories["codes"][unit * DEPTH + d] = row_of(row, 5)
+    a = GivenSums(tuple(by_sample(piece.reshape(full)) * 2.0**-48 for piece in pieces))
+    g = rules.spike_gradients(
+        a, layer, by_sample(spikes).double(), by_sample(codes), torch.zeros(LANES, 1).double(),
+        torch.zeros(shape[1], shape[0], 1).double(),
+    )  # fmt: skip
+    flags_e = a.flags[0].transpose(0, 1).numpy()
+    later = a.flags[:0:-1]  # backward in time
+    flags_g = torch.stack(later).numpy() if layer.temporal else later[0].transpose(0, 1).numpy()
+    return to_bits(g).transpose(1, 0, 2), flags_e | flags_g
+
+
+@pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
+def test_drain(share, tmp_path):
+    rng = np.random.default_rng(share)
+    runs = [drain_run(rng, layer, None, share) for layer in ALL.values() for _ in range(3)]
+    runs += [drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(5)]
+    assert {run.saturated for run in runs} == {True, False}
+    save(runs, tmp_path / "case")
+    run_bench(
+        BackwardDrain(machine(share)),
+        f"backward_drain_{share}_bench",
+        "drain_benches",
+        testcase="gradients",
+        parameters={"path": str(tmp_path / "case")},
+    )

@@ -5,20 +5,30 @@ import functools
 import numpy as np
 import pytest
 import torch
+from drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from fixed import as_numbers, hard_numbers
 from streams import packed
-from units import GivenSums, check, columns, constant
+from units import GivenSums, by_sample, check, columns, constant
 
 from backspike.compiler import compile_network
 from backspike.gen.core.accumulate import HALVES_SUM
 from backspike.gen.core.drain import slot_layout
 from backspike.gen.core.layout import config_layout
-from backspike.gen.core.neuron import RECURRENCE, SUM_TO_U, U_TO_CODE, U_TO_V, NeuronUnit
-from backspike.gen.machine import MACHINES
+from backspike.gen.core.neuron import (
+    RECURRENCE,
+    SUM_TO_U,
+    U_TO_CODE,
+    U_TO_V,
+    NeuronDrain,
+    NeuronUnit,
+)
+from backspike.gen.core.source import HEADER
+from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden import rules
 from backspike.golden.half import to_bits
 from backspike.network import Layer, Learning, Network, Surrogate, fast_sigmoid, rectangle, triangle
 from backspike.sim.bulk import Bulk
+from backspike.sim.cocotb_bench import run_bench
 
 SHARE = 2
 STEPS = 8
@@ -150,3 +160,77 @@ def test_readout():
     logits = to_bits(torch.stack(a.rounded, 1)).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
     check("logits", by_update(out["logit"], latency), logits.astype(np.uint64))
     assert not by_update(out["spike"], latency).any()
+
+
+# The drain
+
+
+def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int) -> Run:
+    """Some blocks of a layer with random sums, and golden's results as rows."""
+    shape = Shape.draw(rng)
+    size = int(rng.integers(1, 3 * LANES + 1))
+    parity, output = int(rng.integers(2)), 0 if readout else int(rng.integers(20))
+    config = descriptor(layer, readout) | {"size": size}
+    most = shape.steps * max(shape.samples * share, RECURRENCE)
+    run = Run(packed(config_layout("fp")).pack(config), parity=parity, most=most, **shape.ports())
+    run.writes = {name: {} for name in ("spikes", "active", "codes", "logits")}
+    steps, samples = shape.steps, shape.samples
+    for tile in range(-(-size // LANES)):
+        for block in range(shape.blocks):
+            count = steps * samples * LANES
+            numbers, terms = sums(rng, count, layer.threshold)
+            signed = numbers.astype(np.int64) << 8 >> 8  # 56 bits
+            units = [by_sample(x.reshape(steps, samples, LANES)) for x in terms]
+            unit = output + tile * shape.blocks + block
+            last = block == shape.blocks - 1
+            header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
+            rows = signed.reshape(-1, LANES)
+            drained = Block(header)
+            drained.sums = [row_of(row, HALVES_SUM) for row in rows] + [0] * (DEPTH - len(rows))
+            run.blocks.append(drained)
+            run.done += last
+
+            a = GivenSums(tuple(units))
+            here = np.arange(LANES) < size - tile * LANES
+            valid = here & shape.present(block)[..., None]  # (T, samples, lanes)
+            if readout:
+                rules.integrate(a, torch.zeros(1, 1).double(), units[0])
+                for s, row in enumerate(to_bits(a.rounded[-1])):
+                    run.writes["logits"][unit * DEPTH + s] = row_of(row, 16)
+                flags = torch.stack(a.flags).numpy()
+            else:
+                spikes, codes = rules.integrate_and_fire(
+                    a, layer, torch.zeros(1, 1).double(), units[0]
+                )
+                h = rules.derivative(layer.surrogate, codes)
+                needed = (h != 0) & ((spikes != 0) if layer.rule == "mpd-ed" else True)
+                kept = (codes + 16 * spikes.long()).transpose(0, 1).reshape(-1, LANES)
+                for d, row in enumerate(kept.numpy()):
+                    run.writes["codes"][unit * DEPTH + d] = row_of(row, 5)
+                fired = spikes.transpose(0, 1).numpy().astype(bool) & valid
+                run.writes["spikes"][parity << 6 | unit] = tile_of(fired)
+                active = (needed.transpose(0, 1).numpy() & valid).any(-1, keepdims=True)
+                run.writes["active"][unit] = tile_of(active)
+                every = 1 + (layer.reset == "soft")
+                flags = np.stack(
+                    [sum(x) for x in zip(*(
+                        [f.numpy() for f in a.flags[n::every]] for n in range(every)
+                    ), strict=True)]
+                )  # fmt: skip
+            run.saturated |= bool((flags & valid).any())
+    return run
+
+
+@pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
+def test_drain(share, tmp_path):
+    rng = np.random.default_rng(share)
+    runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(4)]
+    assert {run.saturated for run in runs} == {True, False}
+    save(runs, tmp_path / "case")
+    run_bench(
+        NeuronDrain(machine(share)),
+        f"neuron_drain_{share}_bench",
+        "drain_benches",
+        testcase="neurons",
+        parameters={"path": str(tmp_path / "case")},
+    )

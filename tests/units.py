@@ -54,6 +54,11 @@ def constant(bits: int, width: int, count: int) -> np.ndarray:
     return np.repeat(to_limbs([bits], width), count, axis=0)
 
 
+def by_sample(values: np.ndarray) -> torch.Tensor:
+    """(T, samples, lanes) as golden's (B, T, N)."""
+    return torch.from_numpy(np.ascontiguousarray(values)).transpose(0, 1)
+
+
 def check(name: str, got: np.ndarray, want: np.ndarray) -> None:
     """The same bits; the first difference is named."""
     assert got.shape == want.shape
