@@ -170,9 +170,9 @@ async def play(
         address, data = (getattr(dut, f"{name}__{part}") for part in ("addr", "data"))
         memories[name] = {}
 
-        def read(at: int, rows=memories[name], width=len(data)) -> int:
+        def read(at: int, rows=memories[name], data=data) -> int:
             row = rows.get(at)
-            return bench.rng.getrandbits(width) if row is None else row
+            return bench.rng.getrandbits(len(data)) if row is None else row
 
         bench.add(Memory(bench, address, data, read, READ_LATENCY))
     logs = {name: bench.add(Writes(bench, name)).rows for name in writes}
