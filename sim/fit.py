@@ -36,6 +36,7 @@ LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
 COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
     "Round(width=42, fraction=24)": lambda: Round(width=42, fraction=24),
     "Round(width=56, fraction=24)": lambda: Round(width=56, fraction=24),
+    "Round(width=81, fraction=48)": lambda: Round(width=81, fraction=48),
     "Round(width=82, fraction=48)": lambda: Round(width=82, fraction=48),
     "Round(width=92, fraction=48)": lambda: Round(width=92, fraction=48),
     "Round(width=82, fraction=48, stochastic=True)": lambda: Round(

@@ -1,6 +1,6 @@
 """The half: IEEE binary16 with subnormals, always finite, zero always +0."""
 
-from amaranth.hdl import Cat, Const, Mux, Value, ValueLike
+from amaranth.hdl import Cat, Const, Mux, Value
 from amaranth.lib import data
 
 FRACTION = 24
@@ -42,14 +42,6 @@ def signed_significand(half) -> Value:
 def to_fixed(half) -> Value:
     """The half as a signed integer of HALF_FIXED bits in units of 2^-24, combinationally."""
     return (signed_significand(half) << scale(half))[:HALF_FIXED].as_signed()
-
-
-def shift_product(product: ValueLike, scale_sum: ValueLike) -> Value:
-    """A product of two signed significands (23 bits) as PRODUCT_FIXED bits in units of 2^-48.
-
-    scale_sum (6 bits, 0..58) is the sum of the factors' scales.
-    """
-    return (Value.cast(product) << Value.cast(scale_sum))[:PRODUCT_FIXED].as_signed()
 
 
 def is_half(bits: Value) -> Value:
