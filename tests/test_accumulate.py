@@ -4,6 +4,8 @@
 outside.
 """
 
+import gc
+
 import cocotb
 import pytest
 from rational import GRID
@@ -217,3 +219,4 @@ def test_accumulator(product, files):
 def test_refused():
     with pytest.raises(ValueError, match="files is 4: 2 or 3 is allowed"):
         Accumulator(lanes=LANES, lines=LINES, product=False, files=4)
+    gc.collect()  # Amaranth warns of the unfinished object now, where it is expected

@@ -174,9 +174,10 @@ def test_error_of_the_host():
 
 def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: int) -> Run:
     """Some blocks of a layer with random sums, and golden's results as rows. loss: a read-out's."""
-    shape = Shape.draw(rng)
+    shape, size = Shape.draw(rng), int(rng.integers(1, 3 * LANES + 1))
+    if loss and rng.random() < 0.5:  # short blocks, tile after tile
+        shape, size = Shape(1, int(rng.integers(1, 4)), 1, 1, 0), 3 * LANES
     steps, samples = shape.steps, shape.samples
-    size = int(rng.integers(1, 3 * LANES + 1))
     parity, output = int(rng.integers(2)), int(rng.integers(20))
     alpha = float(rng.choice([0.25, -1.0, 65504.0]))
     learning = Learning(batch=1, loss=loss or "ce", alpha=alpha)  # pyright: ignore[reportArgumentType]
@@ -256,7 +257,7 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
 def test_drain(share, tmp_path):
     rng = np.random.default_rng(share)
     runs = [drain_run(rng, layer, None, share) for layer in ALL.values() for _ in range(2)]
-    runs += [drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(4)]
+    runs += [drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(6)]
     assert {run.saturated for run in runs} == {True, False}
     save(runs, tmp_path / "case")
     run_bench(
