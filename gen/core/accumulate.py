@@ -2,7 +2,7 @@
 
 import itertools
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,8 +26,9 @@ class Lane(wiring.Component):
     While one file accumulates, another is read by the drain. The first term of an entry
     replaces what the entry held.
 
-    Latency: an element is added 2 cycles after its `load` (with `product` 3 cycles after, and 3
-    after its `value`). Throughput: one event a cycle.
+    Latency: an element is added 2 cycles after its `load`, and in the file a cycle later; with
+    `product` it is added 3 cycles after, and in the file 2 cycles later. Throughput: one event a
+    cycle.
 
     Parameters: product: add element * value in units of 2^-48 instead of element in 2^-24;
     files: how many there are.
@@ -41,6 +42,7 @@ class Lane(wiring.Component):
         self._product = product
         self._files = files
         self.width = PRODUCTS_SUM if product else HALVES_SUM
+        self._low = self.width // 2 if product else self.width
         super().__init__(
             {
                 "go": In(1),
@@ -68,27 +70,61 @@ class Lane(wiring.Component):
             m.d.comb += [term.i.eq(self.element), term.en.eq(self.go & self.shift)]
         m.d.comb += term.load.eq(self.go & self.load)
 
-        # One adder serves all files; that a term replaces is part of choosing the file.
-        total = Signal(signed(self.width))
+        # One adder serves all files; that a term replaces is part of choosing the file. A long sum
+        # is added in two parts, the upper one a cycle later: each part's way from its memory
+        # through the adder and back takes one cycle, so nothing else changes.
+        now = Signal(self._step_layout(), name="low")
+        m.d.comb += [
+            now.write.eq(self.go & self.add),
+            now.replace.eq(self.replace),
+            now.entry.eq(self.entry),
+            now.file.eq(self.file),
+        ]
+        # (A slice would lose the sign that a short term has to be extended with.)
+        low_term = term.o[: self._low] if self._low < self.width else term.o
+        low, carry = self._part(m, "low", now, low_term, 0)
+        parts = [low]
+        if self._low < self.width:
+            then = Signal(self._step_layout(), name="high")
+            high_term = Signal(signed(len(term.o) - self._low), reset_less=True)
+            late_carry = Signal(reset_less=True)
+            m.d.sync += [
+                then.eq(now),
+                high_term.eq(term.o[self._low :]),
+                late_carry.eq(carry),
+            ]
+            high, _ = self._part(m, "high", then, high_term, late_carry)
+            parts.append(high)
+        m.d.comb += self.drain_sum.eq(Cat(parts))
+        return m
+
+    def _step_layout(self) -> data.StructLayout:
+        return data.StructLayout(
+            {"write": 1, "replace": 1, "entry": ENTRY, "file": range(self._files)}
+        )
+
+    def _part(self, m: Module, name: str, step, term, carry):
+        """Files of some bits of the sums, and their adder: (what the drain reads, carry out)."""
+        width = self._low if name == "low" else self.width - self._low
+        total = Signal(width + 1, name=f"{name}_total")
         sums = []
         for n in range(self._files):
-            m.submodules[f"file{n}"] = file = memory.Memory(
-                shape=signed(self.width), depth=DEPTH, init=[]
-            )
+            m.submodules[f"{name}{n}"] = file = memory.Memory(shape=width, depth=DEPTH, init=[])
             read_port, write_port = file.read_port(domain="comb"), file.write_port()
-            accumulating = self.file == n
+            accumulating = step.file == n
             m.d.comb += [
-                read_port.addr.eq(Mux(accumulating, self.entry, self.drain_entry)),
-                write_port.en.eq(self.go & self.add & accumulating),
-                write_port.addr.eq(self.entry),
+                read_port.addr.eq(Mux(accumulating, step.entry, self.drain_entry)),
+                write_port.en.eq(step.write & accumulating),
+                write_port.addr.eq(step.entry),
                 write_port.data.eq(total),
             ]
             sums.append(read_port.data)
+        addend = Signal(width, name=f"{name}_term")
         m.d.comb += [
-            total.eq(term.o + Mux(self.replace, 0, Array(sums)[self.file])),
-            self.drain_sum.eq(Array(sums)[self.drain_file]),
+            addend.eq(term),
+            total.eq(addend + Mux(step.replace, 0, Array(sums)[step.file]) + carry),
         ]
-        return m
+        return Array(sums)[self.drain_file], total[width]
 
 
 class Accumulator(wiring.Component):
@@ -96,7 +132,7 @@ class Accumulator(wiring.Component):
 
     Throughput: one event a cycle, as long as vectors are there and a file is free when a sum ends:
     with two files the drain must be done with its own; with three a finished file may wait for it,
-    so long and short blocks even out. Latency from an event to its sum: 3 cycles (halves), 4
+    so long and short blocks even out. Latency from an event to its sum: 3 cycles (halves), 5
     (products).
 
     Ports: i_events (see `event_layout`; with `value` if product), i_vectors {row of P halves}, one
@@ -149,16 +185,19 @@ class Accumulator(wiring.Component):
         head, tail = events[0], events[-1]
         finish = Signal()  # a block's sums are complete
         waiting = Signal()  # a complete file waits for the drain
+        # The upper part of a product's last term is added a cycle after its lower part.
+        at_once = Const(not self._product)
+        blocked = self.busy & waiting if self._files > 2 else self.busy | waiting
         take = valid[0] & head.hit & head.first
         add = valid[-1] & tail.hit
         end = valid[-1] & tail.end
         m.d.comb += [
             self.stall_vector.eq(take & ~self.i_vectors.valid),
-            self.stall_drain.eq(end & self.busy & (waiting if self._files > 2 else 1)),
+            self.stall_drain.eq(end & blocked),
             go.eq(~self.stall_vector & ~self.stall_drain),
             self.i_vectors.ready.eq(go & take),
             finish.eq(go & end),
-            self.start.eq(~self.busy & (waiting | finish)),
+            self.start.eq(~self.busy & (waiting | (finish & at_once))),
             self.event.eq(go & add),
             self.empty.eq(~valid.any()),
         ]
@@ -184,7 +223,7 @@ class Accumulator(wiring.Component):
             ]
         with m.If(finish):
             m.d.sync += file.eq(Mux(file == self._files - 1, 0, file + 1))
-            with m.If(self.busy | waiting):
+            with m.If(self.busy | waiting | ~at_once):
                 m.d.sync += [waiting.eq(1), waiting_file.eq(file), queued.eq(now)]
 
         if self._product:

@@ -966,18 +966,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$14624$0 (\$37 ),
-    .\port$14667$0 (\$38 ),
-    .\port$14873$0 (\$39 ),
-    .\port$14875$0 (\$40 ),
-    .\port$14877$0 (\$41 ),
-    .\port$14879$0 (\$42 ),
-    .\port$14881$0 (\$43 ),
-    .\port$14883$0 (\$44 ),
-    .\port$14885$0 (\$45 ),
-    .\port$14887$0 (\$46 ),
-    .\port$14907$0 (\$47 ),
-    .\port$6393$0 (\$36 ),
+    .\port$14809$0 (\$37 ),
+    .\port$14852$0 (\$38 ),
+    .\port$15114$0 (\$39 ),
+    .\port$15116$0 (\$40 ),
+    .\port$15118$0 (\$41 ),
+    .\port$15120$0 (\$42 ),
+    .\port$15122$0 (\$43 ),
+    .\port$15124$0 (\$44 ),
+    .\port$15126$0 (\$45 ),
+    .\port$15128$0 (\$46 ),
+    .\port$15148$0 (\$47 ),
+    .\port$6575$0 (\$36 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -1001,14 +1001,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$14202$1 (\$26 [4:0]),
-    .\port$14204$1 (\$27 [4:0]),
-    .\port$14206$1 (\$28 [4:0]),
-    .\port$14208$1 (\$29 [4:0]),
-    .\port$14210$1 (\$30 [4:0]),
-    .\port$14212$1 (\$31 [4:0]),
-    .\port$14214$1 (\$32 [4:0]),
-    .\port$14216$1 (\$33 [4:0]),
+    .\port$14387$1 (\$26 [4:0]),
+    .\port$14389$1 (\$27 [4:0]),
+    .\port$14391$1 (\$28 [4:0]),
+    .\port$14393$1 (\$29 [4:0]),
+    .\port$14395$1 (\$30 [4:0]),
+    .\port$14397$1 (\$31 [4:0]),
+    .\port$14399$1 (\$32 [4:0]),
+    .\port$14401$1 (\$33 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1106,17 +1106,17 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$14015$0 (\$25 ),
-    .\port$14202$1 (\$26 ),
-    .\port$14204$1 (\$27 ),
-    .\port$14206$1 (\$28 ),
-    .\port$14208$1 (\$29 ),
-    .\port$14210$1 (\$30 ),
-    .\port$14212$1 (\$31 ),
-    .\port$14214$1 (\$32 ),
-    .\port$14216$1 (\$33 ),
-    .\port$14221$0 (\$34 ),
-    .\port$14226$0 (\$35 ),
+    .\port$14192$0 (\$25 ),
+    .\port$14387$1 (\$26 ),
+    .\port$14389$1 (\$27 ),
+    .\port$14391$1 (\$28 ),
+    .\port$14393$1 (\$29 ),
+    .\port$14395$1 (\$30 ),
+    .\port$14397$1 (\$31 ),
+    .\port$14399$1 (\$32 ),
+    .\port$14401$1 (\$33 ),
+    .\port$14406$0 (\$34 ),
+    .\port$14411$0 (\$35 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1143,14 +1143,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$14873$0 (\$39 ),
-    .\port$14875$0 (\$40 ),
-    .\port$14877$0 (\$41 ),
-    .\port$14879$0 (\$42 ),
-    .\port$14881$0 (\$43 ),
-    .\port$14883$0 (\$44 ),
-    .\port$14885$0 (\$45 ),
-    .\port$14887$0 (\$46 ),
+    .\port$15114$0 (\$39 ),
+    .\port$15116$0 (\$40 ),
+    .\port$15118$0 (\$41 ),
+    .\port$15120$0 (\$42 ),
+    .\port$15122$0 (\$43 ),
+    .\port$15124$0 (\$44 ),
+    .\port$15126$0 (\$45 ),
+    .\port$15128$0 (\$46 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1167,8 +1167,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$13927$8 (\parity$356 [8]),
-    .\port$6393$0 (\$36 ),
+    .\port$14104$8 (\parity$356 [8]),
+    .\port$6575$0 (\$36 ),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1216,14 +1216,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$14202$6 (\$26 [20:5]),
-    .\port$14204$6 (\$27 [20:5]),
-    .\port$14206$6 (\$28 [20:5]),
-    .\port$14208$6 (\$29 [20:5]),
-    .\port$14210$6 (\$30 [20:5]),
-    .\port$14212$6 (\$31 [20:5]),
-    .\port$14214$6 (\$32 [20:5]),
-    .\port$14216$6 (\$33 [20:5]),
+    .\port$14387$6 (\$26 [20:5]),
+    .\port$14389$6 (\$27 [20:5]),
+    .\port$14391$6 (\$28 [20:5]),
+    .\port$14393$6 (\$29 [20:5]),
+    .\port$14395$6 (\$30 [20:5]),
+    .\port$14397$6 (\$31 [20:5]),
+    .\port$14399$6 (\$32 [20:5]),
+    .\port$14401$6 (\$33 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1233,7 +1233,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$14907$0 (\$47 ),
+    .\port$15148$0 (\$47 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$37 [6:0]),
@@ -1377,12 +1377,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$13927$0 (\parity$356 [0]),
-    .\port$13927$8 (\parity$356 [8]),
-    .\port$14015$0 (\$25 ),
-    .\port$14221$0 (\$34 ),
-    .\port$14226$0 (\$35 ),
-    .\port$15337$0 (\$48 [7:0]),
+    .\port$14104$0 (\parity$356 [0]),
+    .\port$14104$8 (\parity$356 [8]),
+    .\port$14192$0 (\$25 ),
+    .\port$14406$0 (\$34 ),
+    .\port$14411$0 (\$35 ),
+    .\port$15578$0 (\$48 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1429,7 +1429,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$14667$0 (\$38 ),
+    .\port$14852$0 (\$38 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1470,15 +1470,15 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$15337$0 (\$48 ),
-    .\port$15536$0 (\$49 ),
-    .\port$15538$0 (\$50 ),
-    .\port$15540$0 (\$51 ),
-    .\port$15542$0 (\$52 ),
-    .\port$15544$0 (\$53 ),
-    .\port$15546$0 (\$54 ),
-    .\port$15548$0 (\$55 ),
-    .\port$15550$0 (\$56 ),
+    .\port$15578$0 (\$48 ),
+    .\port$15785$0 (\$49 ),
+    .\port$15787$0 (\$50 ),
+    .\port$15789$0 (\$51 ),
+    .\port$15791$0 (\$52 ),
+    .\port$15793$0 (\$53 ),
+    .\port$15795$0 (\$54 ),
+    .\port$15797$0 (\$55 ),
+    .\port$15799$0 (\$56 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -2133,8 +2133,8 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$6393$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$14624$0 , front_gradients__addr, \port$14667$0 , \port$14873$0 , \port$14875$0 , \port$14877$0 , \port$14879$0 , \port$14881$0 , \port$14883$0 , \port$14885$0 , \port$14887$0 , drain_masks__addr, drain_masks__en, \port$14907$0 , waits_second
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$6575$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$14809$0 , front_gradients__addr, \port$14852$0 , \port$15114$0 , \port$15116$0 , \port$15118$0 , \port$15120$0 , \port$15122$0 , \port$15124$0 , \port$15126$0 , \port$15128$0 , drain_masks__addr, drain_masks__en, \port$15148$0 , waits_second
 , codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [15:0] \$10 ;
@@ -2438,30 +2438,30 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [13:0] \port$14624$0 ;
-  wire [13:0] \port$14624$0 ;
-  output [13:0] \port$14667$0 ;
-  wire [13:0] \port$14667$0 ;
-  output [15:0] \port$14873$0 ;
-  wire [15:0] \port$14873$0 ;
-  output [15:0] \port$14875$0 ;
-  wire [15:0] \port$14875$0 ;
-  output [15:0] \port$14877$0 ;
-  wire [15:0] \port$14877$0 ;
-  output [15:0] \port$14879$0 ;
-  wire [15:0] \port$14879$0 ;
-  output [15:0] \port$14881$0 ;
-  wire [15:0] \port$14881$0 ;
-  output [15:0] \port$14883$0 ;
-  wire [15:0] \port$14883$0 ;
-  output [15:0] \port$14885$0 ;
-  wire [15:0] \port$14885$0 ;
-  output [15:0] \port$14887$0 ;
-  wire [15:0] \port$14887$0 ;
-  output [127:0] \port$14907$0 ;
-  wire [127:0] \port$14907$0 ;
-  output [8:0] \port$6393$0 ;
-  wire [8:0] \port$6393$0 ;
+  output [13:0] \port$14809$0 ;
+  wire [13:0] \port$14809$0 ;
+  output [13:0] \port$14852$0 ;
+  wire [13:0] \port$14852$0 ;
+  output [15:0] \port$15114$0 ;
+  wire [15:0] \port$15114$0 ;
+  output [15:0] \port$15116$0 ;
+  wire [15:0] \port$15116$0 ;
+  output [15:0] \port$15118$0 ;
+  wire [15:0] \port$15118$0 ;
+  output [15:0] \port$15120$0 ;
+  wire [15:0] \port$15120$0 ;
+  output [15:0] \port$15122$0 ;
+  wire [15:0] \port$15122$0 ;
+  output [15:0] \port$15124$0 ;
+  wire [15:0] \port$15124$0 ;
+  output [15:0] \port$15126$0 ;
+  wire [15:0] \port$15126$0 ;
+  output [15:0] \port$15128$0 ;
+  wire [15:0] \port$15128$0 ;
+  output [127:0] \port$15148$0 ;
+  wire [127:0] \port$15148$0 ;
+  output [8:0] \port$6575$0 ;
+  wire [8:0] \port$6575$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2573,7 +2573,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$6393$0 (\$3 ),
+    .\port$6575$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2600,7 +2600,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$14667$0 (\$2 ),
+    .\port$14852$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2739,19 +2739,19 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$6393$0  = \$3 ;
+  assign \port$6575$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$14624$0  = \$1 ;
-  assign \port$14667$0  = \$2 ;
-  assign \port$14873$0  = \$4 ;
-  assign \port$14875$0  = \$5 ;
-  assign \port$14877$0  = \$6 ;
-  assign \port$14879$0  = \$7 ;
-  assign \port$14881$0  = \$8 ;
-  assign \port$14883$0  = \$9 ;
-  assign \port$14885$0  = \$10 ;
-  assign \port$14887$0  = \$11 ;
-  assign \port$14907$0  = \$12 ;
+  assign \port$14809$0  = \$1 ;
+  assign \port$14852$0  = \$2 ;
+  assign \port$15114$0  = \$4 ;
+  assign \port$15116$0  = \$5 ;
+  assign \port$15118$0  = \$6 ;
+  assign \port$15120$0  = \$7 ;
+  assign \port$15122$0  = \$8 ;
+  assign \port$15124$0  = \$9 ;
+  assign \port$15126$0  = \$10 ;
+  assign \port$15128$0  = \$11 ;
+  assign \port$15148$0  = \$12 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2924,7 +2924,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[7]  = sums[735:644];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$6393$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$6575$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
 , gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, masks__addr, masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -3348,8 +3348,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \onehot$60 ;
   input parity;
   wire parity;
-  output [8:0] \port$6393$0 ;
-  wire [8:0] \port$6393$0 ;
+  output [8:0] \port$6575$0 ;
+  wire [8:0] \port$6575$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -4014,7 +4014,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[127], tile[119], tile[111], tile[103], tile[95], tile[87], tile[79], tile[71], tile[63], tile[55], tile[47], tile[39], tile[31], tile[23], tile[15], tile[7], tile[126], tile[118], tile[110], tile[102], tile[94], tile[86], tile[78], tile[70], tile[62], tile[54], tile[46], tile[38], tile[30], tile[22], tile[14], tile[6], tile[125], tile[117], tile[109], tile[101], tile[93], tile[85], tile[77], tile[69], tile[61], tile[53], tile[45], tile[37], tile[29], tile[21], tile[13], tile[5], tile[124], tile[116], tile[108], tile[100], tile[92], tile[84], tile[76], tile[68], tile[60], tile[52], tile[44], tile[36], tile[28], tile[20], tile[12], tile[4], tile[123], tile[115], tile[107], tile[99], tile[91], tile[83], tile[75], tile[67], tile[59], tile[51], tile[43], tile[35], tile[27], tile[19], tile[11], tile[3], tile[122], tile[114], tile[106], tile[98], tile[90], tile[82], tile[74], tile[66], tile[58], tile[50], tile[42], tile[34], tile[26], tile[18], tile[10], tile[2], tile[121], tile[113], tile[105], tile[97], tile[89], tile[81], tile[73], tile[65], tile[57], tile[49], tile[41], tile[33], tile[25], tile[17], tile[9], tile[1], tile[120], tile[112], tile[104], tile[96], tile[88], tile[80], tile[72], tile[64], tile[56], tile[48], tile[40], tile[32], tile[24], tile[16], tile[8], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [8:0];
-  assign \port$6393$0  = \$9 [8:0];
+  assign \port$6575$0  = \$9 [8:0];
   assign gradients__addr = \$30 [10:0];
   assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
@@ -6470,7 +6470,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$14667$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$14852$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -6691,8 +6691,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [2:0] \plain.x ;
-  output [13:0] \port$14667$0 ;
-  wire [13:0] \port$14667$0 ;
+  output [13:0] \port$14852$0 ;
+  wire [13:0] \port$14852$0 ;
   wire [143:0] row;
   input [127:0] \row$42 ;
   wire [127:0] \row$42 ;
@@ -6766,7 +6766,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$14667$0 (o_lines__payload[13:0]),
+    .\port$14852$0 (o_lines__payload[13:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -6778,8 +6778,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$16045$0 (active__data),
-    .\port$16046$0 (masks__data),
+    .\port$16294$0 (active__data),
+    .\port$16295$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -7001,7 +7001,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign valued = \o__payload$67 [137:128];
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$14667$0  = o_lines__payload[13:0];
+  assign \port$14852$0  = o_lines__payload[13:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -7126,7 +7126,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$14667$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$14852$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -7159,8 +7159,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [13:0] \port$14667$0 ;
-  wire [13:0] \port$14667$0 ;
+  input [13:0] \port$14852$0 ;
+  wire [13:0] \port$14852$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -7240,15 +7240,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$14667$0 [2:0], \port$14667$0 [13:3] };
-  assign i__payload = { \port$14667$0 [2:0], \port$14667$0 [13:3] };
+  assign address = { \port$14852$0 [2:0], \port$14852$0 [13:3] };
+  assign i__payload = { \port$14852$0 [2:0], \port$14852$0 [13:3] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$14667$0 [2:0], \port$14667$0 [13:3] };
+  assign \i__payload.address  = { \port$14852$0 [2:0], \port$14852$0 [13:3] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -7372,7 +7372,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$16045$0 , \port$16046$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$16294$0 , \port$16295$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -7404,10 +7404,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$16045$0 ;
-  wire [15:0] \port$16045$0 ;
-  input [127:0] \port$16046$0 ;
-  wire [127:0] \port$16046$0 ;
+  input [15:0] \port$16294$0 ;
+  wire [15:0] \port$16294$0 ;
+  input [127:0] \port$16295$0 ;
+  wire [127:0] \port$16295$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -7440,9 +7440,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$14658$0 (tag1),
-    .\port$16045$0 (\port$16045$0 ),
-    .\port$16046$0 (\port$16046$0 ),
+    .\port$14843$0 (tag1),
+    .\port$16294$0 (\port$16294$0 ),
+    .\port$16295$0 (\port$16295$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7473,8 +7473,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$16045$0 , \port$16046$0  };
-  assign row = { \port$16045$0 , \port$16046$0  };
+  assign w_data = { tag1, \port$16294$0 , \port$16295$0  };
+  assign row = { \port$16294$0 , \port$16295$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -7486,7 +7486,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14658$0 , \port$16045$0 , \port$16046$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14843$0 , \port$16294$0 , \port$16295$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7510,12 +7510,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$14658$0 ;
-  wire [18:0] \port$14658$0 ;
-  input [15:0] \port$16045$0 ;
-  wire [15:0] \port$16045$0 ;
-  input [127:0] \port$16046$0 ;
-  wire [127:0] \port$16046$0 ;
+  input [18:0] \port$14843$0 ;
+  wire [18:0] \port$14843$0 ;
+  input [15:0] \port$16294$0 ;
+  wire [15:0] \port$16294$0 ;
+  input [127:0] \port$16295$0 ;
+  wire [127:0] \port$16295$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [162:0] r_data;
@@ -7542,7 +7542,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [162:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$14658$0 , \port$16045$0 , \port$16046$0  };
+      storage[w_port__addr] <= { \port$14843$0 , \port$16294$0 , \port$16295$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7604,8 +7604,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$14658$0 , \port$16045$0 , \port$16046$0  };
-  assign w_data = { \port$14658$0 , \port$16045$0 , \port$16046$0  };
+  assign w_port__data = { \port$14843$0 , \port$16294$0 , \port$16295$0  };
+  assign w_data = { \port$14843$0 , \port$16294$0 , \port$16295$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8636,8 +8636,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$14731$0 (tag1),
-    .\port$15970$0 (row),
+    .\port$14916$0 (tag1),
+    .\port$16219$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -8680,7 +8680,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14731$0 , \port$15970$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14916$0 , \port$16219$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8704,10 +8704,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [9:0] \port$14731$0 ;
-  wire [9:0] \port$14731$0 ;
-  input [127:0] \port$15970$0 ;
-  wire [127:0] \port$15970$0 ;
+  input [9:0] \port$14916$0 ;
+  wire [9:0] \port$14916$0 ;
+  input [127:0] \port$16219$0 ;
+  wire [127:0] \port$16219$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [137:0] r_data;
@@ -8734,7 +8734,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [137:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$14731$0 , \port$15970$0  };
+      storage[w_port__addr] <= { \port$14916$0 , \port$16219$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -8796,8 +8796,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$14731$0 , \port$15970$0  };
-  assign w_data = { \port$14731$0 , \port$15970$0  };
+  assign w_port__data = { \port$14916$0 , \port$16219$0  };
+  assign w_data = { \port$14916$0 , \port$16219$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -8944,68 +8944,87 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [91:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [91:0] \$32 ;
   wire \$33 ;
-  wire [91:0] \$34 ;
+  wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [91:0] \$37 ;
   wire \$38 ;
-  wire [91:0] \$39 ;
+  wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [91:0] \$42 ;
   wire \$43 ;
-  wire [91:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [91:0] \$47 ;
   wire \$48 ;
-  wire [91:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [91:0] \$52 ;
   wire \$53 ;
-  wire [91:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [91:0] \$57 ;
   wire \$58 ;
-  wire [91:0] \$59 ;
+  wire \$59 ;
   wire [1:0] \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
+  wire [91:0] \$62 ;
   wire \$63 ;
-  wire [91:0] \$64 ;
-  reg [3:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [9:0] \$67 ;
-  reg [9:0] \$68 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [91:0] \$67 ;
+  reg [3:0] \$68 ;
   reg [9:0] \$69 ;
   wire [1:0] \$7 ;
-  reg [15:0] \$70 ;
-  reg [15:0] \$71 ;
-  reg \$72 ;
-  reg \$73 ;
-  reg \$74 ;
+  reg [9:0] \$70 ;
+  reg [9:0] \$71 ;
+  reg [9:0] \$72 ;
+  reg [15:0] \$73 ;
+  reg [15:0] \$74 ;
   reg \$75 ;
-  reg [15:0] \$76 ;
-  reg [15:0] \$77 ;
+  reg \$76 ;
+  reg \$77 ;
+  reg \$78 ;
+  reg [15:0] \$79 ;
   wire \$8 ;
+  reg [15:0] \$80 ;
+  wire [45:0] \$81 ;
+  wire [45:0] \$82 ;
+  wire [45:0] \$83 ;
+  wire [45:0] \$84 ;
+  wire [45:0] \$85 ;
+  wire [45:0] \$86 ;
+  wire [45:0] \$87 ;
+  wire [45:0] \$88 ;
+  wire [45:0] \$89 ;
   wire \$9 ;
+  wire [45:0] \$90 ;
+  wire [45:0] \$91 ;
+  wire [45:0] \$92 ;
+  wire [45:0] \$93 ;
+  wire [45:0] \$94 ;
+  wire [45:0] \$95 ;
+  wire [45:0] \$96 ;
   reg [15:0] accumulated = 16'h0000;
   wire add;
   wire \add$110 ;
@@ -9270,352 +9289,323 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \value$93.sign ;
   reg waiting = 1'h0;
   reg waiting_file = 1'h0;
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[3] & event3[9];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event3[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
-  assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[9];
-  assign load = \$25  & event0[7];
-  assign \$26  = valid[1] & event1[9];
-  assign shift = \$26  & event1[7];
-  assign add = valid[3] & event3[9];
-  assign \$27  = accumulated >> event3[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
-  assign \$30  = valid[0] & event0[9];
-  assign \load$47  = \$30  & event0[7];
-  assign \$31  = valid[1] & event1[9];
-  assign \shift$48  = \$31  & event1[7];
-  assign \add$50  = valid[3] & event3[9];
-  assign \$32  = accumulated >> event3[3:0];
-  assign \replace$51  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
-  assign \$35  = valid[0] & event0[9];
-  assign \load$59  = \$35  & event0[7];
-  assign \$36  = valid[1] & event1[9];
-  assign \shift$60  = \$36  & event1[7];
-  assign \add$62  = valid[3] & event3[9];
-  assign \$37  = accumulated >> event3[3:0];
-  assign \replace$63  = ~ \$37 ;
-  assign \$38  = drained >> drain_entry;
-  assign \$39  = \$38  ? \drain_sum$68  : 92'h00000000000000000000000;
-  assign \$40  = valid[0] & event0[9];
-  assign \load$71  = \$40  & event0[7];
-  assign \$41  = valid[1] & event1[9];
-  assign \shift$72  = \$41  & event1[7];
-  assign \add$74  = valid[3] & event3[9];
-  assign \$42  = accumulated >> event3[3:0];
-  assign \replace$75  = ~ \$42 ;
-  assign \$43  = drained >> drain_entry;
-  assign \$44  = \$43  ? \drain_sum$80  : 92'h00000000000000000000000;
-  assign \$45  = valid[0] & event0[9];
-  assign \load$83  = \$45  & event0[7];
-  assign \$46  = valid[1] & event1[9];
-  assign \shift$84  = \$46  & event1[7];
-  assign \add$86  = valid[3] & event3[9];
-  assign \$47  = accumulated >> event3[3:0];
-  assign \replace$87  = ~ \$47 ;
-  assign \$48  = drained >> drain_entry;
-  assign \$49  = \$48  ? \drain_sum$92  : 92'h00000000000000000000000;
-  assign \$50  = valid[0] & event0[9];
-  assign \load$95  = \$50  & event0[7];
-  assign \$51  = valid[1] & event1[9];
-  assign \shift$96  = \$51  & event1[7];
-  assign \add$98  = valid[3] & event3[9];
-  assign \$52  = accumulated >> event3[3:0];
-  assign \replace$99  = ~ \$52 ;
-  assign \$53  = drained >> drain_entry;
-  assign \$54  = \$53  ? \drain_sum$104  : 92'h00000000000000000000000;
-  assign \$55  = valid[0] & event0[9];
-  assign \load$107  = \$55  & event0[7];
-  assign \$56  = valid[1] & event1[9];
-  assign \shift$108  = \$56  & event1[7];
-  assign \add$110  = valid[3] & event3[9];
-  assign \$57  = accumulated >> event3[3:0];
-  assign \replace$111  = ~ \$57 ;
-  assign \$58  = drained >> drain_entry;
-  assign \$59  = \$58  ? \drain_sum$116  : 92'h00000000000000000000000;
-  assign \$60  = valid[0] & event0[9];
-  assign \load$119  = \$60  & event0[7];
-  assign \$61  = valid[1] & event1[9];
-  assign \shift$120  = \$61  & event1[7];
-  assign \add$122  = valid[3] & event3[9];
-  assign \$62  = accumulated >> event3[3:0];
-  assign \replace$123  = ~ \$62 ;
-  assign \$63  = drained >> drain_entry;
-  assign \$64  = \$63  ? \drain_sum$128  : 92'h00000000000000000000000;
-  always @(posedge clk)
-    valid <= \$65 ;
-  always @(posedge clk)
-    event0 <= \$66 ;
-  always @(posedge clk)
-    event1 <= \$67 ;
-  always @(posedge clk)
-    event2 <= \$68 ;
-  always @(posedge clk)
-    event3 <= \$69 ;
-  always @(posedge clk)
-    accumulated <= \$70 ;
-  always @(posedge clk)
-    drained <= \$71 ;
-  always @(posedge clk)
-    drain_file <= \$72 ;
-  always @(posedge clk)
-    waiting <= \$73 ;
-  always @(posedge clk)
-    file <= \$74 ;
-  always @(posedge clk)
-    waiting_file <= \$75 ;
-  always @(posedge clk)
-    queued <= \$76 ;
-  always @(posedge clk)
-    value <= \$77 ;
-  assign \$2  = \$1  | { 4'h0, i_events__valid };
-  assign \$3  = finish ? 16'h0000 : now;
   assign \$4  = waiting ? waiting_file : file;
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 2'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[9];
-  assign \$10  = \$9  & event0[7];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[3] & event3[8];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[9];
-  assign \$17  = \$16  & event0[7];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[3] & event3[8];
+  assign \$11  = valid[0] & event0[9];
+  assign \$12  = \$11  & event0[7];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[3] & event3[8];
+  assign \$15  = busy | waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[9];
+  assign \$19  = \$18  & event0[7];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[3] & event3[8];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[3] & event3[9];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event3[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
+  assign touched = waiting ? queued : now;
+  assign \$28  = valid[0] & event0[9];
+  assign load = \$28  & event0[7];
+  assign \$29  = valid[1] & event1[9];
+  assign shift = \$29  & event1[7];
+  assign add = valid[3] & event3[9];
+  assign \$30  = accumulated >> event3[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> drain_entry;
+  assign \$32  = \$31  ? { \$82 , \$81  } : 92'h00000000000000000000000;
+  assign \$33  = valid[0] & event0[9];
+  assign \load$47  = \$33  & event0[7];
+  assign \$34  = valid[1] & event1[9];
+  assign \shift$48  = \$34  & event1[7];
+  assign \add$50  = valid[3] & event3[9];
+  assign \$35  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$35 ;
+  assign \$36  = drained >> drain_entry;
+  assign \$37  = \$36  ? { \$84 , \$83  } : 92'h00000000000000000000000;
+  assign \$38  = valid[0] & event0[9];
+  assign \load$59  = \$38  & event0[7];
+  assign \$39  = valid[1] & event1[9];
+  assign \shift$60  = \$39  & event1[7];
+  assign \add$62  = valid[3] & event3[9];
+  assign \$40  = accumulated >> event3[3:0];
+  assign \replace$63  = ~ \$40 ;
+  assign \$41  = drained >> drain_entry;
+  assign \$42  = \$41  ? { \$86 , \$85  } : 92'h00000000000000000000000;
+  assign \$43  = valid[0] & event0[9];
+  assign \load$71  = \$43  & event0[7];
+  assign \$44  = valid[1] & event1[9];
+  assign \shift$72  = \$44  & event1[7];
+  assign \add$74  = valid[3] & event3[9];
+  assign \$45  = accumulated >> event3[3:0];
+  assign \replace$75  = ~ \$45 ;
+  assign \$46  = drained >> drain_entry;
+  assign \$47  = \$46  ? { \$88 , \$87  } : 92'h00000000000000000000000;
+  assign \$48  = valid[0] & event0[9];
+  assign \load$83  = \$48  & event0[7];
+  assign \$49  = valid[1] & event1[9];
+  assign \shift$84  = \$49  & event1[7];
+  assign \add$86  = valid[3] & event3[9];
+  assign \$50  = accumulated >> event3[3:0];
+  assign \replace$87  = ~ \$50 ;
+  assign \$51  = drained >> drain_entry;
+  assign \$52  = \$51  ? { \$90 , \$89  } : 92'h00000000000000000000000;
+  assign \$53  = valid[0] & event0[9];
+  assign \load$95  = \$53  & event0[7];
+  assign \$54  = valid[1] & event1[9];
+  assign \shift$96  = \$54  & event1[7];
+  assign \add$98  = valid[3] & event3[9];
+  assign \$55  = accumulated >> event3[3:0];
+  assign \replace$99  = ~ \$55 ;
+  assign \$56  = drained >> drain_entry;
+  assign \$57  = \$56  ? { \$92 , \$91  } : 92'h00000000000000000000000;
+  assign \$58  = valid[0] & event0[9];
+  assign \load$107  = \$58  & event0[7];
+  assign \$59  = valid[1] & event1[9];
+  assign \shift$108  = \$59  & event1[7];
+  assign \add$110  = valid[3] & event3[9];
+  assign \$60  = accumulated >> event3[3:0];
+  assign \replace$111  = ~ \$60 ;
+  assign \$61  = drained >> drain_entry;
+  assign \$62  = \$61  ? { \$94 , \$93  } : 92'h00000000000000000000000;
+  assign \$63  = valid[0] & event0[9];
+  assign \load$119  = \$63  & event0[7];
+  assign \$64  = valid[1] & event1[9];
+  assign \shift$120  = \$64  & event1[7];
+  assign \add$122  = valid[3] & event3[9];
+  assign \$65  = accumulated >> event3[3:0];
+  assign \replace$123  = ~ \$65 ;
+  assign \$66  = drained >> drain_entry;
+  assign \$67  = \$66  ? { \$96 , \$95  } : 92'h00000000000000000000000;
+  always @(posedge clk)
+    valid <= \$68 ;
+  always @(posedge clk)
+    event0 <= \$69 ;
+  always @(posedge clk)
+    event1 <= \$70 ;
+  always @(posedge clk)
+    event2 <= \$71 ;
+  always @(posedge clk)
+    event3 <= \$72 ;
+  always @(posedge clk)
+    accumulated <= \$73 ;
+  always @(posedge clk)
+    drained <= \$74 ;
+  always @(posedge clk)
+    drain_file <= \$75 ;
+  always @(posedge clk)
+    waiting <= \$76 ;
+  always @(posedge clk)
+    file <= \$77 ;
+  always @(posedge clk)
+    waiting_file <= \$78 ;
+  always @(posedge clk)
+    queued <= \$79 ;
+  always @(posedge clk)
+    value <= \$80 ;
+  assign \$2  = \$1  | { 4'h0, i_events__valid };
+  assign \$3  = finish ? 16'h0000 : now;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(drain_sum),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[15:0]),
     .i_b(value),
     .\load$7 (load),
+    .\port$5655$0 (\$81 ),
+    .\port$5656$0 (\$82 ),
     .replace(replace),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane1 (
+  \backspike_core.bp.lanes.lane1  lane1 (
     .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$56 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[31:16]),
     .i_b(value),
     .\load$7 (\load$47 ),
+    .\port$5773$0 (\$83 ),
+    .\port$5774$0 (\$84 ),
     .replace(\replace$51 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane2 (
+  \backspike_core.bp.lanes.lane2  lane2 (
     .add(\add$62 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$68 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[47:32]),
     .i_b(value),
     .\load$7 (\load$59 ),
+    .\port$5891$0 (\$85 ),
+    .\port$5892$0 (\$86 ),
     .replace(\replace$63 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane3 (
+  \backspike_core.bp.lanes.lane3  lane3 (
     .add(\add$74 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$80 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[63:48]),
     .i_b(value),
     .\load$7 (\load$71 ),
+    .\port$6009$0 (\$87 ),
+    .\port$6010$0 (\$88 ),
     .replace(\replace$75 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane4 (
+  \backspike_core.bp.lanes.lane4  lane4 (
     .add(\add$86 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$92 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[79:64]),
     .i_b(value),
     .\load$7 (\load$83 ),
+    .\port$6127$0 (\$89 ),
+    .\port$6128$0 (\$90 ),
     .replace(\replace$87 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane5 (
+  \backspike_core.bp.lanes.lane5  lane5 (
     .add(\add$98 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$104 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[95:80]),
     .i_b(value),
     .\load$7 (\load$95 ),
+    .\port$6245$0 (\$91 ),
+    .\port$6246$0 (\$92 ),
     .replace(\replace$99 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane6 (
+  \backspike_core.bp.lanes.lane6  lane6 (
     .add(\add$110 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$116 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[111:96]),
     .i_b(value),
     .\load$7 (\load$107 ),
+    .\port$6363$0 (\$93 ),
+    .\port$6364$0 (\$94 ),
     .replace(\replace$111 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane7 (
+  \backspike_core.bp.lanes.lane7  lane7 (
     .add(\add$122 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$128 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[127:112]),
     .i_b(value),
     .\load$7 (\load$119 ),
+    .\port$6481$0 (\$95 ),
+    .\port$6482$0 (\$96 ),
     .replace(\replace$123 ),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    \$65  = valid;
+    \$68  = valid;
     if (go) begin
-      \$65  = \$2 [3:0];
+      \$68  = \$2 [3:0];
     end
     if (rst) begin
-      \$65  = 4'h0;
+      \$68  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = event0;
+    \$69  = event0;
     if (go) begin
-      \$66  = i_events__payload[9:0];
+      \$69  = i_events__payload[9:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = event1;
+    \$70  = event1;
     if (go) begin
-      \$67  = event0;
+      \$70  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = event2;
+    \$71  = event2;
     if (go) begin
-      \$68  = event1;
+      \$71  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = event3;
+    \$72  = event3;
     if (go) begin
-      \$69  = event2;
+      \$72  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = \$3 ;
+    \$73  = \$3 ;
     if (rst) begin
-      \$70  = 16'h0000;
+      \$73  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = drained;
+    \$74  = drained;
     if (start) begin
-      \$71  = touched;
+      \$74  = touched;
     end
     if (rst) begin
-      \$71  = 16'h0000;
+      \$74  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = drain_file;
+    \$75  = drain_file;
     if (start) begin
-      \$72  = \$4 ;
-    end
-    if (rst) begin
-      \$72  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$73  = waiting;
-    if (start) begin
-      \$73  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$73  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$73  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$74  = file;
-    if (finish) begin
-      \$74  = \$7 [0];
-    end
-    if (rst) begin
-      \$74  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$75  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$75  = file;
-      end
+      \$75  = \$4 ;
     end
     if (rst) begin
       \$75  = 1'h0;
@@ -9623,21 +9613,58 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   end
   always @* begin
     if (\$initially ) begin end
-    \$76  = queued;
+    \$76  = waiting;
+    if (start) begin
+      \$76  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$76  = now;
+      if (\$10 ) begin
+        \$76  = 1'h1;
       end
     end
     if (rst) begin
-      \$76  = 16'h0000;
+      \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$77  = value;
+    \$77  = file;
+    if (finish) begin
+      \$77  = \$7 [0];
+    end
+    if (rst) begin
+      \$77  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$78  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$78  = file;
+      end
+    end
+    if (rst) begin
+      \$78  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$79  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$79  = now;
+      end
+    end
+    if (rst) begin
+      \$79  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$80  = value;
     if (go) begin
-      \$77  = i_events__payload[25:10];
+      \$80  = i_events__payload[25:10];
     end
   end
   assign i_events__ready = go;
@@ -9648,6 +9675,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$39  = file;
   assign \drain_file$40  = drain_file;
   assign \entry$42  = drain_entry;
+  assign drain_sum = { \$82 , \$81  };
   assign \value$45  = value;
   assign \go$46  = go;
   assign \element$49  = i_vectors__payload[31:16];
@@ -9655,6 +9683,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$53  = file;
   assign \drain_file$54  = drain_file;
   assign \drain_entry$55  = drain_entry;
+  assign \drain_sum$56  = { \$84 , \$83  };
   assign \value$57  = value;
   assign \go$58  = go;
   assign \element$61  = i_vectors__payload[47:32];
@@ -9662,6 +9691,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$65  = file;
   assign \drain_file$66  = drain_file;
   assign \drain_entry$67  = drain_entry;
+  assign \drain_sum$68  = { \$86 , \$85  };
   assign \value$69  = value;
   assign \go$70  = go;
   assign \element$73  = i_vectors__payload[63:48];
@@ -9669,6 +9699,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$77  = file;
   assign \drain_file$78  = drain_file;
   assign \drain_entry$79  = drain_entry;
+  assign \drain_sum$80  = { \$88 , \$87  };
   assign \value$81  = value;
   assign \go$82  = go;
   assign \element$85  = i_vectors__payload[79:64];
@@ -9676,6 +9707,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$89  = file;
   assign \drain_file$90  = drain_file;
   assign \drain_entry$91  = drain_entry;
+  assign \drain_sum$92  = { \$90 , \$89  };
   assign \value$93  = value;
   assign \go$94  = go;
   assign \element$97  = i_vectors__payload[95:80];
@@ -9683,6 +9715,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$101  = file;
   assign \drain_file$102  = drain_file;
   assign \drain_entry$103  = drain_entry;
+  assign \drain_sum$104  = { \$92 , \$91  };
   assign \value$105  = value;
   assign \go$106  = go;
   assign \element$109  = i_vectors__payload[111:96];
@@ -9690,6 +9723,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$113  = file;
   assign \drain_file$114  = drain_file;
   assign \drain_entry$115  = drain_entry;
+  assign \drain_sum$116  = { \$94 , \$93  };
   assign \value$117  = value;
   assign \go$118  = go;
   assign \element$121  = i_vectors__payload[127:112];
@@ -9697,6 +9731,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$125  = file;
   assign \drain_file$126  = drain_file;
   assign \drain_entry$127  = drain_entry;
+  assign \drain_sum$128  = { \$96 , \$95  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[6:4];
   assign \event0.first  = event0[7];
@@ -9788,34 +9823,52 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \element$121.mantissa  = i_vectors__payload[121:112];
   assign \element$121.exponent  = i_vectors__payload[126:122];
   assign \element$121.sign  = i_vectors__payload[127];
-  assign sums[735:644] = \$64 ;
-  assign sums[643:552] = \$59 ;
-  assign sums[551:460] = \$54 ;
-  assign sums[459:368] = \$49 ;
-  assign sums[367:276] = \$44 ;
-  assign sums[275:184] = \$39 ;
-  assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$29 ;
+  assign sums[735:644] = \$67 ;
+  assign sums[643:552] = \$62 ;
+  assign sums[551:460] = \$57 ;
+  assign sums[459:368] = \$52 ;
+  assign sums[367:276] = \$47 ;
+  assign sums[275:184] = \$42 ;
+  assign sums[183:92] = \$37 ;
+  assign sums[91:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
   assign \$5  = file;
+  assign \$9  = 1'h1;
+  assign \$10  = 1'h1;
+  assign \$22  = 1'h0;
+  assign \$23  = waiting;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, drain_sum, entry, drain_file, file, i_b, drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, \port$5655$0 , \port$5656$0 , entry, drain_file, file, i_b, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
   wire \$2 ;
+  reg [6:0] \$20 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
-  reg [91:0] \$7 ;
-  wire [91:0] \$8 ;
-  wire [92:0] \$9 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$17 ;
-  wire [91:0] \$signature__data ;
-  wire [91:0] \$signature__data$24 ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
   input add;
   wire add;
   input clk;
@@ -9824,8 +9877,7 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   wire [3:0] drain_entry;
   input drain_file;
   wire drain_file;
-  output [91:0] drain_sum;
-  reg [91:0] drain_sum;
+  wire [91:0] drain_sum;
   wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
@@ -9837,6 +9889,14 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   input file;
   wire file;
   wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
   input [15:0] i_a;
   wire [15:0] i_a;
   wire [4:0] \i_a.exponent ;
@@ -9847,48 +9907,92 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   wire [4:0] \i_b.exponent ;
   wire [9:0] \i_b.mantissa ;
   wire \i_b.sign ;
+  reg late_carry = 1'h0;
   wire load;
   input \load$7 ;
   wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
   wire [80:0] o;
+  output [45:0] \port$5655$0 ;
+  wire [45:0] \port$5655$0 ;
+  output [45:0] \port$5656$0 ;
+  wire [45:0] \port$5656$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
-  wire [91:0] total;
   wire [15:0] value;
   wire [4:0] \value.exponent ;
   wire [9:0] \value.mantissa ;
   wire \value.sign ;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$19 ;
-  wire [91:0] write_port__data;
-  wire [91:0] \write_port__data$20 ;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
   wire write_port__en;
-  wire \write_port__en$18 ;
-  reg [91:0] file0 [15:0];
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$9 [91:0];
+      low0[low[5:2]] <= \$9 [45:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [91:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$18 )
-      file1[entry] <= \$9 [91:0];
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
   end
-  assign \$signature__data$24  = file1[\$signature__addr$17 ];
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
   assign load = en & \load$7 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = file ? drain_entry : entry;
-  assign \$2  = en & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$signature__addr$17  = \$4  ? entry : drain_entry;
-  assign \$5  = en & add;
-  assign \write_port__en$18  = \$5  & \$6 ;
-  assign \$8  = replace ? 92'h00000000000000000000000 : \$7 ;
-  assign \$9  = $signed(o) + $signed(\$8 );
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
   \backspike_core.bp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -9901,11 +10005,21 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (file)
+    casez (low[6])
       1'h0:
-          \$7  = \$signature__data ;
+          \$6  = \$signature__data ;
       1'h1:
-          \$7  = \$signature__data$24 ;
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
     endcase
   end
   always @* begin
@@ -9913,19 +10027,46 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
     (* full_case = 32'd1 *)
     casez (drain_file)
       1'h0:
-          drain_sum = \$signature__data ;
+          \$18  = \$signature__data ;
       1'h1:
-          drain_sum = \$signature__data$24 ;
+          \$18  = \$signature__data$26 ;
     endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
   end
   assign element = i_a;
   assign value = i_b;
   assign go = en;
-  assign write_port__addr = entry;
-  assign write_port__data = \$9 [91:0];
-  assign total = \$9 [91:0];
-  assign \write_port__addr$19  = entry;
-  assign \write_port__data$20  = \$9 [91:0];
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$5655$0  = \$18 ;
+  assign \port$5656$0  = \$19 ;
   assign \i_a.mantissa  = i_a[9:0];
   assign \i_a.exponent  = i_a[14:10];
   assign \i_a.sign  = i_a[15];
@@ -9938,8 +10079,22 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   assign \value.mantissa  = i_b[9:0];
   assign \value.exponent  = i_b[14:10];
   assign \value.sign  = i_b[15];
-  assign \$4  = file;
-  assign \$6  = file;
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
 endmodule
 
 module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk);
@@ -10167,6 +10322,1812 @@ module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk)
   assign \$56  = { \$55 , i_b[9:0], 1'h0 };
   assign \$63  = { 1'h0, shift, 2'h0 };
   assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
+endmodule
+
+module \backspike_core.bp.lanes.lane1 (rst, i_a, en, \load$7 , add, replace, \port$5773$0 , \port$5774$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$5773$0 ;
+  wire [45:0] \port$5773$0 ;
+  output [45:0] \port$5774$0 ;
+  wire [45:0] \port$5774$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$5773$0  = \$18 ;
+  assign \port$5774$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane2 (rst, i_a, en, \load$7 , add, replace, \port$5891$0 , \port$5892$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$5891$0 ;
+  wire [45:0] \port$5891$0 ;
+  output [45:0] \port$5892$0 ;
+  wire [45:0] \port$5892$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$5891$0  = \$18 ;
+  assign \port$5892$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane3 (rst, i_a, en, \load$7 , add, replace, \port$6009$0 , \port$6010$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$6009$0 ;
+  wire [45:0] \port$6009$0 ;
+  output [45:0] \port$6010$0 ;
+  wire [45:0] \port$6010$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$6009$0  = \$18 ;
+  assign \port$6010$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane4 (rst, i_a, en, \load$7 , add, replace, \port$6127$0 , \port$6128$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$6127$0 ;
+  wire [45:0] \port$6127$0 ;
+  output [45:0] \port$6128$0 ;
+  wire [45:0] \port$6128$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$6127$0  = \$18 ;
+  assign \port$6128$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane5 (rst, i_a, en, \load$7 , add, replace, \port$6245$0 , \port$6246$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$6245$0 ;
+  wire [45:0] \port$6245$0 ;
+  output [45:0] \port$6246$0 ;
+  wire [45:0] \port$6246$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$6245$0  = \$18 ;
+  assign \port$6246$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane6 (rst, i_a, en, \load$7 , add, replace, \port$6363$0 , \port$6364$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$6363$0 ;
+  wire [45:0] \port$6363$0 ;
+  output [45:0] \port$6364$0 ;
+  wire [45:0] \port$6364$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$6363$0  = \$18 ;
+  assign \port$6364$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane7 (rst, i_a, en, \load$7 , add, replace, \port$6481$0 , \port$6482$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$6481$0 ;
+  wire [45:0] \port$6481$0 ;
+  output [45:0] \port$6482$0 ;
+  wire [45:0] \port$6482$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$6481$0  = \$18 ;
+  assign \port$6482$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
 endmodule
 
 module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
@@ -11091,7 +13052,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1 , \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14387$1 , \port$14389$1 , \port$14391$1 , \port$14393$1 , \port$14395$1 , \port$14397$1 , \port$14399$1 , \port$14401$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -11123,22 +13084,22 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$14202$1 ;
-  wire [4:0] \port$14202$1 ;
-  input [4:0] \port$14204$1 ;
-  wire [4:0] \port$14204$1 ;
-  input [4:0] \port$14206$1 ;
-  wire [4:0] \port$14206$1 ;
-  input [4:0] \port$14208$1 ;
-  wire [4:0] \port$14208$1 ;
-  input [4:0] \port$14210$1 ;
-  wire [4:0] \port$14210$1 ;
-  input [4:0] \port$14212$1 ;
-  wire [4:0] \port$14212$1 ;
-  input [4:0] \port$14214$1 ;
-  wire [4:0] \port$14214$1 ;
-  input [4:0] \port$14216$1 ;
-  wire [4:0] \port$14216$1 ;
+  input [4:0] \port$14387$1 ;
+  wire [4:0] \port$14387$1 ;
+  input [4:0] \port$14389$1 ;
+  wire [4:0] \port$14389$1 ;
+  input [4:0] \port$14391$1 ;
+  wire [4:0] \port$14391$1 ;
+  input [4:0] \port$14393$1 ;
+  wire [4:0] \port$14393$1 ;
+  input [4:0] \port$14395$1 ;
+  wire [4:0] \port$14395$1 ;
+  input [4:0] \port$14397$1 ;
+  wire [4:0] \port$14397$1 ;
+  input [4:0] \port$14399$1 ;
+  wire [4:0] \port$14399$1 ;
+  input [4:0] \port$14401$1 ;
+  wire [4:0] \port$14401$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -11160,14 +13121,14 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$14202$1 (\port$14202$1 ),
-    .\port$14204$1 (\port$14204$1 ),
-    .\port$14206$1 (\port$14206$1 ),
-    .\port$14208$1 (\port$14208$1 ),
-    .\port$14210$1 (\port$14210$1 ),
-    .\port$14212$1 (\port$14212$1 ),
-    .\port$14214$1 (\port$14214$1 ),
-    .\port$14216$1 (\port$14216$1 ),
+    .\port$14387$1 (\port$14387$1 ),
+    .\port$14389$1 (\port$14389$1 ),
+    .\port$14391$1 (\port$14391$1 ),
+    .\port$14393$1 (\port$14393$1 ),
+    .\port$14395$1 (\port$14395$1 ),
+    .\port$14397$1 (\port$14397$1 ),
+    .\port$14399$1 (\port$14399$1 ),
+    .\port$14401$1 (\port$14401$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -11182,7 +13143,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$15947$0 (read0__data),
+    .\port$16196$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -11201,8 +13162,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
-  assign \write__data$17  = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
+  assign write__data = { \port$14401$1 , \port$14399$1 , \port$14397$1 , \port$14395$1 , \port$14393$1 , \port$14391$1 , \port$14389$1 , \port$14387$1  };
+  assign \write__data$17  = { \port$14401$1 , \port$14399$1 , \port$14397$1 , \port$14395$1 , \port$14393$1 , \port$14391$1 , \port$14389$1 , \port$14387$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -11217,27 +13178,27 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1 , \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$14387$1 , \port$14389$1 , \port$14391$1 , \port$14393$1 , \port$14395$1 , \port$14397$1 , \port$14399$1 , \port$14401$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 40'h0000000000 *)
   wire [39:0] data;
-  input [4:0] \port$14202$1 ;
-  wire [4:0] \port$14202$1 ;
-  input [4:0] \port$14204$1 ;
-  wire [4:0] \port$14204$1 ;
-  input [4:0] \port$14206$1 ;
-  wire [4:0] \port$14206$1 ;
-  input [4:0] \port$14208$1 ;
-  wire [4:0] \port$14208$1 ;
-  input [4:0] \port$14210$1 ;
-  wire [4:0] \port$14210$1 ;
-  input [4:0] \port$14212$1 ;
-  wire [4:0] \port$14212$1 ;
-  input [4:0] \port$14214$1 ;
-  wire [4:0] \port$14214$1 ;
-  input [4:0] \port$14216$1 ;
-  wire [4:0] \port$14216$1 ;
+  input [4:0] \port$14387$1 ;
+  wire [4:0] \port$14387$1 ;
+  input [4:0] \port$14389$1 ;
+  wire [4:0] \port$14389$1 ;
+  input [4:0] \port$14391$1 ;
+  wire [4:0] \port$14391$1 ;
+  input [4:0] \port$14393$1 ;
+  wire [4:0] \port$14393$1 ;
+  input [4:0] \port$14395$1 ;
+  wire [4:0] \port$14395$1 ;
+  input [4:0] \port$14397$1 ;
+  wire [4:0] \port$14397$1 ;
+  input [4:0] \port$14399$1 ;
+  wire [4:0] \port$14399$1 ;
+  input [4:0] \port$14401$1 ;
+  wire [4:0] \port$14401$1 ;
   wire [10:0] read0__addr;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
@@ -11258,7 +13219,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$142
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
+      copy0[write__addr] <= { \port$14401$1 , \port$14399$1 , \port$14397$1 , \port$14395$1 , \port$14393$1 , \port$14391$1 , \port$14389$1 , \port$14387$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -11269,13 +13230,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$142
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
-  assign \write__data$5  = { \port$14216$1 , \port$14214$1 , \port$14212$1 , \port$14210$1 , \port$14208$1 , \port$14206$1 , \port$14204$1 , \port$14202$1  };
+  assign write__data = { \port$14401$1 , \port$14399$1 , \port$14397$1 , \port$14395$1 , \port$14393$1 , \port$14391$1 , \port$14389$1 , \port$14387$1  };
+  assign \write__data$5  = { \port$14401$1 , \port$14399$1 , \port$14397$1 , \port$14395$1 , \port$14393$1 , \port$14391$1 , \port$14389$1 , \port$14387$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$15947$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$16196$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -11324,8 +13285,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$15947$0 ;
-  wire [39:0] \port$15947$0 ;
+  input [39:0] \port$16196$0 ;
+  wire [39:0] \port$16196$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -11369,9 +13330,9 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$15947$0 [19:15], 3'h0, \port$15947$0 [14:10], 3'h0, \port$15947$0 [9:5], 3'h0, \port$15947$0 [4:0] };
+          \$1  = { 3'h0, \port$16196$0 [19:15], 3'h0, \port$16196$0 [14:10], 3'h0, \port$16196$0 [9:5], 3'h0, \port$16196$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$15947$0 [39:35], 3'h0, \port$15947$0 [34:30], 3'h0, \port$15947$0 [29:25], 3'h0, \port$15947$0 [24:20] };
+          \$1  = { 3'h0, \port$16196$0 [39:35], 3'h0, \port$16196$0 [34:30], 3'h0, \port$16196$0 [29:25], 3'h0, \port$16196$0 [24:20] };
     endcase
   end
   always @* begin
@@ -11440,7 +13401,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$15947$0 [39:35], 3'h0, \port$15947$0 [34:30], 3'h0, \port$15947$0 [29:25], 3'h0, \port$15947$0 [24:20], 3'h0, \port$15947$0 [19:15], 3'h0, \port$15947$0 [14:10], 3'h0, \port$15947$0 [9:5], 3'h0, \port$15947$0 [4:0] };
+  assign row = { 3'h0, \port$16196$0 [39:35], 3'h0, \port$16196$0 [34:30], 3'h0, \port$16196$0 [29:25], 3'h0, \port$16196$0 [24:20], 3'h0, \port$16196$0 [19:15], 3'h0, \port$16196$0 [14:10], 3'h0, \port$16196$0 [9:5], 3'h0, \port$16196$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -12469,7 +14430,7 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$14015$0 , front_row_turn, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1 , \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , \port$14221$0 , drain_active__data, \port$14226$0
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$14192$0 , front_row_turn, \port$14387$1 , \port$14389$1 , \port$14391$1 , \port$14393$1 , \port$14395$1 , \port$14397$1 , \port$14399$1 , \port$14401$1 , \port$14406$0 , drain_active__data, \port$14411$0
 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire [7:0] \$1 ;
   wire [127:0] \$10 ;
@@ -12747,28 +14708,28 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$14015$0 ;
-  wire [7:0] \port$14015$0 ;
-  output [20:0] \port$14202$1 ;
-  wire [20:0] \port$14202$1 ;
-  output [20:0] \port$14204$1 ;
-  wire [20:0] \port$14204$1 ;
-  output [20:0] \port$14206$1 ;
-  wire [20:0] \port$14206$1 ;
-  output [20:0] \port$14208$1 ;
-  wire [20:0] \port$14208$1 ;
-  output [20:0] \port$14210$1 ;
-  wire [20:0] \port$14210$1 ;
-  output [20:0] \port$14212$1 ;
-  wire [20:0] \port$14212$1 ;
-  output [20:0] \port$14214$1 ;
-  wire [20:0] \port$14214$1 ;
-  output [20:0] \port$14216$1 ;
-  wire [20:0] \port$14216$1 ;
-  output [127:0] \port$14221$0 ;
-  wire [127:0] \port$14221$0 ;
-  output [7:0] \port$14226$0 ;
-  wire [7:0] \port$14226$0 ;
+  output [7:0] \port$14192$0 ;
+  wire [7:0] \port$14192$0 ;
+  output [20:0] \port$14387$1 ;
+  wire [20:0] \port$14387$1 ;
+  output [20:0] \port$14389$1 ;
+  wire [20:0] \port$14389$1 ;
+  output [20:0] \port$14391$1 ;
+  wire [20:0] \port$14391$1 ;
+  output [20:0] \port$14393$1 ;
+  wire [20:0] \port$14393$1 ;
+  output [20:0] \port$14395$1 ;
+  wire [20:0] \port$14395$1 ;
+  output [20:0] \port$14397$1 ;
+  wire [20:0] \port$14397$1 ;
+  output [20:0] \port$14399$1 ;
+  wire [20:0] \port$14399$1 ;
+  output [20:0] \port$14401$1 ;
+  wire [20:0] \port$14401$1 ;
+  output [127:0] \port$14406$0 ;
+  wire [127:0] \port$14406$0 ;
+  output [7:0] \port$14411$0 ;
+  wire [7:0] \port$14411$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -12888,15 +14849,15 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$14202$1 (\$2 ),
-    .\port$14204$1 (\$3 ),
-    .\port$14206$1 (\$4 ),
-    .\port$14208$1 (\$5 ),
-    .\port$14210$1 (\$6 ),
-    .\port$14212$1 (\$7 ),
-    .\port$14214$1 (\$8 ),
-    .\port$14216$1 (\$9 ),
-    .\port$14226$0 (\$11 ),
+    .\port$14387$1 (\$2 ),
+    .\port$14389$1 (\$3 ),
+    .\port$14391$1 (\$4 ),
+    .\port$14393$1 (\$5 ),
+    .\port$14395$1 (\$6 ),
+    .\port$14397$1 (\$7 ),
+    .\port$14399$1 (\$8 ),
+    .\port$14401$1 (\$9 ),
+    .\port$14411$0 (\$11 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -13064,17 +15025,17 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$14015$0  = \$1 ;
-  assign \port$14202$1  = \$2 ;
-  assign \port$14204$1  = \$3 ;
-  assign \port$14206$1  = \$4 ;
-  assign \port$14208$1  = \$5 ;
-  assign \port$14210$1  = \$6 ;
-  assign \port$14212$1  = \$7 ;
-  assign \port$14214$1  = \$8 ;
-  assign \port$14216$1  = \$9 ;
-  assign \port$14221$0  = \$10 ;
-  assign \port$14226$0  = \$11 ;
+  assign \port$14192$0  = \$1 ;
+  assign \port$14387$1  = \$2 ;
+  assign \port$14389$1  = \$3 ;
+  assign \port$14391$1  = \$4 ;
+  assign \port$14393$1  = \$5 ;
+  assign \port$14395$1  = \$6 ;
+  assign \port$14397$1  = \$7 ;
+  assign \port$14399$1  = \$8 ;
+  assign \port$14401$1  = \$9 ;
+  assign \port$14406$0  = \$10 ;
+  assign \port$14411$0  = \$11 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -13249,8 +15210,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$14202$1 , \port$14204$1 , \port$14206$1 , \port$14208$1
-, \port$14210$1 , \port$14212$1 , \port$14214$1 , \port$14216$1 , tile, active__data, \port$14226$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$14387$1 , \port$14389$1 , \port$14391$1 , \port$14393$1
+, \port$14395$1 , \port$14397$1 , \port$14399$1 , \port$14401$1 , tile, active__data, \port$14411$0 , entry, clk);
   reg \$initially  = 0;
   wire [11:0] \$1 ;
   wire \$10 ;
@@ -13607,24 +15568,24 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$14202$1 ;
-  wire [20:0] \port$14202$1 ;
-  output [20:0] \port$14204$1 ;
-  wire [20:0] \port$14204$1 ;
-  output [20:0] \port$14206$1 ;
-  wire [20:0] \port$14206$1 ;
-  output [20:0] \port$14208$1 ;
-  wire [20:0] \port$14208$1 ;
-  output [20:0] \port$14210$1 ;
-  wire [20:0] \port$14210$1 ;
-  output [20:0] \port$14212$1 ;
-  wire [20:0] \port$14212$1 ;
-  output [20:0] \port$14214$1 ;
-  wire [20:0] \port$14214$1 ;
-  output [20:0] \port$14216$1 ;
-  wire [20:0] \port$14216$1 ;
-  output [7:0] \port$14226$0 ;
-  wire [7:0] \port$14226$0 ;
+  output [20:0] \port$14387$1 ;
+  wire [20:0] \port$14387$1 ;
+  output [20:0] \port$14389$1 ;
+  wire [20:0] \port$14389$1 ;
+  output [20:0] \port$14391$1 ;
+  wire [20:0] \port$14391$1 ;
+  output [20:0] \port$14393$1 ;
+  wire [20:0] \port$14393$1 ;
+  output [20:0] \port$14395$1 ;
+  wire [20:0] \port$14395$1 ;
+  output [20:0] \port$14397$1 ;
+  wire [20:0] \port$14397$1 ;
+  output [20:0] \port$14399$1 ;
+  wire [20:0] \port$14399$1 ;
+  output [20:0] \port$14401$1 ;
+  wire [20:0] \port$14401$1 ;
+  output [7:0] \port$14411$0 ;
+  wire [7:0] \port$14411$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -14306,15 +16267,15 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$12 [10:0];
   assign logits__addr = \$15 [8:0];
-  assign \port$14202$1  = result_0[21:1];
-  assign \port$14204$1  = result_1[21:1];
-  assign \port$14206$1  = result_2[21:1];
-  assign \port$14208$1  = result_3[21:1];
-  assign \port$14210$1  = result_4[21:1];
-  assign \port$14212$1  = result_5[21:1];
-  assign \port$14214$1  = result_6[21:1];
-  assign \port$14216$1  = result_7[21:1];
-  assign \port$14226$0  = last_0[7:0];
+  assign \port$14387$1  = result_0[21:1];
+  assign \port$14389$1  = result_1[21:1];
+  assign \port$14391$1  = result_2[21:1];
+  assign \port$14393$1  = result_3[21:1];
+  assign \port$14395$1  = result_4[21:1];
+  assign \port$14397$1  = result_5[21:1];
+  assign \port$14399$1  = result_6[21:1];
+  assign \port$14401$1  = result_7[21:1];
+  assign \port$14411$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -17367,7 +19328,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$57 ),
     .o__valid(o_vectors__valid),
     .\port$1068$0 (\$56 [10:0]),
-    .\port$14056$0 (o_lines__payload[2:0]),
+    .\port$14233$0 (o_lines__payload[2:0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$51 )
@@ -17701,7 +19662,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[7:0] = { \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$14056$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$14233$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -17736,8 +19697,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__r
   wire o__valid;
   input [10:0] \port$1068$0 ;
   wire [10:0] \port$1068$0 ;
-  input [2:0] \port$14056$0 ;
-  wire [2:0] \port$14056$0 ;
+  input [2:0] \port$14233$0 ;
+  wire [2:0] \port$14233$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -17809,14 +19770,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1068$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$14056$0 , \port$1068$0  };
-  assign i__payload = { \port$14056$0 , \port$1068$0  };
+  assign address = { \port$14233$0 , \port$1068$0  };
+  assign i__payload = { \port$14233$0 , \port$1068$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$14056$0 , \port$1068$0  };
+  assign \i__payload.address  = { \port$14233$0 , \port$1068$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -18011,8 +19972,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$14047$0 (tag1),
-    .\port$15923$0 (row),
+    .\port$14224$0 (tag1),
+    .\port$16172$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -18055,7 +20016,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14047$0 , \port$15923$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$14224$0 , \port$16172$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -18079,10 +20040,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [43:0] \port$14047$0 ;
-  wire [43:0] \port$14047$0 ;
-  input [127:0] \port$15923$0 ;
-  wire [127:0] \port$15923$0 ;
+  input [43:0] \port$14224$0 ;
+  wire [43:0] \port$14224$0 ;
+  input [127:0] \port$16172$0 ;
+  wire [127:0] \port$16172$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [171:0] r_data;
@@ -18109,7 +20070,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [171:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$14047$0 , \port$15923$0  };
+      storage[w_port__addr] <= { \port$14224$0 , \port$16172$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -18171,8 +20132,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$14047$0 , \port$15923$0  };
-  assign w_data = { \port$14047$0 , \port$15923$0  };
+  assign w_port__data = { \port$14224$0 , \port$16172$0  };
+  assign w_data = { \port$14224$0 , \port$16172$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -19155,64 +21116,67 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [55:0] \$32 ;
   wire \$33 ;
-  wire [55:0] \$34 ;
+  wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [55:0] \$37 ;
   wire \$38 ;
-  wire [55:0] \$39 ;
+  wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [55:0] \$42 ;
   wire \$43 ;
-  wire [55:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [55:0] \$47 ;
   wire \$48 ;
-  wire [55:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [55:0] \$52 ;
   wire \$53 ;
-  wire [55:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [55:0] \$57 ;
   wire \$58 ;
-  wire [55:0] \$59 ;
+  wire \$59 ;
   wire [1:0] \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
+  wire [55:0] \$62 ;
   wire \$63 ;
-  wire [55:0] \$64 ;
-  reg [2:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [9:0] \$67 ;
-  reg [9:0] \$68 ;
-  reg [15:0] \$69 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [55:0] \$67 ;
+  reg [2:0] \$68 ;
+  reg [9:0] \$69 ;
   wire [1:0] \$7 ;
-  reg [15:0] \$70 ;
-  reg \$71 ;
-  reg \$72 ;
-  reg \$73 ;
+  reg [9:0] \$70 ;
+  reg [9:0] \$71 ;
+  reg [15:0] \$72 ;
+  reg [15:0] \$73 ;
   reg \$74 ;
-  reg [15:0] \$75 ;
+  reg \$75 ;
+  reg \$76 ;
+  reg \$77 ;
+  reg [15:0] \$78 ;
   wire \$8 ;
   wire \$9 ;
   reg [15:0] accumulated = 16'h0000;
@@ -19430,131 +21394,132 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   reg [2:0] valid = 3'h0;
   reg waiting = 1'h0;
   reg waiting_file = 1'h0;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[9];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$19  = \$18  & event0[7];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[2] & event2[8];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign \$23  = waiting | \$22 ;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[2] & event2[9];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event2[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[9];
-  assign load = \$25  & event0[7];
-  assign \$26  = valid[1] & event1[9];
-  assign shift = \$26  & event1[7];
+  assign \$28  = valid[0] & event0[9];
+  assign load = \$28  & event0[7];
+  assign \$29  = valid[1] & event1[9];
+  assign shift = \$29  & event1[7];
   assign add = valid[2] & event2[9];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[9];
-  assign \load$43  = \$30  & event0[7];
-  assign \$31  = valid[1] & event1[9];
-  assign \shift$44  = \$31  & event1[7];
+  assign \$30  = accumulated >> event2[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> drain_entry;
+  assign \$32  = \$31  ? drain_sum : 56'h00000000000000;
+  assign \$33  = valid[0] & event0[9];
+  assign \load$43  = \$33  & event0[7];
+  assign \$34  = valid[1] & event1[9];
+  assign \shift$44  = \$34  & event1[7];
   assign \add$46  = valid[2] & event2[9];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  assign \$35  = valid[0] & event0[9];
-  assign \load$54  = \$35  & event0[7];
-  assign \$36  = valid[1] & event1[9];
-  assign \shift$55  = \$36  & event1[7];
+  assign \$35  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$35 ;
+  assign \$36  = drained >> drain_entry;
+  assign \$37  = \$36  ? \drain_sum$52  : 56'h00000000000000;
+  assign \$38  = valid[0] & event0[9];
+  assign \load$54  = \$38  & event0[7];
+  assign \$39  = valid[1] & event1[9];
+  assign \shift$55  = \$39  & event1[7];
   assign \add$57  = valid[2] & event2[9];
-  assign \$37  = accumulated >> event2[3:0];
-  assign \replace$58  = ~ \$37 ;
-  assign \$38  = drained >> drain_entry;
-  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
-  assign \$40  = valid[0] & event0[9];
-  assign \load$65  = \$40  & event0[7];
-  assign \$41  = valid[1] & event1[9];
-  assign \shift$66  = \$41  & event1[7];
+  assign \$40  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$40 ;
+  assign \$41  = drained >> drain_entry;
+  assign \$42  = \$41  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$43  = valid[0] & event0[9];
+  assign \load$65  = \$43  & event0[7];
+  assign \$44  = valid[1] & event1[9];
+  assign \shift$66  = \$44  & event1[7];
   assign \add$68  = valid[2] & event2[9];
-  assign \$42  = accumulated >> event2[3:0];
-  assign \replace$69  = ~ \$42 ;
-  assign \$43  = drained >> drain_entry;
-  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$45  = valid[0] & event0[9];
-  assign \load$76  = \$45  & event0[7];
-  assign \$46  = valid[1] & event1[9];
-  assign \shift$77  = \$46  & event1[7];
+  assign \$45  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$45 ;
+  assign \$46  = drained >> drain_entry;
+  assign \$47  = \$46  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$48  = valid[0] & event0[9];
+  assign \load$76  = \$48  & event0[7];
+  assign \$49  = valid[1] & event1[9];
+  assign \shift$77  = \$49  & event1[7];
   assign \add$79  = valid[2] & event2[9];
-  assign \$47  = accumulated >> event2[3:0];
-  assign \replace$80  = ~ \$47 ;
-  assign \$48  = drained >> drain_entry;
-  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
-  assign \$50  = valid[0] & event0[9];
-  assign \load$87  = \$50  & event0[7];
-  assign \$51  = valid[1] & event1[9];
-  assign \shift$88  = \$51  & event1[7];
+  assign \$50  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$50 ;
+  assign \$51  = drained >> drain_entry;
+  assign \$52  = \$51  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$53  = valid[0] & event0[9];
+  assign \load$87  = \$53  & event0[7];
+  assign \$54  = valid[1] & event1[9];
+  assign \shift$88  = \$54  & event1[7];
   assign \add$90  = valid[2] & event2[9];
-  assign \$52  = accumulated >> event2[3:0];
-  assign \replace$91  = ~ \$52 ;
-  assign \$53  = drained >> drain_entry;
-  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
-  assign \$55  = valid[0] & event0[9];
-  assign \load$98  = \$55  & event0[7];
-  assign \$56  = valid[1] & event1[9];
-  assign \shift$99  = \$56  & event1[7];
+  assign \$55  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$55 ;
+  assign \$56  = drained >> drain_entry;
+  assign \$57  = \$56  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$58  = valid[0] & event0[9];
+  assign \load$98  = \$58  & event0[7];
+  assign \$59  = valid[1] & event1[9];
+  assign \shift$99  = \$59  & event1[7];
   assign \add$101  = valid[2] & event2[9];
-  assign \$57  = accumulated >> event2[3:0];
-  assign \replace$102  = ~ \$57 ;
-  assign \$58  = drained >> drain_entry;
-  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
-  assign \$60  = valid[0] & event0[9];
-  assign \load$109  = \$60  & event0[7];
-  assign \$61  = valid[1] & event1[9];
-  assign \shift$110  = \$61  & event1[7];
+  assign \$60  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$60 ;
+  assign \$61  = drained >> drain_entry;
+  assign \$62  = \$61  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$63  = valid[0] & event0[9];
+  assign \load$109  = \$63  & event0[7];
+  assign \$64  = valid[1] & event1[9];
+  assign \shift$110  = \$64  & event1[7];
   assign \add$112  = valid[2] & event2[9];
-  assign \$62  = accumulated >> event2[3:0];
-  assign \replace$113  = ~ \$62 ;
-  assign \$63  = drained >> drain_entry;
-  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$65  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$65 ;
+  assign \$66  = drained >> drain_entry;
+  assign \$67  = \$66  ? \drain_sum$118  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$65 ;
+    valid <= \$68 ;
   always @(posedge clk)
-    event0 <= \$66 ;
+    event0 <= \$69 ;
   always @(posedge clk)
-    event1 <= \$67 ;
+    event1 <= \$70 ;
   always @(posedge clk)
-    event2 <= \$68 ;
+    event2 <= \$71 ;
   always @(posedge clk)
-    accumulated <= \$69 ;
+    accumulated <= \$72 ;
   always @(posedge clk)
-    drained <= \$70 ;
+    drained <= \$73 ;
   always @(posedge clk)
-    drain_file <= \$71 ;
+    drain_file <= \$74 ;
   always @(posedge clk)
-    waiting <= \$72 ;
+    waiting <= \$75 ;
   always @(posedge clk)
-    file <= \$73 ;
+    file <= \$76 ;
   always @(posedge clk)
-    waiting_file <= \$74 ;
+    waiting_file <= \$77 ;
   always @(posedge clk)
-    queued <= \$75 ;
+    queued <= \$78 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
   assign \$3  = finish ? 16'h0000 : now;
   assign \$4  = waiting ? waiting_file : file;
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 2'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[9];
-  assign \$10  = \$9  & event0[7];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[8];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[9];
-  assign \$17  = \$16  & event0[7];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[8];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
+  assign \$11  = valid[0] & event0[9];
+  assign \$12  = \$11  & event0[7];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[2] & event2[8];
+  assign \$15  = busy | waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[9];
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -19677,94 +21642,57 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   );
   always @* begin
     if (\$initially ) begin end
-    \$65  = valid;
+    \$68  = valid;
     if (go) begin
-      \$65  = \$2 [2:0];
+      \$68  = \$2 [2:0];
     end
     if (rst) begin
-      \$65  = 3'h0;
+      \$68  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = event0;
+    \$69  = event0;
     if (go) begin
-      \$66  = i_events__payload;
+      \$69  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = event1;
+    \$70  = event1;
     if (go) begin
-      \$67  = event0;
+      \$70  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = event2;
+    \$71  = event2;
     if (go) begin
-      \$68  = event1;
+      \$71  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = \$3 ;
+    \$72  = \$3 ;
     if (rst) begin
-      \$69  = 16'h0000;
+      \$72  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = drained;
+    \$73  = drained;
     if (start) begin
-      \$70  = touched;
+      \$73  = touched;
     end
     if (rst) begin
-      \$70  = 16'h0000;
+      \$73  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = drain_file;
+    \$74  = drain_file;
     if (start) begin
-      \$71  = \$4 ;
-    end
-    if (rst) begin
-      \$71  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$72  = waiting;
-    if (start) begin
-      \$72  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$72  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$72  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$73  = file;
-    if (finish) begin
-      \$73  = \$7 [0];
-    end
-    if (rst) begin
-      \$73  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$74  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$74  = file;
-      end
+      \$74  = \$4 ;
     end
     if (rst) begin
       \$74  = 1'h0;
@@ -19772,14 +21700,51 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = queued;
+    \$75  = waiting;
+    if (start) begin
+      \$75  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$75  = now;
+      if (\$10 ) begin
+        \$75  = 1'h1;
       end
     end
     if (rst) begin
-      \$75  = 16'h0000;
+      \$75  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$76  = file;
+    if (finish) begin
+      \$76  = \$7 [0];
+    end
+    if (rst) begin
+      \$76  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$77  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$77  = file;
+      end
+    end
+    if (rst) begin
+      \$77  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$78  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$78  = now;
+      end
+    end
+    if (rst) begin
+      \$78  = 16'h0000;
     end
   end
   assign i_events__ready = go;
@@ -19892,17 +21857,19 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$111.mantissa  = i_vectors__payload[121:112];
   assign \element$111.exponent  = i_vectors__payload[126:122];
   assign \element$111.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$64 ;
-  assign sums[391:336] = \$59 ;
-  assign sums[335:280] = \$54 ;
-  assign sums[279:224] = \$49 ;
-  assign sums[223:168] = \$44 ;
-  assign sums[167:112] = \$39 ;
-  assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[447:392] = \$67 ;
+  assign sums[391:336] = \$62 ;
+  assign sums[335:280] = \$57 ;
+  assign sums[279:224] = \$52 ;
+  assign sums[223:168] = \$47 ;
+  assign sums[167:112] = \$42 ;
+  assign sums[111:56] = \$37 ;
+  assign sums[55:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
   assign \$5  = file;
+  assign \$9  = 1'h0;
+  assign \$10  = \$8 ;
+  assign \$22  = finish;
 endmodule
 
 module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
@@ -19912,14 +21879,14 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
-  reg [55:0] \$7 ;
-  wire [55:0] \$8 ;
-  wire [56:0] \$9 ;
+  reg [55:0] \$6 ;
+  wire [55:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [57:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$16 ;
+  wire [3:0] \$signature__addr$18 ;
   wire [55:0] \$signature__data ;
-  wire [55:0] \$signature__data$23 ;
+  wire [55:0] \$signature__data$25 ;
   input add;
   wire add;
   input clk;
@@ -19949,6 +21916,13 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire load;
   input \load$6 ;
   wire \load$6 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [55:0] low_term;
+  wire [56:0] low_total;
   wire [40:0] o;
   input replace;
   wire replace;
@@ -19956,37 +21930,36 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire rst;
   input shift;
   wire shift;
-  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$18 ;
+  wire [3:0] \write_port__addr$20 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$19 ;
+  wire [55:0] \write_port__data$21 ;
   wire write_port__en;
-  wire \write_port__en$17 ;
-  reg [55:0] file0 [15:0];
+  wire \write_port__en$19 ;
+  reg [55:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$9 [55:0];
+      low0[low[5:2]] <= \$9 [55:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [55:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [55:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$17 )
-      file1[entry] <= \$9 [55:0];
+    if (\write_port__en$19 )
+      low1[low[5:2]] <= \$9 [55:0];
   end
-  assign \$signature__data$23  = file1[\$signature__addr$16 ];
+  assign \$signature__data$25  = low1[\$signature__addr$18 ];
   assign en = go & shift;
   assign load = go & \load$6 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = file ? drain_entry : entry;
-  assign \$2  = go & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$signature__addr$16  = \$4  ? entry : drain_entry;
-  assign \$5  = go & add;
-  assign \write_port__en$17  = \$5  & \$6 ;
-  assign \$8  = replace ? 56'h00000000000000 : \$7 ;
-  assign \$9  = $signed(o) + $signed(\$8 );
+  assign \$1  = go & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$18  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$19  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 56'h00000000000000 : \$6 ;
+  assign \$8  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$7 ;
+  assign \$9  = \$8  + 1'h0;
   \backspike_core.fp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -19998,11 +21971,11 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (file)
+    casez (low[6])
       1'h0:
-          \$7  = \$signature__data ;
+          \$6  = \$signature__data ;
       1'h1:
-          \$7  = \$signature__data$23 ;
+          \$6  = \$signature__data$25 ;
     endcase
   end
   always @* begin
@@ -20012,23 +21985,32 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
       1'h0:
           drain_sum = \$signature__data ;
       1'h1:
-          drain_sum = \$signature__data$23 ;
+          drain_sum = \$signature__data$25 ;
     endcase
   end
   assign element = i;
-  assign write_port__addr = entry;
+  assign write_port__addr = low[5:2];
   assign write_port__data = \$9 [55:0];
-  assign total = \$9 [55:0];
-  assign \write_port__addr$18  = entry;
-  assign \write_port__data$19  = \$9 [55:0];
+  assign low_total = \$9 [56:0];
+  assign \write_port__addr$20  = low[5:2];
+  assign \write_port__data$21  = \$9 [55:0];
+  assign low_term = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o };
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
   assign \element.mantissa  = i[9:0];
   assign \element.exponent  = i[14:10];
   assign \element.sign  = i[15];
-  assign \$4  = file;
-  assign \$6  = file;
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
 endmodule
 
 module \backspike_core.fp.lanes.lane0.term (rst, i, en, load, fixed, clk);
@@ -21069,7 +23051,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$14873$0 , \port$14875$0 , \port$14877$0 , \port$14879$0 , \port$14881$0 , \port$14883$0 , \port$14885$0 , \port$14887$0 , read1__addr, read0__data, read1__data, host__response__payload
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$15114$0 , \port$15116$0 , \port$15118$0 , \port$15120$0 , \port$15122$0 , \port$15124$0 , \port$15126$0 , \port$15128$0 , read1__addr, read0__data, read1__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -21102,22 +23084,22 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$14873$0 ;
-  wire [15:0] \port$14873$0 ;
-  input [15:0] \port$14875$0 ;
-  wire [15:0] \port$14875$0 ;
-  input [15:0] \port$14877$0 ;
-  wire [15:0] \port$14877$0 ;
-  input [15:0] \port$14879$0 ;
-  wire [15:0] \port$14879$0 ;
-  input [15:0] \port$14881$0 ;
-  wire [15:0] \port$14881$0 ;
-  input [15:0] \port$14883$0 ;
-  wire [15:0] \port$14883$0 ;
-  input [15:0] \port$14885$0 ;
-  wire [15:0] \port$14885$0 ;
-  input [15:0] \port$14887$0 ;
-  wire [15:0] \port$14887$0 ;
+  input [15:0] \port$15114$0 ;
+  wire [15:0] \port$15114$0 ;
+  input [15:0] \port$15116$0 ;
+  wire [15:0] \port$15116$0 ;
+  input [15:0] \port$15118$0 ;
+  wire [15:0] \port$15118$0 ;
+  input [15:0] \port$15120$0 ;
+  wire [15:0] \port$15120$0 ;
+  input [15:0] \port$15122$0 ;
+  wire [15:0] \port$15122$0 ;
+  input [15:0] \port$15124$0 ;
+  wire [15:0] \port$15124$0 ;
+  input [15:0] \port$15126$0 ;
+  wire [15:0] \port$15126$0 ;
+  input [15:0] \port$15128$0 ;
+  wire [15:0] \port$15128$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -21145,14 +23127,14 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$14873$0 (\port$14873$0 ),
-    .\port$14875$0 (\port$14875$0 ),
-    .\port$14877$0 (\port$14877$0 ),
-    .\port$14879$0 (\port$14879$0 ),
-    .\port$14881$0 (\port$14881$0 ),
-    .\port$14883$0 (\port$14883$0 ),
-    .\port$14885$0 (\port$14885$0 ),
-    .\port$14887$0 (\port$14887$0 ),
+    .\port$15114$0 (\port$15114$0 ),
+    .\port$15116$0 (\port$15116$0 ),
+    .\port$15118$0 (\port$15118$0 ),
+    .\port$15120$0 (\port$15120$0 ),
+    .\port$15122$0 (\port$15122$0 ),
+    .\port$15124$0 (\port$15124$0 ),
+    .\port$15126$0 (\port$15126$0 ),
+    .\port$15128$0 (\port$15128$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -21188,8 +23170,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
-  assign \write__data$17  = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
+  assign write__data = { \port$15128$0 , \port$15126$0 , \port$15124$0 , \port$15122$0 , \port$15120$0 , \port$15118$0 , \port$15116$0 , \port$15114$0  };
+  assign \write__data$17  = { \port$15128$0 , \port$15126$0 , \port$15124$0 , \port$15122$0 , \port$15120$0 , \port$15118$0 , \port$15116$0 , \port$15114$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -21206,29 +23188,29 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$14873$0 , \port$14875$0 , \port$14877$0 , \port$14879$0 , \port$14881$0 , \port$14883$0 , \port$14885$0 , \port$14887$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$15114$0 , \port$15116$0 , \port$15118$0 , \port$15120$0 , \port$15122$0 , \port$15124$0 , \port$15126$0 , \port$15128$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [15:0] \port$14873$0 ;
-  wire [15:0] \port$14873$0 ;
-  input [15:0] \port$14875$0 ;
-  wire [15:0] \port$14875$0 ;
-  input [15:0] \port$14877$0 ;
-  wire [15:0] \port$14877$0 ;
-  input [15:0] \port$14879$0 ;
-  wire [15:0] \port$14879$0 ;
-  input [15:0] \port$14881$0 ;
-  wire [15:0] \port$14881$0 ;
-  input [15:0] \port$14883$0 ;
-  wire [15:0] \port$14883$0 ;
-  input [15:0] \port$14885$0 ;
-  wire [15:0] \port$14885$0 ;
-  input [15:0] \port$14887$0 ;
-  wire [15:0] \port$14887$0 ;
+  input [15:0] \port$15114$0 ;
+  wire [15:0] \port$15114$0 ;
+  input [15:0] \port$15116$0 ;
+  wire [15:0] \port$15116$0 ;
+  input [15:0] \port$15118$0 ;
+  wire [15:0] \port$15118$0 ;
+  input [15:0] \port$15120$0 ;
+  wire [15:0] \port$15120$0 ;
+  input [15:0] \port$15122$0 ;
+  wire [15:0] \port$15122$0 ;
+  input [15:0] \port$15124$0 ;
+  wire [15:0] \port$15124$0 ;
+  input [15:0] \port$15126$0 ;
+  wire [15:0] \port$15126$0 ;
+  input [15:0] \port$15128$0 ;
+  wire [15:0] \port$15128$0 ;
   wire [10:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -21258,7 +23240,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
+      copy0[write__addr] <= { \port$15128$0 , \port$15126$0 , \port$15124$0 , \port$15122$0 , \port$15120$0 , \port$15118$0 , \port$15116$0 , \port$15114$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -21269,7 +23251,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
+      copy1[write__addr] <= { \port$15128$0 , \port$15126$0 , \port$15124$0 , \port$15122$0 , \port$15120$0 , \port$15118$0 , \port$15116$0 , \port$15114$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -21282,13 +23264,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
-  assign \write__data$5  = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
+  assign write__data = { \port$15128$0 , \port$15126$0 , \port$15124$0 , \port$15122$0 , \port$15120$0 , \port$15118$0 , \port$15116$0 , \port$15114$0  };
+  assign \write__data$5  = { \port$15128$0 , \port$15126$0 , \port$15124$0 , \port$15122$0 , \port$15120$0 , \port$15118$0 , \port$15116$0 , \port$15114$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$14887$0 , \port$14885$0 , \port$14883$0 , \port$14881$0 , \port$14879$0 , \port$14877$0 , \port$14875$0 , \port$14873$0  };
+  assign \write__data$12  = { \port$15128$0 , \port$15126$0 , \port$15124$0 , \port$15122$0 , \port$15120$0 , \port$15118$0 , \port$15116$0 , \port$15114$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -21484,7 +23466,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$12  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$6393$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13927$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$6575$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14104$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -21518,10 +23500,10 @@ module \backspike_core.labels_memory (rst, rest, \port$6393$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13927$8 ;
-  wire \port$13927$8 ;
-  input [8:0] \port$6393$0 ;
-  wire [8:0] \port$6393$0 ;
+  input \port$14104$8 ;
+  wire \port$14104$8 ;
+  input [8:0] \port$6575$0 ;
+  wire [8:0] \port$6575$0 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -21583,7 +23565,7 @@ module \backspike_core.labels_memory (rst, rest, \port$6393$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$13927$8 , \port$6393$0  };
+    read0__addr = { \port$14104$8 , \port$6575$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -21598,7 +23580,7 @@ module \backspike_core.labels_memory (rst, rest, \port$6393$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 10'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$13927$8 , \port$6393$0  };
+  assign \read0__addr$19  = { \port$14104$8 , \port$6575$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -22306,7 +24288,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14202$6 , \port$14204$6 , \port$14206$6 , \port$14208$6 , \port$14210$6 , \port$14212$6 , \port$14214$6 , \port$14216$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14387$6 , \port$14389$6 , \port$14391$6 , \port$14393$6 , \port$14395$6 , \port$14397$6 , \port$14399$6 , \port$14401$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -22340,22 +24322,22 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$14202$6 ;
-  wire [15:0] \port$14202$6 ;
-  input [15:0] \port$14204$6 ;
-  wire [15:0] \port$14204$6 ;
-  input [15:0] \port$14206$6 ;
-  wire [15:0] \port$14206$6 ;
-  input [15:0] \port$14208$6 ;
-  wire [15:0] \port$14208$6 ;
-  input [15:0] \port$14210$6 ;
-  wire [15:0] \port$14210$6 ;
-  input [15:0] \port$14212$6 ;
-  wire [15:0] \port$14212$6 ;
-  input [15:0] \port$14214$6 ;
-  wire [15:0] \port$14214$6 ;
-  input [15:0] \port$14216$6 ;
-  wire [15:0] \port$14216$6 ;
+  input [15:0] \port$14387$6 ;
+  wire [15:0] \port$14387$6 ;
+  input [15:0] \port$14389$6 ;
+  wire [15:0] \port$14389$6 ;
+  input [15:0] \port$14391$6 ;
+  wire [15:0] \port$14391$6 ;
+  input [15:0] \port$14393$6 ;
+  wire [15:0] \port$14393$6 ;
+  input [15:0] \port$14395$6 ;
+  wire [15:0] \port$14395$6 ;
+  input [15:0] \port$14397$6 ;
+  wire [15:0] \port$14397$6 ;
+  input [15:0] \port$14399$6 ;
+  wire [15:0] \port$14399$6 ;
+  input [15:0] \port$14401$6 ;
+  wire [15:0] \port$14401$6 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$19 ;
   wire [8:0] \read0__addr$19 ;
@@ -22413,7 +24395,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$14216$6 , \port$14214$6 , \port$14212$6 , \port$14210$6 , \port$14208$6 , \port$14206$6 , \port$14204$6 , \port$14202$6  };
+    write__data = { \port$14401$6 , \port$14399$6 , \port$14397$6 , \port$14395$6 , \port$14393$6 , \port$14391$6 , \port$14389$6 , \port$14387$6  };
     if (rest) begin
       write__data = { data, data, data, data };
     end
@@ -22432,7 +24414,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$14216$6 , \port$14214$6 , \port$14212$6 , \port$14210$6 , \port$14208$6 , \port$14206$6 , \port$14204$6 , \port$14202$6  };
+  assign \write__data$17  = { \port$14401$6 , \port$14399$6 , \port$14397$6 , \port$14395$6 , \port$14393$6 , \port$14391$6 , \port$14389$6 , \port$14387$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -22706,15 +24688,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$21  = { 2'h0, host__request__payload[11:3] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$14907$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$15148$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input [127:0] \port$14907$0 ;
-  wire [127:0] \port$14907$0 ;
+  input [127:0] \port$15148$0 ;
+  wire [127:0] \port$15148$0 ;
   wire [6:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -22744,7 +24726,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
+      copy0[write__addr] <= { \port$15148$0 [127], \port$15148$0 [119], \port$15148$0 [111], \port$15148$0 [103], \port$15148$0 [95], \port$15148$0 [87], \port$15148$0 [79], \port$15148$0 [71], \port$15148$0 [63], \port$15148$0 [55], \port$15148$0 [47], \port$15148$0 [39], \port$15148$0 [31], \port$15148$0 [23], \port$15148$0 [15], \port$15148$0 [7], \port$15148$0 [126], \port$15148$0 [118], \port$15148$0 [110], \port$15148$0 [102], \port$15148$0 [94], \port$15148$0 [86], \port$15148$0 [78], \port$15148$0 [70], \port$15148$0 [62], \port$15148$0 [54], \port$15148$0 [46], \port$15148$0 [38], \port$15148$0 [30], \port$15148$0 [22], \port$15148$0 [14], \port$15148$0 [6], \port$15148$0 [125], \port$15148$0 [117], \port$15148$0 [109], \port$15148$0 [101], \port$15148$0 [93], \port$15148$0 [85], \port$15148$0 [77], \port$15148$0 [69], \port$15148$0 [61], \port$15148$0 [53], \port$15148$0 [45], \port$15148$0 [37], \port$15148$0 [29], \port$15148$0 [21], \port$15148$0 [13], \port$15148$0 [5], \port$15148$0 [124], \port$15148$0 [116], \port$15148$0 [108], \port$15148$0 [100], \port$15148$0 [92], \port$15148$0 [84], \port$15148$0 [76], \port$15148$0 [68], \port$15148$0 [60], \port$15148$0 [52], \port$15148$0 [44], \port$15148$0 [36], \port$15148$0 [28], \port$15148$0 [20], \port$15148$0 [12], \port$15148$0 [4], \port$15148$0 [123], \port$15148$0 [115], \port$15148$0 [107], \port$15148$0 [99], \port$15148$0 [91], \port$15148$0 [83], \port$15148$0 [75], \port$15148$0 [67], \port$15148$0 [59], \port$15148$0 [51], \port$15148$0 [43], \port$15148$0 [35], \port$15148$0 [27], \port$15148$0 [19], \port$15148$0 [11], \port$15148$0 [3], \port$15148$0 [122], \port$15148$0 [114], \port$15148$0 [106], \port$15148$0 [98], \port$15148$0 [90], \port$15148$0 [82], \port$15148$0 [74], \port$15148$0 [66], \port$15148$0 [58], \port$15148$0 [50], \port$15148$0 [42], \port$15148$0 [34], \port$15148$0 [26], \port$15148$0 [18], \port$15148$0 [10], \port$15148$0 [2], \port$15148$0 [121], \port$15148$0 [113], \port$15148$0 [105], \port$15148$0 [97], \port$15148$0 [89], \port$15148$0 [81], \port$15148$0 [73], \port$15148$0 [65], \port$15148$0 [57], \port$15148$0 [49], \port$15148$0 [41], \port$15148$0 [33], \port$15148$0 [25], \port$15148$0 [17], \port$15148$0 [9], \port$15148$0 [1], \port$15148$0 [120], \port$15148$0 [112], \port$15148$0 [104], \port$15148$0 [96], \port$15148$0 [88], \port$15148$0 [80], \port$15148$0 [72], \port$15148$0 [64], \port$15148$0 [56], \port$15148$0 [48], \port$15148$0 [40], \port$15148$0 [32], \port$15148$0 [24], \port$15148$0 [16], \port$15148$0 [8], \port$15148$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -22755,7 +24737,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
+      copy1[write__addr] <= { \port$15148$0 [127], \port$15148$0 [119], \port$15148$0 [111], \port$15148$0 [103], \port$15148$0 [95], \port$15148$0 [87], \port$15148$0 [79], \port$15148$0 [71], \port$15148$0 [63], \port$15148$0 [55], \port$15148$0 [47], \port$15148$0 [39], \port$15148$0 [31], \port$15148$0 [23], \port$15148$0 [15], \port$15148$0 [7], \port$15148$0 [126], \port$15148$0 [118], \port$15148$0 [110], \port$15148$0 [102], \port$15148$0 [94], \port$15148$0 [86], \port$15148$0 [78], \port$15148$0 [70], \port$15148$0 [62], \port$15148$0 [54], \port$15148$0 [46], \port$15148$0 [38], \port$15148$0 [30], \port$15148$0 [22], \port$15148$0 [14], \port$15148$0 [6], \port$15148$0 [125], \port$15148$0 [117], \port$15148$0 [109], \port$15148$0 [101], \port$15148$0 [93], \port$15148$0 [85], \port$15148$0 [77], \port$15148$0 [69], \port$15148$0 [61], \port$15148$0 [53], \port$15148$0 [45], \port$15148$0 [37], \port$15148$0 [29], \port$15148$0 [21], \port$15148$0 [13], \port$15148$0 [5], \port$15148$0 [124], \port$15148$0 [116], \port$15148$0 [108], \port$15148$0 [100], \port$15148$0 [92], \port$15148$0 [84], \port$15148$0 [76], \port$15148$0 [68], \port$15148$0 [60], \port$15148$0 [52], \port$15148$0 [44], \port$15148$0 [36], \port$15148$0 [28], \port$15148$0 [20], \port$15148$0 [12], \port$15148$0 [4], \port$15148$0 [123], \port$15148$0 [115], \port$15148$0 [107], \port$15148$0 [99], \port$15148$0 [91], \port$15148$0 [83], \port$15148$0 [75], \port$15148$0 [67], \port$15148$0 [59], \port$15148$0 [51], \port$15148$0 [43], \port$15148$0 [35], \port$15148$0 [27], \port$15148$0 [19], \port$15148$0 [11], \port$15148$0 [3], \port$15148$0 [122], \port$15148$0 [114], \port$15148$0 [106], \port$15148$0 [98], \port$15148$0 [90], \port$15148$0 [82], \port$15148$0 [74], \port$15148$0 [66], \port$15148$0 [58], \port$15148$0 [50], \port$15148$0 [42], \port$15148$0 [34], \port$15148$0 [26], \port$15148$0 [18], \port$15148$0 [10], \port$15148$0 [2], \port$15148$0 [121], \port$15148$0 [113], \port$15148$0 [105], \port$15148$0 [97], \port$15148$0 [89], \port$15148$0 [81], \port$15148$0 [73], \port$15148$0 [65], \port$15148$0 [57], \port$15148$0 [49], \port$15148$0 [41], \port$15148$0 [33], \port$15148$0 [25], \port$15148$0 [17], \port$15148$0 [9], \port$15148$0 [1], \port$15148$0 [120], \port$15148$0 [112], \port$15148$0 [104], \port$15148$0 [96], \port$15148$0 [88], \port$15148$0 [80], \port$15148$0 [72], \port$15148$0 [64], \port$15148$0 [56], \port$15148$0 [48], \port$15148$0 [40], \port$15148$0 [32], \port$15148$0 [24], \port$15148$0 [16], \port$15148$0 [8], \port$15148$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -22768,13 +24750,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
-  assign \write__data$5  = { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
+  assign write__data = { \port$15148$0 [127], \port$15148$0 [119], \port$15148$0 [111], \port$15148$0 [103], \port$15148$0 [95], \port$15148$0 [87], \port$15148$0 [79], \port$15148$0 [71], \port$15148$0 [63], \port$15148$0 [55], \port$15148$0 [47], \port$15148$0 [39], \port$15148$0 [31], \port$15148$0 [23], \port$15148$0 [15], \port$15148$0 [7], \port$15148$0 [126], \port$15148$0 [118], \port$15148$0 [110], \port$15148$0 [102], \port$15148$0 [94], \port$15148$0 [86], \port$15148$0 [78], \port$15148$0 [70], \port$15148$0 [62], \port$15148$0 [54], \port$15148$0 [46], \port$15148$0 [38], \port$15148$0 [30], \port$15148$0 [22], \port$15148$0 [14], \port$15148$0 [6], \port$15148$0 [125], \port$15148$0 [117], \port$15148$0 [109], \port$15148$0 [101], \port$15148$0 [93], \port$15148$0 [85], \port$15148$0 [77], \port$15148$0 [69], \port$15148$0 [61], \port$15148$0 [53], \port$15148$0 [45], \port$15148$0 [37], \port$15148$0 [29], \port$15148$0 [21], \port$15148$0 [13], \port$15148$0 [5], \port$15148$0 [124], \port$15148$0 [116], \port$15148$0 [108], \port$15148$0 [100], \port$15148$0 [92], \port$15148$0 [84], \port$15148$0 [76], \port$15148$0 [68], \port$15148$0 [60], \port$15148$0 [52], \port$15148$0 [44], \port$15148$0 [36], \port$15148$0 [28], \port$15148$0 [20], \port$15148$0 [12], \port$15148$0 [4], \port$15148$0 [123], \port$15148$0 [115], \port$15148$0 [107], \port$15148$0 [99], \port$15148$0 [91], \port$15148$0 [83], \port$15148$0 [75], \port$15148$0 [67], \port$15148$0 [59], \port$15148$0 [51], \port$15148$0 [43], \port$15148$0 [35], \port$15148$0 [27], \port$15148$0 [19], \port$15148$0 [11], \port$15148$0 [3], \port$15148$0 [122], \port$15148$0 [114], \port$15148$0 [106], \port$15148$0 [98], \port$15148$0 [90], \port$15148$0 [82], \port$15148$0 [74], \port$15148$0 [66], \port$15148$0 [58], \port$15148$0 [50], \port$15148$0 [42], \port$15148$0 [34], \port$15148$0 [26], \port$15148$0 [18], \port$15148$0 [10], \port$15148$0 [2], \port$15148$0 [121], \port$15148$0 [113], \port$15148$0 [105], \port$15148$0 [97], \port$15148$0 [89], \port$15148$0 [81], \port$15148$0 [73], \port$15148$0 [65], \port$15148$0 [57], \port$15148$0 [49], \port$15148$0 [41], \port$15148$0 [33], \port$15148$0 [25], \port$15148$0 [17], \port$15148$0 [9], \port$15148$0 [1], \port$15148$0 [120], \port$15148$0 [112], \port$15148$0 [104], \port$15148$0 [96], \port$15148$0 [88], \port$15148$0 [80], \port$15148$0 [72], \port$15148$0 [64], \port$15148$0 [56], \port$15148$0 [48], \port$15148$0 [40], \port$15148$0 [32], \port$15148$0 [24], \port$15148$0 [16], \port$15148$0 [8], \port$15148$0 [0] };
+  assign \write__data$5  = { \port$15148$0 [127], \port$15148$0 [119], \port$15148$0 [111], \port$15148$0 [103], \port$15148$0 [95], \port$15148$0 [87], \port$15148$0 [79], \port$15148$0 [71], \port$15148$0 [63], \port$15148$0 [55], \port$15148$0 [47], \port$15148$0 [39], \port$15148$0 [31], \port$15148$0 [23], \port$15148$0 [15], \port$15148$0 [7], \port$15148$0 [126], \port$15148$0 [118], \port$15148$0 [110], \port$15148$0 [102], \port$15148$0 [94], \port$15148$0 [86], \port$15148$0 [78], \port$15148$0 [70], \port$15148$0 [62], \port$15148$0 [54], \port$15148$0 [46], \port$15148$0 [38], \port$15148$0 [30], \port$15148$0 [22], \port$15148$0 [14], \port$15148$0 [6], \port$15148$0 [125], \port$15148$0 [117], \port$15148$0 [109], \port$15148$0 [101], \port$15148$0 [93], \port$15148$0 [85], \port$15148$0 [77], \port$15148$0 [69], \port$15148$0 [61], \port$15148$0 [53], \port$15148$0 [45], \port$15148$0 [37], \port$15148$0 [29], \port$15148$0 [21], \port$15148$0 [13], \port$15148$0 [5], \port$15148$0 [124], \port$15148$0 [116], \port$15148$0 [108], \port$15148$0 [100], \port$15148$0 [92], \port$15148$0 [84], \port$15148$0 [76], \port$15148$0 [68], \port$15148$0 [60], \port$15148$0 [52], \port$15148$0 [44], \port$15148$0 [36], \port$15148$0 [28], \port$15148$0 [20], \port$15148$0 [12], \port$15148$0 [4], \port$15148$0 [123], \port$15148$0 [115], \port$15148$0 [107], \port$15148$0 [99], \port$15148$0 [91], \port$15148$0 [83], \port$15148$0 [75], \port$15148$0 [67], \port$15148$0 [59], \port$15148$0 [51], \port$15148$0 [43], \port$15148$0 [35], \port$15148$0 [27], \port$15148$0 [19], \port$15148$0 [11], \port$15148$0 [3], \port$15148$0 [122], \port$15148$0 [114], \port$15148$0 [106], \port$15148$0 [98], \port$15148$0 [90], \port$15148$0 [82], \port$15148$0 [74], \port$15148$0 [66], \port$15148$0 [58], \port$15148$0 [50], \port$15148$0 [42], \port$15148$0 [34], \port$15148$0 [26], \port$15148$0 [18], \port$15148$0 [10], \port$15148$0 [2], \port$15148$0 [121], \port$15148$0 [113], \port$15148$0 [105], \port$15148$0 [97], \port$15148$0 [89], \port$15148$0 [81], \port$15148$0 [73], \port$15148$0 [65], \port$15148$0 [57], \port$15148$0 [49], \port$15148$0 [41], \port$15148$0 [33], \port$15148$0 [25], \port$15148$0 [17], \port$15148$0 [9], \port$15148$0 [1], \port$15148$0 [120], \port$15148$0 [112], \port$15148$0 [104], \port$15148$0 [96], \port$15148$0 [88], \port$15148$0 [80], \port$15148$0 [72], \port$15148$0 [64], \port$15148$0 [56], \port$15148$0 [48], \port$15148$0 [40], \port$15148$0 [32], \port$15148$0 [24], \port$15148$0 [16], \port$15148$0 [8], \port$15148$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$14907$0 [127], \port$14907$0 [119], \port$14907$0 [111], \port$14907$0 [103], \port$14907$0 [95], \port$14907$0 [87], \port$14907$0 [79], \port$14907$0 [71], \port$14907$0 [63], \port$14907$0 [55], \port$14907$0 [47], \port$14907$0 [39], \port$14907$0 [31], \port$14907$0 [23], \port$14907$0 [15], \port$14907$0 [7], \port$14907$0 [126], \port$14907$0 [118], \port$14907$0 [110], \port$14907$0 [102], \port$14907$0 [94], \port$14907$0 [86], \port$14907$0 [78], \port$14907$0 [70], \port$14907$0 [62], \port$14907$0 [54], \port$14907$0 [46], \port$14907$0 [38], \port$14907$0 [30], \port$14907$0 [22], \port$14907$0 [14], \port$14907$0 [6], \port$14907$0 [125], \port$14907$0 [117], \port$14907$0 [109], \port$14907$0 [101], \port$14907$0 [93], \port$14907$0 [85], \port$14907$0 [77], \port$14907$0 [69], \port$14907$0 [61], \port$14907$0 [53], \port$14907$0 [45], \port$14907$0 [37], \port$14907$0 [29], \port$14907$0 [21], \port$14907$0 [13], \port$14907$0 [5], \port$14907$0 [124], \port$14907$0 [116], \port$14907$0 [108], \port$14907$0 [100], \port$14907$0 [92], \port$14907$0 [84], \port$14907$0 [76], \port$14907$0 [68], \port$14907$0 [60], \port$14907$0 [52], \port$14907$0 [44], \port$14907$0 [36], \port$14907$0 [28], \port$14907$0 [20], \port$14907$0 [12], \port$14907$0 [4], \port$14907$0 [123], \port$14907$0 [115], \port$14907$0 [107], \port$14907$0 [99], \port$14907$0 [91], \port$14907$0 [83], \port$14907$0 [75], \port$14907$0 [67], \port$14907$0 [59], \port$14907$0 [51], \port$14907$0 [43], \port$14907$0 [35], \port$14907$0 [27], \port$14907$0 [19], \port$14907$0 [11], \port$14907$0 [3], \port$14907$0 [122], \port$14907$0 [114], \port$14907$0 [106], \port$14907$0 [98], \port$14907$0 [90], \port$14907$0 [82], \port$14907$0 [74], \port$14907$0 [66], \port$14907$0 [58], \port$14907$0 [50], \port$14907$0 [42], \port$14907$0 [34], \port$14907$0 [26], \port$14907$0 [18], \port$14907$0 [10], \port$14907$0 [2], \port$14907$0 [121], \port$14907$0 [113], \port$14907$0 [105], \port$14907$0 [97], \port$14907$0 [89], \port$14907$0 [81], \port$14907$0 [73], \port$14907$0 [65], \port$14907$0 [57], \port$14907$0 [49], \port$14907$0 [41], \port$14907$0 [33], \port$14907$0 [25], \port$14907$0 [17], \port$14907$0 [9], \port$14907$0 [1], \port$14907$0 [120], \port$14907$0 [112], \port$14907$0 [104], \port$14907$0 [96], \port$14907$0 [88], \port$14907$0 [80], \port$14907$0 [72], \port$14907$0 [64], \port$14907$0 [56], \port$14907$0 [48], \port$14907$0 [40], \port$14907$0 [32], \port$14907$0 [24], \port$14907$0 [16], \port$14907$0 [8], \port$14907$0 [0] };
+  assign \write__data$12  = { \port$15148$0 [127], \port$15148$0 [119], \port$15148$0 [111], \port$15148$0 [103], \port$15148$0 [95], \port$15148$0 [87], \port$15148$0 [79], \port$15148$0 [71], \port$15148$0 [63], \port$15148$0 [55], \port$15148$0 [47], \port$15148$0 [39], \port$15148$0 [31], \port$15148$0 [23], \port$15148$0 [15], \port$15148$0 [7], \port$15148$0 [126], \port$15148$0 [118], \port$15148$0 [110], \port$15148$0 [102], \port$15148$0 [94], \port$15148$0 [86], \port$15148$0 [78], \port$15148$0 [70], \port$15148$0 [62], \port$15148$0 [54], \port$15148$0 [46], \port$15148$0 [38], \port$15148$0 [30], \port$15148$0 [22], \port$15148$0 [14], \port$15148$0 [6], \port$15148$0 [125], \port$15148$0 [117], \port$15148$0 [109], \port$15148$0 [101], \port$15148$0 [93], \port$15148$0 [85], \port$15148$0 [77], \port$15148$0 [69], \port$15148$0 [61], \port$15148$0 [53], \port$15148$0 [45], \port$15148$0 [37], \port$15148$0 [29], \port$15148$0 [21], \port$15148$0 [13], \port$15148$0 [5], \port$15148$0 [124], \port$15148$0 [116], \port$15148$0 [108], \port$15148$0 [100], \port$15148$0 [92], \port$15148$0 [84], \port$15148$0 [76], \port$15148$0 [68], \port$15148$0 [60], \port$15148$0 [52], \port$15148$0 [44], \port$15148$0 [36], \port$15148$0 [28], \port$15148$0 [20], \port$15148$0 [12], \port$15148$0 [4], \port$15148$0 [123], \port$15148$0 [115], \port$15148$0 [107], \port$15148$0 [99], \port$15148$0 [91], \port$15148$0 [83], \port$15148$0 [75], \port$15148$0 [67], \port$15148$0 [59], \port$15148$0 [51], \port$15148$0 [43], \port$15148$0 [35], \port$15148$0 [27], \port$15148$0 [19], \port$15148$0 [11], \port$15148$0 [3], \port$15148$0 [122], \port$15148$0 [114], \port$15148$0 [106], \port$15148$0 [98], \port$15148$0 [90], \port$15148$0 [82], \port$15148$0 [74], \port$15148$0 [66], \port$15148$0 [58], \port$15148$0 [50], \port$15148$0 [42], \port$15148$0 [34], \port$15148$0 [26], \port$15148$0 [18], \port$15148$0 [10], \port$15148$0 [2], \port$15148$0 [121], \port$15148$0 [113], \port$15148$0 [105], \port$15148$0 [97], \port$15148$0 [89], \port$15148$0 [81], \port$15148$0 [73], \port$15148$0 [65], \port$15148$0 [57], \port$15148$0 [49], \port$15148$0 [41], \port$15148$0 [33], \port$15148$0 [25], \port$15148$0 [17], \port$15148$0 [9], \port$15148$0 [1], \port$15148$0 [120], \port$15148$0 [112], \port$15148$0 [104], \port$15148$0 [96], \port$15148$0 [88], \port$15148$0 [80], \port$15148$0 [72], \port$15148$0 [64], \port$15148$0 [56], \port$15148$0 [48], \port$15148$0 [40], \port$15148$0 [32], \port$15148$0 [24], \port$15148$0 [16], \port$15148$0 [8], \port$15148$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -27351,7 +29333,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$13927$0 , \port$13927$8 , \port$14015$0 , \port$14221$0 , \port$14226$0 , \port$15337$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$14104$0 , \port$14104$8 , \port$14192$0 , \port$14406$0 , \port$14411$0 , \port$15578$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -27385,18 +29367,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13927$0 ;
-  wire \port$13927$0 ;
-  input \port$13927$8 ;
-  wire \port$13927$8 ;
-  input [7:0] \port$14015$0 ;
-  wire [7:0] \port$14015$0 ;
-  input [127:0] \port$14221$0 ;
-  wire [127:0] \port$14221$0 ;
-  input [7:0] \port$14226$0 ;
-  wire [7:0] \port$14226$0 ;
-  input [7:0] \port$15337$0 ;
-  wire [7:0] \port$15337$0 ;
+  input \port$14104$0 ;
+  wire \port$14104$0 ;
+  input \port$14104$8 ;
+  wire \port$14104$8 ;
+  input [7:0] \port$14192$0 ;
+  wire [7:0] \port$14192$0 ;
+  input [127:0] \port$14406$0 ;
+  wire [127:0] \port$14406$0 ;
+  input [7:0] \port$14411$0 ;
+  wire [7:0] \port$14411$0 ;
+  input [7:0] \port$15578$0 ;
+  wire [7:0] \port$15578$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [127:0] read0__data;
@@ -27421,8 +29403,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$13927$8 (\port$13927$8 ),
-    .\port$15337$0 (\port$15337$0 ),
+    .\port$14104$8 (\port$14104$8 ),
+    .\port$15578$0 (\port$15578$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -27453,21 +29435,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$13927$0 , \port$14226$0  };
+    write__addr = { \port$14104$0 , \port$14411$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$14221$0 [127], \port$14221$0 [119], \port$14221$0 [111], \port$14221$0 [103], \port$14221$0 [95], \port$14221$0 [87], \port$14221$0 [79], \port$14221$0 [71], \port$14221$0 [63], \port$14221$0 [55], \port$14221$0 [47], \port$14221$0 [39], \port$14221$0 [31], \port$14221$0 [23], \port$14221$0 [15], \port$14221$0 [7], \port$14221$0 [126], \port$14221$0 [118], \port$14221$0 [110], \port$14221$0 [102], \port$14221$0 [94], \port$14221$0 [86], \port$14221$0 [78], \port$14221$0 [70], \port$14221$0 [62], \port$14221$0 [54], \port$14221$0 [46], \port$14221$0 [38], \port$14221$0 [30], \port$14221$0 [22], \port$14221$0 [14], \port$14221$0 [6], \port$14221$0 [125], \port$14221$0 [117], \port$14221$0 [109], \port$14221$0 [101], \port$14221$0 [93], \port$14221$0 [85], \port$14221$0 [77], \port$14221$0 [69], \port$14221$0 [61], \port$14221$0 [53], \port$14221$0 [45], \port$14221$0 [37], \port$14221$0 [29], \port$14221$0 [21], \port$14221$0 [13], \port$14221$0 [5], \port$14221$0 [124], \port$14221$0 [116], \port$14221$0 [108], \port$14221$0 [100], \port$14221$0 [92], \port$14221$0 [84], \port$14221$0 [76], \port$14221$0 [68], \port$14221$0 [60], \port$14221$0 [52], \port$14221$0 [44], \port$14221$0 [36], \port$14221$0 [28], \port$14221$0 [20], \port$14221$0 [12], \port$14221$0 [4], \port$14221$0 [123], \port$14221$0 [115], \port$14221$0 [107], \port$14221$0 [99], \port$14221$0 [91], \port$14221$0 [83], \port$14221$0 [75], \port$14221$0 [67], \port$14221$0 [59], \port$14221$0 [51], \port$14221$0 [43], \port$14221$0 [35], \port$14221$0 [27], \port$14221$0 [19], \port$14221$0 [11], \port$14221$0 [3], \port$14221$0 [122], \port$14221$0 [114], \port$14221$0 [106], \port$14221$0 [98], \port$14221$0 [90], \port$14221$0 [82], \port$14221$0 [74], \port$14221$0 [66], \port$14221$0 [58], \port$14221$0 [50], \port$14221$0 [42], \port$14221$0 [34], \port$14221$0 [26], \port$14221$0 [18], \port$14221$0 [10], \port$14221$0 [2], \port$14221$0 [121], \port$14221$0 [113], \port$14221$0 [105], \port$14221$0 [97], \port$14221$0 [89], \port$14221$0 [81], \port$14221$0 [73], \port$14221$0 [65], \port$14221$0 [57], \port$14221$0 [49], \port$14221$0 [41], \port$14221$0 [33], \port$14221$0 [25], \port$14221$0 [17], \port$14221$0 [9], \port$14221$0 [1], \port$14221$0 [120], \port$14221$0 [112], \port$14221$0 [104], \port$14221$0 [96], \port$14221$0 [88], \port$14221$0 [80], \port$14221$0 [72], \port$14221$0 [64], \port$14221$0 [56], \port$14221$0 [48], \port$14221$0 [40], \port$14221$0 [32], \port$14221$0 [24], \port$14221$0 [16], \port$14221$0 [8], \port$14221$0 [0] };
+    write__data = { \port$14406$0 [127], \port$14406$0 [119], \port$14406$0 [111], \port$14406$0 [103], \port$14406$0 [95], \port$14406$0 [87], \port$14406$0 [79], \port$14406$0 [71], \port$14406$0 [63], \port$14406$0 [55], \port$14406$0 [47], \port$14406$0 [39], \port$14406$0 [31], \port$14406$0 [23], \port$14406$0 [15], \port$14406$0 [7], \port$14406$0 [126], \port$14406$0 [118], \port$14406$0 [110], \port$14406$0 [102], \port$14406$0 [94], \port$14406$0 [86], \port$14406$0 [78], \port$14406$0 [70], \port$14406$0 [62], \port$14406$0 [54], \port$14406$0 [46], \port$14406$0 [38], \port$14406$0 [30], \port$14406$0 [22], \port$14406$0 [14], \port$14406$0 [6], \port$14406$0 [125], \port$14406$0 [117], \port$14406$0 [109], \port$14406$0 [101], \port$14406$0 [93], \port$14406$0 [85], \port$14406$0 [77], \port$14406$0 [69], \port$14406$0 [61], \port$14406$0 [53], \port$14406$0 [45], \port$14406$0 [37], \port$14406$0 [29], \port$14406$0 [21], \port$14406$0 [13], \port$14406$0 [5], \port$14406$0 [124], \port$14406$0 [116], \port$14406$0 [108], \port$14406$0 [100], \port$14406$0 [92], \port$14406$0 [84], \port$14406$0 [76], \port$14406$0 [68], \port$14406$0 [60], \port$14406$0 [52], \port$14406$0 [44], \port$14406$0 [36], \port$14406$0 [28], \port$14406$0 [20], \port$14406$0 [12], \port$14406$0 [4], \port$14406$0 [123], \port$14406$0 [115], \port$14406$0 [107], \port$14406$0 [99], \port$14406$0 [91], \port$14406$0 [83], \port$14406$0 [75], \port$14406$0 [67], \port$14406$0 [59], \port$14406$0 [51], \port$14406$0 [43], \port$14406$0 [35], \port$14406$0 [27], \port$14406$0 [19], \port$14406$0 [11], \port$14406$0 [3], \port$14406$0 [122], \port$14406$0 [114], \port$14406$0 [106], \port$14406$0 [98], \port$14406$0 [90], \port$14406$0 [82], \port$14406$0 [74], \port$14406$0 [66], \port$14406$0 [58], \port$14406$0 [50], \port$14406$0 [42], \port$14406$0 [34], \port$14406$0 [26], \port$14406$0 [18], \port$14406$0 [10], \port$14406$0 [2], \port$14406$0 [121], \port$14406$0 [113], \port$14406$0 [105], \port$14406$0 [97], \port$14406$0 [89], \port$14406$0 [81], \port$14406$0 [73], \port$14406$0 [65], \port$14406$0 [57], \port$14406$0 [49], \port$14406$0 [41], \port$14406$0 [33], \port$14406$0 [25], \port$14406$0 [17], \port$14406$0 [9], \port$14406$0 [1], \port$14406$0 [120], \port$14406$0 [112], \port$14406$0 [104], \port$14406$0 [96], \port$14406$0 [88], \port$14406$0 [80], \port$14406$0 [72], \port$14406$0 [64], \port$14406$0 [56], \port$14406$0 [48], \port$14406$0 [40], \port$14406$0 [32], \port$14406$0 [24], \port$14406$0 [16], \port$14406$0 [8], \port$14406$0 [0] };
     if (rest) begin
       write__data = { data, data, data, data };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$13927$0 , \port$14015$0  };
+    read0__addr = { \port$14104$0 , \port$14192$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -27479,12 +29461,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$13927$0 , \port$14226$0  };
-  assign \write__data$17  = { \port$14221$0 [127], \port$14221$0 [119], \port$14221$0 [111], \port$14221$0 [103], \port$14221$0 [95], \port$14221$0 [87], \port$14221$0 [79], \port$14221$0 [71], \port$14221$0 [63], \port$14221$0 [55], \port$14221$0 [47], \port$14221$0 [39], \port$14221$0 [31], \port$14221$0 [23], \port$14221$0 [15], \port$14221$0 [7], \port$14221$0 [126], \port$14221$0 [118], \port$14221$0 [110], \port$14221$0 [102], \port$14221$0 [94], \port$14221$0 [86], \port$14221$0 [78], \port$14221$0 [70], \port$14221$0 [62], \port$14221$0 [54], \port$14221$0 [46], \port$14221$0 [38], \port$14221$0 [30], \port$14221$0 [22], \port$14221$0 [14], \port$14221$0 [6], \port$14221$0 [125], \port$14221$0 [117], \port$14221$0 [109], \port$14221$0 [101], \port$14221$0 [93], \port$14221$0 [85], \port$14221$0 [77], \port$14221$0 [69], \port$14221$0 [61], \port$14221$0 [53], \port$14221$0 [45], \port$14221$0 [37], \port$14221$0 [29], \port$14221$0 [21], \port$14221$0 [13], \port$14221$0 [5], \port$14221$0 [124], \port$14221$0 [116], \port$14221$0 [108], \port$14221$0 [100], \port$14221$0 [92], \port$14221$0 [84], \port$14221$0 [76], \port$14221$0 [68], \port$14221$0 [60], \port$14221$0 [52], \port$14221$0 [44], \port$14221$0 [36], \port$14221$0 [28], \port$14221$0 [20], \port$14221$0 [12], \port$14221$0 [4], \port$14221$0 [123], \port$14221$0 [115], \port$14221$0 [107], \port$14221$0 [99], \port$14221$0 [91], \port$14221$0 [83], \port$14221$0 [75], \port$14221$0 [67], \port$14221$0 [59], \port$14221$0 [51], \port$14221$0 [43], \port$14221$0 [35], \port$14221$0 [27], \port$14221$0 [19], \port$14221$0 [11], \port$14221$0 [3], \port$14221$0 [122], \port$14221$0 [114], \port$14221$0 [106], \port$14221$0 [98], \port$14221$0 [90], \port$14221$0 [82], \port$14221$0 [74], \port$14221$0 [66], \port$14221$0 [58], \port$14221$0 [50], \port$14221$0 [42], \port$14221$0 [34], \port$14221$0 [26], \port$14221$0 [18], \port$14221$0 [10], \port$14221$0 [2], \port$14221$0 [121], \port$14221$0 [113], \port$14221$0 [105], \port$14221$0 [97], \port$14221$0 [89], \port$14221$0 [81], \port$14221$0 [73], \port$14221$0 [65], \port$14221$0 [57], \port$14221$0 [49], \port$14221$0 [41], \port$14221$0 [33], \port$14221$0 [25], \port$14221$0 [17], \port$14221$0 [9], \port$14221$0 [1], \port$14221$0 [120], \port$14221$0 [112], \port$14221$0 [104], \port$14221$0 [96], \port$14221$0 [88], \port$14221$0 [80], \port$14221$0 [72], \port$14221$0 [64], \port$14221$0 [56], \port$14221$0 [48], \port$14221$0 [40], \port$14221$0 [32], \port$14221$0 [24], \port$14221$0 [16], \port$14221$0 [8], \port$14221$0 [0] };
-  assign \read0__addr$19  = { \port$13927$0 , \port$14015$0  };
+  assign \write__addr$15  = { \port$14104$0 , \port$14411$0  };
+  assign \write__data$17  = { \port$14406$0 [127], \port$14406$0 [119], \port$14406$0 [111], \port$14406$0 [103], \port$14406$0 [95], \port$14406$0 [87], \port$14406$0 [79], \port$14406$0 [71], \port$14406$0 [63], \port$14406$0 [55], \port$14406$0 [47], \port$14406$0 [39], \port$14406$0 [31], \port$14406$0 [23], \port$14406$0 [15], \port$14406$0 [7], \port$14406$0 [126], \port$14406$0 [118], \port$14406$0 [110], \port$14406$0 [102], \port$14406$0 [94], \port$14406$0 [86], \port$14406$0 [78], \port$14406$0 [70], \port$14406$0 [62], \port$14406$0 [54], \port$14406$0 [46], \port$14406$0 [38], \port$14406$0 [30], \port$14406$0 [22], \port$14406$0 [14], \port$14406$0 [6], \port$14406$0 [125], \port$14406$0 [117], \port$14406$0 [109], \port$14406$0 [101], \port$14406$0 [93], \port$14406$0 [85], \port$14406$0 [77], \port$14406$0 [69], \port$14406$0 [61], \port$14406$0 [53], \port$14406$0 [45], \port$14406$0 [37], \port$14406$0 [29], \port$14406$0 [21], \port$14406$0 [13], \port$14406$0 [5], \port$14406$0 [124], \port$14406$0 [116], \port$14406$0 [108], \port$14406$0 [100], \port$14406$0 [92], \port$14406$0 [84], \port$14406$0 [76], \port$14406$0 [68], \port$14406$0 [60], \port$14406$0 [52], \port$14406$0 [44], \port$14406$0 [36], \port$14406$0 [28], \port$14406$0 [20], \port$14406$0 [12], \port$14406$0 [4], \port$14406$0 [123], \port$14406$0 [115], \port$14406$0 [107], \port$14406$0 [99], \port$14406$0 [91], \port$14406$0 [83], \port$14406$0 [75], \port$14406$0 [67], \port$14406$0 [59], \port$14406$0 [51], \port$14406$0 [43], \port$14406$0 [35], \port$14406$0 [27], \port$14406$0 [19], \port$14406$0 [11], \port$14406$0 [3], \port$14406$0 [122], \port$14406$0 [114], \port$14406$0 [106], \port$14406$0 [98], \port$14406$0 [90], \port$14406$0 [82], \port$14406$0 [74], \port$14406$0 [66], \port$14406$0 [58], \port$14406$0 [50], \port$14406$0 [42], \port$14406$0 [34], \port$14406$0 [26], \port$14406$0 [18], \port$14406$0 [10], \port$14406$0 [2], \port$14406$0 [121], \port$14406$0 [113], \port$14406$0 [105], \port$14406$0 [97], \port$14406$0 [89], \port$14406$0 [81], \port$14406$0 [73], \port$14406$0 [65], \port$14406$0 [57], \port$14406$0 [49], \port$14406$0 [41], \port$14406$0 [33], \port$14406$0 [25], \port$14406$0 [17], \port$14406$0 [9], \port$14406$0 [1], \port$14406$0 [120], \port$14406$0 [112], \port$14406$0 [104], \port$14406$0 [96], \port$14406$0 [88], \port$14406$0 [80], \port$14406$0 [72], \port$14406$0 [64], \port$14406$0 [56], \port$14406$0 [48], \port$14406$0 [40], \port$14406$0 [32], \port$14406$0 [24], \port$14406$0 [16], \port$14406$0 [8], \port$14406$0 [0] };
+  assign \read0__addr$19  = { \port$14104$0 , \port$14192$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$13927$8 , \port$15337$0  };
-  assign \read1__addr$23  = { \port$13927$8 , \port$15337$0  };
+  assign read1__addr = { \port$14104$8 , \port$15578$0  };
+  assign \read1__addr$23  = { \port$14104$8 , \port$15578$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -27499,17 +29481,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$13927$8 , \port$15337$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$14104$8 , \port$15578$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$16 ;
-  input \port$13927$8 ;
-  wire \port$13927$8 ;
-  input [7:0] \port$15337$0 ;
-  wire [7:0] \port$15337$0 ;
+  input \port$14104$8 ;
+  wire \port$14104$8 ;
+  input [7:0] \port$15578$0 ;
+  wire [7:0] \port$15578$0 ;
   wire [8:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -27566,7 +29548,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$13927$8 , \port$15337$0 , 
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$13927$8 , \port$15337$0  }];
+    _1_ <= copy1[{ \port$14104$8 , \port$15578$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -27581,8 +29563,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$13927$8 , \port$15337$0 , 
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$13927$8 , \port$15337$0  };
-  assign read1__addr = { \port$13927$8 , \port$15337$0  };
+  assign \read__addr$13  = { \port$14104$8 , \port$15578$0  };
+  assign read1__addr = { \port$14104$8 , \port$15578$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -28381,7 +30363,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$14667$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$14852$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [3:0] \$10 ;
@@ -28527,8 +30509,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   wire [15:0] into2_5;
   wire [15:0] into2_6;
   wire [15:0] into2_7;
-  input [13:0] \port$14667$0 ;
-  wire [13:0] \port$14667$0 ;
+  input [13:0] \port$14852$0 ;
+  wire [13:0] \port$14852$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$49  = 11'h000;
   reg [10:0] \read_column__addr$56  = 11'h000;
@@ -28863,28 +30845,28 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign column2_5 = turn_1_2[2] ? column1_1 : column1_5;
   assign column2_6 = turn_1_2[2] ? column1_2 : column1_6;
   assign column2_7 = turn_1_2[2] ? column1_3 : column1_7;
-  assign \$31  = 1'h0 - \port$14667$0 [2:0];
-  assign \$33  = \port$14667$0 [13:3] + \$32 ;
-  assign \$34  = 1'h1 - \port$14667$0 [2:0];
-  assign \$36  = \port$14667$0 [13:3] + \$35 ;
-  assign \$37  = 2'h2 - \port$14667$0 [2:0];
-  assign \$39  = \port$14667$0 [13:3] + \$38 ;
-  assign \$40  = 2'h3 - \port$14667$0 [2:0];
-  assign \$42  = \port$14667$0 [13:3] + \$41 ;
-  assign \$43  = 3'h4 - \port$14667$0 [2:0];
-  assign \$45  = \port$14667$0 [13:3] + \$44 ;
-  assign \$46  = 3'h5 - \port$14667$0 [2:0];
-  assign \$48  = \port$14667$0 [13:3] + \$47 ;
-  assign \$49  = 3'h6 - \port$14667$0 [2:0];
-  assign \$51  = \port$14667$0 [13:3] + \$50 ;
-  assign \$52  = 3'h7 - \port$14667$0 [2:0];
-  assign \$54  = \port$14667$0 [13:3] + \$53 ;
+  assign \$31  = 1'h0 - \port$14852$0 [2:0];
+  assign \$33  = \port$14852$0 [13:3] + \$32 ;
+  assign \$34  = 1'h1 - \port$14852$0 [2:0];
+  assign \$36  = \port$14852$0 [13:3] + \$35 ;
+  assign \$37  = 2'h2 - \port$14852$0 [2:0];
+  assign \$39  = \port$14852$0 [13:3] + \$38 ;
+  assign \$40  = 2'h3 - \port$14852$0 [2:0];
+  assign \$42  = \port$14852$0 [13:3] + \$41 ;
+  assign \$43  = 3'h4 - \port$14852$0 [2:0];
+  assign \$45  = \port$14852$0 [13:3] + \$44 ;
+  assign \$46  = 3'h5 - \port$14852$0 [2:0];
+  assign \$48  = \port$14852$0 [13:3] + \$47 ;
+  assign \$49  = 3'h6 - \port$14852$0 [2:0];
+  assign \$51  = \port$14852$0 [13:3] + \$50 ;
+  assign \$52  = 3'h7 - \port$14852$0 [2:0];
+  assign \$54  = \port$14852$0 [13:3] + \$53 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$14667$0 [2:0];
+    turn_1_0 <= \port$14852$0 [2:0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -29234,8 +31216,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$88  = into2_7;
   assign \read_row__addr$89  = write__addr;
   assign column_address7 = \read_column__addr$91 ;
-  assign column__turn = \port$14667$0 [2:0];
-  assign column__address = \port$14667$0 [13:3];
+  assign column__turn = \port$14852$0 [2:0];
+  assign column__address = \port$14852$0 [13:3];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__data[2]  = row__data[47:32];
@@ -29496,7 +31478,7 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$15337$0 , front_gradients__addr, \port$15536$0 , \port$15538$0 , \port$15540$0 , \port$15542$0 , \port$15544$0 , \port$15546$0 , \port$15548$0 , \port$15550$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$15578$0 , front_gradients__addr, \port$15785$0 , \port$15787$0 , \port$15789$0 , \port$15791$0 , \port$15793$0 , \port$15795$0 , \port$15797$0 , \port$15799$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data
 , tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -29707,24 +31689,24 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$15337$0 ;
-  wire [14:0] \port$15337$0 ;
-  output [15:0] \port$15536$0 ;
-  wire [15:0] \port$15536$0 ;
-  output [15:0] \port$15538$0 ;
-  wire [15:0] \port$15538$0 ;
-  output [15:0] \port$15540$0 ;
-  wire [15:0] \port$15540$0 ;
-  output [15:0] \port$15542$0 ;
-  wire [15:0] \port$15542$0 ;
-  output [15:0] \port$15544$0 ;
-  wire [15:0] \port$15544$0 ;
-  output [15:0] \port$15546$0 ;
-  wire [15:0] \port$15546$0 ;
-  output [15:0] \port$15548$0 ;
-  wire [15:0] \port$15548$0 ;
-  output [15:0] \port$15550$0 ;
-  wire [15:0] \port$15550$0 ;
+  output [14:0] \port$15578$0 ;
+  wire [14:0] \port$15578$0 ;
+  output [15:0] \port$15785$0 ;
+  wire [15:0] \port$15785$0 ;
+  output [15:0] \port$15787$0 ;
+  wire [15:0] \port$15787$0 ;
+  output [15:0] \port$15789$0 ;
+  wire [15:0] \port$15789$0 ;
+  output [15:0] \port$15791$0 ;
+  wire [15:0] \port$15791$0 ;
+  output [15:0] \port$15793$0 ;
+  wire [15:0] \port$15793$0 ;
+  output [15:0] \port$15795$0 ;
+  wire [15:0] \port$15795$0 ;
+  output [15:0] \port$15797$0 ;
+  wire [15:0] \port$15797$0 ;
+  output [15:0] \port$15799$0 ;
+  wire [15:0] \port$15799$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -29843,10 +31825,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$10792$0 (\$2 ),
-    .\port$10817$0 (\$3 ),
-    .\port$10842$0 (\$4 ),
-    .\port$10867$0 (\$5 ),
+    .\port$10969$0 (\$2 ),
+    .\port$10994$0 (\$3 ),
+    .\port$11019$0 (\$4 ),
+    .\port$11044$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -29911,10 +31893,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$10792$0 (\$2 ),
-    .\port$10817$0 (\$3 ),
-    .\port$10842$0 (\$4 ),
-    .\port$10867$0 (\$5 ),
+    .\port$10969$0 (\$2 ),
+    .\port$10994$0 (\$3 ),
+    .\port$11019$0 (\$4 ),
+    .\port$11044$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -30018,15 +32000,15 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$15337$0  = \$1 ;
-  assign \port$15536$0  = \$6 ;
-  assign \port$15538$0  = \$7 ;
-  assign \port$15540$0  = \$8 ;
-  assign \port$15542$0  = \$9 ;
-  assign \port$15544$0  = \$10 ;
-  assign \port$15546$0  = \$11 ;
-  assign \port$15548$0  = \$12 ;
-  assign \port$15550$0  = \$13 ;
+  assign \port$15578$0  = \$1 ;
+  assign \port$15785$0  = \$6 ;
+  assign \port$15787$0  = \$7 ;
+  assign \port$15789$0  = \$8 ;
+  assign \port$15791$0  = \$9 ;
+  assign \port$15793$0  = \$10 ;
+  assign \port$15795$0  = \$11 ;
+  assign \port$15797$0  = \$12 ;
+  assign \port$15799$0  = \$13 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -30155,7 +32137,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[7]  = sums[447:392];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 , \port$10817$0 , \port$10842$0 , \port$10867$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10969$0 , \port$10994$0 , \port$11019$0 , \port$11044$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
 , weight_5, weight_6, weight_7, write_0, done, row_vector, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -30472,14 +32454,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 ,
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$10792$0 ;
-  wire \port$10792$0 ;
-  output \port$10817$0 ;
-  wire \port$10817$0 ;
-  output \port$10842$0 ;
-  wire \port$10842$0 ;
-  output \port$10867$0 ;
-  wire \port$10867$0 ;
+  output \port$10969$0 ;
+  wire \port$10969$0 ;
+  output \port$10994$0 ;
+  wire \port$10994$0 ;
+  output \port$11019$0 ;
+  wire \port$11019$0 ;
+  output \port$11044$0 ;
+  wire \port$11044$0 ;
   reg [2:0] read_turn = 3'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -30956,8 +32938,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (old),
-    .\port$10892$0 (\$117 ),
-    .\port$10895$0 (\$120 ),
+    .\port$11069$0 (\$117 ),
+    .\port$11072$0 (\$120 ),
     .rst(rst),
     .\saturated$50 (\saturated$42 ),
     .sum(sum),
@@ -30968,8 +32950,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$28 ),
-    .\port$10901$0 (\$121 ),
-    .\port$10904$0 (\$124 ),
+    .\port$11078$0 (\$121 ),
+    .\port$11081$0 (\$124 ),
     .rst(rst),
     .\saturated$50 (\saturated$43 ),
     .sum(\sum$25 ),
@@ -30980,8 +32962,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$34 ),
-    .\port$10907$0 (\$125 ),
-    .\port$10910$0 (\$128 ),
+    .\port$11084$0 (\$125 ),
+    .\port$11087$0 (\$128 ),
     .rst(rst),
     .\saturated$50 (\saturated$44 ),
     .sum(\sum$31 ),
@@ -30992,8 +32974,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$40 ),
-    .\port$10913$0 (\$129 ),
-    .\port$10916$0 (\$132 ),
+    .\port$11090$0 (\$129 ),
+    .\port$11093$0 (\$132 ),
     .rst(rst),
     .\saturated$50 (\saturated$45 ),
     .sum(\sum$37 ),
@@ -31204,10 +33186,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 ,
   assign row_write = write_0;
   assign row_data = { weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$10792$0  = \$25 ;
-  assign \port$10817$0  = \$50 ;
-  assign \port$10842$0  = \$75 ;
-  assign \port$10867$0  = \$100 ;
+  assign \port$10969$0  = \$25 ;
+  assign \port$10994$0  = \$50 ;
+  assign \port$11019$0  = \$75 ;
+  assign \port$11044$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -31350,7 +33332,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$10792$0 ,
   assign \$158  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$10892$0 , \port$10895$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$11069$0 , \port$11072$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -31427,10 +33409,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$10892$0 , \port$10895$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10892$0 ;
-  wire [13:0] \port$10892$0 ;
-  input [13:0] \port$10895$0 ;
-  wire [13:0] \port$10895$0 ;
+  input [13:0] \port$11069$0 ;
+  wire [13:0] \port$11069$0 ;
+  input [13:0] \port$11072$0 ;
+  wire [13:0] \port$11072$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -31471,7 +33453,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$10892$0 , \port$10895$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10892$0 , 2'h0, \port$10895$0  };
+    counter_0 <= { 2'h0, \port$11069$0 , 2'h0, \port$11072$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -31550,8 +33532,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$10892$0 , \port$10895$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10895$0  };
-  assign source = { 2'h0, \port$10892$0  };
+  assign neuron = { 2'h0, \port$11072$0  };
+  assign source = { 2'h0, \port$11069$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -32665,7 +34647,7 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, i, o, saturate
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, \port$10901$0 , \port$10904$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, \port$11078$0 , \port$11081$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -32742,10 +34724,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$10901$0 , \port$10904$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10901$0 ;
-  wire [13:0] \port$10901$0 ;
-  input [13:0] \port$10904$0 ;
-  wire [13:0] \port$10904$0 ;
+  input [13:0] \port$11078$0 ;
+  wire [13:0] \port$11078$0 ;
+  input [13:0] \port$11081$0 ;
+  wire [13:0] \port$11081$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -32786,7 +34768,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$10901$0 , \port$10904$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10901$0 , 2'h0, \port$10904$0  };
+    counter_0 <= { 2'h0, \port$11078$0 , 2'h0, \port$11081$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -32865,8 +34847,8 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$10901$0 , \port$10904$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10904$0  };
-  assign source = { 2'h0, \port$10901$0  };
+  assign neuron = { 2'h0, \port$11081$0  };
+  assign source = { 2'h0, \port$11078$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -32981,7 +34963,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, \port$10907$0 , \port$10910$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, \port$11084$0 , \port$11087$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -33058,10 +35040,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$10907$0 , \port$10910$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10907$0 ;
-  wire [13:0] \port$10907$0 ;
-  input [13:0] \port$10910$0 ;
-  wire [13:0] \port$10910$0 ;
+  input [13:0] \port$11084$0 ;
+  wire [13:0] \port$11084$0 ;
+  input [13:0] \port$11087$0 ;
+  wire [13:0] \port$11087$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -33102,7 +35084,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$10907$0 , \port$10910$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10907$0 , 2'h0, \port$10910$0  };
+    counter_0 <= { 2'h0, \port$11084$0 , 2'h0, \port$11087$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33181,8 +35163,8 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$10907$0 , \port$10910$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10910$0  };
-  assign source = { 2'h0, \port$10907$0  };
+  assign neuron = { 2'h0, \port$11087$0  };
+  assign source = { 2'h0, \port$11084$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -33297,7 +35279,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, \port$10913$0 , \port$10916$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, \port$11090$0 , \port$11093$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -33374,10 +35356,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$10913$0 , \port$10916$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$10913$0 ;
-  wire [13:0] \port$10913$0 ;
-  input [13:0] \port$10916$0 ;
-  wire [13:0] \port$10916$0 ;
+  input [13:0] \port$11090$0 ;
+  wire [13:0] \port$11090$0 ;
+  input [13:0] \port$11093$0 ;
+  wire [13:0] \port$11093$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -33418,7 +35400,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$10913$0 , \port$10916$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$10913$0 , 2'h0, \port$10916$0  };
+    counter_0 <= { 2'h0, \port$11090$0 , 2'h0, \port$11093$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33497,8 +35479,8 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$10913$0 , \port$10916$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 2'h0, \port$10916$0  };
-  assign source = { 2'h0, \port$10913$0  };
+  assign neuron = { 2'h0, \port$11093$0  };
+  assign source = { 2'h0, \port$11090$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -34570,8 +36552,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$15924$0 (spikes__data),
-    .\port$16047$0 (masks__data),
+    .\port$16173$0 (spikes__data),
+    .\port$16296$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -35177,7 +37159,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$15924$0 , \port$16047$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$16173$0 , \port$16296$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -35209,10 +37191,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [127:0] \port$15924$0 ;
-  wire [127:0] \port$15924$0 ;
-  input [127:0] \port$16047$0 ;
-  wire [127:0] \port$16047$0 ;
+  input [127:0] \port$16173$0 ;
+  wire [127:0] \port$16173$0 ;
+  input [127:0] \port$16296$0 ;
+  wire [127:0] \port$16296$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -35245,9 +37227,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$15377$0 (tag1),
-    .\port$15924$0 (\port$15924$0 ),
-    .\port$16047$0 (\port$16047$0 ),
+    .\port$15618$0 (tag1),
+    .\port$16173$0 (\port$16173$0 ),
+    .\port$16296$0 (\port$16296$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -35278,8 +37260,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$16047$0 , \port$15924$0  };
-  assign row = { \port$16047$0 , \port$15924$0  };
+  assign w_data = { tag1, \port$16296$0 , \port$16173$0  };
+  assign row = { \port$16296$0 , \port$16173$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -35291,7 +37273,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$15377$0 , \port$15924$0 , \port$16047$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$15618$0 , \port$16173$0 , \port$16296$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -35315,12 +37297,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [40:0] \port$15377$0 ;
-  wire [40:0] \port$15377$0 ;
-  input [127:0] \port$15924$0 ;
-  wire [127:0] \port$15924$0 ;
-  input [127:0] \port$16047$0 ;
-  wire [127:0] \port$16047$0 ;
+  input [40:0] \port$15618$0 ;
+  wire [40:0] \port$15618$0 ;
+  input [127:0] \port$16173$0 ;
+  wire [127:0] \port$16173$0 ;
+  input [127:0] \port$16296$0 ;
+  wire [127:0] \port$16296$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [296:0] r_data;
@@ -35347,7 +37329,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [296:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$15377$0 , \port$16047$0 , \port$15924$0  };
+      storage[w_port__addr] <= { \port$15618$0 , \port$16296$0 , \port$16173$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -35409,8 +37391,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$15377$0 , \port$16047$0 , \port$15924$0  };
-  assign w_data = { \port$15377$0 , \port$16047$0 , \port$15924$0  };
+  assign w_port__data = { \port$15618$0 , \port$16296$0 , \port$16173$0  };
+  assign w_data = { \port$15618$0 , \port$16296$0 , \port$16173$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -36817,7 +38799,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$10792$0 , \port$10817$0 , \port$10842$0 , \port$10867$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$10969$0 , \port$10994$0 , \port$11019$0 , \port$11044$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -36834,64 +38816,67 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [55:0] \$32 ;
   wire \$33 ;
-  wire [55:0] \$34 ;
+  wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [55:0] \$37 ;
   wire \$38 ;
-  wire [55:0] \$39 ;
+  wire \$39 ;
   wire [1:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [55:0] \$42 ;
   wire \$43 ;
-  wire [55:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [55:0] \$47 ;
   wire \$48 ;
-  wire [55:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [55:0] \$52 ;
   wire \$53 ;
-  wire [55:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [55:0] \$57 ;
   wire \$58 ;
-  wire [55:0] \$59 ;
+  wire \$59 ;
   wire [2:0] \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
+  wire [55:0] \$62 ;
   wire \$63 ;
-  wire [55:0] \$64 ;
-  reg [2:0] \$65 ;
-  reg [10:0] \$66 ;
-  reg [10:0] \$67 ;
-  reg [10:0] \$68 ;
-  reg [15:0] \$69 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [55:0] \$67 ;
+  reg [2:0] \$68 ;
+  reg [10:0] \$69 ;
   wire [2:0] \$7 ;
-  reg [15:0] \$70 ;
-  reg [1:0] \$71 ;
-  reg \$72 ;
-  reg [1:0] \$73 ;
+  reg [10:0] \$70 ;
+  reg [10:0] \$71 ;
+  reg [15:0] \$72 ;
+  reg [15:0] \$73 ;
   reg [1:0] \$74 ;
-  reg [15:0] \$75 ;
+  reg \$75 ;
+  reg [1:0] \$76 ;
+  reg [1:0] \$77 ;
+  reg [15:0] \$78 ;
   wire \$8 ;
   wire \$9 ;
   reg [15:0] accumulated = 16'h0000;
@@ -37069,14 +39054,14 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \load$87 ;
   wire \load$98 ;
   wire [15:0] now;
-  input \port$10792$0 ;
-  wire \port$10792$0 ;
-  input \port$10817$0 ;
-  wire \port$10817$0 ;
-  input \port$10842$0 ;
-  wire \port$10842$0 ;
-  input \port$10867$0 ;
-  wire \port$10867$0 ;
+  input \port$10969$0 ;
+  wire \port$10969$0 ;
+  input \port$10994$0 ;
+  wire \port$10994$0 ;
+  input \port$11019$0 ;
+  wire \port$11019$0 ;
+  input \port$11044$0 ;
+  wire \port$11044$0 ;
   reg [15:0] queued = 16'h0000;
   wire replace;
   wire \replace$102 ;
@@ -37117,110 +39102,115 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   reg [2:0] valid = 3'h0;
   reg waiting = 1'h0;
   reg [1:0] waiting_file = 2'h0;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[10];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$19  = \$18  & event0[8];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[2] & event2[9];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign \$23  = waiting | \$22 ;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[2] & event2[10];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event2[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[10];
-  assign load = \$25  & event0[8];
-  assign \$26  = valid[1] & event1[10];
-  assign shift = \$26  & event1[8];
+  assign \$28  = valid[0] & event0[10];
+  assign load = \$28  & event0[8];
+  assign \$29  = valid[1] & event1[10];
+  assign shift = \$29  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[10];
-  assign \load$43  = \$30  & event0[8];
-  assign \$31  = valid[1] & event1[10];
-  assign \shift$44  = \$31  & event1[8];
+  assign \$30  = accumulated >> event2[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$32  = \$31  ? drain_sum : 56'h00000000000000;
+  assign \$33  = valid[0] & event0[10];
+  assign \load$43  = \$33  & event0[8];
+  assign \$34  = valid[1] & event1[10];
+  assign \shift$44  = \$34  & event1[8];
   assign \add$46  = valid[2] & event2[10];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  assign \$35  = valid[0] & event0[10];
-  assign \load$54  = \$35  & event0[8];
-  assign \$36  = valid[1] & event1[10];
-  assign \shift$55  = \$36  & event1[8];
+  assign \$35  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$35 ;
+  assign \$36  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$37  = \$36  ? \drain_sum$52  : 56'h00000000000000;
+  assign \$38  = valid[0] & event0[10];
+  assign \load$54  = \$38  & event0[8];
+  assign \$39  = valid[1] & event1[10];
+  assign \shift$55  = \$39  & event1[8];
   assign \add$57  = valid[2] & event2[10];
-  assign \$37  = accumulated >> event2[3:0];
-  assign \replace$58  = ~ \$37 ;
-  assign \$38  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
-  assign \$40  = valid[0] & event0[10];
-  assign \load$65  = \$40  & event0[8];
-  assign \$41  = valid[1] & event1[10];
-  assign \shift$66  = \$41  & event1[8];
+  assign \$40  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$40 ;
+  assign \$41  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$42  = \$41  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$43  = valid[0] & event0[10];
+  assign \load$65  = \$43  & event0[8];
+  assign \$44  = valid[1] & event1[10];
+  assign \shift$66  = \$44  & event1[8];
   assign \add$68  = valid[2] & event2[10];
-  assign \$42  = accumulated >> event2[3:0];
-  assign \replace$69  = ~ \$42 ;
-  assign \$43  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$45  = valid[0] & event0[10];
-  assign \load$76  = \$45  & event0[8];
-  assign \$46  = valid[1] & event1[10];
-  assign \shift$77  = \$46  & event1[8];
+  assign \$45  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$45 ;
+  assign \$46  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$47  = \$46  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$48  = valid[0] & event0[10];
+  assign \load$76  = \$48  & event0[8];
+  assign \$49  = valid[1] & event1[10];
+  assign \shift$77  = \$49  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$47  = accumulated >> event2[3:0];
-  assign \replace$80  = ~ \$47 ;
-  assign \$48  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
-  assign \$50  = valid[0] & event0[10];
-  assign \load$87  = \$50  & event0[8];
-  assign \$51  = valid[1] & event1[10];
-  assign \shift$88  = \$51  & event1[8];
+  assign \$50  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$50 ;
+  assign \$51  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$52  = \$51  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$53  = valid[0] & event0[10];
+  assign \load$87  = \$53  & event0[8];
+  assign \$54  = valid[1] & event1[10];
+  assign \shift$88  = \$54  & event1[8];
   assign \add$90  = valid[2] & event2[10];
-  assign \$52  = accumulated >> event2[3:0];
-  assign \replace$91  = ~ \$52 ;
-  assign \$53  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
-  assign \$55  = valid[0] & event0[10];
-  assign \load$98  = \$55  & event0[8];
-  assign \$56  = valid[1] & event1[10];
-  assign \shift$99  = \$56  & event1[8];
+  assign \$55  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$55 ;
+  assign \$56  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$57  = \$56  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$58  = valid[0] & event0[10];
+  assign \load$98  = \$58  & event0[8];
+  assign \$59  = valid[1] & event1[10];
+  assign \shift$99  = \$59  & event1[8];
   assign \add$101  = valid[2] & event2[10];
-  assign \$57  = accumulated >> event2[3:0];
-  assign \replace$102  = ~ \$57 ;
-  assign \$58  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
-  assign \$60  = valid[0] & event0[10];
-  assign \load$109  = \$60  & event0[8];
-  assign \$61  = valid[1] & event1[10];
-  assign \shift$110  = \$61  & event1[8];
+  assign \$60  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$60 ;
+  assign \$61  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$62  = \$61  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$63  = valid[0] & event0[10];
+  assign \load$109  = \$63  & event0[8];
+  assign \$64  = valid[1] & event1[10];
+  assign \shift$110  = \$64  & event1[8];
   assign \add$112  = valid[2] & event2[10];
-  assign \$62  = accumulated >> event2[3:0];
-  assign \replace$113  = ~ \$62 ;
-  assign \$63  = drained >> { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$65  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$65 ;
+  assign \$66  = drained >> { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$67  = \$66  ? \drain_sum$118  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$65 ;
+    valid <= \$68 ;
   always @(posedge clk)
-    event0 <= \$66 ;
+    event0 <= \$69 ;
   always @(posedge clk)
-    event1 <= \$67 ;
+    event1 <= \$70 ;
   always @(posedge clk)
-    event2 <= \$68 ;
+    event2 <= \$71 ;
   always @(posedge clk)
-    accumulated <= \$69 ;
+    accumulated <= \$72 ;
   always @(posedge clk)
-    drained <= \$70 ;
+    drained <= \$73 ;
   always @(posedge clk)
-    drain_file <= \$71 ;
+    drain_file <= \$74 ;
   always @(posedge clk)
-    waiting <= \$72 ;
+    waiting <= \$75 ;
   always @(posedge clk)
-    file <= \$73 ;
+    file <= \$76 ;
   always @(posedge clk)
-    waiting_file <= \$74 ;
+    waiting_file <= \$77 ;
   always @(posedge clk)
-    queued <= \$75 ;
+    queued <= \$78 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
   assign \$3  = finish ? 16'h0000 : now;
   assign \$4  = waiting ? waiting_file : file;
@@ -37228,22 +39218,17 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 3'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[10];
-  assign \$10  = \$9  & event0[8];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[9];
-  assign \$13  = \$12  & busy;
-  assign stall_drain = \$13  & waiting;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[10];
-  assign \$17  = \$16  & event0[8];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[9];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[2] & event2[9];
+  assign \$15  = busy & waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[10];
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -37254,10 +39239,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[15:0]),
     .\load$6 (load),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
@@ -37272,10 +39257,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[31:16]),
     .\load$6 (\load$43 ),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(\replace$47 ),
     .rst(rst),
     .shift(\shift$44 )
@@ -37290,10 +39275,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[47:32]),
     .\load$6 (\load$54 ),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(\replace$58 ),
     .rst(rst),
     .shift(\shift$55 )
@@ -37308,10 +39293,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[63:48]),
     .\load$6 (\load$65 ),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(\replace$69 ),
     .rst(rst),
     .shift(\shift$66 )
@@ -37326,10 +39311,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[79:64]),
     .\load$6 (\load$76 ),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
@@ -37344,10 +39329,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[95:80]),
     .\load$6 (\load$87 ),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(\replace$91 ),
     .rst(rst),
     .shift(\shift$88 )
@@ -37362,10 +39347,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[111:96]),
     .\load$6 (\load$98 ),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(\replace$102 ),
     .rst(rst),
     .shift(\shift$99 )
@@ -37380,104 +39365,67 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[127:112]),
     .\load$6 (\load$109 ),
-    .\port$10792$0 (\port$10792$0 ),
-    .\port$10817$0 (\port$10817$0 ),
-    .\port$10842$0 (\port$10842$0 ),
-    .\port$10867$0 (\port$10867$0 ),
+    .\port$10969$0 (\port$10969$0 ),
+    .\port$10994$0 (\port$10994$0 ),
+    .\port$11019$0 (\port$11019$0 ),
+    .\port$11044$0 (\port$11044$0 ),
     .replace(\replace$113 ),
     .rst(rst),
     .shift(\shift$110 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$65  = valid;
+    \$68  = valid;
     if (go) begin
-      \$65  = \$2 [2:0];
+      \$68  = \$2 [2:0];
     end
     if (rst) begin
-      \$65  = 3'h0;
+      \$68  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = event0;
+    \$69  = event0;
     if (go) begin
-      \$66  = i_events__payload;
+      \$69  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = event1;
+    \$70  = event1;
     if (go) begin
-      \$67  = event0;
+      \$70  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = event2;
+    \$71  = event2;
     if (go) begin
-      \$68  = event1;
+      \$71  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = \$3 ;
+    \$72  = \$3 ;
     if (rst) begin
-      \$69  = 16'h0000;
+      \$72  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = drained;
+    \$73  = drained;
     if (start) begin
-      \$70  = touched;
+      \$73  = touched;
     end
     if (rst) begin
-      \$70  = 16'h0000;
+      \$73  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = drain_file;
+    \$74  = drain_file;
     if (start) begin
-      \$71  = \$4 ;
-    end
-    if (rst) begin
-      \$71  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$72  = waiting;
-    if (start) begin
-      \$72  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$72  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$72  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$73  = file;
-    if (finish) begin
-      \$73  = \$7 [1:0];
-    end
-    if (rst) begin
-      \$73  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$74  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$74  = file;
-      end
+      \$74  = \$4 ;
     end
     if (rst) begin
       \$74  = 2'h0;
@@ -37485,14 +39433,51 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$75  = queued;
+    \$75  = waiting;
+    if (start) begin
+      \$75  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$75  = now;
+      if (\$10 ) begin
+        \$75  = 1'h1;
       end
     end
     if (rst) begin
-      \$75  = 16'h0000;
+      \$75  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$76  = file;
+    if (finish) begin
+      \$76  = \$7 [1:0];
+    end
+    if (rst) begin
+      \$76  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$77  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$77  = file;
+      end
+    end
+    if (rst) begin
+      \$77  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$78  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$78  = now;
+      end
+    end
+    if (rst) begin
+      \$78  = 16'h0000;
     end
   end
   assign i_events__ready = go;
@@ -37501,50 +39486,50 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign entry = event2[3:0];
   assign \file$36  = file;
   assign \drain_file$37  = drain_file;
-  assign drain_entry = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \entry$39  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign drain_entry = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \entry$39  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \go$42  = go;
   assign \element$45  = i_vectors__payload[31:16];
   assign \entry$48  = event2[3:0];
   assign \file$49  = file;
   assign \drain_file$50  = drain_file;
-  assign \drain_entry$51  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \drain_entry$51  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \go$53  = go;
   assign \element$56  = i_vectors__payload[47:32];
   assign \entry$59  = event2[3:0];
   assign \file$60  = file;
   assign \drain_file$61  = drain_file;
-  assign \drain_entry$62  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \drain_entry$62  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \go$64  = go;
   assign \element$67  = i_vectors__payload[63:48];
   assign \entry$70  = event2[3:0];
   assign \file$71  = file;
   assign \drain_file$72  = drain_file;
-  assign \drain_entry$73  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \drain_entry$73  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \go$75  = go;
   assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
   assign \drain_file$83  = drain_file;
-  assign \drain_entry$84  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \drain_entry$84  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \go$86  = go;
   assign \element$89  = i_vectors__payload[95:80];
   assign \entry$92  = event2[3:0];
   assign \file$93  = file;
   assign \drain_file$94  = drain_file;
-  assign \drain_entry$95  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \drain_entry$95  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \go$97  = go;
   assign \element$100  = i_vectors__payload[111:96];
   assign \entry$103  = event2[3:0];
   assign \file$104  = file;
   assign \drain_file$105  = drain_file;
-  assign \drain_entry$106  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \drain_entry$106  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \go$108  = go;
   assign \element$111  = i_vectors__payload[127:112];
   assign \entry$114  = event2[3:0];
   assign \file$115  = file;
   assign \drain_file$116  = drain_file;
-  assign \drain_entry$117  = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
+  assign \drain_entry$117  = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -37606,37 +39591,39 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$111.mantissa  = i_vectors__payload[121:112];
   assign \element$111.exponent  = i_vectors__payload[126:122];
   assign \element$111.sign  = i_vectors__payload[127];
-  assign sums[447:392] = \$64 ;
-  assign sums[391:336] = \$59 ;
-  assign sums[335:280] = \$54 ;
-  assign sums[279:224] = \$49 ;
-  assign sums[223:168] = \$44 ;
-  assign sums[167:112] = \$39 ;
-  assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[447:392] = \$67 ;
+  assign sums[391:336] = \$62 ;
+  assign sums[335:280] = \$57 ;
+  assign sums[279:224] = \$52 ;
+  assign sums[223:168] = \$47 ;
+  assign sums[167:112] = \$42 ;
+  assign sums[111:56] = \$37 ;
+  assign sums[55:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
+  assign \$9  = 1'h0;
+  assign \$10  = \$8 ;
+  assign \$22  = finish;
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$10792$0 , \port$10817$0 , \port$10842$0 , \port$10867$0 , entry, drain_file, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$10969$0 , \port$10994$0 , \port$11019$0 , \port$11044$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  reg [55:0] \$10 ;
-  wire [55:0] \$11 ;
-  wire [56:0] \$12 ;
+  wire [56:0] \$10 ;
+  wire [57:0] \$11 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  reg [55:0] \$8 ;
+  wire [55:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$16 ;
-  wire [3:0] \$signature__addr$20 ;
+  wire [3:0] \$signature__addr$18 ;
+  wire [3:0] \$signature__addr$22 ;
   wire [55:0] \$signature__data ;
-  wire [55:0] \$signature__data$27 ;
-  wire [55:0] \$signature__data$28 ;
+  wire [55:0] \$signature__data$29 ;
+  wire [55:0] \$signature__data$30 ;
   input add;
   wire add;
   input clk;
@@ -37665,68 +39652,73 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire load;
   input \load$6 ;
   wire \load$6 ;
+  wire [7:0] low;
+  wire [3:0] \low.entry ;
+  wire [1:0] \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [55:0] low_term;
+  wire [56:0] low_total;
   wire [40:0] o;
-  input \port$10792$0 ;
-  wire \port$10792$0 ;
-  input \port$10817$0 ;
-  wire \port$10817$0 ;
-  input \port$10842$0 ;
-  wire \port$10842$0 ;
-  input \port$10867$0 ;
-  wire \port$10867$0 ;
+  input \port$10969$0 ;
+  wire \port$10969$0 ;
+  input \port$10994$0 ;
+  wire \port$10994$0 ;
+  input \port$11019$0 ;
+  wire \port$11019$0 ;
+  input \port$11044$0 ;
+  wire \port$11044$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$18 ;
-  wire [3:0] \write_port__addr$22 ;
+  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$24 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$19 ;
-  wire [55:0] \write_port__data$23 ;
+  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$25 ;
   wire write_port__en;
-  wire \write_port__en$17 ;
-  wire \write_port__en$21 ;
-  reg [55:0] file0 [15:0];
+  wire \write_port__en$19 ;
+  wire \write_port__en$23 ;
+  reg [55:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$12 [55:0];
+      low0[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [55:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [55:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$17 )
-      file1[entry] <= \$12 [55:0];
+    if (\write_port__en$19 )
+      low1[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data$27  = file1[\$signature__addr$16 ];
-  reg [55:0] file2 [15:0];
+  assign \$signature__data$29  = low1[\$signature__addr$18 ];
+  reg [55:0] low2 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$21 )
-      file2[entry] <= \$12 [55:0];
+    if (\write_port__en$23 )
+      low2[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data$28  = file2[\$signature__addr$20 ];
+  assign \$signature__data$30  = low2[\$signature__addr$22 ];
   assign en = go & shift;
   assign load = go & \load$6 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = \$1  ? entry : { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$2  = go & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$4  = file == 1'h1;
-  assign \$signature__addr$16  = \$4  ? entry : { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$5  = go & add;
-  assign \$6  = file == 1'h1;
-  assign \write_port__en$17  = \$5  & \$6 ;
-  assign \$7  = file == 2'h2;
-  assign \$signature__addr$20  = \$7  ? entry : { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign \$8  = go & add;
-  assign \$9  = file == 2'h2;
-  assign \write_port__en$21  = \$8  & \$9 ;
-  assign \$11  = replace ? 56'h00000000000000 : \$10 ;
-  assign \$12  = $signed(o) + $signed(\$11 );
+  assign \$1  = go & add;
+  assign \$2  = ! low[7:6];
+  assign \$signature__addr  = \$2  ? low[5:2] : { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$3  = ! low[7:6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$4  = low[7:6] == 1'h1;
+  assign \$signature__addr$18  = \$4  ? low[5:2] : { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$5  = low[7:6] == 1'h1;
+  assign \write_port__en$19  = low[0] & \$5 ;
+  assign \$6  = low[7:6] == 2'h2;
+  assign \$signature__addr$22  = \$6  ? low[5:2] : { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign \$7  = low[7:6] == 2'h2;
+  assign \write_port__en$23  = low[0] & \$7 ;
+  assign \$9  = low[1] ? 56'h00000000000000 : \$8 ;
+  assign \$10  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$9 ;
+  assign \$11  = \$10  + 1'h0;
   \backspike_core.fp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -37737,14 +39729,14 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   );
   always @* begin
     if (\$initially ) begin end
-    \$10  = 56'h00000000000000;
-    casez (file)
+    \$8  = 56'h00000000000000;
+    casez (low[7:6])
       2'h0:
-          \$10  = \$signature__data ;
+          \$8  = \$signature__data ;
       2'h1:
-          \$10  = \$signature__data$27 ;
+          \$8  = \$signature__data$29 ;
       2'h2:
-          \$10  = \$signature__data$28 ;
+          \$8  = \$signature__data$30 ;
     endcase
   end
   always @* begin
@@ -37754,26 +39746,35 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
       2'h0:
           drain_sum = \$signature__data ;
       2'h1:
-          drain_sum = \$signature__data$27 ;
+          drain_sum = \$signature__data$29 ;
       2'h2:
-          drain_sum = \$signature__data$28 ;
+          drain_sum = \$signature__data$30 ;
     endcase
   end
   assign element = i;
-  assign drain_entry = { \port$10867$0 , \port$10842$0 , \port$10817$0 , \port$10792$0  };
-  assign write_port__addr = entry;
-  assign write_port__data = \$12 [55:0];
-  assign total = \$12 [55:0];
-  assign \write_port__addr$18  = entry;
-  assign \write_port__data$19  = \$12 [55:0];
-  assign \write_port__addr$22  = entry;
-  assign \write_port__data$23  = \$12 [55:0];
+  assign drain_entry = { \port$11044$0 , \port$11019$0 , \port$10994$0 , \port$10969$0  };
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$11 [55:0];
+  assign low_total = \$11 [56:0];
+  assign \write_port__addr$20  = low[5:2];
+  assign \write_port__data$21  = \$11 [55:0];
+  assign \write_port__addr$24  = low[5:2];
+  assign \write_port__data$25  = \$11 [55:0];
+  assign low_term = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o };
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
   assign \element.mantissa  = i[9:0];
   assign \element.exponent  = i[14:10];
   assign \element.sign  = i[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[7:6];
+  assign low[7:6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready

@@ -906,12 +906,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$3032$0 (\$30 ),
-    .\port$6658$0 (\$31 ),
-    .\port$6701$0 (\$32 ),
-    .\port$6847$0 (\$33 ),
-    .\port$6849$0 (\$34 ),
-    .\port$6869$0 (\$35 ),
+    .\port$3082$0 (\$30 ),
+    .\port$6711$0 (\$31 ),
+    .\port$6754$0 (\$32 ),
+    .\port$6914$0 (\$33 ),
+    .\port$6916$0 (\$34 ),
+    .\port$6936$0 (\$35 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -935,8 +935,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$6500$1 (\$26 [4:0]),
-    .\port$6502$1 (\$27 [4:0]),
+    .\port$6553$1 (\$26 [4:0]),
+    .\port$6555$1 (\$27 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1034,11 +1034,11 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$6337$0 (\$25 ),
-    .\port$6500$1 (\$26 ),
-    .\port$6502$1 (\$27 ),
-    .\port$6507$0 (\$28 ),
-    .\port$6512$0 (\$29 ),
+    .\port$6388$0 (\$25 ),
+    .\port$6553$1 (\$26 ),
+    .\port$6555$1 (\$27 ),
+    .\port$6560$0 (\$28 ),
+    .\port$6565$0 (\$29 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1065,8 +1065,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$6847$0 (\$33 ),
-    .\port$6849$0 (\$34 ),
+    .\port$6914$0 (\$33 ),
+    .\port$6916$0 (\$34 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1083,8 +1083,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$3032$0 (\$30 ),
-    .\port$6249$8 (\parity$356 [8]),
+    .\port$3082$0 (\$30 ),
+    .\port$6300$8 (\parity$356 [8]),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1132,8 +1132,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$6500$6 (\$26 [20:5]),
-    .\port$6502$6 (\$27 [20:5]),
+    .\port$6553$6 (\$26 [20:5]),
+    .\port$6555$6 (\$27 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1143,7 +1143,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$6869$0 (\$35 ),
+    .\port$6936$0 (\$35 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$31 [6:0]),
@@ -1287,12 +1287,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$6249$0 (\parity$356 [0]),
-    .\port$6249$8 (\parity$356 [8]),
-    .\port$6337$0 (\$25 ),
-    .\port$6507$0 (\$28 ),
-    .\port$6512$0 (\$29 ),
-    .\port$7023$0 (\$36 [7:0]),
+    .\port$6300$0 (\parity$356 [0]),
+    .\port$6300$8 (\parity$356 [8]),
+    .\port$6388$0 (\$25 ),
+    .\port$6560$0 (\$28 ),
+    .\port$6565$0 (\$29 ),
+    .\port$7090$0 (\$36 [7:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1339,7 +1339,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$6701$0 (\$32 ),
+    .\port$6754$0 (\$32 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1380,9 +1380,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$7023$0 (\$36 ),
-    .\port$7198$0 (\$37 ),
-    .\port$7200$0 (\$38 ),
+    .\port$7090$0 (\$36 ),
+    .\port$7267$0 (\$37 ),
+    .\port$7269$0 (\$38 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -1995,8 +1995,8 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$3032$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6658$0 , front_gradients__addr, \port$6701$0 , \port$6847$0 , \port$6849$0 , drain_masks__addr, drain_masks__en, \port$6869$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$3082$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$6711$0 , front_gradients__addr, \port$6754$0 , \port$6914$0 , \port$6916$0 , drain_masks__addr, drain_masks__en, \port$6936$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
 , descriptors__data, tasks__data, column_vector, clk);
   wire [13:0] \$1 ;
   wire [11:0] \$2 ;
@@ -2270,18 +2270,18 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [9:0] \port$3032$0 ;
-  wire [9:0] \port$3032$0 ;
-  output [13:0] \port$6658$0 ;
-  wire [13:0] \port$6658$0 ;
-  output [11:0] \port$6701$0 ;
-  wire [11:0] \port$6701$0 ;
-  output [15:0] \port$6847$0 ;
-  wire [15:0] \port$6847$0 ;
-  output [15:0] \port$6849$0 ;
-  wire [15:0] \port$6849$0 ;
-  output [31:0] \port$6869$0 ;
-  wire [31:0] \port$6869$0 ;
+  output [9:0] \port$3082$0 ;
+  wire [9:0] \port$3082$0 ;
+  output [13:0] \port$6711$0 ;
+  wire [13:0] \port$6711$0 ;
+  output [11:0] \port$6754$0 ;
+  wire [11:0] \port$6754$0 ;
+  output [15:0] \port$6914$0 ;
+  wire [15:0] \port$6914$0 ;
+  output [15:0] \port$6916$0 ;
+  wire [15:0] \port$6916$0 ;
+  output [31:0] \port$6936$0 ;
+  wire [31:0] \port$6936$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2375,7 +2375,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$3032$0 (\$3 ),
+    .\port$3082$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2402,7 +2402,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$6701$0 (\$2 ),
+    .\port$6754$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -2541,13 +2541,13 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$3032$0  = \$3 ;
+  assign \port$3082$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$6658$0  = \$1 ;
-  assign \port$6701$0  = \$2 ;
-  assign \port$6847$0  = \$4 ;
-  assign \port$6849$0  = \$5 ;
-  assign \port$6869$0  = \$6 ;
+  assign \port$6711$0  = \$1 ;
+  assign \port$6754$0  = \$2 ;
+  assign \port$6914$0  = \$4 ;
+  assign \port$6916$0  = \$5 ;
+  assign \port$6936$0  = \$6 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -2684,7 +2684,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[1]  = sums[183:92];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$3032$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, masks__addr
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$3082$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, masks__addr
 , masks__en, tile, entry, codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -2941,8 +2941,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire onehot;
   input parity;
   wire parity;
-  output [9:0] \port$3032$0 ;
-  wire [9:0] \port$3032$0 ;
+  output [9:0] \port$3082$0 ;
+  wire [9:0] \port$3082$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -3361,7 +3361,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[31], tile[29], tile[27], tile[25], tile[23], tile[21], tile[19], tile[17], tile[15], tile[13], tile[11], tile[9], tile[7], tile[5], tile[3], tile[1], tile[30], tile[28], tile[26], tile[24], tile[22], tile[20], tile[18], tile[16], tile[14], tile[12], tile[10], tile[8], tile[6], tile[4], tile[2], tile[0] };
   assign codes__addr = \$5 [10:0];
   assign logits__addr = \$7 [9:0];
-  assign \port$3032$0  = \$9 [9:0];
+  assign \port$3082$0  = \$9 [9:0];
   assign gradients__addr = \$16 [10:0];
   assign masks__addr = last_0[6:0];
   assign entry = o[4:1];
@@ -5695,7 +5695,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$6701$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$6754$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -5904,8 +5904,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output [11:0] \port$6701$0 ;
-  wire [11:0] \port$6701$0 ;
+  output [11:0] \port$6754$0 ;
+  wire [11:0] \port$6754$0 ;
   wire [47:0] row;
   input [31:0] \row$42 ;
   wire [31:0] \row$42 ;
@@ -5979,7 +5979,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$6701$0 (o_lines__payload[11:0]),
+    .\port$6754$0 (o_lines__payload[11:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -5991,8 +5991,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$7455$0 (active__data),
-    .\port$7456$0 (masks__data),
+    .\port$7524$0 (active__data),
+    .\port$7525$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -6214,7 +6214,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign valued = \o__payload$67 [39:32];
   assign \address$11  = i__payload[13:0];
   assign gradients__addr = \i__payload$57 [10:0];
-  assign \port$6701$0  = o_lines__payload[11:0];
+  assign \port$6754$0  = o_lines__payload[11:0];
   assign \tag.scan  = tag[17:0];
   assign \tag.scan.row  = tag[10:0];
   assign \tag.scan.unit  = tag[17:11];
@@ -6327,7 +6327,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[10:0] = \$2 [10:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6701$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$6754$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -6360,8 +6360,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [11:0] \port$6701$0 ;
-  wire [11:0] \port$6701$0 ;
+  input [11:0] \port$6754$0 ;
+  wire [11:0] \port$6754$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -6441,15 +6441,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$6701$0 [0], \port$6701$0 [11:1] };
-  assign i__payload = { \port$6701$0 [0], \port$6701$0 [11:1] };
+  assign address = { \port$6754$0 [0], \port$6754$0 [11:1] };
+  assign i__payload = { \port$6754$0 [0], \port$6754$0 [11:1] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$6701$0 [0], \port$6701$0 [11:1] };
+  assign \i__payload.address  = { \port$6754$0 [0], \port$6754$0 [11:1] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -6583,7 +6583,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$7455$0 , \port$7456$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$7524$0 , \port$7525$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -6615,10 +6615,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$7455$0 ;
-  wire [15:0] \port$7455$0 ;
-  input [31:0] \port$7456$0 ;
-  wire [31:0] \port$7456$0 ;
+  input [15:0] \port$7524$0 ;
+  wire [15:0] \port$7524$0 ;
+  input [31:0] \port$7525$0 ;
+  wire [31:0] \port$7525$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -6651,9 +6651,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6692$0 (tag1),
-    .\port$7455$0 (\port$7455$0 ),
-    .\port$7456$0 (\port$7456$0 ),
+    .\port$6745$0 (tag1),
+    .\port$7524$0 (\port$7524$0 ),
+    .\port$7525$0 (\port$7525$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -6684,8 +6684,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[13:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7455$0 , \port$7456$0  };
-  assign row = { \port$7455$0 , \port$7456$0  };
+  assign w_data = { tag1, \port$7524$0 , \port$7525$0  };
+  assign row = { \port$7524$0 , \port$7525$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -6697,7 +6697,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6692$0 , \port$7455$0 , \port$7456$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6745$0 , \port$7524$0 , \port$7525$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6721,12 +6721,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [18:0] \port$6692$0 ;
-  wire [18:0] \port$6692$0 ;
-  input [15:0] \port$7455$0 ;
-  wire [15:0] \port$7455$0 ;
-  input [31:0] \port$7456$0 ;
-  wire [31:0] \port$7456$0 ;
+  input [18:0] \port$6745$0 ;
+  wire [18:0] \port$6745$0 ;
+  input [15:0] \port$7524$0 ;
+  wire [15:0] \port$7524$0 ;
+  input [31:0] \port$7525$0 ;
+  wire [31:0] \port$7525$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [66:0] r_data;
@@ -6753,7 +6753,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [66:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6692$0 , \port$7455$0 , \port$7456$0  };
+      storage[w_port__addr] <= { \port$6745$0 , \port$7524$0 , \port$7525$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -6815,8 +6815,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6692$0 , \port$7455$0 , \port$7456$0  };
-  assign w_data = { \port$6692$0 , \port$7455$0 , \port$7456$0  };
+  assign w_port__data = { \port$6745$0 , \port$7524$0 , \port$7525$0  };
+  assign w_data = { \port$6745$0 , \port$7524$0 , \port$7525$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7603,8 +7603,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$6765$0 (tag1),
-    .\port$7380$0 (row),
+    .\port$6818$0 (tag1),
+    .\port$7449$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -7647,7 +7647,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6765$0 , \port$7380$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6818$0 , \port$7449$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7671,10 +7671,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [7:0] \port$6765$0 ;
-  wire [7:0] \port$6765$0 ;
-  input [31:0] \port$7380$0 ;
-  wire [31:0] \port$7380$0 ;
+  input [7:0] \port$6818$0 ;
+  wire [7:0] \port$6818$0 ;
+  input [31:0] \port$7449$0 ;
+  wire [31:0] \port$7449$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [39:0] r_data;
@@ -7701,7 +7701,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [39:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6765$0 , \port$7380$0  };
+      storage[w_port__addr] <= { \port$6818$0 , \port$7449$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -7763,8 +7763,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6765$0 , \port$7380$0  };
-  assign w_data = { \port$6765$0 , \port$7380$0  };
+  assign w_port__data = { \port$6818$0 , \port$7449$0  };
+  assign w_data = { \port$6818$0 , \port$7449$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -7911,34 +7911,41 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [91:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [91:0] \$32 ;
   wire \$33 ;
-  wire [91:0] \$34 ;
-  reg [3:0] \$35 ;
-  reg [7:0] \$36 ;
-  reg [7:0] \$37 ;
-  reg [7:0] \$38 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire [91:0] \$37 ;
+  reg [3:0] \$38 ;
   reg [7:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
-  reg [15:0] \$41 ;
-  reg \$42 ;
-  reg \$43 ;
-  reg \$44 ;
+  reg [7:0] \$40 ;
+  reg [7:0] \$41 ;
+  reg [7:0] \$42 ;
+  reg [15:0] \$43 ;
+  reg [15:0] \$44 ;
   reg \$45 ;
-  reg [15:0] \$46 ;
-  reg [15:0] \$47 ;
+  reg \$46 ;
+  reg \$47 ;
+  reg \$48 ;
+  reg [15:0] \$49 ;
   wire \$5 ;
+  reg [15:0] \$50 ;
+  wire [45:0] \$51 ;
+  wire [45:0] \$52 ;
+  wire [45:0] \$53 ;
+  wire [45:0] \$54 ;
   wire [1:0] \$6 ;
   wire [1:0] \$7 ;
   wire \$8 ;
@@ -8069,208 +8076,173 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \value$45.sign ;
   reg waiting = 1'h0;
   reg waiting_file = 1'h0;
+  assign \$32  = \$31  ? { \$52 , \$51  } : 92'h00000000000000000000000;
+  assign \$33  = valid[0] & event0[7];
+  assign \load$47  = \$33  & event0[5];
+  assign \$34  = valid[1] & event1[7];
+  assign \shift$48  = \$34  & event1[5];
+  assign \add$50  = valid[3] & event3[7];
+  assign \$35  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$35 ;
+  assign \$36  = drained >> drain_entry;
+  assign \$37  = \$36  ? { \$54 , \$53  } : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$35 ;
+    valid <= \$38 ;
   always @(posedge clk)
-    event0 <= \$36 ;
+    event0 <= \$39 ;
   always @(posedge clk)
-    event1 <= \$37 ;
+    event1 <= \$40 ;
   always @(posedge clk)
-    event2 <= \$38 ;
+    event2 <= \$41 ;
   always @(posedge clk)
-    event3 <= \$39 ;
+    event3 <= \$42 ;
   always @(posedge clk)
-    accumulated <= \$40 ;
+    accumulated <= \$43 ;
   always @(posedge clk)
-    drained <= \$41 ;
+    drained <= \$44 ;
   always @(posedge clk)
-    drain_file <= \$42 ;
+    drain_file <= \$45 ;
   always @(posedge clk)
-    waiting <= \$43 ;
+    waiting <= \$46 ;
   always @(posedge clk)
-    file <= \$44 ;
+    file <= \$47 ;
   always @(posedge clk)
-    waiting_file <= \$45 ;
+    waiting_file <= \$48 ;
   always @(posedge clk)
-    queued <= \$46 ;
+    queued <= \$49 ;
   always @(posedge clk)
-    value <= \$47 ;
+    value <= \$50 ;
   assign \$2  = \$1  | { 4'h0, i_events__valid };
   assign \$3  = finish ? 16'h0000 : now;
   assign \$4  = waiting ? waiting_file : file;
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 2'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[7];
-  assign \$10  = \$9  & event0[5];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[3] & event3[6];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[7];
-  assign \$17  = \$16  & event0[5];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[3] & event3[6];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[3] & event3[7];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event3[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$11  = valid[0] & event0[7];
+  assign \$12  = \$11  & event0[5];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[3] & event3[6];
+  assign \$15  = busy | waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[7];
+  assign \$19  = \$18  & event0[5];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[3] & event3[6];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[3] & event3[7];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event3[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[7];
-  assign load = \$25  & event0[5];
-  assign \$26  = valid[1] & event1[7];
-  assign shift = \$26  & event1[5];
+  assign \$28  = valid[0] & event0[7];
+  assign load = \$28  & event0[5];
+  assign \$29  = valid[1] & event1[7];
+  assign shift = \$29  & event1[5];
   assign add = valid[3] & event3[7];
-  assign \$27  = accumulated >> event3[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
-  assign \$30  = valid[0] & event0[7];
-  assign \load$47  = \$30  & event0[5];
-  assign \$31  = valid[1] & event1[7];
-  assign \shift$48  = \$31  & event1[5];
-  assign \add$50  = valid[3] & event3[7];
-  assign \$32  = accumulated >> event3[3:0];
-  assign \replace$51  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
+  assign \$30  = accumulated >> event3[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> drain_entry;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(drain_sum),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[15:0]),
     .i_b(value),
     .\load$7 (load),
+    .\port$2870$0 (\$51 ),
+    .\port$2871$0 (\$52 ),
     .replace(replace),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane1 (
+  \backspike_core.bp.lanes.lane1  lane1 (
     .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$56 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[31:16]),
     .i_b(value),
     .\load$7 (\load$47 ),
+    .\port$2988$0 (\$53 ),
+    .\port$2989$0 (\$54 ),
     .replace(\replace$51 ),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    \$35  = valid;
+    \$38  = valid;
     if (go) begin
-      \$35  = \$2 [3:0];
+      \$38  = \$2 [3:0];
     end
     if (rst) begin
-      \$35  = 4'h0;
+      \$38  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = event0;
+    \$39  = event0;
     if (go) begin
-      \$36  = i_events__payload[7:0];
+      \$39  = i_events__payload[7:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = event1;
+    \$40  = event1;
     if (go) begin
-      \$37  = event0;
+      \$40  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = event2;
+    \$41  = event2;
     if (go) begin
-      \$38  = event1;
+      \$41  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = event3;
+    \$42  = event3;
     if (go) begin
-      \$39  = event2;
+      \$42  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = \$3 ;
+    \$43  = \$3 ;
     if (rst) begin
-      \$40  = 16'h0000;
+      \$43  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = drained;
+    \$44  = drained;
     if (start) begin
-      \$41  = touched;
+      \$44  = touched;
     end
     if (rst) begin
-      \$41  = 16'h0000;
+      \$44  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = drain_file;
+    \$45  = drain_file;
     if (start) begin
-      \$42  = \$4 ;
-    end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = waiting;
-    if (start) begin
-      \$43  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$43  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$43  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$44  = file;
-    if (finish) begin
-      \$44  = \$7 [0];
-    end
-    if (rst) begin
-      \$44  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$45  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$45  = file;
-      end
+      \$45  = \$4 ;
     end
     if (rst) begin
       \$45  = 1'h0;
@@ -8278,21 +8250,58 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = queued;
+    \$46  = waiting;
+    if (start) begin
+      \$46  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$46  = now;
+      if (\$10 ) begin
+        \$46  = 1'h1;
       end
     end
     if (rst) begin
-      \$46  = 16'h0000;
+      \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$47  = value;
+    \$47  = file;
+    if (finish) begin
+      \$47  = \$7 [0];
+    end
+    if (rst) begin
+      \$47  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$48  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$48  = file;
+      end
+    end
+    if (rst) begin
+      \$48  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$49  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$49  = now;
+      end
+    end
+    if (rst) begin
+      \$49  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$50  = value;
     if (go) begin
-      \$47  = i_events__payload[23:8];
+      \$50  = i_events__payload[23:8];
     end
   end
   assign i_events__ready = go;
@@ -8303,6 +8312,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$39  = file;
   assign \drain_file$40  = drain_file;
   assign \entry$42  = drain_entry;
+  assign drain_sum = { \$52 , \$51  };
   assign \value$45  = value;
   assign \go$46  = go;
   assign \element$49  = i_vectors__payload[31:16];
@@ -8310,6 +8320,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$53  = file;
   assign \drain_file$54  = drain_file;
   assign \drain_entry$55  = drain_entry;
+  assign \drain_sum$56  = { \$54 , \$53  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[4];
   assign \event0.first  = event0[5];
@@ -8353,28 +8364,46 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \element$49.mantissa  = i_vectors__payload[25:16];
   assign \element$49.exponent  = i_vectors__payload[30:26];
   assign \element$49.sign  = i_vectors__payload[31];
-  assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$29 ;
+  assign sums[183:92] = \$37 ;
+  assign sums[91:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
   assign \$5  = file;
+  assign \$9  = 1'h1;
+  assign \$10  = 1'h1;
+  assign \$22  = 1'h0;
+  assign \$23  = waiting;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, drain_sum, entry, drain_file, file, i_b, drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, \port$2870$0 , \port$2871$0 , entry, drain_file, file, i_b, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
   wire \$2 ;
+  reg [6:0] \$20 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
-  reg [91:0] \$7 ;
-  wire [91:0] \$8 ;
-  wire [92:0] \$9 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$17 ;
-  wire [91:0] \$signature__data ;
-  wire [91:0] \$signature__data$24 ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
   input add;
   wire add;
   input clk;
@@ -8383,8 +8412,7 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   wire [3:0] drain_entry;
   input drain_file;
   wire drain_file;
-  output [91:0] drain_sum;
-  reg [91:0] drain_sum;
+  wire [91:0] drain_sum;
   wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
@@ -8396,6 +8424,14 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   input file;
   wire file;
   wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
   input [15:0] i_a;
   wire [15:0] i_a;
   wire [4:0] \i_a.exponent ;
@@ -8406,48 +8442,92 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   wire [4:0] \i_b.exponent ;
   wire [9:0] \i_b.mantissa ;
   wire \i_b.sign ;
+  reg late_carry = 1'h0;
   wire load;
   input \load$7 ;
   wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
   wire [80:0] o;
+  output [45:0] \port$2870$0 ;
+  wire [45:0] \port$2870$0 ;
+  output [45:0] \port$2871$0 ;
+  wire [45:0] \port$2871$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
-  wire [91:0] total;
   wire [15:0] value;
   wire [4:0] \value.exponent ;
   wire [9:0] \value.mantissa ;
   wire \value.sign ;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$19 ;
-  wire [91:0] write_port__data;
-  wire [91:0] \write_port__data$20 ;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
   wire write_port__en;
-  wire \write_port__en$18 ;
-  reg [91:0] file0 [15:0];
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$9 [91:0];
+      low0[low[5:2]] <= \$9 [45:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [91:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$18 )
-      file1[entry] <= \$9 [91:0];
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
   end
-  assign \$signature__data$24  = file1[\$signature__addr$17 ];
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
   assign load = en & \load$7 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = file ? drain_entry : entry;
-  assign \$2  = en & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$signature__addr$17  = \$4  ? entry : drain_entry;
-  assign \$5  = en & add;
-  assign \write_port__en$18  = \$5  & \$6 ;
-  assign \$8  = replace ? 92'h00000000000000000000000 : \$7 ;
-  assign \$9  = $signed(o) + $signed(\$8 );
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
   \backspike_core.bp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -8460,11 +8540,21 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (file)
+    casez (low[6])
       1'h0:
-          \$7  = \$signature__data ;
+          \$6  = \$signature__data ;
       1'h1:
-          \$7  = \$signature__data$24 ;
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
     endcase
   end
   always @* begin
@@ -8472,19 +8562,46 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
     (* full_case = 32'd1 *)
     casez (drain_file)
       1'h0:
-          drain_sum = \$signature__data ;
+          \$18  = \$signature__data ;
       1'h1:
-          drain_sum = \$signature__data$24 ;
+          \$18  = \$signature__data$26 ;
     endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
   end
   assign element = i_a;
   assign value = i_b;
   assign go = en;
-  assign write_port__addr = entry;
-  assign write_port__data = \$9 [91:0];
-  assign total = \$9 [91:0];
-  assign \write_port__addr$19  = entry;
-  assign \write_port__data$20  = \$9 [91:0];
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$2870$0  = \$18 ;
+  assign \port$2871$0  = \$19 ;
   assign \i_a.mantissa  = i_a[9:0];
   assign \i_a.exponent  = i_a[14:10];
   assign \i_a.sign  = i_a[15];
@@ -8497,8 +8614,22 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   assign \value.mantissa  = i_b[9:0];
   assign \value.exponent  = i_b[14:10];
   assign \value.sign  = i_b[15];
-  assign \$4  = file;
-  assign \$6  = file;
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
 endmodule
 
 module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk);
@@ -8726,6 +8857,264 @@ module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk)
   assign \$56  = { \$55 , i_b[9:0], 1'h0 };
   assign \$63  = { 1'h0, shift, 2'h0 };
   assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
+endmodule
+
+module \backspike_core.bp.lanes.lane1 (rst, i_a, en, \load$7 , add, replace, \port$2988$0 , \port$2989$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$2988$0 ;
+  wire [45:0] \port$2988$0 ;
+  output [45:0] \port$2989$0 ;
+  wire [45:0] \port$2989$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$2988$0  = \$18 ;
+  assign \port$2989$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
 endmodule
 
 module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
@@ -9650,7 +10039,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6500$1 , \port$6502$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6553$1 , \port$6555$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -9682,10 +10071,10 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$6500$1 ;
-  wire [4:0] \port$6500$1 ;
-  input [4:0] \port$6502$1 ;
-  wire [4:0] \port$6502$1 ;
+  input [4:0] \port$6553$1 ;
+  wire [4:0] \port$6553$1 ;
+  input [4:0] \port$6555$1 ;
+  wire [4:0] \port$6555$1 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -9707,8 +10096,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$6500$1 (\port$6500$1 ),
-    .\port$6502$1 (\port$6502$1 ),
+    .\port$6553$1 (\port$6553$1 ),
+    .\port$6555$1 (\port$6555$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -9723,7 +10112,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$7357$0 (read0__data),
+    .\port$7426$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -9742,8 +10131,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6502$1 , \port$6500$1  };
-  assign \write__data$17  = { \port$6502$1 , \port$6500$1  };
+  assign write__data = { \port$6555$1 , \port$6553$1  };
+  assign \write__data$17  = { \port$6555$1 , \port$6553$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -9758,15 +10147,15 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6500$1 , \port$6502$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$6553$1 , \port$6555$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [4:0] \port$6500$1 ;
-  wire [4:0] \port$6500$1 ;
-  input [4:0] \port$6502$1 ;
-  wire [4:0] \port$6502$1 ;
+  input [4:0] \port$6553$1 ;
+  wire [4:0] \port$6553$1 ;
+  input [4:0] \port$6555$1 ;
+  wire [4:0] \port$6555$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -9787,7 +10176,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$650
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6502$1 , \port$6500$1  };
+      copy0[write__addr] <= { \port$6555$1 , \port$6553$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -9798,13 +10187,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$650
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6502$1 , \port$6500$1  };
-  assign \write__data$5  = { \port$6502$1 , \port$6500$1  };
+  assign write__data = { \port$6555$1 , \port$6553$1  };
+  assign \write__data$5  = { \port$6555$1 , \port$6553$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$7357$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$7426$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -9852,8 +10241,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [9:0] \port$7357$0 ;
-  wire [9:0] \port$7357$0 ;
+  input [9:0] \port$7426$0 ;
+  wire [9:0] \port$7426$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -9901,7 +10290,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     \$1  = 32'd0;
     casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$7357$0 [9:5], 3'h0, \port$7357$0 [4:0] };
+          \$1  = { 19'h00000, \port$7426$0 [9:5], 3'h0, \port$7426$0 [4:0] };
     endcase
   end
   always @* begin
@@ -9969,7 +10358,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$7357$0 [9:5], 3'h0, \port$7357$0 [4:0] };
+  assign row = { 3'h0, \port$7426$0 [9:5], 3'h0, \port$7426$0 [4:0] };
   assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
@@ -10994,7 +11383,7 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$6337$0 , front_row_turn, \port$6500$1 , \port$6502$1 , \port$6507$0 , drain_active__data, \port$6512$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$6388$0 , front_row_turn, \port$6553$1 , \port$6555$1 , \port$6560$0 , drain_active__data, \port$6565$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector
 , clk);
   wire [7:0] \$1 ;
   wire [20:0] \$2 ;
@@ -11248,16 +11637,16 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [7:0] \port$6337$0 ;
-  wire [7:0] \port$6337$0 ;
-  output [20:0] \port$6500$1 ;
-  wire [20:0] \port$6500$1 ;
-  output [20:0] \port$6502$1 ;
-  wire [20:0] \port$6502$1 ;
-  output [31:0] \port$6507$0 ;
-  wire [31:0] \port$6507$0 ;
-  output [7:0] \port$6512$0 ;
-  wire [7:0] \port$6512$0 ;
+  output [7:0] \port$6388$0 ;
+  wire [7:0] \port$6388$0 ;
+  output [20:0] \port$6553$1 ;
+  wire [20:0] \port$6553$1 ;
+  output [20:0] \port$6555$1 ;
+  wire [20:0] \port$6555$1 ;
+  output [31:0] \port$6560$0 ;
+  wire [31:0] \port$6560$0 ;
+  output [7:0] \port$6565$0 ;
+  wire [7:0] \port$6565$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -11359,9 +11748,9 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$6500$1 (\$2 ),
-    .\port$6502$1 (\$3 ),
-    .\port$6512$0 (\$5 ),
+    .\port$6553$1 (\$2 ),
+    .\port$6555$1 (\$3 ),
+    .\port$6565$0 (\$5 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -11529,11 +11918,11 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$6337$0  = \$1 ;
-  assign \port$6500$1  = \$2 ;
-  assign \port$6502$1  = \$3 ;
-  assign \port$6507$0  = \$4 ;
-  assign \port$6512$0  = \$5 ;
+  assign \port$6388$0  = \$1 ;
+  assign \port$6553$1  = \$2 ;
+  assign \port$6555$1  = \$3 ;
+  assign \port$6560$0  = \$4 ;
+  assign \port$6565$0  = \$5 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -11672,8 +12061,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$6500$1 , \port$6502$1 , tile, active__data
-, \port$6512$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$6553$1 , \port$6555$1 , tile, active__data
+, \port$6565$0 , entry, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire \$10 ;
@@ -11898,12 +12287,12 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$6500$1 ;
-  wire [20:0] \port$6500$1 ;
-  output [20:0] \port$6502$1 ;
-  wire [20:0] \port$6502$1 ;
-  output [7:0] \port$6512$0 ;
-  wire [7:0] \port$6512$0 ;
+  output [20:0] \port$6553$1 ;
+  wire [20:0] \port$6553$1 ;
+  output [20:0] \port$6555$1 ;
+  wire [20:0] \port$6555$1 ;
+  output [7:0] \port$6565$0 ;
+  wire [7:0] \port$6565$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -12356,9 +12745,9 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$6 [10:0];
   assign logits__addr = \$9 [9:0];
-  assign \port$6500$1  = result_0[21:1];
-  assign \port$6502$1  = result_1[21:1];
-  assign \port$6512$0  = last_0[7:0];
+  assign \port$6553$1  = result_0[21:1];
+  assign \port$6555$1  = result_1[21:1];
+  assign \port$6565$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -15202,7 +15591,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$51 ),
     .o__valid(o_vectors__valid),
     .\port$1032$0 (\$26 [10:0]),
-    .\port$6378$0 (o_lines__payload[0]),
+    .\port$6429$0 (o_lines__payload[0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$45 )
@@ -15518,7 +15907,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[1:0] = { \$4 , \$3  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$6378$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$6429$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15553,8 +15942,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__r
   wire o__valid;
   input [10:0] \port$1032$0 ;
   wire [10:0] \port$1032$0 ;
-  input \port$6378$0 ;
-  wire \port$6378$0 ;
+  input \port$6429$0 ;
+  wire \port$6429$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -15626,14 +16015,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1032$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$6378$0 , \port$1032$0  };
-  assign i__payload = { \port$6378$0 , \port$1032$0  };
+  assign address = { \port$6429$0 , \port$1032$0  };
+  assign i__payload = { \port$6429$0 , \port$1032$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$6378$0 , \port$1032$0  };
+  assign \i__payload.address  = { \port$6429$0 , \port$1032$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -15835,8 +16224,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$6369$0 (tag1),
-    .\port$7333$0 (row),
+    .\port$6420$0 (tag1),
+    .\port$7402$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -15879,7 +16268,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6369$0 , \port$7333$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$6420$0 , \port$7402$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -15903,10 +16292,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [31:0] \port$6369$0 ;
-  wire [31:0] \port$6369$0 ;
-  input [31:0] \port$7333$0 ;
-  wire [31:0] \port$7333$0 ;
+  input [31:0] \port$6420$0 ;
+  wire [31:0] \port$6420$0 ;
+  input [31:0] \port$7402$0 ;
+  wire [31:0] \port$7402$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [63:0] r_data;
@@ -15933,7 +16322,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [63:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$6369$0 , \port$7333$0  };
+      storage[w_port__addr] <= { \port$6420$0 , \port$7402$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -15995,8 +16384,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$6369$0 , \port$7333$0  };
-  assign w_data = { \port$6369$0 , \port$7333$0  };
+  assign w_port__data = { \port$6420$0 , \port$7402$0  };
+  assign w_data = { \port$6420$0 , \port$7402$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -16735,31 +17124,34 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [55:0] \$32 ;
   wire \$33 ;
-  wire [55:0] \$34 ;
-  reg [2:0] \$35 ;
-  reg [7:0] \$36 ;
-  reg [7:0] \$37 ;
-  reg [7:0] \$38 ;
-  reg [15:0] \$39 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire [55:0] \$37 ;
+  reg [2:0] \$38 ;
+  reg [7:0] \$39 ;
   wire \$4 ;
-  reg [15:0] \$40 ;
-  reg \$41 ;
-  reg \$42 ;
-  reg \$43 ;
+  reg [7:0] \$40 ;
+  reg [7:0] \$41 ;
+  reg [15:0] \$42 ;
+  reg [15:0] \$43 ;
   reg \$44 ;
-  reg [15:0] \$45 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg \$47 ;
+  reg [15:0] \$48 ;
   wire \$5 ;
   wire [1:0] \$6 ;
   wire [1:0] \$7 ;
@@ -16872,77 +17264,78 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   reg [2:0] valid = 3'h0;
   reg waiting = 1'h0;
   reg waiting_file = 1'h0;
+  assign \$35  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$35 ;
+  assign \$36  = drained >> drain_entry;
+  assign \$37  = \$36  ? \drain_sum$52  : 56'h00000000000000;
   always @(posedge clk)
-    event0 <= \$36 ;
+    valid <= \$38 ;
   always @(posedge clk)
-    event1 <= \$37 ;
+    event0 <= \$39 ;
   always @(posedge clk)
-    event2 <= \$38 ;
+    event1 <= \$40 ;
   always @(posedge clk)
-    accumulated <= \$39 ;
+    event2 <= \$41 ;
   always @(posedge clk)
-    drained <= \$40 ;
+    accumulated <= \$42 ;
   always @(posedge clk)
-    drain_file <= \$41 ;
+    drained <= \$43 ;
   always @(posedge clk)
-    waiting <= \$42 ;
+    drain_file <= \$44 ;
   always @(posedge clk)
-    file <= \$43 ;
+    waiting <= \$45 ;
   always @(posedge clk)
-    waiting_file <= \$44 ;
+    file <= \$46 ;
   always @(posedge clk)
-    queued <= \$45 ;
+    waiting_file <= \$47 ;
+  always @(posedge clk)
+    queued <= \$48 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
   assign \$3  = finish ? 16'h0000 : now;
   assign \$4  = waiting ? waiting_file : file;
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 2'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[7];
-  assign \$10  = \$9  & event0[5];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[6];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[7];
-  assign \$17  = \$16  & event0[5];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[6];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[7];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$11  = valid[0] & event0[7];
+  assign \$12  = \$11  & event0[5];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[2] & event2[6];
+  assign \$15  = busy | waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[7];
+  assign \$19  = \$18  & event0[5];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[2] & event2[6];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign \$23  = waiting | \$22 ;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[2] & event2[7];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event2[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[7];
-  assign load = \$25  & event0[5];
-  assign \$26  = valid[1] & event1[7];
-  assign shift = \$26  & event1[5];
+  assign \$28  = valid[0] & event0[7];
+  assign load = \$28  & event0[5];
+  assign \$29  = valid[1] & event1[7];
+  assign shift = \$29  & event1[5];
   assign add = valid[2] & event2[7];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[7];
-  assign \load$43  = \$30  & event0[5];
-  assign \$31  = valid[1] & event1[7];
-  assign \shift$44  = \$31  & event1[5];
+  assign \$30  = accumulated >> event2[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> drain_entry;
+  assign \$32  = \$31  ? drain_sum : 56'h00000000000000;
+  assign \$33  = valid[0] & event0[7];
+  assign \load$43  = \$33  & event0[5];
+  assign \$34  = valid[1] & event1[7];
+  assign \shift$44  = \$34  & event1[5];
   assign \add$46  = valid[2] & event2[7];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  always @(posedge clk)
-    valid <= \$35 ;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -16975,84 +17368,57 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   );
   always @* begin
     if (\$initially ) begin end
-    \$36  = event0;
+    \$38  = valid;
     if (go) begin
-      \$36  = i_events__payload;
+      \$38  = \$2 [2:0];
+    end
+    if (rst) begin
+      \$38  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = event1;
+    \$39  = event0;
     if (go) begin
-      \$37  = event0;
+      \$39  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = event2;
+    \$40  = event1;
     if (go) begin
-      \$38  = event1;
+      \$40  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = \$3 ;
+    \$41  = event2;
+    if (go) begin
+      \$41  = event1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = \$3 ;
     if (rst) begin
-      \$39  = 16'h0000;
+      \$42  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = drained;
+    \$43  = drained;
     if (start) begin
-      \$40  = touched;
+      \$43  = touched;
     end
     if (rst) begin
-      \$40  = 16'h0000;
+      \$43  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = drain_file;
+    \$44  = drain_file;
     if (start) begin
-      \$41  = \$4 ;
-    end
-    if (rst) begin
-      \$41  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = waiting;
-    if (start) begin
-      \$42  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$42  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = file;
-    if (finish) begin
-      \$43  = \$7 [0];
-    end
-    if (rst) begin
-      \$43  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$44  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$44  = file;
-      end
+      \$44  = \$4 ;
     end
     if (rst) begin
       \$44  = 1'h0;
@@ -17060,24 +17426,51 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$45  = queued;
+    \$45  = waiting;
+    if (start) begin
+      \$45  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$45  = now;
+      if (\$10 ) begin
+        \$45  = 1'h1;
       end
     end
     if (rst) begin
-      \$45  = 16'h0000;
+      \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = valid;
-    if (go) begin
-      \$35  = \$2 [2:0];
+    \$46  = file;
+    if (finish) begin
+      \$46  = \$7 [0];
     end
     if (rst) begin
-      \$35  = 3'h0;
+      \$46  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$47  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$47  = file;
+      end
+    end
+    if (rst) begin
+      \$47  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$48  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$48  = now;
+      end
+    end
+    if (rst) begin
+      \$48  = 16'h0000;
     end
   end
   assign i_events__ready = go;
@@ -17124,11 +17517,13 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$45.mantissa  = i_vectors__payload[25:16];
   assign \element$45.exponent  = i_vectors__payload[30:26];
   assign \element$45.sign  = i_vectors__payload[31];
-  assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[111:56] = \$37 ;
+  assign sums[55:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
   assign \$5  = file;
+  assign \$9  = 1'h0;
+  assign \$10  = \$8 ;
+  assign \$22  = finish;
 endmodule
 
 module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
@@ -17138,14 +17533,14 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
-  reg [55:0] \$7 ;
-  wire [55:0] \$8 ;
-  wire [56:0] \$9 ;
+  reg [55:0] \$6 ;
+  wire [55:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [57:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$16 ;
+  wire [3:0] \$signature__addr$18 ;
   wire [55:0] \$signature__data ;
-  wire [55:0] \$signature__data$23 ;
+  wire [55:0] \$signature__data$25 ;
   input add;
   wire add;
   input clk;
@@ -17175,6 +17570,13 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire load;
   input \load$6 ;
   wire \load$6 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [55:0] low_term;
+  wire [56:0] low_total;
   wire [40:0] o;
   input replace;
   wire replace;
@@ -17182,37 +17584,36 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire rst;
   input shift;
   wire shift;
-  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$18 ;
+  wire [3:0] \write_port__addr$20 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$19 ;
+  wire [55:0] \write_port__data$21 ;
   wire write_port__en;
-  wire \write_port__en$17 ;
-  reg [55:0] file0 [15:0];
+  wire \write_port__en$19 ;
+  reg [55:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$9 [55:0];
+      low0[low[5:2]] <= \$9 [55:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [55:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [55:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$17 )
-      file1[entry] <= \$9 [55:0];
+    if (\write_port__en$19 )
+      low1[low[5:2]] <= \$9 [55:0];
   end
-  assign \$signature__data$23  = file1[\$signature__addr$16 ];
+  assign \$signature__data$25  = low1[\$signature__addr$18 ];
   assign en = go & shift;
   assign load = go & \load$6 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = file ? drain_entry : entry;
-  assign \$2  = go & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$signature__addr$16  = \$4  ? entry : drain_entry;
-  assign \$5  = go & add;
-  assign \write_port__en$17  = \$5  & \$6 ;
-  assign \$8  = replace ? 56'h00000000000000 : \$7 ;
-  assign \$9  = $signed(o) + $signed(\$8 );
+  assign \$1  = go & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$18  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$19  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 56'h00000000000000 : \$6 ;
+  assign \$8  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$7 ;
+  assign \$9  = \$8  + 1'h0;
   \backspike_core.fp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -17224,11 +17625,11 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (file)
+    casez (low[6])
       1'h0:
-          \$7  = \$signature__data ;
+          \$6  = \$signature__data ;
       1'h1:
-          \$7  = \$signature__data$23 ;
+          \$6  = \$signature__data$25 ;
     endcase
   end
   always @* begin
@@ -17238,23 +17639,32 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
       1'h0:
           drain_sum = \$signature__data ;
       1'h1:
-          drain_sum = \$signature__data$23 ;
+          drain_sum = \$signature__data$25 ;
     endcase
   end
   assign element = i;
-  assign write_port__addr = entry;
+  assign write_port__addr = low[5:2];
   assign write_port__data = \$9 [55:0];
-  assign total = \$9 [55:0];
-  assign \write_port__addr$18  = entry;
-  assign \write_port__data$19  = \$9 [55:0];
+  assign low_total = \$9 [56:0];
+  assign \write_port__addr$20  = low[5:2];
+  assign \write_port__data$21  = \$9 [55:0];
+  assign low_term = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o };
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
   assign \element.mantissa  = i[9:0];
   assign \element.exponent  = i[14:10];
   assign \element.sign  = i[15];
-  assign \$4  = file;
-  assign \$6  = file;
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
 endmodule
 
 module \backspike_core.fp.lanes.lane0.term (rst, i, en, load, fixed, clk);
@@ -18295,7 +18705,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$6847$0 , \port$6849$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$6914$0 , \port$6916$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -18327,10 +18737,10 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6847$0 ;
-  wire [15:0] \port$6847$0 ;
-  input [15:0] \port$6849$0 ;
-  wire [15:0] \port$6849$0 ;
+  input [15:0] \port$6914$0 ;
+  wire [15:0] \port$6914$0 ;
+  input [15:0] \port$6916$0 ;
+  wire [15:0] \port$6916$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -18358,8 +18768,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$6847$0 (\port$6847$0 ),
-    .\port$6849$0 (\port$6849$0 ),
+    .\port$6914$0 (\port$6914$0 ),
+    .\port$6916$0 (\port$6916$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -18395,8 +18805,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$6849$0 , \port$6847$0  };
-  assign \write__data$17  = { \port$6849$0 , \port$6847$0  };
+  assign write__data = { \port$6916$0 , \port$6914$0  };
+  assign \write__data$17  = { \port$6916$0 , \port$6914$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -18413,17 +18823,17 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6847$0 , \port$6849$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$6914$0 , \port$6916$0 , \read__addr$13 , read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [15:0] \port$6847$0 ;
-  wire [15:0] \port$6847$0 ;
-  input [15:0] \port$6849$0 ;
-  wire [15:0] \port$6849$0 ;
+  input [15:0] \port$6914$0 ;
+  wire [15:0] \port$6914$0 ;
+  input [15:0] \port$6916$0 ;
+  wire [15:0] \port$6916$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -20503,7 +20913,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6849$0 , \port$6847$0  };
+      copy0[write__addr] <= { \port$6916$0 , \port$6914$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -22564,7 +22974,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6849$0 , \port$6847$0  };
+      copy1[write__addr] <= { \port$6916$0 , \port$6914$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -22577,13 +22987,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6849$0 , \port$6847$0  };
-  assign \write__data$5  = { \port$6849$0 , \port$6847$0  };
+  assign write__data = { \port$6916$0 , \port$6914$0  };
+  assign \write__data$5  = { \port$6916$0 , \port$6914$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6849$0 , \port$6847$0  };
+  assign \write__data$12  = { \port$6916$0 , \port$6914$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -22763,7 +23173,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$3032$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6249$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$3082$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6300$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -22797,10 +23207,10 @@ module \backspike_core.labels_memory (rst, rest, \port$3032$0 , host__request__r
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [9:0] \port$3032$0 ;
-  wire [9:0] \port$3032$0 ;
-  input \port$6249$8 ;
-  wire \port$6249$8 ;
+  input [9:0] \port$3082$0 ;
+  wire [9:0] \port$3082$0 ;
+  input \port$6300$8 ;
+  wire \port$6300$8 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -22862,7 +23272,7 @@ module \backspike_core.labels_memory (rst, rest, \port$3032$0 , host__request__r
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$6249$8 , \port$3032$0  };
+    read0__addr = { \port$6300$8 , \port$3082$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -22877,7 +23287,7 @@ module \backspike_core.labels_memory (rst, rest, \port$3032$0 , host__request__r
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 11'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$6249$8 , \port$3032$0  };
+  assign \read0__addr$19  = { \port$6300$8 , \port$3082$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -23585,7 +23995,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6500$6 , \port$6502$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6553$6 , \port$6555$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -23619,10 +24029,10 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$6500$6 ;
-  wire [15:0] \port$6500$6 ;
-  input [15:0] \port$6502$6 ;
-  wire [15:0] \port$6502$6 ;
+  input [15:0] \port$6553$6 ;
+  wire [15:0] \port$6553$6 ;
+  input [15:0] \port$6555$6 ;
+  wire [15:0] \port$6555$6 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$19 ;
   wire [9:0] \read0__addr$19 ;
@@ -23680,7 +24090,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6502$6 , \port$6500$6  };
+    write__data = { \port$6555$6 , \port$6553$6  };
     if (rest) begin
       write__data = data;
     end
@@ -23699,7 +24109,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$6502$6 , \port$6500$6  };
+  assign \write__data$17  = { \port$6555$6 , \port$6553$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -24977,15 +25387,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6869$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$6936$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input [31:0] \port$6869$0 ;
-  wire [31:0] \port$6869$0 ;
+  input [31:0] \port$6936$0 ;
+  wire [31:0] \port$6936$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -25145,7 +25555,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
+      copy0[write__addr] <= { \port$6936$0 [31], \port$6936$0 [29], \port$6936$0 [27], \port$6936$0 [25], \port$6936$0 [23], \port$6936$0 [21], \port$6936$0 [19], \port$6936$0 [17], \port$6936$0 [15], \port$6936$0 [13], \port$6936$0 [11], \port$6936$0 [9], \port$6936$0 [7], \port$6936$0 [5], \port$6936$0 [3], \port$6936$0 [1], \port$6936$0 [30], \port$6936$0 [28], \port$6936$0 [26], \port$6936$0 [24], \port$6936$0 [22], \port$6936$0 [20], \port$6936$0 [18], \port$6936$0 [16], \port$6936$0 [14], \port$6936$0 [12], \port$6936$0 [10], \port$6936$0 [8], \port$6936$0 [6], \port$6936$0 [4], \port$6936$0 [2], \port$6936$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -25286,7 +25696,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
+      copy1[write__addr] <= { \port$6936$0 [31], \port$6936$0 [29], \port$6936$0 [27], \port$6936$0 [25], \port$6936$0 [23], \port$6936$0 [21], \port$6936$0 [19], \port$6936$0 [17], \port$6936$0 [15], \port$6936$0 [13], \port$6936$0 [11], \port$6936$0 [9], \port$6936$0 [7], \port$6936$0 [5], \port$6936$0 [3], \port$6936$0 [1], \port$6936$0 [30], \port$6936$0 [28], \port$6936$0 [26], \port$6936$0 [24], \port$6936$0 [22], \port$6936$0 [20], \port$6936$0 [18], \port$6936$0 [16], \port$6936$0 [14], \port$6936$0 [12], \port$6936$0 [10], \port$6936$0 [8], \port$6936$0 [6], \port$6936$0 [4], \port$6936$0 [2], \port$6936$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -25299,13 +25709,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
-  assign \write__data$5  = { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
+  assign write__data = { \port$6936$0 [31], \port$6936$0 [29], \port$6936$0 [27], \port$6936$0 [25], \port$6936$0 [23], \port$6936$0 [21], \port$6936$0 [19], \port$6936$0 [17], \port$6936$0 [15], \port$6936$0 [13], \port$6936$0 [11], \port$6936$0 [9], \port$6936$0 [7], \port$6936$0 [5], \port$6936$0 [3], \port$6936$0 [1], \port$6936$0 [30], \port$6936$0 [28], \port$6936$0 [26], \port$6936$0 [24], \port$6936$0 [22], \port$6936$0 [20], \port$6936$0 [18], \port$6936$0 [16], \port$6936$0 [14], \port$6936$0 [12], \port$6936$0 [10], \port$6936$0 [8], \port$6936$0 [6], \port$6936$0 [4], \port$6936$0 [2], \port$6936$0 [0] };
+  assign \write__data$5  = { \port$6936$0 [31], \port$6936$0 [29], \port$6936$0 [27], \port$6936$0 [25], \port$6936$0 [23], \port$6936$0 [21], \port$6936$0 [19], \port$6936$0 [17], \port$6936$0 [15], \port$6936$0 [13], \port$6936$0 [11], \port$6936$0 [9], \port$6936$0 [7], \port$6936$0 [5], \port$6936$0 [3], \port$6936$0 [1], \port$6936$0 [30], \port$6936$0 [28], \port$6936$0 [26], \port$6936$0 [24], \port$6936$0 [22], \port$6936$0 [20], \port$6936$0 [18], \port$6936$0 [16], \port$6936$0 [14], \port$6936$0 [12], \port$6936$0 [10], \port$6936$0 [8], \port$6936$0 [6], \port$6936$0 [4], \port$6936$0 [2], \port$6936$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$6869$0 [31], \port$6869$0 [29], \port$6869$0 [27], \port$6869$0 [25], \port$6869$0 [23], \port$6869$0 [21], \port$6869$0 [19], \port$6869$0 [17], \port$6869$0 [15], \port$6869$0 [13], \port$6869$0 [11], \port$6869$0 [9], \port$6869$0 [7], \port$6869$0 [5], \port$6869$0 [3], \port$6869$0 [1], \port$6869$0 [30], \port$6869$0 [28], \port$6869$0 [26], \port$6869$0 [24], \port$6869$0 [22], \port$6869$0 [20], \port$6869$0 [18], \port$6869$0 [16], \port$6869$0 [14], \port$6869$0 [12], \port$6869$0 [10], \port$6869$0 [8], \port$6869$0 [6], \port$6869$0 [4], \port$6869$0 [2], \port$6869$0 [0] };
+  assign \write__data$12  = { \port$6936$0 [31], \port$6936$0 [29], \port$6936$0 [27], \port$6936$0 [25], \port$6936$0 [23], \port$6936$0 [21], \port$6936$0 [19], \port$6936$0 [17], \port$6936$0 [15], \port$6936$0 [13], \port$6936$0 [11], \port$6936$0 [9], \port$6936$0 [7], \port$6936$0 [5], \port$6936$0 [3], \port$6936$0 [1], \port$6936$0 [30], \port$6936$0 [28], \port$6936$0 [26], \port$6936$0 [24], \port$6936$0 [22], \port$6936$0 [20], \port$6936$0 [18], \port$6936$0 [16], \port$6936$0 [14], \port$6936$0 [12], \port$6936$0 [10], \port$6936$0 [8], \port$6936$0 [6], \port$6936$0 [4], \port$6936$0 [2], \port$6936$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -29882,7 +30292,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6249$0 , \port$6249$8 , \port$6337$0 , \port$6507$0 , \port$6512$0 , \port$7023$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$6300$0 , \port$6300$8 , \port$6388$0 , \port$6560$0 , \port$6565$0 , \port$7090$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -29916,18 +30326,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$6249$0 ;
-  wire \port$6249$0 ;
-  input \port$6249$8 ;
-  wire \port$6249$8 ;
-  input [7:0] \port$6337$0 ;
-  wire [7:0] \port$6337$0 ;
-  input [31:0] \port$6507$0 ;
-  wire [31:0] \port$6507$0 ;
-  input [7:0] \port$6512$0 ;
-  wire [7:0] \port$6512$0 ;
-  input [7:0] \port$7023$0 ;
-  wire [7:0] \port$7023$0 ;
+  input \port$6300$0 ;
+  wire \port$6300$0 ;
+  input \port$6300$8 ;
+  wire \port$6300$8 ;
+  input [7:0] \port$6388$0 ;
+  wire [7:0] \port$6388$0 ;
+  input [31:0] \port$6560$0 ;
+  wire [31:0] \port$6560$0 ;
+  input [7:0] \port$6565$0 ;
+  wire [7:0] \port$6565$0 ;
+  input [7:0] \port$7090$0 ;
+  wire [7:0] \port$7090$0 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$19 ;
   output [31:0] read0__data;
@@ -29952,8 +30362,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$6249$8 (\port$6249$8 ),
-    .\port$7023$0 (\port$7023$0 ),
+    .\port$6300$8 (\port$6300$8 ),
+    .\port$7090$0 (\port$7090$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -29984,21 +30394,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$6249$0 , \port$6512$0  };
+    write__addr = { \port$6300$0 , \port$6565$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$6507$0 [31], \port$6507$0 [29], \port$6507$0 [27], \port$6507$0 [25], \port$6507$0 [23], \port$6507$0 [21], \port$6507$0 [19], \port$6507$0 [17], \port$6507$0 [15], \port$6507$0 [13], \port$6507$0 [11], \port$6507$0 [9], \port$6507$0 [7], \port$6507$0 [5], \port$6507$0 [3], \port$6507$0 [1], \port$6507$0 [30], \port$6507$0 [28], \port$6507$0 [26], \port$6507$0 [24], \port$6507$0 [22], \port$6507$0 [20], \port$6507$0 [18], \port$6507$0 [16], \port$6507$0 [14], \port$6507$0 [12], \port$6507$0 [10], \port$6507$0 [8], \port$6507$0 [6], \port$6507$0 [4], \port$6507$0 [2], \port$6507$0 [0] };
+    write__data = { \port$6560$0 [31], \port$6560$0 [29], \port$6560$0 [27], \port$6560$0 [25], \port$6560$0 [23], \port$6560$0 [21], \port$6560$0 [19], \port$6560$0 [17], \port$6560$0 [15], \port$6560$0 [13], \port$6560$0 [11], \port$6560$0 [9], \port$6560$0 [7], \port$6560$0 [5], \port$6560$0 [3], \port$6560$0 [1], \port$6560$0 [30], \port$6560$0 [28], \port$6560$0 [26], \port$6560$0 [24], \port$6560$0 [22], \port$6560$0 [20], \port$6560$0 [18], \port$6560$0 [16], \port$6560$0 [14], \port$6560$0 [12], \port$6560$0 [10], \port$6560$0 [8], \port$6560$0 [6], \port$6560$0 [4], \port$6560$0 [2], \port$6560$0 [0] };
     if (rest) begin
       write__data = data;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$6249$0 , \port$6337$0  };
+    read0__addr = { \port$6300$0 , \port$6388$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -30010,12 +30420,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$6249$0 , \port$6512$0  };
-  assign \write__data$17  = { \port$6507$0 [31], \port$6507$0 [29], \port$6507$0 [27], \port$6507$0 [25], \port$6507$0 [23], \port$6507$0 [21], \port$6507$0 [19], \port$6507$0 [17], \port$6507$0 [15], \port$6507$0 [13], \port$6507$0 [11], \port$6507$0 [9], \port$6507$0 [7], \port$6507$0 [5], \port$6507$0 [3], \port$6507$0 [1], \port$6507$0 [30], \port$6507$0 [28], \port$6507$0 [26], \port$6507$0 [24], \port$6507$0 [22], \port$6507$0 [20], \port$6507$0 [18], \port$6507$0 [16], \port$6507$0 [14], \port$6507$0 [12], \port$6507$0 [10], \port$6507$0 [8], \port$6507$0 [6], \port$6507$0 [4], \port$6507$0 [2], \port$6507$0 [0] };
-  assign \read0__addr$19  = { \port$6249$0 , \port$6337$0  };
+  assign \write__addr$15  = { \port$6300$0 , \port$6565$0  };
+  assign \write__data$17  = { \port$6560$0 [31], \port$6560$0 [29], \port$6560$0 [27], \port$6560$0 [25], \port$6560$0 [23], \port$6560$0 [21], \port$6560$0 [19], \port$6560$0 [17], \port$6560$0 [15], \port$6560$0 [13], \port$6560$0 [11], \port$6560$0 [9], \port$6560$0 [7], \port$6560$0 [5], \port$6560$0 [3], \port$6560$0 [1], \port$6560$0 [30], \port$6560$0 [28], \port$6560$0 [26], \port$6560$0 [24], \port$6560$0 [22], \port$6560$0 [20], \port$6560$0 [18], \port$6560$0 [16], \port$6560$0 [14], \port$6560$0 [12], \port$6560$0 [10], \port$6560$0 [8], \port$6560$0 [6], \port$6560$0 [4], \port$6560$0 [2], \port$6560$0 [0] };
+  assign \read0__addr$19  = { \port$6300$0 , \port$6388$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$6249$8 , \port$7023$0  };
-  assign \read1__addr$23  = { \port$6249$8 , \port$7023$0  };
+  assign read1__addr = { \port$6300$8 , \port$7090$0  };
+  assign \read1__addr$23  = { \port$6300$8 , \port$7090$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -30030,17 +30440,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$6249$8 , \port$7023$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$6300$8 , \port$7090$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$16 ;
-  input \port$6249$8 ;
-  wire \port$6249$8 ;
-  input [7:0] \port$7023$0 ;
-  wire [7:0] \port$7023$0 ;
+  input \port$6300$8 ;
+  wire \port$6300$8 ;
+  input [7:0] \port$7090$0 ;
+  wire [7:0] \port$7090$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -31113,7 +31523,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$6249$8 , \port$7023$0 , wr
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$6249$8 , \port$7023$0  }];
+    _1_ <= copy1[{ \port$6300$8 , \port$7090$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -31128,8 +31538,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$6249$8 , \port$7023$0 , wr
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$6249$8 , \port$7023$0  };
-  assign read1__addr = { \port$6249$8 , \port$7023$0  };
+  assign \read__addr$13  = { \port$6300$8 , \port$7090$0  };
+  assign read1__addr = { \port$6300$8 , \port$7090$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -31912,7 +32322,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6701$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$6754$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -31946,8 +32356,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   reg [15:0] column_data1 = 16'h0000;
   wire [15:0] into0_0;
   wire [15:0] into0_1;
-  input [11:0] \port$6701$0 ;
-  wire [11:0] \port$6701$0 ;
+  input [11:0] \port$6754$0 ;
+  wire [11:0] \port$6754$0 ;
   reg [10:0] read_column__addr = 11'h000;
   reg [10:0] \read_column__addr$21  = 11'h000;
   wire [15:0] read_column__data;
@@ -32035,16 +32445,16 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign row0_1 = turn_0_1 ? row_data0 : row_data1;
   assign column0_0 = turn_1_2 ? column_data1 : column_data0;
   assign column0_1 = turn_1_2 ? column_data0 : column_data1;
-  assign \$5  = 1'h0 - \port$6701$0 [0];
-  assign \$7  = \port$6701$0 [11:1] + \$6 ;
-  assign \$8  = 1'h1 - \port$6701$0 [0];
-  assign \$10  = \port$6701$0 [11:1] + \$9 ;
+  assign \$5  = 1'h0 - \port$6754$0 [0];
+  assign \$7  = \port$6754$0 [11:1] + \$6 ;
+  assign \$8  = 1'h1 - \port$6754$0 [0];
+  assign \$10  = \port$6754$0 [11:1] + \$9 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$6701$0 [0];
+    turn_1_0 <= \port$6754$0 [0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -32113,8 +32523,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$18  = into0_1;
   assign \read_row__addr$19  = write__addr;
   assign column_address1 = \read_column__addr$21 ;
-  assign column__turn = \port$6701$0 [0];
-  assign column__address = \port$6701$0 [11:1];
+  assign column__turn = \port$6754$0 [0];
+  assign column__address = \port$6754$0 [11:1];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__vector[0]  = row__vector[15:0];
@@ -32341,7 +32751,7 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$7023$0 , front_gradients__addr, \port$7198$0 , \port$7200$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$7090$0 , front_gradients__addr, \port$7267$0 , \port$7269$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire [14:0] \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -32521,12 +32931,12 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [14:0] \port$7023$0 ;
-  wire [14:0] \port$7023$0 ;
-  output [15:0] \port$7198$0 ;
-  wire [15:0] \port$7198$0 ;
-  output [15:0] \port$7200$0 ;
-  wire [15:0] \port$7200$0 ;
+  output [14:0] \port$7090$0 ;
+  wire [14:0] \port$7090$0 ;
+  output [15:0] \port$7267$0 ;
+  wire [15:0] \port$7267$0 ;
+  output [15:0] \port$7269$0 ;
+  wire [15:0] \port$7269$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -32621,10 +33031,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$4971$0 (\$2 ),
-    .\port$4996$0 (\$3 ),
-    .\port$5021$0 (\$4 ),
-    .\port$5046$0 (\$5 ),
+    .\port$5022$0 (\$2 ),
+    .\port$5047$0 (\$3 ),
+    .\port$5072$0 (\$4 ),
+    .\port$5097$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -32683,10 +33093,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$4971$0 (\$2 ),
-    .\port$4996$0 (\$3 ),
-    .\port$5021$0 (\$4 ),
-    .\port$5046$0 (\$5 ),
+    .\port$5022$0 (\$2 ),
+    .\port$5047$0 (\$3 ),
+    .\port$5072$0 (\$4 ),
+    .\port$5097$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -32790,9 +33200,9 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$7023$0  = \$1 ;
-  assign \port$7198$0  = \$6 ;
-  assign \port$7200$0  = \$7 ;
+  assign \port$7090$0  = \$1 ;
+  assign \port$7267$0  = \$6 ;
+  assign \port$7269$0  = \$7 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -32873,7 +33283,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[1]  = sums[111:56];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4971$0 , \port$4996$0 , \port$5021$0 , \port$5046$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, write_0, done, row_vector
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$5022$0 , \port$5047$0 , \port$5072$0 , \port$5097$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, write_0, done, row_vector
 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -33118,14 +33528,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4971$0 , 
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$4971$0 ;
-  wire \port$4971$0 ;
-  output \port$4996$0 ;
-  wire \port$4996$0 ;
-  output \port$5021$0 ;
-  wire \port$5021$0 ;
-  output \port$5046$0 ;
-  wire \port$5046$0 ;
+  output \port$5022$0 ;
+  wire \port$5022$0 ;
+  output \port$5047$0 ;
+  wire \port$5047$0 ;
+  output \port$5072$0 ;
+  wire \port$5072$0 ;
+  output \port$5097$0 ;
+  wire \port$5097$0 ;
   reg read_turn = 1'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -33532,8 +33942,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4971$0 , 
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (old),
-    .\port$5071$0 (\$117 ),
-    .\port$5074$0 (\$120 ),
+    .\port$5122$0 (\$117 ),
+    .\port$5125$0 (\$120 ),
     .rst(rst),
     .\saturated$50 (\saturated$24 ),
     .sum(sum),
@@ -33630,10 +34040,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4971$0 , 
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$4971$0  = \$25 ;
-  assign \port$4996$0  = \$50 ;
-  assign \port$5021$0  = \$75 ;
-  assign \port$5046$0  = \$100 ;
+  assign \port$5022$0  = \$25 ;
+  assign \port$5047$0  = \$50 ;
+  assign \port$5072$0  = \$75 ;
+  assign \port$5097$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -33720,7 +34130,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$4971$0 , 
   assign \$139  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$5071$0 , \port$5074$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$5122$0 , \port$5125$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -33797,10 +34207,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$5071$0 , \port$5074$0 , \
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$5071$0 ;
-  wire [13:0] \port$5071$0 ;
-  input [11:0] \port$5074$0 ;
-  wire [11:0] \port$5074$0 ;
+  input [13:0] \port$5122$0 ;
+  wire [13:0] \port$5122$0 ;
+  input [11:0] \port$5125$0 ;
+  wire [11:0] \port$5125$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -33841,7 +34251,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$5071$0 , \port$5074$0 , \
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$5071$0 , 4'h0, \port$5074$0  };
+    counter_0 <= { 2'h0, \port$5122$0 , 4'h0, \port$5125$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -33920,8 +34330,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$5071$0 , \port$5074$0 , \
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 4'h0, \port$5074$0  };
-  assign source = { 2'h0, \port$5071$0  };
+  assign neuron = { 4'h0, \port$5125$0  };
+  assign source = { 2'h0, \port$5122$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -35909,8 +36319,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$7334$0 (spikes__data),
-    .\port$7457$0 (masks__data),
+    .\port$7403$0 (spikes__data),
+    .\port$7526$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -36517,7 +36927,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$7334$0 , \port$7457$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$7403$0 , \port$7526$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -36549,10 +36959,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [31:0] \port$7334$0 ;
-  wire [31:0] \port$7334$0 ;
-  input [31:0] \port$7457$0 ;
-  wire [31:0] \port$7457$0 ;
+  input [31:0] \port$7403$0 ;
+  wire [31:0] \port$7403$0 ;
+  input [31:0] \port$7526$0 ;
+  wire [31:0] \port$7526$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -36585,9 +36995,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$7063$0 (tag1),
-    .\port$7334$0 (\port$7334$0 ),
-    .\port$7457$0 (\port$7457$0 ),
+    .\port$7130$0 (tag1),
+    .\port$7403$0 (\port$7403$0 ),
+    .\port$7526$0 (\port$7526$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -36618,8 +37028,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[14:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$7457$0 , \port$7334$0  };
-  assign row = { \port$7457$0 , \port$7334$0  };
+  assign w_data = { tag1, \port$7526$0 , \port$7403$0  };
+  assign row = { \port$7526$0 , \port$7403$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -36631,7 +37041,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$7063$0 , \port$7334$0 , \port$7457$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$7130$0 , \port$7403$0 , \port$7526$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -36655,12 +37065,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [28:0] \port$7063$0 ;
-  wire [28:0] \port$7063$0 ;
-  input [31:0] \port$7334$0 ;
-  wire [31:0] \port$7334$0 ;
-  input [31:0] \port$7457$0 ;
-  wire [31:0] \port$7457$0 ;
+  input [28:0] \port$7130$0 ;
+  wire [28:0] \port$7130$0 ;
+  input [31:0] \port$7403$0 ;
+  wire [31:0] \port$7403$0 ;
+  input [31:0] \port$7526$0 ;
+  wire [31:0] \port$7526$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [92:0] r_data;
@@ -36687,7 +37097,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [92:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$7063$0 , \port$7457$0 , \port$7334$0  };
+      storage[w_port__addr] <= { \port$7130$0 , \port$7526$0 , \port$7403$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -36749,8 +37159,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$7063$0 , \port$7457$0 , \port$7334$0  };
-  assign w_data = { \port$7063$0 , \port$7457$0 , \port$7334$0  };
+  assign w_port__data = { \port$7130$0 , \port$7526$0 , \port$7403$0  };
+  assign w_data = { \port$7130$0 , \port$7526$0 , \port$7403$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -38157,7 +38567,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$4971$0 , \port$4996$0 , \port$5021$0 , \port$5046$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$5022$0 , \port$5047$0 , \port$5072$0 , \port$5097$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
@@ -38174,31 +38584,34 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [55:0] \$32 ;
   wire \$33 ;
-  wire [55:0] \$34 ;
-  reg [2:0] \$35 ;
-  reg [10:0] \$36 ;
-  reg [10:0] \$37 ;
-  reg [10:0] \$38 ;
-  reg [15:0] \$39 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire [55:0] \$37 ;
+  reg [2:0] \$38 ;
+  reg [10:0] \$39 ;
   wire [1:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [1:0] \$41 ;
-  reg \$42 ;
-  reg [1:0] \$43 ;
+  reg [10:0] \$40 ;
+  reg [10:0] \$41 ;
+  reg [15:0] \$42 ;
+  reg [15:0] \$43 ;
   reg [1:0] \$44 ;
-  reg [15:0] \$45 ;
+  reg \$45 ;
+  reg [1:0] \$46 ;
+  reg [1:0] \$47 ;
+  reg [15:0] \$48 ;
   wire \$5 ;
   wire [2:0] \$6 ;
   wire [2:0] \$7 ;
@@ -38289,14 +38702,14 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire load;
   wire \load$43 ;
   wire [15:0] now;
-  input \port$4971$0 ;
-  wire \port$4971$0 ;
-  input \port$4996$0 ;
-  wire \port$4996$0 ;
-  input \port$5021$0 ;
-  wire \port$5021$0 ;
-  input \port$5046$0 ;
-  wire \port$5046$0 ;
+  input \port$5022$0 ;
+  wire \port$5022$0 ;
+  input \port$5047$0 ;
+  wire \port$5047$0 ;
+  input \port$5072$0 ;
+  wire \port$5072$0 ;
+  input \port$5097$0 ;
+  wire \port$5097$0 ;
   reg [15:0] queued = 16'h0000;
   wire replace;
   wire \replace$47 ;
@@ -38319,26 +38732,32 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   reg [2:0] valid = 3'h0;
   reg waiting = 1'h0;
   reg [1:0] waiting_file = 2'h0;
+  assign \$35  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$35 ;
+  assign \$36  = drained >> { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
+  assign \$37  = \$36  ? \drain_sum$52  : 56'h00000000000000;
   always @(posedge clk)
-    event0 <= \$36 ;
+    valid <= \$38 ;
   always @(posedge clk)
-    event1 <= \$37 ;
+    event0 <= \$39 ;
   always @(posedge clk)
-    event2 <= \$38 ;
+    event1 <= \$40 ;
   always @(posedge clk)
-    accumulated <= \$39 ;
+    event2 <= \$41 ;
   always @(posedge clk)
-    drained <= \$40 ;
+    accumulated <= \$42 ;
   always @(posedge clk)
-    drain_file <= \$41 ;
+    drained <= \$43 ;
   always @(posedge clk)
-    waiting <= \$42 ;
+    drain_file <= \$44 ;
   always @(posedge clk)
-    file <= \$43 ;
+    waiting <= \$45 ;
   always @(posedge clk)
-    waiting_file <= \$44 ;
+    file <= \$46 ;
   always @(posedge clk)
-    queued <= \$45 ;
+    waiting_file <= \$47 ;
+  always @(posedge clk)
+    queued <= \$48 ;
   assign \$2  = \$1  | { 3'h0, i_events__valid };
   assign \$3  = finish ? 16'h0000 : now;
   assign \$4  = waiting ? waiting_file : file;
@@ -38346,52 +38765,46 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 3'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[10];
-  assign \$10  = \$9  & event0[8];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[9];
-  assign \$13  = \$12  & busy;
-  assign stall_drain = \$13  & waiting;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[10];
-  assign \$17  = \$16  & event0[8];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[9];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[10];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[2] & event2[9];
+  assign \$15  = busy & waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[10];
+  assign \$19  = \$18  & event0[8];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[2] & event2[9];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign \$23  = waiting | \$22 ;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[2] & event2[10];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event2[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[10];
-  assign load = \$25  & event0[8];
-  assign \$26  = valid[1] & event1[10];
-  assign shift = \$26  & event1[8];
+  assign \$28  = valid[0] & event0[10];
+  assign load = \$28  & event0[8];
+  assign \$29  = valid[1] & event1[10];
+  assign shift = \$29  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[10];
-  assign \load$43  = \$30  & event0[8];
-  assign \$31  = valid[1] & event1[10];
-  assign \shift$44  = \$31  & event1[8];
+  assign \$30  = accumulated >> event2[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
+  assign \$32  = \$31  ? drain_sum : 56'h00000000000000;
+  assign \$33  = valid[0] & event0[10];
+  assign \load$43  = \$33  & event0[8];
+  assign \$34  = valid[1] & event1[10];
+  assign \shift$44  = \$34  & event1[8];
   assign \add$46  = valid[2] & event2[10];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  always @(posedge clk)
-    valid <= \$35 ;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -38402,10 +38815,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[15:0]),
     .\load$6 (load),
-    .\port$4971$0 (\port$4971$0 ),
-    .\port$4996$0 (\port$4996$0 ),
-    .\port$5021$0 (\port$5021$0 ),
-    .\port$5046$0 (\port$5046$0 ),
+    .\port$5022$0 (\port$5022$0 ),
+    .\port$5047$0 (\port$5047$0 ),
+    .\port$5072$0 (\port$5072$0 ),
+    .\port$5097$0 (\port$5097$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
@@ -38420,94 +38833,67 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[31:16]),
     .\load$6 (\load$43 ),
-    .\port$4971$0 (\port$4971$0 ),
-    .\port$4996$0 (\port$4996$0 ),
-    .\port$5021$0 (\port$5021$0 ),
-    .\port$5046$0 (\port$5046$0 ),
+    .\port$5022$0 (\port$5022$0 ),
+    .\port$5047$0 (\port$5047$0 ),
+    .\port$5072$0 (\port$5072$0 ),
+    .\port$5097$0 (\port$5097$0 ),
     .replace(\replace$47 ),
     .rst(rst),
     .shift(\shift$44 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$36  = event0;
+    \$38  = valid;
     if (go) begin
-      \$36  = i_events__payload;
+      \$38  = \$2 [2:0];
+    end
+    if (rst) begin
+      \$38  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = event1;
+    \$39  = event0;
     if (go) begin
-      \$37  = event0;
+      \$39  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = event2;
+    \$40  = event1;
     if (go) begin
-      \$38  = event1;
+      \$40  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = \$3 ;
+    \$41  = event2;
+    if (go) begin
+      \$41  = event1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$42  = \$3 ;
     if (rst) begin
-      \$39  = 16'h0000;
+      \$42  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = drained;
+    \$43  = drained;
     if (start) begin
-      \$40  = touched;
+      \$43  = touched;
     end
     if (rst) begin
-      \$40  = 16'h0000;
+      \$43  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = drain_file;
+    \$44  = drain_file;
     if (start) begin
-      \$41  = \$4 ;
-    end
-    if (rst) begin
-      \$41  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = waiting;
-    if (start) begin
-      \$42  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$42  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = file;
-    if (finish) begin
-      \$43  = \$7 [1:0];
-    end
-    if (rst) begin
-      \$43  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$44  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$44  = file;
-      end
+      \$44  = \$4 ;
     end
     if (rst) begin
       \$44  = 2'h0;
@@ -38515,24 +38901,51 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$45  = queued;
+    \$45  = waiting;
+    if (start) begin
+      \$45  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$45  = now;
+      if (\$10 ) begin
+        \$45  = 1'h1;
       end
     end
     if (rst) begin
-      \$45  = 16'h0000;
+      \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = valid;
-    if (go) begin
-      \$35  = \$2 [2:0];
+    \$46  = file;
+    if (finish) begin
+      \$46  = \$7 [1:0];
     end
     if (rst) begin
-      \$35  = 3'h0;
+      \$46  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$47  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$47  = file;
+      end
+    end
+    if (rst) begin
+      \$47  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$48  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$48  = now;
+      end
+    end
+    if (rst) begin
+      \$48  = 16'h0000;
     end
   end
   assign i_events__ready = go;
@@ -38541,14 +38954,14 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign entry = event2[3:0];
   assign \file$36  = file;
   assign \drain_file$37  = drain_file;
-  assign drain_entry = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
-  assign \entry$39  = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign drain_entry = { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
+  assign \entry$39  = { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
   assign \go$42  = go;
   assign \element$45  = i_vectors__payload[31:16];
   assign \entry$48  = event2[3:0];
   assign \file$49  = file;
   assign \drain_file$50  = drain_file;
-  assign \drain_entry$51  = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
+  assign \drain_entry$51  = { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -38580,31 +38993,33 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$45.mantissa  = i_vectors__payload[25:16];
   assign \element$45.exponent  = i_vectors__payload[30:26];
   assign \element$45.sign  = i_vectors__payload[31];
-  assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[111:56] = \$37 ;
+  assign sums[55:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
+  assign \$9  = 1'h0;
+  assign \$10  = \$8 ;
+  assign \$22  = finish;
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$4971$0 , \port$4996$0 , \port$5021$0 , \port$5046$0 , entry, drain_file, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$5022$0 , \port$5047$0 , \port$5072$0 , \port$5097$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  reg [55:0] \$10 ;
-  wire [55:0] \$11 ;
-  wire [56:0] \$12 ;
+  wire [56:0] \$10 ;
+  wire [57:0] \$11 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  reg [55:0] \$8 ;
+  wire [55:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$16 ;
-  wire [3:0] \$signature__addr$20 ;
+  wire [3:0] \$signature__addr$18 ;
+  wire [3:0] \$signature__addr$22 ;
   wire [55:0] \$signature__data ;
-  wire [55:0] \$signature__data$27 ;
-  wire [55:0] \$signature__data$28 ;
+  wire [55:0] \$signature__data$29 ;
+  wire [55:0] \$signature__data$30 ;
   input add;
   wire add;
   input clk;
@@ -38633,68 +39048,73 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire load;
   input \load$6 ;
   wire \load$6 ;
+  wire [7:0] low;
+  wire [3:0] \low.entry ;
+  wire [1:0] \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [55:0] low_term;
+  wire [56:0] low_total;
   wire [40:0] o;
-  input \port$4971$0 ;
-  wire \port$4971$0 ;
-  input \port$4996$0 ;
-  wire \port$4996$0 ;
-  input \port$5021$0 ;
-  wire \port$5021$0 ;
-  input \port$5046$0 ;
-  wire \port$5046$0 ;
+  input \port$5022$0 ;
+  wire \port$5022$0 ;
+  input \port$5047$0 ;
+  wire \port$5047$0 ;
+  input \port$5072$0 ;
+  wire \port$5072$0 ;
+  input \port$5097$0 ;
+  wire \port$5097$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$18 ;
-  wire [3:0] \write_port__addr$22 ;
+  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$24 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$19 ;
-  wire [55:0] \write_port__data$23 ;
+  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$25 ;
   wire write_port__en;
-  wire \write_port__en$17 ;
-  wire \write_port__en$21 ;
-  reg [55:0] file0 [15:0];
+  wire \write_port__en$19 ;
+  wire \write_port__en$23 ;
+  reg [55:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$12 [55:0];
+      low0[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [55:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [55:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$17 )
-      file1[entry] <= \$12 [55:0];
+    if (\write_port__en$19 )
+      low1[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data$27  = file1[\$signature__addr$16 ];
-  reg [55:0] file2 [15:0];
+  assign \$signature__data$29  = low1[\$signature__addr$18 ];
+  reg [55:0] low2 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$21 )
-      file2[entry] <= \$12 [55:0];
+    if (\write_port__en$23 )
+      low2[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data$28  = file2[\$signature__addr$20 ];
+  assign \$signature__data$30  = low2[\$signature__addr$22 ];
   assign en = go & shift;
   assign load = go & \load$6 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = \$1  ? entry : { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
-  assign \$2  = go & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$4  = file == 1'h1;
-  assign \$signature__addr$16  = \$4  ? entry : { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
-  assign \$5  = go & add;
-  assign \$6  = file == 1'h1;
-  assign \write_port__en$17  = \$5  & \$6 ;
-  assign \$7  = file == 2'h2;
-  assign \$signature__addr$20  = \$7  ? entry : { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
-  assign \$8  = go & add;
-  assign \$9  = file == 2'h2;
-  assign \write_port__en$21  = \$8  & \$9 ;
-  assign \$11  = replace ? 56'h00000000000000 : \$10 ;
-  assign \$12  = $signed(o) + $signed(\$11 );
+  assign \$1  = go & add;
+  assign \$2  = ! low[7:6];
+  assign \$signature__addr  = \$2  ? low[5:2] : { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
+  assign \$3  = ! low[7:6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$4  = low[7:6] == 1'h1;
+  assign \$signature__addr$18  = \$4  ? low[5:2] : { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
+  assign \$5  = low[7:6] == 1'h1;
+  assign \write_port__en$19  = low[0] & \$5 ;
+  assign \$6  = low[7:6] == 2'h2;
+  assign \$signature__addr$22  = \$6  ? low[5:2] : { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
+  assign \$7  = low[7:6] == 2'h2;
+  assign \write_port__en$23  = low[0] & \$7 ;
+  assign \$9  = low[1] ? 56'h00000000000000 : \$8 ;
+  assign \$10  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$9 ;
+  assign \$11  = \$10  + 1'h0;
   \backspike_core.fp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -38705,14 +39125,14 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   );
   always @* begin
     if (\$initially ) begin end
-    \$10  = 56'h00000000000000;
-    casez (file)
+    \$8  = 56'h00000000000000;
+    casez (low[7:6])
       2'h0:
-          \$10  = \$signature__data ;
+          \$8  = \$signature__data ;
       2'h1:
-          \$10  = \$signature__data$27 ;
+          \$8  = \$signature__data$29 ;
       2'h2:
-          \$10  = \$signature__data$28 ;
+          \$8  = \$signature__data$30 ;
     endcase
   end
   always @* begin
@@ -38722,26 +39142,35 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
       2'h0:
           drain_sum = \$signature__data ;
       2'h1:
-          drain_sum = \$signature__data$27 ;
+          drain_sum = \$signature__data$29 ;
       2'h2:
-          drain_sum = \$signature__data$28 ;
+          drain_sum = \$signature__data$30 ;
     endcase
   end
   assign element = i;
-  assign drain_entry = { \port$5046$0 , \port$5021$0 , \port$4996$0 , \port$4971$0  };
-  assign write_port__addr = entry;
-  assign write_port__data = \$12 [55:0];
-  assign total = \$12 [55:0];
-  assign \write_port__addr$18  = entry;
-  assign \write_port__data$19  = \$12 [55:0];
-  assign \write_port__addr$22  = entry;
-  assign \write_port__data$23  = \$12 [55:0];
+  assign drain_entry = { \port$5097$0 , \port$5072$0 , \port$5047$0 , \port$5022$0  };
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$11 [55:0];
+  assign low_total = \$11 [56:0];
+  assign \write_port__addr$20  = low[5:2];
+  assign \write_port__data$21  = \$11 [55:0];
+  assign \write_port__addr$24  = low[5:2];
+  assign \write_port__data$25  = \$11 [55:0];
+  assign low_term = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o };
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
   assign \element.mantissa  = i[9:0];
   assign \element.exponent  = i[14:10];
   assign \element.sign  = i[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[7:6];
+  assign low[7:6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready

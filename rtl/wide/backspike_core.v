@@ -1046,26 +1046,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$151 ),
     .masks__data(front_masks__data),
     .parity(\parity$356 [8]),
-    .\port$10871$0 (\$44 ),
-    .\port$25397$0 (\$45 ),
-    .\port$25440$0 (\$46 ),
-    .\port$25726$0 (\$47 ),
-    .\port$25728$0 (\$48 ),
-    .\port$25730$0 (\$49 ),
-    .\port$25732$0 (\$50 ),
-    .\port$25734$0 (\$51 ),
-    .\port$25736$0 (\$52 ),
-    .\port$25738$0 (\$53 ),
-    .\port$25740$0 (\$54 ),
-    .\port$25742$0 (\$55 ),
-    .\port$25744$0 (\$56 ),
-    .\port$25746$0 (\$57 ),
-    .\port$25748$0 (\$58 ),
-    .\port$25750$0 (\$59 ),
-    .\port$25752$0 (\$60 ),
-    .\port$25754$0 (\$61 ),
-    .\port$25756$0 (\$62 ),
-    .\port$25776$0 (\$63 ),
+    .\port$11229$0 (\$44 ),
+    .\port$25758$0 (\$45 ),
+    .\port$25801$0 (\$46 ),
+    .\port$26199$0 (\$47 ),
+    .\port$26201$0 (\$48 ),
+    .\port$26203$0 (\$49 ),
+    .\port$26205$0 (\$50 ),
+    .\port$26207$0 (\$51 ),
+    .\port$26209$0 (\$52 ),
+    .\port$26211$0 (\$53 ),
+    .\port$26213$0 (\$54 ),
+    .\port$26215$0 (\$55 ),
+    .\port$26217$0 (\$56 ),
+    .\port$26219$0 (\$57 ),
+    .\port$26221$0 (\$58 ),
+    .\port$26223$0 (\$59 ),
+    .\port$26225$0 (\$60 ),
+    .\port$26227$0 (\$61 ),
+    .\port$26229$0 (\$62 ),
+    .\port$26249$0 (\$63 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$241 ),
@@ -1089,22 +1089,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$84 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$24623$1 (\$26 [4:0]),
-    .\port$24625$1 (\$27 [4:0]),
-    .\port$24627$1 (\$28 [4:0]),
-    .\port$24629$1 (\$29 [4:0]),
-    .\port$24631$1 (\$30 [4:0]),
-    .\port$24633$1 (\$31 [4:0]),
-    .\port$24635$1 (\$32 [4:0]),
-    .\port$24637$1 (\$33 [4:0]),
-    .\port$24639$1 (\$34 [4:0]),
-    .\port$24641$1 (\$35 [4:0]),
-    .\port$24643$1 (\$36 [4:0]),
-    .\port$24645$1 (\$37 [4:0]),
-    .\port$24647$1 (\$38 [4:0]),
-    .\port$24649$1 (\$39 [4:0]),
-    .\port$24651$1 (\$40 [4:0]),
-    .\port$24653$1 (\$41 [4:0]),
+    .\port$24984$1 (\$26 [4:0]),
+    .\port$24986$1 (\$27 [4:0]),
+    .\port$24988$1 (\$28 [4:0]),
+    .\port$24990$1 (\$29 [4:0]),
+    .\port$24992$1 (\$30 [4:0]),
+    .\port$24994$1 (\$31 [4:0]),
+    .\port$24996$1 (\$32 [4:0]),
+    .\port$24998$1 (\$33 [4:0]),
+    .\port$25000$1 (\$34 [4:0]),
+    .\port$25002$1 (\$35 [4:0]),
+    .\port$25004$1 (\$36 [4:0]),
+    .\port$25006$1 (\$37 [4:0]),
+    .\port$25008$1 (\$38 [4:0]),
+    .\port$25010$1 (\$39 [4:0]),
+    .\port$25012$1 (\$40 [4:0]),
+    .\port$25014$1 (\$41 [4:0]),
     .\read0__addr$19 (\read0__addr$99 ),
     .read0__data(\drain_codes__data$101 ),
     .rest(\rest$92 ),
@@ -1202,25 +1202,25 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_turn(front_row_turn),
     .front_row_valid(front_row_valid),
     .parity(\parity$356 [0]),
-    .\port$24404$0 (\$25 ),
-    .\port$24623$1 (\$26 ),
-    .\port$24625$1 (\$27 ),
-    .\port$24627$1 (\$28 ),
-    .\port$24629$1 (\$29 ),
-    .\port$24631$1 (\$30 ),
-    .\port$24633$1 (\$31 ),
-    .\port$24635$1 (\$32 ),
-    .\port$24637$1 (\$33 ),
-    .\port$24639$1 (\$34 ),
-    .\port$24641$1 (\$35 ),
-    .\port$24643$1 (\$36 ),
-    .\port$24645$1 (\$37 ),
-    .\port$24647$1 (\$38 ),
-    .\port$24649$1 (\$39 ),
-    .\port$24651$1 (\$40 ),
-    .\port$24653$1 (\$41 ),
-    .\port$24658$0 (\$42 ),
-    .\port$24663$0 (\$43 ),
+    .\port$24749$0 (\$25 ),
+    .\port$24984$1 (\$26 ),
+    .\port$24986$1 (\$27 ),
+    .\port$24988$1 (\$28 ),
+    .\port$24990$1 (\$29 ),
+    .\port$24992$1 (\$30 ),
+    .\port$24994$1 (\$31 ),
+    .\port$24996$1 (\$32 ),
+    .\port$24998$1 (\$33 ),
+    .\port$25000$1 (\$34 ),
+    .\port$25002$1 (\$35 ),
+    .\port$25004$1 (\$36 ),
+    .\port$25006$1 (\$37 ),
+    .\port$25008$1 (\$38 ),
+    .\port$25010$1 (\$39 ),
+    .\port$25012$1 (\$40 ),
+    .\port$25014$1 (\$41 ),
+    .\port$25019$0 (\$42 ),
+    .\port$25024$0 (\$43 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$388 ),
     .queue_descriptors__addr(\read0__addr$207 ),
@@ -1247,22 +1247,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$107 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$25726$0 (\$47 ),
-    .\port$25728$0 (\$48 ),
-    .\port$25730$0 (\$49 ),
-    .\port$25732$0 (\$50 ),
-    .\port$25734$0 (\$51 ),
-    .\port$25736$0 (\$52 ),
-    .\port$25738$0 (\$53 ),
-    .\port$25740$0 (\$54 ),
-    .\port$25742$0 (\$55 ),
-    .\port$25744$0 (\$56 ),
-    .\port$25746$0 (\$57 ),
-    .\port$25748$0 (\$58 ),
-    .\port$25750$0 (\$59 ),
-    .\port$25752$0 (\$60 ),
-    .\port$25754$0 (\$61 ),
-    .\port$25756$0 (\$62 ),
+    .\port$26199$0 (\$47 ),
+    .\port$26201$0 (\$48 ),
+    .\port$26203$0 (\$49 ),
+    .\port$26205$0 (\$50 ),
+    .\port$26207$0 (\$51 ),
+    .\port$26209$0 (\$52 ),
+    .\port$26211$0 (\$53 ),
+    .\port$26213$0 (\$54 ),
+    .\port$26215$0 (\$55 ),
+    .\port$26217$0 (\$56 ),
+    .\port$26219$0 (\$57 ),
+    .\port$26221$0 (\$58 ),
+    .\port$26223$0 (\$59 ),
+    .\port$26225$0 (\$60 ),
+    .\port$26227$0 (\$61 ),
+    .\port$26229$0 (\$62 ),
     .\read0__addr$19 (\read0__addr$122 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$126 ),
@@ -1279,8 +1279,8 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$157 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$10871$0 (\$44 ),
-    .\port$24316$8 (\parity$356 [8]),
+    .\port$11229$0 (\$44 ),
+    .\port$24661$8 (\parity$356 [8]),
     .read0__data(drain_labels__data),
     .rest(\rest$165 ),
     .rst(rst)
@@ -1328,22 +1328,22 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$134 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$24623$6 (\$26 [20:5]),
-    .\port$24625$6 (\$27 [20:5]),
-    .\port$24627$6 (\$28 [20:5]),
-    .\port$24629$6 (\$29 [20:5]),
-    .\port$24631$6 (\$30 [20:5]),
-    .\port$24633$6 (\$31 [20:5]),
-    .\port$24635$6 (\$32 [20:5]),
-    .\port$24637$6 (\$33 [20:5]),
-    .\port$24639$6 (\$34 [20:5]),
-    .\port$24641$6 (\$35 [20:5]),
-    .\port$24643$6 (\$36 [20:5]),
-    .\port$24645$6 (\$37 [20:5]),
-    .\port$24647$6 (\$38 [20:5]),
-    .\port$24649$6 (\$39 [20:5]),
-    .\port$24651$6 (\$40 [20:5]),
-    .\port$24653$6 (\$41 [20:5]),
+    .\port$24984$6 (\$26 [20:5]),
+    .\port$24986$6 (\$27 [20:5]),
+    .\port$24988$6 (\$28 [20:5]),
+    .\port$24990$6 (\$29 [20:5]),
+    .\port$24992$6 (\$30 [20:5]),
+    .\port$24994$6 (\$31 [20:5]),
+    .\port$24996$6 (\$32 [20:5]),
+    .\port$24998$6 (\$33 [20:5]),
+    .\port$25000$6 (\$34 [20:5]),
+    .\port$25002$6 (\$35 [20:5]),
+    .\port$25004$6 (\$36 [20:5]),
+    .\port$25006$6 (\$37 [20:5]),
+    .\port$25008$6 (\$38 [20:5]),
+    .\port$25010$6 (\$39 [20:5]),
+    .\port$25012$6 (\$40 [20:5]),
+    .\port$25014$6 (\$41 [20:5]),
     .\read0__addr$19 (\read0__addr$149 ),
     .read0__data(\drain_logits__data$151 ),
     .rest(\rest$142 ),
@@ -1353,7 +1353,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$25776$0 (\$63 ),
+    .\port$26249$0 (\$63 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$192 ),
     .read__addr(\$45 [7:0]),
@@ -1497,12 +1497,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$24316$0 (\parity$356 [0]),
-    .\port$24316$8 (\parity$356 [8]),
-    .\port$24404$0 (\$25 ),
-    .\port$24658$0 (\$42 ),
-    .\port$24663$0 (\$43 ),
-    .\port$26574$0 (\$64 [8:0]),
+    .\port$24661$0 (\parity$356 [0]),
+    .\port$24661$8 (\parity$356 [8]),
+    .\port$24749$0 (\$25 ),
+    .\port$25019$0 (\$42 ),
+    .\port$25024$0 (\$43 ),
+    .\port$27047$0 (\$64 [8:0]),
     .read0__data(front_spikes__data),
     .read1__data(\front_spikes__data$78 ),
     .rest(rest),
@@ -1549,7 +1549,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$25440$0 (\$46 ),
+    .\port$25801$0 (\$46 ),
     .row__data(row__data),
     .row__turn(row__turn),
     .row__vector(row),
@@ -1590,23 +1590,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$192 ),
     .parity(\parity$356 [8]),
-    .\port$26574$0 (\$64 ),
-    .\port$26803$0 (\$65 ),
-    .\port$26805$0 (\$66 ),
-    .\port$26807$0 (\$67 ),
-    .\port$26809$0 (\$68 ),
-    .\port$26811$0 (\$69 ),
-    .\port$26813$0 (\$70 ),
-    .\port$26815$0 (\$71 ),
-    .\port$26817$0 (\$72 ),
-    .\port$26819$0 (\$73 ),
-    .\port$26821$0 (\$74 ),
-    .\port$26823$0 (\$75 ),
-    .\port$26825$0 (\$76 ),
-    .\port$26827$0 (\$77 ),
-    .\port$26829$0 (\$78 ),
-    .\port$26831$0 (\$79 ),
-    .\port$26833$0 (\$80 ),
+    .\port$27047$0 (\$64 ),
+    .\port$27292$0 (\$65 ),
+    .\port$27294$0 (\$66 ),
+    .\port$27296$0 (\$67 ),
+    .\port$27298$0 (\$68 ),
+    .\port$27300$0 (\$69 ),
+    .\port$27302$0 (\$70 ),
+    .\port$27304$0 (\$71 ),
+    .\port$27306$0 (\$72 ),
+    .\port$27308$0 (\$73 ),
+    .\port$27310$0 (\$74 ),
+    .\port$27312$0 (\$75 ),
+    .\port$27314$0 (\$76 ),
+    .\port$27316$0 (\$77 ),
+    .\port$27318$0 (\$78 ),
+    .\port$27320$0 (\$79 ),
+    .\port$27322$0 (\$80 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$275 ),
@@ -2317,9 +2317,9 @@ module \backspike_core.active_memory (rst, write__en, write__data, write__addr, 
   assign data = read0__data;
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$10871$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$25397$0 , front_gradients__addr, \port$25440$0 , \port$25726$0 , \port$25728$0 , \port$25730$0 , \port$25732$0 , \port$25734$0 , \port$25736$0 , \port$25738$0 , \port$25740$0 , \port$25742$0 , \port$25744$0 , \port$25746$0 , \port$25748$0
-, \port$25750$0 , \port$25752$0 , \port$25754$0 , \port$25756$0 , drain_masks__addr, drain_masks__en, \port$25776$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_codes__addr, drain_logits__addr, \port$11229$0 , drain_saturated, drain_gradients__en, drain_gradients__addr, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_fault, queue_stuck, queue_completed, queue_position, front_column_stride, \port$25758$0 , front_gradients__addr, \port$25801$0 , \port$26199$0 , \port$26201$0 , \port$26203$0 , \port$26205$0 , \port$26207$0 , \port$26209$0 , \port$26211$0 , \port$26213$0 , \port$26215$0 , \port$26217$0 , \port$26219$0 , \port$26221$0
+, \port$26223$0 , \port$26225$0 , \port$26227$0 , \port$26229$0 , drain_masks__addr, drain_masks__en, \port$26249$0 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire [15:0] \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -2662,46 +2662,46 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$64 ;
-  output [9:0] \port$10871$0 ;
-  wire [9:0] \port$10871$0 ;
-  output [15:0] \port$25397$0 ;
-  wire [15:0] \port$25397$0 ;
-  output [16:0] \port$25440$0 ;
-  wire [16:0] \port$25440$0 ;
-  output [15:0] \port$25726$0 ;
-  wire [15:0] \port$25726$0 ;
-  output [15:0] \port$25728$0 ;
-  wire [15:0] \port$25728$0 ;
-  output [15:0] \port$25730$0 ;
-  wire [15:0] \port$25730$0 ;
-  output [15:0] \port$25732$0 ;
-  wire [15:0] \port$25732$0 ;
-  output [15:0] \port$25734$0 ;
-  wire [15:0] \port$25734$0 ;
-  output [15:0] \port$25736$0 ;
-  wire [15:0] \port$25736$0 ;
-  output [15:0] \port$25738$0 ;
-  wire [15:0] \port$25738$0 ;
-  output [15:0] \port$25740$0 ;
-  wire [15:0] \port$25740$0 ;
-  output [15:0] \port$25742$0 ;
-  wire [15:0] \port$25742$0 ;
-  output [15:0] \port$25744$0 ;
-  wire [15:0] \port$25744$0 ;
-  output [15:0] \port$25746$0 ;
-  wire [15:0] \port$25746$0 ;
-  output [15:0] \port$25748$0 ;
-  wire [15:0] \port$25748$0 ;
-  output [15:0] \port$25750$0 ;
-  wire [15:0] \port$25750$0 ;
-  output [15:0] \port$25752$0 ;
-  wire [15:0] \port$25752$0 ;
-  output [15:0] \port$25754$0 ;
-  wire [15:0] \port$25754$0 ;
-  output [15:0] \port$25756$0 ;
-  wire [15:0] \port$25756$0 ;
-  output [255:0] \port$25776$0 ;
-  wire [255:0] \port$25776$0 ;
+  output [9:0] \port$11229$0 ;
+  wire [9:0] \port$11229$0 ;
+  output [15:0] \port$25758$0 ;
+  wire [15:0] \port$25758$0 ;
+  output [16:0] \port$25801$0 ;
+  wire [16:0] \port$25801$0 ;
+  output [15:0] \port$26199$0 ;
+  wire [15:0] \port$26199$0 ;
+  output [15:0] \port$26201$0 ;
+  wire [15:0] \port$26201$0 ;
+  output [15:0] \port$26203$0 ;
+  wire [15:0] \port$26203$0 ;
+  output [15:0] \port$26205$0 ;
+  wire [15:0] \port$26205$0 ;
+  output [15:0] \port$26207$0 ;
+  wire [15:0] \port$26207$0 ;
+  output [15:0] \port$26209$0 ;
+  wire [15:0] \port$26209$0 ;
+  output [15:0] \port$26211$0 ;
+  wire [15:0] \port$26211$0 ;
+  output [15:0] \port$26213$0 ;
+  wire [15:0] \port$26213$0 ;
+  output [15:0] \port$26215$0 ;
+  wire [15:0] \port$26215$0 ;
+  output [15:0] \port$26217$0 ;
+  wire [15:0] \port$26217$0 ;
+  output [15:0] \port$26219$0 ;
+  wire [15:0] \port$26219$0 ;
+  output [15:0] \port$26221$0 ;
+  wire [15:0] \port$26221$0 ;
+  output [15:0] \port$26223$0 ;
+  wire [15:0] \port$26223$0 ;
+  output [15:0] \port$26225$0 ;
+  wire [15:0] \port$26225$0 ;
+  output [15:0] \port$26227$0 ;
+  wire [15:0] \port$26227$0 ;
+  output [15:0] \port$26229$0 ;
+  wire [15:0] \port$26229$0 ;
+  output [255:0] \port$26249$0 ;
+  wire [255:0] \port$26249$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2837,7 +2837,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$10871$0 (\$3 ),
+    .\port$11229$0 (\$3 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$121 ),
@@ -2864,7 +2864,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$25440$0 (\$2 ),
+    .\port$25801$0 (\$2 ),
     .\row$42 (column_vector),
     .\row$60 (gradients__data),
     .rst(rst)
@@ -3003,27 +3003,27 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$135  = \event ;
   assign \stall_vector$137  = stall_vector;
   assign \stall_drain$139  = stall_drain;
-  assign \port$10871$0  = \$3 ;
+  assign \port$11229$0  = \$3 ;
   assign front_column_stride = \config [45:37];
-  assign \port$25397$0  = \$1 ;
-  assign \port$25440$0  = \$2 ;
-  assign \port$25726$0  = \$4 ;
-  assign \port$25728$0  = \$5 ;
-  assign \port$25730$0  = \$6 ;
-  assign \port$25732$0  = \$7 ;
-  assign \port$25734$0  = \$8 ;
-  assign \port$25736$0  = \$9 ;
-  assign \port$25738$0  = \$10 ;
-  assign \port$25740$0  = \$11 ;
-  assign \port$25742$0  = \$12 ;
-  assign \port$25744$0  = \$13 ;
-  assign \port$25746$0  = \$14 ;
-  assign \port$25748$0  = \$15 ;
-  assign \port$25750$0  = \$16 ;
-  assign \port$25752$0  = \$17 ;
-  assign \port$25754$0  = \$18 ;
-  assign \port$25756$0  = \$19 ;
-  assign \port$25776$0  = \$20 ;
+  assign \port$25758$0  = \$1 ;
+  assign \port$25801$0  = \$2 ;
+  assign \port$26199$0  = \$4 ;
+  assign \port$26201$0  = \$5 ;
+  assign \port$26203$0  = \$6 ;
+  assign \port$26205$0  = \$7 ;
+  assign \port$26207$0  = \$8 ;
+  assign \port$26209$0  = \$9 ;
+  assign \port$26211$0  = \$10 ;
+  assign \port$26213$0  = \$11 ;
+  assign \port$26215$0  = \$12 ;
+  assign \port$26217$0  = \$13 ;
+  assign \port$26219$0  = \$14 ;
+  assign \port$26221$0  = \$15 ;
+  assign \port$26223$0  = \$16 ;
+  assign \port$26225$0  = \$17 ;
+  assign \port$26227$0  = \$18 ;
+  assign \port$26229$0  = \$19 ;
+  assign \port$26249$0  = \$20 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3244,7 +3244,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$128[15]  = sums[1471:1380];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$10871$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
+module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr, \port$11229$0 , saturated, complete, gradients__addr, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \config , sums, gradient_0, gradient_1, gradient_2
 , gradient_3, gradient_4, gradient_5, gradient_6, gradient_7, gradient_8, gradient_9, gradient_10, gradient_11, gradient_12, gradient_13, gradient_14, gradient_15, masks__addr, masks__en, tile, entry, codes__data, logits__data, labels__data, clk
 );
   reg \$initially  = 0;
@@ -3892,8 +3892,8 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   wire \onehot$92 ;
   input parity;
   wire parity;
-  output [9:0] \port$10871$0 ;
-  wire [9:0] \port$10871$0 ;
+  output [9:0] \port$11229$0 ;
+  wire [9:0] \port$11229$0 ;
   reg [15:0] present = 16'h0000;
   reg [7:0] read_tile_0 = 8'h00;
   reg [7:0] read_tile_1 = 8'h00;
@@ -4885,7 +4885,7 @@ module \backspike_core.bp.drain (rst, start, \begin , codes__addr, logits__addr,
   assign masks__data = { tile[255], tile[239], tile[223], tile[207], tile[191], tile[175], tile[159], tile[143], tile[127], tile[111], tile[95], tile[79], tile[63], tile[47], tile[31], tile[15], tile[254], tile[238], tile[222], tile[206], tile[190], tile[174], tile[158], tile[142], tile[126], tile[110], tile[94], tile[78], tile[62], tile[46], tile[30], tile[14], tile[253], tile[237], tile[221], tile[205], tile[189], tile[173], tile[157], tile[141], tile[125], tile[109], tile[93], tile[77], tile[61], tile[45], tile[29], tile[13], tile[252], tile[236], tile[220], tile[204], tile[188], tile[172], tile[156], tile[140], tile[124], tile[108], tile[92], tile[76], tile[60], tile[44], tile[28], tile[12], tile[251], tile[235], tile[219], tile[203], tile[187], tile[171], tile[155], tile[139], tile[123], tile[107], tile[91], tile[75], tile[59], tile[43], tile[27], tile[11], tile[250], tile[234], tile[218], tile[202], tile[186], tile[170], tile[154], tile[138], tile[122], tile[106], tile[90], tile[74], tile[58], tile[42], tile[26], tile[10], tile[249], tile[233], tile[217], tile[201], tile[185], tile[169], tile[153], tile[137], tile[121], tile[105], tile[89], tile[73], tile[57], tile[41], tile[25], tile[9], tile[248], tile[232], tile[216], tile[200], tile[184], tile[168], tile[152], tile[136], tile[120], tile[104], tile[88], tile[72], tile[56], tile[40], tile[24], tile[8], tile[247], tile[231], tile[215], tile[199], tile[183], tile[167], tile[151], tile[135], tile[119], tile[103], tile[87], tile[71], tile[55], tile[39], tile[23], tile[7], tile[246], tile[230], tile[214], tile[198], tile[182], tile[166], tile[150], tile[134], tile[118], tile[102], tile[86], tile[70], tile[54], tile[38], tile[22], tile[6], tile[245], tile[229], tile[213], tile[197], tile[181], tile[165], tile[149], tile[133], tile[117], tile[101], tile[85], tile[69], tile[53], tile[37], tile[21], tile[5], tile[244], tile[228], tile[212], tile[196], tile[180], tile[164], tile[148], tile[132], tile[116], tile[100], tile[84], tile[68], tile[52], tile[36], tile[20], tile[4], tile[243], tile[227], tile[211], tile[195], tile[179], tile[163], tile[147], tile[131], tile[115], tile[99], tile[83], tile[67], tile[51], tile[35], tile[19], tile[3], tile[242], tile[226], tile[210], tile[194], tile[178], tile[162], tile[146], tile[130], tile[114], tile[98], tile[82], tile[66], tile[50], tile[34], tile[18], tile[2], tile[241], tile[225], tile[209], tile[193], tile[177], tile[161], tile[145], tile[129], tile[113], tile[97], tile[81], tile[65], tile[49], tile[33], tile[17], tile[1], tile[240], tile[224], tile[208], tile[192], tile[176], tile[160], tile[144], tile[128], tile[112], tile[96], tile[80], tile[64], tile[48], tile[32], tile[16], tile[0] };
   assign codes__addr = \$5 [11:0];
   assign logits__addr = \$7 [9:0];
-  assign \port$10871$0  = \$9 [9:0];
+  assign \port$11229$0  = \$9 [9:0];
   assign gradients__addr = \$49 [11:0];
   assign masks__addr = last_0[7:0];
   assign entry = o[4:1];
@@ -7505,7 +7505,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i, o, saturated, clk);
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$25440$0 , \row$60 , active__data, masks__data
+module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_events__valid$62 , \o__ready$64 , \o__ready$48 , o_headers__ready, batch, \i__valid$72 , \i__payload$71 , \config , \address$11 , o_headers__payload, i__ready, o_headers__valid, gradients__addr, \o_events__payload$68 , \port$25801$0 , \row$60 , active__data, masks__data
 , \row$42 , clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
@@ -7742,8 +7742,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [3:0] \plain.x ;
-  output [16:0] \port$25440$0 ;
-  wire [16:0] \port$25440$0 ;
+  output [16:0] \port$25801$0 ;
+  wire [16:0] \port$25801$0 ;
   wire [271:0] row;
   input [255:0] \row$42 ;
   wire [255:0] \row$42 ;
@@ -7817,7 +7817,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o_vectors__payload),
     .o__ready(\o__ready$48 ),
     .o__valid(o_vectors__valid),
-    .\port$25440$0 (o_lines__payload[16:0]),
+    .\port$25801$0 (o_lines__payload[16:0]),
     .rst(rst),
     .w_data(\row$42 )
   );
@@ -7829,8 +7829,8 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(\i__valid$26 ),
-    .\port$27648$0 (active__data),
-    .\port$27649$0 (masks__data),
+    .\port$28137$0 (active__data),
+    .\port$28138$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.bp.front.scan  scan (
@@ -8052,7 +8052,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign valued = \o__payload$67 [266:256];
   assign \address$11  = i__payload[15:0];
   assign gradients__addr = \i__payload$57 [11:0];
-  assign \port$25440$0  = o_lines__payload[16:0];
+  assign \port$25801$0  = o_lines__payload[16:0];
   assign \tag.scan  = tag[20:0];
   assign \tag.scan.row  = tag[12:0];
   assign \tag.scan.unit  = tag[20:13];
@@ -8193,7 +8193,7 @@ module \backspike_core.bp.front (rst, o_vectors__valid, o_vectors__payload, \o_e
   assign tag[12:0] = \$2 [12:0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$25440$0 , w_data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__payload, o__ready, \port$25801$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -8226,8 +8226,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [16:0] \port$25440$0 ;
-  wire [16:0] \port$25440$0 ;
+  input [16:0] \port$25801$0 ;
+  wire [16:0] \port$25801$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -8307,15 +8307,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__valid, o__pay
       \$9  = 1'h0;
     end
   end
-  assign address = { \port$25440$0 [3:0], \port$25440$0 [16:4] };
-  assign i__payload = { \port$25440$0 [3:0], \port$25440$0 [16:4] };
+  assign address = { \port$25801$0 [3:0], \port$25801$0 [16:4] };
+  assign i__payload = { \port$25801$0 [3:0], \port$25801$0 [16:4] };
   assign grant = 1'h1;
   assign present3 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$25440$0 [3:0], \port$25440$0 [16:4] };
+  assign \i__payload.address  = { \port$25801$0 [3:0], \port$25801$0 [16:4] };
   assign \o__payload.row  = o__payload;
   assign issue = valid;
   assign i__ready = \$2 ;
@@ -8439,7 +8439,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$27648$0 , \port$27649$0 , clk);
+module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o__ready, i__payload, i__valid, \port$28137$0 , \port$28138$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -8471,10 +8471,10 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [15:0] \port$27648$0 ;
-  wire [15:0] \port$27648$0 ;
-  input [255:0] \port$27649$0 ;
-  wire [255:0] \port$27649$0 ;
+  input [15:0] \port$28137$0 ;
+  wire [15:0] \port$28137$0 ;
+  input [255:0] \port$28138$0 ;
+  wire [255:0] \port$28138$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -8507,9 +8507,9 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$25431$0 (tag1),
-    .\port$27648$0 (\port$27648$0 ),
-    .\port$27649$0 (\port$27649$0 ),
+    .\port$25792$0 (tag1),
+    .\port$28137$0 (\port$28137$0 ),
+    .\port$28138$0 (\port$28138$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -8540,8 +8540,8 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign address = i__payload[15:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$27648$0 , \port$27649$0  };
-  assign row = { \port$27648$0 , \port$27649$0  };
+  assign w_data = { tag1, \port$28137$0 , \port$28138$0  };
+  assign row = { \port$28137$0 , \port$28138$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -8553,7 +8553,7 @@ module \backspike_core.bp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$25431$0 , \port$27648$0 , \port$27649$0 , clk);
+module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$25792$0 , \port$28137$0 , \port$28138$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8577,12 +8577,12 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [21:0] \port$25431$0 ;
-  wire [21:0] \port$25431$0 ;
-  input [15:0] \port$27648$0 ;
-  wire [15:0] \port$27648$0 ;
-  input [255:0] \port$27649$0 ;
-  wire [255:0] \port$27649$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
+  input [15:0] \port$28137$0 ;
+  wire [15:0] \port$28137$0 ;
+  input [255:0] \port$28138$0 ;
+  wire [255:0] \port$28138$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [293:0] r_data;
@@ -8609,7 +8609,7 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [293:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$25431$0 , \port$27648$0 , \port$27649$0  };
+      storage[w_port__addr] <= { \port$25792$0 , \port$28137$0 , \port$28138$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -8671,8 +8671,8 @@ module \backspike_core.bp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$25431$0 , \port$27648$0 , \port$27649$0  };
-  assign w_data = { \port$25431$0 , \port$27648$0 , \port$27649$0  };
+  assign w_port__data = { \port$25792$0 , \port$28137$0 , \port$28138$0  };
+  assign w_data = { \port$25792$0 , \port$28137$0 , \port$28138$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -10025,8 +10025,8 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.bp.front.values.buffer  buffer (
     .clk(clk),
-    .\port$25504$0 (tag1),
-    .\port$27573$0 (row),
+    .\port$25865$0 (tag1),
+    .\port$28062$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -10069,7 +10069,7 @@ module \backspike_core.bp.front.values (rst, i__ready, o__valid, o__payload, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$25504$0 , \port$27573$0 , clk);
+module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \port$25865$0 , \port$28062$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10093,10 +10093,10 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [10:0] \port$25504$0 ;
-  wire [10:0] \port$25504$0 ;
-  input [255:0] \port$27573$0 ;
-  wire [255:0] \port$27573$0 ;
+  input [10:0] \port$25865$0 ;
+  wire [10:0] \port$25865$0 ;
+  input [255:0] \port$28062$0 ;
+  wire [255:0] \port$28062$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [266:0] r_data;
@@ -10123,7 +10123,7 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   reg [266:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$25504$0 , \port$27573$0  };
+      storage[w_port__addr] <= { \port$25865$0 , \port$28062$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -10185,8 +10185,8 @@ module \backspike_core.bp.front.values.buffer (rst, r_rdy, r_data, r_en, w_en, \
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$25504$0 , \port$27573$0  };
-  assign w_data = { \port$25504$0 , \port$27573$0  };
+  assign w_port__data = { \port$25865$0 , \port$28062$0  };
+  assign w_data = { \port$25865$0 , \port$28062$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -10322,27 +10322,62 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
+  wire [91:0] \$102 ;
   wire \$103 ;
-  wire [91:0] \$104 ;
-  reg [3:0] \$105 ;
-  reg [10:0] \$106 ;
-  reg [10:0] \$107 ;
-  reg [10:0] \$108 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire [91:0] \$107 ;
+  reg [3:0] \$108 ;
   reg [10:0] \$109 ;
   wire \$11 ;
-  reg [15:0] \$110 ;
-  reg [15:0] \$111 ;
-  reg \$112 ;
-  reg \$113 ;
-  reg \$114 ;
+  reg [10:0] \$110 ;
+  reg [10:0] \$111 ;
+  reg [10:0] \$112 ;
+  reg [15:0] \$113 ;
+  reg [15:0] \$114 ;
   reg \$115 ;
-  reg [15:0] \$116 ;
-  reg [15:0] \$117 ;
+  reg \$116 ;
+  reg \$117 ;
+  reg \$118 ;
+  reg [15:0] \$119 ;
   wire \$12 ;
+  reg [15:0] \$120 ;
+  wire [45:0] \$121 ;
+  wire [45:0] \$122 ;
+  wire [45:0] \$123 ;
+  wire [45:0] \$124 ;
+  wire [45:0] \$125 ;
+  wire [45:0] \$126 ;
+  wire [45:0] \$127 ;
+  wire [45:0] \$128 ;
+  wire [45:0] \$129 ;
   wire \$13 ;
+  wire [45:0] \$130 ;
+  wire [45:0] \$131 ;
+  wire [45:0] \$132 ;
+  wire [45:0] \$133 ;
+  wire [45:0] \$134 ;
+  wire [45:0] \$135 ;
+  wire [45:0] \$136 ;
+  wire [45:0] \$137 ;
+  wire [45:0] \$138 ;
+  wire [45:0] \$139 ;
   wire \$14 ;
+  wire [45:0] \$140 ;
+  wire [45:0] \$141 ;
+  wire [45:0] \$142 ;
+  wire [45:0] \$143 ;
+  wire [45:0] \$144 ;
+  wire [45:0] \$145 ;
+  wire [45:0] \$146 ;
+  wire [45:0] \$147 ;
+  wire [45:0] \$148 ;
+  wire [45:0] \$149 ;
   wire \$15 ;
+  wire [45:0] \$150 ;
+  wire [45:0] \$151 ;
+  wire [45:0] \$152 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -10351,90 +10386,90 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [91:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [91:0] \$32 ;
   wire \$33 ;
-  wire [91:0] \$34 ;
+  wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [91:0] \$37 ;
   wire \$38 ;
-  wire [91:0] \$39 ;
+  wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [91:0] \$42 ;
   wire \$43 ;
-  wire [91:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [91:0] \$47 ;
   wire \$48 ;
-  wire [91:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [91:0] \$52 ;
   wire \$53 ;
-  wire [91:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [91:0] \$57 ;
   wire \$58 ;
-  wire [91:0] \$59 ;
+  wire \$59 ;
   wire [1:0] \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
+  wire [91:0] \$62 ;
   wire \$63 ;
-  wire [91:0] \$64 ;
+  wire \$64 ;
   wire \$65 ;
   wire \$66 ;
-  wire \$67 ;
+  wire [91:0] \$67 ;
   wire \$68 ;
-  wire [91:0] \$69 ;
+  wire \$69 ;
   wire [1:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
+  wire [91:0] \$72 ;
   wire \$73 ;
-  wire [91:0] \$74 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
+  wire [91:0] \$77 ;
   wire \$78 ;
-  wire [91:0] \$79 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire \$82 ;
+  wire [91:0] \$82 ;
   wire \$83 ;
-  wire [91:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
+  wire [91:0] \$87 ;
   wire \$88 ;
-  wire [91:0] \$89 ;
+  wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
-  wire \$92 ;
+  wire [91:0] \$92 ;
   wire \$93 ;
-  wire [91:0] \$94 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
-  wire \$97 ;
+  wire [91:0] \$97 ;
   wire \$98 ;
-  wire [91:0] \$99 ;
+  wire \$99 ;
   reg [15:0] accumulated = 16'h0000;
   wire add;
   wire \add$110 ;
@@ -10889,538 +10924,517 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 2'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[10];
-  assign \$10  = \$9  & event0[8];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[3] & event3[9];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[10];
-  assign \$17  = \$16  & event0[8];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[3] & event3[9];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[3] & event3[10];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event3[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[3] & event3[9];
+  assign \$15  = busy | waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[10];
+  assign \$19  = \$18  & event0[8];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[3] & event3[9];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[3] & event3[10];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event3[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[10];
-  assign load = \$25  & event0[8];
-  assign \$26  = valid[1] & event1[10];
-  assign shift = \$26  & event1[8];
+  assign \$28  = valid[0] & event0[10];
+  assign load = \$28  & event0[8];
+  assign \$29  = valid[1] & event1[10];
+  assign shift = \$29  & event1[8];
   assign add = valid[3] & event3[10];
-  assign \$27  = accumulated >> event3[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 92'h00000000000000000000000;
-  assign \$30  = valid[0] & event0[10];
-  assign \load$47  = \$30  & event0[8];
-  assign \$31  = valid[1] & event1[10];
-  assign \shift$48  = \$31  & event1[8];
+  assign \$30  = accumulated >> event3[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> drain_entry;
+  assign \$32  = \$31  ? { \$122 , \$121  } : 92'h00000000000000000000000;
+  assign \$33  = valid[0] & event0[10];
+  assign \load$47  = \$33  & event0[8];
+  assign \$34  = valid[1] & event1[10];
+  assign \shift$48  = \$34  & event1[8];
   assign \add$50  = valid[3] & event3[10];
-  assign \$32  = accumulated >> event3[3:0];
-  assign \replace$51  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$56  : 92'h00000000000000000000000;
-  assign \$35  = valid[0] & event0[10];
-  assign \load$59  = \$35  & event0[8];
-  assign \$36  = valid[1] & event1[10];
-  assign \shift$60  = \$36  & event1[8];
+  assign \$35  = accumulated >> event3[3:0];
+  assign \replace$51  = ~ \$35 ;
+  assign \$36  = drained >> drain_entry;
+  assign \$37  = \$36  ? { \$124 , \$123  } : 92'h00000000000000000000000;
+  assign \$38  = valid[0] & event0[10];
+  assign \load$59  = \$38  & event0[8];
+  assign \$39  = valid[1] & event1[10];
+  assign \shift$60  = \$39  & event1[8];
   assign \add$62  = valid[3] & event3[10];
-  assign \$37  = accumulated >> event3[3:0];
-  assign \replace$63  = ~ \$37 ;
-  assign \$38  = drained >> drain_entry;
-  assign \$39  = \$38  ? \drain_sum$68  : 92'h00000000000000000000000;
-  assign \$40  = valid[0] & event0[10];
-  assign \load$71  = \$40  & event0[8];
-  assign \$41  = valid[1] & event1[10];
-  assign \shift$72  = \$41  & event1[8];
+  assign \$40  = accumulated >> event3[3:0];
+  assign \replace$63  = ~ \$40 ;
+  assign \$41  = drained >> drain_entry;
+  assign \$42  = \$41  ? { \$126 , \$125  } : 92'h00000000000000000000000;
+  assign \$43  = valid[0] & event0[10];
+  assign \load$71  = \$43  & event0[8];
+  assign \$44  = valid[1] & event1[10];
+  assign \shift$72  = \$44  & event1[8];
   assign \add$74  = valid[3] & event3[10];
-  assign \$42  = accumulated >> event3[3:0];
-  assign \replace$75  = ~ \$42 ;
-  assign \$43  = drained >> drain_entry;
-  assign \$44  = \$43  ? \drain_sum$80  : 92'h00000000000000000000000;
-  assign \$45  = valid[0] & event0[10];
-  assign \load$83  = \$45  & event0[8];
-  assign \$46  = valid[1] & event1[10];
-  assign \shift$84  = \$46  & event1[8];
+  assign \$45  = accumulated >> event3[3:0];
+  assign \replace$75  = ~ \$45 ;
+  assign \$46  = drained >> drain_entry;
+  assign \$47  = \$46  ? { \$128 , \$127  } : 92'h00000000000000000000000;
+  assign \$48  = valid[0] & event0[10];
+  assign \load$83  = \$48  & event0[8];
+  assign \$49  = valid[1] & event1[10];
+  assign \shift$84  = \$49  & event1[8];
   assign \add$86  = valid[3] & event3[10];
-  assign \$47  = accumulated >> event3[3:0];
-  assign \replace$87  = ~ \$47 ;
-  assign \$48  = drained >> drain_entry;
-  assign \$49  = \$48  ? \drain_sum$92  : 92'h00000000000000000000000;
-  assign \$50  = valid[0] & event0[10];
-  assign \load$95  = \$50  & event0[8];
-  assign \$51  = valid[1] & event1[10];
-  assign \shift$96  = \$51  & event1[8];
+  assign \$50  = accumulated >> event3[3:0];
+  assign \replace$87  = ~ \$50 ;
+  assign \$51  = drained >> drain_entry;
+  assign \$52  = \$51  ? { \$130 , \$129  } : 92'h00000000000000000000000;
+  assign \$53  = valid[0] & event0[10];
+  assign \load$95  = \$53  & event0[8];
+  assign \$54  = valid[1] & event1[10];
+  assign \shift$96  = \$54  & event1[8];
   assign \add$98  = valid[3] & event3[10];
-  assign \$52  = accumulated >> event3[3:0];
-  assign \replace$99  = ~ \$52 ;
-  assign \$53  = drained >> drain_entry;
-  assign \$54  = \$53  ? \drain_sum$104  : 92'h00000000000000000000000;
-  assign \$55  = valid[0] & event0[10];
-  assign \load$107  = \$55  & event0[8];
-  assign \$56  = valid[1] & event1[10];
-  assign \shift$108  = \$56  & event1[8];
+  assign \$55  = accumulated >> event3[3:0];
+  assign \replace$99  = ~ \$55 ;
+  assign \$56  = drained >> drain_entry;
+  assign \$57  = \$56  ? { \$132 , \$131  } : 92'h00000000000000000000000;
+  assign \$58  = valid[0] & event0[10];
+  assign \load$107  = \$58  & event0[8];
+  assign \$59  = valid[1] & event1[10];
+  assign \shift$108  = \$59  & event1[8];
   assign \add$110  = valid[3] & event3[10];
-  assign \$57  = accumulated >> event3[3:0];
-  assign \replace$111  = ~ \$57 ;
-  assign \$58  = drained >> drain_entry;
-  assign \$59  = \$58  ? \drain_sum$116  : 92'h00000000000000000000000;
-  assign \$60  = valid[0] & event0[10];
-  assign \load$119  = \$60  & event0[8];
-  assign \$61  = valid[1] & event1[10];
-  assign \shift$120  = \$61  & event1[8];
+  assign \$60  = accumulated >> event3[3:0];
+  assign \replace$111  = ~ \$60 ;
+  assign \$61  = drained >> drain_entry;
+  assign \$62  = \$61  ? { \$134 , \$133  } : 92'h00000000000000000000000;
+  assign \$63  = valid[0] & event0[10];
+  assign \load$119  = \$63  & event0[8];
+  assign \$64  = valid[1] & event1[10];
+  assign \shift$120  = \$64  & event1[8];
   assign \add$122  = valid[3] & event3[10];
-  assign \$62  = accumulated >> event3[3:0];
-  assign \replace$123  = ~ \$62 ;
-  assign \$63  = drained >> drain_entry;
-  assign \$64  = \$63  ? \drain_sum$128  : 92'h00000000000000000000000;
-  assign \$65  = valid[0] & event0[10];
-  assign \load$131  = \$65  & event0[8];
-  assign \$66  = valid[1] & event1[10];
-  assign \shift$132  = \$66  & event1[8];
+  assign \$65  = accumulated >> event3[3:0];
+  assign \replace$123  = ~ \$65 ;
+  assign \$66  = drained >> drain_entry;
+  assign \$67  = \$66  ? { \$136 , \$135  } : 92'h00000000000000000000000;
+  assign \$68  = valid[0] & event0[10];
+  assign \load$131  = \$68  & event0[8];
+  assign \$69  = valid[1] & event1[10];
+  assign \shift$132  = \$69  & event1[8];
   assign \add$134  = valid[3] & event3[10];
-  assign \$67  = accumulated >> event3[3:0];
-  assign \replace$135  = ~ \$67 ;
-  assign \$68  = drained >> drain_entry;
-  assign \$69  = \$68  ? \drain_sum$140  : 92'h00000000000000000000000;
-  assign \$70  = valid[0] & event0[10];
-  assign \load$143  = \$70  & event0[8];
-  assign \$71  = valid[1] & event1[10];
-  assign \shift$144  = \$71  & event1[8];
+  assign \$70  = accumulated >> event3[3:0];
+  assign \replace$135  = ~ \$70 ;
+  assign \$71  = drained >> drain_entry;
+  assign \$72  = \$71  ? { \$138 , \$137  } : 92'h00000000000000000000000;
+  assign \$73  = valid[0] & event0[10];
+  assign \load$143  = \$73  & event0[8];
+  assign \$74  = valid[1] & event1[10];
+  assign \shift$144  = \$74  & event1[8];
   assign \add$146  = valid[3] & event3[10];
-  assign \$72  = accumulated >> event3[3:0];
-  assign \replace$147  = ~ \$72 ;
-  assign \$73  = drained >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$152  : 92'h00000000000000000000000;
-  assign \$75  = valid[0] & event0[10];
-  assign \load$155  = \$75  & event0[8];
-  assign \$76  = valid[1] & event1[10];
-  assign \shift$156  = \$76  & event1[8];
+  assign \$75  = accumulated >> event3[3:0];
+  assign \replace$147  = ~ \$75 ;
+  assign \$76  = drained >> drain_entry;
+  assign \$77  = \$76  ? { \$140 , \$139  } : 92'h00000000000000000000000;
+  assign \$78  = valid[0] & event0[10];
+  assign \load$155  = \$78  & event0[8];
+  assign \$79  = valid[1] & event1[10];
+  assign \shift$156  = \$79  & event1[8];
   assign \add$158  = valid[3] & event3[10];
-  assign \$77  = accumulated >> event3[3:0];
-  assign \replace$159  = ~ \$77 ;
-  assign \$78  = drained >> drain_entry;
-  assign \$79  = \$78  ? \drain_sum$164  : 92'h00000000000000000000000;
-  assign \$80  = valid[0] & event0[10];
-  assign \load$167  = \$80  & event0[8];
-  assign \$81  = valid[1] & event1[10];
-  assign \shift$168  = \$81  & event1[8];
+  assign \$80  = accumulated >> event3[3:0];
+  assign \replace$159  = ~ \$80 ;
+  assign \$81  = drained >> drain_entry;
+  assign \$82  = \$81  ? { \$142 , \$141  } : 92'h00000000000000000000000;
+  assign \$83  = valid[0] & event0[10];
+  assign \load$167  = \$83  & event0[8];
+  assign \$84  = valid[1] & event1[10];
+  assign \shift$168  = \$84  & event1[8];
   assign \add$170  = valid[3] & event3[10];
-  assign \$82  = accumulated >> event3[3:0];
-  assign \replace$171  = ~ \$82 ;
-  assign \$83  = drained >> drain_entry;
-  assign \$84  = \$83  ? \drain_sum$176  : 92'h00000000000000000000000;
-  assign \$85  = valid[0] & event0[10];
-  assign \load$179  = \$85  & event0[8];
-  assign \$86  = valid[1] & event1[10];
-  assign \shift$180  = \$86  & event1[8];
+  assign \$85  = accumulated >> event3[3:0];
+  assign \replace$171  = ~ \$85 ;
+  assign \$86  = drained >> drain_entry;
+  assign \$87  = \$86  ? { \$144 , \$143  } : 92'h00000000000000000000000;
+  assign \$88  = valid[0] & event0[10];
+  assign \load$179  = \$88  & event0[8];
+  assign \$89  = valid[1] & event1[10];
+  assign \shift$180  = \$89  & event1[8];
   assign \add$182  = valid[3] & event3[10];
-  assign \$87  = accumulated >> event3[3:0];
-  assign \replace$183  = ~ \$87 ;
-  assign \$88  = drained >> drain_entry;
-  assign \$89  = \$88  ? \drain_sum$188  : 92'h00000000000000000000000;
-  assign \$90  = valid[0] & event0[10];
-  assign \load$191  = \$90  & event0[8];
-  assign \$91  = valid[1] & event1[10];
-  assign \shift$192  = \$91  & event1[8];
+  assign \$90  = accumulated >> event3[3:0];
+  assign \replace$183  = ~ \$90 ;
+  assign \$91  = drained >> drain_entry;
+  assign \$92  = \$91  ? { \$146 , \$145  } : 92'h00000000000000000000000;
+  assign \$93  = valid[0] & event0[10];
+  assign \load$191  = \$93  & event0[8];
+  assign \$94  = valid[1] & event1[10];
+  assign \shift$192  = \$94  & event1[8];
   assign \add$194  = valid[3] & event3[10];
-  assign \$92  = accumulated >> event3[3:0];
-  assign \replace$195  = ~ \$92 ;
-  assign \$93  = drained >> drain_entry;
-  assign \$94  = \$93  ? \drain_sum$200  : 92'h00000000000000000000000;
-  assign \$95  = valid[0] & event0[10];
-  assign \load$203  = \$95  & event0[8];
-  assign \$96  = valid[1] & event1[10];
-  assign \shift$204  = \$96  & event1[8];
+  assign \$95  = accumulated >> event3[3:0];
+  assign \replace$195  = ~ \$95 ;
+  assign \$96  = drained >> drain_entry;
+  assign \$97  = \$96  ? { \$148 , \$147  } : 92'h00000000000000000000000;
+  assign \$98  = valid[0] & event0[10];
+  assign \load$203  = \$98  & event0[8];
+  assign \$99  = valid[1] & event1[10];
+  assign \shift$204  = \$99  & event1[8];
   assign \add$206  = valid[3] & event3[10];
-  assign \$97  = accumulated >> event3[3:0];
-  assign \replace$207  = ~ \$97 ;
-  assign \$98  = drained >> drain_entry;
-  assign \$99  = \$98  ? \drain_sum$212  : 92'h00000000000000000000000;
-  assign \$100  = valid[0] & event0[10];
-  assign \load$215  = \$100  & event0[8];
-  assign \$101  = valid[1] & event1[10];
-  assign \shift$216  = \$101  & event1[8];
+  assign \$100  = accumulated >> event3[3:0];
+  assign \replace$207  = ~ \$100 ;
+  assign \$101  = drained >> drain_entry;
+  assign \$102  = \$101  ? { \$150 , \$149  } : 92'h00000000000000000000000;
+  assign \$103  = valid[0] & event0[10];
+  assign \load$215  = \$103  & event0[8];
+  assign \$104  = valid[1] & event1[10];
+  assign \shift$216  = \$104  & event1[8];
   assign \add$218  = valid[3] & event3[10];
-  assign \$102  = accumulated >> event3[3:0];
-  assign \replace$219  = ~ \$102 ;
-  assign \$103  = drained >> drain_entry;
-  assign \$104  = \$103  ? \drain_sum$224  : 92'h00000000000000000000000;
+  assign \$105  = accumulated >> event3[3:0];
+  assign \replace$219  = ~ \$105 ;
+  assign \$106  = drained >> drain_entry;
+  assign \$107  = \$106  ? { \$152 , \$151  } : 92'h00000000000000000000000;
   always @(posedge clk)
-    valid <= \$105 ;
+    valid <= \$108 ;
   always @(posedge clk)
-    event0 <= \$106 ;
+    event0 <= \$109 ;
   always @(posedge clk)
-    event1 <= \$107 ;
+    event1 <= \$110 ;
   always @(posedge clk)
-    event2 <= \$108 ;
+    event2 <= \$111 ;
   always @(posedge clk)
-    event3 <= \$109 ;
+    event3 <= \$112 ;
   always @(posedge clk)
-    accumulated <= \$110 ;
+    accumulated <= \$113 ;
   always @(posedge clk)
-    drained <= \$111 ;
+    drained <= \$114 ;
   always @(posedge clk)
-    drain_file <= \$112 ;
+    drain_file <= \$115 ;
   always @(posedge clk)
-    waiting <= \$113 ;
+    waiting <= \$116 ;
   always @(posedge clk)
-    file <= \$114 ;
+    file <= \$117 ;
   always @(posedge clk)
-    waiting_file <= \$115 ;
+    waiting_file <= \$118 ;
   always @(posedge clk)
-    queued <= \$116 ;
+    queued <= \$119 ;
   always @(posedge clk)
-    value <= \$117 ;
+    value <= \$120 ;
   \backspike_core.bp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(drain_sum),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[15:0]),
     .i_b(value),
     .\load$7 (load),
+    .\port$9365$0 (\$121 ),
+    .\port$9366$0 (\$122 ),
     .replace(replace),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane1 (
+  \backspike_core.bp.lanes.lane1  lane1 (
     .add(\add$50 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$56 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[31:16]),
     .i_b(value),
     .\load$7 (\load$47 ),
+    .\port$9483$0 (\$123 ),
+    .\port$9484$0 (\$124 ),
     .replace(\replace$51 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane10 (
+  \backspike_core.bp.lanes.lane10  lane10 (
     .add(\add$158 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$164 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[175:160]),
     .i_b(value),
     .\load$7 (\load$155 ),
+    .\port$10545$0 (\$141 ),
+    .\port$10546$0 (\$142 ),
     .replace(\replace$159 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane11 (
+  \backspike_core.bp.lanes.lane11  lane11 (
     .add(\add$170 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$176 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[191:176]),
     .i_b(value),
     .\load$7 (\load$167 ),
+    .\port$10663$0 (\$143 ),
+    .\port$10664$0 (\$144 ),
     .replace(\replace$171 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane12 (
+  \backspike_core.bp.lanes.lane12  lane12 (
     .add(\add$182 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$188 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[207:192]),
     .i_b(value),
     .\load$7 (\load$179 ),
+    .\port$10781$0 (\$145 ),
+    .\port$10782$0 (\$146 ),
     .replace(\replace$183 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane13 (
+  \backspike_core.bp.lanes.lane13  lane13 (
     .add(\add$194 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$200 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[223:208]),
     .i_b(value),
     .\load$7 (\load$191 ),
+    .\port$10899$0 (\$147 ),
+    .\port$10900$0 (\$148 ),
     .replace(\replace$195 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane14 (
+  \backspike_core.bp.lanes.lane14  lane14 (
     .add(\add$206 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$212 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[239:224]),
     .i_b(value),
     .\load$7 (\load$203 ),
+    .\port$11017$0 (\$149 ),
+    .\port$11018$0 (\$150 ),
     .replace(\replace$207 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane15 (
+  \backspike_core.bp.lanes.lane15  lane15 (
     .add(\add$218 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$224 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[255:240]),
     .i_b(value),
     .\load$7 (\load$215 ),
+    .\port$11135$0 (\$151 ),
+    .\port$11136$0 (\$152 ),
     .replace(\replace$219 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane2 (
+  \backspike_core.bp.lanes.lane2  lane2 (
     .add(\add$62 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$68 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[47:32]),
     .i_b(value),
     .\load$7 (\load$59 ),
+    .\port$9601$0 (\$125 ),
+    .\port$9602$0 (\$126 ),
     .replace(\replace$63 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane3 (
+  \backspike_core.bp.lanes.lane3  lane3 (
     .add(\add$74 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$80 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[63:48]),
     .i_b(value),
     .\load$7 (\load$71 ),
+    .\port$9719$0 (\$127 ),
+    .\port$9720$0 (\$128 ),
     .replace(\replace$75 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane4 (
+  \backspike_core.bp.lanes.lane4  lane4 (
     .add(\add$86 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$92 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[79:64]),
     .i_b(value),
     .\load$7 (\load$83 ),
+    .\port$9837$0 (\$129 ),
+    .\port$9838$0 (\$130 ),
     .replace(\replace$87 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane5 (
+  \backspike_core.bp.lanes.lane5  lane5 (
     .add(\add$98 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$104 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[95:80]),
     .i_b(value),
     .\load$7 (\load$95 ),
+    .\port$9955$0 (\$131 ),
+    .\port$9956$0 (\$132 ),
     .replace(\replace$99 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane6 (
+  \backspike_core.bp.lanes.lane6  lane6 (
     .add(\add$110 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$116 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[111:96]),
     .i_b(value),
     .\load$7 (\load$107 ),
+    .\port$10073$0 (\$133 ),
+    .\port$10074$0 (\$134 ),
     .replace(\replace$111 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane7 (
+  \backspike_core.bp.lanes.lane7  lane7 (
     .add(\add$122 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$128 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[127:112]),
     .i_b(value),
     .\load$7 (\load$119 ),
+    .\port$10191$0 (\$135 ),
+    .\port$10192$0 (\$136 ),
     .replace(\replace$123 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane8 (
+  \backspike_core.bp.lanes.lane8  lane8 (
     .add(\add$134 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$140 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[143:128]),
     .i_b(value),
     .\load$7 (\load$131 ),
+    .\port$10309$0 (\$137 ),
+    .\port$10310$0 (\$138 ),
     .replace(\replace$135 ),
     .rst(rst)
   );
-  \backspike_core.bp.lanes.lane0  lane9 (
+  \backspike_core.bp.lanes.lane9  lane9 (
     .add(\add$146 ),
     .clk(clk),
     .drain_entry(drain_entry),
     .drain_file(drain_file),
-    .drain_sum(\drain_sum$152 ),
     .en(go),
     .entry(event3[3:0]),
     .file(file),
     .i_a(i_vectors__payload[159:144]),
     .i_b(value),
     .\load$7 (\load$143 ),
+    .\port$10427$0 (\$139 ),
+    .\port$10428$0 (\$140 ),
     .replace(\replace$147 ),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    \$105  = valid;
+    \$108  = valid;
     if (go) begin
-      \$105  = \$2 [3:0];
+      \$108  = \$2 [3:0];
     end
     if (rst) begin
-      \$105  = 4'h0;
+      \$108  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$106  = event0;
+    \$109  = event0;
     if (go) begin
-      \$106  = i_events__payload[10:0];
+      \$109  = i_events__payload[10:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$107  = event1;
+    \$110  = event1;
     if (go) begin
-      \$107  = event0;
+      \$110  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$108  = event2;
+    \$111  = event2;
     if (go) begin
-      \$108  = event1;
+      \$111  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$109  = event3;
+    \$112  = event3;
     if (go) begin
-      \$109  = event2;
+      \$112  = event2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$110  = \$3 ;
+    \$113  = \$3 ;
     if (rst) begin
-      \$110  = 16'h0000;
+      \$113  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$111  = drained;
+    \$114  = drained;
     if (start) begin
-      \$111  = touched;
+      \$114  = touched;
     end
     if (rst) begin
-      \$111  = 16'h0000;
+      \$114  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$112  = drain_file;
+    \$115  = drain_file;
     if (start) begin
-      \$112  = \$4 ;
-    end
-    if (rst) begin
-      \$112  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$113  = waiting;
-    if (start) begin
-      \$113  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$113  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$113  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$114  = file;
-    if (finish) begin
-      \$114  = \$7 [0];
-    end
-    if (rst) begin
-      \$114  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$115  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$115  = file;
-      end
+      \$115  = \$4 ;
     end
     if (rst) begin
       \$115  = 1'h0;
@@ -11428,21 +11442,58 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   end
   always @* begin
     if (\$initially ) begin end
-    \$116  = queued;
+    \$116  = waiting;
+    if (start) begin
+      \$116  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$116  = now;
+      if (\$10 ) begin
+        \$116  = 1'h1;
       end
     end
     if (rst) begin
-      \$116  = 16'h0000;
+      \$116  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$117  = value;
+    \$117  = file;
+    if (finish) begin
+      \$117  = \$7 [0];
+    end
+    if (rst) begin
+      \$117  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$118  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$118  = file;
+      end
+    end
+    if (rst) begin
+      \$118  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$119  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$119  = now;
+      end
+    end
+    if (rst) begin
+      \$119  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$120  = value;
     if (go) begin
-      \$117  = i_events__payload[26:11];
+      \$120  = i_events__payload[26:11];
     end
   end
   assign i_events__ready = go;
@@ -11453,6 +11504,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$39  = file;
   assign \drain_file$40  = drain_file;
   assign \entry$42  = drain_entry;
+  assign drain_sum = { \$122 , \$121  };
   assign \value$45  = value;
   assign \go$46  = go;
   assign \element$49  = i_vectors__payload[31:16];
@@ -11460,6 +11512,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$53  = file;
   assign \drain_file$54  = drain_file;
   assign \drain_entry$55  = drain_entry;
+  assign \drain_sum$56  = { \$124 , \$123  };
   assign \value$57  = value;
   assign \go$58  = go;
   assign \element$61  = i_vectors__payload[47:32];
@@ -11467,6 +11520,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$65  = file;
   assign \drain_file$66  = drain_file;
   assign \drain_entry$67  = drain_entry;
+  assign \drain_sum$68  = { \$126 , \$125  };
   assign \value$69  = value;
   assign \go$70  = go;
   assign \element$73  = i_vectors__payload[63:48];
@@ -11474,6 +11528,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$77  = file;
   assign \drain_file$78  = drain_file;
   assign \drain_entry$79  = drain_entry;
+  assign \drain_sum$80  = { \$128 , \$127  };
   assign \value$81  = value;
   assign \go$82  = go;
   assign \element$85  = i_vectors__payload[79:64];
@@ -11481,6 +11536,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$89  = file;
   assign \drain_file$90  = drain_file;
   assign \drain_entry$91  = drain_entry;
+  assign \drain_sum$92  = { \$130 , \$129  };
   assign \value$93  = value;
   assign \go$94  = go;
   assign \element$97  = i_vectors__payload[95:80];
@@ -11488,6 +11544,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$101  = file;
   assign \drain_file$102  = drain_file;
   assign \drain_entry$103  = drain_entry;
+  assign \drain_sum$104  = { \$132 , \$131  };
   assign \value$105  = value;
   assign \go$106  = go;
   assign \element$109  = i_vectors__payload[111:96];
@@ -11495,6 +11552,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$113  = file;
   assign \drain_file$114  = drain_file;
   assign \drain_entry$115  = drain_entry;
+  assign \drain_sum$116  = { \$134 , \$133  };
   assign \value$117  = value;
   assign \go$118  = go;
   assign \element$121  = i_vectors__payload[127:112];
@@ -11502,6 +11560,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$125  = file;
   assign \drain_file$126  = drain_file;
   assign \drain_entry$127  = drain_entry;
+  assign \drain_sum$128  = { \$136 , \$135  };
   assign \value$129  = value;
   assign \go$130  = go;
   assign \element$133  = i_vectors__payload[143:128];
@@ -11509,6 +11568,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$137  = file;
   assign \drain_file$138  = drain_file;
   assign \drain_entry$139  = drain_entry;
+  assign \drain_sum$140  = { \$138 , \$137  };
   assign \value$141  = value;
   assign \go$142  = go;
   assign \element$145  = i_vectors__payload[159:144];
@@ -11516,6 +11576,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$149  = file;
   assign \drain_file$150  = drain_file;
   assign \drain_entry$151  = drain_entry;
+  assign \drain_sum$152  = { \$140 , \$139  };
   assign \value$153  = value;
   assign \go$154  = go;
   assign \element$157  = i_vectors__payload[175:160];
@@ -11523,6 +11584,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$161  = file;
   assign \drain_file$162  = drain_file;
   assign \drain_entry$163  = drain_entry;
+  assign \drain_sum$164  = { \$142 , \$141  };
   assign \value$165  = value;
   assign \go$166  = go;
   assign \element$169  = i_vectors__payload[191:176];
@@ -11530,6 +11592,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$173  = file;
   assign \drain_file$174  = drain_file;
   assign \drain_entry$175  = drain_entry;
+  assign \drain_sum$176  = { \$144 , \$143  };
   assign \value$177  = value;
   assign \go$178  = go;
   assign \element$181  = i_vectors__payload[207:192];
@@ -11537,6 +11600,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$185  = file;
   assign \drain_file$186  = drain_file;
   assign \drain_entry$187  = drain_entry;
+  assign \drain_sum$188  = { \$146 , \$145  };
   assign \value$189  = value;
   assign \go$190  = go;
   assign \element$193  = i_vectors__payload[223:208];
@@ -11544,6 +11608,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$197  = file;
   assign \drain_file$198  = drain_file;
   assign \drain_entry$199  = drain_entry;
+  assign \drain_sum$200  = { \$148 , \$147  };
   assign \value$201  = value;
   assign \go$202  = go;
   assign \element$205  = i_vectors__payload[239:224];
@@ -11551,6 +11616,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$209  = file;
   assign \drain_file$210  = drain_file;
   assign \drain_entry$211  = drain_entry;
+  assign \drain_sum$212  = { \$150 , \$149  };
   assign \value$213  = value;
   assign \go$214  = go;
   assign \element$217  = i_vectors__payload[255:240];
@@ -11558,6 +11624,7 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \file$221  = file;
   assign \drain_file$222  = drain_file;
   assign \drain_entry$223  = drain_entry;
+  assign \drain_sum$224  = { \$152 , \$151  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -11713,42 +11780,60 @@ module \backspike_core.bp.lanes (rst, i_vectors__valid, i_vectors__payload, i_ev
   assign \element$217.mantissa  = i_vectors__payload[249:240];
   assign \element$217.exponent  = i_vectors__payload[254:250];
   assign \element$217.sign  = i_vectors__payload[255];
-  assign sums[1471:1380] = \$104 ;
-  assign sums[1379:1288] = \$99 ;
-  assign sums[1287:1196] = \$94 ;
-  assign sums[1195:1104] = \$89 ;
-  assign sums[1103:1012] = \$84 ;
-  assign sums[1011:920] = \$79 ;
-  assign sums[919:828] = \$74 ;
-  assign sums[827:736] = \$69 ;
-  assign sums[735:644] = \$64 ;
-  assign sums[643:552] = \$59 ;
-  assign sums[551:460] = \$54 ;
-  assign sums[459:368] = \$49 ;
-  assign sums[367:276] = \$44 ;
-  assign sums[275:184] = \$39 ;
-  assign sums[183:92] = \$34 ;
-  assign sums[91:0] = \$29 ;
+  assign sums[1471:1380] = \$107 ;
+  assign sums[1379:1288] = \$102 ;
+  assign sums[1287:1196] = \$97 ;
+  assign sums[1195:1104] = \$92 ;
+  assign sums[1103:1012] = \$87 ;
+  assign sums[1011:920] = \$82 ;
+  assign sums[919:828] = \$77 ;
+  assign sums[827:736] = \$72 ;
+  assign sums[735:644] = \$67 ;
+  assign sums[643:552] = \$62 ;
+  assign sums[551:460] = \$57 ;
+  assign sums[459:368] = \$52 ;
+  assign sums[367:276] = \$47 ;
+  assign sums[275:184] = \$42 ;
+  assign sums[183:92] = \$37 ;
+  assign sums[91:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
   assign \$5  = file;
+  assign \$9  = 1'h1;
+  assign \$10  = 1'h1;
+  assign \$22  = 1'h0;
+  assign \$23  = waiting;
 endmodule
 
-module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, drain_sum, entry, drain_file, file, i_b, drain_entry, clk);
+module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, \port$9365$0 , \port$9366$0 , entry, drain_file, file, i_b, drain_entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
   wire \$2 ;
+  reg [6:0] \$20 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
-  reg [91:0] \$7 ;
-  wire [91:0] \$8 ;
-  wire [92:0] \$9 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$17 ;
-  wire [91:0] \$signature__data ;
-  wire [91:0] \$signature__data$24 ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
   input add;
   wire add;
   input clk;
@@ -11757,8 +11842,7 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   wire [3:0] drain_entry;
   input drain_file;
   wire drain_file;
-  output [91:0] drain_sum;
-  reg [91:0] drain_sum;
+  wire [91:0] drain_sum;
   wire [15:0] element;
   wire [4:0] \element.exponent ;
   wire [9:0] \element.mantissa ;
@@ -11770,6 +11854,14 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   input file;
   wire file;
   wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
   input [15:0] i_a;
   wire [15:0] i_a;
   wire [4:0] \i_a.exponent ;
@@ -11780,48 +11872,92 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   wire [4:0] \i_b.exponent ;
   wire [9:0] \i_b.mantissa ;
   wire \i_b.sign ;
+  reg late_carry = 1'h0;
   wire load;
   input \load$7 ;
   wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
   wire [80:0] o;
+  output [45:0] \port$9365$0 ;
+  wire [45:0] \port$9365$0 ;
+  output [45:0] \port$9366$0 ;
+  wire [45:0] \port$9366$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
-  wire [91:0] total;
   wire [15:0] value;
   wire [4:0] \value.exponent ;
   wire [9:0] \value.mantissa ;
   wire \value.sign ;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$19 ;
-  wire [91:0] write_port__data;
-  wire [91:0] \write_port__data$20 ;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
   wire write_port__en;
-  wire \write_port__en$18 ;
-  reg [91:0] file0 [15:0];
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$9 [91:0];
+      low0[low[5:2]] <= \$9 [45:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [91:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$18 )
-      file1[entry] <= \$9 [91:0];
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
   end
-  assign \$signature__data$24  = file1[\$signature__addr$17 ];
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
   assign load = en & \load$7 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = file ? drain_entry : entry;
-  assign \$2  = en & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$signature__addr$17  = \$4  ? entry : drain_entry;
-  assign \$5  = en & add;
-  assign \write_port__en$18  = \$5  & \$6 ;
-  assign \$8  = replace ? 92'h00000000000000000000000 : \$7 ;
-  assign \$9  = $signed(o) + $signed(\$8 );
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
   \backspike_core.bp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -11834,11 +11970,21 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (file)
+    casez (low[6])
       1'h0:
-          \$7  = \$signature__data ;
+          \$6  = \$signature__data ;
       1'h1:
-          \$7  = \$signature__data$24 ;
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
     endcase
   end
   always @* begin
@@ -11846,19 +11992,46 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
     (* full_case = 32'd1 *)
     casez (drain_file)
       1'h0:
-          drain_sum = \$signature__data ;
+          \$18  = \$signature__data ;
       1'h1:
-          drain_sum = \$signature__data$24 ;
+          \$18  = \$signature__data$26 ;
     endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
   end
   assign element = i_a;
   assign value = i_b;
   assign go = en;
-  assign write_port__addr = entry;
-  assign write_port__data = \$9 [91:0];
-  assign total = \$9 [91:0];
-  assign \write_port__addr$19  = entry;
-  assign \write_port__data$20  = \$9 [91:0];
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$9365$0  = \$18 ;
+  assign \port$9366$0  = \$19 ;
   assign \i_a.mantissa  = i_a[9:0];
   assign \i_a.exponent  = i_a[14:10];
   assign \i_a.sign  = i_a[15];
@@ -11871,8 +12044,22 @@ module \backspike_core.bp.lanes.lane0 (rst, i_a, en, \load$7 , add, replace, dra
   assign \value.mantissa  = i_b[9:0];
   assign \value.exponent  = i_b[14:10];
   assign \value.sign  = i_b[15];
-  assign \$4  = file;
-  assign \$6  = file;
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
 endmodule
 
 module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk);
@@ -12100,6 +12287,3876 @@ module \backspike_core.bp.lanes.lane0.term (rst, i_a, en, load, i_b, fixed, clk)
   assign \$56  = { \$55 , i_b[9:0], 1'h0 };
   assign \$63  = { 1'h0, shift, 2'h0 };
   assign \$65  = { \$64 [156], \$64 [156], \$64 [156:2] };
+endmodule
+
+module \backspike_core.bp.lanes.lane1 (rst, i_a, en, \load$7 , add, replace, \port$9483$0 , \port$9484$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$9483$0 ;
+  wire [45:0] \port$9483$0 ;
+  output [45:0] \port$9484$0 ;
+  wire [45:0] \port$9484$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$9483$0  = \$18 ;
+  assign \port$9484$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane10 (rst, i_a, en, \load$7 , add, replace, \port$10545$0 , \port$10546$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10545$0 ;
+  wire [45:0] \port$10545$0 ;
+  output [45:0] \port$10546$0 ;
+  wire [45:0] \port$10546$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10545$0  = \$18 ;
+  assign \port$10546$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane11 (rst, i_a, en, \load$7 , add, replace, \port$10663$0 , \port$10664$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10663$0 ;
+  wire [45:0] \port$10663$0 ;
+  output [45:0] \port$10664$0 ;
+  wire [45:0] \port$10664$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10663$0  = \$18 ;
+  assign \port$10664$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane12 (rst, i_a, en, \load$7 , add, replace, \port$10781$0 , \port$10782$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10781$0 ;
+  wire [45:0] \port$10781$0 ;
+  output [45:0] \port$10782$0 ;
+  wire [45:0] \port$10782$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10781$0  = \$18 ;
+  assign \port$10782$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane13 (rst, i_a, en, \load$7 , add, replace, \port$10899$0 , \port$10900$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10899$0 ;
+  wire [45:0] \port$10899$0 ;
+  output [45:0] \port$10900$0 ;
+  wire [45:0] \port$10900$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10899$0  = \$18 ;
+  assign \port$10900$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane14 (rst, i_a, en, \load$7 , add, replace, \port$11017$0 , \port$11018$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$11017$0 ;
+  wire [45:0] \port$11017$0 ;
+  output [45:0] \port$11018$0 ;
+  wire [45:0] \port$11018$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$11017$0  = \$18 ;
+  assign \port$11018$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane15 (rst, i_a, en, \load$7 , add, replace, \port$11135$0 , \port$11136$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$11135$0 ;
+  wire [45:0] \port$11135$0 ;
+  output [45:0] \port$11136$0 ;
+  wire [45:0] \port$11136$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$11135$0  = \$18 ;
+  assign \port$11136$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane2 (rst, i_a, en, \load$7 , add, replace, \port$9601$0 , \port$9602$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$9601$0 ;
+  wire [45:0] \port$9601$0 ;
+  output [45:0] \port$9602$0 ;
+  wire [45:0] \port$9602$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$9601$0  = \$18 ;
+  assign \port$9602$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane3 (rst, i_a, en, \load$7 , add, replace, \port$9719$0 , \port$9720$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$9719$0 ;
+  wire [45:0] \port$9719$0 ;
+  output [45:0] \port$9720$0 ;
+  wire [45:0] \port$9720$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$9719$0  = \$18 ;
+  assign \port$9720$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane4 (rst, i_a, en, \load$7 , add, replace, \port$9837$0 , \port$9838$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$9837$0 ;
+  wire [45:0] \port$9837$0 ;
+  output [45:0] \port$9838$0 ;
+  wire [45:0] \port$9838$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$9837$0  = \$18 ;
+  assign \port$9838$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane5 (rst, i_a, en, \load$7 , add, replace, \port$9955$0 , \port$9956$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$9955$0 ;
+  wire [45:0] \port$9955$0 ;
+  output [45:0] \port$9956$0 ;
+  wire [45:0] \port$9956$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$9955$0  = \$18 ;
+  assign \port$9956$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane6 (rst, i_a, en, \load$7 , add, replace, \port$10073$0 , \port$10074$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10073$0 ;
+  wire [45:0] \port$10073$0 ;
+  output [45:0] \port$10074$0 ;
+  wire [45:0] \port$10074$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10073$0  = \$18 ;
+  assign \port$10074$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane7 (rst, i_a, en, \load$7 , add, replace, \port$10191$0 , \port$10192$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10191$0 ;
+  wire [45:0] \port$10191$0 ;
+  output [45:0] \port$10192$0 ;
+  wire [45:0] \port$10192$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10191$0  = \$18 ;
+  assign \port$10192$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane8 (rst, i_a, en, \load$7 , add, replace, \port$10309$0 , \port$10310$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10309$0 ;
+  wire [45:0] \port$10309$0 ;
+  output [45:0] \port$10310$0 ;
+  wire [45:0] \port$10310$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10309$0  = \$18 ;
+  assign \port$10310$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
+endmodule
+
+module \backspike_core.bp.lanes.lane9 (rst, i_a, en, \load$7 , add, replace, \port$10427$0 , \port$10428$0 , entry, drain_file, file, i_b, drain_entry, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  reg [45:0] \$14 ;
+  wire [45:0] \$15 ;
+  wire [46:0] \$16 ;
+  wire [47:0] \$17 ;
+  reg [45:0] \$18 ;
+  reg [45:0] \$19 ;
+  wire \$2 ;
+  reg [6:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  reg [45:0] \$6 ;
+  wire [45:0] \$7 ;
+  wire [46:0] \$8 ;
+  wire [47:0] \$9 ;
+  wire [3:0] \$signature__addr ;
+  wire [3:0] \$signature__addr$19 ;
+  wire [3:0] \$signature__addr$27 ;
+  wire [3:0] \$signature__addr$33 ;
+  wire [45:0] \$signature__data ;
+  wire [45:0] \$signature__data$26 ;
+  wire [45:0] \$signature__data$39 ;
+  wire [45:0] \$signature__data$40 ;
+  input add;
+  wire add;
+  input clk;
+  wire clk;
+  input [3:0] drain_entry;
+  wire [3:0] drain_entry;
+  input drain_file;
+  wire drain_file;
+  wire [91:0] drain_sum;
+  wire [15:0] element;
+  wire [4:0] \element.exponent ;
+  wire [9:0] \element.mantissa ;
+  wire \element.sign ;
+  input en;
+  wire en;
+  input [3:0] entry;
+  wire [3:0] entry;
+  input file;
+  wire file;
+  wire go;
+  reg [6:0] high = 7'h00;
+  wire [3:0] \high.entry ;
+  wire \high.file ;
+  wire \high.replace ;
+  wire \high.write ;
+  wire [45:0] high_term;
+  reg [34:0] \high_term$38  = 35'h000000000;
+  wire [46:0] high_total;
+  input [15:0] i_a;
+  wire [15:0] i_a;
+  wire [4:0] \i_a.exponent ;
+  wire [9:0] \i_a.mantissa ;
+  wire \i_a.sign ;
+  input [15:0] i_b;
+  wire [15:0] i_b;
+  wire [4:0] \i_b.exponent ;
+  wire [9:0] \i_b.mantissa ;
+  wire \i_b.sign ;
+  reg late_carry = 1'h0;
+  wire load;
+  input \load$7 ;
+  wire \load$7 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [45:0] low_term;
+  wire [46:0] low_total;
+  wire [80:0] o;
+  output [45:0] \port$10427$0 ;
+  wire [45:0] \port$10427$0 ;
+  output [45:0] \port$10428$0 ;
+  wire [45:0] \port$10428$0 ;
+  input replace;
+  wire replace;
+  input rst;
+  wire rst;
+  wire [15:0] value;
+  wire [4:0] \value.exponent ;
+  wire [9:0] \value.mantissa ;
+  wire \value.sign ;
+  wire [3:0] write_port__addr;
+  wire [3:0] \write_port__addr$21 ;
+  wire [3:0] \write_port__addr$30 ;
+  wire [3:0] \write_port__addr$35 ;
+  wire [45:0] write_port__data;
+  wire [45:0] \write_port__data$22 ;
+  wire [45:0] \write_port__data$31 ;
+  wire [45:0] \write_port__data$36 ;
+  wire write_port__en;
+  wire \write_port__en$20 ;
+  wire \write_port__en$29 ;
+  wire \write_port__en$34 ;
+  reg [45:0] high0 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$29 )
+      high0[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$39  = high0[\$signature__addr$27 ];
+  reg [45:0] high1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$34 )
+      high1[high[5:2]] <= \$17 [45:0];
+  end
+  assign \$signature__data$40  = high1[\$signature__addr$33 ];
+  reg [45:0] low0 [15:0];
+  always @(posedge clk) begin
+    if (write_port__en)
+      low0[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [45:0] low1 [15:0];
+  always @(posedge clk) begin
+    if (\write_port__en$20 )
+      low1[low[5:2]] <= \$9 [45:0];
+  end
+  assign \$signature__data$26  = low1[\$signature__addr$19 ];
+  assign load = en & \load$7 ;
+  assign \$1  = en & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$19  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$20  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 46'h000000000000 : \$6 ;
+  assign \$8  = o[45:0] + \$7 ;
+  assign \$9  = \$8  + 1'h0;
+  assign \$10  = ! high[6];
+  assign \$signature__addr$27  = high[6] ? drain_entry : high[5:2];
+  assign \$11  = ! high[6];
+  assign \write_port__en$29  = high[0] & \$11 ;
+  assign \$signature__addr$33  = \$12  ? high[5:2] : drain_entry;
+  assign \write_port__en$34  = high[0] & \$13 ;
+  assign \$15  = high[1] ? 46'h000000000000 : \$14 ;
+  assign \$16  = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  } + \$15 ;
+  assign \$17  = \$16  + late_carry;
+  always @(posedge clk)
+    high <= \$20 ;
+  always @(posedge clk)
+    \high_term$38  <= o[80:46];
+  always @(posedge clk)
+    late_carry <= \$9 [46];
+  \backspike_core.bp.lanes.lane0.term  term (
+    .clk(clk),
+    .en(en),
+    .fixed(o),
+    .i_a(i_a),
+    .i_b(i_b),
+    .load(load),
+    .rst(rst)
+  );
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (low[6])
+      1'h0:
+          \$6  = \$signature__data ;
+      1'h1:
+          \$6  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (high[6])
+      1'h0:
+          \$14  = \$signature__data$39 ;
+      1'h1:
+          \$14  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$18  = \$signature__data ;
+      1'h1:
+          \$18  = \$signature__data$26 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    (* full_case = 32'd1 *)
+    casez (drain_file)
+      1'h0:
+          \$19  = \$signature__data$39 ;
+      1'h1:
+          \$19  = \$signature__data$40 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$20  = low;
+    if (rst) begin
+      \$20  = 7'h00;
+    end
+  end
+  assign element = i_a;
+  assign value = i_b;
+  assign go = en;
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$9 [45:0];
+  assign low_total = \$9 [46:0];
+  assign \write_port__addr$21  = low[5:2];
+  assign \write_port__data$22  = \$9 [45:0];
+  assign low_term = o[45:0];
+  assign \write_port__addr$30  = high[5:2];
+  assign \write_port__data$31  = \$17 [45:0];
+  assign high_total = \$17 [46:0];
+  assign \write_port__addr$35  = high[5:2];
+  assign \write_port__data$36  = \$17 [45:0];
+  assign high_term = { \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38 [34], \high_term$38  };
+  assign drain_sum = { \$19 , \$18  };
+  assign \port$10427$0  = \$18 ;
+  assign \port$10428$0  = \$19 ;
+  assign \i_a.mantissa  = i_a[9:0];
+  assign \i_a.exponent  = i_a[14:10];
+  assign \i_a.sign  = i_a[15];
+  assign \element.mantissa  = i_a[9:0];
+  assign \element.exponent  = i_a[14:10];
+  assign \element.sign  = i_a[15];
+  assign \i_b.mantissa  = i_b[9:0];
+  assign \i_b.exponent  = i_b[14:10];
+  assign \i_b.sign  = i_b[15];
+  assign \value.mantissa  = i_b[9:0];
+  assign \value.exponent  = i_b[14:10];
+  assign \value.sign  = i_b[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign \high.write  = high[0];
+  assign \high.replace  = high[1];
+  assign \high.entry  = high[5:2];
+  assign \high.file  = high[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
+  assign \$12  = high[6];
+  assign \$13  = high[6];
 endmodule
 
 module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$34 , start, rehearse, abort, waits_first, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
@@ -13024,8 +17081,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1 , \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1 , \port$24645$1
-, \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24984$1 , \port$24986$1 , \port$24988$1 , \port$24990$1 , \port$24992$1 , \port$24994$1 , \port$24996$1 , \port$24998$1 , \port$25000$1 , \port$25002$1 , \port$25004$1 , \port$25006$1
+, \port$25008$1 , \port$25010$1 , \port$25012$1 , \port$25014$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -13057,38 +17114,38 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$24623$1 ;
-  wire [4:0] \port$24623$1 ;
-  input [4:0] \port$24625$1 ;
-  wire [4:0] \port$24625$1 ;
-  input [4:0] \port$24627$1 ;
-  wire [4:0] \port$24627$1 ;
-  input [4:0] \port$24629$1 ;
-  wire [4:0] \port$24629$1 ;
-  input [4:0] \port$24631$1 ;
-  wire [4:0] \port$24631$1 ;
-  input [4:0] \port$24633$1 ;
-  wire [4:0] \port$24633$1 ;
-  input [4:0] \port$24635$1 ;
-  wire [4:0] \port$24635$1 ;
-  input [4:0] \port$24637$1 ;
-  wire [4:0] \port$24637$1 ;
-  input [4:0] \port$24639$1 ;
-  wire [4:0] \port$24639$1 ;
-  input [4:0] \port$24641$1 ;
-  wire [4:0] \port$24641$1 ;
-  input [4:0] \port$24643$1 ;
-  wire [4:0] \port$24643$1 ;
-  input [4:0] \port$24645$1 ;
-  wire [4:0] \port$24645$1 ;
-  input [4:0] \port$24647$1 ;
-  wire [4:0] \port$24647$1 ;
-  input [4:0] \port$24649$1 ;
-  wire [4:0] \port$24649$1 ;
-  input [4:0] \port$24651$1 ;
-  wire [4:0] \port$24651$1 ;
-  input [4:0] \port$24653$1 ;
-  wire [4:0] \port$24653$1 ;
+  input [4:0] \port$24984$1 ;
+  wire [4:0] \port$24984$1 ;
+  input [4:0] \port$24986$1 ;
+  wire [4:0] \port$24986$1 ;
+  input [4:0] \port$24988$1 ;
+  wire [4:0] \port$24988$1 ;
+  input [4:0] \port$24990$1 ;
+  wire [4:0] \port$24990$1 ;
+  input [4:0] \port$24992$1 ;
+  wire [4:0] \port$24992$1 ;
+  input [4:0] \port$24994$1 ;
+  wire [4:0] \port$24994$1 ;
+  input [4:0] \port$24996$1 ;
+  wire [4:0] \port$24996$1 ;
+  input [4:0] \port$24998$1 ;
+  wire [4:0] \port$24998$1 ;
+  input [4:0] \port$25000$1 ;
+  wire [4:0] \port$25000$1 ;
+  input [4:0] \port$25002$1 ;
+  wire [4:0] \port$25002$1 ;
+  input [4:0] \port$25004$1 ;
+  wire [4:0] \port$25004$1 ;
+  input [4:0] \port$25006$1 ;
+  wire [4:0] \port$25006$1 ;
+  input [4:0] \port$25008$1 ;
+  wire [4:0] \port$25008$1 ;
+  input [4:0] \port$25010$1 ;
+  wire [4:0] \port$25010$1 ;
+  input [4:0] \port$25012$1 ;
+  wire [4:0] \port$25012$1 ;
+  input [4:0] \port$25014$1 ;
+  wire [4:0] \port$25014$1 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -13110,22 +17167,22 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$24623$1 (\port$24623$1 ),
-    .\port$24625$1 (\port$24625$1 ),
-    .\port$24627$1 (\port$24627$1 ),
-    .\port$24629$1 (\port$24629$1 ),
-    .\port$24631$1 (\port$24631$1 ),
-    .\port$24633$1 (\port$24633$1 ),
-    .\port$24635$1 (\port$24635$1 ),
-    .\port$24637$1 (\port$24637$1 ),
-    .\port$24639$1 (\port$24639$1 ),
-    .\port$24641$1 (\port$24641$1 ),
-    .\port$24643$1 (\port$24643$1 ),
-    .\port$24645$1 (\port$24645$1 ),
-    .\port$24647$1 (\port$24647$1 ),
-    .\port$24649$1 (\port$24649$1 ),
-    .\port$24651$1 (\port$24651$1 ),
-    .\port$24653$1 (\port$24653$1 ),
+    .\port$24984$1 (\port$24984$1 ),
+    .\port$24986$1 (\port$24986$1 ),
+    .\port$24988$1 (\port$24988$1 ),
+    .\port$24990$1 (\port$24990$1 ),
+    .\port$24992$1 (\port$24992$1 ),
+    .\port$24994$1 (\port$24994$1 ),
+    .\port$24996$1 (\port$24996$1 ),
+    .\port$24998$1 (\port$24998$1 ),
+    .\port$25000$1 (\port$25000$1 ),
+    .\port$25002$1 (\port$25002$1 ),
+    .\port$25004$1 (\port$25004$1 ),
+    .\port$25006$1 (\port$25006$1 ),
+    .\port$25008$1 (\port$25008$1 ),
+    .\port$25010$1 (\port$25010$1 ),
+    .\port$25012$1 (\port$25012$1 ),
+    .\port$25014$1 (\port$25014$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -13140,7 +17197,7 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$27550$0 (read0__data),
+    .\port$28039$0 (read0__data),
     .rst(rst)
   );
   always @* begin
@@ -13159,8 +17216,8 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
-  assign \write__data$17  = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
+  assign write__data = { \port$25014$1 , \port$25012$1 , \port$25010$1 , \port$25008$1 , \port$25006$1 , \port$25004$1 , \port$25002$1 , \port$25000$1 , \port$24998$1 , \port$24996$1 , \port$24994$1 , \port$24992$1 , \port$24990$1 , \port$24988$1 , \port$24986$1 , \port$24984$1  };
+  assign \write__data$17  = { \port$25014$1 , \port$25012$1 , \port$25010$1 , \port$25008$1 , \port$25006$1 , \port$25004$1 , \port$25002$1 , \port$25000$1 , \port$24998$1 , \port$24996$1 , \port$24994$1 , \port$24992$1 , \port$24990$1 , \port$24988$1 , \port$24986$1 , \port$24984$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[79:75], 3'h0, read0__data[74:70], 3'h0, read0__data[69:65], 3'h0, read0__data[64:60], 3'h0, read0__data[59:55], 3'h0, read0__data[54:50], 3'h0, read0__data[49:45], 3'h0, read0__data[44:40], 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -13175,44 +17232,44 @@ module \backspike_core.codes_memory (rst, rest, write__en, write__addr, \read0__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1 , \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1 , \port$24645$1 , \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , read__addr, read0__data
+module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$24984$1 , \port$24986$1 , \port$24988$1 , \port$24990$1 , \port$24992$1 , \port$24994$1 , \port$24996$1 , \port$24998$1 , \port$25000$1 , \port$25002$1 , \port$25004$1 , \port$25006$1 , \port$25008$1 , \port$25010$1 , \port$25012$1 , \port$25014$1 , read__addr, read0__data
 , clk);
   input clk;
   wire clk;
   (* init = 80'h00000000000000000000 *)
   wire [79:0] data;
-  input [4:0] \port$24623$1 ;
-  wire [4:0] \port$24623$1 ;
-  input [4:0] \port$24625$1 ;
-  wire [4:0] \port$24625$1 ;
-  input [4:0] \port$24627$1 ;
-  wire [4:0] \port$24627$1 ;
-  input [4:0] \port$24629$1 ;
-  wire [4:0] \port$24629$1 ;
-  input [4:0] \port$24631$1 ;
-  wire [4:0] \port$24631$1 ;
-  input [4:0] \port$24633$1 ;
-  wire [4:0] \port$24633$1 ;
-  input [4:0] \port$24635$1 ;
-  wire [4:0] \port$24635$1 ;
-  input [4:0] \port$24637$1 ;
-  wire [4:0] \port$24637$1 ;
-  input [4:0] \port$24639$1 ;
-  wire [4:0] \port$24639$1 ;
-  input [4:0] \port$24641$1 ;
-  wire [4:0] \port$24641$1 ;
-  input [4:0] \port$24643$1 ;
-  wire [4:0] \port$24643$1 ;
-  input [4:0] \port$24645$1 ;
-  wire [4:0] \port$24645$1 ;
-  input [4:0] \port$24647$1 ;
-  wire [4:0] \port$24647$1 ;
-  input [4:0] \port$24649$1 ;
-  wire [4:0] \port$24649$1 ;
-  input [4:0] \port$24651$1 ;
-  wire [4:0] \port$24651$1 ;
-  input [4:0] \port$24653$1 ;
-  wire [4:0] \port$24653$1 ;
+  input [4:0] \port$24984$1 ;
+  wire [4:0] \port$24984$1 ;
+  input [4:0] \port$24986$1 ;
+  wire [4:0] \port$24986$1 ;
+  input [4:0] \port$24988$1 ;
+  wire [4:0] \port$24988$1 ;
+  input [4:0] \port$24990$1 ;
+  wire [4:0] \port$24990$1 ;
+  input [4:0] \port$24992$1 ;
+  wire [4:0] \port$24992$1 ;
+  input [4:0] \port$24994$1 ;
+  wire [4:0] \port$24994$1 ;
+  input [4:0] \port$24996$1 ;
+  wire [4:0] \port$24996$1 ;
+  input [4:0] \port$24998$1 ;
+  wire [4:0] \port$24998$1 ;
+  input [4:0] \port$25000$1 ;
+  wire [4:0] \port$25000$1 ;
+  input [4:0] \port$25002$1 ;
+  wire [4:0] \port$25002$1 ;
+  input [4:0] \port$25004$1 ;
+  wire [4:0] \port$25004$1 ;
+  input [4:0] \port$25006$1 ;
+  wire [4:0] \port$25006$1 ;
+  input [4:0] \port$25008$1 ;
+  wire [4:0] \port$25008$1 ;
+  input [4:0] \port$25010$1 ;
+  wire [4:0] \port$25010$1 ;
+  input [4:0] \port$25012$1 ;
+  wire [4:0] \port$25012$1 ;
+  input [4:0] \port$25014$1 ;
+  wire [4:0] \port$25014$1 ;
   wire [11:0] read0__addr;
   output [79:0] read0__data;
   reg [79:0] read0__data = 80'h00000000000000000000;
@@ -13233,7 +17290,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$246
   reg [79:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
+      copy0[write__addr] <= { \port$25014$1 , \port$25012$1 , \port$25010$1 , \port$25008$1 , \port$25006$1 , \port$25004$1 , \port$25002$1 , \port$25000$1 , \port$24998$1 , \port$24996$1 , \port$24994$1 , \port$24992$1 , \port$24990$1 , \port$24988$1 , \port$24986$1 , \port$24984$1  };
   end
   reg [79:0] _0_;
   always @(posedge clk) begin
@@ -13244,13 +17301,13 @@ module \backspike_core.codes_memory.rows (rst, write__en, write__addr, \port$246
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
-  assign \write__data$5  = { \port$24653$1 , \port$24651$1 , \port$24649$1 , \port$24647$1 , \port$24645$1 , \port$24643$1 , \port$24641$1 , \port$24639$1 , \port$24637$1 , \port$24635$1 , \port$24633$1 , \port$24631$1 , \port$24629$1 , \port$24627$1 , \port$24625$1 , \port$24623$1  };
+  assign write__data = { \port$25014$1 , \port$25012$1 , \port$25010$1 , \port$25008$1 , \port$25006$1 , \port$25004$1 , \port$25002$1 , \port$25000$1 , \port$24998$1 , \port$24996$1 , \port$24994$1 , \port$24992$1 , \port$24990$1 , \port$24988$1 , \port$24986$1 , \port$24984$1  };
+  assign \write__data$5  = { \port$25014$1 , \port$25012$1 , \port$25010$1 , \port$25008$1 , \port$25006$1 , \port$25004$1 , \port$25002$1 , \port$25000$1 , \port$24998$1 , \port$24996$1 , \port$24994$1 , \port$24992$1 , \port$24990$1 , \port$24988$1 , \port$24986$1 , \port$24984$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$27550$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$28039$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -13303,8 +17360,8 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [79:0] \port$27550$0 ;
-  wire [79:0] \port$27550$0 ;
+  input [79:0] \port$28039$0 ;
+  wire [79:0] \port$28039$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -13348,13 +17405,13 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
     (* full_case = 32'd1 *)
     casez (word2)
       2'h0:
-          \$1  = { 3'h0, \port$27550$0 [19:15], 3'h0, \port$27550$0 [14:10], 3'h0, \port$27550$0 [9:5], 3'h0, \port$27550$0 [4:0] };
+          \$1  = { 3'h0, \port$28039$0 [19:15], 3'h0, \port$28039$0 [14:10], 3'h0, \port$28039$0 [9:5], 3'h0, \port$28039$0 [4:0] };
       2'h1:
-          \$1  = { 3'h0, \port$27550$0 [39:35], 3'h0, \port$27550$0 [34:30], 3'h0, \port$27550$0 [29:25], 3'h0, \port$27550$0 [24:20] };
+          \$1  = { 3'h0, \port$28039$0 [39:35], 3'h0, \port$28039$0 [34:30], 3'h0, \port$28039$0 [29:25], 3'h0, \port$28039$0 [24:20] };
       2'h2:
-          \$1  = { 3'h0, \port$27550$0 [59:55], 3'h0, \port$27550$0 [54:50], 3'h0, \port$27550$0 [49:45], 3'h0, \port$27550$0 [44:40] };
+          \$1  = { 3'h0, \port$28039$0 [59:55], 3'h0, \port$28039$0 [54:50], 3'h0, \port$28039$0 [49:45], 3'h0, \port$28039$0 [44:40] };
       2'h3:
-          \$1  = { 3'h0, \port$27550$0 [79:75], 3'h0, \port$27550$0 [74:70], 3'h0, \port$27550$0 [69:65], 3'h0, \port$27550$0 [64:60] };
+          \$1  = { 3'h0, \port$28039$0 [79:75], 3'h0, \port$28039$0 [74:70], 3'h0, \port$28039$0 [69:65], 3'h0, \port$28039$0 [64:60] };
     endcase
   end
   always @* begin
@@ -13423,7 +17480,7 @@ module \backspike_core.codes_memory.window (rst, host__request__ready, host__res
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$27550$0 [79:75], 3'h0, \port$27550$0 [74:70], 3'h0, \port$27550$0 [69:65], 3'h0, \port$27550$0 [64:60], 3'h0, \port$27550$0 [59:55], 3'h0, \port$27550$0 [54:50], 3'h0, \port$27550$0 [49:45], 3'h0, \port$27550$0 [44:40], 3'h0, \port$27550$0 [39:35], 3'h0, \port$27550$0 [34:30], 3'h0, \port$27550$0 [29:25], 3'h0, \port$27550$0 [24:20], 3'h0, \port$27550$0 [19:15], 3'h0, \port$27550$0 [14:10], 3'h0, \port$27550$0 [9:5], 3'h0, \port$27550$0 [4:0] };
+  assign row = { 3'h0, \port$28039$0 [79:75], 3'h0, \port$28039$0 [74:70], 3'h0, \port$28039$0 [69:65], 3'h0, \port$28039$0 [64:60], 3'h0, \port$28039$0 [59:55], 3'h0, \port$28039$0 [54:50], 3'h0, \port$28039$0 [49:45], 3'h0, \port$28039$0 [44:40], 3'h0, \port$28039$0 [39:35], 3'h0, \port$28039$0 [34:30], 3'h0, \port$28039$0 [29:25], 3'h0, \port$28039$0 [24:20], 3'h0, \port$28039$0 [19:15], 3'h0, \port$28039$0 [14:10], 3'h0, \port$28039$0 [9:5], 3'h0, \port$28039$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -14456,8 +18513,8 @@ module \backspike_core.counters (rst, fp_stuck, fp_refused, bp_stuck, wg_stuck, 
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, front_row_address, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_codes__addr, drain_logits__en, drain_logits__addr, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin
-, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$24404$0 , front_row_turn, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1 , \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1
-, \port$24645$1 , \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , \port$24658$0 , drain_active__data, \port$24663$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+, \end , start, rehearse, abort, queue_fault, queue_stuck, queue_completed, queue_position, \port$24749$0 , front_row_turn, \port$24984$1 , \port$24986$1 , \port$24988$1 , \port$24990$1 , \port$24992$1 , \port$24994$1 , \port$24996$1 , \port$24998$1 , \port$25000$1 , \port$25002$1 , \port$25004$1
+, \port$25006$1 , \port$25008$1 , \port$25010$1 , \port$25012$1 , \port$25014$1 , \port$25019$0 , drain_active__data, \port$25024$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire [8:0] \$1 ;
   wire [20:0] \$10 ;
   wire [20:0] \$11 ;
@@ -14766,44 +18823,44 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$60 ;
-  output [8:0] \port$24404$0 ;
-  wire [8:0] \port$24404$0 ;
-  output [20:0] \port$24623$1 ;
-  wire [20:0] \port$24623$1 ;
-  output [20:0] \port$24625$1 ;
-  wire [20:0] \port$24625$1 ;
-  output [20:0] \port$24627$1 ;
-  wire [20:0] \port$24627$1 ;
-  output [20:0] \port$24629$1 ;
-  wire [20:0] \port$24629$1 ;
-  output [20:0] \port$24631$1 ;
-  wire [20:0] \port$24631$1 ;
-  output [20:0] \port$24633$1 ;
-  wire [20:0] \port$24633$1 ;
-  output [20:0] \port$24635$1 ;
-  wire [20:0] \port$24635$1 ;
-  output [20:0] \port$24637$1 ;
-  wire [20:0] \port$24637$1 ;
-  output [20:0] \port$24639$1 ;
-  wire [20:0] \port$24639$1 ;
-  output [20:0] \port$24641$1 ;
-  wire [20:0] \port$24641$1 ;
-  output [20:0] \port$24643$1 ;
-  wire [20:0] \port$24643$1 ;
-  output [20:0] \port$24645$1 ;
-  wire [20:0] \port$24645$1 ;
-  output [20:0] \port$24647$1 ;
-  wire [20:0] \port$24647$1 ;
-  output [20:0] \port$24649$1 ;
-  wire [20:0] \port$24649$1 ;
-  output [20:0] \port$24651$1 ;
-  wire [20:0] \port$24651$1 ;
-  output [20:0] \port$24653$1 ;
-  wire [20:0] \port$24653$1 ;
-  output [255:0] \port$24658$0 ;
-  wire [255:0] \port$24658$0 ;
-  output [8:0] \port$24663$0 ;
-  wire [8:0] \port$24663$0 ;
+  output [8:0] \port$24749$0 ;
+  wire [8:0] \port$24749$0 ;
+  output [20:0] \port$24984$1 ;
+  wire [20:0] \port$24984$1 ;
+  output [20:0] \port$24986$1 ;
+  wire [20:0] \port$24986$1 ;
+  output [20:0] \port$24988$1 ;
+  wire [20:0] \port$24988$1 ;
+  output [20:0] \port$24990$1 ;
+  wire [20:0] \port$24990$1 ;
+  output [20:0] \port$24992$1 ;
+  wire [20:0] \port$24992$1 ;
+  output [20:0] \port$24994$1 ;
+  wire [20:0] \port$24994$1 ;
+  output [20:0] \port$24996$1 ;
+  wire [20:0] \port$24996$1 ;
+  output [20:0] \port$24998$1 ;
+  wire [20:0] \port$24998$1 ;
+  output [20:0] \port$25000$1 ;
+  wire [20:0] \port$25000$1 ;
+  output [20:0] \port$25002$1 ;
+  wire [20:0] \port$25002$1 ;
+  output [20:0] \port$25004$1 ;
+  wire [20:0] \port$25004$1 ;
+  output [20:0] \port$25006$1 ;
+  wire [20:0] \port$25006$1 ;
+  output [20:0] \port$25008$1 ;
+  wire [20:0] \port$25008$1 ;
+  output [20:0] \port$25010$1 ;
+  wire [20:0] \port$25010$1 ;
+  output [20:0] \port$25012$1 ;
+  wire [20:0] \port$25012$1 ;
+  output [20:0] \port$25014$1 ;
+  wire [20:0] \port$25014$1 ;
+  output [255:0] \port$25019$0 ;
+  wire [255:0] \port$25019$0 ;
+  output [8:0] \port$25024$0 ;
+  wire [8:0] \port$25024$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -14947,23 +19004,23 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .logits__addr(drain_logits__addr),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$24623$1 (\$2 ),
-    .\port$24625$1 (\$3 ),
-    .\port$24627$1 (\$4 ),
-    .\port$24629$1 (\$5 ),
-    .\port$24631$1 (\$6 ),
-    .\port$24633$1 (\$7 ),
-    .\port$24635$1 (\$8 ),
-    .\port$24637$1 (\$9 ),
-    .\port$24639$1 (\$10 ),
-    .\port$24641$1 (\$11 ),
-    .\port$24643$1 (\$12 ),
-    .\port$24645$1 (\$13 ),
-    .\port$24647$1 (\$14 ),
-    .\port$24649$1 (\$15 ),
-    .\port$24651$1 (\$16 ),
-    .\port$24653$1 (\$17 ),
-    .\port$24663$0 (\$19 ),
+    .\port$24984$1 (\$2 ),
+    .\port$24986$1 (\$3 ),
+    .\port$24988$1 (\$4 ),
+    .\port$24990$1 (\$5 ),
+    .\port$24992$1 (\$6 ),
+    .\port$24994$1 (\$7 ),
+    .\port$24996$1 (\$8 ),
+    .\port$24998$1 (\$9 ),
+    .\port$25000$1 (\$10 ),
+    .\port$25002$1 (\$11 ),
+    .\port$25004$1 (\$12 ),
+    .\port$25006$1 (\$13 ),
+    .\port$25008$1 (\$14 ),
+    .\port$25010$1 (\$15 ),
+    .\port$25012$1 (\$16 ),
+    .\port$25014$1 (\$17 ),
+    .\port$25024$0 (\$19 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -15131,25 +19188,25 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \event$131  = \event ;
   assign \stall_vector$133  = stall_vector;
   assign \stall_drain$135  = stall_drain;
-  assign \port$24404$0  = \$1 ;
-  assign \port$24623$1  = \$2 ;
-  assign \port$24625$1  = \$3 ;
-  assign \port$24627$1  = \$4 ;
-  assign \port$24629$1  = \$5 ;
-  assign \port$24631$1  = \$6 ;
-  assign \port$24633$1  = \$7 ;
-  assign \port$24635$1  = \$8 ;
-  assign \port$24637$1  = \$9 ;
-  assign \port$24639$1  = \$10 ;
-  assign \port$24641$1  = \$11 ;
-  assign \port$24643$1  = \$12 ;
-  assign \port$24645$1  = \$13 ;
-  assign \port$24647$1  = \$14 ;
-  assign \port$24649$1  = \$15 ;
-  assign \port$24651$1  = \$16 ;
-  assign \port$24653$1  = \$17 ;
-  assign \port$24658$0  = \$18 ;
-  assign \port$24663$0  = \$19 ;
+  assign \port$24749$0  = \$1 ;
+  assign \port$24984$1  = \$2 ;
+  assign \port$24986$1  = \$3 ;
+  assign \port$24988$1  = \$4 ;
+  assign \port$24990$1  = \$5 ;
+  assign \port$24992$1  = \$6 ;
+  assign \port$24994$1  = \$7 ;
+  assign \port$24996$1  = \$8 ;
+  assign \port$24998$1  = \$9 ;
+  assign \port$25000$1  = \$10 ;
+  assign \port$25002$1  = \$11 ;
+  assign \port$25004$1  = \$12 ;
+  assign \port$25006$1  = \$13 ;
+  assign \port$25008$1  = \$14 ;
+  assign \port$25010$1  = \$15 ;
+  assign \port$25012$1  = \$16 ;
+  assign \port$25014$1  = \$17 ;
+  assign \port$25019$0  = \$18 ;
+  assign \port$25024$0  = \$19 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -15372,8 +19429,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$124[15]  = sums[895:840];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$24623$1 , \port$24625$1 , \port$24627$1 , \port$24629$1
-, \port$24631$1 , \port$24633$1 , \port$24635$1 , \port$24637$1 , \port$24639$1 , \port$24641$1 , \port$24643$1 , \port$24645$1 , \port$24647$1 , \port$24649$1 , \port$24651$1 , \port$24653$1 , tile, active__data, \port$24663$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, logits__en, logits__addr, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \config , sums, \port$24984$1 , \port$24986$1 , \port$24988$1 , \port$24990$1
+, \port$24992$1 , \port$24994$1 , \port$24996$1 , \port$24998$1 , \port$25000$1 , \port$25002$1 , \port$25004$1 , \port$25006$1 , \port$25008$1 , \port$25010$1 , \port$25012$1 , \port$25014$1 , tile, active__data, \port$25024$0 , entry, clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
   reg \$10 ;
@@ -15906,40 +19963,40 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   wire \o.whole ;
   input parity;
   wire parity;
-  output [20:0] \port$24623$1 ;
-  wire [20:0] \port$24623$1 ;
-  output [20:0] \port$24625$1 ;
-  wire [20:0] \port$24625$1 ;
-  output [20:0] \port$24627$1 ;
-  wire [20:0] \port$24627$1 ;
-  output [20:0] \port$24629$1 ;
-  wire [20:0] \port$24629$1 ;
-  output [20:0] \port$24631$1 ;
-  wire [20:0] \port$24631$1 ;
-  output [20:0] \port$24633$1 ;
-  wire [20:0] \port$24633$1 ;
-  output [20:0] \port$24635$1 ;
-  wire [20:0] \port$24635$1 ;
-  output [20:0] \port$24637$1 ;
-  wire [20:0] \port$24637$1 ;
-  output [20:0] \port$24639$1 ;
-  wire [20:0] \port$24639$1 ;
-  output [20:0] \port$24641$1 ;
-  wire [20:0] \port$24641$1 ;
-  output [20:0] \port$24643$1 ;
-  wire [20:0] \port$24643$1 ;
-  output [20:0] \port$24645$1 ;
-  wire [20:0] \port$24645$1 ;
-  output [20:0] \port$24647$1 ;
-  wire [20:0] \port$24647$1 ;
-  output [20:0] \port$24649$1 ;
-  wire [20:0] \port$24649$1 ;
-  output [20:0] \port$24651$1 ;
-  wire [20:0] \port$24651$1 ;
-  output [20:0] \port$24653$1 ;
-  wire [20:0] \port$24653$1 ;
-  output [8:0] \port$24663$0 ;
-  wire [8:0] \port$24663$0 ;
+  output [20:0] \port$24984$1 ;
+  wire [20:0] \port$24984$1 ;
+  output [20:0] \port$24986$1 ;
+  wire [20:0] \port$24986$1 ;
+  output [20:0] \port$24988$1 ;
+  wire [20:0] \port$24988$1 ;
+  output [20:0] \port$24990$1 ;
+  wire [20:0] \port$24990$1 ;
+  output [20:0] \port$24992$1 ;
+  wire [20:0] \port$24992$1 ;
+  output [20:0] \port$24994$1 ;
+  wire [20:0] \port$24994$1 ;
+  output [20:0] \port$24996$1 ;
+  wire [20:0] \port$24996$1 ;
+  output [20:0] \port$24998$1 ;
+  wire [20:0] \port$24998$1 ;
+  output [20:0] \port$25000$1 ;
+  wire [20:0] \port$25000$1 ;
+  output [20:0] \port$25002$1 ;
+  wire [20:0] \port$25002$1 ;
+  output [20:0] \port$25004$1 ;
+  wire [20:0] \port$25004$1 ;
+  output [20:0] \port$25006$1 ;
+  wire [20:0] \port$25006$1 ;
+  output [20:0] \port$25008$1 ;
+  wire [20:0] \port$25008$1 ;
+  output [20:0] \port$25010$1 ;
+  wire [20:0] \port$25010$1 ;
+  output [20:0] \port$25012$1 ;
+  wire [20:0] \port$25012$1 ;
+  output [20:0] \port$25014$1 ;
+  wire [20:0] \port$25014$1 ;
+  output [8:0] \port$25024$0 ;
+  wire [8:0] \port$25024$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -16925,23 +20982,23 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, codes__addr, 
   assign active = active__data;
   assign codes__addr = \$20 [11:0];
   assign logits__addr = \$23 [9:0];
-  assign \port$24623$1  = result_0[21:1];
-  assign \port$24625$1  = result_1[21:1];
-  assign \port$24627$1  = result_2[21:1];
-  assign \port$24629$1  = result_3[21:1];
-  assign \port$24631$1  = result_4[21:1];
-  assign \port$24633$1  = result_5[21:1];
-  assign \port$24635$1  = result_6[21:1];
-  assign \port$24637$1  = result_7[21:1];
-  assign \port$24639$1  = result_8[21:1];
-  assign \port$24641$1  = result_9[21:1];
-  assign \port$24643$1  = result_10[21:1];
-  assign \port$24645$1  = result_11[21:1];
-  assign \port$24647$1  = result_12[21:1];
-  assign \port$24649$1  = result_13[21:1];
-  assign \port$24651$1  = result_14[21:1];
-  assign \port$24653$1  = result_15[21:1];
-  assign \port$24663$0  = last_0[8:0];
+  assign \port$24984$1  = result_0[21:1];
+  assign \port$24986$1  = result_1[21:1];
+  assign \port$24988$1  = result_2[21:1];
+  assign \port$24990$1  = result_3[21:1];
+  assign \port$24992$1  = result_4[21:1];
+  assign \port$24994$1  = result_5[21:1];
+  assign \port$24996$1  = result_6[21:1];
+  assign \port$24998$1  = result_7[21:1];
+  assign \port$25000$1  = result_8[21:1];
+  assign \port$25002$1  = result_9[21:1];
+  assign \port$25004$1  = result_10[21:1];
+  assign \port$25006$1  = result_11[21:1];
+  assign \port$25008$1  = result_12[21:1];
+  assign \port$25010$1  = result_13[21:1];
+  assign \port$25012$1  = result_14[21:1];
+  assign \port$25014$1  = result_15[21:1];
+  assign \port$25024$0  = last_0[8:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -20273,7 +24330,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
     .o__ready(\o__ready$65 ),
     .o__valid(o_vectors__valid),
     .\port$1116$0 (\$95 [12:0]),
-    .\port$24445$0 (o_lines__payload[3:0]),
+    .\port$24790$0 (o_lines__payload[3:0]),
     .rst(rst),
     .valid(row_valid),
     .w_data(\row$59 )
@@ -20630,7 +24687,7 @@ module \backspike_core.fp.front (rst, row_address, row_valid, o_vectors__valid, 
   assign tag[15:0] = { \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3 , \$2  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$24445$0 , w_data, clk);
+module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__ready, o__valid, o__payload, o__ready, grant, \port$24790$0 , w_data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20665,8 +24722,8 @@ module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__r
   wire o__valid;
   input [12:0] \port$1116$0 ;
   wire [12:0] \port$1116$0 ;
-  input [3:0] \port$24445$0 ;
-  wire [3:0] \port$24445$0 ;
+  input [3:0] \port$24790$0 ;
+  wire [3:0] \port$24790$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -20738,14 +24795,14 @@ module \backspike_core.fp.front.fetch (rst, \port$1116$0 , i__valid, valid, i__r
       \$8  = 1'h0;
     end
   end
-  assign address = { \port$24445$0 , \port$1116$0  };
-  assign i__payload = { \port$24445$0 , \port$1116$0  };
+  assign address = { \port$24790$0 , \port$1116$0  };
+  assign i__payload = { \port$24790$0 , \port$1116$0  };
   assign present2 = w_en;
   assign row = w_data;
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
-  assign \i__payload.address  = { \port$24445$0 , \port$1116$0  };
+  assign \i__payload.address  = { \port$24790$0 , \port$1116$0  };
   assign \o__payload.row  = o__payload;
 endmodule
 
@@ -20940,8 +24997,8 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign valid = i__valid & \$1 ;
   \backspike_core.fp.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$24436$0 (tag1),
-    .\port$27526$0 (row),
+    .\port$24781$0 (tag1),
+    .\port$28015$0 (row),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -20984,7 +25041,7 @@ module \backspike_core.fp.front.prefetch (rst, i__ready, o__valid, o__payload, o
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$24436$0 , \port$27526$0 , clk);
+module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en, \port$24781$0 , \port$28015$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21008,10 +25065,10 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [61:0] \port$24436$0 ;
-  wire [61:0] \port$24436$0 ;
-  input [255:0] \port$27526$0 ;
-  wire [255:0] \port$27526$0 ;
+  input [61:0] \port$24781$0 ;
+  wire [61:0] \port$24781$0 ;
+  input [255:0] \port$28015$0 ;
+  wire [255:0] \port$28015$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [317:0] r_data;
@@ -21038,7 +25095,7 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   reg [317:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$24436$0 , \port$27526$0  };
+      storage[w_port__addr] <= { \port$24781$0 , \port$28015$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -21100,8 +25157,8 @@ module \backspike_core.fp.front.prefetch.buffer (rst, r_rdy, r_data, r_en, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$24436$0 , \port$27526$0  };
-  assign w_data = { \port$24436$0 , \port$27526$0  };
+  assign w_port__data = { \port$24781$0 , \port$28015$0  };
+  assign w_data = { \port$24781$0 , \port$28015$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -22395,21 +26452,24 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
+  wire [55:0] \$102 ;
   wire \$103 ;
-  wire [55:0] \$104 ;
-  reg [2:0] \$105 ;
-  reg [10:0] \$106 ;
-  reg [10:0] \$107 ;
-  reg [10:0] \$108 ;
-  reg [15:0] \$109 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire [55:0] \$107 ;
+  reg [2:0] \$108 ;
+  reg [10:0] \$109 ;
   wire \$11 ;
-  reg [15:0] \$110 ;
-  reg \$111 ;
-  reg \$112 ;
-  reg \$113 ;
+  reg [10:0] \$110 ;
+  reg [10:0] \$111 ;
+  reg [15:0] \$112 ;
+  reg [15:0] \$113 ;
   reg \$114 ;
-  reg [15:0] \$115 ;
+  reg \$115 ;
+  reg \$116 ;
+  reg \$117 ;
+  reg [15:0] \$118 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
@@ -22422,90 +26482,90 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [55:0] \$32 ;
   wire \$33 ;
-  wire [55:0] \$34 ;
+  wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [55:0] \$37 ;
   wire \$38 ;
-  wire [55:0] \$39 ;
+  wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [55:0] \$42 ;
   wire \$43 ;
-  wire [55:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [55:0] \$47 ;
   wire \$48 ;
-  wire [55:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [55:0] \$52 ;
   wire \$53 ;
-  wire [55:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [55:0] \$57 ;
   wire \$58 ;
-  wire [55:0] \$59 ;
+  wire \$59 ;
   wire [1:0] \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
+  wire [55:0] \$62 ;
   wire \$63 ;
-  wire [55:0] \$64 ;
+  wire \$64 ;
   wire \$65 ;
   wire \$66 ;
-  wire \$67 ;
+  wire [55:0] \$67 ;
   wire \$68 ;
-  wire [55:0] \$69 ;
+  wire \$69 ;
   wire [1:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
+  wire [55:0] \$72 ;
   wire \$73 ;
-  wire [55:0] \$74 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
+  wire [55:0] \$77 ;
   wire \$78 ;
-  wire [55:0] \$79 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire \$82 ;
+  wire [55:0] \$82 ;
   wire \$83 ;
-  wire [55:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
+  wire [55:0] \$87 ;
   wire \$88 ;
-  wire [55:0] \$89 ;
+  wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
-  wire \$92 ;
+  wire [55:0] \$92 ;
   wire \$93 ;
-  wire [55:0] \$94 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
-  wire \$97 ;
+  wire [55:0] \$97 ;
   wire \$98 ;
-  wire [55:0] \$99 ;
+  wire \$99 ;
   reg [15:0] accumulated = 16'h0000;
   wire add;
   wire \add$101 ;
@@ -22871,197 +26931,198 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 2'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[10];
-  assign \$10  = \$9  & event0[8];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[9];
-  assign \$13  = \$12  & busy;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[10];
-  assign \$17  = \$16  & event0[8];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[9];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[10];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[2] & event2[9];
+  assign \$15  = busy | waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[10];
+  assign \$19  = \$18  & event0[8];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[2] & event2[9];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign \$23  = waiting | \$22 ;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[2] & event2[10];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event2[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[10];
-  assign load = \$25  & event0[8];
-  assign \$26  = valid[1] & event1[10];
-  assign shift = \$26  & event1[8];
+  assign \$28  = valid[0] & event0[10];
+  assign load = \$28  & event0[8];
+  assign \$29  = valid[1] & event1[10];
+  assign shift = \$29  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> drain_entry;
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[10];
-  assign \load$43  = \$30  & event0[8];
-  assign \$31  = valid[1] & event1[10];
-  assign \shift$44  = \$31  & event1[8];
+  assign \$30  = accumulated >> event2[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> drain_entry;
+  assign \$32  = \$31  ? drain_sum : 56'h00000000000000;
+  assign \$33  = valid[0] & event0[10];
+  assign \load$43  = \$33  & event0[8];
+  assign \$34  = valid[1] & event1[10];
+  assign \shift$44  = \$34  & event1[8];
   assign \add$46  = valid[2] & event2[10];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> drain_entry;
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  assign \$35  = valid[0] & event0[10];
-  assign \load$54  = \$35  & event0[8];
-  assign \$36  = valid[1] & event1[10];
-  assign \shift$55  = \$36  & event1[8];
+  assign \$35  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$35 ;
+  assign \$36  = drained >> drain_entry;
+  assign \$37  = \$36  ? \drain_sum$52  : 56'h00000000000000;
+  assign \$38  = valid[0] & event0[10];
+  assign \load$54  = \$38  & event0[8];
+  assign \$39  = valid[1] & event1[10];
+  assign \shift$55  = \$39  & event1[8];
   assign \add$57  = valid[2] & event2[10];
-  assign \$37  = accumulated >> event2[3:0];
-  assign \replace$58  = ~ \$37 ;
-  assign \$38  = drained >> drain_entry;
-  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
-  assign \$40  = valid[0] & event0[10];
-  assign \load$65  = \$40  & event0[8];
-  assign \$41  = valid[1] & event1[10];
-  assign \shift$66  = \$41  & event1[8];
+  assign \$40  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$40 ;
+  assign \$41  = drained >> drain_entry;
+  assign \$42  = \$41  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$43  = valid[0] & event0[10];
+  assign \load$65  = \$43  & event0[8];
+  assign \$44  = valid[1] & event1[10];
+  assign \shift$66  = \$44  & event1[8];
   assign \add$68  = valid[2] & event2[10];
-  assign \$42  = accumulated >> event2[3:0];
-  assign \replace$69  = ~ \$42 ;
-  assign \$43  = drained >> drain_entry;
-  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$45  = valid[0] & event0[10];
-  assign \load$76  = \$45  & event0[8];
-  assign \$46  = valid[1] & event1[10];
-  assign \shift$77  = \$46  & event1[8];
+  assign \$45  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$45 ;
+  assign \$46  = drained >> drain_entry;
+  assign \$47  = \$46  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$48  = valid[0] & event0[10];
+  assign \load$76  = \$48  & event0[8];
+  assign \$49  = valid[1] & event1[10];
+  assign \shift$77  = \$49  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$47  = accumulated >> event2[3:0];
-  assign \replace$80  = ~ \$47 ;
-  assign \$48  = drained >> drain_entry;
-  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
-  assign \$50  = valid[0] & event0[10];
-  assign \load$87  = \$50  & event0[8];
-  assign \$51  = valid[1] & event1[10];
-  assign \shift$88  = \$51  & event1[8];
+  assign \$50  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$50 ;
+  assign \$51  = drained >> drain_entry;
+  assign \$52  = \$51  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$53  = valid[0] & event0[10];
+  assign \load$87  = \$53  & event0[8];
+  assign \$54  = valid[1] & event1[10];
+  assign \shift$88  = \$54  & event1[8];
   assign \add$90  = valid[2] & event2[10];
-  assign \$52  = accumulated >> event2[3:0];
-  assign \replace$91  = ~ \$52 ;
-  assign \$53  = drained >> drain_entry;
-  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
-  assign \$55  = valid[0] & event0[10];
-  assign \load$98  = \$55  & event0[8];
-  assign \$56  = valid[1] & event1[10];
-  assign \shift$99  = \$56  & event1[8];
+  assign \$55  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$55 ;
+  assign \$56  = drained >> drain_entry;
+  assign \$57  = \$56  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$58  = valid[0] & event0[10];
+  assign \load$98  = \$58  & event0[8];
+  assign \$59  = valid[1] & event1[10];
+  assign \shift$99  = \$59  & event1[8];
   assign \add$101  = valid[2] & event2[10];
-  assign \$57  = accumulated >> event2[3:0];
-  assign \replace$102  = ~ \$57 ;
-  assign \$58  = drained >> drain_entry;
-  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
-  assign \$60  = valid[0] & event0[10];
-  assign \load$109  = \$60  & event0[8];
-  assign \$61  = valid[1] & event1[10];
-  assign \shift$110  = \$61  & event1[8];
+  assign \$60  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$60 ;
+  assign \$61  = drained >> drain_entry;
+  assign \$62  = \$61  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$63  = valid[0] & event0[10];
+  assign \load$109  = \$63  & event0[8];
+  assign \$64  = valid[1] & event1[10];
+  assign \shift$110  = \$64  & event1[8];
   assign \add$112  = valid[2] & event2[10];
-  assign \$62  = accumulated >> event2[3:0];
-  assign \replace$113  = ~ \$62 ;
-  assign \$63  = drained >> drain_entry;
-  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
-  assign \$65  = valid[0] & event0[10];
-  assign \load$120  = \$65  & event0[8];
-  assign \$66  = valid[1] & event1[10];
-  assign \shift$121  = \$66  & event1[8];
+  assign \$65  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$65 ;
+  assign \$66  = drained >> drain_entry;
+  assign \$67  = \$66  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$68  = valid[0] & event0[10];
+  assign \load$120  = \$68  & event0[8];
+  assign \$69  = valid[1] & event1[10];
+  assign \shift$121  = \$69  & event1[8];
   assign \add$123  = valid[2] & event2[10];
-  assign \$67  = accumulated >> event2[3:0];
-  assign \replace$124  = ~ \$67 ;
-  assign \$68  = drained >> drain_entry;
-  assign \$69  = \$68  ? \drain_sum$129  : 56'h00000000000000;
-  assign \$70  = valid[0] & event0[10];
-  assign \load$131  = \$70  & event0[8];
-  assign \$71  = valid[1] & event1[10];
-  assign \shift$132  = \$71  & event1[8];
+  assign \$70  = accumulated >> event2[3:0];
+  assign \replace$124  = ~ \$70 ;
+  assign \$71  = drained >> drain_entry;
+  assign \$72  = \$71  ? \drain_sum$129  : 56'h00000000000000;
+  assign \$73  = valid[0] & event0[10];
+  assign \load$131  = \$73  & event0[8];
+  assign \$74  = valid[1] & event1[10];
+  assign \shift$132  = \$74  & event1[8];
   assign \add$134  = valid[2] & event2[10];
-  assign \$72  = accumulated >> event2[3:0];
-  assign \replace$135  = ~ \$72 ;
-  assign \$73  = drained >> drain_entry;
-  assign \$74  = \$73  ? \drain_sum$140  : 56'h00000000000000;
-  assign \$75  = valid[0] & event0[10];
-  assign \load$142  = \$75  & event0[8];
-  assign \$76  = valid[1] & event1[10];
-  assign \shift$143  = \$76  & event1[8];
+  assign \$75  = accumulated >> event2[3:0];
+  assign \replace$135  = ~ \$75 ;
+  assign \$76  = drained >> drain_entry;
+  assign \$77  = \$76  ? \drain_sum$140  : 56'h00000000000000;
+  assign \$78  = valid[0] & event0[10];
+  assign \load$142  = \$78  & event0[8];
+  assign \$79  = valid[1] & event1[10];
+  assign \shift$143  = \$79  & event1[8];
   assign \add$145  = valid[2] & event2[10];
-  assign \$77  = accumulated >> event2[3:0];
-  assign \replace$146  = ~ \$77 ;
-  assign \$78  = drained >> drain_entry;
-  assign \$79  = \$78  ? \drain_sum$151  : 56'h00000000000000;
-  assign \$80  = valid[0] & event0[10];
-  assign \load$153  = \$80  & event0[8];
-  assign \$81  = valid[1] & event1[10];
-  assign \shift$154  = \$81  & event1[8];
+  assign \$80  = accumulated >> event2[3:0];
+  assign \replace$146  = ~ \$80 ;
+  assign \$81  = drained >> drain_entry;
+  assign \$82  = \$81  ? \drain_sum$151  : 56'h00000000000000;
+  assign \$83  = valid[0] & event0[10];
+  assign \load$153  = \$83  & event0[8];
+  assign \$84  = valid[1] & event1[10];
+  assign \shift$154  = \$84  & event1[8];
   assign \add$156  = valid[2] & event2[10];
-  assign \$82  = accumulated >> event2[3:0];
-  assign \replace$157  = ~ \$82 ;
-  assign \$83  = drained >> drain_entry;
-  assign \$84  = \$83  ? \drain_sum$162  : 56'h00000000000000;
-  assign \$85  = valid[0] & event0[10];
-  assign \load$164  = \$85  & event0[8];
-  assign \$86  = valid[1] & event1[10];
-  assign \shift$165  = \$86  & event1[8];
+  assign \$85  = accumulated >> event2[3:0];
+  assign \replace$157  = ~ \$85 ;
+  assign \$86  = drained >> drain_entry;
+  assign \$87  = \$86  ? \drain_sum$162  : 56'h00000000000000;
+  assign \$88  = valid[0] & event0[10];
+  assign \load$164  = \$88  & event0[8];
+  assign \$89  = valid[1] & event1[10];
+  assign \shift$165  = \$89  & event1[8];
   assign \add$167  = valid[2] & event2[10];
-  assign \$87  = accumulated >> event2[3:0];
-  assign \replace$168  = ~ \$87 ;
-  assign \$88  = drained >> drain_entry;
-  assign \$89  = \$88  ? \drain_sum$173  : 56'h00000000000000;
-  assign \$90  = valid[0] & event0[10];
-  assign \load$175  = \$90  & event0[8];
-  assign \$91  = valid[1] & event1[10];
-  assign \shift$176  = \$91  & event1[8];
+  assign \$90  = accumulated >> event2[3:0];
+  assign \replace$168  = ~ \$90 ;
+  assign \$91  = drained >> drain_entry;
+  assign \$92  = \$91  ? \drain_sum$173  : 56'h00000000000000;
+  assign \$93  = valid[0] & event0[10];
+  assign \load$175  = \$93  & event0[8];
+  assign \$94  = valid[1] & event1[10];
+  assign \shift$176  = \$94  & event1[8];
   assign \add$178  = valid[2] & event2[10];
-  assign \$92  = accumulated >> event2[3:0];
-  assign \replace$179  = ~ \$92 ;
-  assign \$93  = drained >> drain_entry;
-  assign \$94  = \$93  ? \drain_sum$184  : 56'h00000000000000;
-  assign \$95  = valid[0] & event0[10];
-  assign \load$186  = \$95  & event0[8];
-  assign \$96  = valid[1] & event1[10];
-  assign \shift$187  = \$96  & event1[8];
+  assign \$95  = accumulated >> event2[3:0];
+  assign \replace$179  = ~ \$95 ;
+  assign \$96  = drained >> drain_entry;
+  assign \$97  = \$96  ? \drain_sum$184  : 56'h00000000000000;
+  assign \$98  = valid[0] & event0[10];
+  assign \load$186  = \$98  & event0[8];
+  assign \$99  = valid[1] & event1[10];
+  assign \shift$187  = \$99  & event1[8];
   assign \add$189  = valid[2] & event2[10];
-  assign \$97  = accumulated >> event2[3:0];
-  assign \replace$190  = ~ \$97 ;
-  assign \$98  = drained >> drain_entry;
-  assign \$99  = \$98  ? \drain_sum$195  : 56'h00000000000000;
-  assign \$100  = valid[0] & event0[10];
-  assign \load$197  = \$100  & event0[8];
-  assign \$101  = valid[1] & event1[10];
-  assign \shift$198  = \$101  & event1[8];
+  assign \$100  = accumulated >> event2[3:0];
+  assign \replace$190  = ~ \$100 ;
+  assign \$101  = drained >> drain_entry;
+  assign \$102  = \$101  ? \drain_sum$195  : 56'h00000000000000;
+  assign \$103  = valid[0] & event0[10];
+  assign \load$197  = \$103  & event0[8];
+  assign \$104  = valid[1] & event1[10];
+  assign \shift$198  = \$104  & event1[8];
   assign \add$200  = valid[2] & event2[10];
-  assign \$102  = accumulated >> event2[3:0];
-  assign \replace$201  = ~ \$102 ;
-  assign \$103  = drained >> drain_entry;
-  assign \$104  = \$103  ? \drain_sum$206  : 56'h00000000000000;
+  assign \$105  = accumulated >> event2[3:0];
+  assign \replace$201  = ~ \$105 ;
+  assign \$106  = drained >> drain_entry;
+  assign \$107  = \$106  ? \drain_sum$206  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$105 ;
+    valid <= \$108 ;
   always @(posedge clk)
-    event0 <= \$106 ;
+    event0 <= \$109 ;
   always @(posedge clk)
-    event1 <= \$107 ;
+    event1 <= \$110 ;
   always @(posedge clk)
-    event2 <= \$108 ;
+    event2 <= \$111 ;
   always @(posedge clk)
-    accumulated <= \$109 ;
+    accumulated <= \$112 ;
   always @(posedge clk)
-    drained <= \$110 ;
+    drained <= \$113 ;
   always @(posedge clk)
-    drain_file <= \$111 ;
+    drain_file <= \$114 ;
   always @(posedge clk)
-    waiting <= \$112 ;
+    waiting <= \$115 ;
   always @(posedge clk)
-    file <= \$113 ;
+    file <= \$116 ;
   always @(posedge clk)
-    waiting_file <= \$114 ;
+    waiting_file <= \$117 ;
   always @(posedge clk)
-    queued <= \$115 ;
+    queued <= \$118 ;
   \backspike_core.fp.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -23304,94 +27365,57 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   );
   always @* begin
     if (\$initially ) begin end
-    \$105  = valid;
+    \$108  = valid;
     if (go) begin
-      \$105  = \$2 [2:0];
+      \$108  = \$2 [2:0];
     end
     if (rst) begin
-      \$105  = 3'h0;
+      \$108  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$106  = event0;
+    \$109  = event0;
     if (go) begin
-      \$106  = i_events__payload;
+      \$109  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$107  = event1;
+    \$110  = event1;
     if (go) begin
-      \$107  = event0;
+      \$110  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$108  = event2;
+    \$111  = event2;
     if (go) begin
-      \$108  = event1;
+      \$111  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$109  = \$3 ;
+    \$112  = \$3 ;
     if (rst) begin
-      \$109  = 16'h0000;
+      \$112  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$110  = drained;
+    \$113  = drained;
     if (start) begin
-      \$110  = touched;
+      \$113  = touched;
     end
     if (rst) begin
-      \$110  = 16'h0000;
+      \$113  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$111  = drain_file;
+    \$114  = drain_file;
     if (start) begin
-      \$111  = \$4 ;
-    end
-    if (rst) begin
-      \$111  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$112  = waiting;
-    if (start) begin
-      \$112  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$112  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$112  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$113  = file;
-    if (finish) begin
-      \$113  = \$7 [0];
-    end
-    if (rst) begin
-      \$113  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$114  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$114  = file;
-      end
+      \$114  = \$4 ;
     end
     if (rst) begin
       \$114  = 1'h0;
@@ -23399,14 +27423,51 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$115  = queued;
+    \$115  = waiting;
+    if (start) begin
+      \$115  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$115  = now;
+      if (\$10 ) begin
+        \$115  = 1'h1;
       end
     end
     if (rst) begin
-      \$115  = 16'h0000;
+      \$115  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$116  = file;
+    if (finish) begin
+      \$116  = \$7 [0];
+    end
+    if (rst) begin
+      \$116  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$117  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$117  = file;
+      end
+    end
+    if (rst) begin
+      \$117  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$118  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$118  = now;
+      end
+    end
+    if (rst) begin
+      \$118  = 16'h0000;
     end
   end
   assign i_events__ready = go;
@@ -23607,25 +27668,27 @@ module \backspike_core.fp.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$199.mantissa  = i_vectors__payload[249:240];
   assign \element$199.exponent  = i_vectors__payload[254:250];
   assign \element$199.sign  = i_vectors__payload[255];
-  assign sums[895:840] = \$104 ;
-  assign sums[839:784] = \$99 ;
-  assign sums[783:728] = \$94 ;
-  assign sums[727:672] = \$89 ;
-  assign sums[671:616] = \$84 ;
-  assign sums[615:560] = \$79 ;
-  assign sums[559:504] = \$74 ;
-  assign sums[503:448] = \$69 ;
-  assign sums[447:392] = \$64 ;
-  assign sums[391:336] = \$59 ;
-  assign sums[335:280] = \$54 ;
-  assign sums[279:224] = \$49 ;
-  assign sums[223:168] = \$44 ;
-  assign sums[167:112] = \$39 ;
-  assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[895:840] = \$107 ;
+  assign sums[839:784] = \$102 ;
+  assign sums[783:728] = \$97 ;
+  assign sums[727:672] = \$92 ;
+  assign sums[671:616] = \$87 ;
+  assign sums[615:560] = \$82 ;
+  assign sums[559:504] = \$77 ;
+  assign sums[503:448] = \$72 ;
+  assign sums[447:392] = \$67 ;
+  assign sums[391:336] = \$62 ;
+  assign sums[335:280] = \$57 ;
+  assign sums[279:224] = \$52 ;
+  assign sums[223:168] = \$47 ;
+  assign sums[167:112] = \$42 ;
+  assign sums[111:56] = \$37 ;
+  assign sums[55:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
-  assign stall_drain = \$13 ;
   assign \$5  = file;
+  assign \$9  = 1'h0;
+  assign \$10  = \$8 ;
+  assign \$22  = finish;
 endmodule
 
 module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, entry, drain_file, file, drain_entry, clk);
@@ -23635,14 +27698,14 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
-  reg [55:0] \$7 ;
-  wire [55:0] \$8 ;
-  wire [56:0] \$9 ;
+  reg [55:0] \$6 ;
+  wire [55:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [57:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$16 ;
+  wire [3:0] \$signature__addr$18 ;
   wire [55:0] \$signature__data ;
-  wire [55:0] \$signature__data$23 ;
+  wire [55:0] \$signature__data$25 ;
   input add;
   wire add;
   input clk;
@@ -23672,6 +27735,13 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire load;
   input \load$6 ;
   wire \load$6 ;
+  wire [6:0] low;
+  wire [3:0] \low.entry ;
+  wire \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [55:0] low_term;
+  wire [56:0] low_total;
   wire [40:0] o;
   input replace;
   wire replace;
@@ -23679,37 +27749,36 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire rst;
   input shift;
   wire shift;
-  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$18 ;
+  wire [3:0] \write_port__addr$20 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$19 ;
+  wire [55:0] \write_port__data$21 ;
   wire write_port__en;
-  wire \write_port__en$17 ;
-  reg [55:0] file0 [15:0];
+  wire \write_port__en$19 ;
+  reg [55:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$9 [55:0];
+      low0[low[5:2]] <= \$9 [55:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [55:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [55:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$17 )
-      file1[entry] <= \$9 [55:0];
+    if (\write_port__en$19 )
+      low1[low[5:2]] <= \$9 [55:0];
   end
-  assign \$signature__data$23  = file1[\$signature__addr$16 ];
+  assign \$signature__data$25  = low1[\$signature__addr$18 ];
   assign en = go & shift;
   assign load = go & \load$6 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = file ? drain_entry : entry;
-  assign \$2  = go & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$signature__addr$16  = \$4  ? entry : drain_entry;
-  assign \$5  = go & add;
-  assign \write_port__en$17  = \$5  & \$6 ;
-  assign \$8  = replace ? 56'h00000000000000 : \$7 ;
-  assign \$9  = $signed(o) + $signed(\$8 );
+  assign \$1  = go & add;
+  assign \$2  = ! low[6];
+  assign \$signature__addr  = file ? drain_entry : low[5:2];
+  assign \$3  = ! low[6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$signature__addr$18  = \$4  ? low[5:2] : drain_entry;
+  assign \write_port__en$19  = low[0] & \$5 ;
+  assign \$7  = low[1] ? 56'h00000000000000 : \$6 ;
+  assign \$8  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$7 ;
+  assign \$9  = \$8  + 1'h0;
   \backspike_core.fp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -23721,11 +27790,11 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   always @* begin
     if (\$initially ) begin end
     (* full_case = 32'd1 *)
-    casez (file)
+    casez (low[6])
       1'h0:
-          \$7  = \$signature__data ;
+          \$6  = \$signature__data ;
       1'h1:
-          \$7  = \$signature__data$23 ;
+          \$6  = \$signature__data$25 ;
     endcase
   end
   always @* begin
@@ -23735,23 +27804,32 @@ module \backspike_core.fp.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
       1'h0:
           drain_sum = \$signature__data ;
       1'h1:
-          drain_sum = \$signature__data$23 ;
+          drain_sum = \$signature__data$25 ;
     endcase
   end
   assign element = i;
-  assign write_port__addr = entry;
+  assign write_port__addr = low[5:2];
   assign write_port__data = \$9 [55:0];
-  assign total = \$9 [55:0];
-  assign \write_port__addr$18  = entry;
-  assign \write_port__data$19  = \$9 [55:0];
+  assign low_total = \$9 [56:0];
+  assign \write_port__addr$20  = low[5:2];
+  assign \write_port__data$21  = \$9 [55:0];
+  assign low_term = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o };
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
   assign \element.mantissa  = i[9:0];
   assign \element.exponent  = i[14:10];
   assign \element.sign  = i[15];
-  assign \$4  = file;
-  assign \$6  = file;
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[6];
+  assign low[6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
+  assign \$4  = low[6];
+  assign \$5  = low[6];
 endmodule
 
 module \backspike_core.fp.lanes.lane0.term (rst, i, en, load, fixed, clk);
@@ -24792,8 +28870,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.blocks  = batch[19:10];
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$25726$0 , \port$25728$0 , \port$25730$0 , \port$25732$0 , \port$25734$0 , \port$25736$0 , \port$25738$0 , \port$25740$0 , \port$25742$0 , \port$25744$0 , \port$25746$0 , \port$25748$0
-, \port$25750$0 , \port$25752$0 , \port$25754$0 , \port$25756$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host__request__ready, host__response__valid, host__request__payload, host__request__valid, \read0__addr$19 , \port$26199$0 , \port$26201$0 , \port$26203$0 , \port$26205$0 , \port$26207$0 , \port$26209$0 , \port$26211$0 , \port$26213$0 , \port$26215$0 , \port$26217$0 , \port$26219$0 , \port$26221$0
+, \port$26223$0 , \port$26225$0 , \port$26227$0 , \port$26229$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -24825,38 +28903,38 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$25726$0 ;
-  wire [15:0] \port$25726$0 ;
-  input [15:0] \port$25728$0 ;
-  wire [15:0] \port$25728$0 ;
-  input [15:0] \port$25730$0 ;
-  wire [15:0] \port$25730$0 ;
-  input [15:0] \port$25732$0 ;
-  wire [15:0] \port$25732$0 ;
-  input [15:0] \port$25734$0 ;
-  wire [15:0] \port$25734$0 ;
-  input [15:0] \port$25736$0 ;
-  wire [15:0] \port$25736$0 ;
-  input [15:0] \port$25738$0 ;
-  wire [15:0] \port$25738$0 ;
-  input [15:0] \port$25740$0 ;
-  wire [15:0] \port$25740$0 ;
-  input [15:0] \port$25742$0 ;
-  wire [15:0] \port$25742$0 ;
-  input [15:0] \port$25744$0 ;
-  wire [15:0] \port$25744$0 ;
-  input [15:0] \port$25746$0 ;
-  wire [15:0] \port$25746$0 ;
-  input [15:0] \port$25748$0 ;
-  wire [15:0] \port$25748$0 ;
-  input [15:0] \port$25750$0 ;
-  wire [15:0] \port$25750$0 ;
-  input [15:0] \port$25752$0 ;
-  wire [15:0] \port$25752$0 ;
-  input [15:0] \port$25754$0 ;
-  wire [15:0] \port$25754$0 ;
-  input [15:0] \port$25756$0 ;
-  wire [15:0] \port$25756$0 ;
+  input [15:0] \port$26199$0 ;
+  wire [15:0] \port$26199$0 ;
+  input [15:0] \port$26201$0 ;
+  wire [15:0] \port$26201$0 ;
+  input [15:0] \port$26203$0 ;
+  wire [15:0] \port$26203$0 ;
+  input [15:0] \port$26205$0 ;
+  wire [15:0] \port$26205$0 ;
+  input [15:0] \port$26207$0 ;
+  wire [15:0] \port$26207$0 ;
+  input [15:0] \port$26209$0 ;
+  wire [15:0] \port$26209$0 ;
+  input [15:0] \port$26211$0 ;
+  wire [15:0] \port$26211$0 ;
+  input [15:0] \port$26213$0 ;
+  wire [15:0] \port$26213$0 ;
+  input [15:0] \port$26215$0 ;
+  wire [15:0] \port$26215$0 ;
+  input [15:0] \port$26217$0 ;
+  wire [15:0] \port$26217$0 ;
+  input [15:0] \port$26219$0 ;
+  wire [15:0] \port$26219$0 ;
+  input [15:0] \port$26221$0 ;
+  wire [15:0] \port$26221$0 ;
+  input [15:0] \port$26223$0 ;
+  wire [15:0] \port$26223$0 ;
+  input [15:0] \port$26225$0 ;
+  wire [15:0] \port$26225$0 ;
+  input [15:0] \port$26227$0 ;
+  wire [15:0] \port$26227$0 ;
+  input [15:0] \port$26229$0 ;
+  wire [15:0] \port$26229$0 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -24884,22 +28962,22 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$25726$0 (\port$25726$0 ),
-    .\port$25728$0 (\port$25728$0 ),
-    .\port$25730$0 (\port$25730$0 ),
-    .\port$25732$0 (\port$25732$0 ),
-    .\port$25734$0 (\port$25734$0 ),
-    .\port$25736$0 (\port$25736$0 ),
-    .\port$25738$0 (\port$25738$0 ),
-    .\port$25740$0 (\port$25740$0 ),
-    .\port$25742$0 (\port$25742$0 ),
-    .\port$25744$0 (\port$25744$0 ),
-    .\port$25746$0 (\port$25746$0 ),
-    .\port$25748$0 (\port$25748$0 ),
-    .\port$25750$0 (\port$25750$0 ),
-    .\port$25752$0 (\port$25752$0 ),
-    .\port$25754$0 (\port$25754$0 ),
-    .\port$25756$0 (\port$25756$0 ),
+    .\port$26199$0 (\port$26199$0 ),
+    .\port$26201$0 (\port$26201$0 ),
+    .\port$26203$0 (\port$26203$0 ),
+    .\port$26205$0 (\port$26205$0 ),
+    .\port$26207$0 (\port$26207$0 ),
+    .\port$26209$0 (\port$26209$0 ),
+    .\port$26211$0 (\port$26211$0 ),
+    .\port$26213$0 (\port$26213$0 ),
+    .\port$26215$0 (\port$26215$0 ),
+    .\port$26217$0 (\port$26217$0 ),
+    .\port$26219$0 (\port$26219$0 ),
+    .\port$26221$0 (\port$26221$0 ),
+    .\port$26223$0 (\port$26223$0 ),
+    .\port$26225$0 (\port$26225$0 ),
+    .\port$26227$0 (\port$26227$0 ),
+    .\port$26229$0 (\port$26229$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -24935,8 +29013,8 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
   assign \write__addr$15  = write__addr;
-  assign write__data = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
-  assign \write__data$17  = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
+  assign write__data = { \port$26229$0 , \port$26227$0 , \port$26225$0 , \port$26223$0 , \port$26221$0 , \port$26219$0 , \port$26217$0 , \port$26215$0 , \port$26213$0 , \port$26211$0 , \port$26209$0 , \port$26207$0 , \port$26205$0 , \port$26203$0 , \port$26201$0 , \port$26199$0  };
+  assign \write__data$17  = { \port$26229$0 , \port$26227$0 , \port$26225$0 , \port$26223$0 , \port$26221$0 , \port$26219$0 , \port$26217$0 , \port$26215$0 , \port$26213$0 , \port$26211$0 , \port$26209$0 , \port$26207$0 , \port$26205$0 , \port$26203$0 , \port$26201$0 , \port$26199$0  };
   assign \read0__data$21  = read0__data;
   assign \read1__addr$23  = read1__addr;
   assign \read1__data$25  = read1__data;
@@ -24953,7 +29031,7 @@ module \backspike_core.gradients_memory (rst, rest, write__en, write__addr, host
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$25726$0 , \port$25728$0 , \port$25730$0 , \port$25732$0 , \port$25734$0 , \port$25736$0 , \port$25738$0 , \port$25740$0 , \port$25742$0 , \port$25744$0 , \port$25746$0 , \port$25748$0 , \port$25750$0 , \port$25752$0 , \port$25754$0 , \port$25756$0 , \read__addr$13 , read__addr
+module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port$26199$0 , \port$26201$0 , \port$26203$0 , \port$26205$0 , \port$26207$0 , \port$26209$0 , \port$26211$0 , \port$26213$0 , \port$26215$0 , \port$26217$0 , \port$26219$0 , \port$26221$0 , \port$26223$0 , \port$26225$0 , \port$26227$0 , \port$26229$0 , \read__addr$13 , read__addr
 , read0__data, read1__data, clk);
   input clk;
   wire clk;
@@ -24961,38 +29039,38 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input [15:0] \port$25726$0 ;
-  wire [15:0] \port$25726$0 ;
-  input [15:0] \port$25728$0 ;
-  wire [15:0] \port$25728$0 ;
-  input [15:0] \port$25730$0 ;
-  wire [15:0] \port$25730$0 ;
-  input [15:0] \port$25732$0 ;
-  wire [15:0] \port$25732$0 ;
-  input [15:0] \port$25734$0 ;
-  wire [15:0] \port$25734$0 ;
-  input [15:0] \port$25736$0 ;
-  wire [15:0] \port$25736$0 ;
-  input [15:0] \port$25738$0 ;
-  wire [15:0] \port$25738$0 ;
-  input [15:0] \port$25740$0 ;
-  wire [15:0] \port$25740$0 ;
-  input [15:0] \port$25742$0 ;
-  wire [15:0] \port$25742$0 ;
-  input [15:0] \port$25744$0 ;
-  wire [15:0] \port$25744$0 ;
-  input [15:0] \port$25746$0 ;
-  wire [15:0] \port$25746$0 ;
-  input [15:0] \port$25748$0 ;
-  wire [15:0] \port$25748$0 ;
-  input [15:0] \port$25750$0 ;
-  wire [15:0] \port$25750$0 ;
-  input [15:0] \port$25752$0 ;
-  wire [15:0] \port$25752$0 ;
-  input [15:0] \port$25754$0 ;
-  wire [15:0] \port$25754$0 ;
-  input [15:0] \port$25756$0 ;
-  wire [15:0] \port$25756$0 ;
+  input [15:0] \port$26199$0 ;
+  wire [15:0] \port$26199$0 ;
+  input [15:0] \port$26201$0 ;
+  wire [15:0] \port$26201$0 ;
+  input [15:0] \port$26203$0 ;
+  wire [15:0] \port$26203$0 ;
+  input [15:0] \port$26205$0 ;
+  wire [15:0] \port$26205$0 ;
+  input [15:0] \port$26207$0 ;
+  wire [15:0] \port$26207$0 ;
+  input [15:0] \port$26209$0 ;
+  wire [15:0] \port$26209$0 ;
+  input [15:0] \port$26211$0 ;
+  wire [15:0] \port$26211$0 ;
+  input [15:0] \port$26213$0 ;
+  wire [15:0] \port$26213$0 ;
+  input [15:0] \port$26215$0 ;
+  wire [15:0] \port$26215$0 ;
+  input [15:0] \port$26217$0 ;
+  wire [15:0] \port$26217$0 ;
+  input [15:0] \port$26219$0 ;
+  wire [15:0] \port$26219$0 ;
+  input [15:0] \port$26221$0 ;
+  wire [15:0] \port$26221$0 ;
+  input [15:0] \port$26223$0 ;
+  wire [15:0] \port$26223$0 ;
+  input [15:0] \port$26225$0 ;
+  wire [15:0] \port$26225$0 ;
+  input [15:0] \port$26227$0 ;
+  wire [15:0] \port$26227$0 ;
+  input [15:0] \port$26229$0 ;
+  wire [15:0] \port$26229$0 ;
   wire [11:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -25022,7 +29100,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [255:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
+      copy0[write__addr] <= { \port$26229$0 , \port$26227$0 , \port$26225$0 , \port$26223$0 , \port$26221$0 , \port$26219$0 , \port$26217$0 , \port$26215$0 , \port$26213$0 , \port$26211$0 , \port$26209$0 , \port$26207$0 , \port$26205$0 , \port$26203$0 , \port$26201$0 , \port$26199$0  };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -25033,7 +29111,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
   reg [255:0] copy1 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
+      copy1[write__addr] <= { \port$26229$0 , \port$26227$0 , \port$26225$0 , \port$26223$0 , \port$26221$0 , \port$26219$0 , \port$26217$0 , \port$26215$0 , \port$26213$0 , \port$26211$0 , \port$26209$0 , \port$26207$0 , \port$26205$0 , \port$26203$0 , \port$26201$0 , \port$26199$0  };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -25046,13 +29124,13 @@ module \backspike_core.gradients_memory.rows (rst, write__en, write__addr, \port
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
-  assign \write__data$5  = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
+  assign write__data = { \port$26229$0 , \port$26227$0 , \port$26225$0 , \port$26223$0 , \port$26221$0 , \port$26219$0 , \port$26217$0 , \port$26215$0 , \port$26213$0 , \port$26211$0 , \port$26209$0 , \port$26207$0 , \port$26205$0 , \port$26203$0 , \port$26201$0 , \port$26199$0  };
+  assign \write__data$5  = { \port$26229$0 , \port$26227$0 , \port$26225$0 , \port$26223$0 , \port$26221$0 , \port$26219$0 , \port$26217$0 , \port$26215$0 , \port$26213$0 , \port$26211$0 , \port$26209$0 , \port$26207$0 , \port$26205$0 , \port$26203$0 , \port$26201$0 , \port$26199$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$25756$0 , \port$25754$0 , \port$25752$0 , \port$25750$0 , \port$25748$0 , \port$25746$0 , \port$25744$0 , \port$25742$0 , \port$25740$0 , \port$25738$0 , \port$25736$0 , \port$25734$0 , \port$25732$0 , \port$25730$0 , \port$25728$0 , \port$25726$0  };
+  assign \write__data$12  = { \port$26229$0 , \port$26227$0 , \port$26225$0 , \port$26223$0 , \port$26221$0 , \port$26219$0 , \port$26217$0 , \port$26215$0 , \port$26213$0 , \port$26211$0 , \port$26209$0 , \port$26207$0 , \port$26205$0 , \port$26203$0 , \port$26201$0 , \port$26199$0  };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -25272,7 +29350,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__ready, host_
   assign \$20  = { 3'h0, host__request__payload[15:4] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, \port$10871$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24316$8 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, \port$11229$0 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24661$8 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -25306,10 +29384,10 @@ module \backspike_core.labels_memory (rst, rest, \port$10871$0 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [9:0] \port$10871$0 ;
-  wire [9:0] \port$10871$0 ;
-  input \port$24316$8 ;
-  wire \port$24316$8 ;
+  input [9:0] \port$11229$0 ;
+  wire [9:0] \port$11229$0 ;
+  input \port$24661$8 ;
+  wire \port$24661$8 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -25371,7 +29449,7 @@ module \backspike_core.labels_memory (rst, rest, \port$10871$0 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$24316$8 , \port$10871$0  };
+    read0__addr = { \port$24661$8 , \port$11229$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -25386,7 +29464,7 @@ module \backspike_core.labels_memory (rst, rest, \port$10871$0 , host__request__
   assign \write__en$13  = 1'h0;
   assign \write__addr$15  = 11'h000;
   assign \write__data$17  = 16'h0000;
-  assign \read0__addr$19  = { \port$24316$8 , \port$10871$0  };
+  assign \read0__addr$19  = { \port$24661$8 , \port$11229$0  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -26222,8 +30300,8 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__ready, host_
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24623$6 , \port$24625$6 , \port$24627$6 , \port$24629$6 , \port$24631$6 , \port$24633$6 , \port$24635$6 , \port$24637$6 , \port$24639$6 , \port$24641$6 , \port$24643$6 , \port$24645$6
-, \port$24647$6 , \port$24649$6 , \port$24651$6 , \port$24653$6 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15 , \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24984$6 , \port$24986$6 , \port$24988$6 , \port$24990$6 , \port$24992$6 , \port$24994$6 , \port$24996$6 , \port$24998$6 , \port$25000$6 , \port$25002$6 , \port$25004$6 , \port$25006$6
+, \port$25008$6 , \port$25010$6 , \port$25012$6 , \port$25014$6 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -26257,38 +30335,38 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$24623$6 ;
-  wire [15:0] \port$24623$6 ;
-  input [15:0] \port$24625$6 ;
-  wire [15:0] \port$24625$6 ;
-  input [15:0] \port$24627$6 ;
-  wire [15:0] \port$24627$6 ;
-  input [15:0] \port$24629$6 ;
-  wire [15:0] \port$24629$6 ;
-  input [15:0] \port$24631$6 ;
-  wire [15:0] \port$24631$6 ;
-  input [15:0] \port$24633$6 ;
-  wire [15:0] \port$24633$6 ;
-  input [15:0] \port$24635$6 ;
-  wire [15:0] \port$24635$6 ;
-  input [15:0] \port$24637$6 ;
-  wire [15:0] \port$24637$6 ;
-  input [15:0] \port$24639$6 ;
-  wire [15:0] \port$24639$6 ;
-  input [15:0] \port$24641$6 ;
-  wire [15:0] \port$24641$6 ;
-  input [15:0] \port$24643$6 ;
-  wire [15:0] \port$24643$6 ;
-  input [15:0] \port$24645$6 ;
-  wire [15:0] \port$24645$6 ;
-  input [15:0] \port$24647$6 ;
-  wire [15:0] \port$24647$6 ;
-  input [15:0] \port$24649$6 ;
-  wire [15:0] \port$24649$6 ;
-  input [15:0] \port$24651$6 ;
-  wire [15:0] \port$24651$6 ;
-  input [15:0] \port$24653$6 ;
-  wire [15:0] \port$24653$6 ;
+  input [15:0] \port$24984$6 ;
+  wire [15:0] \port$24984$6 ;
+  input [15:0] \port$24986$6 ;
+  wire [15:0] \port$24986$6 ;
+  input [15:0] \port$24988$6 ;
+  wire [15:0] \port$24988$6 ;
+  input [15:0] \port$24990$6 ;
+  wire [15:0] \port$24990$6 ;
+  input [15:0] \port$24992$6 ;
+  wire [15:0] \port$24992$6 ;
+  input [15:0] \port$24994$6 ;
+  wire [15:0] \port$24994$6 ;
+  input [15:0] \port$24996$6 ;
+  wire [15:0] \port$24996$6 ;
+  input [15:0] \port$24998$6 ;
+  wire [15:0] \port$24998$6 ;
+  input [15:0] \port$25000$6 ;
+  wire [15:0] \port$25000$6 ;
+  input [15:0] \port$25002$6 ;
+  wire [15:0] \port$25002$6 ;
+  input [15:0] \port$25004$6 ;
+  wire [15:0] \port$25004$6 ;
+  input [15:0] \port$25006$6 ;
+  wire [15:0] \port$25006$6 ;
+  input [15:0] \port$25008$6 ;
+  wire [15:0] \port$25008$6 ;
+  input [15:0] \port$25010$6 ;
+  wire [15:0] \port$25010$6 ;
+  input [15:0] \port$25012$6 ;
+  wire [15:0] \port$25012$6 ;
+  input [15:0] \port$25014$6 ;
+  wire [15:0] \port$25014$6 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$19 ;
   wire [9:0] \read0__addr$19 ;
@@ -26346,7 +30424,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$24653$6 , \port$24651$6 , \port$24649$6 , \port$24647$6 , \port$24645$6 , \port$24643$6 , \port$24641$6 , \port$24639$6 , \port$24637$6 , \port$24635$6 , \port$24633$6 , \port$24631$6 , \port$24629$6 , \port$24627$6 , \port$24625$6 , \port$24623$6  };
+    write__data = { \port$25014$6 , \port$25012$6 , \port$25010$6 , \port$25008$6 , \port$25006$6 , \port$25004$6 , \port$25002$6 , \port$25000$6 , \port$24998$6 , \port$24996$6 , \port$24994$6 , \port$24992$6 , \port$24990$6 , \port$24988$6 , \port$24986$6 , \port$24984$6  };
     if (rest) begin
       write__data = { data, data, data, data, data, data, data, data };
     end
@@ -26365,7 +30443,7 @@ module \backspike_core.logits_memory (rst, rest, \write__en$13 , \write__addr$15
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__data$17  = { \port$24653$6 , \port$24651$6 , \port$24649$6 , \port$24647$6 , \port$24645$6 , \port$24643$6 , \port$24641$6 , \port$24639$6 , \port$24637$6 , \port$24635$6 , \port$24633$6 , \port$24631$6 , \port$24629$6 , \port$24627$6 , \port$24625$6 , \port$24623$6  };
+  assign \write__data$17  = { \port$25014$6 , \port$25012$6 , \port$25010$6 , \port$25008$6 , \port$25006$6 , \port$25004$6 , \port$25002$6 , \port$25000$6 , \port$24998$6 , \port$24996$6 , \port$24994$6 , \port$24992$6 , \port$24990$6 , \port$24988$6 , \port$24986$6 , \port$24984$6  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -26671,15 +30749,15 @@ module \backspike_core.logits_memory.window (rst, host__request__ready, host__re
   assign \$29  = { 3'h0, host__request__payload[13:4] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$25776$0 , \read__addr$13 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \port$26249$0 , \read__addr$13 , read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input [255:0] \port$25776$0 ;
-  wire [255:0] \port$25776$0 ;
+  input [255:0] \port$26249$0 ;
+  wire [255:0] \port$26249$0 ;
   wire [7:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -26709,7 +30787,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [255:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
+      copy0[write__addr] <= { \port$26249$0 [255], \port$26249$0 [239], \port$26249$0 [223], \port$26249$0 [207], \port$26249$0 [191], \port$26249$0 [175], \port$26249$0 [159], \port$26249$0 [143], \port$26249$0 [127], \port$26249$0 [111], \port$26249$0 [95], \port$26249$0 [79], \port$26249$0 [63], \port$26249$0 [47], \port$26249$0 [31], \port$26249$0 [15], \port$26249$0 [254], \port$26249$0 [238], \port$26249$0 [222], \port$26249$0 [206], \port$26249$0 [190], \port$26249$0 [174], \port$26249$0 [158], \port$26249$0 [142], \port$26249$0 [126], \port$26249$0 [110], \port$26249$0 [94], \port$26249$0 [78], \port$26249$0 [62], \port$26249$0 [46], \port$26249$0 [30], \port$26249$0 [14], \port$26249$0 [253], \port$26249$0 [237], \port$26249$0 [221], \port$26249$0 [205], \port$26249$0 [189], \port$26249$0 [173], \port$26249$0 [157], \port$26249$0 [141], \port$26249$0 [125], \port$26249$0 [109], \port$26249$0 [93], \port$26249$0 [77], \port$26249$0 [61], \port$26249$0 [45], \port$26249$0 [29], \port$26249$0 [13], \port$26249$0 [252], \port$26249$0 [236], \port$26249$0 [220], \port$26249$0 [204], \port$26249$0 [188], \port$26249$0 [172], \port$26249$0 [156], \port$26249$0 [140], \port$26249$0 [124], \port$26249$0 [108], \port$26249$0 [92], \port$26249$0 [76], \port$26249$0 [60], \port$26249$0 [44], \port$26249$0 [28], \port$26249$0 [12], \port$26249$0 [251], \port$26249$0 [235], \port$26249$0 [219], \port$26249$0 [203], \port$26249$0 [187], \port$26249$0 [171], \port$26249$0 [155], \port$26249$0 [139], \port$26249$0 [123], \port$26249$0 [107], \port$26249$0 [91], \port$26249$0 [75], \port$26249$0 [59], \port$26249$0 [43], \port$26249$0 [27], \port$26249$0 [11], \port$26249$0 [250], \port$26249$0 [234], \port$26249$0 [218], \port$26249$0 [202], \port$26249$0 [186], \port$26249$0 [170], \port$26249$0 [154], \port$26249$0 [138], \port$26249$0 [122], \port$26249$0 [106], \port$26249$0 [90], \port$26249$0 [74], \port$26249$0 [58], \port$26249$0 [42], \port$26249$0 [26], \port$26249$0 [10], \port$26249$0 [249], \port$26249$0 [233], \port$26249$0 [217], \port$26249$0 [201], \port$26249$0 [185], \port$26249$0 [169], \port$26249$0 [153], \port$26249$0 [137], \port$26249$0 [121], \port$26249$0 [105], \port$26249$0 [89], \port$26249$0 [73], \port$26249$0 [57], \port$26249$0 [41], \port$26249$0 [25], \port$26249$0 [9], \port$26249$0 [248], \port$26249$0 [232], \port$26249$0 [216], \port$26249$0 [200], \port$26249$0 [184], \port$26249$0 [168], \port$26249$0 [152], \port$26249$0 [136], \port$26249$0 [120], \port$26249$0 [104], \port$26249$0 [88], \port$26249$0 [72], \port$26249$0 [56], \port$26249$0 [40], \port$26249$0 [24], \port$26249$0 [8], \port$26249$0 [247], \port$26249$0 [231], \port$26249$0 [215], \port$26249$0 [199], \port$26249$0 [183], \port$26249$0 [167], \port$26249$0 [151], \port$26249$0 [135], \port$26249$0 [119], \port$26249$0 [103], \port$26249$0 [87], \port$26249$0 [71], \port$26249$0 [55], \port$26249$0 [39], \port$26249$0 [23], \port$26249$0 [7], \port$26249$0 [246], \port$26249$0 [230], \port$26249$0 [214], \port$26249$0 [198], \port$26249$0 [182], \port$26249$0 [166], \port$26249$0 [150], \port$26249$0 [134], \port$26249$0 [118], \port$26249$0 [102], \port$26249$0 [86], \port$26249$0 [70], \port$26249$0 [54], \port$26249$0 [38], \port$26249$0 [22], \port$26249$0 [6], \port$26249$0 [245], \port$26249$0 [229], \port$26249$0 [213], \port$26249$0 [197], \port$26249$0 [181], \port$26249$0 [165], \port$26249$0 [149], \port$26249$0 [133], \port$26249$0 [117], \port$26249$0 [101], \port$26249$0 [85], \port$26249$0 [69], \port$26249$0 [53], \port$26249$0 [37], \port$26249$0 [21], \port$26249$0 [5], \port$26249$0 [244], \port$26249$0 [228], \port$26249$0 [212], \port$26249$0 [196], \port$26249$0 [180], \port$26249$0 [164], \port$26249$0 [148], \port$26249$0 [132], \port$26249$0 [116], \port$26249$0 [100], \port$26249$0 [84], \port$26249$0 [68], \port$26249$0 [52], \port$26249$0 [36], \port$26249$0 [20], \port$26249$0 [4], \port$26249$0 [243], \port$26249$0 [227], \port$26249$0 [211], \port$26249$0 [195], \port$26249$0 [179], \port$26249$0 [163], \port$26249$0 [147], \port$26249$0 [131], \port$26249$0 [115], \port$26249$0 [99], \port$26249$0 [83], \port$26249$0 [67], \port$26249$0 [51], \port$26249$0 [35], \port$26249$0 [19], \port$26249$0 [3], \port$26249$0 [242], \port$26249$0 [226], \port$26249$0 [210], \port$26249$0 [194], \port$26249$0 [178], \port$26249$0 [162], \port$26249$0 [146], \port$26249$0 [130], \port$26249$0 [114], \port$26249$0 [98], \port$26249$0 [82], \port$26249$0 [66], \port$26249$0 [50], \port$26249$0 [34], \port$26249$0 [18], \port$26249$0 [2], \port$26249$0 [241], \port$26249$0 [225], \port$26249$0 [209], \port$26249$0 [193], \port$26249$0 [177], \port$26249$0 [161], \port$26249$0 [145], \port$26249$0 [129], \port$26249$0 [113], \port$26249$0 [97], \port$26249$0 [81], \port$26249$0 [65], \port$26249$0 [49], \port$26249$0 [33], \port$26249$0 [17], \port$26249$0 [1], \port$26249$0 [240], \port$26249$0 [224], \port$26249$0 [208], \port$26249$0 [192], \port$26249$0 [176], \port$26249$0 [160], \port$26249$0 [144], \port$26249$0 [128], \port$26249$0 [112], \port$26249$0 [96], \port$26249$0 [80], \port$26249$0 [64], \port$26249$0 [48], \port$26249$0 [32], \port$26249$0 [16], \port$26249$0 [0] };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -26720,7 +30798,7 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
   reg [255:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
+      copy1[write__addr] <= { \port$26249$0 [255], \port$26249$0 [239], \port$26249$0 [223], \port$26249$0 [207], \port$26249$0 [191], \port$26249$0 [175], \port$26249$0 [159], \port$26249$0 [143], \port$26249$0 [127], \port$26249$0 [111], \port$26249$0 [95], \port$26249$0 [79], \port$26249$0 [63], \port$26249$0 [47], \port$26249$0 [31], \port$26249$0 [15], \port$26249$0 [254], \port$26249$0 [238], \port$26249$0 [222], \port$26249$0 [206], \port$26249$0 [190], \port$26249$0 [174], \port$26249$0 [158], \port$26249$0 [142], \port$26249$0 [126], \port$26249$0 [110], \port$26249$0 [94], \port$26249$0 [78], \port$26249$0 [62], \port$26249$0 [46], \port$26249$0 [30], \port$26249$0 [14], \port$26249$0 [253], \port$26249$0 [237], \port$26249$0 [221], \port$26249$0 [205], \port$26249$0 [189], \port$26249$0 [173], \port$26249$0 [157], \port$26249$0 [141], \port$26249$0 [125], \port$26249$0 [109], \port$26249$0 [93], \port$26249$0 [77], \port$26249$0 [61], \port$26249$0 [45], \port$26249$0 [29], \port$26249$0 [13], \port$26249$0 [252], \port$26249$0 [236], \port$26249$0 [220], \port$26249$0 [204], \port$26249$0 [188], \port$26249$0 [172], \port$26249$0 [156], \port$26249$0 [140], \port$26249$0 [124], \port$26249$0 [108], \port$26249$0 [92], \port$26249$0 [76], \port$26249$0 [60], \port$26249$0 [44], \port$26249$0 [28], \port$26249$0 [12], \port$26249$0 [251], \port$26249$0 [235], \port$26249$0 [219], \port$26249$0 [203], \port$26249$0 [187], \port$26249$0 [171], \port$26249$0 [155], \port$26249$0 [139], \port$26249$0 [123], \port$26249$0 [107], \port$26249$0 [91], \port$26249$0 [75], \port$26249$0 [59], \port$26249$0 [43], \port$26249$0 [27], \port$26249$0 [11], \port$26249$0 [250], \port$26249$0 [234], \port$26249$0 [218], \port$26249$0 [202], \port$26249$0 [186], \port$26249$0 [170], \port$26249$0 [154], \port$26249$0 [138], \port$26249$0 [122], \port$26249$0 [106], \port$26249$0 [90], \port$26249$0 [74], \port$26249$0 [58], \port$26249$0 [42], \port$26249$0 [26], \port$26249$0 [10], \port$26249$0 [249], \port$26249$0 [233], \port$26249$0 [217], \port$26249$0 [201], \port$26249$0 [185], \port$26249$0 [169], \port$26249$0 [153], \port$26249$0 [137], \port$26249$0 [121], \port$26249$0 [105], \port$26249$0 [89], \port$26249$0 [73], \port$26249$0 [57], \port$26249$0 [41], \port$26249$0 [25], \port$26249$0 [9], \port$26249$0 [248], \port$26249$0 [232], \port$26249$0 [216], \port$26249$0 [200], \port$26249$0 [184], \port$26249$0 [168], \port$26249$0 [152], \port$26249$0 [136], \port$26249$0 [120], \port$26249$0 [104], \port$26249$0 [88], \port$26249$0 [72], \port$26249$0 [56], \port$26249$0 [40], \port$26249$0 [24], \port$26249$0 [8], \port$26249$0 [247], \port$26249$0 [231], \port$26249$0 [215], \port$26249$0 [199], \port$26249$0 [183], \port$26249$0 [167], \port$26249$0 [151], \port$26249$0 [135], \port$26249$0 [119], \port$26249$0 [103], \port$26249$0 [87], \port$26249$0 [71], \port$26249$0 [55], \port$26249$0 [39], \port$26249$0 [23], \port$26249$0 [7], \port$26249$0 [246], \port$26249$0 [230], \port$26249$0 [214], \port$26249$0 [198], \port$26249$0 [182], \port$26249$0 [166], \port$26249$0 [150], \port$26249$0 [134], \port$26249$0 [118], \port$26249$0 [102], \port$26249$0 [86], \port$26249$0 [70], \port$26249$0 [54], \port$26249$0 [38], \port$26249$0 [22], \port$26249$0 [6], \port$26249$0 [245], \port$26249$0 [229], \port$26249$0 [213], \port$26249$0 [197], \port$26249$0 [181], \port$26249$0 [165], \port$26249$0 [149], \port$26249$0 [133], \port$26249$0 [117], \port$26249$0 [101], \port$26249$0 [85], \port$26249$0 [69], \port$26249$0 [53], \port$26249$0 [37], \port$26249$0 [21], \port$26249$0 [5], \port$26249$0 [244], \port$26249$0 [228], \port$26249$0 [212], \port$26249$0 [196], \port$26249$0 [180], \port$26249$0 [164], \port$26249$0 [148], \port$26249$0 [132], \port$26249$0 [116], \port$26249$0 [100], \port$26249$0 [84], \port$26249$0 [68], \port$26249$0 [52], \port$26249$0 [36], \port$26249$0 [20], \port$26249$0 [4], \port$26249$0 [243], \port$26249$0 [227], \port$26249$0 [211], \port$26249$0 [195], \port$26249$0 [179], \port$26249$0 [163], \port$26249$0 [147], \port$26249$0 [131], \port$26249$0 [115], \port$26249$0 [99], \port$26249$0 [83], \port$26249$0 [67], \port$26249$0 [51], \port$26249$0 [35], \port$26249$0 [19], \port$26249$0 [3], \port$26249$0 [242], \port$26249$0 [226], \port$26249$0 [210], \port$26249$0 [194], \port$26249$0 [178], \port$26249$0 [162], \port$26249$0 [146], \port$26249$0 [130], \port$26249$0 [114], \port$26249$0 [98], \port$26249$0 [82], \port$26249$0 [66], \port$26249$0 [50], \port$26249$0 [34], \port$26249$0 [18], \port$26249$0 [2], \port$26249$0 [241], \port$26249$0 [225], \port$26249$0 [209], \port$26249$0 [193], \port$26249$0 [177], \port$26249$0 [161], \port$26249$0 [145], \port$26249$0 [129], \port$26249$0 [113], \port$26249$0 [97], \port$26249$0 [81], \port$26249$0 [65], \port$26249$0 [49], \port$26249$0 [33], \port$26249$0 [17], \port$26249$0 [1], \port$26249$0 [240], \port$26249$0 [224], \port$26249$0 [208], \port$26249$0 [192], \port$26249$0 [176], \port$26249$0 [160], \port$26249$0 [144], \port$26249$0 [128], \port$26249$0 [112], \port$26249$0 [96], \port$26249$0 [80], \port$26249$0 [64], \port$26249$0 [48], \port$26249$0 [32], \port$26249$0 [16], \port$26249$0 [0] };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -26733,13 +30811,13 @@ module \backspike_core.masks_memory (rst, read__addr, write__addr, write__en, \p
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
-  assign \write__data$5  = { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
+  assign write__data = { \port$26249$0 [255], \port$26249$0 [239], \port$26249$0 [223], \port$26249$0 [207], \port$26249$0 [191], \port$26249$0 [175], \port$26249$0 [159], \port$26249$0 [143], \port$26249$0 [127], \port$26249$0 [111], \port$26249$0 [95], \port$26249$0 [79], \port$26249$0 [63], \port$26249$0 [47], \port$26249$0 [31], \port$26249$0 [15], \port$26249$0 [254], \port$26249$0 [238], \port$26249$0 [222], \port$26249$0 [206], \port$26249$0 [190], \port$26249$0 [174], \port$26249$0 [158], \port$26249$0 [142], \port$26249$0 [126], \port$26249$0 [110], \port$26249$0 [94], \port$26249$0 [78], \port$26249$0 [62], \port$26249$0 [46], \port$26249$0 [30], \port$26249$0 [14], \port$26249$0 [253], \port$26249$0 [237], \port$26249$0 [221], \port$26249$0 [205], \port$26249$0 [189], \port$26249$0 [173], \port$26249$0 [157], \port$26249$0 [141], \port$26249$0 [125], \port$26249$0 [109], \port$26249$0 [93], \port$26249$0 [77], \port$26249$0 [61], \port$26249$0 [45], \port$26249$0 [29], \port$26249$0 [13], \port$26249$0 [252], \port$26249$0 [236], \port$26249$0 [220], \port$26249$0 [204], \port$26249$0 [188], \port$26249$0 [172], \port$26249$0 [156], \port$26249$0 [140], \port$26249$0 [124], \port$26249$0 [108], \port$26249$0 [92], \port$26249$0 [76], \port$26249$0 [60], \port$26249$0 [44], \port$26249$0 [28], \port$26249$0 [12], \port$26249$0 [251], \port$26249$0 [235], \port$26249$0 [219], \port$26249$0 [203], \port$26249$0 [187], \port$26249$0 [171], \port$26249$0 [155], \port$26249$0 [139], \port$26249$0 [123], \port$26249$0 [107], \port$26249$0 [91], \port$26249$0 [75], \port$26249$0 [59], \port$26249$0 [43], \port$26249$0 [27], \port$26249$0 [11], \port$26249$0 [250], \port$26249$0 [234], \port$26249$0 [218], \port$26249$0 [202], \port$26249$0 [186], \port$26249$0 [170], \port$26249$0 [154], \port$26249$0 [138], \port$26249$0 [122], \port$26249$0 [106], \port$26249$0 [90], \port$26249$0 [74], \port$26249$0 [58], \port$26249$0 [42], \port$26249$0 [26], \port$26249$0 [10], \port$26249$0 [249], \port$26249$0 [233], \port$26249$0 [217], \port$26249$0 [201], \port$26249$0 [185], \port$26249$0 [169], \port$26249$0 [153], \port$26249$0 [137], \port$26249$0 [121], \port$26249$0 [105], \port$26249$0 [89], \port$26249$0 [73], \port$26249$0 [57], \port$26249$0 [41], \port$26249$0 [25], \port$26249$0 [9], \port$26249$0 [248], \port$26249$0 [232], \port$26249$0 [216], \port$26249$0 [200], \port$26249$0 [184], \port$26249$0 [168], \port$26249$0 [152], \port$26249$0 [136], \port$26249$0 [120], \port$26249$0 [104], \port$26249$0 [88], \port$26249$0 [72], \port$26249$0 [56], \port$26249$0 [40], \port$26249$0 [24], \port$26249$0 [8], \port$26249$0 [247], \port$26249$0 [231], \port$26249$0 [215], \port$26249$0 [199], \port$26249$0 [183], \port$26249$0 [167], \port$26249$0 [151], \port$26249$0 [135], \port$26249$0 [119], \port$26249$0 [103], \port$26249$0 [87], \port$26249$0 [71], \port$26249$0 [55], \port$26249$0 [39], \port$26249$0 [23], \port$26249$0 [7], \port$26249$0 [246], \port$26249$0 [230], \port$26249$0 [214], \port$26249$0 [198], \port$26249$0 [182], \port$26249$0 [166], \port$26249$0 [150], \port$26249$0 [134], \port$26249$0 [118], \port$26249$0 [102], \port$26249$0 [86], \port$26249$0 [70], \port$26249$0 [54], \port$26249$0 [38], \port$26249$0 [22], \port$26249$0 [6], \port$26249$0 [245], \port$26249$0 [229], \port$26249$0 [213], \port$26249$0 [197], \port$26249$0 [181], \port$26249$0 [165], \port$26249$0 [149], \port$26249$0 [133], \port$26249$0 [117], \port$26249$0 [101], \port$26249$0 [85], \port$26249$0 [69], \port$26249$0 [53], \port$26249$0 [37], \port$26249$0 [21], \port$26249$0 [5], \port$26249$0 [244], \port$26249$0 [228], \port$26249$0 [212], \port$26249$0 [196], \port$26249$0 [180], \port$26249$0 [164], \port$26249$0 [148], \port$26249$0 [132], \port$26249$0 [116], \port$26249$0 [100], \port$26249$0 [84], \port$26249$0 [68], \port$26249$0 [52], \port$26249$0 [36], \port$26249$0 [20], \port$26249$0 [4], \port$26249$0 [243], \port$26249$0 [227], \port$26249$0 [211], \port$26249$0 [195], \port$26249$0 [179], \port$26249$0 [163], \port$26249$0 [147], \port$26249$0 [131], \port$26249$0 [115], \port$26249$0 [99], \port$26249$0 [83], \port$26249$0 [67], \port$26249$0 [51], \port$26249$0 [35], \port$26249$0 [19], \port$26249$0 [3], \port$26249$0 [242], \port$26249$0 [226], \port$26249$0 [210], \port$26249$0 [194], \port$26249$0 [178], \port$26249$0 [162], \port$26249$0 [146], \port$26249$0 [130], \port$26249$0 [114], \port$26249$0 [98], \port$26249$0 [82], \port$26249$0 [66], \port$26249$0 [50], \port$26249$0 [34], \port$26249$0 [18], \port$26249$0 [2], \port$26249$0 [241], \port$26249$0 [225], \port$26249$0 [209], \port$26249$0 [193], \port$26249$0 [177], \port$26249$0 [161], \port$26249$0 [145], \port$26249$0 [129], \port$26249$0 [113], \port$26249$0 [97], \port$26249$0 [81], \port$26249$0 [65], \port$26249$0 [49], \port$26249$0 [33], \port$26249$0 [17], \port$26249$0 [1], \port$26249$0 [240], \port$26249$0 [224], \port$26249$0 [208], \port$26249$0 [192], \port$26249$0 [176], \port$26249$0 [160], \port$26249$0 [144], \port$26249$0 [128], \port$26249$0 [112], \port$26249$0 [96], \port$26249$0 [80], \port$26249$0 [64], \port$26249$0 [48], \port$26249$0 [32], \port$26249$0 [16], \port$26249$0 [0] };
+  assign \write__data$5  = { \port$26249$0 [255], \port$26249$0 [239], \port$26249$0 [223], \port$26249$0 [207], \port$26249$0 [191], \port$26249$0 [175], \port$26249$0 [159], \port$26249$0 [143], \port$26249$0 [127], \port$26249$0 [111], \port$26249$0 [95], \port$26249$0 [79], \port$26249$0 [63], \port$26249$0 [47], \port$26249$0 [31], \port$26249$0 [15], \port$26249$0 [254], \port$26249$0 [238], \port$26249$0 [222], \port$26249$0 [206], \port$26249$0 [190], \port$26249$0 [174], \port$26249$0 [158], \port$26249$0 [142], \port$26249$0 [126], \port$26249$0 [110], \port$26249$0 [94], \port$26249$0 [78], \port$26249$0 [62], \port$26249$0 [46], \port$26249$0 [30], \port$26249$0 [14], \port$26249$0 [253], \port$26249$0 [237], \port$26249$0 [221], \port$26249$0 [205], \port$26249$0 [189], \port$26249$0 [173], \port$26249$0 [157], \port$26249$0 [141], \port$26249$0 [125], \port$26249$0 [109], \port$26249$0 [93], \port$26249$0 [77], \port$26249$0 [61], \port$26249$0 [45], \port$26249$0 [29], \port$26249$0 [13], \port$26249$0 [252], \port$26249$0 [236], \port$26249$0 [220], \port$26249$0 [204], \port$26249$0 [188], \port$26249$0 [172], \port$26249$0 [156], \port$26249$0 [140], \port$26249$0 [124], \port$26249$0 [108], \port$26249$0 [92], \port$26249$0 [76], \port$26249$0 [60], \port$26249$0 [44], \port$26249$0 [28], \port$26249$0 [12], \port$26249$0 [251], \port$26249$0 [235], \port$26249$0 [219], \port$26249$0 [203], \port$26249$0 [187], \port$26249$0 [171], \port$26249$0 [155], \port$26249$0 [139], \port$26249$0 [123], \port$26249$0 [107], \port$26249$0 [91], \port$26249$0 [75], \port$26249$0 [59], \port$26249$0 [43], \port$26249$0 [27], \port$26249$0 [11], \port$26249$0 [250], \port$26249$0 [234], \port$26249$0 [218], \port$26249$0 [202], \port$26249$0 [186], \port$26249$0 [170], \port$26249$0 [154], \port$26249$0 [138], \port$26249$0 [122], \port$26249$0 [106], \port$26249$0 [90], \port$26249$0 [74], \port$26249$0 [58], \port$26249$0 [42], \port$26249$0 [26], \port$26249$0 [10], \port$26249$0 [249], \port$26249$0 [233], \port$26249$0 [217], \port$26249$0 [201], \port$26249$0 [185], \port$26249$0 [169], \port$26249$0 [153], \port$26249$0 [137], \port$26249$0 [121], \port$26249$0 [105], \port$26249$0 [89], \port$26249$0 [73], \port$26249$0 [57], \port$26249$0 [41], \port$26249$0 [25], \port$26249$0 [9], \port$26249$0 [248], \port$26249$0 [232], \port$26249$0 [216], \port$26249$0 [200], \port$26249$0 [184], \port$26249$0 [168], \port$26249$0 [152], \port$26249$0 [136], \port$26249$0 [120], \port$26249$0 [104], \port$26249$0 [88], \port$26249$0 [72], \port$26249$0 [56], \port$26249$0 [40], \port$26249$0 [24], \port$26249$0 [8], \port$26249$0 [247], \port$26249$0 [231], \port$26249$0 [215], \port$26249$0 [199], \port$26249$0 [183], \port$26249$0 [167], \port$26249$0 [151], \port$26249$0 [135], \port$26249$0 [119], \port$26249$0 [103], \port$26249$0 [87], \port$26249$0 [71], \port$26249$0 [55], \port$26249$0 [39], \port$26249$0 [23], \port$26249$0 [7], \port$26249$0 [246], \port$26249$0 [230], \port$26249$0 [214], \port$26249$0 [198], \port$26249$0 [182], \port$26249$0 [166], \port$26249$0 [150], \port$26249$0 [134], \port$26249$0 [118], \port$26249$0 [102], \port$26249$0 [86], \port$26249$0 [70], \port$26249$0 [54], \port$26249$0 [38], \port$26249$0 [22], \port$26249$0 [6], \port$26249$0 [245], \port$26249$0 [229], \port$26249$0 [213], \port$26249$0 [197], \port$26249$0 [181], \port$26249$0 [165], \port$26249$0 [149], \port$26249$0 [133], \port$26249$0 [117], \port$26249$0 [101], \port$26249$0 [85], \port$26249$0 [69], \port$26249$0 [53], \port$26249$0 [37], \port$26249$0 [21], \port$26249$0 [5], \port$26249$0 [244], \port$26249$0 [228], \port$26249$0 [212], \port$26249$0 [196], \port$26249$0 [180], \port$26249$0 [164], \port$26249$0 [148], \port$26249$0 [132], \port$26249$0 [116], \port$26249$0 [100], \port$26249$0 [84], \port$26249$0 [68], \port$26249$0 [52], \port$26249$0 [36], \port$26249$0 [20], \port$26249$0 [4], \port$26249$0 [243], \port$26249$0 [227], \port$26249$0 [211], \port$26249$0 [195], \port$26249$0 [179], \port$26249$0 [163], \port$26249$0 [147], \port$26249$0 [131], \port$26249$0 [115], \port$26249$0 [99], \port$26249$0 [83], \port$26249$0 [67], \port$26249$0 [51], \port$26249$0 [35], \port$26249$0 [19], \port$26249$0 [3], \port$26249$0 [242], \port$26249$0 [226], \port$26249$0 [210], \port$26249$0 [194], \port$26249$0 [178], \port$26249$0 [162], \port$26249$0 [146], \port$26249$0 [130], \port$26249$0 [114], \port$26249$0 [98], \port$26249$0 [82], \port$26249$0 [66], \port$26249$0 [50], \port$26249$0 [34], \port$26249$0 [18], \port$26249$0 [2], \port$26249$0 [241], \port$26249$0 [225], \port$26249$0 [209], \port$26249$0 [193], \port$26249$0 [177], \port$26249$0 [161], \port$26249$0 [145], \port$26249$0 [129], \port$26249$0 [113], \port$26249$0 [97], \port$26249$0 [81], \port$26249$0 [65], \port$26249$0 [49], \port$26249$0 [33], \port$26249$0 [17], \port$26249$0 [1], \port$26249$0 [240], \port$26249$0 [224], \port$26249$0 [208], \port$26249$0 [192], \port$26249$0 [176], \port$26249$0 [160], \port$26249$0 [144], \port$26249$0 [128], \port$26249$0 [112], \port$26249$0 [96], \port$26249$0 [80], \port$26249$0 [64], \port$26249$0 [48], \port$26249$0 [32], \port$26249$0 [16], \port$26249$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
-  assign \write__data$12  = { \port$25776$0 [255], \port$25776$0 [239], \port$25776$0 [223], \port$25776$0 [207], \port$25776$0 [191], \port$25776$0 [175], \port$25776$0 [159], \port$25776$0 [143], \port$25776$0 [127], \port$25776$0 [111], \port$25776$0 [95], \port$25776$0 [79], \port$25776$0 [63], \port$25776$0 [47], \port$25776$0 [31], \port$25776$0 [15], \port$25776$0 [254], \port$25776$0 [238], \port$25776$0 [222], \port$25776$0 [206], \port$25776$0 [190], \port$25776$0 [174], \port$25776$0 [158], \port$25776$0 [142], \port$25776$0 [126], \port$25776$0 [110], \port$25776$0 [94], \port$25776$0 [78], \port$25776$0 [62], \port$25776$0 [46], \port$25776$0 [30], \port$25776$0 [14], \port$25776$0 [253], \port$25776$0 [237], \port$25776$0 [221], \port$25776$0 [205], \port$25776$0 [189], \port$25776$0 [173], \port$25776$0 [157], \port$25776$0 [141], \port$25776$0 [125], \port$25776$0 [109], \port$25776$0 [93], \port$25776$0 [77], \port$25776$0 [61], \port$25776$0 [45], \port$25776$0 [29], \port$25776$0 [13], \port$25776$0 [252], \port$25776$0 [236], \port$25776$0 [220], \port$25776$0 [204], \port$25776$0 [188], \port$25776$0 [172], \port$25776$0 [156], \port$25776$0 [140], \port$25776$0 [124], \port$25776$0 [108], \port$25776$0 [92], \port$25776$0 [76], \port$25776$0 [60], \port$25776$0 [44], \port$25776$0 [28], \port$25776$0 [12], \port$25776$0 [251], \port$25776$0 [235], \port$25776$0 [219], \port$25776$0 [203], \port$25776$0 [187], \port$25776$0 [171], \port$25776$0 [155], \port$25776$0 [139], \port$25776$0 [123], \port$25776$0 [107], \port$25776$0 [91], \port$25776$0 [75], \port$25776$0 [59], \port$25776$0 [43], \port$25776$0 [27], \port$25776$0 [11], \port$25776$0 [250], \port$25776$0 [234], \port$25776$0 [218], \port$25776$0 [202], \port$25776$0 [186], \port$25776$0 [170], \port$25776$0 [154], \port$25776$0 [138], \port$25776$0 [122], \port$25776$0 [106], \port$25776$0 [90], \port$25776$0 [74], \port$25776$0 [58], \port$25776$0 [42], \port$25776$0 [26], \port$25776$0 [10], \port$25776$0 [249], \port$25776$0 [233], \port$25776$0 [217], \port$25776$0 [201], \port$25776$0 [185], \port$25776$0 [169], \port$25776$0 [153], \port$25776$0 [137], \port$25776$0 [121], \port$25776$0 [105], \port$25776$0 [89], \port$25776$0 [73], \port$25776$0 [57], \port$25776$0 [41], \port$25776$0 [25], \port$25776$0 [9], \port$25776$0 [248], \port$25776$0 [232], \port$25776$0 [216], \port$25776$0 [200], \port$25776$0 [184], \port$25776$0 [168], \port$25776$0 [152], \port$25776$0 [136], \port$25776$0 [120], \port$25776$0 [104], \port$25776$0 [88], \port$25776$0 [72], \port$25776$0 [56], \port$25776$0 [40], \port$25776$0 [24], \port$25776$0 [8], \port$25776$0 [247], \port$25776$0 [231], \port$25776$0 [215], \port$25776$0 [199], \port$25776$0 [183], \port$25776$0 [167], \port$25776$0 [151], \port$25776$0 [135], \port$25776$0 [119], \port$25776$0 [103], \port$25776$0 [87], \port$25776$0 [71], \port$25776$0 [55], \port$25776$0 [39], \port$25776$0 [23], \port$25776$0 [7], \port$25776$0 [246], \port$25776$0 [230], \port$25776$0 [214], \port$25776$0 [198], \port$25776$0 [182], \port$25776$0 [166], \port$25776$0 [150], \port$25776$0 [134], \port$25776$0 [118], \port$25776$0 [102], \port$25776$0 [86], \port$25776$0 [70], \port$25776$0 [54], \port$25776$0 [38], \port$25776$0 [22], \port$25776$0 [6], \port$25776$0 [245], \port$25776$0 [229], \port$25776$0 [213], \port$25776$0 [197], \port$25776$0 [181], \port$25776$0 [165], \port$25776$0 [149], \port$25776$0 [133], \port$25776$0 [117], \port$25776$0 [101], \port$25776$0 [85], \port$25776$0 [69], \port$25776$0 [53], \port$25776$0 [37], \port$25776$0 [21], \port$25776$0 [5], \port$25776$0 [244], \port$25776$0 [228], \port$25776$0 [212], \port$25776$0 [196], \port$25776$0 [180], \port$25776$0 [164], \port$25776$0 [148], \port$25776$0 [132], \port$25776$0 [116], \port$25776$0 [100], \port$25776$0 [84], \port$25776$0 [68], \port$25776$0 [52], \port$25776$0 [36], \port$25776$0 [20], \port$25776$0 [4], \port$25776$0 [243], \port$25776$0 [227], \port$25776$0 [211], \port$25776$0 [195], \port$25776$0 [179], \port$25776$0 [163], \port$25776$0 [147], \port$25776$0 [131], \port$25776$0 [115], \port$25776$0 [99], \port$25776$0 [83], \port$25776$0 [67], \port$25776$0 [51], \port$25776$0 [35], \port$25776$0 [19], \port$25776$0 [3], \port$25776$0 [242], \port$25776$0 [226], \port$25776$0 [210], \port$25776$0 [194], \port$25776$0 [178], \port$25776$0 [162], \port$25776$0 [146], \port$25776$0 [130], \port$25776$0 [114], \port$25776$0 [98], \port$25776$0 [82], \port$25776$0 [66], \port$25776$0 [50], \port$25776$0 [34], \port$25776$0 [18], \port$25776$0 [2], \port$25776$0 [241], \port$25776$0 [225], \port$25776$0 [209], \port$25776$0 [193], \port$25776$0 [177], \port$25776$0 [161], \port$25776$0 [145], \port$25776$0 [129], \port$25776$0 [113], \port$25776$0 [97], \port$25776$0 [81], \port$25776$0 [65], \port$25776$0 [49], \port$25776$0 [33], \port$25776$0 [17], \port$25776$0 [1], \port$25776$0 [240], \port$25776$0 [224], \port$25776$0 [208], \port$25776$0 [192], \port$25776$0 [176], \port$25776$0 [160], \port$25776$0 [144], \port$25776$0 [128], \port$25776$0 [112], \port$25776$0 [96], \port$25776$0 [80], \port$25776$0 [64], \port$25776$0 [48], \port$25776$0 [32], \port$25776$0 [16], \port$25776$0 [0] };
+  assign \write__data$12  = { \port$26249$0 [255], \port$26249$0 [239], \port$26249$0 [223], \port$26249$0 [207], \port$26249$0 [191], \port$26249$0 [175], \port$26249$0 [159], \port$26249$0 [143], \port$26249$0 [127], \port$26249$0 [111], \port$26249$0 [95], \port$26249$0 [79], \port$26249$0 [63], \port$26249$0 [47], \port$26249$0 [31], \port$26249$0 [15], \port$26249$0 [254], \port$26249$0 [238], \port$26249$0 [222], \port$26249$0 [206], \port$26249$0 [190], \port$26249$0 [174], \port$26249$0 [158], \port$26249$0 [142], \port$26249$0 [126], \port$26249$0 [110], \port$26249$0 [94], \port$26249$0 [78], \port$26249$0 [62], \port$26249$0 [46], \port$26249$0 [30], \port$26249$0 [14], \port$26249$0 [253], \port$26249$0 [237], \port$26249$0 [221], \port$26249$0 [205], \port$26249$0 [189], \port$26249$0 [173], \port$26249$0 [157], \port$26249$0 [141], \port$26249$0 [125], \port$26249$0 [109], \port$26249$0 [93], \port$26249$0 [77], \port$26249$0 [61], \port$26249$0 [45], \port$26249$0 [29], \port$26249$0 [13], \port$26249$0 [252], \port$26249$0 [236], \port$26249$0 [220], \port$26249$0 [204], \port$26249$0 [188], \port$26249$0 [172], \port$26249$0 [156], \port$26249$0 [140], \port$26249$0 [124], \port$26249$0 [108], \port$26249$0 [92], \port$26249$0 [76], \port$26249$0 [60], \port$26249$0 [44], \port$26249$0 [28], \port$26249$0 [12], \port$26249$0 [251], \port$26249$0 [235], \port$26249$0 [219], \port$26249$0 [203], \port$26249$0 [187], \port$26249$0 [171], \port$26249$0 [155], \port$26249$0 [139], \port$26249$0 [123], \port$26249$0 [107], \port$26249$0 [91], \port$26249$0 [75], \port$26249$0 [59], \port$26249$0 [43], \port$26249$0 [27], \port$26249$0 [11], \port$26249$0 [250], \port$26249$0 [234], \port$26249$0 [218], \port$26249$0 [202], \port$26249$0 [186], \port$26249$0 [170], \port$26249$0 [154], \port$26249$0 [138], \port$26249$0 [122], \port$26249$0 [106], \port$26249$0 [90], \port$26249$0 [74], \port$26249$0 [58], \port$26249$0 [42], \port$26249$0 [26], \port$26249$0 [10], \port$26249$0 [249], \port$26249$0 [233], \port$26249$0 [217], \port$26249$0 [201], \port$26249$0 [185], \port$26249$0 [169], \port$26249$0 [153], \port$26249$0 [137], \port$26249$0 [121], \port$26249$0 [105], \port$26249$0 [89], \port$26249$0 [73], \port$26249$0 [57], \port$26249$0 [41], \port$26249$0 [25], \port$26249$0 [9], \port$26249$0 [248], \port$26249$0 [232], \port$26249$0 [216], \port$26249$0 [200], \port$26249$0 [184], \port$26249$0 [168], \port$26249$0 [152], \port$26249$0 [136], \port$26249$0 [120], \port$26249$0 [104], \port$26249$0 [88], \port$26249$0 [72], \port$26249$0 [56], \port$26249$0 [40], \port$26249$0 [24], \port$26249$0 [8], \port$26249$0 [247], \port$26249$0 [231], \port$26249$0 [215], \port$26249$0 [199], \port$26249$0 [183], \port$26249$0 [167], \port$26249$0 [151], \port$26249$0 [135], \port$26249$0 [119], \port$26249$0 [103], \port$26249$0 [87], \port$26249$0 [71], \port$26249$0 [55], \port$26249$0 [39], \port$26249$0 [23], \port$26249$0 [7], \port$26249$0 [246], \port$26249$0 [230], \port$26249$0 [214], \port$26249$0 [198], \port$26249$0 [182], \port$26249$0 [166], \port$26249$0 [150], \port$26249$0 [134], \port$26249$0 [118], \port$26249$0 [102], \port$26249$0 [86], \port$26249$0 [70], \port$26249$0 [54], \port$26249$0 [38], \port$26249$0 [22], \port$26249$0 [6], \port$26249$0 [245], \port$26249$0 [229], \port$26249$0 [213], \port$26249$0 [197], \port$26249$0 [181], \port$26249$0 [165], \port$26249$0 [149], \port$26249$0 [133], \port$26249$0 [117], \port$26249$0 [101], \port$26249$0 [85], \port$26249$0 [69], \port$26249$0 [53], \port$26249$0 [37], \port$26249$0 [21], \port$26249$0 [5], \port$26249$0 [244], \port$26249$0 [228], \port$26249$0 [212], \port$26249$0 [196], \port$26249$0 [180], \port$26249$0 [164], \port$26249$0 [148], \port$26249$0 [132], \port$26249$0 [116], \port$26249$0 [100], \port$26249$0 [84], \port$26249$0 [68], \port$26249$0 [52], \port$26249$0 [36], \port$26249$0 [20], \port$26249$0 [4], \port$26249$0 [243], \port$26249$0 [227], \port$26249$0 [211], \port$26249$0 [195], \port$26249$0 [179], \port$26249$0 [163], \port$26249$0 [147], \port$26249$0 [131], \port$26249$0 [115], \port$26249$0 [99], \port$26249$0 [83], \port$26249$0 [67], \port$26249$0 [51], \port$26249$0 [35], \port$26249$0 [19], \port$26249$0 [3], \port$26249$0 [242], \port$26249$0 [226], \port$26249$0 [210], \port$26249$0 [194], \port$26249$0 [178], \port$26249$0 [162], \port$26249$0 [146], \port$26249$0 [130], \port$26249$0 [114], \port$26249$0 [98], \port$26249$0 [82], \port$26249$0 [66], \port$26249$0 [50], \port$26249$0 [34], \port$26249$0 [18], \port$26249$0 [2], \port$26249$0 [241], \port$26249$0 [225], \port$26249$0 [209], \port$26249$0 [193], \port$26249$0 [177], \port$26249$0 [161], \port$26249$0 [145], \port$26249$0 [129], \port$26249$0 [113], \port$26249$0 [97], \port$26249$0 [81], \port$26249$0 [65], \port$26249$0 [49], \port$26249$0 [33], \port$26249$0 [17], \port$26249$0 [1], \port$26249$0 [240], \port$26249$0 [224], \port$26249$0 [208], \port$26249$0 [192], \port$26249$0 [176], \port$26249$0 [160], \port$26249$0 [144], \port$26249$0 [128], \port$26249$0 [112], \port$26249$0 [96], \port$26249$0 [80], \port$26249$0 [64], \port$26249$0 [48], \port$26249$0 [32], \port$26249$0 [16], \port$26249$0 [0] };
   assign read1__addr = \read__addr$13 ;
   assign \data$16  = read1__data;
 endmodule
@@ -31316,7 +35394,7 @@ module \backspike_core.registers (rst, lock, request__valid, spikes__request__re
   assign \$195  = \$194 ;
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24316$0 , \port$24316$8 , \port$24404$0 , \port$24658$0 , \port$24663$0 , \port$26574$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__ready, host__response__valid, host__request__payload, host__request__valid, \port$24661$0 , \port$24661$8 , \port$24749$0 , \port$25019$0 , \port$25024$0 , \port$27047$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -31350,18 +35428,18 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$24316$0 ;
-  wire \port$24316$0 ;
-  input \port$24316$8 ;
-  wire \port$24316$8 ;
-  input [8:0] \port$24404$0 ;
-  wire [8:0] \port$24404$0 ;
-  input [255:0] \port$24658$0 ;
-  wire [255:0] \port$24658$0 ;
-  input [8:0] \port$24663$0 ;
-  wire [8:0] \port$24663$0 ;
-  input [8:0] \port$26574$0 ;
-  wire [8:0] \port$26574$0 ;
+  input \port$24661$0 ;
+  wire \port$24661$0 ;
+  input \port$24661$8 ;
+  wire \port$24661$8 ;
+  input [8:0] \port$24749$0 ;
+  wire [8:0] \port$24749$0 ;
+  input [255:0] \port$25019$0 ;
+  wire [255:0] \port$25019$0 ;
+  input [8:0] \port$25024$0 ;
+  wire [8:0] \port$25024$0 ;
+  input [8:0] \port$27047$0 ;
+  wire [8:0] \port$27047$0 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [255:0] read0__data;
@@ -31386,8 +35464,8 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   wire \write__en$13 ;
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$24316$8 (\port$24316$8 ),
-    .\port$26574$0 (\port$26574$0 ),
+    .\port$24661$8 (\port$24661$8 ),
+    .\port$27047$0 (\port$27047$0 ),
     .read0__data(read0__data),
     .read1__data(read1__data),
     .read__addr(read0__addr),
@@ -31418,21 +35496,21 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   end
   always @* begin
     if (\$initially ) begin end
-    write__addr = { \port$24316$0 , \port$24663$0  };
+    write__addr = { \port$24661$0 , \port$25024$0  };
     if (rest) begin
       write__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    write__data = { \port$24658$0 [255], \port$24658$0 [239], \port$24658$0 [223], \port$24658$0 [207], \port$24658$0 [191], \port$24658$0 [175], \port$24658$0 [159], \port$24658$0 [143], \port$24658$0 [127], \port$24658$0 [111], \port$24658$0 [95], \port$24658$0 [79], \port$24658$0 [63], \port$24658$0 [47], \port$24658$0 [31], \port$24658$0 [15], \port$24658$0 [254], \port$24658$0 [238], \port$24658$0 [222], \port$24658$0 [206], \port$24658$0 [190], \port$24658$0 [174], \port$24658$0 [158], \port$24658$0 [142], \port$24658$0 [126], \port$24658$0 [110], \port$24658$0 [94], \port$24658$0 [78], \port$24658$0 [62], \port$24658$0 [46], \port$24658$0 [30], \port$24658$0 [14], \port$24658$0 [253], \port$24658$0 [237], \port$24658$0 [221], \port$24658$0 [205], \port$24658$0 [189], \port$24658$0 [173], \port$24658$0 [157], \port$24658$0 [141], \port$24658$0 [125], \port$24658$0 [109], \port$24658$0 [93], \port$24658$0 [77], \port$24658$0 [61], \port$24658$0 [45], \port$24658$0 [29], \port$24658$0 [13], \port$24658$0 [252], \port$24658$0 [236], \port$24658$0 [220], \port$24658$0 [204], \port$24658$0 [188], \port$24658$0 [172], \port$24658$0 [156], \port$24658$0 [140], \port$24658$0 [124], \port$24658$0 [108], \port$24658$0 [92], \port$24658$0 [76], \port$24658$0 [60], \port$24658$0 [44], \port$24658$0 [28], \port$24658$0 [12], \port$24658$0 [251], \port$24658$0 [235], \port$24658$0 [219], \port$24658$0 [203], \port$24658$0 [187], \port$24658$0 [171], \port$24658$0 [155], \port$24658$0 [139], \port$24658$0 [123], \port$24658$0 [107], \port$24658$0 [91], \port$24658$0 [75], \port$24658$0 [59], \port$24658$0 [43], \port$24658$0 [27], \port$24658$0 [11], \port$24658$0 [250], \port$24658$0 [234], \port$24658$0 [218], \port$24658$0 [202], \port$24658$0 [186], \port$24658$0 [170], \port$24658$0 [154], \port$24658$0 [138], \port$24658$0 [122], \port$24658$0 [106], \port$24658$0 [90], \port$24658$0 [74], \port$24658$0 [58], \port$24658$0 [42], \port$24658$0 [26], \port$24658$0 [10], \port$24658$0 [249], \port$24658$0 [233], \port$24658$0 [217], \port$24658$0 [201], \port$24658$0 [185], \port$24658$0 [169], \port$24658$0 [153], \port$24658$0 [137], \port$24658$0 [121], \port$24658$0 [105], \port$24658$0 [89], \port$24658$0 [73], \port$24658$0 [57], \port$24658$0 [41], \port$24658$0 [25], \port$24658$0 [9], \port$24658$0 [248], \port$24658$0 [232], \port$24658$0 [216], \port$24658$0 [200], \port$24658$0 [184], \port$24658$0 [168], \port$24658$0 [152], \port$24658$0 [136], \port$24658$0 [120], \port$24658$0 [104], \port$24658$0 [88], \port$24658$0 [72], \port$24658$0 [56], \port$24658$0 [40], \port$24658$0 [24], \port$24658$0 [8], \port$24658$0 [247], \port$24658$0 [231], \port$24658$0 [215], \port$24658$0 [199], \port$24658$0 [183], \port$24658$0 [167], \port$24658$0 [151], \port$24658$0 [135], \port$24658$0 [119], \port$24658$0 [103], \port$24658$0 [87], \port$24658$0 [71], \port$24658$0 [55], \port$24658$0 [39], \port$24658$0 [23], \port$24658$0 [7], \port$24658$0 [246], \port$24658$0 [230], \port$24658$0 [214], \port$24658$0 [198], \port$24658$0 [182], \port$24658$0 [166], \port$24658$0 [150], \port$24658$0 [134], \port$24658$0 [118], \port$24658$0 [102], \port$24658$0 [86], \port$24658$0 [70], \port$24658$0 [54], \port$24658$0 [38], \port$24658$0 [22], \port$24658$0 [6], \port$24658$0 [245], \port$24658$0 [229], \port$24658$0 [213], \port$24658$0 [197], \port$24658$0 [181], \port$24658$0 [165], \port$24658$0 [149], \port$24658$0 [133], \port$24658$0 [117], \port$24658$0 [101], \port$24658$0 [85], \port$24658$0 [69], \port$24658$0 [53], \port$24658$0 [37], \port$24658$0 [21], \port$24658$0 [5], \port$24658$0 [244], \port$24658$0 [228], \port$24658$0 [212], \port$24658$0 [196], \port$24658$0 [180], \port$24658$0 [164], \port$24658$0 [148], \port$24658$0 [132], \port$24658$0 [116], \port$24658$0 [100], \port$24658$0 [84], \port$24658$0 [68], \port$24658$0 [52], \port$24658$0 [36], \port$24658$0 [20], \port$24658$0 [4], \port$24658$0 [243], \port$24658$0 [227], \port$24658$0 [211], \port$24658$0 [195], \port$24658$0 [179], \port$24658$0 [163], \port$24658$0 [147], \port$24658$0 [131], \port$24658$0 [115], \port$24658$0 [99], \port$24658$0 [83], \port$24658$0 [67], \port$24658$0 [51], \port$24658$0 [35], \port$24658$0 [19], \port$24658$0 [3], \port$24658$0 [242], \port$24658$0 [226], \port$24658$0 [210], \port$24658$0 [194], \port$24658$0 [178], \port$24658$0 [162], \port$24658$0 [146], \port$24658$0 [130], \port$24658$0 [114], \port$24658$0 [98], \port$24658$0 [82], \port$24658$0 [66], \port$24658$0 [50], \port$24658$0 [34], \port$24658$0 [18], \port$24658$0 [2], \port$24658$0 [241], \port$24658$0 [225], \port$24658$0 [209], \port$24658$0 [193], \port$24658$0 [177], \port$24658$0 [161], \port$24658$0 [145], \port$24658$0 [129], \port$24658$0 [113], \port$24658$0 [97], \port$24658$0 [81], \port$24658$0 [65], \port$24658$0 [49], \port$24658$0 [33], \port$24658$0 [17], \port$24658$0 [1], \port$24658$0 [240], \port$24658$0 [224], \port$24658$0 [208], \port$24658$0 [192], \port$24658$0 [176], \port$24658$0 [160], \port$24658$0 [144], \port$24658$0 [128], \port$24658$0 [112], \port$24658$0 [96], \port$24658$0 [80], \port$24658$0 [64], \port$24658$0 [48], \port$24658$0 [32], \port$24658$0 [16], \port$24658$0 [0] };
+    write__data = { \port$25019$0 [255], \port$25019$0 [239], \port$25019$0 [223], \port$25019$0 [207], \port$25019$0 [191], \port$25019$0 [175], \port$25019$0 [159], \port$25019$0 [143], \port$25019$0 [127], \port$25019$0 [111], \port$25019$0 [95], \port$25019$0 [79], \port$25019$0 [63], \port$25019$0 [47], \port$25019$0 [31], \port$25019$0 [15], \port$25019$0 [254], \port$25019$0 [238], \port$25019$0 [222], \port$25019$0 [206], \port$25019$0 [190], \port$25019$0 [174], \port$25019$0 [158], \port$25019$0 [142], \port$25019$0 [126], \port$25019$0 [110], \port$25019$0 [94], \port$25019$0 [78], \port$25019$0 [62], \port$25019$0 [46], \port$25019$0 [30], \port$25019$0 [14], \port$25019$0 [253], \port$25019$0 [237], \port$25019$0 [221], \port$25019$0 [205], \port$25019$0 [189], \port$25019$0 [173], \port$25019$0 [157], \port$25019$0 [141], \port$25019$0 [125], \port$25019$0 [109], \port$25019$0 [93], \port$25019$0 [77], \port$25019$0 [61], \port$25019$0 [45], \port$25019$0 [29], \port$25019$0 [13], \port$25019$0 [252], \port$25019$0 [236], \port$25019$0 [220], \port$25019$0 [204], \port$25019$0 [188], \port$25019$0 [172], \port$25019$0 [156], \port$25019$0 [140], \port$25019$0 [124], \port$25019$0 [108], \port$25019$0 [92], \port$25019$0 [76], \port$25019$0 [60], \port$25019$0 [44], \port$25019$0 [28], \port$25019$0 [12], \port$25019$0 [251], \port$25019$0 [235], \port$25019$0 [219], \port$25019$0 [203], \port$25019$0 [187], \port$25019$0 [171], \port$25019$0 [155], \port$25019$0 [139], \port$25019$0 [123], \port$25019$0 [107], \port$25019$0 [91], \port$25019$0 [75], \port$25019$0 [59], \port$25019$0 [43], \port$25019$0 [27], \port$25019$0 [11], \port$25019$0 [250], \port$25019$0 [234], \port$25019$0 [218], \port$25019$0 [202], \port$25019$0 [186], \port$25019$0 [170], \port$25019$0 [154], \port$25019$0 [138], \port$25019$0 [122], \port$25019$0 [106], \port$25019$0 [90], \port$25019$0 [74], \port$25019$0 [58], \port$25019$0 [42], \port$25019$0 [26], \port$25019$0 [10], \port$25019$0 [249], \port$25019$0 [233], \port$25019$0 [217], \port$25019$0 [201], \port$25019$0 [185], \port$25019$0 [169], \port$25019$0 [153], \port$25019$0 [137], \port$25019$0 [121], \port$25019$0 [105], \port$25019$0 [89], \port$25019$0 [73], \port$25019$0 [57], \port$25019$0 [41], \port$25019$0 [25], \port$25019$0 [9], \port$25019$0 [248], \port$25019$0 [232], \port$25019$0 [216], \port$25019$0 [200], \port$25019$0 [184], \port$25019$0 [168], \port$25019$0 [152], \port$25019$0 [136], \port$25019$0 [120], \port$25019$0 [104], \port$25019$0 [88], \port$25019$0 [72], \port$25019$0 [56], \port$25019$0 [40], \port$25019$0 [24], \port$25019$0 [8], \port$25019$0 [247], \port$25019$0 [231], \port$25019$0 [215], \port$25019$0 [199], \port$25019$0 [183], \port$25019$0 [167], \port$25019$0 [151], \port$25019$0 [135], \port$25019$0 [119], \port$25019$0 [103], \port$25019$0 [87], \port$25019$0 [71], \port$25019$0 [55], \port$25019$0 [39], \port$25019$0 [23], \port$25019$0 [7], \port$25019$0 [246], \port$25019$0 [230], \port$25019$0 [214], \port$25019$0 [198], \port$25019$0 [182], \port$25019$0 [166], \port$25019$0 [150], \port$25019$0 [134], \port$25019$0 [118], \port$25019$0 [102], \port$25019$0 [86], \port$25019$0 [70], \port$25019$0 [54], \port$25019$0 [38], \port$25019$0 [22], \port$25019$0 [6], \port$25019$0 [245], \port$25019$0 [229], \port$25019$0 [213], \port$25019$0 [197], \port$25019$0 [181], \port$25019$0 [165], \port$25019$0 [149], \port$25019$0 [133], \port$25019$0 [117], \port$25019$0 [101], \port$25019$0 [85], \port$25019$0 [69], \port$25019$0 [53], \port$25019$0 [37], \port$25019$0 [21], \port$25019$0 [5], \port$25019$0 [244], \port$25019$0 [228], \port$25019$0 [212], \port$25019$0 [196], \port$25019$0 [180], \port$25019$0 [164], \port$25019$0 [148], \port$25019$0 [132], \port$25019$0 [116], \port$25019$0 [100], \port$25019$0 [84], \port$25019$0 [68], \port$25019$0 [52], \port$25019$0 [36], \port$25019$0 [20], \port$25019$0 [4], \port$25019$0 [243], \port$25019$0 [227], \port$25019$0 [211], \port$25019$0 [195], \port$25019$0 [179], \port$25019$0 [163], \port$25019$0 [147], \port$25019$0 [131], \port$25019$0 [115], \port$25019$0 [99], \port$25019$0 [83], \port$25019$0 [67], \port$25019$0 [51], \port$25019$0 [35], \port$25019$0 [19], \port$25019$0 [3], \port$25019$0 [242], \port$25019$0 [226], \port$25019$0 [210], \port$25019$0 [194], \port$25019$0 [178], \port$25019$0 [162], \port$25019$0 [146], \port$25019$0 [130], \port$25019$0 [114], \port$25019$0 [98], \port$25019$0 [82], \port$25019$0 [66], \port$25019$0 [50], \port$25019$0 [34], \port$25019$0 [18], \port$25019$0 [2], \port$25019$0 [241], \port$25019$0 [225], \port$25019$0 [209], \port$25019$0 [193], \port$25019$0 [177], \port$25019$0 [161], \port$25019$0 [145], \port$25019$0 [129], \port$25019$0 [113], \port$25019$0 [97], \port$25019$0 [81], \port$25019$0 [65], \port$25019$0 [49], \port$25019$0 [33], \port$25019$0 [17], \port$25019$0 [1], \port$25019$0 [240], \port$25019$0 [224], \port$25019$0 [208], \port$25019$0 [192], \port$25019$0 [176], \port$25019$0 [160], \port$25019$0 [144], \port$25019$0 [128], \port$25019$0 [112], \port$25019$0 [96], \port$25019$0 [80], \port$25019$0 [64], \port$25019$0 [48], \port$25019$0 [32], \port$25019$0 [16], \port$25019$0 [0] };
     if (rest) begin
       write__data = { data, data, data, data, data, data, data, data };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$24316$0 , \port$24404$0  };
+    read0__addr = { \port$24661$0 , \port$24749$0  };
     if (rest) begin
       read0__addr = address;
     end
@@ -31444,12 +35522,12 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$15  = { \port$24316$0 , \port$24663$0  };
-  assign \write__data$17  = { \port$24658$0 [255], \port$24658$0 [239], \port$24658$0 [223], \port$24658$0 [207], \port$24658$0 [191], \port$24658$0 [175], \port$24658$0 [159], \port$24658$0 [143], \port$24658$0 [127], \port$24658$0 [111], \port$24658$0 [95], \port$24658$0 [79], \port$24658$0 [63], \port$24658$0 [47], \port$24658$0 [31], \port$24658$0 [15], \port$24658$0 [254], \port$24658$0 [238], \port$24658$0 [222], \port$24658$0 [206], \port$24658$0 [190], \port$24658$0 [174], \port$24658$0 [158], \port$24658$0 [142], \port$24658$0 [126], \port$24658$0 [110], \port$24658$0 [94], \port$24658$0 [78], \port$24658$0 [62], \port$24658$0 [46], \port$24658$0 [30], \port$24658$0 [14], \port$24658$0 [253], \port$24658$0 [237], \port$24658$0 [221], \port$24658$0 [205], \port$24658$0 [189], \port$24658$0 [173], \port$24658$0 [157], \port$24658$0 [141], \port$24658$0 [125], \port$24658$0 [109], \port$24658$0 [93], \port$24658$0 [77], \port$24658$0 [61], \port$24658$0 [45], \port$24658$0 [29], \port$24658$0 [13], \port$24658$0 [252], \port$24658$0 [236], \port$24658$0 [220], \port$24658$0 [204], \port$24658$0 [188], \port$24658$0 [172], \port$24658$0 [156], \port$24658$0 [140], \port$24658$0 [124], \port$24658$0 [108], \port$24658$0 [92], \port$24658$0 [76], \port$24658$0 [60], \port$24658$0 [44], \port$24658$0 [28], \port$24658$0 [12], \port$24658$0 [251], \port$24658$0 [235], \port$24658$0 [219], \port$24658$0 [203], \port$24658$0 [187], \port$24658$0 [171], \port$24658$0 [155], \port$24658$0 [139], \port$24658$0 [123], \port$24658$0 [107], \port$24658$0 [91], \port$24658$0 [75], \port$24658$0 [59], \port$24658$0 [43], \port$24658$0 [27], \port$24658$0 [11], \port$24658$0 [250], \port$24658$0 [234], \port$24658$0 [218], \port$24658$0 [202], \port$24658$0 [186], \port$24658$0 [170], \port$24658$0 [154], \port$24658$0 [138], \port$24658$0 [122], \port$24658$0 [106], \port$24658$0 [90], \port$24658$0 [74], \port$24658$0 [58], \port$24658$0 [42], \port$24658$0 [26], \port$24658$0 [10], \port$24658$0 [249], \port$24658$0 [233], \port$24658$0 [217], \port$24658$0 [201], \port$24658$0 [185], \port$24658$0 [169], \port$24658$0 [153], \port$24658$0 [137], \port$24658$0 [121], \port$24658$0 [105], \port$24658$0 [89], \port$24658$0 [73], \port$24658$0 [57], \port$24658$0 [41], \port$24658$0 [25], \port$24658$0 [9], \port$24658$0 [248], \port$24658$0 [232], \port$24658$0 [216], \port$24658$0 [200], \port$24658$0 [184], \port$24658$0 [168], \port$24658$0 [152], \port$24658$0 [136], \port$24658$0 [120], \port$24658$0 [104], \port$24658$0 [88], \port$24658$0 [72], \port$24658$0 [56], \port$24658$0 [40], \port$24658$0 [24], \port$24658$0 [8], \port$24658$0 [247], \port$24658$0 [231], \port$24658$0 [215], \port$24658$0 [199], \port$24658$0 [183], \port$24658$0 [167], \port$24658$0 [151], \port$24658$0 [135], \port$24658$0 [119], \port$24658$0 [103], \port$24658$0 [87], \port$24658$0 [71], \port$24658$0 [55], \port$24658$0 [39], \port$24658$0 [23], \port$24658$0 [7], \port$24658$0 [246], \port$24658$0 [230], \port$24658$0 [214], \port$24658$0 [198], \port$24658$0 [182], \port$24658$0 [166], \port$24658$0 [150], \port$24658$0 [134], \port$24658$0 [118], \port$24658$0 [102], \port$24658$0 [86], \port$24658$0 [70], \port$24658$0 [54], \port$24658$0 [38], \port$24658$0 [22], \port$24658$0 [6], \port$24658$0 [245], \port$24658$0 [229], \port$24658$0 [213], \port$24658$0 [197], \port$24658$0 [181], \port$24658$0 [165], \port$24658$0 [149], \port$24658$0 [133], \port$24658$0 [117], \port$24658$0 [101], \port$24658$0 [85], \port$24658$0 [69], \port$24658$0 [53], \port$24658$0 [37], \port$24658$0 [21], \port$24658$0 [5], \port$24658$0 [244], \port$24658$0 [228], \port$24658$0 [212], \port$24658$0 [196], \port$24658$0 [180], \port$24658$0 [164], \port$24658$0 [148], \port$24658$0 [132], \port$24658$0 [116], \port$24658$0 [100], \port$24658$0 [84], \port$24658$0 [68], \port$24658$0 [52], \port$24658$0 [36], \port$24658$0 [20], \port$24658$0 [4], \port$24658$0 [243], \port$24658$0 [227], \port$24658$0 [211], \port$24658$0 [195], \port$24658$0 [179], \port$24658$0 [163], \port$24658$0 [147], \port$24658$0 [131], \port$24658$0 [115], \port$24658$0 [99], \port$24658$0 [83], \port$24658$0 [67], \port$24658$0 [51], \port$24658$0 [35], \port$24658$0 [19], \port$24658$0 [3], \port$24658$0 [242], \port$24658$0 [226], \port$24658$0 [210], \port$24658$0 [194], \port$24658$0 [178], \port$24658$0 [162], \port$24658$0 [146], \port$24658$0 [130], \port$24658$0 [114], \port$24658$0 [98], \port$24658$0 [82], \port$24658$0 [66], \port$24658$0 [50], \port$24658$0 [34], \port$24658$0 [18], \port$24658$0 [2], \port$24658$0 [241], \port$24658$0 [225], \port$24658$0 [209], \port$24658$0 [193], \port$24658$0 [177], \port$24658$0 [161], \port$24658$0 [145], \port$24658$0 [129], \port$24658$0 [113], \port$24658$0 [97], \port$24658$0 [81], \port$24658$0 [65], \port$24658$0 [49], \port$24658$0 [33], \port$24658$0 [17], \port$24658$0 [1], \port$24658$0 [240], \port$24658$0 [224], \port$24658$0 [208], \port$24658$0 [192], \port$24658$0 [176], \port$24658$0 [160], \port$24658$0 [144], \port$24658$0 [128], \port$24658$0 [112], \port$24658$0 [96], \port$24658$0 [80], \port$24658$0 [64], \port$24658$0 [48], \port$24658$0 [32], \port$24658$0 [16], \port$24658$0 [0] };
-  assign \read0__addr$19  = { \port$24316$0 , \port$24404$0  };
+  assign \write__addr$15  = { \port$24661$0 , \port$25024$0  };
+  assign \write__data$17  = { \port$25019$0 [255], \port$25019$0 [239], \port$25019$0 [223], \port$25019$0 [207], \port$25019$0 [191], \port$25019$0 [175], \port$25019$0 [159], \port$25019$0 [143], \port$25019$0 [127], \port$25019$0 [111], \port$25019$0 [95], \port$25019$0 [79], \port$25019$0 [63], \port$25019$0 [47], \port$25019$0 [31], \port$25019$0 [15], \port$25019$0 [254], \port$25019$0 [238], \port$25019$0 [222], \port$25019$0 [206], \port$25019$0 [190], \port$25019$0 [174], \port$25019$0 [158], \port$25019$0 [142], \port$25019$0 [126], \port$25019$0 [110], \port$25019$0 [94], \port$25019$0 [78], \port$25019$0 [62], \port$25019$0 [46], \port$25019$0 [30], \port$25019$0 [14], \port$25019$0 [253], \port$25019$0 [237], \port$25019$0 [221], \port$25019$0 [205], \port$25019$0 [189], \port$25019$0 [173], \port$25019$0 [157], \port$25019$0 [141], \port$25019$0 [125], \port$25019$0 [109], \port$25019$0 [93], \port$25019$0 [77], \port$25019$0 [61], \port$25019$0 [45], \port$25019$0 [29], \port$25019$0 [13], \port$25019$0 [252], \port$25019$0 [236], \port$25019$0 [220], \port$25019$0 [204], \port$25019$0 [188], \port$25019$0 [172], \port$25019$0 [156], \port$25019$0 [140], \port$25019$0 [124], \port$25019$0 [108], \port$25019$0 [92], \port$25019$0 [76], \port$25019$0 [60], \port$25019$0 [44], \port$25019$0 [28], \port$25019$0 [12], \port$25019$0 [251], \port$25019$0 [235], \port$25019$0 [219], \port$25019$0 [203], \port$25019$0 [187], \port$25019$0 [171], \port$25019$0 [155], \port$25019$0 [139], \port$25019$0 [123], \port$25019$0 [107], \port$25019$0 [91], \port$25019$0 [75], \port$25019$0 [59], \port$25019$0 [43], \port$25019$0 [27], \port$25019$0 [11], \port$25019$0 [250], \port$25019$0 [234], \port$25019$0 [218], \port$25019$0 [202], \port$25019$0 [186], \port$25019$0 [170], \port$25019$0 [154], \port$25019$0 [138], \port$25019$0 [122], \port$25019$0 [106], \port$25019$0 [90], \port$25019$0 [74], \port$25019$0 [58], \port$25019$0 [42], \port$25019$0 [26], \port$25019$0 [10], \port$25019$0 [249], \port$25019$0 [233], \port$25019$0 [217], \port$25019$0 [201], \port$25019$0 [185], \port$25019$0 [169], \port$25019$0 [153], \port$25019$0 [137], \port$25019$0 [121], \port$25019$0 [105], \port$25019$0 [89], \port$25019$0 [73], \port$25019$0 [57], \port$25019$0 [41], \port$25019$0 [25], \port$25019$0 [9], \port$25019$0 [248], \port$25019$0 [232], \port$25019$0 [216], \port$25019$0 [200], \port$25019$0 [184], \port$25019$0 [168], \port$25019$0 [152], \port$25019$0 [136], \port$25019$0 [120], \port$25019$0 [104], \port$25019$0 [88], \port$25019$0 [72], \port$25019$0 [56], \port$25019$0 [40], \port$25019$0 [24], \port$25019$0 [8], \port$25019$0 [247], \port$25019$0 [231], \port$25019$0 [215], \port$25019$0 [199], \port$25019$0 [183], \port$25019$0 [167], \port$25019$0 [151], \port$25019$0 [135], \port$25019$0 [119], \port$25019$0 [103], \port$25019$0 [87], \port$25019$0 [71], \port$25019$0 [55], \port$25019$0 [39], \port$25019$0 [23], \port$25019$0 [7], \port$25019$0 [246], \port$25019$0 [230], \port$25019$0 [214], \port$25019$0 [198], \port$25019$0 [182], \port$25019$0 [166], \port$25019$0 [150], \port$25019$0 [134], \port$25019$0 [118], \port$25019$0 [102], \port$25019$0 [86], \port$25019$0 [70], \port$25019$0 [54], \port$25019$0 [38], \port$25019$0 [22], \port$25019$0 [6], \port$25019$0 [245], \port$25019$0 [229], \port$25019$0 [213], \port$25019$0 [197], \port$25019$0 [181], \port$25019$0 [165], \port$25019$0 [149], \port$25019$0 [133], \port$25019$0 [117], \port$25019$0 [101], \port$25019$0 [85], \port$25019$0 [69], \port$25019$0 [53], \port$25019$0 [37], \port$25019$0 [21], \port$25019$0 [5], \port$25019$0 [244], \port$25019$0 [228], \port$25019$0 [212], \port$25019$0 [196], \port$25019$0 [180], \port$25019$0 [164], \port$25019$0 [148], \port$25019$0 [132], \port$25019$0 [116], \port$25019$0 [100], \port$25019$0 [84], \port$25019$0 [68], \port$25019$0 [52], \port$25019$0 [36], \port$25019$0 [20], \port$25019$0 [4], \port$25019$0 [243], \port$25019$0 [227], \port$25019$0 [211], \port$25019$0 [195], \port$25019$0 [179], \port$25019$0 [163], \port$25019$0 [147], \port$25019$0 [131], \port$25019$0 [115], \port$25019$0 [99], \port$25019$0 [83], \port$25019$0 [67], \port$25019$0 [51], \port$25019$0 [35], \port$25019$0 [19], \port$25019$0 [3], \port$25019$0 [242], \port$25019$0 [226], \port$25019$0 [210], \port$25019$0 [194], \port$25019$0 [178], \port$25019$0 [162], \port$25019$0 [146], \port$25019$0 [130], \port$25019$0 [114], \port$25019$0 [98], \port$25019$0 [82], \port$25019$0 [66], \port$25019$0 [50], \port$25019$0 [34], \port$25019$0 [18], \port$25019$0 [2], \port$25019$0 [241], \port$25019$0 [225], \port$25019$0 [209], \port$25019$0 [193], \port$25019$0 [177], \port$25019$0 [161], \port$25019$0 [145], \port$25019$0 [129], \port$25019$0 [113], \port$25019$0 [97], \port$25019$0 [81], \port$25019$0 [65], \port$25019$0 [49], \port$25019$0 [33], \port$25019$0 [17], \port$25019$0 [1], \port$25019$0 [240], \port$25019$0 [224], \port$25019$0 [208], \port$25019$0 [192], \port$25019$0 [176], \port$25019$0 [160], \port$25019$0 [144], \port$25019$0 [128], \port$25019$0 [112], \port$25019$0 [96], \port$25019$0 [80], \port$25019$0 [64], \port$25019$0 [48], \port$25019$0 [32], \port$25019$0 [16], \port$25019$0 [0] };
+  assign \read0__addr$19  = { \port$24661$0 , \port$24749$0  };
   assign \read0__data$21  = read0__data;
-  assign read1__addr = { \port$24316$8 , \port$26574$0  };
-  assign \read1__addr$23  = { \port$24316$8 , \port$26574$0  };
+  assign read1__addr = { \port$24661$8 , \port$27047$0  };
+  assign \read1__addr$23  = { \port$24661$8 , \port$27047$0  };
   assign \read1__data$25  = read1__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -31464,17 +35542,17 @@ module \backspike_core.spikes_memory (rst, rest, \write__en$13 , host__request__
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \port$24316$8 , \port$26574$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \port$24661$8 , \port$27047$0 , write__en, write__addr, write__data, read__addr, read0__data, read1__data, clk);
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$16 ;
-  input \port$24316$8 ;
-  wire \port$24316$8 ;
-  input [8:0] \port$26574$0 ;
-  wire [8:0] \port$26574$0 ;
+  input \port$24661$8 ;
+  wire \port$24661$8 ;
+  input [8:0] \port$27047$0 ;
+  wire [8:0] \port$27047$0 ;
   wire [9:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -31547,7 +35625,7 @@ module \backspike_core.spikes_memory.rows (rst, \port$24316$8 , \port$26574$0 , 
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$24316$8 , \port$26574$0  }];
+    _1_ <= copy1[{ \port$24661$8 , \port$27047$0  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -31562,8 +35640,8 @@ module \backspike_core.spikes_memory.rows (rst, \port$24316$8 , \port$26574$0 , 
   assign \write__en$10  = write__en;
   assign \write__addr$11  = write__addr;
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$24316$8 , \port$26574$0  };
-  assign read1__addr = { \port$24316$8 , \port$26574$0  };
+  assign \read__addr$13  = { \port$24661$8 , \port$27047$0  };
+  assign read1__addr = { \port$24661$8 , \port$27047$0  };
   assign \data$16  = read1__data;
 endmodule
 
@@ -32642,7 +36720,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__ready, host__
   assign \$7  = host__request__payload[9:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$25440$0 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__data, column__stride, \port$25801$0 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [4:0] \$10 ;
@@ -32966,8 +37044,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   wire [15:0] into3_7;
   wire [15:0] into3_8;
   wire [15:0] into3_9;
-  input [16:0] \port$25440$0 ;
-  wire [16:0] \port$25440$0 ;
+  input [16:0] \port$25801$0 ;
+  wire [16:0] \port$25801$0 ;
   reg [12:0] read_column__addr = 13'h0000;
   reg [12:0] \read_column__addr$104  = 13'h0000;
   reg [12:0] \read_column__addr$111  = 13'h0000;
@@ -33785,44 +37863,44 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign column3_13 = turn_1_2[3] ? column2_5 : column2_13;
   assign column3_14 = turn_1_2[3] ? column2_6 : column2_14;
   assign column3_15 = turn_1_2[3] ? column2_7 : column2_15;
-  assign \$73  = 1'h0 - \port$25440$0 [3:0];
-  assign \$75  = \port$25440$0 [16:4] + \$74 ;
-  assign \$76  = 1'h1 - \port$25440$0 [3:0];
-  assign \$78  = \port$25440$0 [16:4] + \$77 ;
-  assign \$79  = 2'h2 - \port$25440$0 [3:0];
-  assign \$81  = \port$25440$0 [16:4] + \$80 ;
-  assign \$82  = 2'h3 - \port$25440$0 [3:0];
-  assign \$84  = \port$25440$0 [16:4] + \$83 ;
-  assign \$85  = 3'h4 - \port$25440$0 [3:0];
-  assign \$87  = \port$25440$0 [16:4] + \$86 ;
-  assign \$88  = 3'h5 - \port$25440$0 [3:0];
-  assign \$90  = \port$25440$0 [16:4] + \$89 ;
-  assign \$91  = 3'h6 - \port$25440$0 [3:0];
-  assign \$93  = \port$25440$0 [16:4] + \$92 ;
-  assign \$94  = 3'h7 - \port$25440$0 [3:0];
-  assign \$96  = \port$25440$0 [16:4] + \$95 ;
-  assign \$97  = 4'h8 - \port$25440$0 [3:0];
-  assign \$99  = \port$25440$0 [16:4] + \$98 ;
-  assign \$100  = 4'h9 - \port$25440$0 [3:0];
-  assign \$102  = \port$25440$0 [16:4] + \$101 ;
-  assign \$103  = 4'ha - \port$25440$0 [3:0];
-  assign \$105  = \port$25440$0 [16:4] + \$104 ;
-  assign \$106  = 4'hb - \port$25440$0 [3:0];
-  assign \$108  = \port$25440$0 [16:4] + \$107 ;
-  assign \$109  = 4'hc - \port$25440$0 [3:0];
-  assign \$111  = \port$25440$0 [16:4] + \$110 ;
-  assign \$112  = 4'hd - \port$25440$0 [3:0];
-  assign \$114  = \port$25440$0 [16:4] + \$113 ;
-  assign \$115  = 4'he - \port$25440$0 [3:0];
-  assign \$117  = \port$25440$0 [16:4] + \$116 ;
-  assign \$118  = 4'hf - \port$25440$0 [3:0];
-  assign \$120  = \port$25440$0 [16:4] + \$119 ;
+  assign \$73  = 1'h0 - \port$25801$0 [3:0];
+  assign \$75  = \port$25801$0 [16:4] + \$74 ;
+  assign \$76  = 1'h1 - \port$25801$0 [3:0];
+  assign \$78  = \port$25801$0 [16:4] + \$77 ;
+  assign \$79  = 2'h2 - \port$25801$0 [3:0];
+  assign \$81  = \port$25801$0 [16:4] + \$80 ;
+  assign \$82  = 2'h3 - \port$25801$0 [3:0];
+  assign \$84  = \port$25801$0 [16:4] + \$83 ;
+  assign \$85  = 3'h4 - \port$25801$0 [3:0];
+  assign \$87  = \port$25801$0 [16:4] + \$86 ;
+  assign \$88  = 3'h5 - \port$25801$0 [3:0];
+  assign \$90  = \port$25801$0 [16:4] + \$89 ;
+  assign \$91  = 3'h6 - \port$25801$0 [3:0];
+  assign \$93  = \port$25801$0 [16:4] + \$92 ;
+  assign \$94  = 3'h7 - \port$25801$0 [3:0];
+  assign \$96  = \port$25801$0 [16:4] + \$95 ;
+  assign \$97  = 4'h8 - \port$25801$0 [3:0];
+  assign \$99  = \port$25801$0 [16:4] + \$98 ;
+  assign \$100  = 4'h9 - \port$25801$0 [3:0];
+  assign \$102  = \port$25801$0 [16:4] + \$101 ;
+  assign \$103  = 4'ha - \port$25801$0 [3:0];
+  assign \$105  = \port$25801$0 [16:4] + \$104 ;
+  assign \$106  = 4'hb - \port$25801$0 [3:0];
+  assign \$108  = \port$25801$0 [16:4] + \$107 ;
+  assign \$109  = 4'hc - \port$25801$0 [3:0];
+  assign \$111  = \port$25801$0 [16:4] + \$110 ;
+  assign \$112  = 4'hd - \port$25801$0 [3:0];
+  assign \$114  = \port$25801$0 [16:4] + \$113 ;
+  assign \$115  = 4'he - \port$25801$0 [3:0];
+  assign \$117  = \port$25801$0 [16:4] + \$116 ;
+  assign \$118  = 4'hf - \port$25801$0 [3:0];
+  assign \$120  = \port$25801$0 [16:4] + \$119 ;
   always @(posedge clk)
     turn_0_0 <= row__turn;
   always @(posedge clk)
     turn_0_1 <= turn_0_0;
   always @(posedge clk)
-    turn_1_0 <= \port$25440$0 [3:0];
+    turn_1_0 <= \port$25801$0 [3:0];
   always @(posedge clk)
     turn_1_1 <= turn_1_0;
   always @(posedge clk)
@@ -34667,8 +38745,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, row__da
   assign \write__data$192  = into3_15;
   assign \read_row__addr$193  = write__addr;
   assign column_address15 = \read_column__addr$195 ;
-  assign column__turn = \port$25440$0 [3:0];
-  assign column__address = \port$25440$0 [16:4];
+  assign column__turn = \port$25801$0 [3:0];
+  assign column__address = \port$25801$0 [16:4];
   assign \row__data[0]  = row__data[15:0];
   assign \row__data[1]  = row__data[31:16];
   assign \row__data[2]  = row__data[47:32];
@@ -34977,8 +39055,8 @@ module \backspike_core.weights_window (rst, host__request__ready, host__response
 endmodule
 
 module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_running, stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, drain_row_turn, batch, extent, parity, \begin , \end , start, rehearse, abort, waits_first
-, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$26574$0 , front_gradients__addr, \port$26803$0 , \port$26805$0 , \port$26807$0 , \port$26809$0 , \port$26811$0 , \port$26813$0 , \port$26815$0 , \port$26817$0 , \port$26819$0 , \port$26821$0 , \port$26823$0 , \port$26825$0 , \port$26827$0
-, \port$26829$0 , \port$26831$0 , \port$26833$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$27047$0 , front_gradients__addr, \port$27292$0 , \port$27294$0 , \port$27296$0 , \port$27298$0 , \port$27300$0 , \port$27302$0 , \port$27304$0 , \port$27306$0 , \port$27308$0 , \port$27310$0 , \port$27312$0 , \port$27314$0 , \port$27316$0
+, \port$27318$0 , \port$27320$0 , \port$27322$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire [16:0] \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -35228,40 +39306,40 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [16:0] \port$26574$0 ;
-  wire [16:0] \port$26574$0 ;
-  output [15:0] \port$26803$0 ;
-  wire [15:0] \port$26803$0 ;
-  output [15:0] \port$26805$0 ;
-  wire [15:0] \port$26805$0 ;
-  output [15:0] \port$26807$0 ;
-  wire [15:0] \port$26807$0 ;
-  output [15:0] \port$26809$0 ;
-  wire [15:0] \port$26809$0 ;
-  output [15:0] \port$26811$0 ;
-  wire [15:0] \port$26811$0 ;
-  output [15:0] \port$26813$0 ;
-  wire [15:0] \port$26813$0 ;
-  output [15:0] \port$26815$0 ;
-  wire [15:0] \port$26815$0 ;
-  output [15:0] \port$26817$0 ;
-  wire [15:0] \port$26817$0 ;
-  output [15:0] \port$26819$0 ;
-  wire [15:0] \port$26819$0 ;
-  output [15:0] \port$26821$0 ;
-  wire [15:0] \port$26821$0 ;
-  output [15:0] \port$26823$0 ;
-  wire [15:0] \port$26823$0 ;
-  output [15:0] \port$26825$0 ;
-  wire [15:0] \port$26825$0 ;
-  output [15:0] \port$26827$0 ;
-  wire [15:0] \port$26827$0 ;
-  output [15:0] \port$26829$0 ;
-  wire [15:0] \port$26829$0 ;
-  output [15:0] \port$26831$0 ;
-  wire [15:0] \port$26831$0 ;
-  output [15:0] \port$26833$0 ;
-  wire [15:0] \port$26833$0 ;
+  output [16:0] \port$27047$0 ;
+  wire [16:0] \port$27047$0 ;
+  output [15:0] \port$27292$0 ;
+  wire [15:0] \port$27292$0 ;
+  output [15:0] \port$27294$0 ;
+  wire [15:0] \port$27294$0 ;
+  output [15:0] \port$27296$0 ;
+  wire [15:0] \port$27296$0 ;
+  output [15:0] \port$27298$0 ;
+  wire [15:0] \port$27298$0 ;
+  output [15:0] \port$27300$0 ;
+  wire [15:0] \port$27300$0 ;
+  output [15:0] \port$27302$0 ;
+  wire [15:0] \port$27302$0 ;
+  output [15:0] \port$27304$0 ;
+  wire [15:0] \port$27304$0 ;
+  output [15:0] \port$27306$0 ;
+  wire [15:0] \port$27306$0 ;
+  output [15:0] \port$27308$0 ;
+  wire [15:0] \port$27308$0 ;
+  output [15:0] \port$27310$0 ;
+  wire [15:0] \port$27310$0 ;
+  output [15:0] \port$27312$0 ;
+  wire [15:0] \port$27312$0 ;
+  output [15:0] \port$27314$0 ;
+  wire [15:0] \port$27314$0 ;
+  output [15:0] \port$27316$0 ;
+  wire [15:0] \port$27316$0 ;
+  output [15:0] \port$27318$0 ;
+  wire [15:0] \port$27318$0 ;
+  output [15:0] \port$27320$0 ;
+  wire [15:0] \port$27320$0 ;
+  output [15:0] \port$27322$0 ;
+  wire [15:0] \port$27322$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -35412,10 +39490,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$18547$0 (\$2 ),
-    .\port$18572$0 (\$3 ),
-    .\port$18597$0 (\$4 ),
-    .\port$18622$0 (\$5 ),
+    .\port$18892$0 (\$2 ),
+    .\port$18917$0 (\$3 ),
+    .\port$18942$0 (\$4 ),
+    .\port$18967$0 (\$5 ),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
     .row_valid(drain_row_valid),
@@ -35488,10 +39566,10 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$18547$0 (\$2 ),
-    .\port$18572$0 (\$3 ),
-    .\port$18597$0 (\$4 ),
-    .\port$18622$0 (\$5 ),
+    .\port$18892$0 (\$2 ),
+    .\port$18917$0 (\$3 ),
+    .\port$18942$0 (\$4 ),
+    .\port$18967$0 (\$5 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -35595,23 +39673,23 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_vector$118  = stall_vector;
   assign \stall_drain$120  = stall_drain;
   assign \touched$122  = touched;
-  assign \port$26574$0  = \$1 ;
-  assign \port$26803$0  = \$6 ;
-  assign \port$26805$0  = \$7 ;
-  assign \port$26807$0  = \$8 ;
-  assign \port$26809$0  = \$9 ;
-  assign \port$26811$0  = \$10 ;
-  assign \port$26813$0  = \$11 ;
-  assign \port$26815$0  = \$12 ;
-  assign \port$26817$0  = \$13 ;
-  assign \port$26819$0  = \$14 ;
-  assign \port$26821$0  = \$15 ;
-  assign \port$26823$0  = \$16 ;
-  assign \port$26825$0  = \$17 ;
-  assign \port$26827$0  = \$18 ;
-  assign \port$26829$0  = \$19 ;
-  assign \port$26831$0  = \$20 ;
-  assign \port$26833$0  = \$21 ;
+  assign \port$27047$0  = \$1 ;
+  assign \port$27292$0  = \$6 ;
+  assign \port$27294$0  = \$7 ;
+  assign \port$27296$0  = \$8 ;
+  assign \port$27298$0  = \$9 ;
+  assign \port$27300$0  = \$10 ;
+  assign \port$27302$0  = \$11 ;
+  assign \port$27304$0  = \$12 ;
+  assign \port$27306$0  = \$13 ;
+  assign \port$27308$0  = \$14 ;
+  assign \port$27310$0  = \$15 ;
+  assign \port$27312$0  = \$16 ;
+  assign \port$27314$0  = \$17 ;
+  assign \port$27316$0  = \$18 ;
+  assign \port$27318$0  = \$19 ;
+  assign \port$27320$0  = \$20 ;
+  assign \port$27322$0  = \$21 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -35804,7 +39882,7 @@ module \backspike_core.wg (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \sums$109[15]  = sums[895:840];
 endmodule
 
-module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 , \port$18572$0 , \port$18597$0 , \port$18622$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
+module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18892$0 , \port$18917$0 , \port$18942$0 , \port$18967$0 , rows, busy, saturated, row_valid, row_address, row_turn, i_headers__payload, \config , sums, weight_0, weight_1, weight_2, weight_3, weight_4
 , weight_5, weight_6, weight_7, weight_8, weight_9, weight_10, weight_11, weight_12, weight_13, weight_14, weight_15, write_0, done, row_vector, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -36217,14 +40295,14 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
   reg old_turn_3 = 1'h0;
   reg old_turn_4 = 1'h0;
   reg old_turn_5 = 1'h0;
-  output \port$18547$0 ;
-  wire \port$18547$0 ;
-  output \port$18572$0 ;
-  wire \port$18572$0 ;
-  output \port$18597$0 ;
-  wire \port$18597$0 ;
-  output \port$18622$0 ;
-  wire \port$18622$0 ;
+  output \port$18892$0 ;
+  wire \port$18892$0 ;
+  output \port$18917$0 ;
+  wire \port$18917$0 ;
+  output \port$18942$0 ;
+  wire \port$18942$0 ;
+  output \port$18967$0 ;
+  wire \port$18967$0 ;
   reg [3:0] read_turn = 4'h0;
   reg read_valid_0 = 1'h0;
   wire reading;
@@ -36793,8 +40871,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (old),
-    .\port$18647$0 (\$117 ),
-    .\port$18650$0 (\$120 ),
+    .\port$18992$0 (\$117 ),
+    .\port$18995$0 (\$120 ),
     .rst(rst),
     .\saturated$50 (\saturated$66 ),
     .sum(sum),
@@ -36805,8 +40883,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$28 ),
-    .\port$18656$0 (\$121 ),
-    .\port$18659$0 (\$124 ),
+    .\port$19001$0 (\$121 ),
+    .\port$19004$0 (\$124 ),
     .rst(rst),
     .\saturated$50 (\saturated$67 ),
     .sum(\sum$25 ),
@@ -36817,8 +40895,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$34 ),
-    .\port$18662$0 (\$125 ),
-    .\port$18665$0 (\$128 ),
+    .\port$19007$0 (\$125 ),
+    .\port$19010$0 (\$128 ),
     .rst(rst),
     .\saturated$50 (\saturated$68 ),
     .sum(\sum$31 ),
@@ -36829,8 +40907,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$40 ),
-    .\port$18668$0 (\$129 ),
-    .\port$18671$0 (\$132 ),
+    .\port$19013$0 (\$129 ),
+    .\port$19016$0 (\$132 ),
     .rst(rst),
     .\saturated$50 (\saturated$69 ),
     .sum(\sum$37 ),
@@ -36841,8 +40919,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$46 ),
-    .\port$18674$0 (\$133 ),
-    .\port$18677$0 (\$136 ),
+    .\port$19019$0 (\$133 ),
+    .\port$19022$0 (\$136 ),
     .rst(rst),
     .\saturated$50 (\saturated$70 ),
     .sum(\sum$43 ),
@@ -36853,8 +40931,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$52 ),
-    .\port$18680$0 (\$137 ),
-    .\port$18683$0 (\$140 ),
+    .\port$19025$0 (\$137 ),
+    .\port$19028$0 (\$140 ),
     .rst(rst),
     .\saturated$50 (\saturated$71 ),
     .sum(\sum$49 ),
@@ -36865,8 +40943,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$58 ),
-    .\port$18686$0 (\$141 ),
-    .\port$18689$0 (\$144 ),
+    .\port$19031$0 (\$141 ),
+    .\port$19034$0 (\$144 ),
     .rst(rst),
     .\saturated$50 (\saturated$72 ),
     .sum(\sum$55 ),
@@ -36877,8 +40955,8 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
     .\config (\config ),
     .live(slot[0]),
     .\old$5 (\old$64 ),
-    .\port$18692$0 (\$145 ),
-    .\port$18695$0 (\$148 ),
+    .\port$19037$0 (\$145 ),
+    .\port$19040$0 (\$148 ),
     .rst(rst),
     .\saturated$50 (\saturated$73 ),
     .sum(\sum$61 ),
@@ -37241,10 +41319,10 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
   assign row_write = write_0;
   assign row_data = { weight_15, weight_14, weight_13, weight_12, weight_11, weight_10, weight_9, weight_8, weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_14 = done;
-  assign \port$18547$0  = \$25 ;
-  assign \port$18572$0  = \$50 ;
-  assign \port$18597$0  = \$75 ;
-  assign \port$18622$0  = \$100 ;
+  assign \port$18892$0  = \$25 ;
+  assign \port$18917$0  = \$50 ;
+  assign \port$18942$0  = \$75 ;
+  assign \port$18967$0  = \$100 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -37463,7 +41541,7 @@ module \backspike_core.wg.drain (rst, i_headers__ready, touched, \port$18547$0 ,
   assign \$182  = slot_11[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, \port$18647$0 , \port$18650$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, \port$18992$0 , \port$18995$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -37540,10 +41618,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$18647$0 , \port$18650$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18647$0 ;
-  wire [13:0] \port$18647$0 ;
-  input [14:0] \port$18650$0 ;
-  wire [14:0] \port$18650$0 ;
+  input [13:0] \port$18992$0 ;
+  wire [13:0] \port$18992$0 ;
+  input [14:0] \port$18995$0 ;
+  wire [14:0] \port$18995$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -37584,7 +41662,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$18647$0 , \port$18650$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18647$0 , 1'h0, \port$18650$0  };
+    counter_0 <= { 2'h0, \port$18992$0 , 1'h0, \port$18995$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -37663,8 +41741,8 @@ module \backspike_core.wg.drain.unit0 (rst, sum, \port$18647$0 , \port$18650$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18650$0  };
-  assign source = { 2'h0, \port$18647$0  };
+  assign neuron = { 1'h0, \port$18995$0  };
+  assign source = { 2'h0, \port$18992$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -38778,7 +42856,7 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, i, o, saturate
   assign \$23  = \$17 [0];
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, \port$18656$0 , \port$18659$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, \port$19001$0 , \port$19004$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -38855,10 +42933,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$18656$0 , \port$18659$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18656$0 ;
-  wire [13:0] \port$18656$0 ;
-  input [14:0] \port$18659$0 ;
-  wire [14:0] \port$18659$0 ;
+  input [13:0] \port$19001$0 ;
+  wire [13:0] \port$19001$0 ;
+  input [14:0] \port$19004$0 ;
+  wire [14:0] \port$19004$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -38899,7 +42977,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$18656$0 , \port$18659$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18656$0 , 1'h0, \port$18659$0  };
+    counter_0 <= { 2'h0, \port$19001$0 , 1'h0, \port$19004$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -38978,8 +43056,8 @@ module \backspike_core.wg.drain.unit1 (rst, sum, \port$18656$0 , \port$18659$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18659$0  };
-  assign source = { 2'h0, \port$18656$0  };
+  assign neuron = { 1'h0, \port$19004$0  };
+  assign source = { 2'h0, \port$19001$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -39094,7 +43172,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, \port$18662$0 , \port$18665$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, \port$19007$0 , \port$19010$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -39171,10 +43249,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$18662$0 , \port$18665$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18662$0 ;
-  wire [13:0] \port$18662$0 ;
-  input [14:0] \port$18665$0 ;
-  wire [14:0] \port$18665$0 ;
+  input [13:0] \port$19007$0 ;
+  wire [13:0] \port$19007$0 ;
+  input [14:0] \port$19010$0 ;
+  wire [14:0] \port$19010$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -39215,7 +43293,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$18662$0 , \port$18665$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18662$0 , 1'h0, \port$18665$0  };
+    counter_0 <= { 2'h0, \port$19007$0 , 1'h0, \port$19010$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39294,8 +43372,8 @@ module \backspike_core.wg.drain.unit2 (rst, sum, \port$18662$0 , \port$18665$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18665$0  };
-  assign source = { 2'h0, \port$18662$0  };
+  assign neuron = { 1'h0, \port$19010$0  };
+  assign source = { 2'h0, \port$19007$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -39410,7 +43488,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, \port$18668$0 , \port$18671$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, \port$19013$0 , \port$19016$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -39487,10 +43565,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$18668$0 , \port$18671$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18668$0 ;
-  wire [13:0] \port$18668$0 ;
-  input [14:0] \port$18671$0 ;
-  wire [14:0] \port$18671$0 ;
+  input [13:0] \port$19013$0 ;
+  wire [13:0] \port$19013$0 ;
+  input [14:0] \port$19016$0 ;
+  wire [14:0] \port$19016$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -39531,7 +43609,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$18668$0 , \port$18671$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18668$0 , 1'h0, \port$18671$0  };
+    counter_0 <= { 2'h0, \port$19013$0 , 1'h0, \port$19016$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39610,8 +43688,8 @@ module \backspike_core.wg.drain.unit3 (rst, sum, \port$18668$0 , \port$18671$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18671$0  };
-  assign source = { 2'h0, \port$18668$0  };
+  assign neuron = { 1'h0, \port$19016$0  };
+  assign source = { 2'h0, \port$19013$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -39726,7 +43804,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit4 (rst, sum, \port$18674$0 , \port$18677$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit4 (rst, sum, \port$19019$0 , \port$19022$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -39803,10 +43881,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$18674$0 , \port$18677$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18674$0 ;
-  wire [13:0] \port$18674$0 ;
-  input [14:0] \port$18677$0 ;
-  wire [14:0] \port$18677$0 ;
+  input [13:0] \port$19019$0 ;
+  wire [13:0] \port$19019$0 ;
+  input [14:0] \port$19022$0 ;
+  wire [14:0] \port$19022$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -39847,7 +43925,7 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$18674$0 , \port$18677$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18674$0 , 1'h0, \port$18677$0  };
+    counter_0 <= { 2'h0, \port$19019$0 , 1'h0, \port$19022$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -39926,8 +44004,8 @@ module \backspike_core.wg.drain.unit4 (rst, sum, \port$18674$0 , \port$18677$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18677$0  };
-  assign source = { 2'h0, \port$18674$0  };
+  assign neuron = { 1'h0, \port$19022$0  };
+  assign source = { 2'h0, \port$19019$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -40042,7 +44120,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit5 (rst, sum, \port$18680$0 , \port$18683$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit5 (rst, sum, \port$19025$0 , \port$19028$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -40119,10 +44197,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$18680$0 , \port$18683$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18680$0 ;
-  wire [13:0] \port$18680$0 ;
-  input [14:0] \port$18683$0 ;
-  wire [14:0] \port$18683$0 ;
+  input [13:0] \port$19025$0 ;
+  wire [13:0] \port$19025$0 ;
+  input [14:0] \port$19028$0 ;
+  wire [14:0] \port$19028$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -40163,7 +44241,7 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$18680$0 , \port$18683$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18680$0 , 1'h0, \port$18683$0  };
+    counter_0 <= { 2'h0, \port$19025$0 , 1'h0, \port$19028$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40242,8 +44320,8 @@ module \backspike_core.wg.drain.unit5 (rst, sum, \port$18680$0 , \port$18683$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18683$0  };
-  assign source = { 2'h0, \port$18680$0  };
+  assign neuron = { 1'h0, \port$19028$0  };
+  assign source = { 2'h0, \port$19025$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -40358,7 +44436,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit6 (rst, sum, \port$18686$0 , \port$18689$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit6 (rst, sum, \port$19031$0 , \port$19034$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -40435,10 +44513,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$18686$0 , \port$18689$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18686$0 ;
-  wire [13:0] \port$18686$0 ;
-  input [14:0] \port$18689$0 ;
-  wire [14:0] \port$18689$0 ;
+  input [13:0] \port$19031$0 ;
+  wire [13:0] \port$19031$0 ;
+  input [14:0] \port$19034$0 ;
+  wire [14:0] \port$19034$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -40479,7 +44557,7 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$18686$0 , \port$18689$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18686$0 , 1'h0, \port$18689$0  };
+    counter_0 <= { 2'h0, \port$19031$0 , 1'h0, \port$19034$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40558,8 +44636,8 @@ module \backspike_core.wg.drain.unit6 (rst, sum, \port$18686$0 , \port$18689$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18689$0  };
-  assign source = { 2'h0, \port$18686$0  };
+  assign neuron = { 1'h0, \port$19034$0  };
+  assign source = { 2'h0, \port$19031$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -40674,7 +44752,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, i_word, o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit7 (rst, sum, \port$18692$0 , \port$18695$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
+module \backspike_core.wg.drain.unit7 (rst, sum, \port$19037$0 , \port$19040$0 , \old$5 , \saturated$50 , \config , live, weight, clk);
   wire \$1 ;
   wire [81:0] \$10 ;
   wire \$11 ;
@@ -40751,10 +44829,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$18692$0 , \port$18695$0 ,
   reg [40:0] old = 41'h00000000000;
   input [15:0] \old$5 ;
   wire [15:0] \old$5 ;
-  input [13:0] \port$18692$0 ;
-  wire [13:0] \port$18692$0 ;
-  input [14:0] \port$18695$0 ;
-  wire [14:0] \port$18695$0 ;
+  input [13:0] \port$19037$0 ;
+  wire [13:0] \port$19037$0 ;
+  input [14:0] \port$19040$0 ;
+  wire [14:0] \port$19040$0 ;
   input rst;
   wire rst;
   wire saturated;
@@ -40795,7 +44873,7 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$18692$0 , \port$18695$0 ,
   always @(posedge clk)
     total <= \$10 ;
   always @(posedge clk)
-    counter_0 <= { 2'h0, \port$18692$0 , 1'h0, \port$18695$0  };
+    counter_0 <= { 2'h0, \port$19037$0 , 1'h0, \port$19040$0  };
   always @(posedge clk)
     counter_1 <= counter_0;
   always @(posedge clk)
@@ -40874,8 +44952,8 @@ module \backspike_core.wg.drain.unit7 (rst, sum, \port$18692$0 , \port$18695$0 ,
     .rst(rst),
     .saturated(\saturated$51 )
   );
-  assign neuron = { 1'h0, \port$18695$0  };
-  assign source = { 2'h0, \port$18692$0  };
+  assign neuron = { 1'h0, \port$19040$0  };
+  assign source = { 2'h0, \port$19037$0  };
   assign i = sum_0;
   assign i_a = \config [89:74];
   assign \o$41  = i_b;
@@ -42054,8 +46132,8 @@ module \backspike_core.wg.front (rst, o_vectors__valid, o_vectors__payload, o_ev
     .o__payload(o__payload),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$27527$0 (spikes__data),
-    .\port$27650$0 (masks__data),
+    .\port$28016$0 (spikes__data),
+    .\port$28139$0 (masks__data),
     .rst(rst)
   );
   \backspike_core.wg.front.scan  scan (
@@ -42664,7 +46742,7 @@ module \backspike_core.wg.front.fetch.buffer (rst, r_rdy, r_data, r_en, w_en, w_
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$27527$0 , \port$27650$0 , clk);
+module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, \port$28016$0 , \port$28139$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -42696,10 +46774,10 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [255:0] \port$27527$0 ;
-  wire [255:0] \port$27527$0 ;
-  input [255:0] \port$27650$0 ;
-  wire [255:0] \port$27650$0 ;
+  input [255:0] \port$28016$0 ;
+  wire [255:0] \port$28016$0 ;
+  input [255:0] \port$28139$0 ;
+  wire [255:0] \port$28139$0 ;
   reg present0 = 1'h0;
   (* init = 1'h0 *)
   wire present1;
@@ -42732,9 +46810,9 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign valid = i__valid & \$1 ;
   \backspike_core.wg.front.prefetch.buffer  buffer (
     .clk(clk),
-    .\port$26612$0 (tag1),
-    .\port$27527$0 (\port$27527$0 ),
-    .\port$27650$0 (\port$27650$0 ),
+    .\port$27085$0 (tag1),
+    .\port$28016$0 (\port$28016$0 ),
+    .\port$28139$0 (\port$28139$0 ),
     .r_data(o__payload),
     .r_en(o__ready),
     .r_rdy(o__valid),
@@ -42765,8 +46843,8 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign address = i__payload[16:0];
   assign grant = 1'h1;
   assign present1 = w_en;
-  assign w_data = { tag1, \port$27650$0 , \port$27527$0  };
-  assign row = { \port$27650$0 , \port$27527$0  };
+  assign w_data = { tag1, \port$28139$0 , \port$28016$0  };
+  assign row = { \port$28139$0 , \port$28016$0  };
   assign r_rdy = o__valid;
   assign r_data = o__payload;
   assign r_en = o__ready;
@@ -42778,7 +46856,7 @@ module \backspike_core.wg.front.prefetch (rst, o__ready, i__ready, o__valid, o__
   assign i__ready = \$2 ;
 endmodule
 
-module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$26612$0 , \port$27527$0 , \port$27650$0 , clk);
+module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en, \port$27085$0 , \port$28016$0 , \port$28139$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -42802,12 +46880,12 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   (* init = 2'h0 *)
   wire [1:0] consume;
   reg [2:0] level = 3'h0;
-  input [57:0] \port$26612$0 ;
-  wire [57:0] \port$26612$0 ;
-  input [255:0] \port$27527$0 ;
-  wire [255:0] \port$27527$0 ;
-  input [255:0] \port$27650$0 ;
-  wire [255:0] \port$27650$0 ;
+  input [57:0] \port$27085$0 ;
+  wire [57:0] \port$27085$0 ;
+  input [255:0] \port$28016$0 ;
+  wire [255:0] \port$28016$0 ;
+  input [255:0] \port$28139$0 ;
+  wire [255:0] \port$28139$0 ;
   (* init = 2'h0 *)
   wire [1:0] produce;
   output [569:0] r_data;
@@ -42834,7 +46912,7 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   reg [569:0] storage [3:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$26612$0 , \port$27650$0 , \port$27527$0  };
+      storage[w_port__addr] <= { \port$27085$0 , \port$28139$0 , \port$28016$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 3'h4;
@@ -42896,8 +46974,8 @@ module \backspike_core.wg.front.prefetch.buffer (rst, r_en, r_rdy, r_data, w_en,
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$26612$0 , \port$27650$0 , \port$27527$0  };
-  assign w_data = { \port$26612$0 , \port$27650$0 , \port$27527$0  };
+  assign w_port__data = { \port$27085$0 , \port$28139$0 , \port$28016$0  };
+  assign w_data = { \port$27085$0 , \port$28139$0 , \port$28016$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -44304,27 +48382,30 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$18547$0 , \port$18572$0 , \port$18597$0 , \port$18622$0 , busy, i_events__payload, i_events__valid, sums, clk);
+module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stall_vector, stall_drain, go, i_vectors__ready, start, \event , touched, \port$18892$0 , \port$18917$0 , \port$18942$0 , \port$18967$0 , busy, i_events__payload, i_events__valid, sums, clk);
   reg \$initially  = 0;
   wire [3:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
+  wire [55:0] \$102 ;
   wire \$103 ;
-  wire [55:0] \$104 ;
-  reg [2:0] \$105 ;
-  reg [10:0] \$106 ;
-  reg [10:0] \$107 ;
-  reg [10:0] \$108 ;
-  reg [15:0] \$109 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire [55:0] \$107 ;
+  reg [2:0] \$108 ;
+  reg [10:0] \$109 ;
   wire \$11 ;
-  reg [15:0] \$110 ;
-  reg [1:0] \$111 ;
-  reg \$112 ;
-  reg [1:0] \$113 ;
+  reg [10:0] \$110 ;
+  reg [10:0] \$111 ;
+  reg [15:0] \$112 ;
+  reg [15:0] \$113 ;
   reg [1:0] \$114 ;
-  reg [15:0] \$115 ;
+  reg \$115 ;
+  reg [1:0] \$116 ;
+  reg [1:0] \$117 ;
+  reg [15:0] \$118 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
@@ -44337,90 +48418,90 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
+  wire \$23 ;
+  wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
   wire \$28 ;
-  wire [55:0] \$29 ;
+  wire \$29 ;
   wire [15:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [55:0] \$32 ;
   wire \$33 ;
-  wire [55:0] \$34 ;
+  wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [55:0] \$37 ;
   wire \$38 ;
-  wire [55:0] \$39 ;
+  wire \$39 ;
   wire [1:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [55:0] \$42 ;
   wire \$43 ;
-  wire [55:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
+  wire [55:0] \$47 ;
   wire \$48 ;
-  wire [55:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [55:0] \$52 ;
   wire \$53 ;
-  wire [55:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [55:0] \$57 ;
   wire \$58 ;
-  wire [55:0] \$59 ;
+  wire \$59 ;
   wire [2:0] \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
+  wire [55:0] \$62 ;
   wire \$63 ;
-  wire [55:0] \$64 ;
+  wire \$64 ;
   wire \$65 ;
   wire \$66 ;
-  wire \$67 ;
+  wire [55:0] \$67 ;
   wire \$68 ;
-  wire [55:0] \$69 ;
+  wire \$69 ;
   wire [2:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
+  wire [55:0] \$72 ;
   wire \$73 ;
-  wire [55:0] \$74 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
+  wire [55:0] \$77 ;
   wire \$78 ;
-  wire [55:0] \$79 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire \$82 ;
+  wire [55:0] \$82 ;
   wire \$83 ;
-  wire [55:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
+  wire [55:0] \$87 ;
   wire \$88 ;
-  wire [55:0] \$89 ;
+  wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
-  wire \$92 ;
+  wire [55:0] \$92 ;
   wire \$93 ;
-  wire [55:0] \$94 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
-  wire \$97 ;
+  wire [55:0] \$97 ;
   wire \$98 ;
-  wire [55:0] \$99 ;
+  wire \$99 ;
   reg [15:0] accumulated = 16'h0000;
   wire add;
   wire \add$101 ;
@@ -44716,14 +48797,14 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   wire \load$87 ;
   wire \load$98 ;
   wire [15:0] now;
-  input \port$18547$0 ;
-  wire \port$18547$0 ;
-  input \port$18572$0 ;
-  wire \port$18572$0 ;
-  input \port$18597$0 ;
-  wire \port$18597$0 ;
-  input \port$18622$0 ;
-  wire \port$18622$0 ;
+  input \port$18892$0 ;
+  wire \port$18892$0 ;
+  input \port$18917$0 ;
+  wire \port$18917$0 ;
+  input \port$18942$0 ;
+  wire \port$18942$0 ;
+  input \port$18967$0 ;
+  wire \port$18967$0 ;
   reg [15:0] queued = 16'h0000;
   wire replace;
   wire \replace$102 ;
@@ -44795,198 +48876,198 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \$6  = file + 1'h1;
   assign \$7  = \$5  ? 3'h0 : \$6 ;
   assign \$8  = busy | waiting;
-  assign \$9  = valid[0] & event0[10];
-  assign \$10  = \$9  & event0[8];
-  assign \$11  = ~ i_vectors__valid;
-  assign stall_vector = \$10  & \$11 ;
-  assign \$12  = valid[2] & event2[9];
-  assign \$13  = \$12  & busy;
-  assign stall_drain = \$13  & waiting;
-  assign \$14  = ~ stall_vector;
-  assign \$15  = ~ stall_drain;
-  assign go = \$14  & \$15 ;
-  assign \$16  = valid[0] & event0[10];
-  assign \$17  = \$16  & event0[8];
-  assign i_vectors__ready = go & \$17 ;
-  assign \$18  = valid[2] & event2[9];
-  assign finish = go & \$18 ;
-  assign \$19  = ~ busy;
-  assign \$20  = waiting | finish;
-  assign start = \$19  & \$20 ;
-  assign \$21  = valid[2] & event2[10];
-  assign \event  = go & \$21 ;
-  assign \$22  = | valid;
-  assign empty = ~ \$22 ;
-  assign \$23  = 1'h1 << event2[3:0];
-  assign \$24  = \event  ? \$23  : 16'h0000;
-  assign now = accumulated | \$24 ;
+  assign \$11  = valid[0] & event0[10];
+  assign \$12  = \$11  & event0[8];
+  assign \$13  = ~ i_vectors__valid;
+  assign stall_vector = \$12  & \$13 ;
+  assign \$14  = valid[2] & event2[9];
+  assign \$15  = busy & waiting;
+  assign stall_drain = \$14  & \$15 ;
+  assign \$16  = ~ stall_vector;
+  assign \$17  = ~ stall_drain;
+  assign go = \$16  & \$17 ;
+  assign \$18  = valid[0] & event0[10];
+  assign \$19  = \$18  & event0[8];
+  assign i_vectors__ready = go & \$19 ;
+  assign \$20  = valid[2] & event2[9];
+  assign finish = go & \$20 ;
+  assign \$21  = ~ busy;
+  assign \$23  = waiting | \$22 ;
+  assign start = \$21  & \$23 ;
+  assign \$24  = valid[2] & event2[10];
+  assign \event  = go & \$24 ;
+  assign \$25  = | valid;
+  assign empty = ~ \$25 ;
+  assign \$26  = 1'h1 << event2[3:0];
+  assign \$27  = \event  ? \$26  : 16'h0000;
+  assign now = accumulated | \$27 ;
   assign touched = waiting ? queued : now;
-  assign \$25  = valid[0] & event0[10];
-  assign load = \$25  & event0[8];
-  assign \$26  = valid[1] & event1[10];
-  assign shift = \$26  & event1[8];
+  assign \$28  = valid[0] & event0[10];
+  assign load = \$28  & event0[8];
+  assign \$29  = valid[1] & event1[10];
+  assign shift = \$29  & event1[8];
   assign add = valid[2] & event2[10];
-  assign \$27  = accumulated >> event2[3:0];
-  assign replace = ~ \$27 ;
-  assign \$28  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$29  = \$28  ? drain_sum : 56'h00000000000000;
-  assign \$30  = valid[0] & event0[10];
-  assign \load$43  = \$30  & event0[8];
-  assign \$31  = valid[1] & event1[10];
-  assign \shift$44  = \$31  & event1[8];
+  assign \$30  = accumulated >> event2[3:0];
+  assign replace = ~ \$30 ;
+  assign \$31  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$32  = \$31  ? drain_sum : 56'h00000000000000;
+  assign \$33  = valid[0] & event0[10];
+  assign \load$43  = \$33  & event0[8];
+  assign \$34  = valid[1] & event1[10];
+  assign \shift$44  = \$34  & event1[8];
   assign \add$46  = valid[2] & event2[10];
-  assign \$32  = accumulated >> event2[3:0];
-  assign \replace$47  = ~ \$32 ;
-  assign \$33  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$34  = \$33  ? \drain_sum$52  : 56'h00000000000000;
-  assign \$35  = valid[0] & event0[10];
-  assign \load$54  = \$35  & event0[8];
-  assign \$36  = valid[1] & event1[10];
-  assign \shift$55  = \$36  & event1[8];
+  assign \$35  = accumulated >> event2[3:0];
+  assign \replace$47  = ~ \$35 ;
+  assign \$36  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$37  = \$36  ? \drain_sum$52  : 56'h00000000000000;
+  assign \$38  = valid[0] & event0[10];
+  assign \load$54  = \$38  & event0[8];
+  assign \$39  = valid[1] & event1[10];
+  assign \shift$55  = \$39  & event1[8];
   assign \add$57  = valid[2] & event2[10];
-  assign \$37  = accumulated >> event2[3:0];
-  assign \replace$58  = ~ \$37 ;
-  assign \$38  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$39  = \$38  ? \drain_sum$63  : 56'h00000000000000;
-  assign \$40  = valid[0] & event0[10];
-  assign \load$65  = \$40  & event0[8];
-  assign \$41  = valid[1] & event1[10];
-  assign \shift$66  = \$41  & event1[8];
+  assign \$40  = accumulated >> event2[3:0];
+  assign \replace$58  = ~ \$40 ;
+  assign \$41  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$42  = \$41  ? \drain_sum$63  : 56'h00000000000000;
+  assign \$43  = valid[0] & event0[10];
+  assign \load$65  = \$43  & event0[8];
+  assign \$44  = valid[1] & event1[10];
+  assign \shift$66  = \$44  & event1[8];
   assign \add$68  = valid[2] & event2[10];
-  assign \$42  = accumulated >> event2[3:0];
-  assign \replace$69  = ~ \$42 ;
-  assign \$43  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$44  = \$43  ? \drain_sum$74  : 56'h00000000000000;
-  assign \$45  = valid[0] & event0[10];
-  assign \load$76  = \$45  & event0[8];
-  assign \$46  = valid[1] & event1[10];
-  assign \shift$77  = \$46  & event1[8];
+  assign \$45  = accumulated >> event2[3:0];
+  assign \replace$69  = ~ \$45 ;
+  assign \$46  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$47  = \$46  ? \drain_sum$74  : 56'h00000000000000;
+  assign \$48  = valid[0] & event0[10];
+  assign \load$76  = \$48  & event0[8];
+  assign \$49  = valid[1] & event1[10];
+  assign \shift$77  = \$49  & event1[8];
   assign \add$79  = valid[2] & event2[10];
-  assign \$47  = accumulated >> event2[3:0];
-  assign \replace$80  = ~ \$47 ;
-  assign \$48  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$49  = \$48  ? \drain_sum$85  : 56'h00000000000000;
-  assign \$50  = valid[0] & event0[10];
-  assign \load$87  = \$50  & event0[8];
-  assign \$51  = valid[1] & event1[10];
-  assign \shift$88  = \$51  & event1[8];
+  assign \$50  = accumulated >> event2[3:0];
+  assign \replace$80  = ~ \$50 ;
+  assign \$51  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$52  = \$51  ? \drain_sum$85  : 56'h00000000000000;
+  assign \$53  = valid[0] & event0[10];
+  assign \load$87  = \$53  & event0[8];
+  assign \$54  = valid[1] & event1[10];
+  assign \shift$88  = \$54  & event1[8];
   assign \add$90  = valid[2] & event2[10];
-  assign \$52  = accumulated >> event2[3:0];
-  assign \replace$91  = ~ \$52 ;
-  assign \$53  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$54  = \$53  ? \drain_sum$96  : 56'h00000000000000;
-  assign \$55  = valid[0] & event0[10];
-  assign \load$98  = \$55  & event0[8];
-  assign \$56  = valid[1] & event1[10];
-  assign \shift$99  = \$56  & event1[8];
+  assign \$55  = accumulated >> event2[3:0];
+  assign \replace$91  = ~ \$55 ;
+  assign \$56  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$57  = \$56  ? \drain_sum$96  : 56'h00000000000000;
+  assign \$58  = valid[0] & event0[10];
+  assign \load$98  = \$58  & event0[8];
+  assign \$59  = valid[1] & event1[10];
+  assign \shift$99  = \$59  & event1[8];
   assign \add$101  = valid[2] & event2[10];
-  assign \$57  = accumulated >> event2[3:0];
-  assign \replace$102  = ~ \$57 ;
-  assign \$58  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$59  = \$58  ? \drain_sum$107  : 56'h00000000000000;
-  assign \$60  = valid[0] & event0[10];
-  assign \load$109  = \$60  & event0[8];
-  assign \$61  = valid[1] & event1[10];
-  assign \shift$110  = \$61  & event1[8];
+  assign \$60  = accumulated >> event2[3:0];
+  assign \replace$102  = ~ \$60 ;
+  assign \$61  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$62  = \$61  ? \drain_sum$107  : 56'h00000000000000;
+  assign \$63  = valid[0] & event0[10];
+  assign \load$109  = \$63  & event0[8];
+  assign \$64  = valid[1] & event1[10];
+  assign \shift$110  = \$64  & event1[8];
   assign \add$112  = valid[2] & event2[10];
-  assign \$62  = accumulated >> event2[3:0];
-  assign \replace$113  = ~ \$62 ;
-  assign \$63  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$64  = \$63  ? \drain_sum$118  : 56'h00000000000000;
-  assign \$65  = valid[0] & event0[10];
-  assign \load$120  = \$65  & event0[8];
-  assign \$66  = valid[1] & event1[10];
-  assign \shift$121  = \$66  & event1[8];
+  assign \$65  = accumulated >> event2[3:0];
+  assign \replace$113  = ~ \$65 ;
+  assign \$66  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$67  = \$66  ? \drain_sum$118  : 56'h00000000000000;
+  assign \$68  = valid[0] & event0[10];
+  assign \load$120  = \$68  & event0[8];
+  assign \$69  = valid[1] & event1[10];
+  assign \shift$121  = \$69  & event1[8];
   assign \add$123  = valid[2] & event2[10];
-  assign \$67  = accumulated >> event2[3:0];
-  assign \replace$124  = ~ \$67 ;
-  assign \$68  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$69  = \$68  ? \drain_sum$129  : 56'h00000000000000;
-  assign \$70  = valid[0] & event0[10];
-  assign \load$131  = \$70  & event0[8];
-  assign \$71  = valid[1] & event1[10];
-  assign \shift$132  = \$71  & event1[8];
+  assign \$70  = accumulated >> event2[3:0];
+  assign \replace$124  = ~ \$70 ;
+  assign \$71  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$72  = \$71  ? \drain_sum$129  : 56'h00000000000000;
+  assign \$73  = valid[0] & event0[10];
+  assign \load$131  = \$73  & event0[8];
+  assign \$74  = valid[1] & event1[10];
+  assign \shift$132  = \$74  & event1[8];
   assign \add$134  = valid[2] & event2[10];
-  assign \$72  = accumulated >> event2[3:0];
-  assign \replace$135  = ~ \$72 ;
-  assign \$73  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$74  = \$73  ? \drain_sum$140  : 56'h00000000000000;
-  assign \$75  = valid[0] & event0[10];
-  assign \load$142  = \$75  & event0[8];
-  assign \$76  = valid[1] & event1[10];
-  assign \shift$143  = \$76  & event1[8];
+  assign \$75  = accumulated >> event2[3:0];
+  assign \replace$135  = ~ \$75 ;
+  assign \$76  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$77  = \$76  ? \drain_sum$140  : 56'h00000000000000;
+  assign \$78  = valid[0] & event0[10];
+  assign \load$142  = \$78  & event0[8];
+  assign \$79  = valid[1] & event1[10];
+  assign \shift$143  = \$79  & event1[8];
   assign \add$145  = valid[2] & event2[10];
-  assign \$77  = accumulated >> event2[3:0];
-  assign \replace$146  = ~ \$77 ;
-  assign \$78  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$79  = \$78  ? \drain_sum$151  : 56'h00000000000000;
-  assign \$80  = valid[0] & event0[10];
-  assign \load$153  = \$80  & event0[8];
-  assign \$81  = valid[1] & event1[10];
-  assign \shift$154  = \$81  & event1[8];
+  assign \$80  = accumulated >> event2[3:0];
+  assign \replace$146  = ~ \$80 ;
+  assign \$81  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$82  = \$81  ? \drain_sum$151  : 56'h00000000000000;
+  assign \$83  = valid[0] & event0[10];
+  assign \load$153  = \$83  & event0[8];
+  assign \$84  = valid[1] & event1[10];
+  assign \shift$154  = \$84  & event1[8];
   assign \add$156  = valid[2] & event2[10];
-  assign \$82  = accumulated >> event2[3:0];
-  assign \replace$157  = ~ \$82 ;
-  assign \$83  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$84  = \$83  ? \drain_sum$162  : 56'h00000000000000;
-  assign \$85  = valid[0] & event0[10];
-  assign \load$164  = \$85  & event0[8];
-  assign \$86  = valid[1] & event1[10];
-  assign \shift$165  = \$86  & event1[8];
+  assign \$85  = accumulated >> event2[3:0];
+  assign \replace$157  = ~ \$85 ;
+  assign \$86  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$87  = \$86  ? \drain_sum$162  : 56'h00000000000000;
+  assign \$88  = valid[0] & event0[10];
+  assign \load$164  = \$88  & event0[8];
+  assign \$89  = valid[1] & event1[10];
+  assign \shift$165  = \$89  & event1[8];
   assign \add$167  = valid[2] & event2[10];
-  assign \$87  = accumulated >> event2[3:0];
-  assign \replace$168  = ~ \$87 ;
-  assign \$88  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$89  = \$88  ? \drain_sum$173  : 56'h00000000000000;
-  assign \$90  = valid[0] & event0[10];
-  assign \load$175  = \$90  & event0[8];
-  assign \$91  = valid[1] & event1[10];
-  assign \shift$176  = \$91  & event1[8];
+  assign \$90  = accumulated >> event2[3:0];
+  assign \replace$168  = ~ \$90 ;
+  assign \$91  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$92  = \$91  ? \drain_sum$173  : 56'h00000000000000;
+  assign \$93  = valid[0] & event0[10];
+  assign \load$175  = \$93  & event0[8];
+  assign \$94  = valid[1] & event1[10];
+  assign \shift$176  = \$94  & event1[8];
   assign \add$178  = valid[2] & event2[10];
-  assign \$92  = accumulated >> event2[3:0];
-  assign \replace$179  = ~ \$92 ;
-  assign \$93  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$94  = \$93  ? \drain_sum$184  : 56'h00000000000000;
-  assign \$95  = valid[0] & event0[10];
-  assign \load$186  = \$95  & event0[8];
-  assign \$96  = valid[1] & event1[10];
-  assign \shift$187  = \$96  & event1[8];
+  assign \$95  = accumulated >> event2[3:0];
+  assign \replace$179  = ~ \$95 ;
+  assign \$96  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$97  = \$96  ? \drain_sum$184  : 56'h00000000000000;
+  assign \$98  = valid[0] & event0[10];
+  assign \load$186  = \$98  & event0[8];
+  assign \$99  = valid[1] & event1[10];
+  assign \shift$187  = \$99  & event1[8];
   assign \add$189  = valid[2] & event2[10];
-  assign \$97  = accumulated >> event2[3:0];
-  assign \replace$190  = ~ \$97 ;
-  assign \$98  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$99  = \$98  ? \drain_sum$195  : 56'h00000000000000;
-  assign \$100  = valid[0] & event0[10];
-  assign \load$197  = \$100  & event0[8];
-  assign \$101  = valid[1] & event1[10];
-  assign \shift$198  = \$101  & event1[8];
+  assign \$100  = accumulated >> event2[3:0];
+  assign \replace$190  = ~ \$100 ;
+  assign \$101  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$102  = \$101  ? \drain_sum$195  : 56'h00000000000000;
+  assign \$103  = valid[0] & event0[10];
+  assign \load$197  = \$103  & event0[8];
+  assign \$104  = valid[1] & event1[10];
+  assign \shift$198  = \$104  & event1[8];
   assign \add$200  = valid[2] & event2[10];
-  assign \$102  = accumulated >> event2[3:0];
-  assign \replace$201  = ~ \$102 ;
-  assign \$103  = drained >> { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$104  = \$103  ? \drain_sum$206  : 56'h00000000000000;
+  assign \$105  = accumulated >> event2[3:0];
+  assign \replace$201  = ~ \$105 ;
+  assign \$106  = drained >> { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$107  = \$106  ? \drain_sum$206  : 56'h00000000000000;
   always @(posedge clk)
-    valid <= \$105 ;
+    valid <= \$108 ;
   always @(posedge clk)
-    event0 <= \$106 ;
+    event0 <= \$109 ;
   always @(posedge clk)
-    event1 <= \$107 ;
+    event1 <= \$110 ;
   always @(posedge clk)
-    event2 <= \$108 ;
+    event2 <= \$111 ;
   always @(posedge clk)
-    accumulated <= \$109 ;
+    accumulated <= \$112 ;
   always @(posedge clk)
-    drained <= \$110 ;
+    drained <= \$113 ;
   always @(posedge clk)
-    drain_file <= \$111 ;
+    drain_file <= \$114 ;
   always @(posedge clk)
-    waiting <= \$112 ;
+    waiting <= \$115 ;
   always @(posedge clk)
-    file <= \$113 ;
+    file <= \$116 ;
   always @(posedge clk)
-    waiting_file <= \$114 ;
+    waiting_file <= \$117 ;
   always @(posedge clk)
-    queued <= \$115 ;
+    queued <= \$118 ;
   \backspike_core.wg.lanes.lane0  lane0 (
     .add(add),
     .clk(clk),
@@ -44997,10 +49078,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[15:0]),
     .\load$6 (load),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(replace),
     .rst(rst),
     .shift(shift)
@@ -45015,10 +49096,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[31:16]),
     .\load$6 (\load$43 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$47 ),
     .rst(rst),
     .shift(\shift$44 )
@@ -45033,10 +49114,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[175:160]),
     .\load$6 (\load$142 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$146 ),
     .rst(rst),
     .shift(\shift$143 )
@@ -45051,10 +49132,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[191:176]),
     .\load$6 (\load$153 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$157 ),
     .rst(rst),
     .shift(\shift$154 )
@@ -45069,10 +49150,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[207:192]),
     .\load$6 (\load$164 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$168 ),
     .rst(rst),
     .shift(\shift$165 )
@@ -45087,10 +49168,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[223:208]),
     .\load$6 (\load$175 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$179 ),
     .rst(rst),
     .shift(\shift$176 )
@@ -45105,10 +49186,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[239:224]),
     .\load$6 (\load$186 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$190 ),
     .rst(rst),
     .shift(\shift$187 )
@@ -45123,10 +49204,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[255:240]),
     .\load$6 (\load$197 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$201 ),
     .rst(rst),
     .shift(\shift$198 )
@@ -45141,10 +49222,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[47:32]),
     .\load$6 (\load$54 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$58 ),
     .rst(rst),
     .shift(\shift$55 )
@@ -45159,10 +49240,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[63:48]),
     .\load$6 (\load$65 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$69 ),
     .rst(rst),
     .shift(\shift$66 )
@@ -45177,10 +49258,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[79:64]),
     .\load$6 (\load$76 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$80 ),
     .rst(rst),
     .shift(\shift$77 )
@@ -45195,10 +49276,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[95:80]),
     .\load$6 (\load$87 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$91 ),
     .rst(rst),
     .shift(\shift$88 )
@@ -45213,10 +49294,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[111:96]),
     .\load$6 (\load$98 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$102 ),
     .rst(rst),
     .shift(\shift$99 )
@@ -45231,10 +49312,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[127:112]),
     .\load$6 (\load$109 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$113 ),
     .rst(rst),
     .shift(\shift$110 )
@@ -45249,10 +49330,10 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[143:128]),
     .\load$6 (\load$120 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$124 ),
     .rst(rst),
     .shift(\shift$121 )
@@ -45267,104 +49348,67 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
     .go(go),
     .i(i_vectors__payload[159:144]),
     .\load$6 (\load$131 ),
-    .\port$18547$0 (\port$18547$0 ),
-    .\port$18572$0 (\port$18572$0 ),
-    .\port$18597$0 (\port$18597$0 ),
-    .\port$18622$0 (\port$18622$0 ),
+    .\port$18892$0 (\port$18892$0 ),
+    .\port$18917$0 (\port$18917$0 ),
+    .\port$18942$0 (\port$18942$0 ),
+    .\port$18967$0 (\port$18967$0 ),
     .replace(\replace$135 ),
     .rst(rst),
     .shift(\shift$132 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$105  = valid;
+    \$108  = valid;
     if (go) begin
-      \$105  = \$2 [2:0];
+      \$108  = \$2 [2:0];
     end
     if (rst) begin
-      \$105  = 3'h0;
+      \$108  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$106  = event0;
+    \$109  = event0;
     if (go) begin
-      \$106  = i_events__payload;
+      \$109  = i_events__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$107  = event1;
+    \$110  = event1;
     if (go) begin
-      \$107  = event0;
+      \$110  = event0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$108  = event2;
+    \$111  = event2;
     if (go) begin
-      \$108  = event1;
+      \$111  = event1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$109  = \$3 ;
+    \$112  = \$3 ;
     if (rst) begin
-      \$109  = 16'h0000;
+      \$112  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$110  = drained;
+    \$113  = drained;
     if (start) begin
-      \$110  = touched;
+      \$113  = touched;
     end
     if (rst) begin
-      \$110  = 16'h0000;
+      \$113  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$111  = drain_file;
+    \$114  = drain_file;
     if (start) begin
-      \$111  = \$4 ;
-    end
-    if (rst) begin
-      \$111  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$112  = waiting;
-    if (start) begin
-      \$112  = 1'h0;
-    end
-    if (finish) begin
-      if (\$8 ) begin
-        \$112  = 1'h1;
-      end
-    end
-    if (rst) begin
-      \$112  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$113  = file;
-    if (finish) begin
-      \$113  = \$7 [1:0];
-    end
-    if (rst) begin
-      \$113  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$114  = waiting_file;
-    if (finish) begin
-      if (\$8 ) begin
-        \$114  = file;
-      end
+      \$114  = \$4 ;
     end
     if (rst) begin
       \$114  = 2'h0;
@@ -45372,14 +49416,51 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   end
   always @* begin
     if (\$initially ) begin end
-    \$115  = queued;
+    \$115  = waiting;
+    if (start) begin
+      \$115  = 1'h0;
+    end
     if (finish) begin
-      if (\$8 ) begin
-        \$115  = now;
+      if (\$10 ) begin
+        \$115  = 1'h1;
       end
     end
     if (rst) begin
-      \$115  = 16'h0000;
+      \$115  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$116  = file;
+    if (finish) begin
+      \$116  = \$7 [1:0];
+    end
+    if (rst) begin
+      \$116  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$117  = waiting_file;
+    if (finish) begin
+      if (\$10 ) begin
+        \$117  = file;
+      end
+    end
+    if (rst) begin
+      \$117  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$118  = queued;
+    if (finish) begin
+      if (\$10 ) begin
+        \$118  = now;
+      end
+    end
+    if (rst) begin
+      \$118  = 16'h0000;
     end
   end
   assign i_events__ready = go;
@@ -45388,98 +49469,98 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign entry = event2[3:0];
   assign \file$36  = file;
   assign \drain_file$37  = drain_file;
-  assign drain_entry = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \entry$39  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign drain_entry = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \entry$39  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$42  = go;
   assign \element$45  = i_vectors__payload[31:16];
   assign \entry$48  = event2[3:0];
   assign \file$49  = file;
   assign \drain_file$50  = drain_file;
-  assign \drain_entry$51  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$51  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$53  = go;
   assign \element$56  = i_vectors__payload[47:32];
   assign \entry$59  = event2[3:0];
   assign \file$60  = file;
   assign \drain_file$61  = drain_file;
-  assign \drain_entry$62  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$62  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$64  = go;
   assign \element$67  = i_vectors__payload[63:48];
   assign \entry$70  = event2[3:0];
   assign \file$71  = file;
   assign \drain_file$72  = drain_file;
-  assign \drain_entry$73  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$73  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$75  = go;
   assign \element$78  = i_vectors__payload[79:64];
   assign \entry$81  = event2[3:0];
   assign \file$82  = file;
   assign \drain_file$83  = drain_file;
-  assign \drain_entry$84  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$84  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$86  = go;
   assign \element$89  = i_vectors__payload[95:80];
   assign \entry$92  = event2[3:0];
   assign \file$93  = file;
   assign \drain_file$94  = drain_file;
-  assign \drain_entry$95  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$95  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$97  = go;
   assign \element$100  = i_vectors__payload[111:96];
   assign \entry$103  = event2[3:0];
   assign \file$104  = file;
   assign \drain_file$105  = drain_file;
-  assign \drain_entry$106  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$106  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$108  = go;
   assign \element$111  = i_vectors__payload[127:112];
   assign \entry$114  = event2[3:0];
   assign \file$115  = file;
   assign \drain_file$116  = drain_file;
-  assign \drain_entry$117  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$117  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$119  = go;
   assign \element$122  = i_vectors__payload[143:128];
   assign \entry$125  = event2[3:0];
   assign \file$126  = file;
   assign \drain_file$127  = drain_file;
-  assign \drain_entry$128  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$128  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$130  = go;
   assign \element$133  = i_vectors__payload[159:144];
   assign \entry$136  = event2[3:0];
   assign \file$137  = file;
   assign \drain_file$138  = drain_file;
-  assign \drain_entry$139  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$139  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$141  = go;
   assign \element$144  = i_vectors__payload[175:160];
   assign \entry$147  = event2[3:0];
   assign \file$148  = file;
   assign \drain_file$149  = drain_file;
-  assign \drain_entry$150  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$150  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$152  = go;
   assign \element$155  = i_vectors__payload[191:176];
   assign \entry$158  = event2[3:0];
   assign \file$159  = file;
   assign \drain_file$160  = drain_file;
-  assign \drain_entry$161  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$161  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$163  = go;
   assign \element$166  = i_vectors__payload[207:192];
   assign \entry$169  = event2[3:0];
   assign \file$170  = file;
   assign \drain_file$171  = drain_file;
-  assign \drain_entry$172  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$172  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$174  = go;
   assign \element$177  = i_vectors__payload[223:208];
   assign \entry$180  = event2[3:0];
   assign \file$181  = file;
   assign \drain_file$182  = drain_file;
-  assign \drain_entry$183  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$183  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$185  = go;
   assign \element$188  = i_vectors__payload[239:224];
   assign \entry$191  = event2[3:0];
   assign \file$192  = file;
   assign \drain_file$193  = drain_file;
-  assign \drain_entry$194  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$194  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \go$196  = go;
   assign \element$199  = i_vectors__payload[255:240];
   assign \entry$202  = event2[3:0];
   assign \file$203  = file;
   assign \drain_file$204  = drain_file;
-  assign \drain_entry$205  = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
+  assign \drain_entry$205  = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
   assign \event0.i  = event0[3:0];
   assign \event0.x  = event0[7:4];
   assign \event0.first  = event0[8];
@@ -45581,45 +49662,47 @@ module \backspike_core.wg.lanes (rst, i_vectors__valid, i_vectors__payload, stal
   assign \element$199.mantissa  = i_vectors__payload[249:240];
   assign \element$199.exponent  = i_vectors__payload[254:250];
   assign \element$199.sign  = i_vectors__payload[255];
-  assign sums[895:840] = \$104 ;
-  assign sums[839:784] = \$99 ;
-  assign sums[783:728] = \$94 ;
-  assign sums[727:672] = \$89 ;
-  assign sums[671:616] = \$84 ;
-  assign sums[615:560] = \$79 ;
-  assign sums[559:504] = \$74 ;
-  assign sums[503:448] = \$69 ;
-  assign sums[447:392] = \$64 ;
-  assign sums[391:336] = \$59 ;
-  assign sums[335:280] = \$54 ;
-  assign sums[279:224] = \$49 ;
-  assign sums[223:168] = \$44 ;
-  assign sums[167:112] = \$39 ;
-  assign sums[111:56] = \$34 ;
-  assign sums[55:0] = \$29 ;
+  assign sums[895:840] = \$107 ;
+  assign sums[839:784] = \$102 ;
+  assign sums[783:728] = \$97 ;
+  assign sums[727:672] = \$92 ;
+  assign sums[671:616] = \$87 ;
+  assign sums[615:560] = \$82 ;
+  assign sums[559:504] = \$77 ;
+  assign sums[503:448] = \$72 ;
+  assign sums[447:392] = \$67 ;
+  assign sums[391:336] = \$62 ;
+  assign sums[335:280] = \$57 ;
+  assign sums[279:224] = \$52 ;
+  assign sums[223:168] = \$47 ;
+  assign sums[167:112] = \$42 ;
+  assign sums[111:56] = \$37 ;
+  assign sums[55:0] = \$32 ;
   assign \$1  = { valid, 1'h0 };
+  assign \$9  = 1'h0;
+  assign \$10  = \$8 ;
+  assign \$22  = finish;
 endmodule
 
-module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$18547$0 , \port$18572$0 , \port$18597$0 , \port$18622$0 , entry, drain_file, file, clk);
+module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace, drain_sum, \port$18892$0 , \port$18917$0 , \port$18942$0 , \port$18967$0 , entry, drain_file, file, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  reg [55:0] \$10 ;
-  wire [55:0] \$11 ;
-  wire [56:0] \$12 ;
+  wire [56:0] \$10 ;
+  wire [57:0] \$11 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  reg [55:0] \$8 ;
+  wire [55:0] \$9 ;
   wire [3:0] \$signature__addr ;
-  wire [3:0] \$signature__addr$16 ;
-  wire [3:0] \$signature__addr$20 ;
+  wire [3:0] \$signature__addr$18 ;
+  wire [3:0] \$signature__addr$22 ;
   wire [55:0] \$signature__data ;
-  wire [55:0] \$signature__data$27 ;
-  wire [55:0] \$signature__data$28 ;
+  wire [55:0] \$signature__data$29 ;
+  wire [55:0] \$signature__data$30 ;
   input add;
   wire add;
   input clk;
@@ -45648,68 +49731,73 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   wire load;
   input \load$6 ;
   wire \load$6 ;
+  wire [7:0] low;
+  wire [3:0] \low.entry ;
+  wire [1:0] \low.file ;
+  wire \low.replace ;
+  wire \low.write ;
+  wire [55:0] low_term;
+  wire [56:0] low_total;
   wire [40:0] o;
-  input \port$18547$0 ;
-  wire \port$18547$0 ;
-  input \port$18572$0 ;
-  wire \port$18572$0 ;
-  input \port$18597$0 ;
-  wire \port$18597$0 ;
-  input \port$18622$0 ;
-  wire \port$18622$0 ;
+  input \port$18892$0 ;
+  wire \port$18892$0 ;
+  input \port$18917$0 ;
+  wire \port$18917$0 ;
+  input \port$18942$0 ;
+  wire \port$18942$0 ;
+  input \port$18967$0 ;
+  wire \port$18967$0 ;
   input replace;
   wire replace;
   input rst;
   wire rst;
   input shift;
   wire shift;
-  wire [55:0] total;
   wire [3:0] write_port__addr;
-  wire [3:0] \write_port__addr$18 ;
-  wire [3:0] \write_port__addr$22 ;
+  wire [3:0] \write_port__addr$20 ;
+  wire [3:0] \write_port__addr$24 ;
   wire [55:0] write_port__data;
-  wire [55:0] \write_port__data$19 ;
-  wire [55:0] \write_port__data$23 ;
+  wire [55:0] \write_port__data$21 ;
+  wire [55:0] \write_port__data$25 ;
   wire write_port__en;
-  wire \write_port__en$17 ;
-  wire \write_port__en$21 ;
-  reg [55:0] file0 [15:0];
+  wire \write_port__en$19 ;
+  wire \write_port__en$23 ;
+  reg [55:0] low0 [15:0];
   always @(posedge clk) begin
     if (write_port__en)
-      file0[entry] <= \$12 [55:0];
+      low0[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data  = file0[\$signature__addr ];
-  reg [55:0] file1 [15:0];
+  assign \$signature__data  = low0[\$signature__addr ];
+  reg [55:0] low1 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$17 )
-      file1[entry] <= \$12 [55:0];
+    if (\write_port__en$19 )
+      low1[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data$27  = file1[\$signature__addr$16 ];
-  reg [55:0] file2 [15:0];
+  assign \$signature__data$29  = low1[\$signature__addr$18 ];
+  reg [55:0] low2 [15:0];
   always @(posedge clk) begin
-    if (\write_port__en$21 )
-      file2[entry] <= \$12 [55:0];
+    if (\write_port__en$23 )
+      low2[low[5:2]] <= \$11 [55:0];
   end
-  assign \$signature__data$28  = file2[\$signature__addr$20 ];
+  assign \$signature__data$30  = low2[\$signature__addr$22 ];
   assign en = go & shift;
   assign load = go & \load$6 ;
-  assign \$1  = ! file;
-  assign \$signature__addr  = \$1  ? entry : { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$2  = go & add;
-  assign \$3  = ! file;
-  assign write_port__en = \$2  & \$3 ;
-  assign \$4  = file == 1'h1;
-  assign \$signature__addr$16  = \$4  ? entry : { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$5  = go & add;
-  assign \$6  = file == 1'h1;
-  assign \write_port__en$17  = \$5  & \$6 ;
-  assign \$7  = file == 2'h2;
-  assign \$signature__addr$20  = \$7  ? entry : { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign \$8  = go & add;
-  assign \$9  = file == 2'h2;
-  assign \write_port__en$21  = \$8  & \$9 ;
-  assign \$11  = replace ? 56'h00000000000000 : \$10 ;
-  assign \$12  = $signed(o) + $signed(\$11 );
+  assign \$1  = go & add;
+  assign \$2  = ! low[7:6];
+  assign \$signature__addr  = \$2  ? low[5:2] : { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$3  = ! low[7:6];
+  assign write_port__en = low[0] & \$3 ;
+  assign \$4  = low[7:6] == 1'h1;
+  assign \$signature__addr$18  = \$4  ? low[5:2] : { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$5  = low[7:6] == 1'h1;
+  assign \write_port__en$19  = low[0] & \$5 ;
+  assign \$6  = low[7:6] == 2'h2;
+  assign \$signature__addr$22  = \$6  ? low[5:2] : { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign \$7  = low[7:6] == 2'h2;
+  assign \write_port__en$23  = low[0] & \$7 ;
+  assign \$9  = low[1] ? 56'h00000000000000 : \$8 ;
+  assign \$10  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$9 ;
+  assign \$11  = \$10  + 1'h0;
   \backspike_core.fp.lanes.lane0.term  term (
     .clk(clk),
     .en(en),
@@ -45720,14 +49808,14 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
   );
   always @* begin
     if (\$initially ) begin end
-    \$10  = 56'h00000000000000;
-    casez (file)
+    \$8  = 56'h00000000000000;
+    casez (low[7:6])
       2'h0:
-          \$10  = \$signature__data ;
+          \$8  = \$signature__data ;
       2'h1:
-          \$10  = \$signature__data$27 ;
+          \$8  = \$signature__data$29 ;
       2'h2:
-          \$10  = \$signature__data$28 ;
+          \$8  = \$signature__data$30 ;
     endcase
   end
   always @* begin
@@ -45737,26 +49825,35 @@ module \backspike_core.wg.lanes.lane0 (rst, i, go, \load$6 , shift, add, replace
       2'h0:
           drain_sum = \$signature__data ;
       2'h1:
-          drain_sum = \$signature__data$27 ;
+          drain_sum = \$signature__data$29 ;
       2'h2:
-          drain_sum = \$signature__data$28 ;
+          drain_sum = \$signature__data$30 ;
     endcase
   end
   assign element = i;
-  assign drain_entry = { \port$18622$0 , \port$18597$0 , \port$18572$0 , \port$18547$0  };
-  assign write_port__addr = entry;
-  assign write_port__data = \$12 [55:0];
-  assign total = \$12 [55:0];
-  assign \write_port__addr$18  = entry;
-  assign \write_port__data$19  = \$12 [55:0];
-  assign \write_port__addr$22  = entry;
-  assign \write_port__data$23  = \$12 [55:0];
+  assign drain_entry = { \port$18967$0 , \port$18942$0 , \port$18917$0 , \port$18892$0  };
+  assign write_port__addr = low[5:2];
+  assign write_port__data = \$11 [55:0];
+  assign low_total = \$11 [56:0];
+  assign \write_port__addr$20  = low[5:2];
+  assign \write_port__data$21  = \$11 [55:0];
+  assign \write_port__addr$24  = low[5:2];
+  assign \write_port__data$25  = \$11 [55:0];
+  assign low_term = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o };
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
   assign \element.mantissa  = i[9:0];
   assign \element.exponent  = i[14:10];
   assign \element.sign  = i[15];
+  assign \low.write  = low[0];
+  assign \low.replace  = low[1];
+  assign \low.entry  = low[5:2];
+  assign \low.file  = low[7:6];
+  assign low[7:6] = file;
+  assign low[5:2] = entry;
+  assign low[1] = replace;
+  assign low[0] = \$1 ;
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$34 , start, rehearse, abort, waits_first, waits_second, fault, stuck, loaded, o__valid, completed, position, o__payload, \config , o__ready
