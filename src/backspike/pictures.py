@@ -123,8 +123,8 @@ def _check_file(path: Path) -> None:
 
 
 def _read(path: Path) -> np.ndarray:
-    # Not by its path: Pillow would map the file into memory, which gives (in 13.0) rows of the wrong
-    # length for a grey TIFF that is to be turned by a quarter.
+    # Not by its path: Pillow would map the file into memory and then (13.0 does) take rows of the
+    # wrong length for a grey TIFF that is to be turned by a quarter.
     with path.open("rb") as file, Image.open(file) as image:
         _check_frames(path, image)
         bits = stored_bits(image, path)
