@@ -62,6 +62,7 @@ def test_grey_formats(tmp_path, end):
         assert (picture.pixels == GREY[None]).all()
     assert picture.name == str(tmp_path / f"x.{end}")
     assert (picture.bits, picture.height, picture.width) == (8, 6, 9)
+    assert picture.pixels.flags.writeable
 
 
 @pytest.mark.parametrize("end", ["png", "bmp", "tif", "ppm", "jp2", "tga", "webp", "pcx", "sgi"])

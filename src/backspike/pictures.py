@@ -156,7 +156,7 @@ def _pixels(path: Path, image: Image.Image, bits: int) -> np.ndarray:
         image = image.convert("RGBA")
         _check_opaque(path, np.asarray(image)[..., 3] == 255)
     pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
+    return np.atleast_3d(pixels).transpose(2, 0, 1).copy()
 
 
 def _sixteen(path: Path, image: Image.Image) -> np.ndarray:
