@@ -1,9 +1,9 @@
 """The fixed-point Fourier transform of a line: what the streaming FFT computes, bit for bit.
 
-Radix-2² decimation in frequency (He and Torkelson, "A new approach to pipeline FFT processor", 1996):
-a butterfly over blocks of b points, for b = N, N/2 … 2, and between two of them either a quarter
-turn or a rotation by a twiddle factor. Butterflies are exact: a word gains a bit in each. The only
-rounding is a rotation's.
+Radix-2² decimation in frequency (He and Torkelson, "A new approach to pipeline FFT processor",
+1996): a butterfly over blocks of b points, for b = N, N/2 … 2, and between two of them either a
+quarter turn or a rotation by a twiddle factor. Butterflies are exact: a word gains a bit in each.
+The only rounding is a rotation's.
 
 Numbers are integers, int64, the real and the imaginary part in a tensor each; a line is the last
 dimension, of N = 8, 16, 32 … points.
@@ -105,7 +105,7 @@ def bit_reversed(points: int) -> Tensor:
     """The frequency of each word as it leaves the last butterfly: its place, bits reversed."""
     bits = points.bit_length() - 1
     places = torch.arange(points)
-    return sum(((places >> n & 1) << (bits - 1 - n) for n in range(bits)), places * 0)
+    return sum(((places >> n & 1) << (bits - 1 - n) for n in range(bits)), torch.zeros(1).long())
 
 
 def stages(words: Words, mantissa: int | None = None) -> list[Words]:
@@ -136,6 +136,6 @@ def fft(words: Words, mantissa: int | None = None) -> Words:
 
 
 def inverse(words: Words, mantissa: int | None = None) -> Words:
-    """Inverse transform of each line, not scaled (N times the inverse): `fft` with parts swapped."""
+    """N times the inverse transform of each line: `fft` with the parts swapped."""
     swapped = fft(Words(words.im, words.re), mantissa)
     return Words(swapped.im, swapped.re)

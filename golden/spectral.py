@@ -179,18 +179,24 @@ def exact_sum(left: Tensor, right: Tensor) -> int:
 def sums(pair: Samples) -> Sums:
     """All the unit finds of a pair of images; see `Sums`."""
     lower, upper = (cumulate(half) for half in halves(separate(spectrum(pair))))
-    totals = [0, 0, 0]
-    for half in (lower, upper):
-        image, reference = half[:2], half[2:]
-        for n, (left, right) in enumerate(
-            ((image, image), (reference, reference), (image, reference))
-        ):
-            totals[n] += sum(exact_sum(p, q) for p, q in zip(left, right, strict=True))
     x, y = pair.re, pair.im
     return Sums(
-        *totals, int(lower.image_re.sum()), int(lower.reference_re.sum()), int(x.sum()),
-        int(y.sum()), exact_sum(x, x), exact_sum(y, y), exact_sum(x, y),
-    )  # fmt: skip
+        saa=_energy(lower[:2], lower[:2]) + _energy(upper[:2], upper[:2]),
+        sbb=_energy(lower[2:], lower[2:]) + _energy(upper[2:], upper[2:]),
+        sab=_energy(lower[:2], lower[2:]) + _energy(upper[:2], upper[2:]),
+        ta=int(lower.image_re.sum()),
+        tb=int(lower.reference_re.sum()),
+        x=int(x.sum()),
+        y=int(y.sum()),
+        xx=exact_sum(x, x),
+        yy=exact_sum(y, y),
+        xy=exact_sum(x, y),
+    )
+
+
+def _energy(u: tuple[Tensor, ...], v: tuple[Tensor, ...]) -> int:
+    """Σ Re(u conj v) of complex numbers in parts."""
+    return sum(exact_sum(p, q) for p, q in zip(u, v, strict=True))
 
 
 def similarity(channels: list[Sums], height: int, width: int) -> float:

@@ -7,8 +7,8 @@ from backspike.errors import UserError
 from backspike.gen.core.dispatch import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK, descriptor_fields
 from backspike.gen.core.map import COUNTERS, FAULT_TEXT, IDENT, VERSION
-from backspike.gen.core.window import words_of
 from backspike.gen.machine import DEPTH
+from backspike.gen.memory.window import words_of
 from backspike.sim.image import (
     Shape,
     label_words,

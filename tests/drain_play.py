@@ -11,8 +11,8 @@ import numpy as np
 from streams import Bench, Memory, Pulses, Writes, packed
 
 from backspike.gen.core.layout import BATCH, EXTENT
-from backspike.gen.core.memory import READ_LATENCY
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import bench_parameters
 
 LANES = 4

@@ -16,10 +16,10 @@ from backspike.gen.core.accumulate import PRODUCTS_SUM
 from backspike.gen.core.backward import E_TO_G, RECURRENCE, SUM_TO_E, BackwardDrain, BackwardUnit
 from backspike.gen.core.drain import slot_layout
 from backspike.gen.core.layout import config_layout
-from backspike.gen.core.memory import READ_LATENCY
 from backspike.gen.core.neuron import CODE
 from backspike.gen.core.source import HEADER
 from backspike.gen.machine import DEPTH, MACHINES
+from backspike.gen.memory.rows import READ_LATENCY
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import random_halves, to_bits

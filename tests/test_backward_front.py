@@ -10,9 +10,9 @@ from fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wante
 from streams import Memory
 
 from backspike.gen.core.backward_front import BackwardFront
-from backspike.gen.core.memory import READ_LATENCY
 from backspike.gen.core.source import HEADER
 from backspike.gen.core.weights import COLUMN_LATENCY
+from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import run_bench
 
 # cocotb

@@ -17,8 +17,8 @@ from backspike.gen.core.layout import (
     config_layout,
     descriptor_fields,
 )
-from backspike.gen.core.memory import READ_LATENCY
 from backspike.gen.machine import Machine
+from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import bench_parameters, run_bench
 
 MACHINE = Machine(name="bench", lanes=2, share=2, weight_rows=256, units=32, spike_units=64,

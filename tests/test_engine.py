@@ -22,9 +22,9 @@ from backspike.gen.core.layout import (
     descriptor_fields,
     unit_bits,
 )
-from backspike.gen.core.memory import READ_LATENCY
 from backspike.gen.core.weights import COLUMN_LATENCY, ROW_LATENCY
 from backspike.gen.machine import DEPTH
+from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import bench_parameters, run_bench
 
 LANES = MACHINE.lanes

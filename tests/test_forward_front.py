@@ -10,9 +10,9 @@ from streams import Memory
 
 from backspike.gen.core.forward_front import ForwardFront
 from backspike.gen.core.layout import unit_bits
-from backspike.gen.core.memory import READ_LATENCY
 from backspike.gen.core.source import HEADER
 from backspike.gen.core.weights import ROW_LATENCY
+from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import run_bench
 
 # cocotb

@@ -9,7 +9,7 @@ from fronts import DEPTH, LANES, MACHINE, FrontBench, Rows, Setting, Wanted
 
 from backspike.gen.core.gradient_front import ROWS_HEADER, GradientFront
 from backspike.gen.core.layout import unit_bits
-from backspike.gen.core.memory import READ_LATENCY
+from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import run_bench
 
 PARTS = DEPTH // LANES

@@ -1,12 +1,12 @@
-"""gen.core.host_memory: the host's window at rest, the engines' ports otherwise."""
+"""gen.memory.host: the host's window at rest, the engines' ports otherwise."""
 
 import numpy as np
 import pytest
 from host_traffic import IDLE, check_answers, ports, random_accesses
 
-from backspike.gen.core.host_memory import HostMemory
-from backspike.gen.core.memory import READ_LATENCY
-from backspike.gen.core.window import words_of
+from backspike.gen.memory.host import HostMemory
+from backspike.gen.memory.rows import READ_LATENCY
+from backspike.gen.memory.window import words_of
 from backspike.sim.bulk import Bulk
 
 DEPTH = 16

@@ -1,9 +1,9 @@
-"""gen.core.memory: rows, parts of rows, and readers that do not disturb each other."""
+"""gen.memory.rows: rows, parts of rows, and readers that do not disturb each other."""
 
 import numpy as np
 import pytest
 
-from backspike.gen.core.memory import READ_LATENCY, RowMemory
+from backspike.gen.memory.rows import READ_LATENCY, RowMemory
 from backspike.sim.bulk import Bulk
 
 WIDTH, DEPTH, PARTS = 64, 32, 4

@@ -1,4 +1,4 @@
-"""gen.core.prefetch: rows in order, none lost, one a cycle.
+"""gen.memory.prefetch: rows in order, none lost, one a cycle.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
@@ -7,7 +7,7 @@ import cocotb
 import pytest
 from streams import Bench, Memory
 
-from backspike.gen.core.prefetch import Prefetch
+from backspike.gen.memory.prefetch import Prefetch
 from backspike.sim.cocotb_bench import bench_parameters, run_bench
 
 ADDRESS, ROW, TAG = 7, 16, 5

@@ -1,10 +1,10 @@
-"""gen.core.window: words of rows, in time, and what is refused."""
+"""gen.memory.window: words of rows, in time, and what is refused."""
 
 import numpy as np
 import pytest
 from host_traffic import check_answers, ports, random_accesses
 
-from backspike.gen.core.window import RowWindow, words_of
+from backspike.gen.memory.window import RowWindow, words_of
 from backspike.sim.bulk import Bulk
 
 DEPTH = 16

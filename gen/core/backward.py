@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.accumulate import PRODUCTS_SUM
 from backspike.gen.core.drain import TimeOrder, gather, later, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout
-from backspike.gen.core.memory import READ_LATENCY, read_signature, write_signature
 from backspike.gen.core.neuron import CODE
 from backspike.gen.core.source import HEADER, entries
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
 from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED
 from backspike.gen.numerics.round import NEAREST_LATENCY, Round
 from backspike.gen.numerics.unpack import Product

@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.layout import BATCH, config_layout, weight_bits
-from backspike.gen.core.memory import READ_LATENCY, read_signature
-from backspike.gen.core.prefetch import Prefetch
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import HEADER
 from backspike.gen.core.weights import COLUMN_LATENCY
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.prefetch import Prefetch
+from backspike.gen.memory.rows import READ_LATENCY, read_signature
 
 
 class BackwardFront(wiring.Component):

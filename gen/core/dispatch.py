@@ -13,8 +13,8 @@ from backspike.gen.core.layout import (
     config_layout,
     descriptor_fields,
 )
-from backspike.gen.core.memory import READ_LATENCY, read_signature
 from backspike.gen.machine import Machine
+from backspike.gen.memory.rows import READ_LATENCY, read_signature
 
 COUNT = 10
 """Bits of a count of tasks; a queue holds fewer than 2^COUNT."""

@@ -5,13 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
-from backspike.gen.core.memory import READ_LATENCY, read_signature
-from backspike.gen.core.prefetch import Prefetch
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import HEADER, cleaned, entries, lane_masks, source_tag
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.prefetch import Prefetch
+from backspike.gen.memory.rows import READ_LATENCY, read_signature
 
 
 class ForwardFront(wiring.Component):

@@ -6,12 +6,12 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits
-from backspike.gen.core.memory import READ_LATENCY, read_signature
-from backspike.gen.core.prefetch import Prefetch
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import cleaned, entries, lane_masks, source_tag
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.prefetch import Prefetch
+from backspike.gen.memory.rows import READ_LATENCY, read_signature
 
 ROWS_HEADER = data.StructLayout({"row": 16, "source": 13, "tile": 8, "last": 1})
 """What the drain needs to know of a block of DEPTH sources: the row tile of its first weights, its

@@ -2,9 +2,9 @@
 
 from backspike.gen.core.dispatch import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES
-from backspike.gen.core.window import words_of
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.window import words_of
 
 IDENT = 0x424B_5350
 """'BKSP'."""

@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.accumulate import HALVES_SUM
 from backspike.gen.core.drain import TimeOrder, gather, later, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout
-from backspike.gen.core.memory import write_signature
 from backspike.gen.core.source import HEADER, entries
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.rows import write_signature
 from backspike.gen.numerics.half import FRACTION, HALF_FIXED, Half, to_fixed
 from backspike.gen.numerics.round import NEAREST_LATENCY, Round
 from backspike.gen.numerics.unpack import Product

@@ -7,16 +7,16 @@ from amaranth.lib.wiring import In
 from backspike.gen.core.control import RunControl
 from backspike.gen.core.counters import Counters
 from backspike.gen.core.engine import Engine
-from backspike.gen.core.host_memory import HostMemory
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import COUNTERS, IDENT, VERSION, core_map
-from backspike.gen.core.memory import RowMemory
 from backspike.gen.core.neuron import CODE
 from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
-from backspike.gen.core.window import RowWindow
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.register_file import RegisterFile
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.host import HostMemory
+from backspike.gen.memory.rows import RowMemory
+from backspike.gen.memory.window import RowWindow
 
 
 class Core(wiring.Component):

@@ -1,0 +1,87 @@
+"""Windows of the host port onto the memories."""
+
+import itertools
+
+from amaranth.hdl import Array, Cat, Const, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from backspike.gen.host.bus import WORD, HostBus
+from backspike.gen.numerics.half import is_half
+
+
+def words_of(width: int) -> int:
+    """Words that a row of `width` bits takes, up to a power of two."""
+    words = -(-width // WORD)
+    return 1 << (words - 1).bit_length()
+
+
+class RowWindow(wiring.Component):
+    """Shows rows of `width` bits as words, lowest first; single words can be written.
+
+    Latency: a read answers latency + 1 cycles after its request, a write 1 cycle after.
+    Throughput: a read every cycle, a write every 2 cycles.
+
+    Parameters: width in bits; depth in rows; latency of the memory's read; halves: words are pairs
+    of halves, and a write of anything else (infinity, NaN, -0) is refused.
+
+    Ports: host; address, row (read); enable (a bit for each word), data (write, beside address).
+    """
+
+    def __init__(self, *, width: int, depth: int, latency: int, halves: bool = False):
+        self._width, self._latency, self._halves = width, latency, halves
+        self._words = words_of(width)
+        super().__init__(
+            {
+                "host": In(HostBus(exact_log2(depth * self._words))),
+                "address": Out(exact_log2(depth)),
+                "row": In(width),
+                "enable": Out(self._words),
+                "data": Out(WORD),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = exact_log2(self._words)
+        request, response = self.host.request, self.host.response
+        address = Signal(len(self.address))
+        data = Signal(WORD)
+        writing = Signal()
+        # A read's way: the address register, then the memory. The word's place goes with it.
+        reading = [Signal(name=f"reading{n}") for n in range(self._latency + 1)]
+        words = [Signal(max(1, bits), name=f"word{n}") for n in range(self._latency + 1)]
+        refused = Signal()
+        # Bits of the word above the row's are not there: they read as zero and must be written so.
+        used = min(WORD, self._width)
+        beyond = data[used:].any() if used < WORD else Const(0)
+        if self._halves:
+            m.d.comb += refused.eq(beyond | ~is_half(data[:16]) | ~is_half(data[16:]))
+        else:
+            m.d.comb += refused.eq(beyond)
+        row = Cat(self.row, Const(0, self._words * WORD - self._width))
+        m.d.comb += [
+            self.address.eq(address),
+            self.data.eq(data),
+            response.payload.data.eq(
+                Array(row.word_select(n, WORD) for n in range(self._words))[words[-1]]
+            ),
+        ]
+        # A write's response comes in the next cycle, and nothing else does before it has.
+        m.d.comb += [
+            request.ready.eq(~writing),
+            response.valid.eq(writing | reading[-1]),
+            response.payload.error.eq(writing & refused),
+            self.enable.eq((writing & ~refused).replicate(self._words) & (1 << words[0])),
+        ]
+        m.d.sync += [
+            address.eq(request.payload.address >> bits),
+            data.eq(request.payload.data),
+            words[0].eq(request.payload.address[:bits]),
+            writing.eq(request.valid & request.ready & request.payload.write),
+            reading[0].eq(request.valid & request.ready & ~request.payload.write),
+            *(later.eq(now) for now, later in itertools.pairwise(reading)),
+            *(later.eq(now) for now, later in itertools.pairwise(words)),
+        ]
+        return m

@@ -1,0 +1,49 @@
+"""The spectral unit's parameters."""
+
+from dataclasses import dataclass
+
+SMALLEST = 8
+LARGEST = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralMachine:
+    """Sizes of one spectral unit.
+
+    size M: the largest height and width. The unit runs every height and width that is a power of
+    two from 8 to M, chosen at run time. pixel_bits: 8 or 16.
+    """
+
+    name: str
+    size: int
+    pixel_bits: int = 8
+
+    def __post_init__(self) -> None:
+        if not SMALLEST <= self.size <= LARGEST or self.size & (self.size - 1):
+            raise ValueError(
+                f"size is {self.size}: a power of two from {SMALLEST} to {LARGEST} is allowed"
+            )
+        if self.pixel_bits not in (8, 16):
+            raise ValueError(f"pixel_bits is {self.pixel_bits}: 8 or 16 is allowed")
+
+    @property
+    def log_size(self) -> int:
+        """log2 of `size`: butterflies of a line."""
+        return self.size.bit_length() - 1
+
+    @property
+    def points(self) -> int:
+        """Samples that the frame store holds."""
+        return self.size * self.size
+
+
+SPECTRAL_MACHINES = {
+    m.name: m
+    for m in (
+        SpectralMachine(name="spectral-32", size=32),
+        SpectralMachine(name="spectral-128", size=128),
+        SpectralMachine(name="spectral-256", size=256),
+        SpectralMachine(name="spectral-128x16", size=128, pixel_bits=16),
+    )
+}
+"""Presets. `spectral-128` and `spectral-256` fit an LFE5U-85F."""
