@@ -211,8 +211,7 @@ def deep_files() -> dict[str, bytes]:
     Image.fromarray(RGB).save(jp2, "JPEG2000")
     deep = bytearray(jp2.getvalue())
     at = deep.index(b"\xff\x4f\xff\x51") + 4 + 38
-    for component in range(3):
-        deep[at + 3 * component] = 11  # depth less 1
+    deep[at + 6] = 11  # of the third component, less 1
     return {
         "16 rgb.png": png(16, 2, rows(wide)),
         "16 rgba.png": png(16, 6, rows(alpha)),
