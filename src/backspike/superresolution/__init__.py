@@ -1,0 +1,1 @@
+"""Small super-resolution networks, trained here: something to look at with HyRA."""
