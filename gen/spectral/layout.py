@@ -46,6 +46,17 @@ def point_layout(width: int) -> data.StructLayout:
     return data.StructLayout({"re": signed(width), "im": signed(width), "first": 1})
 
 
+def column_layout(machine: SpectralMachine) -> data.StructLayout:
+    """A word of a pair's transformed column on its way to the analysis; `row`: its natural row.
+
+    In units of 2^(exponent - 2 GUARD); exponent: the column's, at most log_size + 3.
+    """
+    width = transformed_width(WIDTH, machine.log_size)
+    return data.StructLayout(
+        {"re": signed(width), "im": signed(width), "exponent": EXPONENT, "row": machine.log_size}
+    )
+
+
 def transformed_width(width: int, log_points: int) -> int:
     """Bits of a transform's words: each of log_points butterflies adds one, rotations half a one.
 
