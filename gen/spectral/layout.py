@@ -88,7 +88,7 @@ def cumulative_width(machine: SpectralMachine) -> int:
 
 
 def dirichlet_mean(points: int) -> float:
-    """The greatest mean over n of |sum of exp(-2 pi j r n / points), r = 0 … R|, R <= points / 2."""
+    """The greatest mean over n of |sum of exp(-2 pi j r n / points), r = 0 … R|, R <= points/2."""
     greatest = 0.0
     for terms in range(1, points // 2 + 2):
         total = float(terms) + sum(
