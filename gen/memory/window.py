@@ -1,8 +1,9 @@
 """Windows of the host port onto the memories."""
 
 import itertools
+from collections.abc import Callable
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -24,13 +25,23 @@ class RowWindow(wiring.Component):
     Throughput: a read every cycle, a write every 2 cycles.
 
     Parameters: width in bits; depth in rows; latency of the memory's read; halves: words are pairs
-    of halves, and a write of anything else (infinity, NaN, -0) is refused.
+    of halves, and a write of anything else (infinity, NaN, -0) is refused; allowed: function of a
+    word that says whether it may be written.
 
     Ports: host; address, row (read); enable (a bit for each word), data (write, beside address).
     """
 
-    def __init__(self, *, width: int, depth: int, latency: int, halves: bool = False):
+    def __init__(
+        self,
+        *,
+        width: int,
+        depth: int,
+        latency: int,
+        halves: bool = False,
+        allowed: Callable[[Value], Value] | None = None,
+    ):
         self._width, self._latency, self._halves = width, latency, halves
+        self._allowed = allowed
         self._words = words_of(width)
         super().__init__(
             {
@@ -58,6 +69,8 @@ class RowWindow(wiring.Component):
         beyond = data[used:].any() if used < WORD else Const(0)
         if self._halves:
             m.d.comb += refused.eq(beyond | ~is_half(data[:16]) | ~is_half(data[16:]))
+        elif self._allowed is not None:
+            m.d.comb += refused.eq(beyond | ~self._allowed(data))
         else:
             m.d.comb += refused.eq(beyond)
         row = Cat(self.row, Const(0, self._words * WORD - self._width))
