@@ -1,0 +1,88 @@
+"""Block floating point: a complex integer as two mantissas and the exponent that they share."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from backspike.gen.numerics.round import highest
+from backspike.gen.spectral.layout import complex_layout
+
+
+class Normalise(wiring.Component):
+    """word = mantissa 2^exponent, rounded, halves up; the exponent is the least that will do.
+
+    It is a multiple of `grain`, the least with which both parts fit before rounding. What then
+    would round up to 2^(mantissa - 1) stays the greatest mantissa.
+
+    Latency: `latency` steps. Throughput: one word a step.
+
+    Parameters: width of the word's parts; mantissa: bits of a mantissa, fewer than width; grain,
+    a power of two.
+
+    Ports: step: everything moves, only then; i: the word; o: the mantissas, and beside them
+    exponent, 0 … `greatest`.
+
+    Errors: ValueError for a mantissa below 2 or not below width, or another grain.
+    """
+
+    latency = 3
+
+    def __init__(self, *, width: int, mantissa: int, grain: int = 1):
+        if not 2 <= mantissa < width:
+            raise ValueError(f"mantissa is {mantissa}: 2 to {width - 1} is allowed")
+        if grain < 1 or grain & (grain - 1):
+            raise ValueError(f"grain is {grain}: a power of two is allowed")
+        self._width, self._mantissa, self._grain = width, mantissa, grain
+        self._grains = -(-(width - mantissa) // grain)
+        super().__init__(
+            {
+                "step": In(1, init=1),
+                "i": In(complex_layout(width)),
+                "o": Out(complex_layout(mantissa)),
+                "exponent": Out(range(self.greatest + 1)),
+            }
+        )
+
+    @property
+    def greatest(self) -> int:
+        """The greatest exponent."""
+        return self._grains * self._grain
+
+    def elaborate(self, platform):
+        m = Module()
+
+        def stage(name: str, value: Value) -> Signal:
+            register = Signal(value.shape(), name=name, reset_less=True)
+            with m.If(self.step):
+                m.d.sync += register.eq(value)
+            return register
+
+        # Step 1: of the bits above the mantissa's, which is the highest that is not the sign's?
+        # In grains, up from the mantissa's sign: grain n has it, then the exponent is n grains.
+        words = [self.i.re, self.i.im]
+        above = [(part ^ part[-1].replicate(len(part)))[self._mantissa - 1 : -1] for part in words]
+        either = above[0] | above[1]
+        grains = [either[n : n + self._grain].any() for n in range(0, len(either), self._grain)]
+        count, _ = highest(Cat(1, grains))
+        count1 = stage("count1", count)
+        words1 = [stage(f"{name}1", part) for name, part in zip(("re", "im"), words, strict=True)]
+        count2, count3 = stage("count2", count1), Signal(len(count1), reset_less=True)
+        m.d.comb += self.exponent.eq(count3 << exact_log2(self._grain))
+        with m.If(self.step):
+            m.d.sync += count3.eq(count2)
+
+        for name, part1, mantissa in zip(("re", "im"), words1, (self.o.re, self.o.im), strict=True):
+            # Step 2: shift; below the mantissa's last place one more is kept, to round by.
+            shifted = Cat(Const(0, 1), part1).as_signed()
+            for n in reversed(range(len(count1))):
+                needed = self._mantissa + 1 + self._grain * ((1 << n) - 1)
+                places = Mux(count1[n], shifted >> (self._grain << n), shifted)
+                shifted = Signal(signed(min(needed, len(shifted))), name=f"{name}_shifted{n}")
+                m.d.comb += shifted.eq(places)
+            part2 = stage(f"{name}2", shifted)
+            # Step 3: round. 0111…1 does not go up.
+            half, floor = part2[0], part2[1:].as_signed()
+            full = ~floor[-1] & floor[:-1].all()
+            m.d.comb += mantissa.eq(stage(f"{name}3", (floor + (half & ~full))[: self._mantissa]))
+        return m
