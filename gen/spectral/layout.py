@@ -7,7 +7,8 @@ tests hold the two together.
 import math
 
 from amaranth.hdl import signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from backspike.gen.spectral.machine import SpectralMachine
 
@@ -39,6 +40,11 @@ SAMPLE = data.StructLayout(
     {"re": signed(MANTISSA), "im": signed(MANTISSA), "exponent": unsigned(EXPONENT)}
 )
 """A word of the frame store, at address row * size + column."""
+
+
+def flow(payload) -> wiring.Signature:
+    """A stream that cannot wait, from its sender's side."""
+    return wiring.Signature({"valid": Out(1), "payload": Out(payload)})
 
 
 def point_layout(width: int) -> data.StructLayout:
