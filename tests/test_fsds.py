@@ -5,32 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from software_unit import SMALL, Software, float64
 
 from backspike.check import Counts
 from backspike.errors import Mismatch, UserError
 from backspike.fsds import CAUSAL, compare, measure
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
-from backspike.golden.fsds import fsds as definition
-from backspike.golden.spectral import Sums, samples, sums
+from backspike.golden.spectral import Sums
 
-SMALL = SPECTRAL_MACHINES["spectral-32"]
 WIDE = SPECTRAL_MACHINES["spectral-128x16"]
-
-
-class Software:
-    """A unit that computes as golden does, on pixels of its machine's bits."""
-
-    def __init__(self, machine=SMALL, wrong: dict[str, int] | None = None, after: int = 0):
-        self.machine, self.wrong, self.after = machine, wrong or {}, after
-        self.cycles = 0
-
-    def sums(self, image, reference) -> Sums:
-        self.cycles = image.size * 2 + 7
-        self.after -= 1
-        pair = (torch.from_numpy(x.astype(np.int64)) for x in (image, reference))
-        found = sums(samples(*pair, self.machine.pixel_bits))
-        return replace(found, **self.wrong) if self.after < 0 else found
 
 
 def pictures(shape, seed: int = 0, dtype=np.uint8) -> tuple[np.ndarray, np.ndarray]:
@@ -41,10 +24,6 @@ def pictures(shape, seed: int = 0, dtype=np.uint8) -> tuple[np.ndarray, np.ndarr
     top = np.iinfo(dtype).max
     noisy = waves + rng.normal(0, 0.05, shape)
     return tuple((p.clip(0, 1) * top).astype(dtype) for p in (waves, noisy))
-
-
-def float64(reference, image) -> float:
-    return float(definition(*(torch.from_numpy(x.astype(float)) for x in (image, reference))))
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 32), (1, 64, 8)])
