@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
@@ -20,14 +19,16 @@ class Software:
 
     def __init__(self, machine=SMALL, wrong: dict[str, int] | None = None, after: int = 0):
         self.machine, self.wrong, self.after = machine, wrong or {}, after
-        self.cycles = 0
+        self.cycles, self.closed = 0, False
 
     def sums(self, image, reference) -> Sums:
-        self.cycles = image.size * 2 + 7
+        self.cycles = image.numel() * 2 + 7
         self.after -= 1
-        pair = (torch.from_numpy(x.astype(np.int64)) for x in (image, reference))
-        found = sums(samples(*pair, self.machine.pixel_bits))
+        found = sums(samples(image, reference, self.machine.pixel_bits))
         return replace(found, **self.wrong) if self.after < 0 else found
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def float64(reference, image) -> float:

@@ -57,7 +57,9 @@ def test_the_reference_is_the_first():
 def test_a_unit_is_compared_sum_by_sum():
     reference, image = pictures((3, 16, 32))
     counts = Counts(tensors=1, values=2, mismatches=0)
-    result = measure(reference, image, "rtl", SMALL, unit=Software(), counts=counts)
+    unit = Software()
+    result = measure(reference, image, "rtl", SMALL, unit=unit, counts=counts)
+    assert not unit.closed  # it is the caller's
     assert result.check == {"values": 30, "mismatches": 0}
     assert counts == Counts(tensors=31, values=32, mismatches=0)
     bound = 3 * 2 * 16 * 32

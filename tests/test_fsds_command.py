@@ -91,6 +91,7 @@ def test_the_table_of_the_unit(capsys, unit):
         "compared    30 sums, 0 mismatches\n"
         "cycles      3,093 of bound 3,072: 1.007\n"
     )
+    assert unit.closed
 
 
 def test_the_table_of_odd_sizes_and_of_tiles(capsys):

@@ -8,7 +8,7 @@ one of N pixels.
 """
 
 import math
-from contextlib import nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Protocol
 
@@ -37,14 +37,18 @@ CAUSAL = ("x", "y", "xx", "yy", "xy", "ta", "tb", "saa", "sbb", "sab")
 
 
 class Unit(Protocol):
-    """What finds the sums of images (H, W) of `pixel_bits` bits; cycles: those of the last run."""
+    """What finds the sums of images, int64 (H, W) of pixels 0 … 2^pixel_bits - 1.
+
+    cycles: those of the last run.
+    """
 
     machine: SpectralMachine
 
-    @property
-    def cycles(self) -> int: ...
+    cycles: int
 
-    def sums(self, image: np.ndarray, reference: np.ndarray) -> Sums: ...
+    def sums(self, image: torch.Tensor, reference: torch.Tensor) -> Sums: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -152,26 +156,28 @@ def measure(
             where = "everywhere" if tile is None else "in all of its tiles"
             raise UserError(f"{name} is {pixels.flat[0]} {where}: contrast is needed")
 
-    reference_db = float(definition(_tensor(a), _tensor(b)))
-    rtl = backend == "rtl"
-    integer = all(SMALLEST <= n <= LARGEST and not n & (n - 1) for n in b.shape[1:])
-    if rtl and unit is None:
-        unit = open_unit(machine, tell=bar)
+    a, b = _tensor(a), _tensor(b)
+    reference_db = float(definition(a, b))
+    rtl, size = backend == "rtl", b.shape[1:]
+    integer = all(SMALLEST <= n <= LARGEST and not n & (n - 1) for n in size)
     counts = Counts() if counts is None else counts
     before = replace(counts)
     parts, cycles = [], 0
-    pairs = list(zip(a, b, strict=True)) if integer else []
-    for n, (x, y) in enumerate(tqdm(pairs, desc="fsds", unit="pair", disable=not bar)):
-        with one_thread():
-            parts.append(sums(samples(_tensor(x), _tensor(y), bits)))
-        if rtl:
-            assert unit is not None
-            where = f"channel {n % channels}"
-            where = where if tile is None else f"tile {n // channels}, {where}"
-            scale = machine.pixel_bits - bits  # grey levels stay what they are: equal samples
-            got = unit.sums(x.astype(np.uint16) << scale, y.astype(np.uint16) << scale)
-            cycles += unit.cycles
-            compare(got, parts[-1], where, counts)
+    with ExitStack() as stack:
+        if rtl and unit is None:
+            unit = stack.enter_context(closing(open_unit(machine, tell=bar)))
+        pairs = list(zip(a, b, strict=True)) if integer else []
+        for n, (x, y) in enumerate(tqdm(pairs, desc="fsds", unit="pair", disable=not bar)):
+            with one_thread():
+                parts.append(sums(samples(x, y, bits)))
+            if rtl:
+                assert unit is not None
+                where = f"channel {n % channels}"
+                where = where if tile is None else f"tile {n // channels}, {where}"
+                scale = machine.pixel_bits - bits  # grey levels stay what they are: equal samples
+                got = unit.sums(x << scale, y << scale)
+                cycles += unit.cycles
+                compare(got, parts[-1], where, counts)
     return Similarity(
         backend=backend,
         machine=machine.name if rtl else None,
@@ -182,10 +188,10 @@ def measure(
         tile=tile,
         cut=cut,
         arithmetic="integer" if integer else "float64",
-        fsds_db=similarity(parts, *b.shape[1:]) if integer else reference_db,
+        fsds_db=similarity(parts, *size) if integer else reference_db,
         reference_db=reference_db,
         parts=parts,
-        cycles={"total": cycles, "bound": 2 * b.size} if rtl else None,
+        cycles={"total": cycles, "bound": 2 * b.numel()} if rtl else None,
         check={
             "values": counts.values - before.values,
             "mismatches": counts.mismatches - before.mismatches,
