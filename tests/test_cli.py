@@ -17,6 +17,7 @@ from backspike.checkpoint import load_checkpoint
 from backspike.cli import main
 from backspike.commands.options import number
 from backspike.gen.machine import MACHINES
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.golden.backend import GoldenBackend
 
 SMALL = ["--backend", "golden", "--limit", "30", "--layers", "64,8,10", "--steps", "2"]
@@ -136,11 +137,12 @@ def test_evaluate(capsys):
 def test_machines(capsys):
     assert run("machines") == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in MACHINES)
+    assert all(name in out for name in (*MACHINES, *SPECTRAL_MACHINES))
     assert run("machines", "--json", "-") == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [m["name"] for m in listed] == list(MACHINES)
-    assert listed[0]["lanes"] == 2
+    assert [m["name"] for m in listed] == [*MACHINES, *SPECTRAL_MACHINES]
+    assert (listed[0]["kind"], listed[0]["lanes"]) == ("training", 2)
+    assert (listed[-1]["kind"], listed[-1]["pixel_bits"]) == ("spectral", 16)
 
 
 def test_compile(capsys):

@@ -6,16 +6,25 @@ from backspike.backend import Backend
 from backspike.check import Lockstep
 from backspike.errors import UserError
 from backspike.gen.machine import MACHINES, Machine
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.network import Learning, Network
 
 BACKENDS = ("golden", "rtl")
 
 
 def find_machine(name: str) -> Machine:
-    """The preset called `name`."""
+    """The preset called `name` that trains."""
     if name not in MACHINES:
         raise UserError(f"machine is {name!r}: {', '.join(MACHINES)} is allowed")
     return MACHINES[name]
+
+
+def find_any_machine(name: str) -> Machine | SpectralMachine:
+    """The preset called `name`, of either kind."""
+    machines = {**MACHINES, **SPECTRAL_MACHINES}
+    if name not in machines:
+        raise UserError(f"machine is {name!r}: {', '.join(machines)} is allowed")
+    return machines[name]
 
 
 def make_backend(
