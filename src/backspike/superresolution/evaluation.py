@@ -1,8 +1,8 @@
 """What a super-resolution network makes of photographs, in figures.
 
-A photograph is made smaller and enlarged again by the network, whole; it is judged by the square
-in its middle, which is what the spectral unit takes: PSNR, FSDS and HyRA are of the same pixels,
-and what networks do at borders is in none of them.
+A photograph is made smaller and enlarged again by the network. It is judged by the square in its
+middle, which is what the spectral unit takes: PSNR, FSDS and HyRA are of the same pixels. What lies
+around the square is enlarged with it, as far as it matters.
 """
 
 import math
@@ -16,13 +16,17 @@ import torch
 from backspike.errors import UserError
 from backspike.golden import hyra
 from backspike.photographs import HELD_OUT, crop, grey, photograph
-from backspike.superresolution.resize import from_bytes, smaller, to_bytes, whole
+from backspike.superresolution.resize import from_bytes, middle, smaller, to_bytes, whole
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 """FSDS in dB of (reference, image), uint8 (1, N, N)."""
+CONTEXT = hyra.RADIUS + 8
+"""Pixels of the small picture, to each side of the square, that count besides: so far reaches a
+response, and a bit further what making smaller does at borders. A large picture costs no more."""
 PARTS = ("output", "linear", "nonlinear")
-NOTHING = 1e-12
-"""A part with no more of the output's energy is what float32 rounds: 2^-24, squared, and some."""
+NOTHING = 1e-10
+"""A part with no more of the output's energy is rounding: float32's in a network and, above it,
+in the places that PyTorch takes pixels from if the scale is 3. A 400th of a step of 8 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,7 @@ class Row:
         return mean(shares) if shares else None
 
     def to_json(self) -> dict:
-        """Figures that are no finite number, as the PSNR of equal pictures, are None."""
+        """JSON has no infinity: a figure of +inf, as equal pictures have, is "Infinity"."""
         figures = {name: self.mean(name) for name in ("psnr_db", "fsds_db", "nonlinear_share")}
         return _finite(
             {
@@ -110,17 +114,17 @@ def check_pictures(pictures: Mapping[str, np.ndarray], scales: tuple[int, ...], 
 
 def view(network: hyra.Network, scale: int, name: str, pixels: np.ndarray, size: int) -> View:
     """The picture `name`, uint8 (1, H, W), made smaller and enlarged by the network."""
-    large = whole(pixels, scale)
+    large = whole(middle(pixels, size + 2 * scale * CONTEXT), scale)
     small = smaller(from_bytes(large), scale)
     parts = hyra.split(network, small)
     if parts.scale != scale:
         raise UserError(f"the network enlarges {parts.scale} times: {scale} times is allowed")
-    middle = {part: _crop(getattr(parts, part), size) for part in PARTS}
+    cropped = {part: _crop(getattr(parts, part), size) for part in PARTS}
     return View(
         photograph=name,
         reference=crop(large, size),
         output=crop(to_bytes(parts.output), size),
-        parts=hyra.Parts(scale=scale, response=parts.response, **middle),
+        parts=hyra.Parts(scale=scale, response=parts.response, **cropped),
     )
 
 
@@ -162,13 +166,13 @@ def _crop(picture: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def _finite(figures: dict) -> dict:
-    """The same with None for whatever JSON has no number for."""
+    """The same with a string for +inf."""
 
     def kept(value):
         if isinstance(value, dict):
             return _finite(value)
         if isinstance(value, list):
             return [kept(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
+        return "Infinity" if value == math.inf else value
 
     return {name: kept(value) for name, value in figures.items()}

@@ -108,14 +108,19 @@ def make(name: str, scale: int, seed: int = 0) -> Callable[[torch.Tensor], torch
 
     Draws from a generator of its own. Raises UserError.
     """
-    if name not in NETWORKS:
-        raise UserError(f"network is {name!r}: {', '.join(NETWORKS)} are allowed")
-    if scale not in SCALES:
-        raise UserError(f"scale is {scale}: {', '.join(map(str, SCALES))} are allowed")
+    check_choice(name, scale)
     kinds = {"srcnn": SRCNN, "fsrcnn": FSRCNN, "bicubic": Bicubic, "sinc": Sinc}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return kinds[name](scale)
+
+
+def check_choice(name: str, scale: int) -> None:
+    """UserError unless there is a network of that name for that scale."""
+    if name not in NETWORKS:
+        raise UserError(f"network is {name!r}: {', '.join(NETWORKS)} are allowed")
+    if scale not in SCALES:
+        raise UserError(f"scale is {scale}: {', '.join(map(str, SCALES))} are allowed")
 
 
 @torch.no_grad()

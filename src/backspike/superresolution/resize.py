@@ -21,6 +21,12 @@ def whole(pixels: np.ndarray, scale: int) -> np.ndarray:
     return pixels[..., : height // scale * scale, : width // scale * scale]
 
 
+def middle(pixels: np.ndarray, side: int) -> np.ndarray:
+    """(C, H, W) without what is more than `side` pixels wide or high, half of it on each side."""
+    top, left = (max(size - side, 0) // 2 for size in pixels.shape[-2:])
+    return pixels[..., top : top + side, left : left + side]
+
+
 def smaller(picture: torch.Tensor, scale: int) -> torch.Tensor:
     """(N, 1, s·h, s·w) -> (N, 1, h, w): antialiased bicubic, in 256 steps as a file has them."""
     small = interpolate(picture, scale_factor=1 / scale, mode="bicubic", antialias=True)

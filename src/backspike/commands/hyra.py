@@ -1,0 +1,216 @@
+"""`backspike hyra`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backspike.backends import BACKENDS
+from backspike.commands import options, outputs
+from backspike.errors import UserError
+from backspike.gen.spectral.machine import SMALLEST, SPECTRAL_MACHINES, SpectralMachine
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from backspike.check import Counts
+    from backspike.superresolution.evaluation import Measure, Row, View
+
+SCALES = "2,3,4"
+NETWORKS = "srcnn,fsrcnn,bicubic,sinc"
+MACHINE = "spectral-128"
+SIZE = 128
+
+EPILOG = """\
+examples:
+  backspike hyra
+      trains SRCNN and FSRCNN for scales 2, 3 and 4 (two minutes, once), and measures
+  backspike hyra --scale 2 --network fsrcnn,sinc --plots out/
+      draws impulse responses, linear and non-linear parts, and their spectra
+  backspike hyra --image photograph.png --backend golden --size 256 --json -
+
+A picture is made smaller and enlarged again; its middle --size x --size pixels are looked at.
+Trained weights are kept, and made anew if anything changes that they depend on.
+exit codes: 0, 1 (RTL and golden differ), 2 (bad input), 130 (Ctrl-C).
+"""
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "hyra",
+        help="split super-resolution networks into a low-pass filter and what they add",
+        description="Hybrid response analysis (HyRA): train small super-resolution networks, split "
+        "their output into a linear part, the convolution with their impulse response, and a "
+        "non-linear rest; and measure PSNR, FSDS and how much of a sinc filter is in them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--scale", metavar="N[,N…]", default=SCALES, help=f"2, 3 or 4 times larger ({SCALES})"
+    )
+    parser.add_argument(
+        "--network", metavar="NAME[,NAME…]", default=NETWORKS, help=f"which to look at ({NETWORKS})"
+    )
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        action="append",
+        help="a picture, in any format Pillow reads, instead of the bundled photographs that no "
+        "network was trained with; its luminance counts; may be given several times",
+    )
+    parser.add_argument(
+        "--size", metavar="N", type=options.integer, default=SIZE, help=f"of the middle ({SIZE})"
+    )
+    parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        default="rtl",
+        help="of FSDS: rtl, the spectral unit, simulated (default); or golden, in PyTorch",
+    )
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        default=MACHINE,
+        help=f"preset of the spectral unit: {', '.join(SPECTRAL_MACHINES)} ({MACHINE})",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="DIR",
+        help="read trained weights from this folder, and write there those that it lacks "
+        "(default: the cache)",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
+    parser.add_argument(
+        "--plots", metavar="DIR", help="draw what is found in the first of the pictures"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify everything, then train what is not trained yet, and measure."""
+    outputs.check_file("--json", args.json)
+    outputs.check_folder("--plots", args.plots)
+    outputs.check_folder("--weights", args.weights)
+    if args.backend not in BACKENDS:
+        raise UserError(f"backend is {args.backend!r}: {' or '.join(BACKENDS)} is allowed")
+    from backspike.check import Counts
+    from backspike.fsds import find_spectral_machine
+    from backspike.superresolution.evaluation import check_pictures, held_out
+    from backspike.superresolution.networks import check_choice
+    from backspike.superresolution.report import table
+
+    machine = find_spectral_machine(args.machine)
+    _check_size(args.size, args.backend, machine)
+    scales, networks = _scales(args.scale), _names(args.network)
+    for name in networks:
+        for scale in scales:
+            check_choice(name, scale)
+    pictures = held_out() if args.image is None else {path: _read(path) for path in args.image}
+    check_pictures(pictures, scales, args.size)
+
+    counts = Counts()
+    rows, views = _measured(
+        args, _measure(args.backend, machine, counts), networks, scales, pictures
+    )
+    if args.json is not None:
+        about = {
+            "backend": args.backend,
+            "machine": machine.name if args.backend == "rtl" else None,
+            "size": args.size,
+            "pictures": list(pictures),
+            "rows": [row.to_json() for row in rows],
+            "check": {"values": counts.values, "mismatches": counts.mismatches},
+        }
+        outputs.write_json(args.json, json.dumps(about, indent=2, allow_nan=False) + "\n")
+    if args.plots is not None:
+        from backspike.superresolution.plots import draw
+
+        for path in draw(views, Path(args.plots)):
+            print(f"drew {path}", file=sys.stderr)
+    where = f"rtl {machine.name}" if args.backend == "rtl" else args.backend
+    compared = (
+        f"{counts.values:,} sums, {counts.mismatches} mismatches" if counts.values else "nothing"
+    )
+    about = [
+        f"pictures  {', '.join(pictures)}: luminance, middle {args.size} x {args.size} pixels",
+        f"FSDS      on {where}",
+        f"compared  {compared}",
+    ]
+    stream = sys.stderr if args.json == outputs.STDOUT else sys.stdout
+    print(table(rows, "\n".join(about)), end="", file=stream)
+    return 0
+
+
+def _measured(
+    args: argparse.Namespace,
+    measure: "Measure",
+    networks: tuple[str, ...],
+    scales: tuple[int, ...],
+    pictures: "dict[str, np.ndarray]",
+) -> "tuple[list[Row], dict[tuple[int, str], View]]":
+    """The figures of every network at every scale; the views are of the first picture."""
+    from tqdm import tqdm
+
+    from backspike.superresolution.evaluation import row, view
+    from backspike.superresolution.networks import TRAINED, make
+    from backspike.superresolution.weights import trained
+
+    folder = None if args.weights is None else Path(args.weights)
+    ready = {
+        (scale, name): trained(name, scale, folder, bar=True)
+        if name in TRAINED
+        else make(name, scale)
+        for scale in scales
+        for name in networks
+    }
+    rows, first = [], {}
+    for (scale, name), network in tqdm(ready.items(), desc="measuring", unit="network"):
+        views = [view(network, scale, *each, args.size) for each in pictures.items()]
+        first[scale, name] = views[0]
+        rows.append(row(name, views, measure))
+    return rows, first
+
+
+def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> "Measure":
+    """FSDS of two pictures in dB, where the user wants it computed; counts: what was compared."""
+    from backspike.fsds import measure, open_unit
+
+    unit = open_unit(machine, tell=True) if backend == "rtl" else None
+    return lambda reference, image: (
+        measure(reference, image, backend, machine, unit=unit, counts=counts).fsds_db
+    )
+
+
+def _check_size(size: int, backend: str, machine: SpectralMachine) -> None:
+    if size < SMALLEST:
+        raise UserError(f"size is {size}: {SMALLEST} or more is allowed")
+    if backend == "rtl" and (size > machine.size or size & (size - 1)):
+        raise UserError(
+            f"size is {size} on {machine.name}: a power of two from {SMALLEST} to {machine.size} "
+            "is allowed, or any with --backend golden"
+        )
+
+
+def _scales(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise UserError(
+            f"scale is {text!r}: whole numbers with commas between are allowed, as {SCALES}"
+        ) from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def _read(path: str) -> "np.ndarray":
+    from backspike.photographs import grey
+    from backspike.pictures import read_picture
+
+    picture = read_picture(path)
+    if picture.bits != 8:
+        raise UserError(f"picture {path} has {picture.bits} bits a pixel: 8 are allowed")
+    return grey(picture.pixels)
