@@ -1,0 +1,250 @@
+"""The engine of passes: a 2-D transform is one pass along the rows and one along the columns."""
+
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from backspike.gen.memory.prefetch import Prefetch
+from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
+from backspike.gen.spectral.align import Align
+from backspike.gen.spectral.exponents import LineExponents
+from backspike.gen.spectral.fft import FFT, latency
+from backspike.gen.spectral.layout import (
+    EXPONENT,
+    LOG,
+    SAMPLE,
+    WIDTH,
+    column_layout,
+    transformed_width,
+)
+from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
+from backspike.gen.spectral.pack import Pack
+from backspike.gen.spectral.pixel_sums import TAPS
+from backspike.gen.spectral.walk import Walk
+
+COMMAND = data.StructLayout({"pair": 1, "back": 1, "fresh": 1})
+"""A run. pair: forward, and the columns' transforms go to the analysis instead of the store; back:
+N times the inverse in each pass; fresh: samples are as the host wrote them, their exponents 0."""
+FETCH = READ_LATENCY + 1
+"""Cycles from a place to its sample: the address has a register."""
+SETTLE = Pack.latency + LineExponents.latency
+"""Cycles after a pass's last word in which it is written, and counted among the exponents."""
+
+
+def lines_inside(log_size: int) -> int:
+    """The most lines that are being transformed at once, or are about to be."""
+    ways = {
+        n: Align.latency + latency(log_size, n) for n in range(exact_log2(SMALLEST), log_size + 1)
+    }
+    return max(-(-way // (1 << n)) + 1 for n, way in ways.items())
+
+
+def pass_cycles(machine: SpectralMachine, log_points: int, log_lines: int) -> int:
+    """Cycles of a pass along 2^log_lines lines of 2^log_points samples, if nothing waits."""
+    words = 1 << (log_points + log_lines)
+    way = FETCH + 1 + Align.latency + latency(machine.log_size, log_points)
+    return words + way + SETTLE
+
+
+def run_cycles(machine: SpectralMachine, log_height: int, log_width: int) -> int:
+    """Cycles that a run is busy, if the analysis never makes it wait."""
+    return pass_cycles(machine, log_width, log_height) + pass_cycles(machine, log_height, log_width)
+
+
+class Passes(wiring.Component):
+    """Runs golden `transform` on the frame store in place, or the transforms of a pair.
+
+    A pass reads line after line, aligns each to its greatest exponent, transforms it and writes it
+    back where it was. Beside the store it keeps the greatest exponent of each line, of the pass to
+    come; so that a run that is not `fresh` goes on with what the last run left, at the same size.
+
+    Throughput: a sample a cycle in a pass. A run takes `run_cycles` cycles if `columns` never
+    waits.
+
+    Parameter: the machine.
+
+    Ports: start (while not busy), beside command (COMMAND; no pair that is not fresh, or back),
+    log_height and log_width (3 to log2 of the machine's size, constant while busy); busy (from
+    the cycle after start); read, write: the frame store's, words SAMPLE at row * size + column.
+    columns: a stream of the columns' transforms, `column_layout`, column after column in the
+    order 0, 1, W-1, 2, W-2 … W/2, each with its rows as they leave the transform; taps: the
+    samples that the first pass of a pair reads, row after row, one in each cycle that is `valid`.
+    """
+
+    def __init__(self, machine: SpectralMachine):
+        self._machine = machine
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(COMMAND),
+                "log_height": In(LOG),
+                "log_width": In(LOG),
+                "busy": Out(1),
+                "read": Out(read_signature(SAMPLE.size, machine.points)),
+                "write": Out(write_signature(SAMPLE.size, machine.points)),
+                "columns": Out(stream.Signature(column_layout(machine))),
+                "taps": Out(TAPS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        log_size = self._machine.log_size
+        width = transformed_width(WIDTH, log_size)
+        place_layout = data.StructLayout({"place": log_size, "line": log_size})
+
+        # Run: two passes, each begun when the one before it has left no trace on the way.
+        command = Signal(COMMAND)
+        second = Signal()  # the pass along the columns
+        log_points, log_lines = Signal(LOG), Signal(LOG)
+        begin, work = Signal(), Signal()
+        settled = Signal()
+
+        with m.FSM() as fsm:
+            m.d.comb += [
+                self.busy.eq(~fsm.ongoing("REST")),
+                begin.eq(fsm.ongoing("BEGIN")),
+                work.eq(fsm.ongoing("WORK")),
+            ]
+            with m.State("REST"):
+                m.d.sync += [
+                    command.eq(self.command),
+                    second.eq(0),
+                    log_points.eq(self.log_width),
+                    log_lines.eq(self.log_height),
+                ]
+                with m.If(self.start):
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.next = "WORK"
+            with m.State("WORK"):
+                with m.If(settled):
+                    m.d.sync += [
+                        second.eq(1),
+                        log_points.eq(self.log_height),
+                        log_lines.eq(self.log_width),
+                    ]
+                    with m.If(second):
+                        m.next = "REST"
+                    with m.Else():
+                        m.next = "BEGIN"
+        to_columns = command.pair & second
+        host_samples = command.fresh & ~second
+
+        def address(at):
+            """Of a place in a line of this pass."""
+            return Mux(second, Cat(at.line, at.place), Cat(at.place, at.line))
+
+        # Reading: samples beside their lines' exponents.
+        m.submodules.reader = reader = Walk(log_size=log_size, reverse=False)
+        m.submodules.exponents = exponents = LineExponents(log_size=log_size)
+        m.submodules.fetch = fetch = Prefetch(
+            address_width=place_layout.size,
+            row_width=SAMPLE.size + EXPONENT,
+            tag_width=2,
+            latency=FETCH,
+        )
+        reading = Signal()
+        at = Signal(place_layout, reset_less=True)
+        m.d.sync += at.eq(fetch.address)
+        m.d.comb += [
+            fetch.i.valid.eq(reading),
+            fetch.i.payload.address.eq(Cat(reader.place, reader.line)),
+            fetch.i.payload.tag.eq(Cat(reader.first, reader.last)),
+            reader.step.eq(reading & fetch.i.ready),
+            self.read.addr.eq(address(at)),
+            exponents.columns.eq(second),
+            exponents.line.eq(at.line),
+            fetch.row.eq(Cat(self.read.data, exponents.exponent)),
+        ]
+        with m.If(begin):
+            m.d.sync += reading.eq(1)
+        with m.Elif(reader.step & reader.last):
+            m.d.sync += reading.eq(0)
+
+        # Forth: after the last sample any words follow, to push the last line out.
+        align = Align()
+        m.submodules.align = ResetInserter(begin)(align)
+        m.submodules.fft = fft = FFT(log_size)
+        flushing = Signal()
+        sample, line = data.View(SAMPLE, fetch.o.payload.row[: SAMPLE.size]), Signal(EXPONENT)
+        first, last = fetch.o.payload.tag
+        taken = Signal()
+        m.d.comb += [
+            line.eq(Mux(host_samples, 0, fetch.o.payload.row[SAMPLE.size :])),
+            taken.eq(fetch.o.valid & align.i.ready),
+            fetch.o.ready.eq(align.i.ready),
+            align.i.valid.eq(fetch.o.valid | flushing),
+            align.i.payload.first.eq(first & ~flushing),
+            align.i.payload.line.eq(line),
+            align.i.payload.sample.re.eq(Mux(command.back, sample.im, sample.re)),
+            align.i.payload.sample.im.eq(Mux(command.back, sample.re, sample.im)),
+            align.i.payload.sample.exponent.eq(Mux(host_samples, 0, sample.exponent)),
+            fft.clear.eq(~work),
+            fft.log_points.eq(log_points),
+        ]
+        wiring.connect(m, align.o, fft.i)
+        m.d.sync += [
+            self.taps.valid.eq(taken & command.pair & ~second),
+            self.taps.re.eq(sample.re),
+            self.taps.im.eq(sample.im),
+        ]
+        with m.If(begin):
+            m.d.sync += flushing.eq(0)
+        with m.Elif(taken & last):
+            m.d.sync += flushing.eq(1)
+
+        # A line's exponent waits until its words are transformed.
+        m.submodules.lines = lines = fifo.SyncFIFO(width=EXPONENT, depth=lines_inside(log_size))
+        m.d.comb += [lines.w_en.eq(taken & first), lines.w_data.eq(line)]
+
+        # Back: to the store, or to the analysis.
+        m.submodules.writer = writer = Walk(log_size=log_size, reverse=True)
+        m.submodules.pack = pack = Pack(width=width, tag_width=place_layout.size)
+        finished = Signal()
+        word = fft.o.payload
+        there = Signal()
+        m.d.comb += [
+            there.eq(fft.o.valid & work & ~finished),
+            self.columns.valid.eq(there & to_columns),
+            self.columns.payload.re.eq(word.re),
+            self.columns.payload.im.eq(word.im),
+            self.columns.payload.exponent.eq(lines.r_data),
+            self.columns.payload.row.eq(writer.place),
+            pack.i.valid.eq(there & ~to_columns),
+            pack.i.payload.word.re.eq(Mux(command.back, word.im, word.re)),
+            pack.i.payload.word.im.eq(Mux(command.back, word.re, word.im)),
+            pack.i.payload.line.eq(lines.r_data),
+            pack.i.payload.tag.eq(Cat(writer.place, writer.line)),
+            pack.o.ready.eq(1),
+            fft.o.ready.eq(self.columns.ready | ~to_columns),
+            writer.step.eq(there & fft.o.ready),
+            lines.r_en.eq(writer.step & writer.ends),
+        ]
+        written = data.View(place_layout, pack.o.payload.tag)
+        m.d.comb += [
+            self.write.en.eq(pack.o.valid),
+            self.write.addr.eq(address(written)),
+            self.write.data.eq(pack.o.payload.sample),
+            exponents.update.eq(pack.o.valid),
+            exponents.place.eq(written.place),
+            exponents.value.eq(pack.o.payload.sample.exponent),
+            exponents.replace.eq(written.line == 0),
+        ]
+        with m.If(begin):
+            m.d.sync += finished.eq(0)
+        with m.Elif(writer.step & writer.last):
+            m.d.sync += finished.eq(1)
+        trace = Signal(SETTLE - 2)
+        m.d.sync += trace.eq(Mux(work, Cat(finished, trace), 0))
+        m.d.comb += settled.eq(trace[-1])
+
+        for walk in (reader, writer):
+            m.d.comb += [
+                walk.start.eq(begin),
+                walk.log_points.eq(log_points),
+                walk.log_lines.eq(log_lines),
+                walk.mirrored.eq(to_columns),
+            ]
+        return m
