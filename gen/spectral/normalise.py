@@ -59,12 +59,15 @@ class Normalise(wiring.Component):
             return register
 
         # Step 1: of the bits above the mantissa's, which is the highest that is not the sign's?
-        # In grains, up from the mantissa's sign: grain n has it, then the exponent is n grains.
+        # Grain n has bits that n grains of places bring down; grain 0 is always there.
         words = [self.i.re, self.i.im]
         above = [(part ^ part[-1].replicate(len(part)))[self._mantissa - 1 : -1] for part in words]
         either = above[0] | above[1]
-        grains = [either[n : n + self._grain].any() for n in range(0, len(either), self._grain)]
-        count, _ = highest(Cat(1, grains))
+        reached = Signal(1 + self._grains)
+        m.d.comb += reached.eq(
+            Cat(1, (either[n : n + self._grain].any() for n in range(0, len(either), self._grain)))
+        )
+        count, _ = highest(reached)
         count1 = stage("count1", count)
         words1 = [stage(f"{name}1", part) for name, part in zip(("re", "im"), words, strict=True)]
         count2, count3 = stage("count2", count1), Signal(len(count1), reset_less=True)

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from backspike.gen.spectral.layout import TWIDDLE_FRACTION, point_layout
 from backspike.gen.spectral.normalise import Normalise
@@ -11,30 +12,37 @@ from backspike.gen.spectral.twiddle import Twiddles
 MULTIPLIER = 18
 """Bits of both signed operands of a multiplier, MULT18X18D on ECP5: a twiddle factor fills one."""
 LOW = TWIDDLE_FRACTION
-"""Bits of the lower piece, unsigned, of a word wider than a multiplier: so only its products have
-places that are rounded off."""
+"""Bits of the lower piece, unsigned, of a word wider than a multiplier: all that is rounded off is
+in this piece's products."""
 WIDEST = LOW + MULTIPLIER
 """Bits of the widest word that two pieces hold."""
+GRAIN = 2
+"""Exponents are multiples of it: fewer of them, so narrower shifters."""
+
+
+def rotation_latency(width: int, mantissa: int | None = None) -> int:
+    """Steps that `Rotate` takes: factor, product, sum, rounding; with exponents, shifting back."""
+    return Twiddles.latency + 3 + (mantissa is not None and mantissa < width)
 
 
 class Rotate(wiring.Component):
     """The words of a line times twiddle factors, rounded to integers, halves up.
 
-    With `mantissa`, words are made mantissas of so many bits and an exponent in steps of 2 (unless
-    they have no more bits than that), and the rounded product is shifted back. Without, the whole
-    word is multiplied, in two pieces if it is wider than a multiplier.
+    With `mantissa`, words are made mantissas of so many bits and an exponent (unless they have no
+    more bits than that), and the rounded product is shifted back. Without, the whole word is
+    multiplied, in two pieces if it is wider than a multiplier.
 
     Latency: `latency` steps. Throughput: one word a step. On ECP5 4 multipliers, 8 for two pieces.
 
     Parameters: width of the word's parts; block and upper: see `Twiddles`; mantissa: None, or 2 to
     MULTIPLIER bits; out: bits of the result's parts, width + 1 unless given. Who asks for fewer
-    knows a bound on the words: results are cut to what there is room for.
+    knows a bound on the words: results keep their lowest bits.
 
     Ports: step: everything moves, only then; i, o: points; `first` restarts the factors, and comes
     out beside its word.
 
-    Errors: ValueError for a mantissa above MULTIPLIER, words too wide to multiply, an `out` above
-    width + 1, and as of `Normalise` and `Twiddles`.
+    Errors: ValueError for a mantissa or, without one, a width that is too wide to multiply, for an
+    `out` above width + 1, and as of `Normalise` and `Twiddles`.
     """
 
     def __init__(
@@ -46,38 +54,28 @@ class Rotate(wiring.Component):
         out: int | None = None,
         upper: bool = True,
     ):
-        widest = WIDEST if mantissa is None else MULTIPLIER
-        factor = width if mantissa is None else min(width, mantissa)
-        if factor > widest:
-            name = "width" if mantissa is None else "mantissa"
-            raise ValueError(f"{name} is {factor}: up to {widest} is allowed")
-        out = width + 1 if out is None else out
-        if out > width + 1:
-            raise ValueError(f"out is {out}: up to {width + 1} is allowed")
-        self._factor = factor
-        self._out = out
+        if mantissa is None and width > WIDEST:
+            raise ValueError(f"width is {width}: up to {WIDEST} is allowed")
+        if mantissa is not None and mantissa > MULTIPLIER:
+            raise ValueError(f"mantissa is {mantissa}: up to {MULTIPLIER} is allowed")
+        self._out = width + 1 if out is None else out
+        if not 1 <= self._out <= width + 1:
+            raise ValueError(f"out is {out}: 1 to {width + 1} is allowed")
+        self._factor = width if mantissa is None else min(width, mantissa)
         self._twiddles = Twiddles(block=block, upper=upper)
-        self._normalise = (
-            Normalise(width=width, mantissa=factor, grain=2) if factor < width else None
-        )
-        super().__init__(
-            {
-                "step": In(1, init=1),
-                "i": In(point_layout(width)),
-                "o": Out(point_layout(out)),
-            }
-        )
-
-    @property
-    def latency(self) -> int:
-        """Steps from i to o: factor, product, sum, rounding; with exponents one to shift back."""
-        return Twiddles.latency + 3 + (self._normalise is not None)
+        self._normalise = None
+        if self._factor < width:
+            self._normalise = Normalise(width=width, mantissa=self._factor, grain=GRAIN)
+        self.latency = rotation_latency(width, mantissa)
+        ports = {"i": In(point_layout(width)), "o": Out(point_layout(self._out))}
+        super().__init__({"step": In(1, init=1), **ports})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.twiddles = twiddles = self._twiddles
         m.d.comb += [twiddles.step.eq(self.step), twiddles.first.eq(self.i.first)]
         c, s = twiddles.o.re, twiddles.o.im
+        names = ("re", "im")
 
         def stage(name: str, value: Value) -> Signal:
             register = Signal(value.shape(), name=name, reset_less=True)
@@ -87,31 +85,24 @@ class Rotate(wiring.Component):
 
         def later(name: str, value: Value, steps: int) -> Value:
             for n in range(steps):
-                value = stage(f"{name}_{n + 1}", value)
+                value = stage(f"{name}{n + 1}", value)
             return value
 
-        def product_sum(name: str, re: Value, im: Value, width: int) -> tuple[Value, Value]:
-            # Of parts of `width` bits: their magnitude is up to sqrt(2) 2^(width - 1), a factor's
-            # 2^TWIDDLE_FRACTION and at most one more.
-            products = [
-                stage(f"{name}_{part}{factor}", x * y)
-                for part, x in (("re", re), ("im", im))
+        def multiply(name: str, re: Value, im: Value, width: int) -> list[Value]:
+            # Signed parts of `width` bits are a magnitude of up to sqrt(2) 2^(width - 1), and a
+            # factor's is 2^TWIDDLE_FRACTION, or greater by less than one.
+            re_c, re_s, im_c, im_s = (
+                stage(f"{name}_{part}_{factor}", x * y)
+                for part, x in zip(names, (re, im), strict=True)
                 for factor, y in (("c", c), ("s", s))
-            ]
-            sums = (products[0] - products[3], products[1] + products[2])
-            shape = signed(width + TWIDDLE_FRACTION + 1)
-            return tuple(
-                stage(f"{name}_{part}", total[: shape.width].as_signed())
-                for part, total in zip(("re", "im"), sums, strict=True)
             )
+            parts = zip(names, (re_c - im_s, re_s + im_c), strict=True)
+            bits = width + TWIDDLE_FRACTION + 1
+            return [stage(f"{name}_{part}", total[:bits].as_signed()) for part, total in parts]
 
-        first = later("first", self.i.first, self.latency)
+        # The operands, when the factor is there. (The normaliser takes as long.)
         exponent = None
-        re: Value
-        im: Value
-        if self._normalise is None:
-            re, im = (later(n, getattr(self.i, n), Twiddles.latency) for n in ("re", "im"))
-        else:
+        if self._normalise:
             m.submodules.normalise = normalise = self._normalise
             m.d.comb += [
                 normalise.step.eq(self.step),
@@ -119,29 +110,37 @@ class Rotate(wiring.Component):
                 normalise.i.im.eq(self.i.im),
             ]
             re, im = normalise.o.re, normalise.o.im
-            exponent = later("exponent", normalise.exponent, 3)
-
-        if self._factor <= MULTIPLIER:
-            sums = product_sum("sum", re, im, self._factor)
-            rounded = [total[LOW:].as_signed() + total[LOW - 1] for total in sums]
+            exponent = later("exponent", normalise.exponent, 3)  # product, sum, rounding
         else:
-            low = product_sum("low", re[:LOW], im[:LOW], LOW + 1)
-            high = product_sum(
-                "high", re[LOW:].as_signed(), im[LOW:].as_signed(), self._factor - LOW
-            )
+            re, im = (later(name, self.i[name], Twiddles.latency) for name in names)
+
+        # Products and their sums, rounded.
+        if self._factor <= MULTIPLIER:
+            sums = multiply("sum", re, im, self._factor)
+            totals = [part[LOW:].as_signed() + part[LOW - 1] for part in sums]
+        else:
+            low = multiply("low", re[:LOW], im[:LOW], LOW + 1)
+            high = multiply("high", re[LOW:].as_signed(), im[LOW:].as_signed(), self._factor - LOW)
             # The bit to round by is a carry into the sum, from a place below it.
-            rounded = [
+            totals = [
                 (Cat(1, x).as_signed() + Cat(y[LOW - 1], y[LOW:]).as_signed()) >> 1
                 for x, y in zip(high, low, strict=True)
             ]
-        for name, part, port in zip(("re", "im"), rounded, (self.o.re, self.o.im), strict=True):
-            part = stage(f"{name}_rounded", part[: self._factor + 1].as_signed())
-            if exponent is not None:
-                for n in range(1, len(exponent)):  # it is even
+
+        for name, total in zip(names, totals, strict=True):
+            part = stage(f"{name}_rounded", total[: self._factor + 1].as_signed())
+            if exponent is not None:  # shift back
+                for n in range(exact_log2(GRAIN), len(exponent)):
                     shifted = Signal(signed(self._out), name=f"{name}_shifted{n}")
                     m.d.comb += shifted.eq(Mux(exponent[n], part << (1 << n), part))
                     part = shifted
                 part = stage(f"{name}_shifted", part)
-            m.d.comb += port.eq(part)
-        m.d.comb += self.o.first.eq(first)
+            m.d.comb += self.o[name].eq(part)
+
+        mark = self.i.first
+        for n in range(self.latency):
+            before, mark = mark, Signal(name=f"first{n + 1}")  # a reset forgets the words inside
+            with m.If(self.step):
+                m.d.sync += mark.eq(before)
+        m.d.comb += self.o.first.eq(mark)
         return m
