@@ -21,8 +21,8 @@ class Analysis(wiring.Component):
 
     The sums are those of `SpectralSums`, and stay until `clear`.
 
-    Throughput: one word a cycle, but a place for two columns must be free. Latency: 3 H +
-    `latency` cycles at the most from the last word until the sums are whole.
+    Throughput: one word a cycle. Latency: 3 H + `latency` cycles at the most from the last word
+    until `busy` is low.
 
     Ports: clear: forget everything; a pair may begin in the next cycle. log_height, log_width:
     constant while busy, H and W of 8 … size. i: stream of `column_layout`, columns in the order
@@ -31,14 +31,8 @@ class Analysis(wiring.Component):
     bits, ta, tb: `spectral_total_width` bits, signed.
     """
 
-    latency = (
-        Scale.latency
-        + ColumnPairs.latency
-        + Separate.latency
-        + Cumulate.latency
-        + SpectralSums.latency
-        + 4
-    )
+    # The last part follows the last of the read numbers a cycle later, `busy` falls one after that.
+    latency = sum(c.latency for c in (Scale, ColumnPairs, Separate, Cumulate, SpectralSums)) + 1
 
     def __init__(self, machine: SpectralMachine):
         self._machine = machine

@@ -25,11 +25,13 @@ class ColumnPairs(wiring.Component):
 
     Columns come in the order 0, 1, W-1, 2, W-2 … W/2, their rows in any order that begins with
     row 0. Numbers leave for k = 0 … W/2, in each column for r = 0 … H/2-1 and then r = H-1 … H/2.
-    Columns 0 and W/2 are pairs with themselves. One pair is read while the next is written; after
-    the last column no more is taken until a reset.
+    Columns 0 and W/2 are pairs with themselves. After the last column no more is taken until a
+    reset.
 
-    Latency: 2 + READ_LATENCY cycles from a pair's last word to the first that is read. Throughput:
-    one word a cycle, in and out; a word waits only while both places are full.
+    Latency: `latency` cycles from a pair's last word to the first that leaves; from the last word
+    of all to the last that leaves at the most 3 H - 1 more. Throughput: one word a cycle, in and
+    out. There are two places, and a pair is read in 2 H cycles, no more than writing the next one
+    takes: so none waits for a place.
 
     Ports: log_height, log_width: constant while numbers are inside; i: stream of
     `spectrum_layout`; o: `flow` of `pair_layout`.
@@ -82,7 +84,7 @@ class ColumnPairs(wiring.Component):
         m.d.comb += [
             is_first.eq(pair == 0),
             is_last.eq(pair == last_pair),
-            self.i.ready.eq(~full[place] & ~closed),
+            self.i.ready.eq(~closed),
             take.eq(self.i.valid & self.i.ready),
             buffer.write.en.eq(take),
             buffer.write.addr.eq(Cat(self.i.payload.row, second, place)),
@@ -137,8 +139,8 @@ class ColumnPairs(wiring.Component):
                 with m.If(end):
                     m.d.sync += [upper.eq(~upper), count.eq(0), a.eq(~upper)]
                     with m.If(upper):
-                        # Free one cycle before the last address, a row H/2, is at the memory: the
-                        # first that is written then is a row 0.
+                        # The last address, of a row H/2, is at the memory in the next cycle. Then
+                        # a row 0 may be written here already.
                         m.d.sync += [full[place].eq(0), place.eq(~place)]
 
         tag = Cat(is_mirrored, marks)
