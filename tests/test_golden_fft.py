@@ -49,6 +49,7 @@ def random_words(shape, bits: int, seed: int) -> Words:
 integers = st.integers(-(2**40), 2**40)
 
 
+@settings(deadline=None)
 @given(st.lists(integers, min_size=1), st.integers(0, 41))
 def test_rounding(numbers, shift):
     want = [nearest(Fraction(x, 2**shift)) for x in numbers]
@@ -146,6 +147,17 @@ def test_every_bit_of_any_line(line):
     assert pairs(fft(words(line))) == transformed(line)
     swapped = transformed([(im, re) for re, im in line])
     assert pairs(inverse(words(line))) == [(im, re) for re, im in swapped]
+
+
+def test_halves_are_rounded_up_there_and_back():
+    """Odd multiples of 2^15 times odd factors are halves: rare, unless they are made."""
+    x = random_words((40, 16), 6, 1)
+    lines = Words(x.re << 14, x.im << 14)
+    there, back = fft(lines), inverse(lines)
+    for n, line in enumerate(pairs(Words(a, b)) for a, b in zip(*lines, strict=True)):
+        assert pairs(Words(there.re[n], there.im[n])) == transformed(line)
+        want = [(im, re) for re, im in transformed([(im, re) for re, im in line])]
+        assert pairs(Words(back.re[n], back.im[n])) == want
 
 
 def bound(points: int, greatest: float) -> float:
