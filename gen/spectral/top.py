@@ -38,7 +38,7 @@ class SpectralUnit(wiring.Component):
         m.submodules.registers = registers = RegisterFile(self.map)
         m.submodules.control = control = SpectralControl(machine)
         m.submodules.store = store = FrameStore(machine)
-        m.submodules.passes = passes = Passes(machine)
+        m.submodules.engine = passes = Passes(machine)
         m.submodules.analysis = analysis = Analysis(machine)
         m.submodules.pixel_sums = pixel_sums = PixelSums(machine)
         wiring.connect(m, wiring.flipped(self.axi), port.axi)
@@ -51,18 +51,16 @@ class SpectralUnit(wiring.Component):
         wiring.connect(m, passes.columns, analysis.i)
         wiring.connect(m, passes.taps, pixel_sums.taps)
 
-        busy = Signal()
         m.d.comb += [
-            busy.eq(control.busy | registers.start.valid),
-            store.rest.eq(~busy),
-            registers.lock.eq(busy),
+            store.rest.eq(~control.busy),
+            registers.lock.eq(control.busy),
             registers.ident.eq(IDENT),
             registers.version.eq(VERSION),
             registers.machine.log_size.eq(machine.log_size),
             registers.machine.pixel_bits.eq(machine.pixel_bits),
             registers.machine.mantissa.eq(MANTISSA),
             registers.machine.guard.eq(GUARD),
-            registers.status.running.eq(busy),
+            registers.status.running.eq(control.busy),
             registers.status.transforming.eq(passes.busy),
             registers.status.analysing.eq(analysis.busy),
             registers.status.fault.eq(control.fault),
