@@ -11,20 +11,24 @@ from backspike.emit import emit_machine, machine_files
 from backspike.gen.core.top import Core
 from backspike.gen.emit import emit
 from backspike.gen.machine import MACHINES
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
+from backspike.gen.spectral.top import SpectralUnit
+from backspike.sim import spectral_model
 from backspike.sim.model import TOP
 
 ROOT = Path(__file__).resolve().parents[1]
+PRESETS = {**MACHINES, **SPECTRAL_MACHINES}
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", PRESETS)
 def test_rtl_folder_is_reproduced(name):
-    for file, text in machine_files(MACHINES[name]).items():
+    for file, text in machine_files(PRESETS[name]).items():
         found = (ROOT / "rtl" / name / file).read_bytes()
         assert found == text.encode(), f"rtl/{name}/{file} is not what `make rtl` writes"
 
 
 def test_rtl_folder_holds_the_presets_and_nothing_else():
-    assert {path.name for path in (ROOT / "rtl").iterdir()} == set(MACHINES)
+    assert {path.name for path in (ROOT / "rtl").iterdir()} == set(PRESETS)
 
 
 def test_emission_does_not_depend_on_what_was_emitted_before():
@@ -34,10 +38,22 @@ def test_emission_does_not_depend_on_what_was_emitted_before():
     assert str(ROOT) not in first
 
 
-def test_files_are_written_whole(tmp_path):
-    paths = emit_machine(MACHINES["tiny"], tmp_path / "new" / "tiny")
-    assert [path.name for path in paths] == ["backspike_core.v", "registers.md"]
-    assert all(path.read_bytes() for path in paths)
+def test_emission_of_a_spectral_unit_does_not_depend_on_it_either():
+    machine = SpectralMachine(name="small", size=8)
+    first = emit(SpectralUnit(machine), spectral_model.TOP)
+    emit(Leaves(2), "leaves")
+    assert emit(SpectralUnit(machine), spectral_model.TOP) == first
+    assert str(ROOT) not in first
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("tiny", "backspike_core"), ("spectral-32", "backspike_spectral")]
+)
+def test_files_are_written_whole(tmp_path, name, module):
+    paths = emit_machine(PRESETS[name], tmp_path / "new" / name)
+    assert [path.name for path in paths] == [f"{module}.v", "registers.md"]
+    assert f"\nmodule {module}(" in paths[0].read_text()
+    assert paths[1].read_text().startswith("# The ")
 
 
 class Leaf(wiring.Component):

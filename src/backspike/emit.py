@@ -7,6 +7,9 @@ from backspike.gen.core.layout import ENGINES, descriptor_fields
 from backspike.gen.core.map import core_map
 from backspike.gen.host.register_page import markdown
 from backspike.gen.machine import Machine
+from backspike.gen.spectral.machine import SpectralMachine
+from backspike.gen.spectral.map import spectral_map
+from backspike.sim import spectral_model
 from backspike.sim.model import TEXT, core_verilog
 
 TASK_WORDS = """\
@@ -16,13 +19,16 @@ engines must have completed in this run, in the order fp, bp, wg without the eng
 """
 
 
-def machine_files(machine: Machine) -> dict[str, str]:
+def machine_files(machine: Machine | SpectralMachine) -> dict[str, str]:
     """Text of every file of the machine's folder, by name."""
+    if isinstance(machine, SpectralMachine):
+        verilog = spectral_model.spectral_verilog(machine)
+        return {spectral_model.TEXT: verilog, "registers.md": markdown(spectral_map(machine))}
     return {TEXT: core_verilog(machine), "registers.md": registers_page(machine)}
 
 
 def registers_page(machine: Machine) -> str:
-    """The register map with what its windows of tasks and descriptors hold."""
+    """The core's register map with what its windows of tasks and descriptors hold."""
     parts = [markdown(core_map(machine)).rstrip(), "", "## Tasks", "", TASK_WORDS.rstrip(), ""]
     for name in ENGINES:
         parts += [f"## Descriptors of engine {name}", "", "| word | name | bits | what it is |"]
@@ -35,7 +41,7 @@ def registers_page(machine: Machine) -> str:
     return "\n".join(parts)
 
 
-def emit_machine(machine: Machine, folder: Path) -> list[Path]:
+def emit_machine(machine: Machine | SpectralMachine, folder: Path) -> list[Path]:
     """Write the machine's files into `folder`, each whole; returns their paths."""
     files = machine_files(machine)
     folder.mkdir(parents=True, exist_ok=True)

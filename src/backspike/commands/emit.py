@@ -4,14 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from backspike.backends import find_machine
-from backspike.commands import options, outputs
+from backspike.backends import find_any_machine
+from backspike.commands import outputs
 from backspike.gen.machine import MACHINES
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 
 EPILOG = """\
 examples:
   backspike emit --machine tiny --out build/
       writes build/tiny/
+  backspike emit --machine spectral-128
   backspike emit --all --out rtl
 """
 
@@ -20,20 +22,26 @@ def add(commands) -> None:
     parser = commands.add_parser(
         "emit",
         help="write the Verilog of a machine",
-        description="Generate the accelerator and write its Verilog to a folder of the machine's "
-        "name. The same version of backspike writes the same bytes.",
+        description="Generate the accelerator, or the spectral unit, and write its Verilog to a "
+        "folder of the machine's name. The same version of backspike writes the same bytes.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    options.add_machine(parser)
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        default="default",
+        help=f"preset: {', '.join((*MACHINES, *SPECTRAL_MACHINES))} (default)",
+    )
     parser.add_argument("--all", action="store_true", help="every preset")
     parser.add_argument("--out", metavar="DIR", default="rtl", help="where to (rtl)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    machines = list(MACHINES.values()) if args.all else [find_machine(args.machine)]
+    presets = [*MACHINES.values(), *SPECTRAL_MACHINES.values()]
+    machines = presets if args.all else [find_any_machine(args.machine)]
     outputs.check_folder("--out", args.out)
     from backspike.emit import emit_machine
 
