@@ -59,7 +59,7 @@ class Normalise(wiring.Component):
             return register
 
         # Step 1: of the bits above the mantissa's, which is the highest that is not the sign's?
-        # Grain n has bits that n grains of places bring down; grain 0 is always there.
+        # Bit n of `reached` asks for an exponent of n grains or more.
         words = [self.i.re, self.i.im]
         above = [(part ^ part[-1].replicate(len(part)))[self._mantissa - 1 : -1] for part in words]
         either = above[0] | above[1]
@@ -70,10 +70,8 @@ class Normalise(wiring.Component):
         count, _ = highest(reached)
         count1 = stage("count1", count)
         words1 = [stage(f"{name}1", part) for name, part in zip(("re", "im"), words, strict=True)]
-        count2, count3 = stage("count2", count1), Signal(len(count1), reset_less=True)
+        count3 = stage("count3", stage("count2", count1))
         m.d.comb += self.exponent.eq(count3 << exact_log2(self._grain))
-        with m.If(self.step):
-            m.d.sync += count3.eq(count2)
 
         for name, part1, mantissa in zip(("re", "im"), words1, (self.o.re, self.o.im), strict=True):
             # Step 2: shift; below the mantissa's last place one more is kept, to round by.
