@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
         outputs.write_json(args.json, json.dumps(listed, indent=2) + "\n")
     if args.json == outputs.STDOUT:
         return 0
-    print(f"{'training':<18}{'lanes':>7}{'weights':>10}{'spikes':>10}{'gradients':>11}{'layers':>8}")
+    print(
+        f"{'training':<18}{'lanes':>7}{'weights':>10}{'spikes':>10}{'gradients':>11}{'layers':>8}"
+    )
     for machine in MACHINES.values():
         tile = machine.lanes * DEPTH
         print(
