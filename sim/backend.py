@@ -2,20 +2,16 @@
 
 from pathlib import Path
 
-from backspike.backend import Bits
 from backspike.compiler import compile_network
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import Machine
-from backspike.golden.hash import layer_key
-from backspike.inputs import check_batch, check_error, check_step, check_weights
 from backspike.network import Learning, Network
-from backspike.sim.core_driver import CoreDriver
+from backspike.sim.core_backend import CoreBackend
 from backspike.sim.model import core_library
 from backspike.sim.simulator import Simulator
 
 
-class RTLBackend:
+class RTLBackend(CoreBackend):
     """See `backspike.backend.Backend`.
 
     trace: VCD file for the waves of batch `trace_batch`, counted from 0 by `forward`s.
@@ -33,68 +29,12 @@ class RTLBackend:
         trace: Path | None = None,
         trace_batch: int = 0,
     ):
-        self.plan = compile_network(network, learning, machine)
+        plan = compile_network(network, learning, machine)
         library = core_library(machine, trace=trace is not None)
         self.simulator = Simulator(library, core_map(machine))
-        self.driver = CoreDriver(self.simulator, self.plan)
+        super().__init__(plan, self.simulator)
         self._trace, self._trace_batch = trace, trace_batch
         self._forwards = 0
-        self._parity = 1
-        self._batch = 0  # samples of the batch that can be updated; 0 if there is none
-        self._forwarded = 0  # samples of the last forward
-        self._updated = 0  # samples of the last updated batch
-        self._counted: dict | None = None
-
-    def load_weights(self, weights: list[Bits]) -> None:
-        check_weights(self.plan.network, weights)
-        self.driver.write_weights(weights)
-        self._batch = 0
-        self.driver.clear()
-
-    def weights(self) -> list[Bits]:
-        return self.driver.read_weights()
-
-    def forward(self, spikes: Bits, labels: Bits) -> Bits:
-        check_batch(self.plan.network, self.plan.learning, spikes, labels)
-        return self._forward("forward", spikes, labels)
-
-    def update(self, error: Bits | None, step: int) -> None:
-        self._prepare(error, step)
-        self._run("update", forward=self._parity, backward=self._parity)
-        self._updated, self._batch = self._batch, 0
-
-    def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
-        check_batch(self.plan.network, self.plan.learning, spikes, labels)
-        self._prepare(error, step)
-        self._updated = self._batch
-        return self._forward("both", spikes, labels)
-
-    def forward_tensors(self) -> dict[str, Bits]:
-        tensors = {}
-        for n in range(len(self.plan.layers) - 1):
-            spikes, codes = self.driver.read_codes(n, self._forwarded)
-            tensors |= {f"spikes.{n}": spikes, f"codes.{n}": codes}
-        return tensors | {"logits": self.driver.read_logits(self._forwarded)}
-
-    def update_tensors(self) -> dict[str, Bits]:
-        layers = range(len(self.plan.layers))
-        gradients = {f"gradients.{n}": self.driver.read_gradients(n, self._updated) for n in layers}
-        return gradients | {f"weights.{n}": w for n, w in enumerate(self.weights())}
-
-    def saturated(self) -> bool:
-        return bool(self.driver.status()["saturated"])
-
-    def counters(self) -> dict:
-        """Sums over all runs: total, overlap; of each engine busy, bound, events and stalled."""
-        counted: dict = self._counted or {"total": 0, "overlap": 0}
-        shaped: dict = {"total": counted["total"], "overlap": counted["overlap"]}
-        for name in ENGINES:
-            engine = counted.get(name, {})
-            shaped[name] = {key: engine.get(key, 0) for key in ("busy", "bound", "events")}
-            shaped[name]["stalled"] = {
-                key: engine.get(key, 0) for key in ("token", "vector", "drain", "port")
-            }
-        return shaped
 
     def simulation(self) -> dict:
         """Simulated cycles (the host port's included), seconds in compiled code, their ratio."""
@@ -108,39 +48,12 @@ class RTLBackend:
     def close(self) -> None:
         self.simulator.close()
 
-    def _prepare(self, error: Bits | None, step: int) -> None:
-        if not self._batch:
-            raise RuntimeError("update without a forward since the last one")
-        check_error(self.plan.network, self.plan.learning, error, self._batch)
-        check_step(step)
-        if error is not None:
-            self.driver.write_error(error)
-        learning = self.plan.learning
-        if learning.rounding == "stochastic":
-            layers = range(len(self.plan.layers))
-            self.driver.write_keys([layer_key(learning.seed, step, n) for n in layers])
-
-    def _forward(self, program: str, spikes: Bits, labels: Bits) -> Bits:
-        before, self._parity = self._parity, 1 - self._parity
-        self.driver.write_inputs(spikes, labels, self._parity)
-        if self._trace is not None and self._forwards == self._trace_batch:
-            self.simulator.trace(self._trace)
-        self._run(program, forward=self._parity, backward=before)
-        if self._trace is not None and self._forwards == self._trace_batch + 1:
-            self.simulator.trace(None)
-        self._forwards += 1
-        self._batch = self._forwarded = len(spikes)
-        return self.driver.read_logits(self._forwarded)
-
     def _run(self, program: str, *, forward: int, backward: int) -> None:
-        self.driver.run(program, forward=forward, backward=backward)
-        counted = self.driver.counters()
-        if self._counted is None:
-            self._counted = counted
-            return
-        for key, value in counted.items():
-            if isinstance(value, dict):
-                for name, count in value.items():
-                    self._counted[key][name] += count
-            else:
-                self._counted[key] += value
+        """A batch's waves are those of the run that is its forward pass, and up to the next one."""
+        forwards = program != "update"
+        if forwards and self._trace is not None and self._forwards == self._trace_batch:
+            self.simulator.trace(self._trace)
+        super()._run(program, forward=forward, backward=backward)
+        if forwards and self._trace is not None and self._forwards == self._trace_batch + 1:
+            self.simulator.trace(None)
+        self._forwards += forwards

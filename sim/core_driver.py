@@ -19,7 +19,7 @@ from backspike.sim.image import (
     weight_rows,
     weight_tensor,
 )
-from backspike.sim.simulator import Simulator
+from backspike.sim.port import Port
 
 BYTES = 4
 
@@ -36,23 +36,25 @@ class CoreFaultError(RuntimeError):
 
 
 class CoreDriver:
-    """Drives a core that a `Simulator` (or another port with its read_block and write_block) has.
+    """Drives the core behind a port.
 
-    Raises BusError if the core refuses an access, CoreFaultError if it refuses a run.
+    Raises UserError if it is no core, or not of the plan's machine, as far as its registers tell;
+    BusError if the core refuses an access, CoreFaultError if it refuses a run.
     """
 
-    def __init__(self, port: Simulator, plan: Plan):
+    def __init__(self, port: Port, plan: Plan):
         self.port = port
         self.plan = plan
         self.map = port.registers
         self.shape = Shape(plan.machine.lanes, plan.network.steps, plan.samples, plan.blocks)
         self.row = plan.machine.lanes // 2  # words of a row of halves
-        ident, version = (int(word) for word in port.read_block("ident", 2))
+        ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
         if (ident, version) != (IDENT, VERSION):
             raise UserError(
                 f"the core's identification is {ident:#x} version {version}: "
                 f"{IDENT:#x} version {VERSION} is allowed"
             )
+        self._check_machine(self.map.register("machine").unpack(sizes))
         self.load_plan()
 
     def load_plan(self) -> None:
@@ -166,6 +168,18 @@ class CoreDriver:
             words = self.port.read_block(f"{name}_busy", len(COUNTERS))
             counted[name] = dict(zip(COUNTERS, map(int, words), strict=True))
         return counted
+
+    def _check_machine(self, sizes: dict[str, int]) -> None:
+        """The core's lanes, share, layers and depth against the plan's."""
+        machine = self.plan.machine
+        wanted = {name: getattr(machine, name) for name in sizes if name != "depth"}
+        wanted["depth"] = DEPTH
+        if sizes != wanted:
+            has, allowed = (
+                ", ".join(f"{name} {size}" for name, size in side.items())
+                for side in (sizes, wanted)
+            )
+            raise UserError(f"the core has {has}: the machine {machine.name} has {allowed}")
 
     def _units(self, window: str, layer: int, words: int, dtype: type, batch: int) -> np.ndarray:
         at = self.plan.layers[layer]

@@ -9,8 +9,16 @@ from types import TracebackType
 import numpy as np
 
 from backspike.errors import UserError
-from backspike.gen.host.registers import BYTES, Register, RegisterMap
+from backspike.gen.host.registers import BYTES, RegisterMap
 from backspike.sim.build import verilate_library
+from backspike.sim.port import (
+    BusError,
+    BusTimeoutError,
+    Words,
+    as_words,
+    byte_address,
+    check_mask,
+)
 
 SOURCE = Path(__file__).with_name("axi.cpp")
 """To be compiled with the model."""
@@ -24,30 +32,6 @@ def driver_library(verilog: str, top: str, *, trace: bool = False) -> Path:
     verilog: its text. trace: whether waves can be dumped (slower, so built apart).
     """
     return verilate_library(verilog, top, [SOURCE], trace=trace)
-
-
-class BusError(RuntimeError):
-    """An access was refused: `operation`, byte `address`, `response` (AXI's name)."""
-
-    def __init__(self, operation: str, address: int, what: str, response: str):
-        super().__init__(f"{operation} at {address:#08x} ({what}) was answered {response}")
-        self.operation, self.address, self.response = operation, address, response
-
-
-class BusTimeoutError(RuntimeError):
-    """A value did not come in time, or the host port does not answer at all."""
-
-
-def _words(values: np.ndarray | Sequence[int]) -> np.ndarray:
-    """uint32, flattened and contiguous; ValueError if anything would change on the way."""
-    data = np.asarray(values)
-    if data.dtype != np.uint32 and data.size:
-        if data.dtype.kind not in "iub":
-            raise ValueError(f"words have dtype {data.dtype}: integers are allowed")
-        low, high = data.min(), data.max()
-        if low < 0 or high >= 2**32:
-            raise ValueError(f"words are {low} to {high}: 0 to 2^32 - 1 is allowed")
-    return np.ascontiguousarray(data, np.uint32).reshape(-1)
 
 
 def _load(path: Path) -> ctypes.CDLL:
@@ -77,7 +61,7 @@ def _load(path: Path) -> ctypes.CDLL:
 
 
 class Simulator:
-    """One Verilated model: after construction it has been reset and stands at cycle 0.
+    """One Verilated model, a `Port`: after construction it has been reset and stands at cycle 0.
 
     library: shared object of the model and axi.cpp. registers: its map.
     Addresses are byte addresses (multiples of 4), or names of registers and windows; data are
@@ -149,8 +133,8 @@ class Simulator:
         increment: bool = True,
     ) -> None:
         """Writes uint32 words (flattened), to consecutive addresses or all to one."""
-        data = _words(words)
-        first = self._address(address, data.size if increment else 1)
+        data = as_words(words)
+        first = byte_address(self.registers, address, data.size if increment else 1)
         stride = BYTES if increment else 0
         done = ctypes.c_uint64()
         status = self._call("write", first, data, data.size, stride, ctypes.byref(done))
@@ -158,11 +142,9 @@ class Simulator:
             operation = f"write of {int(data[min(done.value, data.size - 1)]):#010x}"
             self._raise(operation, status, first + stride * done.value)
 
-    def read_block(
-        self, address: int | str, words: int, *, increment: bool = True
-    ) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    def read_block(self, address: int | str, words: int, *, increment: bool = True) -> Words:
         """uint32 words from consecutive addresses, or all from one."""
-        first = self._address(address, words if increment else 1)
+        first = byte_address(self.registers, address, words if increment else 1)
         stride = BYTES if increment else 0
         data = np.empty(words, np.uint32)
         done = ctypes.c_uint64()
@@ -184,9 +166,8 @@ class Simulator:
 
         Raises BusTimeoutError after `limit` cycles.
         """
-        if value & ~mask:
-            raise ValueError(f"value is {value:#x}: bits within the mask {mask:#x} are allowed")
-        first = self._address(address, 1)
+        check_mask(mask, value)
+        first = byte_address(self.registers, address, 1)
         seen = ctypes.c_uint32()
         status = self._call("wait", first, mask, value, interval, limit, ctypes.byref(seen))
         if status == TIMEOUT:
@@ -219,19 +200,6 @@ class Simulator:
         result = getattr(self._library, f"sim_{name}")(self._handle, *arguments)
         self.seconds += time.perf_counter() - begin
         return result
-
-    def _address(self, address: int | str, words: int) -> int:
-        """The byte address; ValueError if the block leaves the address space."""
-        if isinstance(address, str):
-            entry = self.registers[address]
-            address = entry.offset if isinstance(entry, Register) else entry.base
-        limit = 1 << self.registers.addr_width
-        if address < 0 or address % BYTES or address + words * BYTES > limit:
-            raise ValueError(
-                f"a block of {words} words at {address:#x}: multiples of {BYTES} "
-                f"up to {limit:#x} are allowed"
-            )
-        return address
 
     def _raise(self, operation: str, status: int, address: int) -> None:
         what = self.registers.at(address)

@@ -1,0 +1,38 @@
+"""A serial line's rate, out of the clock."""
+
+from dataclasses import dataclass
+
+PHASE = 20
+"""Bits of a bit's phase: with up to 1000 cycles a bit the rate is exact to 1 in 2000."""
+FEWEST, MOST = 4, 1000
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`baud` bits a second out of a `clock` in Hz, which need not be a multiple.
+
+    A bit takes clock / baud cycles on the average, and each edge is at most a cycle late.
+    Of a whole byte's time a receiver may lose 9.5 bits' worth of the difference between the two
+    clocks, and up to two cycles to whole cycles; majority sampling moves it a cycle either way:
+    what is left of half a bit is `tolerance`.
+    """
+
+    clock: int
+    baud: int
+
+    def __post_init__(self) -> None:
+        if self.clock < 1 or not FEWEST <= self.clock / max(self.baud, 1) <= MOST:
+            raise ValueError(
+                f"clock is {self.clock} Hz and baud {self.baud}: {FEWEST} to {MOST} cycles a bit "
+                "are allowed"
+            )
+
+    @property
+    def cycles(self) -> float:
+        """Cycles a bit."""
+        return self.clock / self.baud
+
+    @property
+    def step(self) -> int:
+        """What the phase, of PHASE bits, gains in a cycle."""
+        return round((self.baud << PHASE) / self.clock)

@@ -1,0 +1,87 @@
+"""From bytes to requests: byte stuffing undone, CRC verified."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.host.bus import WORD
+from backspike.gen.link.protocol import CRC, CRC_BYTES, ESCAPE, FLAG, FLIP, REQUEST, WORDS
+from backspike.gen.link.receiver import RECEIVED
+from backspike.gen.memory.rows import write_signature
+
+HEADER_BYTES = REQUEST.size // 8
+LONGEST = HEADER_BYTES + WORDS * WORD // 8 + CRC_BYTES
+"""Bytes of the longest request, before stuffing."""
+
+
+class Unframe(wiring.Component):
+    """Takes frames apart: `done` with a verdict at the flag that ends one.
+
+    Until `done` nothing says whether the header and the words written are good. Nothing between
+    two flags is no frame. While `hold` is high, header and words stay as they are: a frame of which
+    a byte came meanwhile is dropped, without `done`.
+
+    Latency: `done` comes in the cycle of the flag. Throughput: bytes may come every second cycle.
+
+    Ports: i; hold; header; words, a write port for the words that follow it; done, with it
+    damaged (a wrong CRC, a byte without stop bit, or a flag behind an escape) and length, in
+    bytes with CRC (LONGEST + 1 for all above).
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "i": In(stream.Signature(RECEIVED, always_ready=True)),
+                "hold": In(1),
+                "header": Out(REQUEST),
+                "words": Out(write_signature(WORD, WORDS)),
+                "done": Out(1),
+                "damaged": Out(1),
+                "length": Out(range(LONGEST + 2)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.crc = crc = CRC(data_width=8).create()
+        escaped, bad, skip = Signal(), Signal(), Signal()
+        byte = self.i.payload.data
+        plain = Signal(8)
+        end = Signal()
+        take = Signal()
+        m.d.comb += [
+            plain.eq(byte ^ Mux(escaped, FLIP, 0)),
+            end.eq(self.i.valid & ~self.i.payload.error & (byte == FLAG)),
+            take.eq(self.i.valid & ~end & ((byte != ESCAPE) | escaped)),
+            crc.start.eq(end),
+            crc.valid.eq(take),
+            crc.data.eq(plain),
+            self.damaged.eq(bad | escaped | ~crc.match_detected),
+            self.done.eq(end & ~skip & ~self.hold & ((self.length != 0) | bad | escaped)),
+        ]
+        with m.If(self.i.valid):
+            m.d.sync += [
+                escaped.eq(~escaped & (byte == ESCAPE)),
+                bad.eq(bad | self.i.payload.error),
+                skip.eq(skip | self.hold),
+            ]
+        with m.If(take & (self.length != LONGEST + 1)):
+            m.d.sync += self.length.eq(self.length + 1)
+        with m.If(end):
+            m.d.sync += [self.length.eq(0), escaped.eq(0), bad.eq(0), skip.eq(0)]
+
+        # The last word's place may be the CRC's: it is written too, and nobody reads it.
+        last = Signal(WORD - 8, reset_less=True)
+        after = Signal(self.length.shape())
+        m.d.comb += [
+            after.eq(self.length - HEADER_BYTES),
+            self.words.data.eq(Cat(last, plain)),
+            self.words.addr.eq(after >> 2),
+        ]
+        with m.If(take & ~self.hold & ~skip):
+            m.d.sync += last.eq(Cat(last, plain)[8:])
+            with m.If(self.length < HEADER_BYTES):
+                m.d.sync += self.header.eq(Cat(self.header.as_value()[8:], plain))
+            with m.Elif((after[:2] == 3) & (after < WORDS * WORD // 8)):
+                m.d.comb += self.words.en.eq(1)
+        return m

@@ -1,0 +1,95 @@
+"""A way to a core's registers and windows: what a driver needs, whatever is in between."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from backspike.gen.host.registers import BYTES, Register, RegisterMap
+
+Words = np.ndarray[tuple[int], np.dtype[np.uint32]]
+
+
+class BusError(RuntimeError):
+    """An access was refused: `operation`, byte `address`, `response` (AXI's name)."""
+
+    def __init__(self, operation: str, address: int, what: str, response: str):
+        super().__init__(f"{operation} at {address:#08x} ({what}) was answered {response}")
+        self.operation, self.address, self.response = operation, address, response
+
+
+class BusTimeoutError(RuntimeError):
+    """A value did not come in time, or the host port does not answer at all."""
+
+
+class Port(Protocol):
+    """Accesses by byte address (a multiple of 4), or by the name of a register or window.
+
+    Data are uint32. Raises BusError if the core refuses one: what came before it was done.
+    """
+
+    registers: RegisterMap
+
+    def write(self, address: int | str, *words: int) -> None:
+        """Writes a few words."""
+        ...
+
+    def read(self, address: int | str) -> int:
+        """Reads one word."""
+        ...
+
+    def write_block(self, address: int | str, words: np.ndarray | Sequence[int]) -> None:
+        """Writes words (flattened) to consecutive addresses."""
+        ...
+
+    def read_block(self, address: int | str, words: int) -> Words:
+        """Words from consecutive addresses."""
+        ...
+
+    def wait(
+        self,
+        address: int | str,
+        mask: int,
+        value: int,
+        *,
+        interval: int = 64,
+        limit: int = 10_000_000,
+    ) -> int:
+        """Waits until `word & mask == value`, and returns the word.
+
+        interval: cycles of the core between two looks, where that can be chosen. Raises
+        BusTimeoutError once `limit` cycles have certainly gone by.
+        """
+        ...
+
+
+def as_words(values: np.ndarray | Sequence[int]) -> Words:
+    """uint32, flattened and contiguous; ValueError if anything would change on the way."""
+    data = np.asarray(values)
+    if data.dtype != np.uint32 and data.size:
+        if data.dtype.kind not in "iub":
+            raise ValueError(f"words have dtype {data.dtype}: integers are allowed")
+        low, high = data.min(), data.max()
+        if low < 0 or high >= 2**32:
+            raise ValueError(f"words are {low} to {high}: 0 to 2^32 - 1 is allowed")
+    return np.ascontiguousarray(data, np.uint32).reshape(-1)
+
+
+def byte_address(registers: RegisterMap, address: int | str, words: int) -> int:
+    """The byte address; ValueError if the block leaves the address space."""
+    if isinstance(address, str):
+        entry = registers[address]
+        address = entry.offset if isinstance(entry, Register) else entry.base
+    limit = 1 << registers.addr_width
+    if address < 0 or address % BYTES or address + words * BYTES > limit:
+        raise ValueError(
+            f"a block of {words} words at {address:#x}: multiples of {BYTES} "
+            f"up to {limit:#x} are allowed"
+        )
+    return address
+
+
+def check_mask(mask: int, value: int) -> None:
+    """ValueError if no word can have this value under the mask."""
+    if value & ~mask:
+        raise ValueError(f"value is {value:#x}: bits within the mask {mask:#x} are allowed")
