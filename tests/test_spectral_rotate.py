@@ -84,6 +84,19 @@ def test_lines(name, pause):
     check("first", (got >> np.uint64(2 * out)) & np.uint64(1), first, re, im)
 
 
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_a_reset_forgets_marks(steps):
+    """What comes out afterwards is no line's first before a new line's is."""
+    parts, run = built()
+    latency = parts["mantissas"].latency
+    first = np.zeros(40, np.uint64)
+    first[[0, 20]] = 1
+    i = fields(re=(np.full(40, 5), 23), im=(np.full(40, -7), 23), first=(first, 1))
+    got = run(rst=np.arange(40) == steps, mantissas_i=i)["mantissas_o"] >> np.uint64(48)
+    before = [latency] if steps >= latency else []
+    assert np.flatnonzero(got).tolist() == [*before, 20 + latency]
+
+
 def test_latency():
     assert [part.latency for part in built()[0].values()] == [6, 7, 6, 6, 7]
     assert rotation_latency(23, 18) == 7

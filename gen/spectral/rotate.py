@@ -39,7 +39,7 @@ class Rotate(wiring.Component):
     knows a bound on the words: results keep their lowest bits.
 
     Ports: step: everything moves, only then; i, o: points; `first` restarts the factors, and comes
-    out beside its word.
+    out beside its word, unless there is a reset between.
 
     Errors: ValueError for a mantissa or, without one, a width that is too wide to multiply, for an
     `out` above width + 1, and as of `Normalise` and `Twiddles`.
