@@ -25,6 +25,7 @@ from backspike.gen.emit import emit
 from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import Round
 from backspike.gen.numerics.unpack import Product, Unpack
+from backspike.gen.spectral.fft import FFT
 from backspike.gen.spectral.normalise import Normalise
 from backspike.gen.spectral.rotate import Rotate
 
@@ -55,15 +56,21 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
         width=23, block=16, mantissa=18, out=23
     ),
     "Rotate(width=28, block=16)": lambda: Rotate(width=28, block=16),
+    "FFT(8, width=16, mantissa=18)": lambda: FFT(8, width=16, mantissa=18),
+    "FFT(7)": lambda: FFT(7),
 }
 
 
 @dataclass(frozen=True)
 class Fit:
-    """luts: LUT4-equivalents; ffs, dsps: registers and MULT18X18D; mhz: a value a seed."""
+    """luts: LUT4-equivalents; combs: TRELLIS_COMB, as nextpnr counts LUTs, with two or four for the
+    ends of each carry chain; ffs, rams, dsps: registers, DP16KD, MULT18X18D; mhz: a value a seed.
+    """
 
     luts: int
+    combs: int
     ffs: int
+    rams: int
     dsps: int
     mhz: tuple[float, ...]
 
@@ -76,8 +83,12 @@ def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)  # the tools get relative paths: WebAssembly sees no others
         (folder / "alone.v").write_text(emit(component(), "alone"))
-        _run(folder, YOSYS, f"read_verilog alone.v; {SYNTHESIS} -top alone; tee -o s stat -json")
+        alone = f"read_verilog alone.v; {SYNTHESIS} -top alone -json alone.json"
+        _run(folder, YOSYS, f"{alone}; tee -o s stat -json")
         cells = json.loads((folder / "s").read_text())["design"]["num_cells_by_type"]
+        options = ("--pack-only", "--report", "report", "--lpf-allow-unconstrained")
+        _run(folder, NEXTPNR, *PLACEMENT, *options, "--json", "alone.json")
+        packed = json.loads((folder / "report").read_text())["utilization"]
 
         (folder / "top.v").write_text(_between_registers(component()))
         _run(folder, YOSYS, f"read_verilog top.v; {SYNTHESIS} -top top -json top.json")
@@ -90,7 +101,9 @@ def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
             mhz.append(min(clock["achieved"] for clock in clocks))
     return Fit(
         luts=sum(cells.get(cell, 0) * luts for cell, luts in LUTS.items()),
+        combs=packed["TRELLIS_COMB"]["used"],
         ffs=cells.get("TRELLIS_FF", 0),
+        rams=cells.get("DP16KD", 0),
         dsps=cells.get("MULT18X18D", 0),
         mhz=tuple(mhz),
     )
@@ -139,12 +152,14 @@ def main() -> None:
     }
     if not wanted:
         raise UserError(f"no component is called {options.names}: {', '.join(COMPONENTS)} are")
-    print("| component | LUT4 | FF | DSP | MHz: median (of) |\n|---|---|---|---|---|")
+    columns = ("component", "LUT4", "COMB", "FF", "EBR", "DSP", "MHz: median (of)")
+    print("|", " | ".join(columns), "|\n|" + "---|" * len(columns))
     for name, make in wanted.items():
         result = fit(make, range(1, options.seeds + 1))
         spread = ", ".join(f"{mhz:.0f}" for mhz in sorted(result.mhz))
         median = f"{statistics.median(result.mhz):.0f} ({spread})"
-        row = (f"`{name}`", result.luts, result.ffs, result.dsps, median)
+        sizes = (result.luts, result.combs, result.ffs, result.rams, result.dsps)
+        row = (f"`{name}`", *sizes, median)
         print("|", " | ".join(map(str, row)), "|", flush=True)
 
 

@@ -21,7 +21,8 @@ class Role(Enum):
     FIRST = "first of a pair"
     """Its differences are negative."""
     SECOND = "second of a pair"
-    """It takes a FIRST's words: differences are negative, and not yet turned by a quarter."""
+    """It takes a FIRST's words: differences are negative (never the least number, whose opposite is
+    too wide), and not yet turned by a quarter."""
     SINGLE = "single"
     """Nothing."""
 
@@ -35,8 +36,7 @@ class Butterfly(wiring.Component):
     Latency: half a block and a step; o has an adder before it, and wants a register. Throughput:
     one word a step.
 
-    Parameters: log_block: log2 of a block's points, at least 2 for a FIRST, otherwise 1; width of
-    a word's parts; role.
+    Parameters: log_block: log2 of a block's points; width of a word's parts; role.
 
     Ports: step: everything moves, only then; i, o: points; skip (constant while words are inside):
     words pass as they are, with a latency of one step. `first` of the line restarts the block, and
@@ -47,7 +47,7 @@ class Butterfly(wiring.Component):
         self._log_block, self._width, self._role = log_block, width, role
         super().__init__(
             {
-                "step": In(1),
+                "step": In(1, init=1),
                 "skip": In(1),
                 "i": In(point_layout(width)),
                 "o": Out(point_layout(width + 1)),
@@ -63,24 +63,24 @@ class Butterfly(wiring.Component):
 
         # The place that the word at i has in its block, or pair of blocks, unless it is the first.
         place = Signal(self._log_block + (self._role is Role.SECOND), reset_less=True)
-        late, turned = Signal(), Signal()  # of a second half, of a second block
-        second, begun = Signal(reset_less=True), Signal()
+        late, turned = Signal(), Signal()  # it is of a second half; of a pair's second block
+        sums = Signal(reset_less=True)  # what leaves
+        begun = Signal()  # a line's first is inside
         m.d.comb += late.eq(place[self._log_block - 1] & ~self.i.first)
         if self._role is Role.SECOND:
             m.d.comb += turned.eq(place[self._log_block] & ~self.i.first)
         with m.If(self.step):
             m.d.sync += [
                 place.eq(place + 1),
-                second.eq(late | self.skip),
-                begun.eq(self.i.first | (begun & ~second)),
+                sums.eq(late | self.skip),
+                begun.eq(self.i.first | (begun & ~sums)),
             ]
             with m.If(self.i.first):
                 m.d.sync += place.eq(1)
-        m.d.comb += self.o.first.eq(begun & second)
+        m.d.comb += self.o.first.eq(begun & sums)
 
-        # What leaves is d + x, what is stored is made of g and y. d and g are the delayed word, x
-        # and y the one that came in; but g and x are 0 in a first half. When words are skipped, d
-        # is 0 and x never.
+        # d + x leaves, and what is stored is made of g and y. d and g are the delayed word, x and y
+        # the one that came in; but in a first half g and x are 0. Skipping, d is 0 and x never.
         d, g = (Signal(points, name=name, reset_less=True) for name in "dg")
         x, y = (Signal(complex_layout(self._width), name=n, reset_less=True) for n in "xy")
         carry_x, carry_y = (

@@ -32,7 +32,7 @@ class Delay(wiring.Component):
                 f"steps is {steps}: 0 to {REGISTERS}, or one less than a power of two, is allowed"
             )
         self._width, self._steps = width, steps
-        super().__init__({"step": In(1), "i": In(width), "o": Out(width)})
+        super().__init__({"step": In(1, init=1), "i": In(width), "o": Out(width)})
 
     def elaborate(self, platform):
         m = Module()
