@@ -95,7 +95,7 @@ def align(lines: Samples) -> tuple[Words, Tensor]:
     unit is 2^(E - GUARD).
     """
     line = lines.exponent.amax(-1, keepdim=True)
-    shift = (line - lines.exponent).clamp(max=WIDTH)  # from WIDTH - 1 on all round to 0
+    shift = (line - lines.exponent).clamp(max=WIDTH)  # from WIDTH on all round to 0
     return Words(*(round_shift(part << GUARD, shift) for part in lines[:2])), line
 
 

@@ -1,6 +1,6 @@
 """The engine of passes: a 2-D transform is one pass along the rows and one along the columns."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -163,9 +163,9 @@ class Passes(wiring.Component):
         with m.Elif(reader.step & reader.last):
             m.d.sync += reading.eq(0)
 
-        # Forth: after the last sample any words follow, to push the last line out.
-        align = Align()
-        m.submodules.align = ResetInserter(begin)(align)
+        # Forth: after the last sample any words follow, to push the last line out. Those that are
+        # left when the next pass begins are not in a line, so the transform ignores them.
+        m.submodules.align = align = Align()
         m.submodules.fft = fft = FFT(log_size)
         flushing = Signal()
         sample, line = data.View(SAMPLE, fetch.o.payload.row[: SAMPLE.size]), Signal(EXPONENT)
