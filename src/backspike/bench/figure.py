@@ -33,6 +33,16 @@ def at_least(figure: str, value: float | int, goal: float | int, how: str) -> Fi
     return Figure(figure, value, f">= {goal:g}", value >= goal, how)
 
 
+def below(figure: str, value: float | int, goal: float | int, how: str) -> Figure:
+    """A figure that is met under `goal`, and not at it."""
+    return Figure(figure, value, f"< {goal:g}", value < goal, how)
+
+
+def above(figure: str, value: float | int, goal: float | int, how: str) -> Figure:
+    """A figure that is met over `goal`, and not at it."""
+    return Figure(figure, value, f"> {goal:g}", value > goal, how)
+
+
 def to_json(figures: list[Figure]) -> str:
     """A list of {figure, value, goal, met, how}."""
     return json.dumps([asdict(figure) for figure in figures], indent=2) + "\n"

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from backspike.bench import accuracy, efficiency, lockstep, speed
+from backspike.bench import accuracy, efficiency, lockstep, spectral, speed
 from backspike.bench.figure import Figure, at_most, table, to_json
 from backspike.check import Counts
 from backspike.commands import outputs
@@ -16,24 +16,30 @@ GROUPS: dict[str, Callable[[Counts], list[Figure]]] = {
     "speed": lambda _: speed.figures(digits()),
     "accuracy": lambda _: accuracy.figures(digits()),
 }
-"""Figures that are measured together, in this order: quick ones first."""
+"""Figures of the training core that are measured together, in this order: quick ones first."""
+SPECTRAL_GROUPS = spectral.GROUPS
+"""Figures of the spectral unit."""
 WALL = (("make demo", "6 min from nothing, 2 min again"), ("make test", "15 min"))
 """Goals on two cores that a running program cannot measure of itself: they are listed unmeasured,
 with what measures them."""
 
 
-def bench(json_path: str | None = None, only: list[str] | None = None) -> int:
-    """Measure all figures or those of the groups `only`; print the table.
+def bench(
+    json_path: str | None = None, only: list[str] | None = None, *, on_spectral: bool = False
+) -> int:
+    """Measure all figures of the training core, or of the spectral unit, or those of the groups
+    `only` of these; print the table.
 
     json_path: also write `to_json` there; `-`: instead of the table, on standard output.
     Returns the exit code: 0 if every figure is met, 1 if one is not. Raises UserError.
     """
-    chosen = list(GROUPS) if only is None else only
+    groups = SPECTRAL_GROUPS if on_spectral else GROUPS
+    chosen = list(groups) if only is None else only
     for name in chosen:
-        if name not in GROUPS:
-            raise UserError(f"only is {name!r}: {', '.join(GROUPS)} is allowed")
-    figures = measure({name: GROUPS[name] for name in GROUPS if name in chosen})
-    if only is None:
+        if name not in groups:
+            raise UserError(f"only is {name!r}: {', '.join(groups)} is allowed")
+    figures = measure({name: groups[name] for name in groups if name in chosen})
+    if only is None and not on_spectral:
         figures += [
             Figure(f"wall time of {command}, two cores", None, f"<= {goal}", None,
                    f"not measured here: `time {command}`")
@@ -61,7 +67,7 @@ def measure(groups: dict[str, Callable[[Counts], list[Figure]]]) -> list[Figure]
             found.append(f"{name}: {mismatch}")
     if counts.tensors or found:
         how = (
-            f"RTL against golden, every tensor of every batch of the runs below: "
+            f"RTL against golden, every tensor of all runs below: "
             f"{counts.values:,} values in {counts.tensors:,} tensors"
         )
         figures.insert(0, at_most("mismatches", counts.mismatches, 0, "; ".join([how, *found])))

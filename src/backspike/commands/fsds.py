@@ -117,7 +117,7 @@ def table(result: "Similarity") -> str:
     rows = [(head, _decibels(result.fsds_db))]
     if result.arithmetic == "integer":
         apart = result.fsds_db - result.reference_db  # nan, if both are infinite
-        told = f", {apart:+.4f} dB apart" if math.isfinite(apart) else ""
+        told = f", {abs(apart):.4f} dB apart" if math.isfinite(apart) else ""
         rows.append(("in float64", f"{_decibels(result.reference_db)}{told}"))
     channels = f"{result.channels} channel{'s' if result.channels > 1 else ''}"
     rows.append(("pictures", f"{result.width} x {result.height}, {channels} of {result.bits} bits"))
