@@ -33,7 +33,7 @@ class ColumnPairs(wiring.Component):
     out. There are two places, and a pair is read in 2 H cycles, no more than writing the next one
     takes: so none waits for a place.
 
-    Ports: log_height, log_width: constant while numbers are inside; i: stream of
+    Ports: log_height, log_width: constant from 2 cycles before the first word on; i: stream of
     `spectrum_layout`; o: `flow` of `pair_layout`.
     """
 

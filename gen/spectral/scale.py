@@ -8,7 +8,7 @@ from backspike.gen.spectral.layout import DROPPED, MANTISSA, column_layout, spec
 from backspike.gen.spectral.machine import SpectralMachine
 
 STAGES = 4
-COARSE = 2
+FINE = 2
 """Bits of a shift that are left for the second of two cycles."""
 
 
@@ -69,7 +69,7 @@ class Scale(wiring.Component):
             return register
 
         shift = stage("shift1", (limit - self.i.payload.exponent)[:shift_bits])
-        fine = stage("fine2", shift[:COARSE])
+        fine = stage("fine2", shift[:FINE])
         row = self.i.payload.row
         for n in range(STAGES):
             row = stage(f"row{n + 1}", row)
@@ -82,8 +82,8 @@ class Scale(wiring.Component):
                     m.d.sync += word.eq(0)
             whole = Cat(Const(0, left + 1), word).as_signed()
             # The result fits its width, so places beyond what still shifts are signs.
-            coarse = whole >> Cat(Const(0, COARSE), shift[COARSE:])
-            kept = stage(f"{part}2", coarse[: width + (1 << COARSE)].as_signed())
+            coarse = whole >> Cat(Const(0, FINE), shift[FINE:])
+            kept = stage(f"{part}2", coarse[: width + (1 << FINE)].as_signed())
             cut = stage(f"{part}3", (kept >> fine)[: width + 1].as_signed())
             rounded = stage(f"{part}4", (cut + 1)[1 : width + 1].as_signed())
             m.d.comb += self.o.payload[part].eq(rounded)
