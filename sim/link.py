@@ -3,14 +3,14 @@
 import secrets
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from backspike.errors import LinkError
 from backspike.gen.host.registers import BYTES, RegisterMap
 from backspike.gen.link.protocol import (
     ANSWER,
-    HELLO_WORDS,
     REQUEST,
     STATUS_TEXT,
     VERSION,
@@ -27,7 +27,7 @@ from backspike.sim.port import (
     byte_address,
     check_mask,
 )
-from backspike.sim.serial_line import Line, LinkError
+from backspike.sim.serial_line import Line
 
 TRIES = 50
 """Failures one after the other, of which none brought anything on, after which it is given up."""
@@ -37,10 +37,20 @@ PATIENCE = 0.5
 """Seconds beyond an answer's own time: operating systems and USB converters hold bytes back."""
 SHORT = 16
 """Words of a frame to begin with."""
-GROWS = 8
-"""Frames that got through at their first try, after which the next may be twice as long."""
+LONGER, SHORTER = 1.5, 0.8
+"""What becomes of a frame's words if the last one got through at once, and if not: on a bad line
+they settle where a third gets through, which is near to where most words do."""
 SMALLEST = 32
 """Bytes of a short request and its answer, at least: flags, headers, CRCs and a word."""
+
+
+class _Hello(NamedTuple):
+    """The words of HELLO's answer."""
+
+    number: int
+    words: int
+    clock: int
+    baud: int
 
 
 class _Answer(NamedTuple):
@@ -96,24 +106,24 @@ class LinkPort:
 
     A frame that was damaged or lost is sent again, one that was carried out is not carried out
     again. On a bad line frames get shorter, on a good one longer, up to what the board takes.
-    `clock`: of the core, in Hz. `bytes`, `frames` and `failures` count what crossed the line, and
-    `seconds` what it took.
+    `clock`: of the core, in Hz. `requests` that were answered, `frames` that they took, `failures`
+    among these, `bytes` both ways and `seconds` count what crossed the line.
 
     Raises LinkError if the other end is silent, unreadable, no backspike, or was reset.
     """
 
     def __init__(self, line: Line, registers: RegisterMap, *, patience: float = PATIENCE):
         self.registers = registers
-        self.bytes = self.frames = 0
+        self.bytes = self.frames = self.requests = 0
         self.seconds = 0.0
         self._line, self._patience = line, patience
         self._tries = _Tries(line.name, line.baud)
         self._unpacker = Unpacker()
         self._sequence = 0
-        self._longest, self._words, self._smooth = WORDS, SHORT, 0
+        self._longest, self._words = WORDS, float(SHORT)
         told = self._hello()
-        self._longest = min(WORDS, told["words"])
-        self.clock, self._cycles = told["clock"], told["clock"] / told["baud"]
+        self._longest = min(WORDS, told.words)
+        self.clock, self._cycles = told.clock, told.clock / told.baud
         self._tries.opened = True
 
     @property
@@ -136,7 +146,7 @@ class LinkPort:
         first = byte_address(self.registers, address, data.size)
         done = 0
         while done < data.size:
-            part = data[done : done + self._words]
+            part = data[done : done + int(self._words)]
             at = first + done * BYTES
             answer = self._ask(Op.WRITE, at, len(part), part.astype("<u4").tobytes())
             if answer is None:
@@ -150,7 +160,7 @@ class LinkPort:
         first = byte_address(self.registers, address, words)
         parts, done = [np.empty(0, np.uint32)], 0
         while done < words:
-            count = min(words - done, self._words)
+            count = min(words - done, int(self._words))
             at = first + done * BYTES
             answer = self._ask(Op.READ, at, count)
             if answer is None:
@@ -184,16 +194,16 @@ class LinkPort:
             f"waiting for {value:#x} under the mask {mask:#x}"
         )
 
-    def _hello(self) -> dict[str, int]:
+    def _hello(self) -> _Hello:
         """Opens the link: what was said before, to whomever, is forgotten."""
         number = secrets.randbits(32)
         while True:
             self._send(Op.HELLO, number, 0)
-            answer = self._answer(Op.HELLO, len(HELLO_WORDS))
+            answer = self._answer(Op.HELLO, len(_Hello._fields))
             if answer is None:
                 continue
-            told = dict(zip(HELLO_WORDS, map(int, answer.words), strict=True))
-            if told["number"] == number:
+            told = _Hello(*map(int, answer.words))
+            if told.number == number:
                 return told
             self._tries.count(damaged=False, came=1)  # to somebody before us
 
@@ -203,18 +213,20 @@ class LinkPort:
         self._send(op, address, count, payload)
         answer = self._answer(op, count)
         if answer is not None:
-            self._smooth += 1
-            if self._smooth >= GROWS and self._words < self._longest:
-                self._words, self._smooth = min(2 * self._words, self._longest), 0
+            self.requests += 1
+            self._words = min(self._words * LONGER, self._longest)
             return answer
-        self._words, self._smooth = max(1, self._words // 2), 0
+        self._words = max(self._words * SHORTER, 1)
         if op == Op.READ:
             return None  # whether it was carried out makes no difference
         while True:
             self._send(Op.REPEAT, 0, 0)
             answer = self._answer(op, count)
+            if answer is not None and answer.status == Status.MISSED:
+                return None
             if answer is not None:
-                return None if answer.status == Status.MISSED else answer
+                self.requests += 1
+                return answer
 
     def _send(self, op: Op, address: int, count: int, payload: bytes = b"") -> None:
         header = REQUEST.const(
@@ -269,7 +281,7 @@ class LinkPort:
         size = ANSWER.size // 8
         if len(body) < size or len(body) % BYTES:
             return None
-        header = ANSWER.from_bits(int.from_bytes(body[:size], "little"))
+        header: Any = ANSWER.from_bits(int.from_bytes(body[:size], "little"))
         words = np.frombuffer(body[size:], "<u4")
         if header.version != VERSION:
             return None

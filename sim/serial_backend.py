@@ -12,7 +12,7 @@ from backspike.sim.serial_line import BAUD, SerialLine
 class SerialBackend(CoreBackend):
     """See `backspike.backend.Backend`. `link`: the port, with its counts.
 
-    port: as the system calls it. baud: bits a second. patience: see `LinkPort`.
+    port: as the system calls it. baud: bits a second (None: BAUD). patience: see `LinkPort`.
     Raises UserError if the network does not fit the machine, before the port is opened; if it
     cannot be opened, nobody answers, or another machine does; LinkError, which is one, if the link
     is lost later.
@@ -26,12 +26,12 @@ class SerialBackend(CoreBackend):
         learning: Learning,
         machine: Machine,
         port: str,
-        baud: int = BAUD,
+        baud: int | None = None,
         *,
         patience: float = PATIENCE,
     ):
         plan = compile_network(network, learning, machine)
-        line = SerialLine(port, baud)
+        line = SerialLine(port, BAUD if baud is None else baud)
         try:
             self.link = LinkPort(line, core_map(machine), patience=patience)
             super().__init__(plan, self.link)

@@ -6,14 +6,10 @@ from typing import Protocol
 
 import serial
 
-from backspike.errors import UserError
+from backspike.errors import LinkError
 
 BAUD = 1_000_000
 """Bits a second unless something else is asked for."""
-
-
-class LinkError(UserError):
-    """The link to a board does not work: what does not, and what would be right."""
 
 
 class Line(Protocol):

@@ -197,7 +197,7 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --surrogate arctan:x", "surrogate arctan's parameter: 'x' is given"),
         ("train --surrogate arctan:0", "surrogate arctan's parameter is 0: a positive"),
         ("train --machine huge", "machine is 'huge': tiny, default, wide"),
-        ("train --backend gpu", "backend is 'gpu': golden or rtl"),
+        ("train --backend gpu", "backend is 'gpu': golden, rtl, serial:PORT[:BAUD] is"),
         ("train --data mnist", "data 'mnist' is not there: digits, an .npz file"),
         ("train --layers 64", "layers is '64': two or more sizes"),
         ("train --layers 64,x,10", "layers is '64,x,10': two or more sizes"),

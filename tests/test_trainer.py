@@ -290,7 +290,7 @@ def test_watch():
 def test_unknown_names():
     with pytest.raises(UserError, match="machine is 'big': tiny, default, wide is allowed"):
         Trainer(NETWORK, "big")
-    with pytest.raises(UserError, match="backend is 'gpu': golden or rtl is allowed"):
+    with pytest.raises(UserError, match=r"backend is 'gpu': golden, rtl, serial:PORT\[:BAUD\] is"):
         Trainer(NETWORK, backend="gpu")
     with pytest.raises(UserError, match=r"trace is a\.vcd on backend golden"):
         make_backend("golden", NETWORK, LEARNING, MACHINES["tiny"], trace="a.vcd")  # pyright: ignore

@@ -21,8 +21,9 @@ WORDS = 256
 class Op(Enum, shape=2):
     """What a request asks for.
 
-    HELLO opens the link, and is always carried out. REPEAT carries nothing out: it asks for the
-    answer to the request of its sequence number again, or for MISSED.
+    HELLO opens the link, and is always carried out; its answer has four words: the request's
+    `address`, WORDS, the core's clock in Hz, and the bits a second. REPEAT carries nothing out: it
+    asks for the answer to the request of its sequence number again, or for MISSED.
     """
 
     HELLO = 0
@@ -75,6 +76,3 @@ ANSWER = data.StructLayout(
     }
 )
 """Header of an answer, lowest byte first; the words read follow, or those of HELLO."""
-
-HELLO_WORDS = ("number", "words", "clock", "baud")
-"""Answer to HELLO: the request's `address`, WORDS, the core's clock in Hz, bits a second."""

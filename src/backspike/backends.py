@@ -9,7 +9,29 @@ from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.network import Learning, Network
 
-BACKENDS = ("golden", "rtl")
+BACKENDS = ("golden", "rtl", "serial:PORT[:BAUD]")
+"""As they are asked for."""
+SERIAL = "serial:"
+
+
+def check_backend(name: str) -> None:
+    """Raise UserError unless there is a backend of that name."""
+    if name.startswith(SERIAL):
+        serial_port(name)
+    elif name not in BACKENDS:
+        raise UserError(f"backend is {name!r}: {', '.join(BACKENDS)} is allowed")
+
+
+def serial_port(name: str) -> tuple[str, int | None]:
+    """Port and baud (None: as usual) of `serial:PORT[:BAUD]`."""
+    port, colon, baud = name.removeprefix(SERIAL).rpartition(":")
+    if not colon or not baud.isdecimal():
+        port, baud = name.removeprefix(SERIAL), ""
+    if not port or (baud and int(baud) == 0):
+        raise UserError(
+            f"backend is {name!r}: {BACKENDS[-1]} is allowed, as serial:/dev/ttyUSB0:1000000"
+        )
+    return port, int(baud) if baud else None
 
 
 def find_machine(name: str) -> Machine:
@@ -37,18 +59,21 @@ def make_backend(
     trace: Path | None = None,
     trace_batch: int = 0,
 ) -> Backend:
-    """The backend `golden` or `rtl`; with `check`, in lockstep with golden.
+    """The backend `golden`, `rtl` or `serial:PORT[:BAUD]`; with `check`, in lockstep with golden.
 
     trace: a VCD file for the waves of the RTL's batch `trace_batch`, counted as Lockstep counts.
     """
-    if name not in BACKENDS:
-        raise UserError(f"backend is {name!r}: {' or '.join(BACKENDS)} is allowed")
+    check_backend(name)
     if trace is not None and name != "rtl":
         raise UserError(f"trace is {trace} on backend {name}: only rtl has waves")
     from backspike.golden.backend import GoldenBackend  # here, because PyTorch takes seconds
 
     if name == "golden":
         backend: Backend = GoldenBackend(network, learning)
+    elif name.startswith(SERIAL):
+        from backspike.sim.serial_backend import SerialBackend
+
+        backend = SerialBackend(network, learning, machine, *serial_port(name))
     else:
         from backspike.sim.backend import RTLBackend
 

@@ -5,5 +5,9 @@ class UserError(ValueError):
     """Bad input: names the thing, its value and what is allowed. Exit code 2."""
 
 
+class LinkError(UserError):
+    """A board cannot be reached, or no longer: what is wrong, and what would be right."""
+
+
 class Mismatch(AssertionError):
     """RTL and golden differ. Exit code 1."""

@@ -1,5 +1,7 @@
 """Training: epochs of batches through a backend, and what came of them."""
 
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from backspike.checkpoint import Checkpoint, Progress
 from backspike.coding import rate_code
 from backspike.data import Dataset, Split
 from backspike.density import Density
-from backspike.errors import UserError
+from backspike.errors import LinkError, UserError
 from backspike.gen.machine import Machine
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, squared
@@ -23,6 +25,8 @@ from backspike.result import Result, added, cycles_of, difference
 
 DENSITY_EVERY = 16
 """Batches between two whose tensors are counted for the densities."""
+SAVE_SECONDS = 30.0
+"""Between two checkpoints at the most, within an epoch: what a lost board can cost."""
 
 
 def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
@@ -31,11 +35,12 @@ def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
 
 
 class Trainer:
-    """Trains `network` on a backend: `golden` (PyTorch) or `rtl` (the machine, simulated).
+    """Trains `network` on a backend: `golden` (PyTorch), `rtl` (the machine, simulated) or
+    `serial:PORT[:BAUD]` (the machine on a board).
 
     learning.seed fixes the first weights, the order of the data and stochastic rounding, so a run
     gives the same bits whenever and wherever it runs. check: compare every tensor of every batch
-    with golden (default: on for rtl). trace, trace_batch: see `make_backend`.
+    with golden (default: on for all but golden). trace, trace_batch: see `make_backend`.
     Use it in a `with` statement, or close it.
     """
 
@@ -58,7 +63,7 @@ class Trainer:
             network,
             self.learning,
             self.machine,
-            check=backend == "rtl" if check is None else check,
+            check=backend != "golden" if check is None else check,
             trace=trace,
             trace_batch=trace_batch,
         )
@@ -98,9 +103,10 @@ class Trainer:
     ) -> Result:
         """Train until `epochs` epochs have been trained since the first weights.
 
-        save: checkpoint, written after every epoch and when Ctrl-C stops the run between two
-        batches (Interrupted). bar: progress on stderr. on_epoch: called with each new entry of the
-        history. Raises Mismatch where backend and golden differ.
+        save: checkpoint, written between two batches at the start, whenever the last one is
+        SAVE_SECONDS old, and when Ctrl-C stops the run (Interrupted); and after every epoch. bar:
+        progress on stderr. on_epoch: called with each new entry of the history.
+        Raises Mismatch where backend and golden differ, LinkError if a board is lost.
         """
         if epochs < 1:
             raise UserError(f"epochs is {epochs}: 1 or more is allowed")
@@ -111,21 +117,36 @@ class Trainer:
                 f"epochs is {epochs}: the run has trained {self.progress.updates / batches:g} "
                 "already, so more are allowed"
             )
+        saved, kept = -math.inf, 0
+
+        def keep() -> None:
+            nonlocal saved, kept
+            self._save(save, data, epochs)
+            saved, kept = time.monotonic(), self.progress.updates
+
+        def goes_on(whence: str) -> str:
+            return f"; {save} goes on from {whence}" if saved > -math.inf and save else ""
+
         with Interruptible() as stop:
 
             def pause() -> None:
                 """Where a run may stop."""
+                if stop.requested or time.monotonic() - saved >= SAVE_SECONDS:
+                    keep()
                 if stop.requested:
-                    self._save(save, data, epochs)
-                    kept = f"; {save} goes on from here" if save else ""
-                    raise Interrupted(f"stopped after {self.progress.updates} batches{kept}")
+                    after = f"stopped after {self.progress.updates} batches"
+                    raise Interrupted(after + goes_on("here"))
 
-            while (done := len(self.progress.history)) < epochs:
-                if self.progress.updates < (done + 1) * batches:
-                    self._epoch(data.train, done, batches, pause, bar)
-                on_epoch(self._end_epoch(data.test, pause))
-                self._save(save, data, epochs)
-            trained = self._accuracy(data.train, pause)
+            try:
+                while (done := len(self.progress.history)) < epochs:
+                    if self.progress.updates < (done + 1) * batches:
+                        self._epoch(data.train, done, batches, pause, bar)
+                    on_epoch(self._end_epoch(data.test, pause))
+                    keep()
+                trained = self._accuracy(data.train, pause)
+            except LinkError as error:
+                after = f"{error}, after {self.progress.updates} batches"
+                raise LinkError(after + goes_on(f"batch {kept}" if kept else "the start")) from None
         return self._result({"train": trained, "test": self.progress.history[-1]["test"]})
 
     def evaluate(self, samples: Split) -> float:

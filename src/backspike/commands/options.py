@@ -88,13 +88,13 @@ def add_backend(parser: argparse.ArgumentParser, backend: str) -> None:
         "--backend",
         metavar="NAME",
         default=backend,
-        help=f"{' or '.join(BACKENDS)}: PyTorch, or the generated RTL, simulated ({backend})",
+        help=f"{', '.join(BACKENDS)}: PyTorch; the generated RTL, simulated; a board ({backend})",
     )
     add_machine(group)
     group.add_argument(
         "--check",
         action=argparse.BooleanOptionalAction,
-        help="compare every tensor with golden, bit for bit (default on rtl)",
+        help="compare every tensor with golden, bit for bit (default on rtl and serial)",
     )
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.backends import BACKENDS, find_machine
+from backspike.backends import check_backend, find_machine
 from backspike.commands import options, outputs
 from backspike.errors import UserError
 from backspike.network import Learning, Network, nearest_half
@@ -24,6 +24,8 @@ examples:
       in PyTorch alone, bit for bit the same, and faster
   backspike train --layers 784,128,10 --data mnist/ --limit 2000 --machine wide
       a folder with train-images-idx3-ubyte.gz and its three siblings
+  backspike train --backend serial:/dev/ttyUSB0 --save run.safetensors
+      on a board; --no-check brings only samples, labels and logits over the line
   backspike train --save run.safetensors --plots out/
   backspike train --resume run.safetensors --epochs 20 --save run.safetensors
       goes on where the run stopped, bit for bit as if it never had
@@ -31,6 +33,7 @@ examples:
       waves of the third batch
 
 Ctrl-C stops between two batches and saves the checkpoint (with --save); a second one stops at once.
+A board that is unplugged leaves the last checkpoint whole, which is half a minute old at the most.
 exit codes: 0, 1 (backend and golden differ), 2 (bad input), 130 (Ctrl-C).
 """
 
@@ -58,7 +61,11 @@ def add(commands) -> None:
     group = parser.add_argument_group("files")
     group.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
     group.add_argument("--plots", metavar="DIR", help="draw loss, accuracy, spikes, utilisation")
-    group.add_argument("--save", metavar="FILE", help="checkpoint (.safetensors) after each epoch")
+    group.add_argument(
+        "--save",
+        metavar="FILE",
+        help="checkpoint (.safetensors), every half minute and epoch",
+    )
     group.add_argument("--resume", metavar="FILE", help="go on from a checkpoint")
     group.add_argument("--trace", metavar="FILE.vcd", help="waves of one batch (rtl)")
     group.add_argument(
@@ -76,8 +83,7 @@ def run(args: argparse.Namespace) -> int:
         outputs.check_file(f"--{option}", getattr(args, option))
     outputs.check_folder("--plots", args.plots)
     machine = find_machine(args.machine)
-    if args.backend not in BACKENDS:
-        raise UserError(f"backend is {args.backend!r}: {' or '.join(BACKENDS)} is allowed")
+    check_backend(args.backend)
     if args.trace is not None and args.backend != "rtl":
         raise UserError(f"trace is {args.trace} on backend {args.backend}: only rtl has waves")
     if args.trace_batch is not None and (args.trace is None or args.trace_batch < 0):
