@@ -9,9 +9,10 @@ from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.network import Learning, Network
 
-BACKENDS = ("golden", "rtl", "serial:PORT[:BAUD]")
-"""As they are asked for."""
+BACKENDS = ("golden", "rtl")
 SERIAL = "serial:"
+TRAINERS = (*BACKENDS, f"{SERIAL}PORT[:BAUD]")
+"""Those that train, as they are asked for."""
 
 
 def check_backend(name: str) -> None:
@@ -19,7 +20,7 @@ def check_backend(name: str) -> None:
     if name.startswith(SERIAL):
         serial_port(name)
     elif name not in BACKENDS:
-        raise UserError(f"backend is {name!r}: {', '.join(BACKENDS)} is allowed")
+        raise UserError(f"backend is {name!r}: {', '.join(TRAINERS)} is allowed")
 
 
 def serial_port(name: str) -> tuple[str, int | None]:
@@ -29,7 +30,7 @@ def serial_port(name: str) -> tuple[str, int | None]:
         port, baud = name.removeprefix(SERIAL), ""
     if not port or (baud and int(baud) == 0):
         raise UserError(
-            f"backend is {name!r}: {BACKENDS[-1]} is allowed, as serial:/dev/ttyUSB0:1000000"
+            f"backend is {name!r}: {TRAINERS[-1]} is allowed, as serial:/dev/ttyUSB0:1000000"
         )
     return port, int(baud) if baud else None
 

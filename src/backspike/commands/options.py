@@ -7,7 +7,7 @@ for from what was left open.
 import argparse
 import math
 
-from backspike.backends import BACKENDS
+from backspike.backends import TRAINERS
 from backspike.errors import UserError
 from backspike.gen.machine import MACHINES
 from backspike.network import SURROGATES, Layer, Learning, Network, Surrogate, nearest_half
@@ -88,7 +88,7 @@ def add_backend(parser: argparse.ArgumentParser, backend: str) -> None:
         "--backend",
         metavar="NAME",
         default=backend,
-        help=f"{', '.join(BACKENDS)}: PyTorch; the generated RTL, simulated; a board ({backend})",
+        help=f"{', '.join(TRAINERS)}: PyTorch; the generated RTL, simulated; a board ({backend})",
     )
     add_machine(group)
     group.add_argument(
