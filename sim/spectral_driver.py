@@ -9,8 +9,9 @@ from backspike.gen.host.registers import BYTES
 from backspike.gen.spectral.control import Fault
 from backspike.gen.spectral.layout import MANTISSA
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
-from backspike.gen.spectral.map import FAULT_TEXT, IDENT, SUM_WORDS, SUMS, VERSION
+from backspike.gen.spectral.map import FAULT_TEXT, IDENT, VERSION
 from backspike.gen.spectral.store import PART, PIXEL, SAMPLE_WORDS
+from backspike.gen.spectral.sums_window import SUM_WORDS, SUMS
 from backspike.golden.spectral import Samples, Sums
 from backspike.sim.simulator import Simulator
 
@@ -115,7 +116,7 @@ class SpectralDriver:
 
     def sums(self) -> Sums:
         """What the last run of a pair found."""
-        data = self.port.read_block(f"{next(iter(SUMS))}_0", len(SUMS) * SUM_WORDS).tobytes()
+        data = self.port.read_block("sums", len(SUMS) * SUM_WORDS).tobytes()
         size = SUM_WORDS * BYTES
         starts = range(0, len(data), size)
         return Sums(*(int.from_bytes(data[n : n + size], "little", signed=True) for n in starts))

@@ -10,7 +10,8 @@ import pytest
 from backspike.gen.spectral.control import REQUEST, Content, Fault, SpectralControl
 from backspike.gen.spectral.layout import MAX_PASSES
 from backspike.gen.spectral.machine import SpectralMachine
-from backspike.gen.spectral.map import CONTENT_TEXT, FAULT_TEXT, SUM_WORDS, SUMS, spectral_map
+from backspike.gen.spectral.map import CONTENT_TEXT, FAULT_TEXT, spectral_map
+from backspike.gen.spectral.sums_window import SUMS
 from backspike.golden.spectral import Sums
 from backspike.sim.bulk import Bulk
 
@@ -120,5 +121,5 @@ def test_the_map(size):
     registers = spectral_map(SpectralMachine(name="any", size=size, pixel_bits=16))
     assert registers.window("pixels").words == size * size
     assert registers.window("samples").words == 2 * size * size
-    assert registers.register("xy_2").offset == 0x40 + 4 * (10 * SUM_WORDS - 1)
+    assert registers.window("sums").words == 30
     assert registers.register("size").pack(log_height=9, log_width=3) == 0x309

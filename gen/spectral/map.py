@@ -5,6 +5,7 @@ from backspike.gen.spectral.control import Content, Fault
 from backspike.gen.spectral.layout import GUARD, LOG, MANTISSA, MAX_PASSES
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.gen.spectral.store import SAMPLE_WORDS
+from backspike.gen.spectral.sums_window import SUM_WORDS, SUMS
 
 IDENT = 0x424B_4654
 """'BKFT'."""
@@ -27,27 +28,6 @@ CONTENT_TEXT = {
     Content.SAMPLES: "samples that the host wrote",
     Content.RESULT: "a result",
 }
-
-SUMS = {
-    "saa": "Σ cA conj cA, cA the cumulative spectra of the image without frequency 0",
-    "sbb": "Σ cB conj cB, cB the reference's",
-    "sab": "Σ Re(cA conj cB)",
-    "ta": "Σ Re cA over the lower half",
-    "tb": "Σ Re cB over the lower half",
-    "x": "Σ of the image's samples x",
-    "y": "Σ of the reference's samples y",
-    "xx": "Σ x²",
-    "yy": "Σ y²",
-    "xy": "Σ x y",
-}
-"""What a pair's run finds, as golden's `Sums` has it."""
-SUM_WORDS = 3
-"""Words of a sum: 96 bits hold any of the largest machine's."""
-
-
-def sum_words(name: str) -> list[str]:
-    """Names of the registers that hold a sum, lowest word first."""
-    return [f"{name}_{n}" for n in range(SUM_WORDS)]
 
 
 def spectral_map(machine: SpectralMachine) -> RegisterMap:
@@ -101,22 +81,21 @@ def spectral_map(machine: SpectralMachine) -> RegisterMap:
             ),
         ),
         register("cycles", 0x18, "ro", "cycles of the last run"),
-        *(
-            register(word, 0x40 + 4 * (SUM_WORDS * n + k), "ro", f"{doc}: "
-                     f"bits {32 * k + 31} to {32 * k}")
-            for n, (name, doc) in enumerate(SUMS.items())
-            for k, word in enumerate(sum_words(name))
-        ),
     ]  # fmt: skip
     return RegisterMap(
         title="The spectral unit's registers",
         doc="Samples are complex block floating point: (re + j im) 2^exponent, in units of "
-        f"2^-({GUARD} passes) of what the host wrote. Sums are of the last run of a pair, two's "
-        "complement over three words, lowest first; pixel sums are in units of a sample, spectral "
-        "sums as `golden/spectral.py` says. Row and column of a sample or a pixel: address row * "
-        f"{machine.size} + column in the window, whatever the size of what is transformed.",
+        f"2^-({GUARD} passes) of what the host wrote. Sums are of the last run of a pair; pixel "
+        "sums are in units of a sample, spectral sums as `golden/spectral.py` says. Row and column "
+        f"of a sample or a pixel: address row * {machine.size} + column in the window, whatever "
+        "the size of what is transformed.",
         registers=tuple(registers),
         windows=(
+            Window(
+                name="sums", base=0x80, words=SUM_WORDS * len(SUMS), access="ro", locked=True,
+                doc=f"{SUM_WORDS} words each, two's complement, lowest first: "
+                + "; ".join(f"{name}, {doc}" for name, doc in SUMS.items()),
+            ),
             Window(
                 name="pixels", base=0x20_0000, words=machine.points, access="wo", locked=True,
                 doc=f"a pixel of the image (bits 15 to 0) and of the reference (31 to 16), up to "

@@ -1,20 +1,21 @@
 """The spectral unit: passes over a frame store, the analysis of a pair, and the host port."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
-from backspike.gen.host.bus import WORD
 from backspike.gen.host.register_file import RegisterFile
+from backspike.gen.host.relay import Relay
 from backspike.gen.spectral.analysis import ENERGIES, TOTALS, Analysis
 from backspike.gen.spectral.control import REQUEST, SpectralControl
 from backspike.gen.spectral.layout import GUARD, MANTISSA
 from backspike.gen.spectral.machine import SpectralMachine
-from backspike.gen.spectral.map import IDENT, SUM_WORDS, SUMS, VERSION, spectral_map, sum_words
+from backspike.gen.spectral.map import IDENT, VERSION, spectral_map
 from backspike.gen.spectral.passes import Passes
 from backspike.gen.spectral.pixel_sums import PixelSums
 from backspike.gen.spectral.store import FrameStore
+from backspike.gen.spectral.sums_window import SUMS, SumsWindow
 
 
 class SpectralUnit(wiring.Component):
@@ -35,17 +36,22 @@ class SpectralUnit(wiring.Component):
         m = Module()
         machine = self.machine
         m.submodules.port = port = AXI4LiteSubordinate(self.map.addr_width)
+        m.submodules.relay = relay = Relay(self.map.addr_width - 2)
         m.submodules.registers = registers = RegisterFile(self.map)
         m.submodules.control = control = SpectralControl(machine)
         m.submodules.store = store = FrameStore(machine)
         m.submodules.engine = passes = Passes(machine)
         m.submodules.analysis = analysis = Analysis(machine)
         m.submodules.pixel_sums = pixel_sums = PixelSums(machine)
+        m.submodules.sums_window = sums_window = SumsWindow()
         wiring.connect(m, wiring.flipped(self.axi), port.axi)
-        wiring.connect(m, port.request, registers.request)
-        wiring.connect(m, registers.response, port.response)
+        wiring.connect(m, port.request, relay.i.request)
+        wiring.connect(m, relay.i.response, port.response)
+        wiring.connect(m, relay.o.request, registers.request)
+        wiring.connect(m, registers.response, relay.o.response)
         wiring.connect(m, registers.pixels, store.pixels)
         wiring.connect(m, registers.samples, store.samples)
+        wiring.connect(m, registers.sums, sums_window.host)
         wiring.connect(m, passes.read, store.read)
         wiring.connect(m, passes.write, store.write)
         wiring.connect(m, passes.columns, analysis.i)
@@ -85,10 +91,6 @@ class SpectralUnit(wiring.Component):
                 part.log_width.eq(registers.size.log_width),
             ]
         for name in SUMS:
-            total = Signal(signed(SUM_WORDS * WORD), name=name)
-            found = getattr(analysis if name in ENERGIES + TOTALS else pixel_sums, name)
-            m.d.comb += [
-                total.eq(found),
-                Cat(getattr(registers, word) for word in sum_words(name)).eq(total),
-            ]
+            found = analysis if name in ENERGIES + TOTALS else pixel_sums
+            m.d.comb += getattr(sums_window, name).eq(getattr(found, name))
         return m
