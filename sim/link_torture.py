@@ -6,67 +6,28 @@ which the design counts. Prints what happened.
 """
 
 import argparse
+import functools
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In
 
 from backspike.errors import UserError
 from backspike.gen.emit import emit
-from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
-from backspike.gen.host.bus import WORD
-from backspike.gen.host.register_file import RegisterFile
-from backspike.gen.host.registers import BYTES, Register, RegisterMap, Window
+from backspike.gen.host.registers import BYTES
+from backspike.gen.link.bell import DEPTH, MAP, BellAndMemory
 from backspike.gen.link.rate import Rate
 from backspike.gen.link.top import Linked
-from backspike.gen.memory.host import HostMemory
 from backspike.sim.damage import Damage
 from backspike.sim.link import LinkPort
 from backspike.sim.port import BusError
 from backspike.sim.uart import Uart, UartLine, uart_library
 
-DEPTH = 256
 LONGEST = 64
 """Words of a block at most: several frames on a bad line."""
 RATE = Rate(clock=8_000_000, baud=1_000_000)
-
-MAP = RegisterMap(
-    title="Bell and memory",
-    doc="To torture the link with.",
-    registers=(
-        Register(name="bell", offset=0x00, access="wo", doc="rings", width=8),
-        Register(name="rung", offset=0x04, access="ro", doc="how often"),
-        Register(name="last", offset=0x08, access="ro", doc="written to the bell last", width=8),
-    ),
-    windows=(Window(name="memory", base=0x400, words=DEPTH, access="rw", doc="a memory"),),
-    addr_width=12,
-)
-
-
-class BellAndMemory(wiring.Component):
-    """The design of MAP."""
-
-    axi: In(AXI4LiteSignature(MAP.addr_width))
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.host = host = AXI4LiteSubordinate(MAP.addr_width)
-        m.submodules.registers = registers = RegisterFile(MAP)
-        m.submodules.memory = memory = HostMemory(width=WORD, depth=DEPTH)
-        wiring.connect(m, wiring.flipped(self.axi), host.axi)
-        wiring.connect(m, host.request, registers.request)
-        wiring.connect(m, registers.response, host.response)
-        wiring.connect(m, registers.memory, memory.host)
-        rung, last = Signal(WORD), Signal(8)
-        m.d.comb += [memory.rest.eq(1), registers.rung.eq(rung), registers.last.eq(last)]
-        with m.If(registers.bell.valid):
-            m.d.sync += [rung.eq(rung + 1), last.eq(registers.bell.data)]
-        return m
 
 
 @dataclass
@@ -85,6 +46,7 @@ class Torture:
     damaged: dict[str, int] = field(default_factory=dict)
 
 
+@functools.cache
 def torture_library() -> Path:
     """The design, for `Uart` at RATE."""
     return uart_library(emit(Linked(BellAndMemory(), RATE), "tortured"), "tortured")

@@ -11,8 +11,9 @@ SOURCE = Path(__file__).with_name("uart.cpp")
 """To be compiled with the model."""
 SLICE = 1000
 """Cycles between two looks at what else there is to do."""
-QUIET = 20
-"""Bytes' times without a byte either way, after which the line is thought to be quiet."""
+QUIET = 100
+"""Bytes' times without a byte either way, after which the line is thought to be quiet: longer than
+the bridge takes for the longest request."""
 
 
 def uart_library(verilog: str, top: str) -> Path:

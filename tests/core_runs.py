@@ -7,6 +7,7 @@ from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.network import Layer, Learning, Network, arctan, rectangle
 from backspike.sim.backend import RTLBackend
+from backspike.sim.core_backend import CoreBackend
 from backspike.sim.random_run import random_batch, random_halves
 
 TINY = MACHINES["tiny"]
@@ -41,7 +42,7 @@ def memories(backend: RTLBackend) -> dict[str, bytes]:
     }
 
 
-def check_run(backend: RTLBackend, seed: int = 0) -> None:
+def check_run(backend: CoreBackend, seed: int = 0) -> None:
     """Train for three batches, the last one smaller; raises Mismatch if a bit differs."""
     rng = np.random.default_rng(seed)
     plan = backend.plan

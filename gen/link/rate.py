@@ -11,10 +11,7 @@ FEWEST, MOST = 4, 1000
 class Rate:
     """`baud` bits a second out of a `clock` in Hz, which need not be a multiple.
 
-    A bit takes clock / baud cycles on the average, and each edge is at most a cycle late.
-    Of a whole byte's time a receiver may lose 9.5 bits' worth of the difference between the two
-    clocks, and up to two cycles to whole cycles; majority sampling moves it a cycle either way:
-    what is left of half a bit is `tolerance`.
+    A bit takes clock / baud cycles on the average, and each edge is less than a cycle late.
     """
 
     clock: int
@@ -36,3 +33,12 @@ class Rate:
     def step(self) -> int:
         """What the phase, of PHASE bits, gains in a cycle."""
         return round((self.baud << PHASE) / self.clock)
+
+    @property
+    def tolerance(self) -> float:
+        """By what share the sender's bits may be longer or shorter than the receiver's.
+
+        The middle of the stop bit is 9.5 bits after the edge that starts a byte; whole cycles
+        move both by up to a cycle in all; the rest of half a bit is left for the two clocks.
+        """
+        return (0.5 - 1 / self.cycles) / 9.5

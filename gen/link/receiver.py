@@ -18,7 +18,7 @@ class Receiver(wiring.Component):
     none. A byte without a stop bit, as of a break, is marked, and the next one begins after the
     line has been high.
 
-    Latency: a byte comes in the middle of its stop bit, 4 or 5 cycles late.
+    Latency: a byte comes in the middle of its stop bit, up to 4 cycles late.
 
     Parameters: rate. Ports: line (any clock's); o, whose bytes cannot wait.
     """
@@ -41,16 +41,17 @@ class Receiver(wiring.Component):
         first, second, third = line, before[0], before[1]
         level = (first & second) | (first & third) | (second & third)
 
-        # The phase carries in the middle of each bit; in whole cycles that is half a cycle late on
-        # the average, and the second sample, a cycle before, half a cycle early.
+        # Counted from the start bit's first sample, which is up to a cycle late, the phase carries
+        # in the middle of each bit, or up to a cycle later; the second sample is the one before.
+        # The level falls a cycle after the line, so that no single sample starts a byte.
         phase = Signal(PHASE, reset_less=True)
         carry = Signal()
         bits = Signal(range(10), reset_less=True)
         m.d.comb += self.o.payload.data.eq(self._shifted(m, carry, level))
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [phase.eq(1 << PHASE - 1), bits.eq(0)]
-                with m.If(~line):
+                m.d.sync += [phase.eq((1 << PHASE - 1) + self._rate.step), bits.eq(0)]
+                with m.If(~level):
                     m.next = "BITS"
             with m.State("BITS"):
                 m.d.sync += phase.eq(phase + self._rate.step)
