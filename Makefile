@@ -29,6 +29,7 @@ rtl: venv  ## emit rtl/ afresh
 
 bench: venv  ## measure the figures of merit
 	$(BIN)/backspike bench
+	$(BIN)/backspike bench --spectral
 
 clean:
 	rm -rf $(VENV) .cache out build

@@ -242,7 +242,7 @@ def test_bad_input(capsys, tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "evaluate", "compile", "emit", "machines", "bench"]
+    "command", ["", "train", "evaluate", "compile", "emit", "machines", "fsds", "hyra", "bench"]
 )
 def test_help(capsys, command):
     assert run(*command.split(), "--help") == 0
