@@ -65,7 +65,9 @@ async def begin(bench: Bench, dut, log_points: int, stalls: tuple[float, float] 
     dut.o__ready.value = bench.rng.getrandbits(1)
     dut.clear.value = 1
     dut.log_points.value = log_points
-    await bench.tick(2)
+    for _ in range(2):
+        await bench.tick()
+        assert not int(dut.i__ready.value), "a word is taken, and forgotten"
     dut.clear.value = 0
     source = bench.source("i", point_layout(WIDTH), stalls[0])
     return source, bench.sink("o", point_layout(transformed_width(WIDTH, STALLED)), stalls[1])
