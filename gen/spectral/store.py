@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.host.bus import WORD, HostBus
-from backspike.gen.memory.rows import READ_LATENCY, RowMemory, read_signature, write_signature
+from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
+from backspike.gen.memory.slices import SlicedMemory
 from backspike.gen.memory.window import RowWindow
 from backspike.gen.spectral.layout import MANTISSA, SAMPLE
 from backspike.gen.spectral.machine import SpectralMachine
@@ -83,7 +84,7 @@ class FrameStore(wiring.Component):
 
         parts = {}
         for name, field in SAMPLE:
-            parts[name] = RowMemory(width=field.width, depth=depth)
+            parts[name] = SlicedMemory(width=field.width, depth=depth)
             m.submodules[name] = parts[name]
 
         found, kept = Signal(SAMPLE), data.View(SAMPLE, self.write.data)
