@@ -70,12 +70,12 @@ def test_host_and_passes_take_turns(bits):
         return value & 0xFF_FFFF | int(rng.random() < 0.2) << int(rng.integers(18, 32))
 
     for _ in range(4):
-        # The passes' turn: writes and reads, never of one sample in one cycle.
+        # The passes' turn: writes and reads, never of the sample that was written last.
         cycles = 400
         en = rng.random(cycles) < 0.5
-        en[: 2 + READ_LATENCY] = en[-READ_LATENCY:] = False
+        en[: 2 + READ_LATENCY] = en[-READ_LATENCY - 1 :] = False
         to = rng.integers(0, points, cycles)
-        at = (to + rng.integers(1, points, cycles)) % points
+        at = (np.roll(to, 1) + rng.integers(1, points, cycles)) % points
         new = [
             (int(rng.integers(-PART // 2, PART // 2)), int(rng.integers(-PART // 2, PART // 2)),
              int(rng.integers(0, 64)))
@@ -88,8 +88,8 @@ def test_host_and_passes_take_turns(bits):
         for cycle in range(cycles - READ_LATENCY):
             got, want = out["read__data"][cycle + READ_LATENCY], pack(*model.samples[at[cycle]])
             assert got == want, f"cycle {cycle}: {got:#x}, not {want:#x}"
-            if en[cycle]:
-                model.samples[to[cycle]] = new[cycle]
+            if cycle and en[cycle - 1]:
+                model.samples[to[cycle - 1]] = new[cycle - 1]
 
         # The host's turn, at one window after the other; the passes' ports do nothing.
         for window, words, word, expect in (

@@ -46,8 +46,9 @@ class FrameStore(wiring.Component):
     written sample's exponent becomes 0; a word that gives it another, or whose mantissa does not
     fit, is refused.
 
-    Latency: READ_LATENCY cycles from address to sample. Throughput: a read and a write a cycle; a
-    sample must not be read in the cycle that writes it. The host's: see `RowWindow`.
+    Latency: READ_LATENCY cycles from address to sample. Throughput: a read and a write a cycle. A
+    sample that is written in one cycle must not be read in the next, and is new from the cycle
+    after that on. The host's: see `RowWindow`.
 
     Ports: read, write: the passes'; pixels, samples: the host's windows; rest; written (one
     cycle): the host has written a sample.
@@ -101,21 +102,24 @@ class FrameStore(wiring.Component):
             "im": (wrote[1], Mux(pixels.enable, pixel_part(reference), mantissa)),
             "exponent": (wrote.any(), Const(0)),
         }
+        # Out of registers, because the way to so many block RAMs is long.
+        address = Signal(len(self.write.addr), name="write_address", reset_less=True)
+        m.d.sync += address.eq(
+            Mux(self.rest, Mux(pixels.enable, pixels.address, samples.address), self.write.addr)
+        )
         for name, part in parts.items():
-            m.d.comb += [
-                part.read0.addr.eq(self.read.addr),
-                found[name].eq(part.read0.data),
-                part.write.en.eq(self.write.en),
-                part.write.addr.eq(self.write.addr),
-                part.write.data.eq(kept[name]),
+            enable, value = Signal(name=f"{name}_enable"), Signal.like(found[name], name=name)
+            host_enable, host_value = host[name]
+            m.d.sync += [
+                enable.eq(Mux(self.rest, host_enable, self.write.en)),
+                value.eq(Mux(self.rest, host_value, kept[name])),
             ]
-            with m.If(self.rest):
-                enable, value = host[name]
-                m.d.comb += [
-                    part.read0.addr.eq(samples.address),
-                    part.write.en.eq(enable),
-                    part.write.addr.eq(Mux(pixels.enable, pixels.address, samples.address)),
-                    part.write.data.eq(value),
-                ]
+            m.d.comb += [
+                part.write.en.eq(enable),
+                part.write.addr.eq(address),
+                part.write.data.eq(value),
+                part.read0.addr.eq(Mux(self.rest, samples.address, self.read.addr)),
+                found[name].eq(part.read0.data),
+            ]
         m.d.comb += self.written.eq(self.rest & wrote.any())
         return m
