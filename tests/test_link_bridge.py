@@ -150,3 +150,28 @@ def test_frames_back_to_back_are_done_once_or_not_at_all(raw):
         assert done == sorted(set(done))
         rung += len(done)
         assert raw.read(RUNG, 2) == [rung, done[-1]]
+
+
+def test_an_answer_is_sent_before_the_next_request_is_carried_out(raw):
+    """Both use one memory: nothing is mixed up, of what is read or of what is written."""
+    words = np.random.default_rng(3).integers(0, 2**32, 200).tolist()
+    raw.ask(request(Op.WRITE, 1, MEMORY, words))
+    answers = raw.ask(
+        request(Op.READ, 2, MEMORY, count=100),
+        b"\xff",  # a frame that is dropped while the request is carried out, or called too short
+        request(Op.READ, 3, MEMORY + 400, count=100),
+        request(Op.WRITE, 4, MEMORY, range(50)),
+    )
+    read = {answer[1]: answer[3] for answer in answers if answer[0] == Status.OKAY}
+    assert read == {2: words[:100], 3: words[100:]}
+    answers = raw.ask(
+        request(Op.READ, 5, MEMORY, count=100),
+        b"\xff",
+        request(Op.WRITE, 6, MEMORY, range(50)),
+        request(Op.WRITE, 7, MEMORY, range(100, 150)),
+    )
+    assert [answer[:3] for answer in answers if answer[0] == Status.OKAY] == [
+        (Status.OKAY, 5, 100),
+        (Status.OKAY, 6, 50),
+    ]
+    assert raw.read(MEMORY, 200) == [*range(50), *words[50:]]
