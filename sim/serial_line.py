@@ -10,6 +10,9 @@ from backspike.errors import LinkError
 
 BAUD = 1_000_000
 """Bits a second unless something else is asked for."""
+STUCK = 10.0
+"""Seconds after which a port that takes no bytes is given up: ten times the longest frame's time at
+9600 baud."""
 
 
 class Line(Protocol):
@@ -40,7 +43,7 @@ class SerialLine:
     def __init__(self, port: str, baud: int = BAUD):
         self.name, self.baud = f"serial port {port}", baud
         try:
-            self._serial = serial.Serial(port, baud, exclusive=True)
+            self._serial = serial.Serial(port, baud, exclusive=True, write_timeout=STUCK)
         except (serial.SerialException, OSError, ValueError) as error:
             raise LinkError(
                 f"{self.name} cannot be opened at {baud} baud: {_reason(error)}"

@@ -15,12 +15,13 @@ from backspike.backends import make_backend, serial_port
 from backspike.check import Lockstep
 from backspike.checkpoint import load_checkpoint
 from backspike.cli import main
-from backspike.errors import Mismatch, UserError
+from backspike.errors import LinkError, Mismatch, UserError
 from backspike.gen.core.top import Core
 from backspike.gen.link.rate import Rate
 from backspike.gen.link.top import Linked
 from backspike.golden.backend import GoldenBackend
 from backspike.network import Layer, Learning, Network
+from backspike.sim import serial_line
 from backspike.sim.damage import Damage
 from backspike.sim.model import emitted
 from backspike.sim.random_run import random_batch
@@ -178,6 +179,17 @@ def test_nobody_answers(tmp_path, capsys):
     with Serial(path, exclusive=True):
         with pytest.raises(UserError, match="cannot be opened"):
             make_backend(backend, NETWORK, LEARNING, TINY)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_port_that_takes_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(serial_line, "STUCK", 0.1)
+    ours, theirs = pty.openpty()
+    line = serial_line.SerialLine(os.ttyname(theirs))
+    with pytest.raises(LinkError, match=r"^serial port /dev/\S+ is lost: Write timeout$"):
+        line.send(bytes(1_000_000))
+    line.close()
     os.close(ours)
     os.close(theirs)
 
