@@ -53,6 +53,17 @@ class Raw:
         assert not self._unpacker.damaged
         return answers
 
+    def reset(self, after: int) -> None:
+        """Resets the board so many cycles from now, and forgets what comes till all is quiet."""
+        while after > 0:
+            self.uart.run(min(after, 1000))
+            after -= 1000
+        self.uart.reset()
+        self.uart.stir()
+        while not self.uart.quiet:
+            self.uart.run()
+        self._unpacker = Unpacker()
+
     @staticmethod
     def _answer(body: bytes) -> tuple:
         header = ANSWER.from_bits(int.from_bytes(body[:4], "little"))

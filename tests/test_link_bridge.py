@@ -175,3 +175,21 @@ def test_an_answer_is_sent_before_the_next_request_is_carried_out(raw):
         (Status.OKAY, 6, 50),
     ]
     assert raw.read(MEMORY, 200) == [*range(50), *words[50:]]
+
+
+def test_resets_whatever_it_is_doing(raw):
+    """While a request comes, is carried out, or is answered: then all is as at the beginning."""
+    rng = np.random.default_rng(8)
+    words = rng.integers(0, 2**32, 60).tolist()
+    took = raw.uart.cycles
+    raw.ask(request(Op.WRITE, 1, MEMORY, words), request(Op.READ, 2, MEMORY, count=60))
+    took = raw.uart.cycles - took
+    for after in rng.integers(1, took, 40):
+        raw.ask(request(Op.HELLO, 0))
+        bodies = request(Op.WRITE, 1, MEMORY, words), request(Op.READ, 2, MEMORY, count=60)
+        raw.uart.send(b"".join(map(pack, bodies)))
+        raw.reset(int(after))
+        assert raw.ask(request(Op.WRITE, 3, BELL, [1]))[-1][0] == Status.CLOSED
+        assert raw.read(RUNG) == [0]
+        assert raw.ask(request(Op.WRITE, 202, MEMORY, words)) == [(Status.OKAY, 202, 60, [])]
+        assert raw.read(MEMORY, 60) == words

@@ -45,7 +45,7 @@ class Frame(wiring.Component):
         last = part == held.words + 1
         m.d.comb += [self.words.addr.eq(part - 1), crc.data.eq(byte)]
 
-        flags = Signal(range(CLOSING), reset_less=True)
+        flags = Signal(range(CLOSING))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
