@@ -30,7 +30,8 @@ from backspike.sim.port import (
 from backspike.sim.serial_line import Line
 
 TRIES = 50
-"""Failures one after the other, of which none brought anything on, after which it is given up."""
+"""Failures one after the other, of which none brought anything on, after which it is given up. Each
+may use up a sequence number, so it must stay well below their 256."""
 SILENT = 5
 """The same of those in which not one byte came."""
 PATIENCE = 0.5
@@ -66,6 +67,7 @@ class _Tries:
         self._name, self._baud = name, baud
         self.total = 0  # failures ever
         self.opened = False
+        self.over = ""  # why it was given up
         self.clear()
 
     def clear(self) -> None:
@@ -82,23 +84,33 @@ class _Tries:
         self._silent = 0 if came else self._silent + 1
         self._there += damaged
         self._back += bool(came) and not damaged
+        self.over = self._verdict()
+        self.check()
+
+    def check(self) -> None:
+        """Raises LinkError if it has been given up."""
+        if self.over:
+            raise LinkError(f"{self._name} {self.over}")
+
+    def _verdict(self) -> str:
         if self._silent >= SILENT:
-            if not self.opened:
-                raise LinkError(
-                    f"{self._name} does not answer: a board with backspike's link at "
-                    f"{self._baud} baud is needed there"
-                )
-            raise LinkError(f"{self._name} has stopped answering: {SILENT} tries were in vain")
-        if self.failed >= TRIES:
-            if not self.opened:
-                raise LinkError(
-                    f"{self._name} answers, but nothing of it is readable at {self._baud} baud: "
-                    "the rate that the board was built for is needed, and backspike's link"
-                )
-            raise LinkError(
-                f"{self._name} has damaged {TRIES} frames in a row ({self._there} on the way "
-                f"there, {self._back} on the way back or lost): a better line is needed"
+            if self.opened:
+                return f"has stopped answering: {SILENT} tries were in vain"
+            return (
+                f"does not answer: a board with backspike's link at {self._baud} baud is needed "
+                "there"
             )
+        if self.failed >= TRIES:
+            if self.opened:
+                return (
+                    f"has damaged {TRIES} frames in a row ({self._there} on the way there, "
+                    f"{self._back} on the way back or lost): a better line is needed"
+                )
+            return (
+                f"answers, but nothing of it is readable at {self._baud} baud: the rate that the "
+                "board was built for is needed, and backspike's link"
+            )
+        return ""
 
 
 class LinkPort:
@@ -109,7 +121,8 @@ class LinkPort:
     `clock`: of the core, in Hz. `requests` that were answered, `frames` that they took, `failures`
     among these, `bytes` both ways and `seconds` count what crossed the line.
 
-    Raises LinkError if the other end is silent, unreadable, no backspike, or was reset.
+    Raises LinkError if the other end is silent, unreadable, no backspike, or was reset; once it has
+    been given up, whatever is asked.
     """
 
     def __init__(self, line: Line, registers: RegisterMap, *, patience: float = PATIENCE):
@@ -209,6 +222,7 @@ class LinkPort:
 
     def _ask(self, op: Op, address: int, count: int, payload: bytes = b"") -> _Answer | None:
         """Has a request carried out once. None: it has not been, and may be cut differently."""
+        self._tries.check()
         self._sequence = (self._sequence + 1) % 256
         self._send(op, address, count, payload)
         answer = self._answer(op, count)
@@ -285,10 +299,15 @@ class LinkPort:
         words = np.frombuffer(body[size:], "<u4")
         if header.version != VERSION:
             return None
-        status = Status(header.status)
+        try:
+            status = Status(header.status)
+        except ValueError:
+            return None
         if status == Status.DAMAGED:
             return _Answer(status, 0, words[:0])
         if header.sequence != self._sequence:
+            return None
+        if status == Status.OKAY and header.count != count:
             return None
         carried = header.count if op != Op.WRITE and status.value <= Status.DECERR.value else 0
         if len(words) != carried or header.count > count:

@@ -160,6 +160,11 @@ class Dead:
         (b"", SILENT, "serial port X does not answer: a board with backspike's link at 1000000"),
         (b"\x00\xe6\x1e", TRIES, "serial port X answers, but nothing of it is readable at 1000000"),
         (pack(b"login: "), TRIES, "serial port X answers, but nothing of it is readable"),
+        (
+            pack(bytes([0x1F, 0, 0, 0])),
+            TRIES,
+            "serial port X answers, but nothing of it is readable",
+        ),
         (pack(bytes([0x16, 0, 0, 0])), 1, "serial port X has another version of the link"),
     ],
 )
@@ -177,6 +182,10 @@ def test_a_line_that_gets_worse_is_given_up():
     there.share = 0.5
     with pytest.raises(LinkError, match=f"has damaged {TRIES} frames in a row"):
         port.read_block("memory", 256)
+    there.share, frames = 0.0, port.frames
+    with pytest.raises(LinkError, match=f"has damaged {TRIES} frames in a row"):
+        port.read("rung")
+    assert port.frames == frames
 
 
 def test_a_reset_of_the_board_is_noticed(port):
