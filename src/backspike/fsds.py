@@ -167,7 +167,9 @@ def measure(
         if rtl and unit is None:
             unit = stack.enter_context(closing(open_unit(machine, tell=bar)))
         pairs = list(zip(a, b, strict=True)) if integer else []
-        for n, (x, y) in enumerate(tqdm(pairs, desc="fsds", unit="pair", disable=not bar)):
+        for n, (x, y) in enumerate(
+            tqdm(pairs, desc="fsds", unit="pair", disable=not (bar and pairs))
+        ):
             with one_thread():
                 parts.append(sums(samples(x, y, bits)))
             if rtl:
