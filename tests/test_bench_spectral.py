@@ -62,6 +62,16 @@ def test_images_on_the_simulated_unit():
     assert counts == Counts(tensors=9 * 5 * 16, values=5 * (9 * 10 + 6 * pixels), mismatches=0)
 
 
+def test_units_of_other_sizes_have_square_and_flat_images(monkeypatch):
+    monkeypatch.setattr(spectral, "SpectralRTL", Transforming)
+    assert [m.size for m in spectral.OTHERS] == [8, 16, 64, 512]
+    for machine, pixels in zip(spectral.OTHERS[:2], ([64], [256, 128, 128]), strict=True):
+        counts = Counts()
+        assert spectral.sizes(counts, machines=(machine,)) == []
+        values = 5 * sum(10 + 6 * n for n in pixels)
+        assert counts == Counts(tensors=len(pixels) * 5 * 16, values=values, mismatches=0)
+
+
 def test_images_are_of_all_their_kinds():
     for bits in (8, 16):
         kinds = spectral.kinds(8, 16, bits, 1)
@@ -302,7 +312,7 @@ def test_spectral_groups_are_chosen_by_their_option(monkeypatch, capsys):
         run.bench("-", ["core"], on_spectral=True)
     with pytest.raises(UserError, match=r"only is 'fsds': core is allowed"):
         run.bench("-", ["fsds"])
-    assert list(spectral.GROUPS) == ["images", "cycles", "inverse", "sqnr", "fft", "fsds"]
+    assert list(spectral.GROUPS) == ["images", "cycles", "inverse", "sqnr", "fft", "fsds", "sizes"]
 
 
 def test_sums_of_a_software_unit_are_goldens():

@@ -15,7 +15,12 @@ from backspike.check import Counts
 from backspike.degrade import Pair, pairs
 from backspike.errors import Mismatch
 from backspike.fsds import Similarity, compare, measure
-from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
+from backspike.gen.spectral.machine import (
+    LARGEST,
+    SMALLEST,
+    SPECTRAL_MACHINES,
+    SpectralMachine,
+)
 from backspike.golden.spectral import (
     Samples,
     samples,
@@ -33,6 +38,8 @@ DISTANCE, SQNR, RATIO = 0.01, 85.0, 1.10
 SMALL = SPECTRAL_MACHINES["spectral-32"]
 DEEP = SpectralMachine(name="spectral-32x16", size=32, pixel_bits=16)
 """A small unit for pixels of 16 bits: no preset, since its arithmetic is `spectral-128x16`'s."""
+OTHERS = tuple(SpectralMachine(name=f"spectral-{n}", size=n) for n in (8, 16, 64, LARGEST))
+"""Sizes without a preset."""
 SIDES = (8, 16, 32)
 
 
@@ -77,18 +84,32 @@ def images(counts: Counts, machines: tuple[SpectralMachine, ...] = (SMALL, DEEP)
     """
     for machine in machines:
         sizes = [(h, w) for h in SIDES for w in SIDES if max(h, w) <= machine.size]
-        with opened(machine) as unit:
-            for height, width in tqdm(sizes, desc=f"images, {machine.name}", unit="size"):
-                at = f"{height} x {width}"
-                for kind, (a, b) in kinds(height, width, machine.pixel_bits, width).items():
-                    pair = samples(a, b, machine.pixel_bits)
-                    compare(unit.sums(a, b), sums(pair), f"{kind}, {at}", counts)
-                    there = transform(pair)
-                    compare_samples(unit.transform(pair), there, f"{kind}, {at}", counts)
-                    back = transform(there, back=True)
-                    index = f"{kind}, {at}, there and back"
-                    compare_samples(unit.onward(back=True), back, index, counts)
+        _each_kind(machine, sizes, counts)
     return []
+
+
+@one_thread()
+def sizes(counts: Counts, machines: tuple[SpectralMachine, ...] = OTHERS) -> list[Figure]:
+    """The same on units of other sizes, square and as flat as can be. No figure but what is
+    counted."""
+    for machine in machines:
+        n = machine.size
+        _each_kind(machine, sorted({(n, n), (n, SMALLEST), (SMALLEST, n)}), counts)
+    return []
+
+
+def _each_kind(machine: SpectralMachine, sizes: list[tuple[int, int]], counts: Counts) -> None:
+    with opened(machine) as unit:
+        for height, width in tqdm(sizes, desc=f"images, {machine.name}", unit="size"):
+            at = f"{height} x {width}"
+            for kind, (a, b) in kinds(height, width, machine.pixel_bits, width).items():
+                pair = samples(a, b, machine.pixel_bits)
+                compare(unit.sums(a, b), sums(pair), f"{kind}, {at}", counts)
+                there = transform(pair)
+                compare_samples(unit.transform(pair), there, f"{kind}, {at}", counts)
+                back = transform(there, back=True)
+                index = f"{kind}, {at}, there and back"
+                compare_samples(unit.onward(back=True), back, index, counts)
 
 
 def compare_samples(got: Samples, want: Samples, index: str, counts: Counts) -> None:
@@ -268,5 +289,6 @@ GROUPS: dict[str, Callable[[Counts], list[Figure]]] = {
     "sqnr": sqnr,
     "fft": fft_alone.figures,
     "fsds": fsds,
+    "sizes": sizes,
 }
 """Figures that are measured together, in this order."""

