@@ -21,7 +21,7 @@ from amaranth.lib import wiring
 
 from backspike.errors import UserError
 from backspike.gen.core.accumulate import Lane
-from backspike.gen.emit import emit
+from backspike.gen.emit import ZEROS, emit
 from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import Round
 from backspike.gen.numerics.unpack import Product, Unpack
@@ -133,7 +133,8 @@ def _between_registers(component: wiring.Component) -> str:
     out = Signal(sum(map(len, outputs)), reset_less=True)
     m.d.sync += out.eq(Mux(load, Cat(outputs), out >> 1))
     m.d.comb += last.eq(out[0])
-    return verilog.convert(m, name="top", ports=[first, last, load], emit_src=False)
+    # A memory set to zero, a line a word, is too much for Yosys if it is deep.
+    return ZEROS.sub("", verilog.convert(m, name="top", ports=[first, last, load], emit_src=False))
 
 
 def _run(folder: Path, tool: str, *arguments: str) -> None:
