@@ -43,15 +43,6 @@ class SpectralRTL:
         """2-D transform of what the last `transform` or `onward` gave."""
         return self._transformed(*self._size, back=back, continues=True)
 
-    def simulation(self) -> dict:
-        """Simulated cycles (the host port's included), seconds in compiled code, their ratio."""
-        cycles, seconds = self.simulator.cycles, self.simulator.seconds
-        return {
-            "cycles": cycles,
-            "seconds": seconds,
-            "cycles_per_second": cycles / seconds if seconds else 0.0,
-        }
-
     def close(self) -> None:
         self.simulator.close()
 

@@ -13,7 +13,7 @@ from backspike.gen.spectral.map import FAULT_TEXT, IDENT, VERSION
 from backspike.gen.spectral.store import PART, PIXEL, SAMPLE_WORDS
 from backspike.gen.spectral.sums_window import SUM_WORDS, SUMS
 from backspike.golden.spectral import Samples, Sums
-from backspike.sim.simulator import Simulator
+from backspike.sim.port import Port
 
 Matrix = np.ndarray | Tensor
 """Of integers."""
@@ -30,14 +30,14 @@ class SpectralFaultError(RuntimeError):
 
 
 class SpectralDriver:
-    """Drives a spectral unit that a `Simulator` (or another port with its calls) has.
+    """Drives the spectral unit behind a port.
 
     Images and parts of samples are integers, (H, W), H and W up to the machine's size. Raises
     UserError for data that the unit does not take, before anything is written; BusError if the unit
     refuses an access, SpectralFaultError if it refuses a run.
     """
 
-    def __init__(self, port: Simulator, machine: SpectralMachine):
+    def __init__(self, port: Port, machine: SpectralMachine):
         self.port = port
         self.machine = machine
         self.map = port.registers
@@ -118,8 +118,12 @@ class SpectralDriver:
         """What the last run of a pair found."""
         data = self.port.read_block("sums", len(SUMS) * SUM_WORDS).tobytes()
         size = SUM_WORDS * BYTES
-        starts = range(0, len(data), size)
-        return Sums(*(int.from_bytes(data[n : n + size], "little", signed=True) for n in starts))
+        return Sums(
+            **{
+                name: int.from_bytes(data[n * size : (n + 1) * size], "little", signed=True)
+                for n, name in enumerate(SUMS)
+            }
+        )
 
     def _sizes(self) -> str:
         return f"a power of two from {SMALLEST} to {self.machine.size} ({self.machine.name})"

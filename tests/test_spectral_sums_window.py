@@ -21,6 +21,7 @@ def test_words_of_sums():
         sums = [int(n) << WIDTH - 64 | 0xABC for n in rng.integers(-(1 << 63), 1 << 63, len(SUMS))]
         accesses = random_accesses(rng, 300, WORDS, LATENCY, lambda: 0, busy)
         accesses = [a for a in accesses if not a.write]  # the register file lets none through
+        assert {a.address for a in accesses} == set(range(WORDS))
         inputs = ports(accesses, (WORDS - 1).bit_length())
         cycles = len(inputs["host__request__valid"])
         given = {

@@ -10,6 +10,8 @@ from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.network import Learning, Network
 
 BACKENDS = ("golden", "rtl")
+SPECTRAL_MACHINE = "spectral-128"
+"""The spectral unit unless another is asked for."""
 SERIAL = "serial:"
 TRAINERS = (*BACKENDS, f"{SERIAL}PORT[:BAUD]")
 """Those that train, as they are asked for."""
@@ -21,6 +23,12 @@ def check_backend(name: str) -> None:
         serial_port(name)
     elif name not in BACKENDS:
         raise UserError(f"backend is {name!r}: {', '.join(TRAINERS)} is allowed")
+
+
+def check_spectral_backend(name: str) -> None:
+    """Raise UserError unless FSDS is computed on a backend of that name."""
+    if name not in BACKENDS:
+        raise UserError(f"backend is {name!r}: {' or '.join(BACKENDS)} is allowed")
 
 
 def serial_port(name: str) -> tuple[str, int | None]:
@@ -40,6 +48,13 @@ def find_machine(name: str) -> Machine:
     if name not in MACHINES:
         raise UserError(f"machine is {name!r}: {', '.join(MACHINES)} is allowed")
     return MACHINES[name]
+
+
+def find_spectral_machine(name: str) -> SpectralMachine:
+    """The preset of the spectral unit called `name`."""
+    if name not in SPECTRAL_MACHINES:
+        raise UserError(f"machine is {name!r}: {', '.join(SPECTRAL_MACHINES)} is allowed")
+    return SPECTRAL_MACHINES[name]
 
 
 def find_any_machine(name: str) -> Machine | SpectralMachine:

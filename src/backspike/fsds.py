@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from backspike.backends import BACKENDS
+from backspike.backends import SPECTRAL_MACHINE, check_spectral_backend, find_spectral_machine
 from backspike.check import Counts
 from backspike.errors import Mismatch, UserError
 from backspike.gen.spectral.machine import (
@@ -31,7 +31,6 @@ from backspike.golden.threads import one_thread
 from backspike.patience import said_if_slow
 from backspike.pictures import Tiles, tiles
 
-MACHINE = "spectral-128"
 CAUSAL = ("x", "y", "xx", "yy", "xy", "ta", "tb", "saa", "sbb", "sab")
 """Sums in the order in which the unit has them: the first that differs is nearest to its cause."""
 
@@ -60,8 +59,8 @@ class Similarity:
     both figures are the same number). tile: side of the tiles that were averaged, which are
     `cut`; None if the pictures were taken whole.
     parts: the sums of each channel of each tile, channels first to change; empty in float64.
-    cycles: of all the unit's runs, and their bound, a read and a write of each sample in turn:
-    2 H W a run; None on golden. check: sums compared with golden, and how many of them differ.
+    cycles: of all the unit's runs, and their bound, two passes over all samples: 2 H W a run; None
+    on golden. check: sums compared with golden, and how many of them differ.
     """
 
     backend: str
@@ -110,18 +109,11 @@ class Similarity:
         }
 
 
-def find_spectral_machine(name: str) -> SpectralMachine:
-    """The preset called `name`."""
-    if name not in SPECTRAL_MACHINES:
-        raise UserError(f"machine is {name!r}: {', '.join(SPECTRAL_MACHINES)} is allowed")
-    return SPECTRAL_MACHINES[name]
-
-
 def measure(
     reference: np.ndarray,
     image: np.ndarray,
     backend: str = "rtl",
-    machine: str | SpectralMachine = MACHINE,
+    machine: str | SpectralMachine = SPECTRAL_MACHINE,
     *,
     tile: int | None = None,
     names: tuple[str, str] = ("the reference", "the image"),
@@ -139,8 +131,7 @@ def measure(
     Raises UserError, which calls the two by `names`, if there is no figure of them; Mismatch at the
     first sum that differs from golden's.
     """
-    if backend not in BACKENDS:
-        raise UserError(f"backend is {backend!r}: {' or '.join(BACKENDS)} is allowed")
+    check_spectral_backend(backend)
     machine = find_spectral_machine(machine) if isinstance(machine, str) else machine
     bits = _checked(reference, image, names)
     channels, height, width = reference.shape

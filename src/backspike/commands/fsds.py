@@ -7,15 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.backends import BACKENDS
+from backspike.backends import check_spectral_backend, find_spectral_machine
 from backspike.commands import options, outputs
-from backspike.errors import UserError
-from backspike.gen.spectral.machine import LARGEST, SMALLEST, SPECTRAL_MACHINES
+from backspike.gen.spectral.machine import LARGEST, SMALLEST
 
 if TYPE_CHECKING:
     from backspike.fsds import Similarity
 
-MACHINE = "spectral-128"
 
 EPILOG = """\
 examples:
@@ -56,20 +54,9 @@ def add(commands) -> None:
     )
     parser.add_argument("reference", metavar="REF", help="the reference: any file Pillow reads")
     parser.add_argument("image", metavar="IMG", help="the image: same size, channels and depth")
-    parser.add_argument(
-        "--backend",
-        metavar="NAME",
-        default="rtl",
-        help=f"{' or '.join(BACKENDS)}: PyTorch, or the generated RTL, simulated (rtl)",
-    )
+    options.add_spectral(parser)
     parser.add_argument(
         "--tile", type=options.integer, metavar="N", help="average over tiles of N x N pixels"
-    )
-    parser.add_argument(
-        "--machine",
-        metavar="NAME",
-        default=MACHINE,
-        help=f"preset of the spectral unit: {', '.join(SPECTRAL_MACHINES)} ({MACHINE})",
     )
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
     parser.add_argument(
@@ -82,9 +69,8 @@ def run(args: argparse.Namespace) -> int:
     """Verify everything, then measure; returns the exit code."""
     outputs.check_file("--json", args.json)
     outputs.check_folder("--plots", args.plots)
-    if args.backend not in BACKENDS:
-        raise UserError(f"backend is {args.backend!r}: {' or '.join(BACKENDS)} is allowed")
-    from backspike.fsds import find_spectral_machine, measure
+    check_spectral_backend(args.backend)
+    from backspike.fsds import measure
     from backspike.pictures import check_pair, read_picture
 
     machine = find_spectral_machine(args.machine)

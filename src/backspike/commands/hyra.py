@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.backends import BACKENDS
+from backspike.backends import check_spectral_backend, find_spectral_machine
 from backspike.commands import options, outputs
 from backspike.errors import UserError
-from backspike.gen.spectral.machine import SMALLEST, SPECTRAL_MACHINES, SpectralMachine
+from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SCALES = "2,3,4"
 NETWORKS = "srcnn,fsrcnn,bicubic,sinc"
-MACHINE = "spectral-128"
 SIZE = 128
 
 EPILOG = """\
@@ -63,18 +62,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--size", metavar="N", type=options.integer, default=SIZE, help=f"of the middle ({SIZE})"
     )
-    parser.add_argument(
-        "--backend",
-        metavar="NAME",
-        default="rtl",
-        help="of FSDS: rtl, the spectral unit, simulated (default); or golden, in PyTorch",
-    )
-    parser.add_argument(
-        "--machine",
-        metavar="NAME",
-        default=MACHINE,
-        help=f"preset of the spectral unit: {', '.join(SPECTRAL_MACHINES)} ({MACHINE})",
-    )
+    options.add_spectral(parser)
     parser.add_argument(
         "--weights",
         metavar="DIR",
@@ -93,10 +81,8 @@ def run(args: argparse.Namespace) -> int:
     outputs.check_file("--json", args.json)
     outputs.check_folder("--plots", args.plots)
     outputs.check_folder("--weights", args.weights)
-    if args.backend not in BACKENDS:
-        raise UserError(f"backend is {args.backend!r}: {' or '.join(BACKENDS)} is allowed")
+    check_spectral_backend(args.backend)
     from backspike.check import Counts
-    from backspike.fsds import find_spectral_machine
     from backspike.superresolution.evaluation import check_pictures, held_out
     from backspike.superresolution.networks import check_choice
     from backspike.superresolution.report import table

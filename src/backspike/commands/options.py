@@ -7,9 +7,10 @@ for from what was left open.
 import argparse
 import math
 
-from backspike.backends import TRAINERS
+from backspike.backends import SPECTRAL_MACHINE, TRAINERS
 from backspike.errors import UserError
 from backspike.gen.machine import MACHINES
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.network import SURROGATES, Layer, Learning, Network, Surrogate, nearest_half
 
 LAYERS = "64,128,10"
@@ -104,6 +105,22 @@ def add_machine(parser: argparse._ActionsContainer) -> None:
         metavar="NAME",
         default="default",
         help=f"preset of the accelerator: {', '.join(MACHINES)} (default)",
+    )
+
+
+def add_spectral(parser: argparse._ActionsContainer) -> None:
+    """Where FSDS is computed."""
+    parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        default="rtl",
+        help="of FSDS: rtl, the spectral unit, simulated (default); or golden, in PyTorch",
+    )
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        default=SPECTRAL_MACHINE,
+        help=f"preset of the spectral unit: {', '.join(SPECTRAL_MACHINES)} ({SPECTRAL_MACHINE})",
     )
 
 
