@@ -2,10 +2,11 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.control import RunControl
 from backspike.gen.core.counters import Counters
+from backspike.gen.core.dispatch import Fault
 from backspike.gen.core.engine import Engine
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import COUNTERS, IDENT, VERSION, core_map
@@ -22,13 +23,20 @@ from backspike.gen.memory.window import RowWindow
 class Core(wiring.Component):
     """The training core of a machine.
 
-    Ports: axi, the host port (AXI4-Lite subordinate; see rtl/MACHINE/registers.md).
+    Ports: axi, the host port (AXI4-Lite subordinate; see rtl/MACHINE/registers.md); running, a
+    doorbell is being obeyed; fault, the last one was refused.
     """
 
     def __init__(self, machine: Machine):
         self.machine = machine
         self.map = core_map(machine)
-        super().__init__({"axi": In(AXI4LiteSignature(self.map.addr_width))})
+        super().__init__(
+            {
+                "axi": In(AXI4LiteSignature(self.map.addr_width)),
+                "running": Out(1),
+                "fault": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -72,6 +80,8 @@ class Core(wiring.Component):
             registers.status.fault.eq(control.fault),
             registers.status.fault_engine.eq(control.fault_engine),
             registers.status.fault_task.eq(control.fault_task),
+            self.running.eq(registers.status.running),
+            self.fault.eq(control.fault != Fault.NONE),
             control.doorbell.eq(registers.start.valid),
             control.changed.eq((configuration != before) | writes),
             control.batch.eq(batch),

@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.register_file import RegisterFile
 from backspike.gen.host.relay import Relay
 from backspike.gen.spectral.analysis import ENERGIES, TOTALS, Analysis
-from backspike.gen.spectral.control import REQUEST, SpectralControl
+from backspike.gen.spectral.control import REQUEST, Fault, SpectralControl
 from backspike.gen.spectral.layout import GUARD, MANTISSA
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.map import IDENT, VERSION, spectral_map
@@ -24,13 +24,20 @@ class SpectralUnit(wiring.Component):
     A transform takes `passes.run_cycles` cycles, a pair up to 3 H + `Analysis.latency` more, and
     either a few for the start.
 
-    Ports: axi, the host port (AXI4-Lite subordinate; see rtl/MACHINE/registers.md).
+    Ports: axi, the host port (AXI4-Lite subordinate; see rtl/MACHINE/registers.md); running, a
+    doorbell is being obeyed; fault, the last one was refused.
     """
 
     def __init__(self, machine: SpectralMachine):
         self.machine = machine
         self.map = spectral_map(machine)
-        super().__init__({"axi": In(AXI4LiteSignature(self.map.addr_width))})
+        super().__init__(
+            {
+                "axi": In(AXI4LiteSignature(self.map.addr_width)),
+                "running": Out(1),
+                "fault": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -73,6 +80,8 @@ class SpectralUnit(wiring.Component):
             registers.status.content.eq(control.content),
             registers.status.passes.eq(control.passes),
             registers.cycles.eq(control.cycles),
+            self.running.eq(control.busy),
+            self.fault.eq(control.fault != Fault.NONE),
             control.doorbell.eq(registers.start.valid),
             *(control.request[name].eq(registers.start.data[name]) for name, _ in REQUEST),
             control.written.eq(store.written),
