@@ -11,7 +11,8 @@ class Machine:
     """Sizes of one accelerator.
 
     lanes P: columns that each engine works on at a time (2, 4, 8 or 16).
-    share: lanes that one drain unit (rounding, neuron, weight update) serves in turn.
+    fp_share, bp_share, wg_share: lanes that one drain unit (rounding, and the update of a neuron
+    or of a weight) of that engine serves in turn.
     weight_rows: row tiles of P halves in the weight memory.
     units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
     spike_units: tiles of spikes of one batch; includes the inputs, which have no gradients.
@@ -21,7 +22,9 @@ class Machine:
 
     name: str
     lanes: int
-    share: int
+    fp_share: int
+    bp_share: int
+    wg_share: int
     weight_rows: int
     units: int
     spike_units: int
@@ -32,8 +35,10 @@ class Machine:
     def __post_init__(self) -> None:
         if self.lanes not in (2, 4, 8, 16):
             raise ValueError(f"lanes is {self.lanes}: 2, 4, 8 or 16 is allowed")
-        if self.share not in (1, 2, 4) or self.share > self.lanes:
-            raise ValueError(f"share is {self.share}: 1, 2 or 4, up to lanes, is allowed")
+        for name in ("fp_share", "bp_share", "wg_share"):
+            value = getattr(self, name)
+            if value not in (1, 2, 4, 8) or value > self.lanes:
+                raise ValueError(f"{name} is {value}: 1, 2, 4 or 8, up to lanes, is allowed")
         if self.layers not in (1, 2, 4, 8, 16):
             raise ValueError(f"layers is {self.layers}: a power of two up to 16 is allowed")
         for name in ("weight_rows", "units", "spike_units", "readout_units", "tasks"):
@@ -57,12 +62,16 @@ class Machine:
 MACHINES = {
     m.name: m
     for m in (
-        Machine(name="tiny", lanes=2, share=2, weight_rows=2048, units=128, spike_units=256,
-                readout_units=64, layers=4, tasks=256),
-        Machine(name="default", lanes=8, share=2, weight_rows=2048, units=128, spike_units=256,
-                readout_units=32, layers=4, tasks=256),
-        Machine(name="wide", lanes=16, share=2, weight_rows=8192, units=256, spike_units=512,
-                readout_units=64, layers=8, tasks=512),
+        Machine(name="tiny", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2048,
+                units=128, spike_units=256, readout_units=64, layers=4, tasks=256),
+        Machine(name="default", lanes=8, fp_share=4, bp_share=4, wg_share=2, weight_rows=2048,
+                units=128, spike_units=256, readout_units=32, layers=4, tasks=256),
+        Machine(name="wide", lanes=16, fp_share=4, bp_share=4, wg_share=2, weight_rows=8192,
+                units=256, spike_units=512, readout_units=64, layers=8, tasks=512),
     )
 }  # fmt: skip
-"""Presets. `default` fits an LFE5U-85F; `wide` holds 128 k weights."""
+"""Presets. `default` fits an LFE5U-85F; `wide` holds 128 k weights.
+
+More lanes a unit would be smaller, but an engine would wait for its drain: a tile of 128 sources
+at density 0.05 has about 100 events, in which a block's 16 entries have to leave; and a row's
+update takes two cycles of the weights' port anyway."""

@@ -170,7 +170,7 @@ class CoreDriver:
         return counted
 
     def _check_machine(self, sizes: dict[str, int]) -> None:
-        """The core's lanes, share, layers and depth against the plan's."""
+        """The core's lanes, shares, layers and depth against the plan's."""
         machine = self.plan.machine
         wanted = {name: getattr(machine, name) for name in sizes if name != "depth"}
         wanted["depth"] = DEPTH

@@ -20,8 +20,9 @@ LANES = 4
 
 def machine(share: int) -> Machine:
     """A small one of that share."""
-    return Machine(name="bench", lanes=LANES, share=share, weight_rows=1024, units=64,
-                   spike_units=64, readout_units=16, layers=2, tasks=16)  # fmt: skip
+    return Machine(name="bench", lanes=LANES, fp_share=share, bp_share=share, wg_share=share,
+                   weight_rows=1024, units=64, spike_units=64, readout_units=16, layers=2,
+                   tasks=16)  # fmt: skip
 
 
 @dataclass

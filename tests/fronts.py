@@ -11,8 +11,8 @@ from backspike.gen.core.layout import BATCH, EXTENT, config_layout
 from backspike.gen.core.scan import event_layout
 from backspike.gen.machine import DEPTH, Machine
 
-MACHINE = Machine(name="bench", lanes=4, share=2, weight_rows=512, units=64, spike_units=64,
-                  readout_units=32, layers=2, tasks=16)  # fmt: skip
+MACHINE = Machine(name="bench", lanes=4, fp_share=2, bp_share=2, wg_share=2, weight_rows=512,
+                  units=64, spike_units=64, readout_units=32, layers=2, tasks=16)  # fmt: skip
 LANES = MACHINE.lanes
 WORD = (1 << DEPTH) - 1
 

@@ -167,8 +167,8 @@ def test_descriptors():
     }  # fmt: skip
 
 
-BIG = Machine(name="big", lanes=2, share=2, weight_rows=2**16, units=4096, spike_units=8192,
-              readout_units=4096, layers=4, tasks=1024)  # fmt: skip
+BIG = Machine(name="big", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2**16,
+              units=4096, spike_units=8192, readout_units=4096, layers=4, tasks=1024)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,9 @@ def test_the_limit_itself_fits():
 
 def test_widths_of_sums_bound_the_layers():
     """The widest layer that 256 tiles of 16 lanes allow is beyond what errors may come from."""
-    wide = Machine(name="w", lanes=16, share=2, weight_rows=2**16, units=4096, spike_units=8192,
-                   readout_units=4096, layers=4, tasks=1024)  # fmt: skip
+    wide = Machine(name="w", lanes=16, fp_share=2, bp_share=2, wg_share=2, weight_rows=2**16,
+                   units=4096, spike_units=8192, readout_units=4096, layers=4,
+                   tasks=1024)  # fmt: skip
     compile_network(dense(1, 1, MAX_NEURONS_BACK), Learning(batch=1), wide)
     with pytest.raises(UserError, match="neurons behind a hidden layer need 2049 terms"):
         compile_network(dense(1, 1, MAX_NEURONS_BACK + 1), Learning(batch=1), wide)

@@ -21,8 +21,8 @@ from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import bench_parameters, run_bench
 
-MACHINE = Machine(name="bench", lanes=2, share=2, weight_rows=256, units=32, spike_units=64,
-                  readout_units=16, layers=4, tasks=64)  # fmt: skip
+MACHINE = Machine(name="bench", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=256,
+                  units=32, spike_units=64, readout_units=16, layers=4, tasks=64)  # fmt: skip
 MAX = (1 << 10) - 1
 
 # cocotb

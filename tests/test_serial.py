@@ -146,7 +146,10 @@ def test_another_machine_is_told(board, tmp_path, capsys):
     options = f"train {SMALL} --machine default --backend serial:{board.path} --save run"
     assert main(options.split()) == 2
     err = capsys.readouterr().err
-    assert "the core has lanes 2, share 2, layers 4, depth 16: the machine default has lanes" in err
+    assert (
+        "the core has lanes 2, fp_share 2, bp_share 2, wg_share 2, layers 4, depth 16: "
+        "the machine default has lanes 8, fp_share 4"
+    ) in err
     assert list(tmp_path.iterdir()) == []
 
 

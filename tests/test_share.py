@@ -1,22 +1,21 @@
-"""Drain units that serve one lane each, or four: the same bits."""
+"""Drain units that serve one lane each, or several, and each engine's its own number: same bits."""
+
+from dataclasses import replace
 
 import pytest
 
-from backspike.gen.machine import Machine
+from backspike.gen.machine import MACHINES, Machine
 from backspike.sim.random_run import draw_case, run_case
 
 SEEDS = range(12)
 
 
-def machine(share: int) -> Machine:
-    return Machine(name=f"share{share}", lanes=4, share=share, weight_rows=2048, units=64,
-                   spike_units=128, readout_units=32, layers=4, tasks=256)  # fmt: skip
-
-
 @pytest.mark.verilator
-@pytest.mark.parametrize("share", [1, 4])
-def test_random_runs(share):
-    one = machine(share)
+@pytest.mark.parametrize("shares", [(1, 4, 4), (4, 1, 1)])
+def test_random_runs(shares):
+    fp, bp, wg = shares
+    one = Machine(name="shares", lanes=4, fp_share=fp, bp_share=bp, wg_share=wg, weight_rows=2048,
+                  units=64, spike_units=128, readout_units=32, layers=4, tasks=256)  # fmt: skip
     values = 0
     for seed in SEEDS:
         case = draw_case(one, seed)
@@ -24,3 +23,10 @@ def test_random_runs(share):
         counts, _ = run_case(case, one)
         values += counts.values
     assert values > 10_000
+
+
+@pytest.mark.parametrize("engine", ["fp", "bp", "wg"])
+def test_wrong_shares_are_told(engine):
+    for share in (0, 3, 8):
+        with pytest.raises(ValueError, match=f"{engine}_share is {share}: 1, 2, 4 or 8, up to"):
+            replace(MACHINES["tiny"], **{f"{engine}_share": share})

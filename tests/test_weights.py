@@ -8,8 +8,8 @@ from backspike.gen.machine import Machine
 from backspike.sim.bulk import Bulk
 
 LANES, SOURCES, TILES, FIRST = 8, 19, 3, 5
-MACHINE = Machine(name="bench", lanes=LANES, share=2, weight_rows=64, units=16, spike_units=16,
-                  readout_units=16, layers=2, tasks=16)  # fmt: skip
+MACHINE = Machine(name="bench", lanes=LANES, fp_share=2, bp_share=2, wg_share=2, weight_rows=64,
+                  units=16, spike_units=16, readout_units=16, layers=2, tasks=16)  # fmt: skip
 COUNT = 3000
 
 pytestmark = pytest.mark.verilator

@@ -160,7 +160,7 @@ class BackwardDrain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine, config = self._machine, self.config
-        lanes, share = machine.lanes, machine.share
+        lanes, share = machine.lanes, machine.bp_share
         header = Signal(HEADER, reset_less=True)
         present = Signal(DEPTH, reset_less=True)  # entries that hold a sample
         neurons = Signal(lanes, reset_less=True)  # lanes that hold a neuron

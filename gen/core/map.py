@@ -47,9 +47,11 @@ def core_map(machine: Machine) -> RegisterMap:
             "machine", 0x08, "ro", "sizes of the machine",
             fields=(
                 Field("lanes", 0, 8, "lanes of an engine"),
-                Field("share", 8, 8, "lanes that a drain unit serves"),
-                Field("layers", 16, 8, "layers at the most"),
-                Field("depth", 24, 8, "entries of an accumulator file"),
+                Field("fp_share", 8, 4, "lanes that a drain unit of engine fp serves"),
+                Field("bp_share", 12, 4, "likewise of bp"),
+                Field("wg_share", 16, 4, "likewise of wg"),
+                Field("layers", 20, 6, "layers at the most"),
+                Field("depth", 26, 6, "entries of an accumulator file"),
             ),
         ),
         register(

@@ -124,7 +124,7 @@ class UpdateDrain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine, config = self._machine, self.config
-        lanes, share = machine.lanes, machine.share
+        lanes, share = machine.lanes, machine.wg_share
         turns = max(2, share)
         header = Signal(ROWS_HEADER, reset_less=True)
         left = Signal(DEPTH)  # rows to update
