@@ -1,6 +1,7 @@
 """The open tools that make netlists and bitstreams: found beside this Python, or on PATH."""
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -37,9 +38,11 @@ def run(tool: str, *arguments: str, folder: Path) -> str:
     Files are to be named relative to `folder`: WebAssembly sees no others. Raises UserError if the
     tool is not installed, ToolFailed if it fails.
     """
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     done = subprocess.run(
         [find(tool), *arguments],
         cwd=folder,
+        env={**os.environ, "PATH": beside},  # tools call each other by name
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
