@@ -37,7 +37,7 @@ class Bridge(wiring.Component):
 
     Parameters: rate (told in the answer to HELLO), addr_width of the AXI4-Lite port.
     Ports: i, received bytes; o, bytes to send; axi, as its manager, whose subordinate must answer
-    every access.
+    every access; trouble, for one cycle at the end of each frame that came damaged.
     """
 
     def __init__(self, rate: Rate, addr_width: int):
@@ -47,6 +47,7 @@ class Bridge(wiring.Component):
                 "i": In(stream.Signature(RECEIVED, always_ready=True)),
                 "o": Out(stream.Signature(8)),
                 "axi": Out(AXI4LiteSignature(addr_width)),
+                "trouble": Out(1),
             }
         )
 
@@ -68,6 +69,7 @@ class Bridge(wiring.Component):
         kept = Signal(range(WORDS + 1))  # words of the answer
 
         m.d.comb += [
+            self.trouble.eq(unframe.done & unframe.damaged),
             words.write.en.eq(unframe.words.en),
             words.write.addr.eq(unframe.words.addr),
             words.write.data.eq(unframe.words.data),
