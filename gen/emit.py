@@ -9,6 +9,8 @@ ZEROS = re.compile(r"^  initial begin\n(?:    \S+\[\d+\] = \d+'h0+;\n)+  end\n",
 """A memory set to zero, a line a word: block RAM starts so, and iCE40's large RAM cannot."""
 TICKET = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
 """A register by which Yosys makes simulators run its processes once, numbered through the text."""
+INTERNAL = re.compile(r"^ *\(\* (?:generator|top|src|\\amaranth\.\w+) = .*\*\)\n", re.MULTILINE)
+"""Notes of Amaranth to itself."""
 MODULE = re.compile(r"^module (\S+?) ?\(", re.MULTILINE)
 INSTANCE = re.compile(r"^  (\\\S+) +(\\?\S+) +\($", re.MULTILINE)
 
@@ -24,9 +26,13 @@ def emit(component: wiring.Component, name: str) -> str:
         port = "__".join(map(str, path))
         if port == name:
             raise ValueError(f"module {name!r} has a port of that name: another name is needed")
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    text = "\n".join(line.rstrip() for line in text.splitlines())
-    text = TICKET.sub(r"\\$initially ", ZEROS.sub("", text))
+    return tidy(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
+
+
+def tidy(text: str) -> str:
+    """Amaranth's Verilog as it is to be: each module once, nothing that is of no use to others."""
+    text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    text = TICKET.sub(r"\\$initially ", ZEROS.sub("", INTERNAL.sub("", text)))
     return _each_once(text).rstrip() + "\n"
 
 
