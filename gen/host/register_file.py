@@ -1,6 +1,6 @@
 """The register map as hardware."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -87,85 +87,83 @@ class RegisterFile(wiring.Component):
         routed = Signal()
         accept = Signal()
         pending = Signal(range(OUTSTANDING + 1))  # requests that a window has not answered
+        free = Signal()  # there are none
         taken = Signal()
-        m.d.comb += [
-            accept.eq(request.valid & ~routed & (pending == 0)),
-            request.ready.eq(~routed & (pending == 0)),
-            response.valid.eq(answer),
-            response.payload.data.eq(answer_data),
-            response.payload.error.eq(answer_error),
-        ]
+        m.d.comb += [free.eq(pending == 0), accept.eq(request.valid & ~routed & free)]
         m.d.sync += [
             answer.eq(accept),
             pending.eq(pending + taken - (response.valid & ~answer)),
         ]
-        with m.If(accept):
-            m.d.sync += [answer_error.eq(1), answer_data.eq(0)]
 
+        allowed, found = [], Const(0)
         for register in self.registers.registers:
-            if register.access == "wo":
-                m.d.sync += getattr(self, register.name).valid.eq(0)
+            port, at = getattr(self, register.name), Signal(name=f"{register.name}_at")
+            m.d.comb += at.eq(address == register.offset // BYTES)
+            may, value = self._access(m, register, port, accept & at, write, word)
+            allowed.append(at & may)
+            found |= value & at.replicate(WORD)
+        m.d.sync += answer_data.eq(0)
+        with m.If(accept):
+            m.d.sync += answer_error.eq(~Cat(allowed).any())
+        with m.If(accept & ~write):
+            m.d.sync += answer_data.eq(found)
 
-        with m.Switch(address):
-            for register in self.registers.registers:
-                with m.Case(register.offset // BYTES):
-                    self._access(m, register, accept, write, word, answer_data, answer_error)
-
+        # At the most one window is the one of the last request, none if it was answered here; so
+        # answers are joined without an order.
+        hits, ready, answered = [], ~routed & free, Const(0)
+        error, data = answer_error & answer, answer_data
         for window in self.registers.windows:
             port = getattr(self, window.name)
             local = window.address_width
             hit = Signal(name=f"{window.name}_hit")
-            chosen = Signal(name=f"{window.name}_chosen")  # the last request was for this window
-            allowed = {"ro": ~write, "wo": write, "rw": Const(1)}[window.access]
+            chosen = Signal(name=f"{window.name}_chosen")
+            may = {"ro": ~write, "wo": write, "rw": Const(1)}[window.access]
             if window.locked:
-                allowed &= ~self.lock
+                may &= ~self.lock
+            offered = hit & (chosen | free)
             # Words below a power of two leave a rest that belongs to nobody.
             m.d.comb += [
                 hit.eq(
                     (address[local:] == window.base // BYTES >> local)
                     & (address[:local] < window.words)
-                    & allowed
+                    & may
                 ),
                 port.request.payload.write.eq(write),
                 port.request.payload.address.eq(address[:local]),
                 port.request.payload.data.eq(word),
+                port.request.valid.eq(request.valid & offered),
                 port.response.ready.eq(response.ready),
             ]
-            with m.If(hit):
-                m.d.comb += routed.eq(1)
-                with m.If(chosen | (pending == 0)):
-                    m.d.comb += [
-                        port.request.valid.eq(request.valid),
-                        request.ready.eq(port.request.ready),
-                        taken.eq(request.valid & port.request.ready),
-                    ]
-            with m.If(taken):
+            with m.If(taken | accept):
                 m.d.sync += chosen.eq(hit)
-            with m.If(chosen & (pending != 0)):
-                m.d.comb += [
-                    response.valid.eq(port.response.valid),
-                    response.payload.eq(port.response.payload),
-                ]
+            hits.append(hit)
+            ready |= offered & port.request.ready
+            answered |= chosen & port.response.valid
+            error |= chosen & port.response.payload.error
+            data |= port.response.payload.data & chosen.replicate(WORD)
+        m.d.comb += [
+            routed.eq(Cat(hits).any()),
+            request.ready.eq(ready),
+            taken.eq(request.valid & routed & ready),
+            response.valid.eq(answer | (answered & ~free)),
+            response.payload.error.eq(error),
+            response.payload.data.eq(data),
+        ]
         return m
 
-    def _access(self, m, register, accept, write, word, answer_data, answer_error) -> None:
-        """A request for one register: says whether it is refused, and carries it out if not."""
-        port = getattr(self, register.name)
-        may_write = (word & Const(~register.mask & 0xFFFF_FFFF, WORD)) == 0
+    def _access(self, m, register, port, accept, write, word):
+        """Carries a write of one register out: (whether the access is allowed, what it reads)."""
+        fits = (word & Const(~register.mask & 0xFFFF_FFFF, WORD)) == 0
         if register.locked:
-            may_write &= ~self.lock
+            fits &= ~self.lock
         if register.access == "ro":
-            may_write = Const(0)
-        may_read = Const(0 if register.access == "wo" else 1)
-        allowed = Signal(name=f"{register.name}_allowed")
-        m.d.comb += allowed.eq(Mux(write, may_write, may_read))
-        with m.If(accept & allowed):
-            m.d.sync += answer_error.eq(0)
-            if register.access != "wo":
-                with m.If(~write):
-                    m.d.sync += answer_data.eq(port)
+            return ~write, Value.cast(port)
+        with m.If(accept & write & fits):
             if register.access == "rw":
-                with m.If(write):
-                    m.d.sync += port.eq(word)
-            if register.access == "wo":
-                m.d.sync += [port.valid.eq(1), port.data.eq(word)]
+                m.d.sync += port.eq(word)
+            else:
+                m.d.sync += port.data.eq(word)
+        if register.access == "rw":
+            return ~write | fits, Value.cast(port)
+        m.d.sync += port.valid.eq(accept & write & fits)
+        return write & fits, Const(0)
