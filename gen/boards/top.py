@@ -26,6 +26,7 @@ class BoardTop(wiring.Component):
         m.submodules.clock = clock = Clock(board.family, board.clock)
         m.submodules.linked = linked = Linked(core, board.rate)
         m.submodules.life = life = Life(board.clock)
+        clock.clk.attrs["keep"] = "true"  # or synthesis calls it by another of its names
         platform.add_clock_constraint(clock.clk, board.clock)
 
         requested = {}
