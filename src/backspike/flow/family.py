@@ -1,0 +1,129 @@
+"""What differs between families of parts: tools' options, and what their cells are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backspike.flow.tools import NEXTPNR
+from backspike.gen.boards.board import Board
+
+NETLIST = "netlist.json"
+"""What synthesis leaves and place and route reads."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of parts.
+
+    synthesis: the pass of Yosys. constraints: the suffix of the file of pins.
+    luts: LUT4s that a cell takes the place of; carries, rams: those of them that carry or are
+    memories. ffs: flip-flops, by the beginning of their names. memories, dsps: block RAMs and
+    multipliers. resources: what place and route calls LUT4, FF, memory blocks and DSP.
+    part: options that choose a board's part and pins. placed: the file, and the option for it,
+    that place and route writes. pack: tool and options that make `bitstream` of it.
+    """
+
+    name: str
+    synthesis: str
+    constraints: str
+    luts: dict[str, int]
+    carries: tuple[str, ...]
+    rams: tuple[str, ...]
+    ffs: str
+    memories: tuple[str, ...]
+    dsps: tuple[str, ...]
+    resources: dict[str, str]
+    part: Callable[[Board], tuple[str, ...]]
+    placed: tuple[str, str]
+    pack: Callable[[Board], tuple[str, ...]]
+    bitstream: str
+
+    @property
+    def place(self) -> str:
+        """The tool that places and routes."""
+        return NEXTPNR[self.name]
+
+
+ECP5_SIZES = {"LFE5U-25F": "--25k", "LFE5U-45F": "--45k", "LFE5U-85F": "--85k"}
+GOWIN_FAMILY = "GW2A-18C"
+"""The die in a GW2AR-18, which is the one that Apicula knows."""
+
+
+def _ecp5(board: Board) -> tuple[str, ...]:
+    package = ("--speed", board.speed, "--package", board.package)
+    return (ECP5_SIZES[board.device], *package, "--lpf", "top.lpf")
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(
+            name="ecp5",
+            # Wide multiplexers out of LUT4 pairs would cost half as many LUT4 again, for no speed.
+            synthesis="synth_ecp5 -nowidelut",
+            constraints="lpf",
+            # A carry cell is two LUT4; a memory is four, and two to write.
+            luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+            carries=("CCU2C",),
+            rams=("TRELLIS_DPR16X4",),
+            ffs="TRELLIS_FF",
+            memories=("DP16KD", "PDPW16KD"),
+            dsps=("MULT18X18D",),
+            resources={
+                "LUT4": "TRELLIS_COMB",
+                "FF": "TRELLIS_FF",
+                "memory blocks": "DP16KD",
+                "DSP": "MULT18X18D",
+            },
+            part=_ecp5,
+            placed=("--textcfg", "top.config"),
+            pack=lambda _: ("yowasp-ecppack", "--compress", "top.config", "top.bit"),
+            bitstream="top.bit",
+        ),
+        Family(
+            name="ice40",
+            synthesis="synth_ice40 -dsp",
+            constraints="pcf",
+            # A carry sits beside a LUT4 in the same logic cell.
+            luts={"SB_LUT4": 1},
+            carries=(),
+            rams=(),
+            ffs="SB_DFF",
+            memories=("SB_RAM40_4K",),
+            dsps=("SB_MAC16",),
+            resources={
+                "LUT4": "ICESTORM_LC",
+                "memory blocks": "ICESTORM_RAM",
+                "DSP": "ICESTORM_DSP",
+            },
+            part=lambda board: ("--up5k", "--package", board.package.lower(), "--pcf", "top.pcf"),
+            placed=("--asc", "top.asc"),
+            pack=lambda _: ("yowasp-icepack", "top.asc", "top.bin"),
+            bitstream="top.bin",
+        ),
+        Family(
+            name="gowin",
+            synthesis="synth_gowin",
+            constraints="cst",
+            # A memory's four LUT4 stand in a slice whose other two must stay empty.
+            luts={"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 6},
+            carries=("ALU",),
+            rams=("RAM16SDP4",),
+            ffs="DFF",
+            memories=("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9"),
+            dsps=("MULT9X9", "MULT18X18", "MULT36X36"),
+            resources={
+                "LUT4": "LUT4",
+                "FF": "DFF",
+                "memory blocks": "BSRAM",
+                "DSP": "MULT18X18",
+            },
+            part=lambda board: (
+                *("--device", board.device, "--vopt", f"family={GOWIN_FAMILY}"),
+                *("--vopt", "cst=top.cst"),
+            ),
+            placed=("--write", "placed.json"),
+            pack=lambda _: ("gowin_pack", "-d", GOWIN_FAMILY, "-o", "top.fs", "placed.json"),
+            bitstream="top.fs",
+        ),
+    )
+}

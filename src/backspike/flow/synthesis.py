@@ -1,0 +1,65 @@
+"""Verilog becomes a flattened netlist of a family's cells."""
+
+import functools
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from backspike.flow.family import FAMILIES, NETLIST
+from backspike.flow.owners import SCOPE
+from backspike.flow.tools import YOSYS, run, version
+from backspike.sim.cache import cached
+
+SOURCE = "source.v"
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A flattened netlist: `path`, Yosys' JSON, as place and route reads it; `top`, its module;
+    `source`, the Verilog that it was made of.
+    """
+
+    path: Path
+    top: str
+    source: str
+
+    @functools.cached_property
+    def module(self) -> dict:
+        """The top module of the JSON."""
+        return json.loads(self.path.read_text())["modules"][self.top]
+
+    @functools.cached_property
+    def cells(self) -> Counter[str]:
+        """How many there are of each type of cell."""
+        types = (cell["type"] for cell in self.module["cells"].values())
+        return Counter(kind for kind in types if kind != SCOPE)
+
+
+def synthesise(text: str, family: str, top: str = "top") -> Netlist:
+    """The netlist of a module of a Verilog text, made once for each text and version of Yosys.
+
+    Cells and nets keep the names of the text or have none: the pass that makes names up for the
+    others is left out, so that `owners` is not misled. Raises UserError if Yosys is not installed,
+    ToolFailed if it refuses the text.
+    """
+    commands = script(family, top)
+
+    def build(folder: Path) -> None:
+        (folder / SOURCE).write_text(text)
+        run(YOSYS, "-q", "-p", commands, folder=folder)
+
+    folder = cached(f"netlist-{family}", [version(YOSYS), commands, text], build)
+    return Netlist(folder / NETLIST, top, text)
+
+
+def script(family: str, top: str) -> str:
+    """Yosys' commands from SOURCE to NETLIST."""
+    steps = (
+        f"read_verilog {SOURCE}",
+        f"{FAMILIES[family].synthesis} -top {top} -run begin:check",
+        "hierarchy -check",
+        "blackbox =A:whitebox",
+        f"write_json {NETLIST}",
+    )
+    return "; ".join(steps)
