@@ -1,7 +1,8 @@
 // Drives a Verilated model with ports clk, rst, rx and tx from compiled code: bytes go in and out
 // of its serial line, bit for bit.
 //
-// The model's class is VTop (verilator --prefix VTop).
+// The model's class is VTop (verilator --prefix VTop). With -DLIGHTS it has ports alive and error,
+// too.
 
 #include <cstdint>
 #include <deque>
@@ -13,9 +14,21 @@
 
 namespace {
 
+// Made before the model, which takes its first values from it.
+struct Context : VerilatedContext {
+    explicit Context(int seed) {
+        fatalOnError(false);  // what a model complains of is Python's to say
+        if (seed == 0) return;
+        const char* arguments[] = {"model", "+random"};
+        commandArgs(2, arguments);
+        randReset(2);
+        randSeed(seed);
+    }
+};
+
 struct Line {
-    VerilatedContext context;
-    VTop top{&context};
+    Context context;
+    VTop top;
     double period;  // cycles a bit, of the other end's clock
     uint64_t cycles = 0;
 
@@ -28,7 +41,7 @@ struct Line {
     unsigned got = 0;
     double next_sample = 0;
 
-    explicit Line(double period) : period(period) { top.rx = 1; }
+    Line(double period, int seed) : context(seed), top(&context), period(period) { top.rx = 1; }
 
     void cycle() {
         top.clk = 0;
@@ -74,8 +87,9 @@ struct Line {
 
 }  // namespace
 
-EXPORT Line* uart_create(double period) {
-    auto* line = new Line(period);
+// seed: of a random state before the reset, where the model allows for one; 0: as initialised.
+EXPORT Line* uart_create(double period, int seed) {
+    auto* line = new Line(period, seed);
     line->top.rst = 1;
     line->cycle();
     line->cycle();
@@ -101,7 +115,15 @@ EXPORT void uart_send(Line* line, const uint8_t* data, uint64_t n) {
 // Whether nothing is on its way in.
 EXPORT int uart_idle(const Line* line) { return line->queue.empty() && line->sending == 0; }
 
+// Whether the model has stopped itself.
+EXPORT int uart_stopped(const Line* line) { return line->context.gotError(); }
+
 EXPORT uint64_t uart_cycles(const Line* line) { return line->cycles; }
+
+#ifdef LIGHTS
+// alive in bit 0, error in bit 1.
+EXPORT unsigned uart_lights(const Line* line) { return line->top.alive | line->top.error << 1; }
+#endif
 
 // Runs so many cycles, or until `room` bytes have come; returns how many have.
 EXPORT uint64_t uart_run(Line* line, uint64_t cycles, uint8_t* data, uint64_t room) {

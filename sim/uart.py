@@ -1,7 +1,7 @@
 """A design with UART pins, Verilated, as a serial line: bytes in, bytes out (uart.cpp)."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backspike.gen.link.rate import Rate
@@ -16,34 +16,44 @@ QUIET = 100
 the bridge takes for the longest request."""
 
 
-def uart_library(verilog: str, top: str) -> Path:
-    """Builds the shared object for `Uart` of a module with ports clk, rst, rx and tx."""
-    return verilate_library(verilog, top, [SOURCE])
+def uart_library(verilog: Mapping[str, str] | str, top: str, *, lights: bool = False) -> Path:
+    """Builds the shared object for `Uart` of a module with ports clk, rst, rx and tx.
+
+    verilog: text, or texts by file name. lights: it has ports alive and error, for `lights`.
+    """
+    return verilate_library(verilog, top, [SOURCE], cflags=["-DLIGHTS"] if lights else [])
+
+
+class ModelStopped(RuntimeError):
+    """An assertion in a model has failed."""
 
 
 class Uart:
     """One Verilated model, reset.
 
     library: of `uart_library`. rate: of the model. skew: by how much this end's bits are longer.
+    seed: of a random state before the reset, if the model was built for one; 0: as initialised.
     `cycles`: simulated so far.
+    Raises ModelStopped once an assertion in the model has failed, which it has said on stdout.
     """
 
-    def __init__(self, library: Path, rate: Rate, *, skew: float = 0.0):
+    def __init__(self, library: Path, rate: Rate, *, skew: float = 0.0, seed: int = 0):
         self._library = ctypes.CDLL(str(library))
         handle, u64 = ctypes.c_void_p, ctypes.c_uint64
         for name, result, arguments in (
-            ("create", handle, (ctypes.c_double,)),
+            ("create", handle, (ctypes.c_double, ctypes.c_int)),
             ("destroy", None, (handle,)),
             ("reset", None, (handle, u64)),
             ("send", None, (handle, ctypes.c_char_p, u64)),
             ("idle", ctypes.c_int, (handle,)),
+            ("stopped", ctypes.c_int, (handle,)),
             ("cycles", u64, (handle,)),
             ("run", u64, (handle, u64, ctypes.c_char_p, u64)),
         ):
             function = getattr(self._library, f"uart_{name}")
             function.restype, function.argtypes = result, arguments
         self.rate = rate
-        self._handle = self._library.uart_create(rate.cycles * (1 + skew))
+        self._handle = self._library.uart_create(rate.cycles * (1 + skew), seed)
         self._quiet = 0.0
 
     def close(self) -> None:
@@ -78,6 +88,8 @@ class Uart:
         cycles = min(cycles, SLICE)
         room = ctypes.create_string_buffer(cycles)
         count = self._library.uart_run(self._handle, cycles, room, cycles)
+        if self._library.uart_stopped(self._handle):
+            raise ModelStopped("the model has stopped itself: what it printed says why")
         moved = count or not self._library.uart_idle(self._handle)
         self._quiet = 0 if moved else self._quiet + cycles
         return room.raw[:count]

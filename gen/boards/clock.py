@@ -12,6 +12,11 @@ HOLD = 20e-6
 and five times as long is what others wait."""
 
 
+def hold_cycles(frequency: int) -> int:
+    """Cycles of reset after its last cause, at a clock of so many Hz."""
+    return round(HOLD * frequency)
+
+
 class Clock(wiring.Component):
     """Makes the core's clock of the board's oscillator; holds the reset while it must.
 
@@ -27,11 +32,6 @@ class Clock(wiring.Component):
         self.family, self.frequency = family, frequency
         super().__init__({"pressed": In(1), "clk": Out(1), "rst": Out(1, init=1)})
 
-    @property
-    def hold(self) -> int:
-        """Cycles of reset after the last cause."""
-        return round(HOLD * self.frequency)
-
     def elaborate(self, platform):
         m = Module()
         source = round(platform.default_clk_frequency)
@@ -46,10 +46,11 @@ class Clock(wiring.Component):
         m.d.comb += ClockSignal("start").eq(self.clk)
         well = Signal()
         m.submodules.well = FFSynchronizer(locked & ~self.pressed, well, o_domain="start")
-        waited = Signal(range(self.hold + 1))
+        hold = hold_cycles(self.frequency)
+        waited = Signal(range(hold + 1))
         with m.If(~well):
             m.d.start += [waited.eq(0), self.rst.eq(1)]
-        with m.Elif(waited != self.hold):
+        with m.Elif(waited != hold):
             m.d.start += waited.eq(waited + 1)
         with m.Else():
             m.d.start += self.rst.eq(0)
