@@ -4,7 +4,7 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-from streams import Bench, Memory, packed
+from streams import Bench, StallingMemory, packed
 from tiles import events_of, lines_of, same_fields
 
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout
@@ -109,9 +109,9 @@ class FrontBench(Bench):
         self.vectors = self.sink("o_vectors", stall=stall)
         self.add(self)
 
-    def read_port(self, name: str, rows: dict, latency: int) -> None:
-        port = (getattr(self.dut, f"{name}__{part}") for part in ("addr", "data"))
-        self.add(Memory(self, *port, rows.__getitem__, latency))
+    def read_port(self, name: str, rows: dict) -> None:
+        port = (getattr(self.dut, f"{name}__{part}") for part in ("addr", "en", "data"))
+        self.add(StallingMemory(self, *port, rows.__getitem__))
 
     def drive(self) -> None:
         pass

@@ -260,6 +260,27 @@ class Memory:
             self._rows.append(self._read(int(self._address.value)))
 
 
+class StallingMemory:
+    """Answers a read port whose two registers move on as its two bits of `en` say.
+
+    address, en, data: handles; read(address) gives the row.
+    """
+
+    def __init__(self, bench: Bench, address, en, data, read: Callable[[int], int]):
+        self._address, self._en, self._data, self._read = address, en, data, read
+        self._rows = [bench.rng.getrandbits(len(data)) for _ in range(2)]
+
+    def drive(self) -> None:
+        self._data.value = self._rows[1]
+
+    def sample(self) -> None:
+        enabled = int(self._en.value)
+        if enabled & 2:
+            self._rows[1] = self._rows[0]
+        if enabled & 1:
+            self._rows[0] = self._read(int(self._address.value))
+
+
 class Writes:
     """Watches a write port `name` (en, addr, data): `rows` by address, `log` of (cycle, address).
 

@@ -12,7 +12,6 @@ from streams import Memory
 from backspike.gen.core.backward_front import BackwardFront
 from backspike.gen.core.source import HEADER
 from backspike.gen.core.weights import COLUMN_LATENCY
-from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import run_bench
 
 # cocotb
@@ -41,7 +40,7 @@ class Memories:
         self.columns = Rows(bench.rng, LANES * 16)
         dut = bench.dut
         for name in ("masks", "active", "gradients"):
-            bench.read_port(name, getattr(self, name), READ_LATENCY)
+            bench.read_port(name, getattr(self, name))
 
         def column(address: int) -> int:
             return self.columns[address, int(dut.column_stride.value), int(dut.column_turn.value)]

@@ -10,7 +10,7 @@ import engine_case
 import numpy as np
 import pytest
 from engine_case import MACHINE, NETWORK, Case
-from streams import Bench, Memory, Pulses, Writes, packed
+from streams import Bench, Memory, Pulses, StallingMemory, Writes, packed
 
 from backspike.gen.core.engine import Engine
 from backspike.gen.core.layout import (
@@ -70,7 +70,7 @@ class EngineBench(Bench):
         self.pulses = self.add(Pulses(self, "event", "drain_saturated"))
         self.add(self)
 
-    def memory(self, name: str, rows: dict[int, int]) -> Memory:
+    def memory(self, name: str, rows: dict[int, int]) -> Memory | StallingMemory:
         """A read port; what is not in `rows` holds noise."""
         data = getattr(self.dut, f"{name}__data")
 
@@ -78,7 +78,12 @@ class EngineBench(Bench):
             row = rows.get(address)
             return self.rng.getrandbits(len(data)) if row is None else row
 
-        return self.add(Memory(self, getattr(self.dut, f"{name}__addr"), data, read, READ_LATENCY))
+        address = getattr(self.dut, f"{name}__addr")
+        if name.startswith("front_"):
+            return self.add(
+                StallingMemory(self, address, getattr(self.dut, f"{name}__en"), data, read)
+            )
+        return self.add(Memory(self, address, data, read, READ_LATENCY))
 
     def writes(self, name: str) -> Writes:
         return self.add(Writes(self, name))

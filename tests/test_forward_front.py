@@ -12,7 +12,6 @@ from backspike.gen.core.forward_front import ForwardFront
 from backspike.gen.core.layout import unit_bits
 from backspike.gen.core.source import HEADER
 from backspike.gen.core.weights import ROW_LATENCY
-from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import run_bench
 
 # cocotb
@@ -70,7 +69,7 @@ def begin(dut, seed: int, stall: float, refuse: float, density: float):
     def vector(address: int, turn: int) -> int:
         return weights[address, turn]
 
-    bench.read_port("spikes", spikes, READ_LATENCY)
+    bench.read_port("spikes", spikes)
     bench.add(Memory(bench, dut.row_address, dut.row_vector,
                      lambda address: vector(address, int(dut.row_turn.value)), ROW_LATENCY,
                      (dut.row_valid, dut.row_grant, refuse)))  # fmt: skip

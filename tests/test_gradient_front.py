@@ -9,7 +9,6 @@ from fronts import DEPTH, LANES, MACHINE, FrontBench, Rows, Setting, Wanted
 
 from backspike.gen.core.gradient_front import ROWS_HEADER, GradientFront
 from backspike.gen.core.layout import unit_bits
-from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.cocotb_bench import run_bench
 
 PARTS = DEPTH // LANES
@@ -72,7 +71,7 @@ def begin(dut, seed: int, stall: float, density: float):
         Rows(bench.rng, LANES * 16),
     )
     for name, rows in zip(("spikes", "masks", "gradients"), memories, strict=True):
-        bench.read_port(name, rows, READ_LATENCY)
+        bench.read_port(name, rows)
     return bench, memories
 
 

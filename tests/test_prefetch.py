@@ -1,17 +1,21 @@
-"""gen.memory.prefetch: rows in order, none lost, one a cycle.
+"""gen.memory.prefetch: rows in order, none lost, one a cycle; of both components.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
 import pytest
-from streams import Bench, Memory
+from streams import Bench, Memory, StallingMemory
 
-from backspike.gen.memory.prefetch import Prefetch
-from backspike.sim.cocotb_bench import bench_parameters, run_bench
+from backspike.gen.memory.prefetch import Prefetch, ReadPipe
+from backspike.gen.memory.rows import READ_LATENCY
+from backspike.sim.cocotb_bench import run_bench
 
 ADDRESS, ROW, TAG = 7, 16, 5
 LATENCY = 3
+DEPTH = 8
+TOOK = LATENCY + 1 + READ_LATENCY
+"""Cycles from request to row."""
 
 # cocotb
 
@@ -57,7 +61,7 @@ async def long_stall(dut):
     requests, want = request(bench, rows, 40)
     source.queue.extend(requests)
     await bench.tick(100)
-    assert memory.reads == LATENCY + 2 + bench_parameters()["wait"]
+    assert memory.reads == DEPTH
     sink.stall = 0.0
     await bench.until(lambda: len(sink.got) == 40)
     assert sink.got == want
@@ -72,31 +76,86 @@ async def throughput_and_latency(dut):
     await bench.until(lambda: len(sink.got) == 200)
     assert sink.got == want
     assert source.sent == list(range(source.sent[0], source.sent[0] + 200))
-    assert [b - a for a, b in zip(source.sent, sink.cycles, strict=True)] == [LATENCY + 1] * 200
+    assert [b - a for a, b in zip(source.sent, sink.cycles, strict=True)] == [TOOK] * 200
 
 
 @cocotb.test()
 async def throughput_with_a_wait(dut):
-    """A consumer that takes every row `wait` cycles late does not slow the requests down."""
+    """A consumer that takes every row later than it could does not slow the requests down, as long
+    as there is room for what waits."""
     bench, rows, _, source, sink = begin(dut, 4, stall=1.0)
     await bench.reset()
     requests, want = request(bench, rows, 100)
     source.queue.extend(requests)
     await bench.until(lambda: int(dut.o__valid.value))
-    await bench.tick(max(0, bench_parameters()["wait"] - 1))
+    await bench.tick(DEPTH - TOOK - 1)
     sink.stall = 0.0
     await bench.until(lambda: len(sink.got) == 100)
     assert sink.got == want
     assert source.sent == list(range(source.sent[0], source.sent[0] + 100))
 
 
+def begin_pipe(dut, seed: int, stall: float = 0.0, slow: float = 0.0):
+    bench = Bench(dut, seed)
+    rows = [bench.rng.getrandbits(ROW) for _ in range(1 << ADDRESS)]
+    bench.add(StallingMemory(bench, dut.address, dut.en, dut.row, rows.__getitem__))
+    return bench, rows, bench.source("i", stall=slow), bench.sink("o", stall=stall)
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=[(0.0, 0.5), (0.5, 0.0), (0.7, 0.3), (0.3, 0.7), (0.0, 0.0)])
+async def pipe_stalls(dut, stalls):
+    bench, rows, source, sink = begin_pipe(dut, 5, *stalls)
+    await bench.reset()
+    requests, want = request(bench, rows, 500)
+    source.queue.extend(requests)
+    await bench.until(lambda: len(sink.got) == len(want))
+    await bench.tick(20)
+    assert sink.got == want
+    if stalls == (0.0, 0.0):
+        assert source.sent == list(range(source.sent[0], source.sent[0] + 500))
+        latency = {b - a for a, b in zip(source.sent, sink.cycles, strict=True)}
+        assert latency == {READ_LATENCY}
+
+
+@cocotb.test()
+async def pipe_closes_gaps(dut):
+    """While the consumer waits, rows move up: then they come one a cycle."""
+    bench, rows, source, sink = begin_pipe(dut, 6, stall=1.0)
+    await bench.reset()
+    requests, want = request(bench, rows, READ_LATENCY)
+    for one in requests:
+        source.queue.append(one)
+        await bench.tick(2)
+    await bench.tick(3)
+    sink.stall = 0.0
+    await bench.until(lambda: len(sink.got) == READ_LATENCY)
+    assert sink.got == want
+    assert sink.cycles == list(range(sink.cycles[0], sink.cycles[0] + READ_LATENCY))
+
+
 # Outside
 
 
 @pytest.mark.verilator
-@pytest.mark.parametrize("wait", [0, 2])
-def test_prefetch(wait):
+def test_prefetch():
+    tests = ["stalls", "long_stall", "throughput_and_latency", "throughput_with_a_wait"]
     component = Prefetch(
-        address_width=ADDRESS, row_width=ROW, tag_width=TAG, latency=LATENCY, wait=wait
+        address_width=ADDRESS, row_width=ROW, tag_width=TAG, latency=LATENCY, depth=DEPTH
     )
-    run_bench(component, f"prefetch_{wait}_bench", "test_prefetch", parameters={"wait": wait})
+    run_bench(component, "prefetch_bench", "test_prefetch", testcase=tests)
+
+
+@pytest.mark.verilator
+def test_read_pipe():
+    pipe = ReadPipe(address_width=ADDRESS, row_width=ROW, tag_width=TAG)
+    run_bench(
+        pipe, "read_pipe_bench", "test_prefetch", testcase=["pipe_stalls", "pipe_closes_gaps"]
+    )
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_prefetch_depth():
+    for depth in (4, 6, 12):
+        with pytest.raises(ValueError, match=f"depth is {depth}: a power of two over 6"):
+            Prefetch(address_width=1, row_width=1, tag_width=0, latency=LATENCY, depth=depth)

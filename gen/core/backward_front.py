@@ -9,10 +9,11 @@ from backspike.gen.core.layout import BATCH, config_layout, weight_bits
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import HEADER
+from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import COLUMN_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.prefetch import Prefetch
-from backspike.gen.memory.rows import READ_LATENCY, read_signature
+from backspike.gen.memory.prefetch import Prefetch, ReadPipe
+from backspike.gen.memory.rows import read_signature
 
 
 class BackwardFront(wiring.Component):
@@ -38,9 +39,9 @@ class BackwardFront(wiring.Component):
                 "i": In(stream.Signature(8)),
                 "config": In(config_layout("bp")),
                 "batch": In(BATCH),
-                "masks": Out(read_signature(lanes * DEPTH, machine.units)),
-                "active": Out(read_signature(DEPTH, machine.units)),
-                "gradients": Out(read_signature(lanes * 16, machine.units * DEPTH)),
+                "masks": Out(read_signature(lanes * DEPTH, machine.units, stalling=True)),
+                "active": Out(read_signature(DEPTH, machine.units, stalling=True)),
+                "gradients": Out(read_signature(lanes * 16, machine.units * DEPTH, stalling=True)),
                 "column_address": Out(weight_bits(machine)),
                 "column_turn": Out((lanes - 1).bit_length()),
                 "column_stride": Out(9),
@@ -57,82 +58,51 @@ class BackwardFront(wiring.Component):
         lanes = machine.lanes
         rows, units = weight_bits(machine), exact_log2(machine.units)
 
+        m.submodules.walk = walk = BlockWalk(units=units, rows=rows)
+        step = walk.o.payload
+        wiring.connect(m, wiring.flipped(self.i), walk.i)
+        wiring.connect(m, walk.o_headers, wiring.flipped(self.o_headers))
+        m.d.comb += [
+            walk.batch.eq(batch),
+            walk.own_unit.eq(config.output_unit),
+            walk.source_unit.eq(config.next_unit),
+            walk.source_tiles.eq(config.next_tiles),
+            walk.weights.eq(config.next_weights),
+            walk.tile_rows.eq(config.next_tiles * lanes),
+            walk.source_rows.eq(1),
+            walk.skip.eq(config.loss),
+        ]
+
         # A tile's tag: the column's address (J' and K0) for its weights, its unit for its values.
         scan_tag = data.StructLayout({"row": rows, "unit": units})
         tag_layout = data.StructLayout({"scan": scan_tag, "last": 1})
-        m.submodules.prefetch = prefetch = Prefetch(
-            address_width=2 * units,
-            row_width=lanes * DEPTH + DEPTH,
-            tag_width=tag_layout.size,
-            latency=READ_LATENCY,
+        m.submodules.tiles = tiles = ReadPipe(
+            address_width=2 * units, row_width=lanes * DEPTH + DEPTH, tag_width=tag_layout.size
         )
         m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=scan_tag.size)
-
-        tile = Signal(8)
-        block = Signal(10)
-        source = Signal(9)
-        address = Signal(units, reset_less=True)
-        first_row = Signal(rows, reset_less=True)
-        unit = Signal(13, reset_less=True)
-        own_unit = Signal(units)
-        last_source = source == config.next_tiles - 1
-        last_block = block == batch.blocks - 1
-        header = self.o_headers.payload
         tag = Signal(tag_layout)
         m.d.comb += [
-            own_unit.eq(unit + block),
-            tag.scan.row.eq(first_row + source),
-            tag.scan.unit.eq(address),
-            tag.last.eq(last_source),
-            prefetch.i.payload.address.eq(Cat(address, own_unit)),
-            prefetch.i.payload.tag.eq(tag),
-            Cat(self.masks.addr, self.active.addr).eq(prefetch.address),
-            prefetch.row.eq(Cat(self.masks.data, self.active.data)),
-            header.unit.eq(unit + block),
-            header.block.eq(block),
-            header.tile.eq(tile),
-            header.last.eq(last_block),
+            tag.scan.row.eq(step.row),
+            tag.scan.unit.eq(step.unit),
+            tag.last.eq(step.last),
+            tiles.i.valid.eq(walk.o.valid),
+            walk.o.ready.eq(tiles.i.ready),
+            tiles.i.payload.address.eq(Cat(step.unit, step.own)),
+            tiles.i.payload.tag.eq(tag),
+            Cat(self.masks.addr, self.active.addr).eq(tiles.address),
+            self.masks.en.eq(tiles.en),
+            self.active.en.eq(tiles.en),
+            tiles.row.eq(Cat(self.masks.data, self.active.data)),
         ]
-        with m.FSM():
-            with m.State("REST"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [tile.eq(self.i.payload), block.eq(0)]
-                with m.If(self.i.valid):
-                    m.next = "UNIT"
-            with m.State("UNIT"):
-                m.d.sync += [
-                    unit.eq(config.output_unit + tile * batch.blocks),
-                    first_row.eq(config.next_weights + tile * (config.next_tiles * lanes)),
-                ]
-                m.next = "BLOCK"
-            with m.State("BLOCK"):
-                m.d.comb += self.o_headers.valid.eq(1)
-                m.d.sync += [source.eq(0), address.eq(config.next_unit + block)]
-                with m.If(self.o_headers.ready):
-                    m.next = "SOURCES"
-                    with m.If(config.loss):
-                        m.d.sync += block.eq(block + 1)
-                        m.next = "BLOCK"
-                        with m.If(last_block):
-                            m.next = "REST"
-            with m.State("SOURCES"):
-                m.d.comb += prefetch.i.valid.eq(1)
-                with m.If(prefetch.i.ready):
-                    m.d.sync += [source.eq(source + 1), address.eq(address + batch.blocks)]
-                    with m.If(last_source):
-                        m.d.sync += block.eq(block + 1)
-                        m.next = "BLOCK"
-                        with m.If(last_block):
-                            m.next = "REST"
 
         got = Signal(tag_layout)
         mask = Signal(lanes * DEPTH)
         needed = Signal(DEPTH)
         m.d.comb += [
-            Cat(mask, needed).eq(prefetch.o.payload.row),
-            got.eq(prefetch.o.payload.tag),
-            scan.i.valid.eq(prefetch.o.valid),
-            prefetch.o.ready.eq(scan.i.ready),
+            Cat(mask, needed).eq(tiles.o.payload.row),
+            got.eq(tiles.o.payload.tag),
+            scan.i.valid.eq(tiles.o.valid),
+            tiles.o.ready.eq(scan.i.ready),
             scan.i.payload.tile.eq(mask & needed.replicate(lanes)),
             scan.i.payload.tag.eq(got.scan),
             scan.i.payload.last.eq(got.last),
@@ -146,7 +116,6 @@ class BackwardFront(wiring.Component):
             row_width=lanes * 16,
             tag_width=0,
             latency=COLUMN_LATENCY,
-            wait=READ_LATENCY,  # an event's value is read after the event is there
         )
         m.d.comb += [
             line.eq(scan.o_lines.payload.tag),
@@ -165,11 +134,10 @@ class BackwardFront(wiring.Component):
         event = scan.o_events.payload
         event_tag = Signal(scan_tag)
         plain = Signal(event_layout(lanes, DEPTH, 0))
-        m.submodules.values = values = Prefetch(
+        m.submodules.values = values = ReadPipe(
             address_width=units + exact_log2(DEPTH),
             row_width=lanes * 16,
             tag_width=len(plain.as_value()),
-            latency=READ_LATENCY,
         )
         valued = Signal(plain.shape())
         m.d.comb += [
@@ -180,6 +148,7 @@ class BackwardFront(wiring.Component):
             values.i.payload.address.eq(Cat(event.i, event_tag.unit)),
             values.i.payload.tag.eq(plain),
             self.gradients.addr.eq(values.address),
+            self.gradients.en.eq(values.en),
             values.row.eq(self.gradients.data),
             self.o_events.valid.eq(values.o.valid),
             values.o.ready.eq(self.o_events.ready),

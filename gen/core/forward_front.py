@@ -1,6 +1,6 @@
 """The feed-forward engine's front: from a task to events and weight rows."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,10 +8,11 @@ from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, w
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import HEADER, cleaned, entries, lane_masks, source_tag
+from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.prefetch import Prefetch
-from backspike.gen.memory.rows import READ_LATENCY, read_signature
+from backspike.gen.memory.prefetch import Prefetch, ReadPipe
+from backspike.gen.memory.rows import read_signature
 
 
 class ForwardFront(wiring.Component):
@@ -35,7 +36,9 @@ class ForwardFront(wiring.Component):
                 "batch": In(BATCH),
                 "extent": In(EXTENT),
                 "parity": In(1),
-                "spikes": Out(read_signature(lanes * DEPTH, 2 * machine.spike_units)),
+                "spikes": Out(
+                    read_signature(lanes * DEPTH, 2 * machine.spike_units, stalling=True)
+                ),
                 "row_address": Out(weight_bits(machine)),
                 "row_turn": Out((lanes - 1).bit_length()),
                 "row_valid": Out(1),
@@ -53,84 +56,50 @@ class ForwardFront(wiring.Component):
         lanes = machine.lanes
         rows, units = weight_bits(machine), unit_bits(machine)
 
+        m.submodules.walk = walk = BlockWalk(units=units, rows=rows)
+        step = walk.o.payload
+        wiring.connect(m, wiring.flipped(self.i), walk.i)
+        wiring.connect(m, walk.o_headers, wiring.flipped(self.o_headers))
+        m.d.comb += [
+            walk.batch.eq(batch),
+            walk.own_unit.eq(Mux(config.readout, 0, config.output_unit)),
+            walk.source_unit.eq(config.source_unit),
+            walk.source_tiles.eq(config.source_tiles),
+            walk.weights.eq(config.weights),
+            walk.tile_rows.eq(1),
+            walk.source_rows.eq(config.tiles * lanes),
+        ]
+
         # The tile's tag: masks, and the row tile of its first source.
         tag_layout = data.StructLayout({"source": source_tag(lanes), "row": rows, "last": 1})
-        m.submodules.prefetch = prefetch = Prefetch(
-            address_width=units,
-            row_width=lanes * DEPTH,
-            tag_width=tag_layout.size,
-            latency=READ_LATENCY,
+        m.submodules.tiles = tiles = ReadPipe(
+            address_width=units + 1, row_width=lanes * DEPTH, tag_width=tag_layout.size
         )
         m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=rows)
-
-        tile = Signal(8)
-        block = Signal(10)
-        source = Signal(9)
-        address = Signal(units, reset_less=True)
-        row = Signal(rows, reset_less=True)
-        unit = Signal(13, reset_less=True)
-        last_source = source == config.source_tiles - 1
-        last_block = block == batch.blocks - 1
-        header = self.o_headers.payload
         tag = Signal(tag_layout)
-        masks = lane_masks(m, lanes, source, config.sources, config.bias, "mask")
+        sources, bias = lane_masks(lanes, step.source, config.sources, config.bias)
         m.d.comb += [
-            tag.source.sources.eq(masks[0]),
-            tag.source.bias.eq(masks[1]),
-            tag.source.entries.eq(entries(batch, self.extent, block)),
-            tag.row.eq(row),
-            tag.last.eq(last_source),
-            prefetch.i.payload.address.eq(address),
-            prefetch.i.payload.tag.eq(tag),
-            self.spikes.addr.eq(Cat(prefetch.address, self.parity)),
-            prefetch.row.eq(self.spikes.data),
-            header.unit.eq(unit + block),
-            header.block.eq(block),
-            header.tile.eq(tile),
-            header.last.eq(last_block),
+            tag.source.sources.eq(sources),
+            tag.source.bias.eq(bias),
+            tag.source.entries.eq(entries(batch, self.extent, step.block)),
+            tag.row.eq(step.row),
+            tag.last.eq(step.last),
+            tiles.i.valid.eq(walk.o.valid),
+            walk.o.ready.eq(tiles.i.ready),
+            tiles.i.payload.address.eq(Cat(step.unit, self.parity)),
+            tiles.i.payload.tag.eq(tag),
+            self.spikes.addr.eq(tiles.address),
+            self.spikes.en.eq(tiles.en),
+            tiles.row.eq(self.spikes.data),
         ]
-        with m.FSM():
-            with m.State("REST"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [tile.eq(self.i.payload), block.eq(0)]
-                with m.If(self.i.valid):
-                    m.next = "UNIT"
-            with m.State("UNIT"):
-                first = tile * batch.blocks
-                m.d.sync += unit.eq(first)
-                with m.If(~config.readout):
-                    m.d.sync += unit.eq(config.output_unit + first)
-                m.next = "BLOCK"
-            with m.State("BLOCK"):
-                m.d.comb += self.o_headers.valid.eq(1)
-                m.d.sync += [
-                    source.eq(0),
-                    address.eq(config.source_unit + block),
-                    row.eq(config.weights + tile),
-                ]
-                with m.If(self.o_headers.ready):
-                    m.next = "SOURCES"
-            with m.State("SOURCES"):
-                m.d.comb += prefetch.i.valid.eq(1)
-                with m.If(prefetch.i.ready):
-                    m.d.sync += [
-                        source.eq(source + 1),
-                        address.eq(address + batch.blocks),
-                        row.eq(row + config.tiles * lanes),
-                    ]
-                    with m.If(last_source):
-                        m.d.sync += block.eq(block + 1)
-                        m.next = "BLOCK"
-                        with m.If(last_block):
-                            m.next = "REST"
 
         got = Signal(tag_layout)
         m.d.comb += [
-            got.eq(prefetch.o.payload.tag),
-            scan.i.valid.eq(prefetch.o.valid),
-            prefetch.o.ready.eq(scan.i.ready),
+            got.eq(tiles.o.payload.tag),
+            scan.i.valid.eq(tiles.o.valid),
+            tiles.o.ready.eq(scan.i.ready),
             scan.i.payload.tile.eq(
-                Cat(cleaned(m, prefetch.o.payload.row, got.source, lanes, "spike"))
+                Cat(cleaned(m, tiles.o.payload.row, got.source, lanes, "spike"))
             ),
             scan.i.payload.tag.eq(got.row),
             scan.i.payload.last.eq(got.last),

@@ -10,8 +10,8 @@ from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import cleaned, entries, lane_masks, source_tag
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.prefetch import Prefetch
-from backspike.gen.memory.rows import READ_LATENCY, read_signature
+from backspike.gen.memory.prefetch import ReadPipe
+from backspike.gen.memory.rows import read_signature
 
 ROWS_HEADER = data.StructLayout({"row": 16, "source": 13, "tile": 8, "last": 1})
 """What the drain needs to know of a block of DEPTH sources: the row tile of its first weights, its
@@ -40,9 +40,11 @@ class GradientFront(wiring.Component):
                 "batch": In(BATCH),
                 "extent": In(EXTENT),
                 "parity": In(1),
-                "spikes": Out(read_signature(lanes * DEPTH, 2 * machine.spike_units)),
-                "masks": Out(read_signature(lanes * DEPTH, machine.units)),
-                "gradients": Out(read_signature(lanes * 16, machine.units * DEPTH)),
+                "spikes": Out(
+                    read_signature(lanes * DEPTH, 2 * machine.spike_units, stalling=True)
+                ),
+                "masks": Out(read_signature(lanes * DEPTH, machine.units, stalling=True)),
+                "gradients": Out(read_signature(lanes * 16, machine.units * DEPTH, stalling=True)),
                 "o_headers": Out(stream.Signature(ROWS_HEADER)),
                 "o_events": Out(stream.Signature(event_layout(DEPTH, DEPTH, 0))),
                 "o_vectors": Out(stream.Signature(data.ArrayLayout(16, lanes))),
@@ -59,11 +61,8 @@ class GradientFront(wiring.Component):
         tag_layout = data.StructLayout(
             {"source": source_tag(lanes), "unit": own, "final": 1, "last": 1}
         )
-        m.submodules.prefetch = prefetch = Prefetch(
-            address_width=units + own,
-            row_width=2 * lanes * DEPTH,
-            tag_width=tag_layout.size,
-            latency=READ_LATENCY,
+        m.submodules.tiles = tiles = ReadPipe(
+            address_width=units + 1 + own, row_width=2 * lanes * DEPTH, tag_width=tag_layout.size
         )
         m.submodules.scan = scan = Scan(lines=DEPTH, length=DEPTH, tag_width=own)
 
@@ -83,7 +82,7 @@ class GradientFront(wiring.Component):
         header = self.o_headers.payload
         tag = Signal(tag_layout)
         m.d.comb += source.eq(first + part)
-        masks = lane_masks(m, lanes, source, config.sources, config.bias, "mask")
+        masks = lane_masks(lanes, source, config.sources, config.bias)
         m.d.comb += [
             tag.source.sources.eq(masks[0]),
             tag.source.bias.eq(masks[1]),
@@ -91,11 +90,12 @@ class GradientFront(wiring.Component):
             tag.unit.eq(unit + block),
             tag.final.eq(last_part),
             tag.last.eq(last_block),
-            prefetch.i.payload.address.eq(Cat(address, tag.unit)),
-            prefetch.i.payload.tag.eq(tag),
-            self.spikes.addr.eq(Cat(prefetch.address[:units], self.parity)),
-            self.masks.addr.eq(prefetch.address[units:]),
-            prefetch.row.eq(Cat(self.spikes.data, self.masks.data)),
+            tiles.i.payload.address.eq(Cat(address, self.parity, tag.unit)),
+            tiles.i.payload.tag.eq(tag),
+            Cat(self.spikes.addr, self.masks.addr).eq(tiles.address),
+            self.spikes.en.eq(tiles.en),
+            self.masks.en.eq(tiles.en),
+            tiles.row.eq(Cat(self.spikes.data, self.masks.data)),
             header.row.eq(row),
             header.source.eq(first * lanes),
             header.tile.eq(tile),
@@ -121,8 +121,8 @@ class GradientFront(wiring.Component):
                 with m.If(self.o_headers.ready):
                     m.next = "BLOCKS"
             with m.State("BLOCKS"):
-                m.d.comb += prefetch.i.valid.eq(1)
-                with m.If(prefetch.i.ready):
+                m.d.comb += tiles.i.valid.eq(1)
+                with m.If(tiles.i.ready):
                     m.d.sync += [part.eq(part + 1), address.eq(address + batch.blocks)]
                     with m.If(last_part):
                         m.d.sync += [
@@ -142,14 +142,14 @@ class GradientFront(wiring.Component):
 
         # Put spike tiles side by side: a line for each entry, a bit for each of DEPTH sources.
         got = Signal(tag_layout)
-        lines = cleaned(m, prefetch.o.payload.row, got.source, lanes, "spike")
+        lines = cleaned(m, tiles.o.payload.row, got.source, lanes, "spike")
         kept = Signal(data.ArrayLayout(DEPTH, DEPTH - lanes), reset_less=True)
         mask = Signal(data.ArrayLayout(DEPTH, lanes))  # of gradients, lines over entries
-        m.d.comb += mask.eq(prefetch.o.payload.row[lanes * DEPTH :])
+        m.d.comb += mask.eq(tiles.o.payload.row[lanes * DEPTH :])
         filled = [Cat(mask[n][d] for n in range(lanes)).any() for d in range(DEPTH)]
         if parts > 1:
             before = [kept[n] for n in range(DEPTH - lanes)]
-            with m.If(prefetch.o.valid & prefetch.o.ready):
+            with m.If(tiles.o.valid & tiles.o.ready):
                 m.d.sync += [
                     k.eq(line) for k, line in zip(before, [*before[lanes:], *lines], strict=True)
                 ]
@@ -157,9 +157,9 @@ class GradientFront(wiring.Component):
             before = []
         sources = [*before, *lines]
         m.d.comb += [
-            got.eq(prefetch.o.payload.tag),
-            scan.i.valid.eq(prefetch.o.valid & got.final),
-            prefetch.o.ready.eq(scan.i.ready | ~got.final),
+            got.eq(tiles.o.payload.tag),
+            scan.i.valid.eq(tiles.o.valid & got.final),
+            tiles.o.ready.eq(scan.i.ready | ~got.final),
             scan.i.payload.tile.eq(
                 Cat(
                     Cat(line[d] for line in sources) & filled[d].replicate(DEPTH)
@@ -171,17 +171,15 @@ class GradientFront(wiring.Component):
         ]
 
         # A line is an entry d: its row of gradients, fetched once.
-        m.submodules.fetch = fetch = Prefetch(
-            address_width=own + exact_log2(DEPTH),
-            row_width=lanes * 16,
-            tag_width=0,
-            latency=READ_LATENCY,
+        m.submodules.fetch = fetch = ReadPipe(
+            address_width=own + exact_log2(DEPTH), row_width=lanes * 16, tag_width=0
         )
         m.d.comb += [
             fetch.i.valid.eq(scan.o_lines.valid),
             scan.o_lines.ready.eq(fetch.i.ready),
             fetch.i.payload.address.eq(Cat(scan.o_lines.payload.x, scan.o_lines.payload.tag)),
             self.gradients.addr.eq(fetch.address),
+            self.gradients.en.eq(fetch.en),
             fetch.row.eq(self.gradients.data),
             self.o_vectors.valid.eq(fetch.o.valid),
             self.o_vectors.payload.eq(fetch.o.payload.row),

@@ -1,7 +1,8 @@
 """Reading the sources of a layer: spike tiles, cleaned of padding, with the bias."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
+from amaranth.utils import exact_log2
 
 from backspike.gen.machine import DEPTH
 
@@ -28,13 +29,14 @@ def source_tag(lanes: int) -> data.StructLayout:
     return data.StructLayout({"sources": lanes, "bias": lanes, "entries": DEPTH})
 
 
-def lane_masks(m: Module, lanes: int, tile, sources, bias, name: str):
+def lane_masks(lanes: int, tile, sources, bias):
     """(sources, bias): lanes of `tile` that are sources, and the lane that is the bias."""
-    left = Signal(signed(15), name=f"{name}_left")
-    m.d.comb += left.eq(sources - tile * lanes)
+    bits = exact_log2(lanes)
+    whole = tile < sources[bits:]
+    partial = tile == sources[bits:]
     return (
-        Cat(left > n for n in range(lanes)),
-        Cat(bias & (left == n) for n in range(lanes)),
+        Cat(whole | (partial & (sources[:bits] > n)) for n in range(lanes)),
+        Cat(bias & partial & (sources[:bits] == n) for n in range(lanes)),
     )
 
 

@@ -147,7 +147,7 @@ class Core(wiring.Component):
 
         shared(
             "spikes",
-            HostMemory(width=tile, depth=2 * machine.spike_units, readers=2),
+            HostMemory(width=tile, depth=2 * machine.spike_units, readers=2, stalling=True),
             write=fp.drain_spikes,
             readers=(fp.front_spikes, wg.front_spikes),
         )
@@ -161,7 +161,7 @@ class Core(wiring.Component):
         )
         shared(
             "gradients",
-            HostMemory(width=row, depth=rows, readers=2, writable=False),
+            HostMemory(width=row, depth=rows, readers=2, writable=False, stalling=True),
             write=bp.drain_gradients,
             readers=(bp.front_gradients, wg.front_gradients),
         )
@@ -174,13 +174,13 @@ class Core(wiring.Component):
         shared("labels", HostMemory(width=16, depth=2 * readout), readers=(bp.drain_labels,))
         local(
             "active",
-            RowMemory(width=DEPTH, depth=machine.units),
+            RowMemory(width=DEPTH, depth=machine.units, stalling=True),
             write=fp.drain_active,
             readers=(bp.front_active,),
         )
         local(
             "masks",
-            RowMemory(width=tile, depth=machine.units, readers=2),
+            RowMemory(width=tile, depth=machine.units, readers=2, stalling=True),
             write=bp.drain_masks,
             readers=(bp.front_masks, wg.front_masks),
         )

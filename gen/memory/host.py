@@ -14,8 +14,9 @@ class HostMemory(wiring.Component):
     """A `RowMemory` whose first read port, and whose write port if `writable`, the host's window
     has while `rest` is high.
 
-    Parameters: width, depth, readers: see `RowMemory`; halves: see `RowWindow`; shown: pairs of
-    (bits of a lane, bits that the window shows it in, the rest zero), for a read-only window.
+    Parameters: width, depth, readers, stalling: see `RowMemory`; halves: see `RowWindow`; shown:
+    pairs of (bits of a lane, bits that the window shows it in, the rest zero), for a read-only
+    window.
 
     Ports: write, read0, read1 …; host; rest.
     """
@@ -29,16 +30,19 @@ class HostMemory(wiring.Component):
         writable: bool = True,
         halves: bool = False,
         shown: tuple[int, int] | None = None,
+        stalling: bool = False,
     ):
         self._width, self._depth, self._readers = width, depth, readers
         self._writable, self._halves = writable, halves
+        self._stalling = stalling
+        port = read_signature(width, depth, stalling=stalling)
         self._from, self._to = shown or (width, width)
         self._host_width = width // self._from * self._to
         words = depth * words_of(self._host_width)
         super().__init__(
             {
                 "write": In(write_signature(width, depth)),
-                **{f"read{n}": In(read_signature(width, depth)) for n in range(readers)},
+                **{f"read{n}": In(port) for n in range(readers)},
                 "host": In(HostBus(exact_log2(words))),
                 "rest": In(1),
             }
@@ -48,7 +52,11 @@ class HostMemory(wiring.Component):
         m = Module()
         parts = words_of(self._width) if self._writable else 1
         m.submodules.rows = rows = RowMemory(
-            width=self._width, depth=self._depth, readers=self._readers, parts=parts
+            width=self._width,
+            depth=self._depth,
+            readers=self._readers,
+            parts=parts,
+            stalling=self._stalling,
         )
         m.submodules.window = window = RowWindow(
             width=self._host_width, depth=self._depth, latency=READ_LATENCY, halves=self._halves
@@ -62,8 +70,12 @@ class HostMemory(wiring.Component):
         for n in range(self._readers):
             port, inner = getattr(self, f"read{n}"), getattr(rows, f"read{n}")
             m.d.comb += [inner.addr.eq(port.addr), port.data.eq(inner.data)]
+            if self._stalling:
+                m.d.comb += inner.en.eq(port.en)
         with m.If(self.rest):
             m.d.comb += rows.read0.addr.eq(window.address)
+            if self._stalling:
+                m.d.comb += rows.read0.en.eq(~0)
             if self._writable:
                 m.d.comb += [
                     rows.write.en.eq(window.enable),

@@ -14,9 +14,19 @@ def write_signature(width: int, depth: int, lanes: int = 1) -> wiring.Signature:
     return wiring.Signature({"en": Out(lanes), "addr": Out(exact_log2(depth)), "data": Out(width)})
 
 
-def read_signature(width: int, depth: int) -> wiring.Signature:
-    """A read port as its user drives it; data comes READ_LATENCY cycles after the address."""
-    return wiring.Signature({"addr": Out(exact_log2(depth)), "data": In(width)})
+def read_signature(width: int, depth: int, *, stalling: bool = False) -> wiring.Signature:
+    """A read port as its user drives it; data comes READ_LATENCY cycles after the address.
+
+    stalling: `en` has a bit for each of these cycles, that is for the block RAM's register and the
+    one after it; a register whose bit is low keeps what it holds.
+    """
+    return wiring.Signature(
+        {
+            "addr": Out(exact_log2(depth)),
+            "data": In(width),
+            **({"en": Out(READ_LATENCY)} if stalling else {}),
+        }
+    )
 
 
 class RowMemory(wiring.Component):
@@ -28,27 +38,32 @@ class RowMemory(wiring.Component):
     Latency: READ_LATENCY cycles. Throughput: one write and one read a reader and cycle.
 
     Parameters: width in bits, depth in rows (a power of two), readers, parts (of equal width) with
-    a write enable of their own.
+    a write enable of their own; stalling: of the read ports, see `read_signature`.
     """
 
-    def __init__(self, *, width: int, depth: int, readers: int = 1, parts: int = 1):
+    def __init__(
+        self, *, width: int, depth: int, readers: int = 1, parts: int = 1, stalling: bool = False
+    ):
         self._width = width
         self._depth = depth
         self._parts = parts
         self._readers = readers
+        self._stalling = stalling
+        port = read_signature(width, depth, stalling=stalling)
         super().__init__(
             {
                 "write": In(write_signature(width, depth, parts)),
-                **{f"read{n}": In(read_signature(width, depth)) for n in range(readers)},
+                **{f"read{n}": In(port) for n in range(readers)},
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        attrs: dict[str, int | str] = {"no_rw_check": 1}
+        if self._stalling:
+            attrs["ram_style"] = "block"  # also where it is small: LUTs are scarcer
         for n in range(self._readers):
-            copy = memory.Memory(
-                shape=self._width, depth=self._depth, init=[], attrs={"no_rw_check": 1}
-            )
+            copy = memory.Memory(shape=self._width, depth=self._depth, init=[], attrs=attrs)
             m.submodules[f"copy{n}"] = copy
             write = copy.write_port(granularity=self._width // self._parts)
             read = copy.read_port()
@@ -61,5 +76,10 @@ class RowMemory(wiring.Component):
                 read.addr.eq(port.addr),
                 port.data.eq(data),
             ]
-            m.d.sync += data.eq(read.data)
+            if self._stalling:
+                m.d.comb += read.en.eq(port.en[0])
+                with m.If(port.en[1]):
+                    m.d.sync += data.eq(read.data)
+            else:
+                m.d.sync += data.eq(read.data)
         return m
