@@ -1,8 +1,9 @@
-"""`--backend serial:PORT`: a board's design behind a pseudo-terminal trains as PyTorch does."""
+"""`--backend serial:PORT`: a board's top behind a pseudo-terminal trains as PyTorch does."""
 
 import os
 import pty
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +17,18 @@ from backspike.check import Lockstep
 from backspike.checkpoint import load_checkpoint
 from backspike.cli import main
 from backspike.errors import LinkError, Mismatch, UserError
-from backspike.gen.core.top import Core
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.top import Linked
+from backspike.gen.boards.board import BOARDS
 from backspike.golden.backend import GoldenBackend
 from backspike.network import Layer, Learning, Network
 from backspike.sim import serial_line
+from backspike.sim.board import BoardUart, board_library
 from backspike.sim.damage import Damage
-from backspike.sim.model import emitted
 from backspike.sim.random_run import random_batch
 from backspike.sim.serial_backend import SerialBackend
 from backspike.sim.serial_board import SerialBoard
-from backspike.sim.uart import Uart, uart_library
 
 pytestmark = pytest.mark.verilator
-RATE = Rate(clock=4_000_000, baud=1_000_000)
+BOARD = replace(BOARDS["ulx3s-25f"], clock=4_000_000, baud=1_000_000)
 """Four cycles a bit: the fewest, because each is simulated."""
 PATIENCE = 3.0
 """Simulation and driver share a computer with others."""
@@ -41,13 +39,12 @@ SMALL = "--limit 8 --layers 64,4,10 --steps 2 --batch 4 --machine tiny --seed 2"
 
 @pytest.fixture(scope="module")
 def library():
-    text = emitted("tiny-linked", (TINY, RATE), "board", lambda: Linked(Core(TINY), RATE))
-    return uart_library(text, "board")
+    return board_library(BOARD, TINY)
 
 
 @pytest.fixture
 def board(library):
-    with SerialBoard(Uart(library, RATE)) as board:
+    with SerialBoard(BoardUart(library, BOARD)) as board:
         yield board
 
 
@@ -69,7 +66,7 @@ def train_a_batch(backend: Lockstep, rng: np.random.Generator) -> None:
 def test_training_is_bit_exact(library, share, seed):
     """Three batches, every tensor, on lines that damage a share of the bytes either way."""
     there, back = Damage(share, seed), Damage(share, seed + 100)
-    with SerialBoard(Uart(library, RATE), there, back) as board:
+    with SerialBoard(BoardUart(library, BOARD), there, back) as board:
         backend = SerialBackend(NETWORK, LEARNING, TINY, board.path, patience=0.5)
         check_run(backend, seed)
         if share:
