@@ -1,0 +1,90 @@
+"""How many cycles a machine takes for what it is for, measured on its simulated RTL."""
+
+from dataclasses import dataclass
+from itertools import islice
+
+from backspike.compiler import compile_network
+from backspike.errors import UserError
+from backspike.gen.machine import Machine
+from backspike.gen.spectral.machine import SpectralMachine
+
+SIZES = (64, 128, 10)
+SMALLER = (64, 48, 10), (64, 32, 10), (64, 16, 10), (64, 8, 10)
+"""For machines that SIZES do not fit."""
+BATCHES = 10
+"""The first fills the pipeline of batches, and is not counted."""
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """cycles: of one of the `units` (samples, pairs of images), on the average. how: what was run."""
+
+    units: str
+    cycles: float
+    how: str
+
+    def per_second(self, mhz: float) -> float:
+        return mhz * 1e6 / self.cycles
+
+
+def throughput(machine: Machine | SpectralMachine) -> Throughput:
+    """Simulate the machine, compare with golden, and count its cycles: of training a sample, or of
+    a pair of images. The host's transfers are left out.
+
+    Raises UserError if a simulation cannot be built here, Mismatch if golden computes otherwise.
+    """
+    if isinstance(machine, SpectralMachine):
+        return _spectral(machine)
+    return _training(machine)
+
+
+def _training(machine: Machine) -> Throughput:
+    from backspike.bench import lockstep
+    from backspike.bench.digits import STEPS, batches, learning, network
+    from backspike.check import Counts
+    from backspike.data import digits
+
+    how = learning(0)
+    sizes = fitting(machine)
+    data = islice(batches(digits().train, how, 0), BATCHES)
+    steady = lockstep.train(network("bptt", sizes), how, machine, data, Counts())
+    samples = (BATCHES - 1) * how.batch
+    return Throughput(
+        "samples",
+        steady["total"] / samples,
+        f"training, {'-'.join(map(str, sizes))}, {STEPS} steps, batch {how.batch}, bptt, digits: "
+        f"{steady['total']:,} cycles of {machine.name}'s simulated RTL for {samples} samples, each "
+        "batch's update beside the next one's forward pass; compute alone, without the host's "
+        "transfers",
+    )
+
+
+def fitting(machine: Machine) -> tuple[int, ...]:
+    """The sizes of the largest network of those above that fits the machine."""
+    from backspike.bench.digits import learning, network
+
+    for sizes in (SIZES, *SMALLER):
+        try:
+            compile_network(network("bptt", sizes), learning(0), machine)
+            return sizes
+        except UserError as error:
+            reason = error
+    raise UserError(f"machine {machine.name} holds no network that throughput is told of: {reason}")
+
+
+def _spectral(machine: SpectralMachine) -> Throughput:
+    from backspike.bench.spectral import compare, kinds, opened
+    from backspike.check import Counts
+    from backspike.golden.spectral import samples, sums
+
+    size, bits = machine.size, machine.pixel_bits
+    a, b = kinds(size, size, bits, 1)["noise"]
+    with opened(machine) as unit:
+        compare(unit.sums(a, b), sums(samples(a, b, bits)), f"noise, {size} x {size}", Counts())
+        cycles = unit.cycles
+    return Throughput(
+        "pairs of images",
+        cycles,
+        f"FSDS, {size} x {size}, one channel of {bits} bits: {cycles:,} cycles of {machine.name}'s "
+        "simulated RTL, start to results, without the host's transfers",
+    )
