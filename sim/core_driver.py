@@ -4,9 +4,10 @@ import numpy as np
 
 from backspike.compiler import Plan
 from backspike.errors import UserError
+from backspike.gen.core.counters import COUNTERS, WORDS
 from backspike.gen.core.dispatch import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK, descriptor_fields
-from backspike.gen.core.map import COUNTERS, FAULT_TEXT, IDENT, VERSION
+from backspike.gen.core.map import FAULT_TEXT, IDENT, VERSION
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.window import words_of
 from backspike.sim.image import (
@@ -38,7 +39,7 @@ class CoreFaultError(RuntimeError):
 class CoreDriver:
     """Drives the core behind a port.
 
-    Raises UserError if it is no core, or not of the plan's machine, as far as its registers tell;
+    Raises UserError if it is no core, or not of the plan's machine;
     BusError if the core refuses an access, CoreFaultError if it refuses a run.
     """
 
@@ -54,7 +55,11 @@ class CoreDriver:
                 f"the core's identification is {ident:#x} version {version}: "
                 f"{IDENT:#x} version {VERSION} is allowed"
             )
-        self._check_machine(self.map.register("machine").unpack(sizes))
+        memories = self.map.register("sizes").unpack(port.read("sizes"))
+        self._check_machine(
+            self.map.register("machine").unpack(sizes)
+            | {name: 1 << size for name, size in memories.items()}
+        )
         self.load_plan()
 
     def load_plan(self) -> None:
@@ -160,24 +165,25 @@ class CoreDriver:
 
     def counters(self) -> dict:
         """Of the last run: total, overlap, and each engine's counters."""
-        counted: dict = {
-            "total": self.port.read("cycles"),
-            "overlap": self.port.read("overlap"),
+        words = self.port.read_block("counters", max(WORDS.values()) + 1)
+        counts = {name: int(words[at]) for name, at in WORDS.items()}
+        return {
+            "total": counts["cycles"],
+            "overlap": counts["overlap"],
+            **{
+                name: {counter: counts[f"{name}_{counter}"] for counter in COUNTERS}
+                for name in ENGINES
+            },
         }
-        for name in ENGINES:
-            words = self.port.read_block(f"{name}_busy", len(COUNTERS))
-            counted[name] = dict(zip(COUNTERS, map(int, words), strict=True))
-        return counted
 
     def _check_machine(self, sizes: dict[str, int]) -> None:
-        """The core's lanes, shares, layers and depth against the plan's."""
+        """What the core says of its sizes against the plan's machine."""
         machine = self.plan.machine
-        wanted = {name: getattr(machine, name) for name in sizes if name != "depth"}
-        wanted["depth"] = DEPTH
-        if sizes != wanted:
+        wanted = {name: DEPTH if name == "depth" else getattr(machine, name) for name in sizes}
+        wrong = [name for name, size in sizes.items() if size != wanted[name]]
+        if wrong:
             has, allowed = (
-                ", ".join(f"{name} {size}" for name, size in side.items())
-                for side in (sizes, wanted)
+                ", ".join(f"{name} {side[name]}" for name in wrong) for side in (sizes, wanted)
             )
             raise UserError(f"the core has {has}: the machine {machine.name} has {allowed}")
 

@@ -193,7 +193,7 @@ def misuse(port: Port) -> None:
     assert port.try_write(0x700, word.pack(0)) == AxiResp.SLVERR
     assert port.try_read(0x700, 4)[0] == AxiResp.SLVERR
     assert port.try_write("weights", b"\1\2") == AxiResp.SLVERR  # not a whole word
-    assert port.try_write("cycles", word.pack(0)) == AxiResp.SLVERR
+    assert port.try_write("counters", word.pack(0)) == AxiResp.SLVERR
 
     for name, tasks in plan.programs["forward"].items():
         packed = port.registers.register(f"queue_{name}").pack(begin=tasks.begin, end=tasks.end)

@@ -153,17 +153,18 @@ def test_accesses_outside_the_map(backend):
     port = backend.simulator
     limit = 1 << port.registers.addr_width
     named = {register.offset for register in port.registers.registers}
-    holes = [address for address in range(0, 0x100, BYTES) if address not in named][:20]
+    holes = [address for address in range(0, 0x80, BYTES) if address not in named]
     holes += [0x100, 0x1000, 0xF_FFFC, limit - BYTES]
     for window in port.registers.windows:
-        holes += [window.base + window.words * BYTES, window.base + (1 << 20) - BYTES]
+        if window.base >= 1 << 20:
+            holes += [window.base + window.words * BYTES, window.base + (1 << 20) - BYTES]
     for address in holes:
         with pytest.raises(BusError) as raised:
             port.read(address)
         assert (raised.value.address, raised.value.response) == (address, "SLVERR")
         with pytest.raises(BusError):
             port.write(address, 0x3C00)
-    for name in ("ident", "version", "machine", "status", "cycles", "fp_busy", "codes",
+    for name in ("ident", "version", "machine", "status", "sizes", "counters", "codes",
                  "gradients"):  # fmt: skip
         with pytest.raises(BusError):
             port.write(name, 0)

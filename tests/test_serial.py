@@ -144,8 +144,8 @@ def test_another_machine_is_told(board, tmp_path, capsys):
     assert main(options.split()) == 2
     err = capsys.readouterr().err
     assert (
-        "the core has lanes 2, fp_share 2, bp_share 2, wg_share 2, layers 4, depth 16: "
-        "the machine default has lanes 8, fp_share 4"
+        "the core has lanes 2, fp_share 2, bp_share 2, readout_units 64: "
+        "the machine default has lanes 8, fp_share 4, bp_share 4, readout_units 32"
     ) in err
     assert list(tmp_path.iterdir()) == []
 

@@ -1,5 +1,7 @@
 """The training core's register map: hardware, driver and documentation are made from it."""
 
+from backspike.gen.core.counters import COUNTERS, WORDS
+from backspike.gen.core.counters import DEPTH as COUNTER_WORDS
 from backspike.gen.core.dispatch import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
@@ -8,17 +10,15 @@ from backspike.gen.memory.window import words_of
 
 IDENT = 0x424B_5350
 """'BKSP'."""
-VERSION = 1
-COUNTERS = {
-    "busy": "cycles with a task in work",
-    "events": "events added, one a cycle",
-    "bound": "cycles that a perfect engine needs",
-    "token": "idle cycles, waiting for another engine",
-    "vector": "busy cycles without the next line's vector",
-    "drain": "busy cycles in which a finished sum waits for the drain",
-    "port": "cycles in which the weights' port was refused",
+VERSION = 2
+SIZES = {
+    "weight_rows": "row tiles of weights",
+    "units": "tiles of codes and gradients",
+    "spike_units": "tiles of spikes of a batch",
+    "readout_units": "tiles of the read-out layer",
+    "tasks": "tasks of a queue",
 }
-"""Each engine's counters, in register order."""
+"""A machine's memories."""
 
 FAULT_TEXT = {
     Fault.NONE: "no fault",
@@ -104,12 +104,11 @@ def core_map(machine: Machine) -> RegisterMap:
             )
             for n, name in enumerate(ENGINES)
         ),
-        register("cycles", 0x40, "ro", "cycles of the last run, its rehearsal not counted"),
-        register("overlap", 0x44, "ro", "cycles in which at least one engine was busy"),
-        *(
-            register(f"{name}_{counter}", 0x60 + 0x20 * n + 4 * k, "ro", f"{name}: {doc}")
-            for n, name in enumerate(ENGINES)
-            for k, (counter, doc) in enumerate(COUNTERS.items())
+        register(
+            "sizes", 0x40, "ro", "sizes of the machine's memories, each as its log2",
+            fields=tuple(
+                Field(name, 6 * n, 5, doc) for n, (name, doc) in enumerate(SIZES.items())
+            ),
         ),
     ]  # fmt: skip
     lanes = machine.lanes
@@ -135,13 +134,31 @@ def core_map(machine: Machine) -> RegisterMap:
           for name in ENGINES),
         *((f"tasks_{name}", tasks, "rw", f"queue of engine {name}") for name in ENGINES),
     ]  # fmt: skip
+    counters = (
+        "of the last run, its rehearsal not counted: "
+        + "; ".join(f"word {8 * n} on, {name}" for n, name in enumerate(ENGINES))
+        + f", each {', '.join(f'{name} ({doc})' for name, doc in COUNTERS.items())}; word "
+        f"{WORDS['cycles']}, cycles; word {WORDS['overlap']}, cycles in which an engine was busy"
+    )
     return RegisterMap(
         title="The training core's registers",
         doc="Halves are IEEE binary16, always finite, zero always +0; a write of anything else "
         "into a window of halves is refused.",
         registers=tuple(registers),
-        windows=tuple(
-            Window(name=name, base=(n + 1) << 20, words=words, access=access, doc=doc, locked=True)
-            for n, (name, words, access, doc) in enumerate(windows)
+        windows=(
+            Window(
+                name="counters",
+                base=0x80,
+                words=COUNTER_WORDS,
+                access="ro",
+                doc=counters,
+                locked=True,
+            ),
+            *(
+                Window(
+                    name=name, base=(n + 1) << 20, words=words, access=access, doc=doc, locked=True
+                )
+                for n, (name, words, access, doc) in enumerate(windows)
+            ),
         ),
     )

@@ -3,17 +3,19 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from backspike.gen.core.control import RunControl
 from backspike.gen.core.counters import Counters
 from backspike.gen.core.dispatch import Fault
 from backspike.gen.core.engine import Engine
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
-from backspike.gen.core.map import COUNTERS, IDENT, VERSION, core_map
+from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.neuron import CODE
 from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.register_file import RegisterFile
+from backspike.gen.host.relay import Relay
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
@@ -42,11 +44,14 @@ class Core(wiring.Component):
         m = Module()
         machine = self.machine
         m.submodules.port = port = AXI4LiteSubordinate(self.map.addr_width)
+        m.submodules.relay = relay = Relay(self.map.addr_width - 2)
         m.submodules.registers = registers = RegisterFile(self.map)
         m.submodules.control = control = RunControl()
         wiring.connect(m, wiring.flipped(self.axi), port.axi)
-        wiring.connect(m, port.request, registers.request)
-        wiring.connect(m, registers.response, port.response)
+        wiring.connect(m, port.request, relay.i.request)
+        wiring.connect(m, relay.i.response, port.response)
+        wiring.connect(m, relay.o.request, registers.request)
+        wiring.connect(m, registers.response, relay.o.response)
 
         engines = {}
         for name in ENGINES:
@@ -76,6 +81,7 @@ class Core(wiring.Component):
             registers.machine.wg_share.eq(self.machine.wg_share),
             registers.machine.layers.eq(self.machine.layers),
             registers.machine.depth.eq(DEPTH),
+            *(registers.sizes[name].eq(exact_log2(getattr(self.machine, name))) for name in SIZES),
             registers.lock.eq(control.busy | registers.start.valid),
             registers.status.running.eq(control.busy | registers.start.valid),
             registers.status.saturated.eq(saturated),
@@ -238,13 +244,12 @@ class Core(wiring.Component):
     def _counters(self, m, registers, engines, control) -> None:
         """What each engine does, into the map's counters."""
         m.submodules.counters = counters = Counters()
+        wiring.connect(m, registers.counters, counters.host)
         m.d.comb += [
             counters.clear.eq(control.begins),
             counters.count.eq(control.earnest),
             counters.wg_loaded.eq(engines["wg"].loaded),
             counters.wg_rows.eq(engines["wg"].drain_rows),
-            registers.cycles.eq(counters.cycles),
-            registers.overlap.eq(counters.overlap),
         ]
         fp = engines["fp"]
         for name, engine in engines.items():
@@ -259,7 +264,3 @@ class Core(wiring.Component):
             }
             for condition, value in conditions.items():
                 m.d.comb += getattr(counters, f"{name}_{condition}").eq(value)
-            for counter in COUNTERS:
-                m.d.comb += getattr(registers, f"{name}_{counter}").eq(
-                    getattr(counters, f"{name}_{counter}")
-                )
