@@ -177,7 +177,8 @@ class Core(wiring.Component):
             write=fp.drain_logits,
             readers=(bp.drain_logits,),
         )
-        shared("labels", HostMemory(width=16, depth=2 * readout), readers=(bp.drain_labels,))
+        labels = HostMemory(width=16, depth=2 * readout, host_only=True)
+        shared("labels", labels, readers=(bp.drain_labels,))
         local(
             "active",
             RowMemory(width=DEPTH, depth=machine.units, stalling=True),
@@ -192,8 +193,8 @@ class Core(wiring.Component):
         )
         changed = []
         for name, engine in engines.items():
-            layers = HostMemory(width=32, depth=machine.layers * DESCRIPTOR_WORDS)
-            tasks = HostMemory(width=32, depth=machine.tasks)
+            layers = HostMemory(width=32, depth=machine.layers * DESCRIPTOR_WORDS, host_only=True)
+            tasks = HostMemory(width=32, depth=machine.tasks, host_only=True)
             shared(f"layers_{name}", layers, readers=(engine.queue_descriptors,))
             shared(f"tasks_{name}", tasks, readers=(engine.queue_tasks,))
             for part in (layers, tasks):

@@ -1,6 +1,6 @@
 """A memory of the engines that the host can look into while the core is at rest."""
 
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
@@ -16,9 +16,9 @@ class HostMemory(wiring.Component):
 
     Parameters: width, depth, readers, stalling: see `RowMemory`; halves: see `RowWindow`; shown:
     pairs of (bits of a lane, bits that the window shows it in, the rest zero), for a read-only
-    window.
+    window; host_only: nobody else writes.
 
-    Ports: write, read0, read1 …; host; rest.
+    Ports: write unless host_only, read0, read1 …; host; rest.
     """
 
     def __init__(
@@ -31,17 +31,18 @@ class HostMemory(wiring.Component):
         halves: bool = False,
         shown: tuple[int, int] | None = None,
         stalling: bool = False,
+        host_only: bool = False,
     ):
         self._width, self._depth, self._readers = width, depth, readers
         self._writable, self._halves = writable, halves
-        self._stalling = stalling
+        self._stalling, self._host_only = stalling, host_only
         port = read_signature(width, depth, stalling=stalling)
         self._from, self._to = shown or (width, width)
         self._host_width = width // self._from * self._to
         words = depth * words_of(self._host_width)
         super().__init__(
             {
-                "write": In(write_signature(width, depth)),
+                **({} if host_only else {"write": In(write_signature(width, depth))}),
                 **{f"read{n}": In(port) for n in range(readers)},
                 "host": In(HostBus(exact_log2(words))),
                 "rest": In(1),
@@ -62,11 +63,19 @@ class HostMemory(wiring.Component):
             width=self._host_width, depth=self._depth, latency=READ_LATENCY, halves=self._halves
         )
         wiring.connect(m, wiring.flipped(self.host), window.host)
-        m.d.comb += [
-            rows.write.en.eq(self.write.en.replicate(parts)),
-            rows.write.addr.eq(self.write.addr),
-            rows.write.data.eq(self.write.data),
-        ]
+        host = {
+            "en": window.enable,
+            "addr": window.address,
+            "data": window.data.replicate(-(-self._width // WORD)),
+        }
+        for name in host:
+            value = getattr(rows.write, name)
+            if self._host_only:
+                m.d.comb += value.eq(host[name])
+                continue
+            engine = getattr(self.write, name)
+            engine = engine.replicate(parts) if name == "en" else engine
+            m.d.comb += value.eq(Mux(self.rest, host[name], engine) if self._writable else engine)
         for n in range(self._readers):
             port, inner = getattr(self, f"read{n}"), getattr(rows, f"read{n}")
             m.d.comb += [inner.addr.eq(port.addr), port.data.eq(inner.data)]
@@ -76,12 +85,6 @@ class HostMemory(wiring.Component):
             m.d.comb += rows.read0.addr.eq(window.address)
             if self._stalling:
                 m.d.comb += rows.read0.en.eq(~0)
-            if self._writable:
-                m.d.comb += [
-                    rows.write.en.eq(window.enable),
-                    rows.write.addr.eq(window.address),
-                    rows.write.data.eq(window.data.replicate(-(-self._width // WORD))),
-                ]
         lanes = self._width // self._from
         m.d.comb += window.row.eq(
             Cat(
