@@ -236,7 +236,7 @@ class Dispatcher(wiring.Component):
                     m.next = "MULTIPLY"
             with m.State("ISSUE"):
                 with m.If(rehearsing):
-                    m.d.comb += finish.eq(1)
+                    m.d.comb += finish.eq(task.tile < self.config.tiles)
                     with m.If(task.tile >= self.config.tiles):
                         m.d.comb += self.fault.eq(Fault.TILE)
                         m.next = "REST"
