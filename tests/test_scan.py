@@ -51,7 +51,7 @@ async def picks(dut, stalls, density):
 
 @cocotb.test()
 async def picks_without_a_pause(dut):
-    """A line a cycle, the first 2 cycles after its tile; a tile follows at once, and an empty one
+    """A line a cycle, the first 3 cycles after its tile; a tile follows at once, and an empty one
     that waits makes way."""
     bench, source, sink = begin(dut, PICKER, 2, (0.0, 0.0))
     await bench.reset()
@@ -66,7 +66,7 @@ async def picks_without_a_pause(dut):
         lines = len(lines_of([tile], LINES, LENGTH))
         if lines:
             begun = max(taken + 1, last)
-            cycles += [begun + 1 + n for n in range(lines)]
+            cycles += [begun + 2 + n for n in range(lines)]
             last = begun + lines
             taken = begun
         else:

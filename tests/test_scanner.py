@@ -13,7 +13,7 @@ from backspike.sim.cocotb_bench import run_bench
 
 LINES, LENGTH, TAG = 4, 16, 6
 SCAN = Scan(lines=LINES, length=LENGTH, tag_width=TAG)
-TO_LINE, TO_EVENT = 2, 4
+TO_LINE, TO_EVENT = 3, 5
 """Latencies from a tile: to its first line, to its first event."""
 
 # cocotb

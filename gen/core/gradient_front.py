@@ -141,31 +141,29 @@ class GradientFront(wiring.Component):
                                 m.next = "REST"
 
         # Put spike tiles side by side: a line for each entry, a bit for each of DEPTH sources.
+        # Entries without a gradient are as good as absent.
         got = Signal(tag_layout)
-        lines = cleaned(m, tiles.o.payload.row, got.source, lanes, "spike")
-        kept = Signal(data.ArrayLayout(DEPTH, DEPTH - lanes), reset_less=True)
+        met = Signal(source_tag(lanes))
         mask = Signal(data.ArrayLayout(DEPTH, lanes))  # of gradients, lines over entries
-        m.d.comb += mask.eq(tiles.o.payload.row[lanes * DEPTH :])
-        filled = [Cat(mask[n][d] for n in range(lanes)).any() for d in range(DEPTH)]
-        if parts > 1:
-            before = [kept[n] for n in range(DEPTH - lanes)]
-            with m.If(tiles.o.valid & tiles.o.ready):
-                m.d.sync += [
-                    k.eq(line) for k, line in zip(before, [*before[lanes:], *lines], strict=True)
-                ]
-        else:
-            before = []
-        sources = [*before, *lines]
         m.d.comb += [
             got.eq(tiles.o.payload.tag),
+            mask.eq(tiles.o.payload.row[lanes * DEPTH :]),
+            met.sources.eq(got.source.sources),
+            met.bias.eq(got.source.bias),
+            met.entries.eq(
+                got.source.entries
+                & Cat(Cat(mask[n][d] for n in range(lanes)).any() for d in range(DEPTH))
+            ),
+        ]
+        lines = cleaned(m, tiles.o.payload.row[: lanes * DEPTH], met, lanes, "spike")
+        kept = [Signal(DEPTH, name=f"kept{n}", reset_less=True) for n in range(DEPTH - lanes)]
+        sources = [*kept, *lines]
+        with m.If(tiles.o.valid & tiles.o.ready):
+            m.d.sync += [k.eq(line) for k, line in zip(kept, sources[lanes:], strict=True)]
+        m.d.comb += [
             scan.i.valid.eq(tiles.o.valid & got.final),
             tiles.o.ready.eq(scan.i.ready | ~got.final),
-            scan.i.payload.tile.eq(
-                Cat(
-                    Cat(line[d] for line in sources) & filled[d].replicate(DEPTH)
-                    for d in range(DEPTH)
-                )
-            ),
+            scan.i.payload.tile.eq(Cat(Cat(line[d] for line in sources) for d in range(DEPTH))),
             scan.i.payload.tag.eq(got.unit),
             scan.i.payload.last.eq(got.last),
         ]

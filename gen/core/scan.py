@@ -1,6 +1,6 @@
 """Scanning a bit matrix: from a tile of bits to one event a cycle, empty lines skipped."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,15 @@ def encode(one_hot):
     width = max(1, (len(one_hot) - 1).bit_length())
     return Cat(
         Cat(one_hot[i] for i in range(len(one_hot)) if i >> n & 1).any() for n in range(width)
+    )
+
+
+def one_of(values, one_hot):
+    """The value whose bit is set; 0 if none is. Half of what a multiplexer takes in LUTs."""
+    width = len(values[0])
+    return Cat(
+        Cat(value[bit] & chosen for value, chosen in zip(values, one_hot, strict=True)).any()
+        for bit in range(width)
     )
 
 
@@ -34,7 +43,7 @@ class LinePicker(wiring.Component):
     A tile waits beside the one in work, and an empty one makes way at once: so it costs a cycle
     only where its predecessor has no more than one line.
 
-    Latency: 2 cycles. Throughput: one line a cycle; a tile follows its predecessor's last line
+    Latency: 3 cycles. Throughput: one line a cycle; a tile follows its predecessor's last line
     without a pause.
 
     Ports: i {tile (line x at bits x * length), tag, last: a sum ends with this tile};
@@ -57,41 +66,60 @@ class LinePicker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        o = self.o.payload
         shape = data.StructLayout(
             {
                 "tile": data.ArrayLayout(self._length, self._lines),
-                "tag": self.o.payload.shape()["tag"].shape,
+                "tag": o.shape()["tag"].shape,
                 "last": 1,
             }
         )
         waiting, work = Signal(shape, reset_less=True), Signal(shape, reset_less=True)
         coming = Signal(self._lines)  # lines of the waiting tile that are not empty
-        left = Signal(self._lines)  # lines still to leave
+        left = Signal(self._lines)  # lines still to be picked
         ahead, busy = Signal(), Signal()  # is there a tile waiting, in work
+        picked = Signal()  # is there a line
+        leave = Signal()  # the picked line leaves, or there is none
+        done = Signal()  # the tile in work has been picked, or there is none
         move = Signal()  # the waiting tile goes into work
-        done = Signal()  # the tile in work has left, or there is none
         pick = Signal(self._lines)
         final = Signal()  # at most one line left
         wanted = coming.any() | waiting.last
         m.d.comb += [
             pick.eq(lowest(left)),
             final.eq((left & (left - 1)[: self._lines]) == 0),
-            self.o.valid.eq(busy),
-            self.o.payload.x.eq(encode(pick)),
-            self.o.payload.word.eq(
-                Cat(
-                    Cat(work.tile[x][bit] & pick[x] for x in range(self._lines)).any()
-                    for bit in range(self._length)
-                )
-            ),
-            self.o.payload.tag.eq(work.tag),
-            self.o.payload.last.eq(work.last & final),
-            done.eq(~busy | (self.o.ready & final)),
+            leave.eq(~picked | self.o.ready),
+            done.eq(~busy | (leave & final)),
             move.eq(ahead & wanted & done),
             self.i.ready.eq(~ahead | ~wanted | done),
+            self.o.valid.eq(picked),
         ]
-        with m.If(busy & self.o.ready):
-            m.d.sync += left.eq(left & ~pick)
+
+        # A register for each line, zero unless it is picked: then to choose one takes no more than
+        # to put them together, and a register that can be reset takes no logic.
+        chosen = Signal(shape["tile"].shape, reset_less=True)
+        for x in range(self._lines):
+            with m.If(leave):
+                m.d.sync += chosen[x].eq(work.tile[x])
+                with m.If(~pick[x]):
+                    m.d.sync += chosen[x].eq(0)
+        m.d.comb += o.word.eq(
+            Cat(
+                Cat(chosen[x][bit] for x in range(self._lines)).any() for bit in range(self._length)
+            )
+        )
+        x, tag, last = (
+            Signal.like(o[name], name=name, reset_less=True) for name in ("x", "tag", "last")
+        )
+        m.d.comb += [o.x.eq(x), o.tag.eq(tag), o.last.eq(last)]
+        with m.If(leave):
+            m.d.sync += [
+                picked.eq(busy),
+                x.eq(encode(pick)),
+                tag.eq(work.tag),
+                last.eq(work.last & final),
+                left.eq(left & ~pick),
+            ]
         with m.If(done):
             m.d.sync += [busy.eq(move), work.eq(waiting), left.eq(coming)]
         arriving = Signal(shape["tile"].shape)
@@ -124,15 +152,23 @@ def event_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
     )
 
 
+PART = 4
+"""Bits of a line that are looked at together: what a LUT takes."""
+
+
 class EventEmitter(wiring.Component):
     """Turns lines into events, one a cycle, lowest bit first.
 
     Latency: 1 cycle. Throughput: one event a cycle, lines follow each other without a pause.
 
+    Parameters: length of a line, a multiple of PART.
+
     Ports: i, see `line_layout`; o, see `event_layout`.
     """
 
     def __init__(self, *, lines: int, length: int, tag_width: int):
+        if length % PART:
+            raise ValueError(f"length is {length}: a multiple of {PART} is allowed")
         self._length = length
         super().__init__(
             {
@@ -143,31 +179,45 @@ class EventEmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        o = self.o.payload
         line = Signal(self.i.payload.shape(), reset_less=True)
         word = Signal(self._length, reset_less=True)
         busy = Signal()
         first = Signal(reset_less=True)
-        pick = Signal(self._length)
-        rest = Signal(self._length)
+        rest = Signal(self._length)  # the word without its lowest bit
+        final = Signal()  # no more than one bit is left
+        step, load = Signal(), Signal()
+
+        # Only the lowest part that is not empty counts, and loses its lowest bit.
+        parts = [word[n : n + PART] for n in range(0, self._length, PART)]
+        some = Signal(len(parts))
+        chosen = lowest(some)
+        inner = [encode(lowest(part)) for part in parts]
         m.d.comb += [
-            pick.eq(lowest(word)),
-            rest.eq(word & ~pick),
+            some.eq(Cat(part.any() for part in parts)),
+            rest.eq(
+                Cat(
+                    Mux(some[:n].any(), part, part & (part - 1)[:PART])
+                    for n, part in enumerate(parts)
+                )
+            ),
+            final.eq(
+                Cat((part & (part - 1)[:PART]) == 0 for part in parts).all()
+                & ((some & (some - 1)[: len(parts)]) == 0)
+            ),
             self.o.valid.eq(busy),
-            self.o.payload.i.eq(encode(pick)),
-            self.o.payload.x.eq(line.x),
-            self.o.payload.tag.eq(line.tag),
-            self.o.payload.first.eq(first),
-            self.o.payload.hit.eq(word.any()),
-            self.o.payload.end.eq(line.last & (rest == 0)),
-            self.i.ready.eq(~busy | (self.o.ready & (rest == 0))),
+            o.i.eq(Cat(one_of(inner, chosen), encode(chosen))),
+            o.x.eq(line.x),
+            o.tag.eq(line.tag),
+            o.first.eq(first),
+            o.hit.eq(some.any()),
+            o.end.eq(line.last & final),
+            step.eq(~busy | self.o.ready),
+            load.eq(~busy | (self.o.ready & final)),
+            self.i.ready.eq(load),
         ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [word.eq(rest), first.eq(0)]
-        with m.If(self.i.ready):
-            m.d.sync += [
-                busy.eq(self.i.valid),
-                line.eq(self.i.payload),
-                word.eq(self.i.payload.word),
-                first.eq(1),
-            ]
+        with m.If(step):
+            m.d.sync += [word.eq(Mux(load, self.i.payload.word, rest)), first.eq(load)]
+        with m.If(load):
+            m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.scan import EventEmitter, LinePicker, event_layout
 
-AHEAD = 8
+AHEAD = 16
 """Lines announced before their events: covers the fetch of a line's vector at one event a line."""
 
 
@@ -18,7 +18,7 @@ def same_event(target, source) -> list:
 class Scan(wiring.Component):
     """Scans tiles; announces every line that is not empty, then emits its events.
 
-    Latency: 2 cycles from tile to line, 4 to its first event. Throughput: one event and one line
+    Latency: 3 cycles from tile to line, 5 to its first event. Throughput: one event and one line
     a cycle.
 
     Ports: i, see `LinePicker`; o_lines {x, tag}; o_events, see `event_layout`.
