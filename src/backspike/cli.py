@@ -1,4 +1,5 @@
-"""The command line: `backspike train | evaluate | compile | emit | machines | fsds | hyra | bench`.
+"""The command line: `backspike train | evaluate | compile | emit | machines | build | boards |
+program | fsds | hyra | bench`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0; 1 if the RTL and golden
 differ; 2 for bad input, said in one sentence; 130 after Ctrl-C.
@@ -10,7 +11,19 @@ import sys
 from importlib.metadata import version
 from typing import NoReturn
 
-from backspike.commands import bench, compile, emit, evaluate, fsds, hyra, machines, train
+from backspike.commands import (
+    bench,
+    boards,
+    build,
+    compile,
+    emit,
+    evaluate,
+    fsds,
+    hyra,
+    machines,
+    program,
+    train,
+)
 from backspike.errors import Mismatch, UserError
 
 EPILOG = """\
@@ -40,7 +53,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"backspike {version('backspike')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (train, evaluate, compile, emit, machines, fsds, hyra, bench):
+    for command in (train, evaluate, compile, emit, machines, build, boards, program, fsds, hyra,
+                    bench):  # fmt: skip
         command.add(commands)
     return top
 

@@ -12,7 +12,6 @@ from backspike.flow.family import FAMILIES
 from backspike.flow.place import Placement, pack, place, prepare, resources
 from backspike.flow.report import Report
 from backspike.flow.synthesis import synthesise
-from backspike.flow.throughput import Throughput
 from backspike.flow.tools import YOSYS, ToolFailed, version
 from backspike.gen.boards.board import Board
 
@@ -37,16 +36,13 @@ class Built:
 
 
 def build(
-    board: Board,
-    design: Design,
-    seeds: Sequence[int],
-    tell: Tell = lambda line: None,
-    throughput: Throughput | None = None,
+    board: Board, design: Design, seeds: Sequence[int], tell: Tell = lambda line: None
 ) -> Built:
     """Synthesise, place and route once a seed, and pack the fastest one that meets its clocks.
 
     A design that does not fit, cannot be routed or is too slow gives a report whose `problem` says
-    so, and no bitstream. Nothing is written but temporary folders and the cache of netlists.
+    so, and no bitstream. Nothing is written but temporary folders and the cache of netlists. The
+    report has no throughput: see there.
     Raises UserError if a tool is not installed, ToolFailed if one fails otherwise.
     """
     family = FAMILIES[board.family]
@@ -66,7 +62,6 @@ def build(
             area=area(netlist.cells, family),
             resources=tuple(resources(board, folder)),
             components=tuple(components(netlist, family)),
-            throughput=throughput,
         )
         if not report.fits:
             return Built(replace(report, problem=_does_not_fit(report)), None)

@@ -13,6 +13,8 @@ from backspike.plots import BLUE, GREEN, ORANGE, SOFT, STYLE
 
 BARS = 18
 """Parts at the most."""
+SMALL = 0.01
+"""Share of all LUT4 below which a part does not count."""
 KINDS = {"logic": BLUE, "carry": GREEN, "distributed memory": ORANGE}
 
 
@@ -67,6 +69,7 @@ def draw(report: Report) -> Figure:
     )
     right.set_xlim(0, max(1, *(each.share for each in report.resources)))
     right.set_title(report.device)
+    right.set_ylim(None, len(report.resources) - 0.4)
     right.xaxis.set_major_formatter(PercentFormatter(1))
     right.tick_params(axis="y", length=0)
     clock = "" if report.mhz is None else f", {report.mhz:.1f} MHz"
@@ -81,7 +84,8 @@ def parts(report: Report) -> list[Part]:
     """
     rows = {each.path: each for each in report.components}
     found = [_part(rows[""])]
-    while len(found) < BARS:
+    least = SMALL * report.area.lut4
+    while sum(part.lut4 >= least for part in found) < BARS:
         divisible = [part for part in found if _inside(part, rows)]
         if not divisible:
             break

@@ -17,7 +17,7 @@ BATCHES = 10
 
 @dataclass(frozen=True)
 class Throughput:
-    """cycles: of one of the `units` (samples, pairs of images), on the average. how: what was run."""
+    """cycles: of one of the `units` (samples, or pairs of images). how: what was run."""
 
     units: str
     cycles: float
