@@ -10,10 +10,12 @@ SIGNIFICAND = 11
 """Bits of a normal half's significand, hidden bit included."""
 MAGNITUDE = 40
 """Bits of a finite half's magnitude in units of 2^-24: 65504 * 2^24 < 2^40."""
-NEAREST_LATENCY = 3
+NEAREST_LATENCY = 4
 """Cycles of rounding to nearest."""
-STOCHASTIC_LATENCY = 4
+STOCHASTIC_LATENCY = 5
 """Cycles of rounding with the ports for stochastic rounding."""
+GROUP = 8
+"""Places among which the leading one is looked for at once: 30 are four groups."""
 RANDOM = 16
 """Bits below a half's last place that stochastic rounding compares with a random number."""
 
@@ -67,7 +69,7 @@ class Round(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from i to o: 3, and one more with `stochastic`."""
+        """Cycles from i to o: 4, and one more with `stochastic`."""
         return STOCHASTIC_LATENCY if self.stochastic else NEAREST_LATENCY
 
     def elaborate(self, platform):
@@ -75,7 +77,11 @@ class Round(wiring.Component):
         # n is all ones, and then it rounds up to |x| exactly. With r the part of n below the last
         # place, the part of |x| is r + 1: at least a half place iff r's top bit is one, or r is
         # 0111..1. "The rest of r is all ones" is "the rest of x is all zeros", as for positive x.
-        # So there is no carry chain of the number's width.
+        # So there is no carry chain of the number's width, and the sign is put in at the end of
+        # the shifter, where it costs nothing.
+        #
+        # The leading one is found in two steps: among groups of places, then in what the first
+        # step has left of the number.
         m = Module()
 
         def stage(name: str, value: Value) -> Signal:
@@ -89,65 +95,92 @@ class Round(wiring.Component):
             m.d.comb += signal.eq(value)
             return signal
 
-        # Zeros below the number where it has too few bits below 2^-24 to decide upon.
+        # Zeros below the number where it has too few bits below 2^-24 to decide upon; signs above
+        # it where it is narrow.
         guard = RANDOM if self.stochastic else 1
         below = self.fraction - FRACTION
         padding = max(0, guard - below)
         place = below + padding  # the bit that counts 2^-24
-        x = Cat(Const(0, padding), self.i)
-        sign = x[-1]
-        magnitude = wire("magnitude", x[:-1] ^ sign.replicate(len(x) - 1))
+        top = place + MAGNITUDE
+        sign = self.i[-1]
+        x = Cat(Const(0, padding), self.i[:-1])
+        beyond = (x[top:] ^ sign.replicate(len(x[top:]))).any()
+        x = wire("x", Cat(x, sign.replicate(top + GROUP))[:top])
 
-        # Cycle 1: find the leading one among the normal exponents' 30 places.
-        normal = magnitude[place + SIGNIFICAND - 1 : place + MAGNITUDE]
-        shift, is_normal = highest(normal) if len(normal) else (Const(0, 1), Const(0, 1))
-        extended = Cat(x, sign.replicate(MAGNITUDE + place))  # a narrow number, sign-extended
-        window1 = stage("window1", extended[place - guard : place + MAGNITUDE])
-        clear1 = stage("clear1", ~x[: place - guard].any())
-        shift1 = stage("shift1", shift)
-        normal1 = stage("normal1", is_normal)
-        beyond1 = stage("beyond1", magnitude[place + MAGNITUDE :].any())
+        # Cycle 1: which group of normal exponents' places has the leading one, and whether groups
+        # of bits below are all zero.
+        groups = [x[n : n + GROUP] for n in range(place + SIGNIFICAND - 1, top, GROUP)]
+        there = [(group ^ sign.replicate(len(group))).any() for group in groups]
+        lowest = place - guard
+        coarse1 = stage("coarse1", Cat(there[3] | (there[1] & ~there[2]), there[3] | there[2]))
+        fallen1 = stage("fallen1", x[:lowest].any())
+        passed = [x[n : n + GROUP].any() for n in range(lowest, lowest + 3 * GROUP, GROUP)]
+        passed1 = stage("passed1", Cat(passed))
+        window1 = stage("window1", x[lowest:])
+        beyond1 = stage("beyond1", beyond)
         sign1 = stage("sign1", sign)
 
-        # Cycle 2: shift the significand down to the lowest places, and look at what falls off.
-        rest, clear = window1, clear1
-        for k in reversed(range(len(shift1))):
-            fallen = rest[: 1 << k].any()
-            needed = SIGNIFICAND + guard + (1 << k) - 1
-            shifted = wire(f"rest_{k}", Mux(shift1[k], rest >> (1 << k), rest)[:needed])
-            clear = wire(f"clear_{k}", clear & ~(shift1[k] & fallen))
-            rest = shifted
-        rest = (rest ^ sign1.replicate(len(rest)))[: SIGNIFICAND + guard]
-        cut2 = stage("cut2", rest[:guard])
-        mantissa2 = stage("mantissa2", rest[guard : guard + SIGNIFICAND - 1])
-        exponent2 = stage("exponent2", (shift1 + normal1)[:5])
-        clear2 = stage("clear2", clear)
+        # Cycle 2: what is from the top of this group down.
+        width = SIGNIFICAND + guard + GROUP - 1
+        window = Cat(window1, sign1.replicate(GROUP))
+        upper = wire("upper", Mux(coarse1[1], window[2 * GROUP :], window)[: width + GROUP])
+        part2 = stage("part2", Mux(coarse1[0], upper[GROUP:], upper)[:width])
+        below = Cat(coarse1.any(), coarse1[1], coarse1.all())
+        clear2 = stage("clear2", ~(fallen1 | (passed1 & below).any()))
+        coarse2 = stage("coarse2", coarse1)
         beyond2 = stage("beyond2", beyond1)
         sign2 = stage("sign2", sign1)
 
-        # Go up or not; with random numbers, a cycle of its own for comparing with them.
-        top = cut2[-1]
-        odd = mantissa2[0]
-        below_clear = clear2
-        if self.stochastic:
-            below_clear = clear2 & (cut2[:-1] == sign2.replicate(guard - 1))
-        up = Mux(sign2, top | (below_clear & odd), top & (~below_clear | odd))
-        exact = (mantissa2, exponent2, beyond2, sign2)
-        if self.stochastic:
-            random2 = stage("random2", stage("random1", self.i_random))
-            stochastic2 = stage("stochastic2", stage("stochastic1", self.i_stochastic))
-            carry = (cut2 + random2 + (sign2 & clear2))[RANDOM]
-            up = stage("up3", Mux(stochastic2, carry, up))
-            exact = tuple(stage(f"{value.name[:-1]}3", value) for value in exact)
-        mantissa, exponent, beyond, sign = exact
+        # Cycle 3: the leading one in the group; shift the significand down to the lowest places.
+        fine, _ = highest(part2[-GROUP:] ^ sign2.replicate(GROUP))
+        fine = wire("fine", fine)
+        rest, clear = part2, clear2
+        for k in reversed(range(len(fine))):
+            lost = rest[: 1 << k].any()
+            needed = SIGNIFICAND + guard + (1 << k) - 1
+            shifted = wire(f"rest_{k}", Mux(fine[k], rest >> (1 << k), rest)[:needed])
+            clear = wire(f"clear_{k}", clear & ~(fine[k] & lost))
+            rest = shifted
+        rest = rest ^ sign2.replicate(len(rest))
+        cut3 = stage("cut3", rest[:guard])
+        significand3 = stage("significand3", rest[guard:])
+        shift3 = stage("shift3", Cat(fine, coarse2))
+        clear3 = stage("clear3", clear)
+        beyond3 = stage("beyond3", beyond2)
+        sign3 = stage("sign3", sign2)
 
-        # Last cycle: pack. A carry out of the mantissa moves to the next exponent.
-        packed = (Cat(mantissa, exponent) + up)[:15]
+        # Go up or not; with random numbers, a cycle of its own for comparing with them.
+        half = cut3[-1]
+        odd = significand3[0]
+        below_clear = clear3
+        if self.stochastic:
+            below_clear = clear3 & (cut3[:-1] == sign3.replicate(guard - 1))
+        up = Mux(sign3, half | (below_clear & odd), half & (~below_clear | odd))
+        exact = (significand3, shift3, beyond3, sign3)
+        if self.stochastic:
+            random, stochastic = self.i_random, self.i_stochastic
+            for n in range(1, 4):
+                random = stage(f"random{n}", random)
+                stochastic = stage(f"stochastic{n}", stochastic)
+            carry = (cut3 + random + (sign3 & clear3))[RANDOM]
+            up = stage("up4", Mux(stochastic, carry, up))
+            exact = tuple(stage(f"{value.name[:-1]}4", value) for value in exact)
+        significand, shift, beyond, sign = exact
+
+        # Last cycle: pack. A normal number's hidden bit makes its exponent one more than the
+        # shift, and a carry out of the mantissa moves to the next exponent. Saturation is a
+        # register's set, which costs nothing where that is what it starts with.
+        hidden = significand[-1]
+        mantissa = significand[:-1]
+        packed = (Cat(mantissa, shift) + Cat(up, Const(0, len(mantissa) - 1), hidden))[:15]
         saturated = beyond | (packed[10:] == 0x1F)
-        nonzero = mantissa.any() | exponent.any() | up | beyond
-        result = Cat(Mux(saturated, LARGEST, packed)[:15], sign & nonzero)
+        result = Signal(15, init=LARGEST, reset_less=True)
+        m.d.sync += result.eq(packed)
+        with m.If(saturated):
+            m.d.sync += result.eq(LARGEST)
+        negative = stage("negative", sign & (significand.any() | up | beyond))
         m.d.comb += [
-            self.o.as_value().eq(stage("result", result)),
+            self.o.as_value().eq(Cat(result, negative)),
             self.saturated.eq(stage("saturated_result", saturated)),
         ]
         return m
