@@ -1,8 +1,22 @@
 """A bench for proofs: components whose inputs are arbitrary, and what is claimed of them."""
 
+import sys
+from collections.abc import Iterator
+
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
+from amaranth.hdl._ast import Assign, Switch
 from amaranth.lib import wiring
+
+
+def _driven(statements) -> Iterator[Signal]:
+    """Signals that are assigned to, in the statements of a module that is not elaborated yet."""
+    for statement in statements:
+        if isinstance(statement, Switch):
+            for _, inner, _ in statement.cases:
+                yield from _driven(inner)
+        elif isinstance(statement, Assign):
+            yield from statement.lhs._lhs_signals()
 
 
 class Inside:
@@ -14,22 +28,43 @@ class Inside:
 
     def __init__(self, component):
         self.component = component
-        self.module = component.elaborate(None)
+        self._variables = {}
+        code = type(component).elaborate.__code__
+
+        def note(frame, event, _):
+            if event == "return" and frame.f_code is code:
+                self._variables.update(frame.f_locals)
+
+        before = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            self.module = component.elaborate(None)
+        finally:
+            sys.setprofile(before)
         component.elaborate = lambda platform: self.module
 
-    def __getitem__(self, name: str) -> Signal:
-        """The signal of that name which the component itself drives; KeyError if there is none."""
+    def __getitem__(self, name: str):
+        """The variable of `elaborate` of that name; or the signal that the component drives.
+
+        KeyError if there is none, or several signals.
+        """
+        if name in self._variables:
+            return self._variables[name]
         self.module._flush()  # to elaborate it would elaborate its memories, which spies still need
-        found = {
-            id(signal): signal
+        found = [
+            signal
             for statements in self.module._statements.values()
-            for statement in statements
-            for signal in statement._lhs_signals()
+            for signal in _driven(statements)
             if signal.name == name
-        }
-        if len(found) != 1:
-            raise KeyError(f"{type(self.component).__name__} drives {len(found)} signals {name!r}")
-        return next(iter(found.values()))
+        ]
+        if len({id(signal) for signal in found}) != 1:
+            raise KeyError(f"{type(self.component).__name__} drives no signal {name!r}, or several")
+        return found[0]
+
+    def state(self, *names: str) -> Value:
+        """Whether its state machine is in one of the states; KeyError if there is none."""
+        machine = self["fsm"]
+        return Cat(machine.state == machine.encoding[name] for name in names).any()
 
     def part(self, name: str) -> "Inside":
         """A submodule."""
@@ -54,6 +89,19 @@ class Spy:
         self._bench.module.d.comb += port.addr.eq(
             Mux(there >= self.depth, there - self.depth, there)
         )
+        return Value.cast(port.data)
+
+
+class MemorySpy:
+    """What lies in a `RowMemory` with one reader, which is `inside`, and in its first register."""
+
+    def __init__(self, bench: "Bench", inside: Inside):
+        self._bench, self._memory = bench, inside.module.submodules.copy0
+        self.register = Value.cast(self._memory.read_ports[0].data)
+
+    def word(self, address) -> Value:
+        port = self._memory.read_port(domain="comb")
+        self._bench.module.d.comb += port.addr.eq(address)
         return Value.cast(port.data)
 
 

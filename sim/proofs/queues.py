@@ -1,0 +1,143 @@
+"""Queues of tasks: nothing overflows, and no task begins before its tokens are there."""
+
+from amaranth.hdl import Cat, Signal, Value
+
+from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, TASK
+from backspike.gen.machine import Machine
+from backspike.gen.memory.rows import READ_LATENCY
+from backspike.sim.proofs.bench import Bench
+from backspike.sim.proofs.proof import Bug, Load, Proof
+
+TASKS = 1024
+"""The longest queue that a machine may have: that of the proofs."""
+MACHINE = Machine(name="proof", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=4, units=4,
+                  spike_units=4, readout_units=4, layers=4, tasks=TASKS)  # fmt: skip
+ENGINE = "wg"
+"""The engine with the shortest descriptor; engines' queues differ in nothing else."""
+
+
+class Queue:
+    """Run control and a queue, with an engine that takes tasks and completes them when it likes.
+
+    The two other queues are arbitrary: they run, get stuck, fail and count as they like. Tasks and
+    descriptors are arbitrary, too, and so are the registers, except that they stay as they are
+    from the doorbell to the run's end (the register file's lock), and that a change of anything is
+    told (`changed`).
+    """
+
+    def __init__(self, load: Load):
+        self.bench = bench = Bench()
+        module = load("core.dispatch")
+        first = ENGINES.index(ENGINE)
+        wired = ("doorbell", "changed", "batch", "running", "stuck", "faults", "positions")
+        self.control = bench.device(load("core.control").RunControl(), "control", wired=wired)
+        wired = ("start", "rehearse", "abort", "begin", "end", "batch", "done")
+        self.inside = bench.device(module.Dispatcher(MACHINE, ENGINE), "queue", wired=wired)
+        self.module = module
+        control, queue, m = self.control.component, self.inside.component, bench.module
+        begin, end = (bench.free(Signal(module.COUNT + 1, name=name)) for name in ("begin", "end"))
+        batch, written = bench.free(Signal(BATCH)), bench.free(Signal(name="written"))
+        bench.free(control.doorbell)
+        configuration = Cat(batch, begin, end)
+        before = bench.past(configuration, "configuration_before")
+        locked = bench.past(control.busy | control.doorbell, "locked")
+        bench.given(~locked | (configuration == before))
+        bench.given(~(control.busy & written))
+        running = bench.free(Signal(len(ENGINES), name="others_running"))
+        stuck = bench.free(Signal(len(ENGINES), name="others_stuck"))
+        m.d.comb += [
+            control.batch.eq(batch),
+            control.changed.eq((configuration != before) | written),
+            queue.start.eq(control.go),
+            queue.rehearse.eq(control.rehearse),
+            queue.abort.eq(control.abort),
+            queue.begin.eq(begin),
+            queue.end.eq(end),
+            queue.batch.eq(batch),
+            control.running.eq(running),
+            control.running[first].eq(queue.running),
+            control.stuck.eq(stuck),
+            control.stuck[first].eq(queue.stuck),
+        ]
+        for n in range(len(ENGINES)):
+            fault, position = bench.free(Signal(4, name="fault")), bench.free(Signal(11))
+            own = n == first
+            m.d.comb += [
+                Value.cast(control.faults[n]).eq(Value.cast(queue.fault) if own else fault),
+                control.positions[n].eq(queue.position if own else position),
+            ]
+        self.begin, self.end = begin, end
+        bench.free(queue.done)
+        self.issues = queue.o.valid & queue.o.ready
+        self.work = bench.count(self.issues, queue.done, TASKS, "work")
+        bench.given(~queue.done | (self.work != 0))
+
+        # How the registers belong together.
+        issued, rehearsing = self.inside["issued"], self.inside["rehearsing"]
+        self.control_rests = ~control.busy
+        self.fits = (begin <= end) & (end <= TASKS)
+        with m.If(queue.running):
+            bench.always(control.busy & (self.inside["end"] == end))
+            bench.always(queue.position == begin + issued)
+            bench.always(rehearsing == ~control.earnest)
+            with m.If(rehearsing):
+                bench.always((self.work == 0) & (queue.completed == issued))
+            with m.If(~self.fits):
+                bench.always(rehearsing & (issued == 0) & self.inside.state("FETCH"))
+            with m.If(self.inside.state("LOAD", "MULTIPLY", "CHECK")):
+                bench.always(self.work == 0)  # a queue runs empty before it changes layers
+        with m.Else():
+            bench.always(self.work == 0)
+        # What runs in earnest was checked, since it was changed last.
+        bench.always(~(control.earnest | control.begins) | self.fits)
+        bench.always(~(self.control["sound"] & ~control.changed) | self.fits)
+        bench.always(~(self.control.state("REHEARSE") & ~queue.running) | self.fits)
+        bench.always(queue.completed + self.work == issued)
+
+
+def counts(load: Load) -> Bench:
+    """No counter ever exceeds the queue, and its tasks are issued one by one."""
+    queue = Queue(load)
+    bench, inside = queue.bench, queue.inside
+    device, control = inside.component, queue.control.component
+    issued = inside["issued"]
+    bench.always((device.completed <= issued) & (issued <= TASKS))
+    bench.always(device.busy == (queue.work != 0))
+    bench.always(~device.o.valid | control.earnest)
+    with bench.module.If(device.running & queue.fits):
+        bench.always((issued <= queue.end - queue.begin) & (device.position <= queue.end))
+        bench.always(inside.state("FETCH") | (device.position < queue.end))
+    bench.kept(device.o)
+    bench.possible(control.earnest & device.running & (queue.begin == 7))
+    return bench
+
+
+PROOFS = (
+    Proof(
+        name="queue-counts",
+        claim="completed <= issued <= the queue's tasks <= 1024: no counter of a queue overflows",
+        bench=counts,
+        depth=4,
+        search=10,
+        bugs=(
+            Bug(
+                "a queue may end before it begins",
+                "core.dispatch",
+                "((position > end) | (end > machine.tasks))",
+                "(end > machine.tasks)",
+            ),
+            Bug(
+                "a queue that was changed is not rehearsed again",
+                "core.control",
+                "sound & ~self.changed",
+                "sound",
+            ),
+            Bug(
+                "a queue may be longer than its memory",
+                "core.dispatch",
+                "((position > end) | (end > machine.tasks))",
+                "(position > end)",
+            ),
+        ),
+    ),
+)

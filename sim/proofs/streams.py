@@ -1,0 +1,389 @@
+"""Streams between a memory and its reader, and the scanning of bit matrices."""
+
+from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.lib import enum
+
+from backspike.sim.proofs.bench import Bench, MemorySpy
+from backspike.sim.proofs.proof import Bug, Load, Proof
+
+WIDTH = 2
+"""Bits of what is carried along. Components that do not look at it treat each bit alike."""
+
+
+class Place(enum.Enum, shape=2):
+    """Where the row that a proof follows is."""
+
+    NONE = 0
+    FLIGHT = 1
+    STORED = 2
+    PIPE = 3
+
+
+def pipe(load: Load) -> Bench:
+    """A memory's own two registers as a stream: any one request's row arrives, in its turn."""
+    bench = Bench()
+    inside = bench.device(
+        load("memory.prefetch").ReadPipe(address_width=WIDTH, row_width=WIDTH, tag_width=WIDTH)
+    )
+    device, m = inside.component, bench.module
+    # The memory holds `row` at `spot`, and elsewhere what it likes; its registers obey `en`.
+    spot, row = bench.constant(WIDTH, "spot"), bench.constant(WIDTH, "row")
+    asked, held = Signal(WIDTH, name="asked"), Signal(WIDTH, name="held")
+    with m.If(device.en[0]):
+        m.d.sync += asked.eq(device.address)
+    with m.If(device.en[1]):
+        m.d.sync += held.eq(asked)
+    stood = bench.past(~device.en[1], "stood")
+    bench.given(~stood | (device.row == bench.past(device.row, "row_before")))
+    begun = bench.past(1, "begun")
+    bench.given((held != spot) | (device.row == row) | ~begun)
+
+    bench.kept(device.o)
+    came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
+    inside_now = bench.count(came, left, 2, "inside")
+    first, second = inside["valid0"], inside["valid1"]
+    bench.always(inside_now == first + second)
+
+    chosen, followed = bench.free(Signal(name="chosen")), Signal(name="followed")
+    tag, ahead = Signal(WIDTH, name="tag"), Signal(range(3), name="ahead")
+    deep = Signal(name="deep")  # it is in the second register
+    with m.If(~followed & chosen & came & (device.i.payload.address == spot)):
+        m.d.sync += [
+            followed.eq(1),
+            tag.eq(device.i.payload.tag),
+            ahead.eq(inside_now - left),
+            deep.eq(0),
+        ]
+    with m.If(followed):
+        with m.If(~deep):
+            bench.always(first & (asked == spot) & (inside["tag0"] == tag) & (ahead == second))
+            m.d.sync += deep.eq(device.en[1])
+        with m.Else():
+            bench.always(second & (held == spot) & (inside["tag1"] == tag) & (ahead == 0))
+        m.d.sync += ahead.eq(ahead - (left & (ahead != 0)))
+        with m.If(left & (ahead == 0)):
+            m.d.sync += followed.eq(0)
+            bench.always((device.o.payload.tag == tag) & (~begun | (device.o.payload.row == row)))
+    bench.possible(followed & left & (ahead == 0) & (tag == 3) & (row == 2) & (spot == 1))
+    return bench
+
+
+def prefetch(load: Load) -> Bench:
+    """Rows of a shared port, with credits: any one request's row arrives, in its turn."""
+    bench = Bench()
+    depth = 8
+    module = load("memory.prefetch")
+    inside = bench.device(
+        module.Prefetch(
+            address_width=WIDTH, row_width=WIDTH, tag_width=WIDTH, latency=1, depth=depth
+        )
+    )
+    device, m = inside.component, bench.module
+    bench.kept(device.o)
+    came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
+    bench.always(came == (device.valid & device.grant))
+    wanted = bench.count(came, left, depth, "inside")
+
+    pipe_inside, buffer = inside.part("pipe"), inside.part("buffer")
+    memory = MemorySpy(bench, buffer)
+    write, read, flying = inside["write"], inside["read"], inside["present0"]
+    first, second = pipe_inside["valid0"], pipe_inside["valid1"]
+    stored = Signal.like(write, name="stored")
+    m.d.comb += stored.eq(write - read)
+    bench.always((stored <= depth) & (inside["wanted"] == wanted))
+    bench.always(wanted == stored + first + second + flying)
+    # The buffer lets a row that is being written be read, as long as nobody wants it.
+    loads = pipe_inside.component.i.valid & pipe_inside.component.i.ready
+    same = buffer.component.write.addr == buffer.component.read0.addr
+    bench.always(~(loads & buffer.component.write.en & same))
+
+    chosen, place = bench.free(Signal(name="chosen")), Signal(Place)
+    tag, row = Signal(WIDTH, name="tag"), Signal(WIDTH, name="row")
+    slot, ahead = Signal.like(write, name="slot"), Signal(range(depth + 1), name="ahead")
+    deep = Signal(name="deep")
+    with m.If(place != Place.NONE):
+        m.d.sync += ahead.eq(ahead - (left & (ahead != 0)))
+    with m.If((place == Place.NONE) & chosen & came):
+        m.d.sync += [
+            place.eq(Place.FLIGHT),
+            tag.eq(device.i.payload.tag),
+            ahead.eq(wanted - left),
+        ]
+    ours = Cat(row, tag)
+    with m.If(place == Place.FLIGHT):
+        bench.always(flying & (inside["tag0"] == tag) & (ahead + 1 == wanted))
+        m.d.sync += [place.eq(Place.STORED), row.eq(device.row), slot.eq(write)]
+    with m.If(place == Place.STORED):
+        before = Signal.like(write, name="before")
+        m.d.comb += before.eq(slot - read)
+        bench.always((before < stored) & (ahead == before + first + second))
+        bench.always(memory.word(slot[:-1]) == ours)
+        with m.If(loads & (before == 0)):
+            m.d.sync += [place.eq(Place.PIPE), deep.eq(0)]
+    with m.If(place == Place.PIPE):
+        with m.If(~deep):
+            bench.always(first & (ahead == second) & (memory.register == ours))
+            m.d.sync += deep.eq(pipe_inside.component.en[1])
+        with m.Else():
+            bench.always(second & (ahead == 0) & (Value.cast(device.o.payload) == ours))
+        with m.If(left & (ahead == 0)):
+            bench.always((device.o.payload.tag == tag) & (device.o.payload.row == row))
+            m.d.sync += place.eq(Place.NONE)
+    with m.If(left & (place != Place.NONE) & (ahead == 0)):
+        bench.always(place == Place.PIPE)
+    bench.possible((place == Place.STORED) & (ahead == depth - 1) & (read != 0))
+    bench.possible((place == Place.PIPE) & left & (tag == 3) & (row == 2))
+    return bench
+
+
+LINES, LENGTH = 4, 2
+"""Of the tiles that the scanner's proofs use."""
+
+
+def ones(bits: Value) -> Value:
+    """How many bits are set."""
+    return sum((bit for bit in bits), start=Value.cast(0))
+
+
+def lowest(bits: Value) -> Value:
+    """Index of the lowest bit that is set; 0 if none is."""
+    found: Value = Value.cast(0)
+    for n in reversed(range(len(bits))):
+        found = Mux(bits[n], n, found)
+    return found
+
+
+def picker(load: Load) -> Bench:
+    """Any one tile's lines come out, each once, lowest first, the empty ones left out."""
+    bench = Bench()
+    inside = bench.device(
+        load("core.scan").LinePicker(lines=LINES, length=LENGTH, tag_width=WIDTH)
+    )
+    device, m = inside.component, bench.module
+    bench.kept(device.o)
+    came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
+    arriving = Value.cast(device.i.payload.tile)
+
+    def filled(tile: Value) -> Value:
+        return Cat(tile.word_select(x, LENGTH).any() for x in range(LINES))
+
+    def due(lines: Value, last: Value) -> Value:
+        """Lines that a tile gives: one, empty, if it is empty but ends a sum."""
+        return ones(lines) + (last & ~lines.any())
+
+    # Lines that the tiles inside still owe.
+    most = 2 * LINES
+    owed = Signal(range(most + 1), name="owed")
+    entering = Mux(came, due(filled(arriving), device.i.payload.last), 0)
+    m.d.sync += owed.eq(owed + entering - left)
+    bench.always(owed <= most)
+    bench.always(~device.o.valid | (owed != 0))
+    waiting, work = inside["waiting"], inside["work"]
+    in_work = Mux(inside["busy"], ones(inside["left"]) + (inside["left"] == 0), 0)
+    in_wait = Mux(inside["ahead"], due(inside["coming"], waiting.last), 0)
+    bench.always(owed == in_work + in_wait)
+    with m.If(inside["ahead"]):
+        bench.always(inside["coming"] == filled(Value.cast(waiting.tile)))
+    with m.If(inside["busy"]):
+        bench.always((inside["left"] & ~filled(Value.cast(work.tile))) == 0)
+        bench.always(inside["left"].any() | (work.last & ~Value.cast(work.tile).any()))
+
+    chosen, followed = bench.free(Signal(name="chosen")), Signal(name="followed")
+    tile, rest = Signal(LINES * LENGTH, name="tile"), Signal(LINES, name="rest")
+    tag, last = Signal(WIDTH, name="tag"), Signal(name="last")
+    before = Signal.like(owed, name="before")
+    with m.If(~followed & chosen & came & (entering != 0)):
+        m.d.sync += [
+            followed.eq(1),
+            tile.eq(arriving),
+            rest.eq(filled(arriving)),
+            tag.eq(device.i.payload.tag),
+            last.eq(device.i.payload.last),
+            before.eq(owed - left),
+        ]
+    line = device.o.payload
+    with m.If(followed):
+        with m.If((before == 0) & device.o.valid):
+            bench.always((line.x == lowest(rest)) | ~rest.any())
+            bench.always(line.word == Mux(rest.any(), tile.word_select(line.x, LENGTH), 0))
+            bench.always((line.tag == tag) & (line.last == (last & (ones(rest) <= 1))))
+        with m.If(left):
+            m.d.sync += before.eq(before - (before != 0))
+            with m.If(before == 0):
+                m.d.sync += rest.eq(rest & (rest - 1))
+                with m.If(ones(rest) <= 1):
+                    m.d.sync += followed.eq(0)
+        # It waits, or is in work.
+        ours = Cat(tile, tag, last)
+        waits = inside["ahead"] & (before == in_work) & (rest == filled(tile))
+        works = inside["busy"] & (before == 0) & (rest == inside["left"])
+        bench.always(
+            (waits & (Value.cast(waiting) == ours)) | (works & (Value.cast(work) == ours))
+        )
+        bench.always((rest & ~filled(tile)) == 0)
+    bench.possible(followed & left & (before == 0) & (rest == 0))
+    bench.possible(followed & left & (before == 0) & (rest == 0b1000) & tile[:2].any())
+    return bench
+
+
+def emitter(load: Load) -> Bench:
+    """Each line's bits become events, each once, lowest first."""
+    bench = Bench()
+    module = load("core.scan")
+    inside = bench.device(module.EventEmitter(lines=LINES, length=LINES, tag_width=WIDTH))
+    device, m = inside.component, bench.module
+    bench.kept(device.o)
+    came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
+    line = Signal(device.i.payload.shape(), name="line")
+    rest, owes = Signal(LINES, name="rest"), Signal(name="owes")
+    first = Signal(name="first")
+    event = device.o.payload
+    bench.always(device.o.valid == owes)
+    with m.If(owes):
+        bench.always(event.hit == rest.any())
+        bench.always((event.i == lowest(rest)) | ~rest.any())
+        bench.always((event.x == line.x) & (event.tag == line.tag) & (event.first == first))
+        bench.always(event.end == (line.last & (ones(rest) <= 1)))
+        bench.always((Value.cast(inside["line"]) == Value.cast(line)) & (inside["word"] == rest))
+    with m.If(left):
+        m.d.sync += [rest.eq(rest & (rest - 1)), first.eq(0), owes.eq(ones(rest) > 1)]
+    with m.If(came):
+        bench.always(~owes | (left & (ones(rest) <= 1)))  # the line before has left
+        m.d.sync += [line.eq(device.i.payload), rest.eq(device.i.payload.word)]
+        m.d.sync += [first.eq(1), owes.eq(1)]
+    bench.possible(left & (event.i == 3) & event.end & ~first)
+    bench.possible(left & ~event.hit)
+    return bench
+
+
+def scan(load: Load) -> Bench:
+    """Each line that is not empty is announced once, and none of its events comes before."""
+    bench = Bench()
+    inside = bench.device(
+        load("core.scanner").Scan(lines=LINES, length=LENGTH, tag_width=WIDTH)
+    )
+    device, m = inside.component, bench.module
+    bench.kept(device.o_lines)
+    picked, queue = inside.module.submodules.picker.o, inside.part("ahead").component
+    bench.kept(picked, given=True)  # proved: line-picker
+    goes, announced = picked.valid & picked.ready, picked.payload.word.any()
+    tells = device.o_lines.valid & device.o_lines.ready
+    bench.always(tells == (goes & announced))
+    bench.always((queue.w_en & queue.w_rdy) == goes)
+    with m.If(tells):
+        bench.always((device.o_lines.payload.x == picked.payload.x))
+        bench.always((device.o_lines.payload.tag == picked.payload.tag))
+        bench.always(queue.w_data == Value.cast(picked.payload))
+    # So a line's events, which come out of the queue, come after its announcement.
+    events = inside.module.submodules.emitter.i
+    bench.always(events.valid == queue.r_rdy)
+    bench.always(Value.cast(events.payload) == queue.r_data)
+    bench.always((queue.r_en & queue.r_rdy) == (events.valid & events.ready))
+    bench.possible(tells & (queue.level == 2))
+    bench.possible(goes & ~announced)
+    return bench
+
+
+SCAN = "core.scan"
+PROOFS = (
+    Proof(
+        name="read-pipe",
+        claim="a stalling read port as a stream: each request's row comes once, in order, and stays",
+        bench=pipe,
+        depth=3,
+        search=8,
+        bugs=(
+            Bug(
+                "the last register moves on although its row was not taken",
+                "memory.prefetch",
+                "(self.o.ready if n == READ_LATENCY - 1 else moves[n + 1])",
+                "(1 if n == READ_LATENCY - 1 else moves[n + 1])",
+            ),
+            Bug(
+                "a request is taken although the first register is full",
+                "memory.prefetch",
+                "self.i.ready.eq(moves[0])",
+                "self.i.ready.eq(1)",
+            ),
+        ),
+    ),
+    Proof(
+        name="prefetch",
+        claim="reads of a shared port: each request's row comes once, in order, and stays; no row "
+        "of the buffer is wanted in the cycle that writes it",
+        bench=prefetch,
+        depth=3,
+        search=14,
+        bugs=(
+            Bug(
+                "requests go out without room for their rows",
+                "memory.prefetch",
+                "room = ~wanted[-1]",
+                "room = ~(wanted[-1] & wanted[0])",
+            ),
+            Bug(
+                "a row is read in the cycle that writes it",
+                "memory.prefetch",
+                "pipe.i.valid.eq(write != read)",
+                "pipe.i.valid.eq((write != read) | store)",
+            ),
+        ),
+    ),
+    Proof(
+        name="line-picker",
+        claim="every line of a tile that is not empty comes once, in order, with its own tag",
+        bench=picker,
+        depth=3,
+        search=10,
+        bugs=(
+            Bug(
+                "a waiting tile is overwritten",
+                SCAN,
+                "self.i.ready.eq(~ahead | ~wanted | done)",
+                "self.i.ready.eq(1)",
+            ),
+            Bug(
+                "an empty tile that ends a sum is left out",
+                SCAN,
+                "wanted = coming.any() | waiting.last",
+                "wanted = coming.any()",
+            ),
+        ),
+    ),
+    Proof(
+        name="event-emitter",
+        claim="every bit of a line becomes one event, in order; the last of a sum says so",
+        bench=emitter,
+        depth=2,
+        search=8,
+        bugs=(
+            Bug(
+                "a line's last bit is lost",
+                SCAN,
+                "self.i.ready.eq(~busy | (self.o.ready & (rest == 0)))",
+                "self.i.ready.eq(~busy | (self.o.ready & ((rest & (rest - 1)) == 0)))",
+            ),
+            Bug(
+                "bits are taken off before they are taken",
+                SCAN,
+                "with m.If(self.o.valid & self.o.ready):",
+                "with m.If(self.o.valid):",
+            ),
+        ),
+    ),
+    Proof(
+        name="scan",
+        claim="every line that is not empty is announced once, before its events",
+        bench=scan,
+        depth=3,
+        search=10,
+        bugs=(
+            Bug(
+                "a line is queued although nobody heard of it",
+                "core.scanner",
+                "ahead.w_en.eq(picker.o.valid & (self.o_lines.ready | ~announced))",
+                "ahead.w_en.eq(picker.o.valid)",
+            ),
+        ),
+    ),
+)
