@@ -2,7 +2,6 @@
 
 import ctypes
 import importlib.metadata
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,28 +58,22 @@ def wrapper(board: Board) -> str:
     ins = {"clk": clock, "rst": board.reset, "rx": (*board.uart, "rx")}
     outs = {"tx": (*board.uart, "tx"), "alive": board.alive, "error": board.error}
 
-    def connections() -> Iterator[tuple[str, str]]:
-        for name, pin in ins.items():
-            if pin is not None:
-                yield _port(pin), f"{_not(platform, pin)}{name}"
-        for name, pin in outs.items():
-            yield _port(pin), f"{name}_pin"
-
-    pins = ",\n".join(f"    .{port}({value})" for port, value in connections())
-    values = "\n".join(
-        f"  assign {name} = {_not(platform, pin)}{name}_pin;" for name, pin in outs.items()
+    ins = {name: pin for name, pin in ins.items() if pin is not None}
+    pins = ",\n".join(f"    .{_port(pin)}({name}_pin)" for name, pin in (ins | outs).items())
+    wires = "\n".join(
+        [f"  wire {name}_pin = {_not(platform, pin)}{name};" for name, pin in ins.items()]
+        + [f"  wire {name}_pin;" for name in outs]
+        + [f"  assign {name} = {_not(platform, pin)}{name}_pin;" for name, pin in outs.items()]
     )
     return (
         f"module {WRAPPER} (input clk, rst, rx, output tx, alive, error);\n"
-        f"  wire {', '.join(f'{name}_pin' for name in outs)};\n"
-        f"  {TOP} top (\n{pins}\n  );\n{values}\nendmodule\n"
+        f"{wires}\n  {TOP} top (\n{pins}\n  );\nendmodule\n"
     )
 
 
-def board_library(board: Board, machine: Machine | SpectralMachine) -> Path:
-    """The shared object for `BoardUart`."""
-    texts = {f"{TOP}.v": cached_files(board, machine)[f"{TOP}.v"]}
-    texts[f"{WRAPPER}.v"] = wrapper(board)
+def board_library(board: Board, verilog: str) -> Path:
+    """The shared object for `BoardUart` of the board's `top.v`."""
+    texts = {f"{TOP}.v": verilog, f"{WRAPPER}.v": wrapper(board)}
     for part in ("board", "pins"):
         path = CELLS / f"{board.family}_{part}.v"
         texts[path.name] = path.read_text()

@@ -21,7 +21,7 @@ from backspike.gen.boards.board import BOARDS
 from backspike.golden.backend import GoldenBackend
 from backspike.network import Layer, Learning, Network
 from backspike.sim import serial_line
-from backspike.sim.board import BoardUart, board_library
+from backspike.sim.board import BoardUart, board_library, cached_files
 from backspike.sim.damage import Damage
 from backspike.sim.random_run import random_batch
 from backspike.sim.serial_backend import SerialBackend
@@ -39,7 +39,7 @@ SMALL = "--limit 8 --layers 64,4,10 --steps 2 --batch 4 --machine tiny --seed 2"
 
 @pytest.fixture(scope="module")
 def library():
-    return board_library(BOARD, TINY)
+    return board_library(BOARD, cached_files(BOARD, TINY)["top.v"])
 
 
 @pytest.fixture
@@ -69,6 +69,9 @@ def test_training_is_bit_exact(library, share, seed):
     with SerialBoard(BoardUart(library, BOARD), there, back) as board:
         backend = SerialBackend(NETWORK, LEARNING, TINY, board.path, patience=0.5)
         check_run(backend, seed)
+        # A run is on the lights for an eighth of a second of the model's, half of the blinking's.
+        assert board.uart.lights.alive
+        assert board.uart.lights.error == (share > 0)
         if share:
             assert backend.link.failures > 5
             assert sum(there.counts.values()) > 2
@@ -137,6 +140,30 @@ def test_unplugged_in_mid_run(board, tmp_path, capsys, monkeypatch, frames):
     assert main(["train", *["--resume", "run", "--save", "run", "--backend", "golden"]]) == 0
     assert main(f"train {SMALL} --backend golden --epochs 2 --save whole".split()) == 0
     same_run("run", "whole")
+
+
+@pytest.mark.parametrize("frames", [20, 60])
+def test_reset_in_mid_run(board, monkeypatch, frames):
+    """The button pressed while frames fly: the driver says so, and begins anew as if on another."""
+    send = board.uart.send
+    sent = 0
+
+    def press(data: bytes) -> None:
+        nonlocal sent
+        sent += data.count(b"\x7e\x7e")
+        send(data)
+        if sent >= frames:
+            monkeypatch.undo()
+            board.uart.reset()
+
+    monkeypatch.setattr(board.uart, "send", press)
+    backend = serial(board)
+    with pytest.raises(LinkError, match="was reset"):
+        check_run(backend)
+    backend.close()
+    again = serial(board)
+    check_run(again)
+    again.close()
 
 
 def test_another_machine_is_told(board, tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 import re
 
+from amaranth.lib import wiring
+
 from backspike.gen.boards.board import Board
 from backspike.gen.boards.top import BoardTop
 from backspike.gen.core.top import Core
@@ -19,13 +21,18 @@ NOTICE = re.compile(r"^\s*(?:#|//|/\*).*\n?", re.MULTILINE)
 
 
 def board_files(board: Board, machine: Machine | SpectralMachine) -> dict[str, str]:
-    """`top.v` and the constraints (`top.lpf`, `top.pcf` or `top.cst`) of a machine on a board.
+    """`top_files` of a machine's core."""
+    core = SpectralUnit(machine) if isinstance(machine, SpectralMachine) else Core(machine)
+    return top_files(board, core)
+
+
+def top_files(board: Board, core: wiring.Component) -> dict[str, str]:
+    """`top.v` and the constraints (`top.lpf`, `top.pcf` or `top.cst`) of a core on a board.
 
     The constraints hold the pins and, except those of Gowin's parts, whose format has no clocks,
-    `board.clock`. The texts depend on nothing but board, machine and the pinned Amaranth: they name
+    `board.clock`. The texts depend on nothing but the parameters and the pinned Amaranth: they name
     no path and no date. No tool is called but the Yosys in Amaranth.
     """
-    core = SpectralUnit(machine) if isinstance(machine, SpectralMachine) else Core(machine)
     plan = board.platform().prepare(BoardTop(board, core), TOP, emit_src=False, debug_verilog=True)
     constraints = f"{TOP}.{CONSTRAINTS[board.family]}"
     verilog, pins = (_text(plan.files[name]) for name in (f"{TOP}.debug.v", constraints))

@@ -16,8 +16,6 @@ class Life(wiring.Component):
     """
 
     def __init__(self, clock: int):
-        if clock < 8:
-            raise ValueError(f"clock is {clock} Hz: 8 and above are allowed")
         self.eighth = clock // 8
         super().__init__(
             {"running": In(1), "fault": In(1), "trouble": In(1), "alive": Out(1), "error": Out(1)}

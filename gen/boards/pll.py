@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
 
 MHZ = 1_000_000
 
@@ -132,8 +131,12 @@ def _settings(limits: Limits, pin: int) -> Iterator[tuple[Dividers, Fraction]]:
         detector = Fraction(pin, by)
         if detector not in limits.detector:
             continue
-        for multiplier, output in product(limits.multipliers, limits.outputs):
-            oscillator = detector * multiplier * (output if limits.closed else 1)
-            clock = oscillator / output
-            if oscillator in limits.oscillator and clock in limits.clock:
-                yield Dividers(by, multiplier, output, detector, clock), oscillator
+        for multiplier in limits.multipliers:
+            product = detector * multiplier
+            if not limits.closed and product not in limits.oscillator:
+                continue
+            for output in limits.outputs:
+                clock = product if limits.closed else product / output
+                oscillator = clock * output
+                if oscillator in limits.oscillator and clock in limits.clock:
+                    yield Dividers(by, multiplier, output, detector, clock), oscillator
