@@ -24,7 +24,7 @@ from backspike.gen.core.accumulate import Lane
 from backspike.gen.emit import ZEROS, emit
 from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import Round
-from backspike.gen.numerics.unpack import Product, Unpack
+from backspike.gen.numerics.unpack import Product, Unpack, UnpackProduct
 from backspike.gen.spectral.fft import FFT
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.gen.spectral.normalise import Normalise
@@ -48,10 +48,11 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
         width=82, fraction=48, stochastic=True
     ),
     "Unpack()": Unpack,
+    "UnpackProduct()": UnpackProduct,
     "Product()": Product,
     "Mix()": Mix,
-    "Lane(product=False)": lambda: Lane(product=False),
-    "Lane(product=True)": lambda: Lane(product=True),
+    "Lane(product=False, width=52)": lambda: Lane(product=False, width=52),
+    "Lane(product=True, width=91)": lambda: Lane(product=True, width=91),
     "Normalise(width=28, mantissa=18)": lambda: Normalise(width=28, mantissa=18),
     "Rotate(width=18, block=256)": lambda: Rotate(width=18, block=256),
     "Rotate(width=23, block=16, mantissa=18, out=23)": lambda: Rotate(

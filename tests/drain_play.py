@@ -125,6 +125,7 @@ class Player:
         self.bench, self.slow, self.dut = bench, slow, bench.dut
         self.todo: list[Block] = []
         self.block = Block(0)
+        self._sums = 0
         self.loss = False
         self.begun: list[int] = []  # cycles of the starts
         self.busy: list[int] = []  # cycles
@@ -132,6 +133,7 @@ class Player:
 
     def drive(self) -> None:
         self.dut.start.value = 0
+        self.dut.sums.value = self._sums
         wait = not self.todo or self.bench.rng.random() < self.slow
         self._begin = not wait
         self.dut.i_headers__payload.value = self.todo[0].header if not wait else 0
@@ -145,9 +147,9 @@ class Player:
                 self.dut.start.value = self.dut.i_headers__valid.value = 1
                 if self._touched:
                     self.dut.touched.value = self.todo[0].touched
-        self.dut.sums.value = self.block.sums[int(self.dut.entry.value)]
 
     def sample(self) -> None:
+        self._sums = self.block.sums[int(self.dut.entry.value)]  # SUM_LATENCY is 1
         if int(self.dut.busy.value):
             self.busy.append(self.bench.cycle)
         if self._begin and int(self.dut.i_headers__ready.value):

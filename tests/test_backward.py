@@ -12,7 +12,7 @@ from test_neuron import LAYERS
 from units import GivenSums, by_sample, check, columns, constant
 
 from backspike.compiler import compile_network
-from backspike.gen.core.accumulate import PRODUCTS_SUM
+from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.backward import E_TO_G, RECURRENCE, SUM_TO_E, BackwardDrain, BackwardUnit
 from backspike.gen.core.drain import slot_layout
 from backspike.gen.core.layout import config_layout
@@ -28,6 +28,7 @@ from backspike.sim.bulk import Bulk
 from backspike.sim.cocotb_bench import run_bench
 
 SHARE = 2
+WIDTH = sum_width(machine(SHARE), "bp")
 STEPS = 8
 RUNS = 150
 SHAPE = (RUNS, STEPS, RECURRENCE)
@@ -44,7 +45,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> Bulk:
-    return Bulk(BackwardUnit(share=SHARE), "backward_unit")
+    return Bulk(BackwardUnit(share=SHARE, width=WIDTH), "backward_unit")
 
 
 def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
@@ -66,10 +67,12 @@ def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
         return np.pad(array, ends)
 
     late = {name: ports.pop(name) for name in ("code", "logit", "onehot") if name in ports}
+    sums = {name: ports.pop(name) for name in ("sum",) if name in ports}
     return unit()(
         config=constant(layout.pack(descriptor), layout.width, COUNT + 50),
         slot=beside(slot, 0),
         **{name: beside(array, 0) for name, array in ports.items()},
+        **{name: beside(array, SUM_LATENCY) for name, array in sums.items()},
         **{name: beside(array, READ_LATENCY) for name, array in late.items()},
     )
 
@@ -93,12 +96,13 @@ def gradients(out: dict[str, np.ndarray]) -> np.ndarray:
 def test_hidden(name):
     layer = ALL[name]
     rng = np.random.default_rng(21)
-    limbs, terms = hard_numbers(rng, COUNT, PRODUCTS_SUM)
+    limbs, terms = hard_numbers(rng, COUNT, WIDTH)
     # Half of the sums small, so that not everything saturates.
     shift = np.where(rng.random(COUNT) < 0.5, 0, 1)
     small = (rng.integers(-(2**40), 2**40, COUNT) * shift).astype(np.int64)
     limbs = np.where(shift[:, None] == 1, np.stack(
-        [small.astype(np.uint64), (small >> 63).astype(np.uint64) & np.uint64(2**28 - 1)], 1
+        [small.astype(np.uint64),
+         (small >> 63).astype(np.uint64) & np.uint64(2 ** (WIDTH - 64) - 1)], 1
     ), limbs)  # fmt: skip
     units = [np.where(shift == 1, small if n == 0 else 0, x.numpy()) * 2.0**-48
              for n, x in enumerate(terms)]  # fmt: skip
@@ -230,14 +234,14 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
     """Draws sums, codes and spikes of a block; golden's (gradients, flags), (T, samples, lanes)."""
     full = (*shape, LANES)
     count = int(np.prod(full))
-    _, terms = hard_numbers(rng, count, PRODUCTS_SUM)
+    _, terms = hard_numbers(rng, count, WIDTH)
     pieces = [x.numpy() for x in terms]
     small = np.round(rng.normal(0, 2.0**44, count))
     choose = rng.random(count) < 0.7
     pieces = [np.where(choose, small if n == 0 else 0.0, x) for n, x in enumerate(pieces)]
     whole = [sum(int(piece[n]) for piece in pieces) for n in range(count)]
     for d in range(shape[0] * shape[1]):
-        drained.sums[d] = row_of(whole[d * LANES : (d + 1) * LANES], PRODUCTS_SUM)
+        drained.sums[d] = row_of(whole[d * LANES : (d + 1) * LANES], WIDTH)
     codes = rng.integers(0, len(layer.surrogate.values), full)
     spikes = (rng.random(full) < 0.4).astype(int)
     for d, row in enumerate((codes | spikes << 4).reshape(-1, LANES)):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import rational
 import torch
+from streams import packed
 
-from backspike.gen.core.accumulate import GUARD_HALVES, GUARD_PRODUCTS, Lane
+from backspike.gen.core.accumulate import STEP, Lane
 from backspike.gen.machine import DEPTH
+from backspike.gen.numerics.unpack import Factor
 from backspike.golden import exact, half
 from backspike.sim.bulk import Bulk
 
@@ -18,6 +20,8 @@ LINES = 80
 """Elements a block: with every second event left out, 640 terms a block."""
 BLOCKS = 1700
 """More than a million terms."""
+GUARD = {False: 11, True: 10}
+"""Sums of 2^GUARD terms must fit."""
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["halves", "products"])
@@ -31,9 +35,9 @@ class Setting:
     def __init__(self, product):
         self.product = product
         self.fraction = 48 if product else 24
-        self.delay = 3 if product else 2
-        lane = Lane(product=product)
-        self.width = lane.width
+        self.guard = GUARD[product]
+        lane = Lane(product=product, width=(81 if product else 41) + self.guard)
+        self.width, self.latency = lane.width, lane.latency
         self.run = Bulk(lane, f"lane_{'products' if product else 'halves'}")
 
     def sums(self, events, elements, values, rng=None):
@@ -41,74 +45,65 @@ class Setting:
 
         events: bool (block, line, DEPTH); each adds an element (uint16 patterns, (block, line)),
         times a value ((block, line, DEPTH)) for products, to its entry. rng: stall at random.
-        Entries without an event must not be asked for: a lane does not clear them.
+        Every entry must have an event in every block.
         """
         block, line, entry = np.nonzero(events)
         count = len(block)
-        before = np.r_[-1, (block * events.shape[1] + line)[:-1]]
-        load = before != block * events.shape[1] + line
+        number = block * events.shape[1] + line
+        load = np.r_[-1, number[:-1]] != number
         seen = np.cumsum(events, axis=1)[block, line, entry] == 1
-        total = count + self.delay + 2 * DEPTH
+        steps = np.ones(count + 3, int) if rng is None else rng.integers(1, 3, count + 3)
+        gated = np.cumsum(steps) - 1  # cycles in which the term's way goes on
+        add = gated[np.arange(count) + (2 if self.product else 1)] + 1
+        total = int(gated[-1]) + 10
 
-        def late(x, cycles):
+        def at(cycles, values, noise=1):
             out = np.zeros(total, np.uint64)
-            out[cycles : cycles + count] = x
-            return out
-
-        def hold(x):  # the file in use while its terms are on the way, and after the end
-            out = np.full(total, 1 - x[-1], np.uint64)
-            out[self.delay : self.delay + count] = x
-            out[: self.delay] = x[0]
+            if rng is not None:  # when it does not count it is anything
+                out[:] = rng.integers(0, noise, total)
+            out[cycles] = values
             return out
 
         inputs = {
-            "go": np.ones(total, np.uint64),
-            "load": late(load, 0),
-            "element": late(elements[block, line], 0),
-            "shift": late(load, 1),
-            "add": late(np.ones(count), self.delay),
-            "replace": late(seen, self.delay),
-            "entry": late(entry, self.delay),
-            "file": hold(block % 2),
-            "drain_file": 1 - hold(block % 2),
-            "drain_entry": np.arange(total, dtype=np.uint64) % DEPTH,
+            "load": at(gated, np.pad(load, (0, 3)), 2),
+            "element": at(gated[:count], elements[block, line], 1 << 16),
         }
         if self.product:
-            inputs["value"] = late(values[block, line, entry], 0)
-        if rng is not None:
-            inputs = stalled(rng, inputs)
-        raw = self.run(**inputs)["drain_sum"]
-        # A file is drained while the other accumulates: look at the first DEPTH of these cycles.
-        switches = np.r_[np.flatnonzero(np.diff(inputs["file"].astype(int))) + 1]
-        assert len(switches) == len(events)
-        # (The upper part of a product's last term is a cycle late.)
-        rows = switches[:, None] + int(self.product) + np.arange(DEPTH)
-        order = np.argsort(inputs["drain_entry"][rows], axis=1)
-        rows = np.take_along_axis(rows, order, axis=1)
-        return [[self.integer(raw[cycle]) for cycle in block_rows] for block_rows in rows]
+            inputs["factor"] = at(gated[1 : count + 1], factors(values[block, line, entry]), 1)
+        else:
+            inputs["shift"] = at(gated, np.pad(load, (1, 2)), 2)
+        layout = packed(STEP)
+        step = [
+            layout.pack(write=1, replace=int(first), entry=int(i), block=0)
+            for first, i in zip(seen, entry, strict=True)
+        ]
+        idle = [layout.pack(write=0, replace=n & 1, entry=n >> 1, block=0) for n in range(32)]
+        inputs["step"] = np.resize(np.array(idle, np.uint64), total)
+        inputs["step"][add] = step
+        inputs["go"] = np.zeros(total, np.uint64)
+        inputs["go"][gated] = 1
+        raw = self.run(**inputs)["total"]
+
+        last = np.full((len(events), DEPTH), -1)
+        last[block, entry] = np.arange(count)  # the last of equal indices stays
+        assert (last >= 0).all()
+        return [[self.integer(raw[cycle + self.latency]) for cycle in add[row]] for row in last]
 
     def integer(self, limbs):
         number = sum(int(limb) << 64 * n for n, limb in enumerate(np.atleast_1d(limbs)))
         return number - (number >> self.width - 1 << self.width)
 
 
-def stalled(rng, inputs):
-    """The same with cycles in between in which `go` is low and everything else is anything."""
-    total = len(inputs["go"])
-    place = np.cumsum(rng.integers(1, 3, total)) - 1
-    out = {}
-    for name, array in inputs.items():
-        top = {"entry": DEPTH, "drain_entry": DEPTH, "element": 1 << 16, "value": 1 << 16}
-        noise = rng.integers(0, top.get(name, 2), place[-1] + 1).astype(np.uint64)
-        noise[place] = array
-        out[name] = noise
-    out["go"] = np.zeros(place[-1] + 1, np.uint64)
-    out["go"][place] = 1
-    # These are not events: they hold their value.
-    for name in ("file", "drain_file"):
-        out[name] = inputs[name][np.searchsorted(place, np.arange(place[-1] + 1))]
-    out["drain_entry"] = np.arange(place[-1] + 1, dtype=np.uint64) % DEPTH
-    return out
+def factors(halves):
+    """As an engine takes them: the exponent's lower part is done, the upper is yet to do."""
+    halves = halves.astype(np.uint64)
+    exponent = halves >> np.uint64(10) & np.uint64(31)
+    mantissa = (halves & np.uint64(1023)) + (exponent > 0) * np.uint64(1024)
+    places = np.maximum(exponent, np.uint64(1))
+    layout = packed(Factor)
+    parts = mantissa << (places & np.uint64(7)), places >> np.uint64(3), halves >> np.uint64(15)
+    ones = (layout.pack(**{name: 1}) for name in ("significand", "shift", "sign"))
+    return sum(part * np.uint64(one) for part, one in zip(parts, ones, strict=True))
 
 
 def random_halves(rng, shape):
@@ -121,7 +116,7 @@ def test_a_million_terms(lane, stalls):
     rng = np.random.default_rng(1)
     blocks = BLOCKS // (10 if stalls else 1)
     events = rng.random((blocks, LINES, DEPTH)) < 0.5
-    events[:, -1] |= ~events.any(1)  # a lane does not clear what gets nothing
+    events[:, -1] |= ~events.any(1)
     elements = random_halves(rng, (blocks, LINES))
     values = random_halves(rng, events.shape)
     assert stalls or events.sum() > 1_000_000
@@ -143,7 +138,7 @@ def test_a_million_terms(lane, stalls):
 @pytest.mark.parametrize("sign", [0, 0x8000])
 def test_as_many_of_the_largest_as_there_are_guard_bits_for(lane, sign):
     """The sum is the largest that must fit: 2^guard times ±65504, or ±65504^2."""
-    terms = 1 << (GUARD_PRODUCTS if lane.product else GUARD_HALVES)
+    terms = 1 << lane.guard
     events = np.zeros((1, terms, DEPTH), bool)  # entry 3 gets all; a line an event
     events[0, :, 3] = True
     events[0, 0] = True

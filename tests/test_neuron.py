@@ -11,7 +11,7 @@ from streams import packed
 from units import GivenSums, by_sample, check, columns, constant
 
 from backspike.compiler import compile_network
-from backspike.gen.core.accumulate import HALVES_SUM
+from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import slot_layout
 from backspike.gen.core.layout import config_layout
 from backspike.gen.core.neuron import (
@@ -31,6 +31,7 @@ from backspike.sim.bulk import Bulk
 from backspike.sim.cocotb_bench import run_bench
 
 SHARE = 2
+WIDTH = sum_width(machine(SHARE), "fp")
 STEPS = 8
 RUNS = 150
 """Blocks of RECURRENCE neurons, the densest that a unit can take: some ten thousand updates."""
@@ -51,19 +52,19 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> Bulk:
-    return Bulk(NeuronUnit(share=SHARE), "neuron_unit")
+    return Bulk(NeuronUnit(share=SHARE, width=WIDTH), "neuron_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):
     """Hard numbers, and numbers on the halves about the threshold: limbs and terms."""
-    limbs, terms = hard_numbers(rng, count, HALVES_SUM)
+    limbs, terms = hard_numbers(rng, count, WIDTH)
     near = rng.random(count) < 0.5
     grid = np.round(rng.normal(threshold, 1.5, count) * 2.0**10) / 2.0**10
     few = np.round(rng.normal(0, 1.5, count) * 4) / 4
     close = np.where(rng.random(count) < 0.5, grid, threshold + few)
     close = np.clip(close, -60000, 60000)
     units = tuple(x.numpy() / 2.0**24 for x in terms[:2])  # the third has bits from 66 up
-    limbs = np.where(near, as_numbers(close, 24, HALVES_SUM), limbs)
+    limbs = np.where(near, as_numbers(close, 24, WIDTH), limbs)
     mixed = [np.where(near, close if n == 0 else 0.0, x) for n, x in enumerate(units)]
     return limbs, mixed
 
@@ -94,8 +95,8 @@ def run(layer: Layer, readout: bool, seed: int):
     config = constant(
         configuration.pack(descriptor(layer, readout)), configuration.width, count + 50
     )
-    pad = [(0, 50)]
-    out = unit()(config=config, slot=np.pad(slot, pad), sum=np.pad(limbs, pad),
+    pad, late = [(0, 50)], [(SUM_LATENCY, 50 - SUM_LATENCY)]
+    out = unit()(config=config, slot=np.pad(slot, pad), sum=np.pad(limbs, late),
                  live=np.pad(live, pad))  # fmt: skip
     given = tuple(
         torch.from_numpy(x.reshape(shape)).transpose(1, 2).reshape(-1, STEPS, 1) for x in terms
@@ -179,14 +180,14 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
         for block in range(shape.blocks):
             count = steps * samples * LANES
             numbers, terms = sums(rng, count, layer.threshold)
-            signed = numbers.astype(np.int64) << 8 >> 8  # 56 bits
+            signed = numbers.astype(np.int64) << 64 - WIDTH >> 64 - WIDTH
             units = [by_sample(x.reshape(steps, samples, LANES)) for x in terms]
             unit = output + tile * shape.blocks + block
             last = block == shape.blocks - 1
             header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
             rows = signed.reshape(-1, LANES)
             drained = Block(header)
-            drained.sums = [row_of(row, HALVES_SUM) for row in rows] + [0] * (DEPTH - len(rows))
+            drained.sums = [row_of(row, WIDTH) for row in rows] + [0] * (DEPTH - len(rows))
             run.blocks.append(drained)
             run.done += last
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.accumulate import PRODUCTS_SUM
+from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import TimeOrder, gather, later, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout
 from backspike.gen.core.neuron import CODE
@@ -15,8 +15,8 @@ from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED
 from backspike.gen.numerics.round import NEAREST_LATENCY, Round
 from backspike.gen.numerics.unpack import Product
 
-SUM_TO_E = 1 + NEAREST_LATENCY
-"""Cycles from a sum to e: a register; rounding."""
+SUM_TO_E = SUM_LATENCY + 1 + NEAREST_LATENCY
+"""Cycles from a slot to e: the sum; a register; rounding."""
 E_TO_G = 4 + NEAREST_LATENCY
 """Cycles from e to g: operands, products, alignment, addition; rounding."""
 RECURRENCE = 1 + E_TO_G
@@ -30,20 +30,22 @@ class BackwardUnit(wiring.Component):
     At a read-out e is the loss's error at the last step, and κ = 1: with the logit o and
     α in the place of h, e = round(α o - onehot) is the same sum of two products.
 
-    Latency: SUM_TO_E + E_TO_G cycles from `slot` and `sum` to `gradient`. Throughput: one a cycle.
+    Latency: SUM_TO_E + E_TO_G cycles from `slot` to `gradient`. Throughput: one a cycle.
 
-    Ports: slot; sum in units of 2^-48; live: the slot holds a neuron and a sample; code, logit and
-    onehot: READ_LATENCY cycles after slot; gradient; saturated, beside gradient.
+    Ports: slot; sum (of `width` bits) in units of 2^-48, SUM_LATENCY cycles after slot; live: the
+    slot holds a neuron and a sample; code, logit and onehot: READ_LATENCY cycles after
+    slot; gradient; saturated, beside gradient.
     """
 
-    def __init__(self, *, share: int):
+    def __init__(self, *, share: int, width: int):
         self._share = share
+        self._width = width
         super().__init__(
             {
                 "config": In(config_layout("bp")),
                 "slot": In(slot_layout(share)),
                 "live": In(1),
-                "sum": In(signed(PRODUCTS_SUM)),
+                "sum": In(signed(width)),
                 "code": In(CODE),
                 "logit": In(16),
                 "onehot": In(1),
@@ -57,7 +59,7 @@ class BackwardUnit(wiring.Component):
         config = self.config
         turn_bits = (self._share - 1).bit_length()
 
-        m.submodules.round_e = round_e = Round(width=PRODUCTS_SUM, fraction=2 * FRACTION)
+        m.submodules.round_e = round_e = Round(width=self._width, fraction=2 * FRACTION)
         m.d.comb += round_e.i.eq(later(m, self.sum, 1, "sum"))
 
         # The code's derivative, and what else depends on the step, beside e.
@@ -146,7 +148,7 @@ class BackwardDrain(wiring.Component):
                 "start": In(1),
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
-                "sums": In(data.ArrayLayout(signed(PRODUCTS_SUM), lanes)),
+                "sums": In(data.ArrayLayout(signed(sum_width(machine, "bp")), lanes)),
                 "codes": Out(read_signature(lanes * CODE.size, machine.units * DEPTH)),
                 "logits": Out(read_signature(lanes * 16, machine.readout_units * DEPTH)),
                 "labels": Out(read_signature(16, 2 * machine.readout_units * DEPTH)),
@@ -197,17 +199,20 @@ class BackwardDrain(wiring.Component):
                 )
             ),
         ]
+        sum_turn = later(m, time.o.turn, SUM_LATENCY, "sum_turn")
         read_turn = later(m, time.o.turn, READ_LATENCY, "read_turn")
         read_tile = later(m, header.tile, READ_LATENCY, "read_tile")
         units = []
         for n in range(lanes // share):
-            m.submodules[f"unit{n}"] = unit = BackwardUnit(share=share)
+            m.submodules[f"unit{n}"] = unit = BackwardUnit(
+                share=share, width=sum_width(machine, "bp")
+            )
             lane = Signal(range(lanes), name=f"lane{n}")
             m.d.comb += [
                 lane.eq(n * share + read_turn),
                 unit.config.eq(config),
                 unit.slot.eq(time.o),
-                unit.sum.eq(turn_of(self.sums, n, time.o.turn, share)),
+                unit.sum.eq(turn_of(self.sums, n, sum_turn, share)),
                 unit.live.eq(
                     turn_of(neurons, n, time.o.turn, share) & present.bit_select(time.o.entry, 1)
                 ),

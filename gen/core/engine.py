@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.accumulate import Accumulator
+from backspike.gen.core.accumulate import BLOCKS, Accumulator, sum_width
 from backspike.gen.core.backward import BackwardDrain
 from backspike.gen.core.backward_front import BackwardFront
 from backspike.gen.core.dispatch import Dispatcher
@@ -27,7 +27,7 @@ SHARED = ("batch", "extent", "parity", "config")
 FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors")
 DRAIN_INSIDE = ("i_headers", "start", "busy", "entry", "sums", "touched", "done")
 QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded")
-HEADERS = 4
+HEADERS = BLOCKS
 """Blocks that the front may be ahead of the drain."""
 
 
@@ -52,8 +52,7 @@ class Engine(wiring.Component):
             lanes=machine.lanes,
             lines=DEPTH if name == "wg" else machine.lanes,
             product=name == "bp",
-            # Rows to update and events vary from block to block, and are about as many.
-            files=3 if name == "wg" else 2,
+            width=sum_width(machine, name),
         )
         self._inside = (
             (self._queue, "queue_", QUEUE_INSIDE),

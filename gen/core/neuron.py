@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.accumulate import HALVES_SUM
+from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import TimeOrder, gather, later, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout
 from backspike.gen.core.source import HEADER, entries
@@ -38,21 +38,23 @@ def order(half) -> Value:
 class NeuronUnit(wiring.Component):
     """One neuron update a cycle: u = round(sum + λ v), spike, code, and v by the reset.
 
-    Latency: 1 + SUM_TO_U cycles from `slot` and `sum` to u, U_TO_CODE more to `spike`, `code` and
+    Latency: 1 + SUM_TO_U cycles from `slot` to u, U_TO_CODE more to `spike`, `code` and
     `logit` (which is u), and U_TO_V from u until v can be used. Throughput: one a cycle.
 
-    Ports: slot; sum in units of 2^-24; saturated: a rounding has saturated (with
-    `spike`; of a slot that counts, see `live`); live: the slot holds a neuron and a sample.
+    Ports: slot; sum (of `width` bits) in units of 2^-24, SUM_LATENCY cycles after slot;
+    saturated: a rounding has saturated (with `spike`; of a slot that counts, see `live`); live: the
+    slot holds a neuron and a sample.
     """
 
-    def __init__(self, *, share: int):
+    def __init__(self, *, share: int, width: int):
         self._share = share
+        self._width = width
         super().__init__(
             {
                 "config": In(config_layout("fp")),
                 "slot": In(slot_layout(share)),
                 "live": In(1),
-                "sum": In(signed(HALVES_SUM)),
+                "sum": In(signed(width)),
                 "spike": Out(1),
                 "code": Out(4),
                 "logit": Out(16),
@@ -73,8 +75,8 @@ class NeuronUnit(wiring.Component):
 
         # v and the sum | λ v | aligned | added | rounded: u
         m.submodules.leaked = leaked = Product()
-        total4 = Signal(signed(HALVES_SUM + FRACTION + 1), reset_less=True)
-        sum3 = later(m, self.sum, 3, "sum")
+        total4 = Signal(signed(self._width + FRACTION + 1), reset_less=True)
+        sum3 = later(m, self.sum, 3 - SUM_LATENCY, "sum")
         m.d.comb += [
             leaked.i_a.eq(leak),
             leaked.i_b.eq(Mux(slot.first, 0, read.data)),
@@ -150,7 +152,7 @@ class NeuronDrain(wiring.Component):
                 "start": In(1),
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
-                "sums": In(data.ArrayLayout(signed(HALVES_SUM), lanes)),
+                "sums": In(data.ArrayLayout(signed(sum_width(machine, "fp")), lanes)),
                 "spikes": Out(write_signature(lanes * DEPTH, 2 * machine.spike_units)),
                 "active": Out(write_signature(DEPTH, machine.units)),
                 "codes": Out(write_signature(lanes * CODE.size, machine.units * DEPTH)),
@@ -186,9 +188,12 @@ class NeuronDrain(wiring.Component):
                 neurons.eq(Cat(left > n for n in range(lanes))),
             ]
 
+        sum_turn = later(m, time.o.turn, SUM_LATENCY, "sum_turn")
         units = []
         for n in range(lanes // share):
-            m.submodules[f"unit{n}"] = unit = NeuronUnit(share=share)
+            m.submodules[f"unit{n}"] = unit = NeuronUnit(
+                share=share, width=sum_width(machine, "fp")
+            )
             m.d.comb += [
                 unit.config.eq(config),
                 unit.slot.eq(time.o),
@@ -196,7 +201,7 @@ class NeuronDrain(wiring.Component):
                     turn_of(neurons, n, time.o.turn, share) & present.bit_select(time.o.entry, 1)
                 ),
             ]
-            m.d.comb += unit.sum.eq(turn_of(self.sums, n, time.o.turn, share))
+            m.d.comb += unit.sum.eq(turn_of(self.sums, n, sum_turn, share))
             units.append(unit)
         m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())
 
