@@ -1,6 +1,8 @@
 """Dispatching: an engine's queue of tasks, its tokens, and its layer descriptor."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+import itertools
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
@@ -13,6 +15,7 @@ from backspike.gen.core.layout import (
     config_layout,
     descriptor_fields,
 )
+from backspike.gen.core.scan import one_of
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature
 
@@ -33,8 +36,15 @@ class Fault(Enum, shape=4):
     DEADLOCK = 7
 
 
+def beyond(total, limit: int):
+    """total > limit, a power of two."""
+    bit = exact_log2(limit)
+    return total[bit + 1 :].any() | (total[bit] & total[:bit].any())
+
+
 def extents(machine: Machine, engine: str, config, blocks):
-    """What must fit: (fault, base, count, times, limit) with base + count * times <= limit.
+    """What must fit: (fault, base, count, times, limit) with base + count * times <= limit, a power
+    of two.
 
     A layer without tiles to read would never come to the last of them: its base is put beyond.
     """
@@ -45,14 +55,14 @@ def extents(machine: Machine, engine: str, config, blocks):
             (Fault.UNITS, 0, Mux(config.loss, config.tiles, 0), blocks, machine.readout_units),
             (
                 Fault.UNITS,
-                Mux(config.loss | config.next_tiles.any(), config.next_unit, units + 1),
+                Mux(config.loss, 0, Mux(config.next_tiles.any(), config.next_unit, units + 1)),
                 Mux(config.loss, 0, config.next_tiles),
                 blocks,
                 units,
             ),
             (
                 Fault.WEIGHTS,
-                config.next_weights,
+                Mux(config.loss, 0, config.next_weights),
                 Mux(config.loss, 0, config.next_tiles),
                 config.size,
                 machine.weight_rows,
@@ -92,7 +102,8 @@ class Dispatcher(wiring.Component):
 
     A task is issued when the other two engines have completed as many tasks of this run as it
     waits for. Counts only grow, so a token is never lost, taken twice or overtaken. Before the
-    first task of another layer the engine runs empty and the layer's descriptor is loaded.
+    first task of another layer the engine runs empty and the layer's descriptor is loaded, a word a
+    cycle.
 
     A run is rehearsed first (`rehearse`): every task is checked and counted as completed at once,
     without the engine. So a fault, and a wait that can never end, is found before anything is
@@ -147,13 +158,23 @@ class Dispatcher(wiring.Component):
         layer = Signal(4)
         known = Signal()  # `config` is that of `layer`
         delay = Signal(range(READ_LATENCY + 1))
-        fields = descriptor_fields(self._engine).values()
-        word = Signal(range(DESCRIPTOR_WORDS + READ_LATENCY))
+        # The descriptor comes in at its last field's place and moves up a field with every word: so
+        # no word has to be told from another. A place is as wide as what passes through it.
+        fields = list(descriptor_fields(self._engine).values())
+        widths = itertools.accumulate((field.width for field in fields), max)
+        places = [Signal(width, name=f.name) for f, width in zip(fields, widths, strict=True)]
+        word = Signal(range(len(fields) + READ_LATENCY))
+        m.d.comb += [self.config[f.name].eq(at) for f, at in zip(fields, places, strict=True)]
+
         checks = extents(machine, self._engine, self.config, self.batch.blocks)
-        check = Signal(range(len(checks) + 1))
-        base, count, times, limit = (Array(row[n] for row in checks)[check] for n in range(1, 5))
-        product = Signal(30, reset_less=True)
-        faults = Array(row[0].value for row in checks)
+        check = Signal(len(checks))  # one-hot
+        base, count, times = (
+            one_of([Value.cast(row[n]) for row in checks], check) for n in range(1, 4)
+        )
+        product = Signal(len(count) + len(times), reset_less=True)
+        total = Signal(max(len(base), len(product)) + 1, reset_less=True)
+        excess = Cat(beyond(total, row[4]) for row in checks) & check
+        fault = one_of([Const(row[0].value, 4) for row in checks], check)
 
         m.d.comb += [
             self.tasks.addr.eq(position),
@@ -207,7 +228,7 @@ class Dispatcher(wiring.Component):
                 with m.Elif(known & (layer == task.layer)):
                     m.next = "ISSUE"
                 with m.Elif(self.completed == issued):
-                    m.d.sync += [layer.eq(task.layer), known.eq(1), word.eq(0), check.eq(0)]
+                    m.d.sync += [layer.eq(task.layer), known.eq(1), word.eq(0), check.eq(1)]
                     with m.If(task.layer >= machine.layers):
                         m.d.comb += self.fault.eq(Fault.LAYER)
                         m.next = "REST"
@@ -215,22 +236,30 @@ class Dispatcher(wiring.Component):
                         m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += word.eq(word + 1)
-                with m.Switch(word):
-                    for field in fields:
-                        with m.Case(field.word + READ_LATENCY):
-                            m.d.sync += self.config[field.name].eq(self.descriptors.data)
+                with m.If(word >= READ_LATENCY):
+                    m.d.sync += [
+                        at.eq(after)
+                        for at, after in zip(
+                            places, [*places[1:], self.descriptors.data], strict=True
+                        )
+                    ]
                 with m.If(word == len(fields) - 1 + READ_LATENCY):
                     m.d.comb += self.loaded.eq(1)
-                    m.next = "MULTIPLY"
+                    m.next = "ISSUE"
+                    with m.If(rehearsing):
+                        m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
                 m.d.sync += product.eq(count * times)
+                m.next = "ADD"
+            with m.State("ADD"):
+                m.d.sync += total.eq(base + product)
                 m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += check.eq(check + 1)
-                with m.If(base + product > limit):
-                    m.d.comb += self.fault.eq(faults[check])
+                m.d.sync += check.eq(check << 1)
+                with m.If(excess.any()):
+                    m.d.comb += self.fault.eq(fault)
                     m.next = "REST"
-                with m.Elif(check == len(checks) - 1):
+                with m.Elif(check[-1]):
                     m.next = "ISSUE"
                 with m.Else():
                     m.next = "MULTIPLY"

@@ -19,11 +19,12 @@ def encode(one_hot):
 
 
 def one_of(values, one_hot):
-    """The value whose bit is set; 0 if none is. Half of what a multiplexer takes in LUTs."""
-    width = len(values[0])
+    """The value whose bit is set; 0 if none is. Takes half of the LUTs of a multiplexer."""
     return Cat(
-        Cat(value[bit] & chosen for value, chosen in zip(values, one_hot, strict=True)).any()
-        for bit in range(width)
+        Cat(
+            v[bit] & chosen for v, chosen in zip(values, one_hot, strict=True) if bit < len(v)
+        ).any()
+        for bit in range(max(map(len, values)))
     )
 
 
