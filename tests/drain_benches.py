@@ -6,6 +6,7 @@
 import cocotb
 from drain_play import LANES, play
 from streams import Memory, Pulses
+from tiles import by_lanes
 
 from backspike.gen.core.weights import ROW_LATENCY
 
@@ -38,12 +39,13 @@ class Rows(Memory):
         super().sample()
         if int(self.dut.row_valid.value):
             address = int(self.dut.row_address.value)
-            assert int(self.dut.row_turn.value) == self.turns[address] % LANES
+            turn = self.turns[address] % LANES
             if int(self.dut.row_write.value):
                 assert address not in self.written, f"row {address} is written twice"
-                self.written[address] = int(self.dut.row_data.value)
+                self.written[address] = by_lanes(int(self.dut.row_data.value), turn, LANES)
                 self.writes += 1
             else:
+                assert int(self.dut.row_turn.value) == turn
                 self.updated += 1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from engine_case import MACHINE, NETWORK, Case
 from streams import Bench, Memory, Pulses, StallingMemory, Writes, packed
+from tiles import by_lanes
 
 from backspike.gen.core.engine import Engine
 from backspike.gen.core.layout import (
@@ -294,9 +295,10 @@ async def wg(dut, seed):
             super().sample()
             if int(dut.drain_row_valid.value):
                 address = int(dut.drain_row_address.value)
-                assert int(dut.drain_row_turn.value) == turns[address]
+                turn = turns[address]
                 if int(dut.drain_row_write.value):
-                    weights[address] = int(dut.drain_row_data.value)
+                    banks = int(dut.drain_row_data.value)
+                    weights[address] = by_lanes(banks, turn, case.machine.lanes)
                     rows_updated.append(address)
 
     bench.add(Rows(bench, dut.drain_row_address, dut.drain_row_vector,

@@ -34,7 +34,12 @@ def fill(memory: Bulk, weights: np.ndarray) -> None:
     rows = rows_of(weights)
     at = np.arange(len(rows))
     memory(row__write=np.full(len(rows), (1 << LANES) - 1), row__address=FIRST + at,
-           row__turn=at // TILES % LANES, row__data=packed(rows))  # fmt: skip
+           row__data=packed(banked(rows, at // TILES)))  # fmt: skip
+
+
+def banked(rows: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Rows by lanes as rows by banks: lane j of source k in bank (k + j) mod P."""
+    return np.stack([np.roll(row, k % LANES) for row, k in zip(rows, sources, strict=True)])
 
 
 def random_weights(rng) -> np.ndarray:
@@ -73,8 +78,9 @@ def test_update_in_place(memory):
     write = np.arange(cycles) % 2 == 1
     at = rng.integers(0, len(rows), cycles)
     data = rng.integers(0, 1 << 16, (cycles, LANES)).astype(np.uint16)
+    source = at // TILES
     out = memory(row__write=write * ((1 << LANES) - 1), row__address=FIRST + at,
-                 row__turn=at // TILES % LANES, row__data=packed(data))  # fmt: skip
+                 row__turn=source % LANES, row__data=packed(banked(data, source)))  # fmt: skip
     for cycle in range(cycles - ROW_LATENCY):
         if write[cycle]:
             rows[at[cycle]] = data[cycle]
@@ -88,7 +94,8 @@ def test_banks_one_by_one(memory):
     rng = np.random.default_rng(3)
     weights = random_weights(rng)
     fill(memory, weights)
-    banks = np.stack([np.roll(row, k // TILES % LANES) for k, row in enumerate(rows_of(weights))])
+    rows = rows_of(weights)
+    banks = banked(rows, np.arange(len(rows)) // TILES)
     count = 200
     at, pair = rng.integers(0, len(banks), count), rng.integers(0, LANES // 2, count)
     data = rng.integers(0, 1 << 16, (count, LANES)).astype(np.uint16)

@@ -48,3 +48,9 @@ def same_fields(name: str, got: list[dict], want: list[dict]) -> None:
                    if value is not None and g[key] != value}  # fmt: skip
         assert not differs, f"{name} {n}: (got, want) {differs}"
     assert len(got) == len(want), f"{len(got)} {name}, not {len(want)}"
+
+
+def by_lanes(banks: int, turn: int, lanes: int) -> int:
+    """A row of halves that lie in banks, lane n's in bank (n + turn) mod lanes, by lanes."""
+    halves = [banks >> 16 * (n + turn) % (16 * lanes) & 0xFFFF for n in range(lanes)]
+    return sum(half << 16 * n for n, half in enumerate(halves))

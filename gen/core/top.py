@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from backspike.gen.core.control import RunControl
 from backspike.gen.core.counters import Counters
 from backspike.gen.core.dispatch import Fault
+from backspike.gen.core.drain import later
 from backspike.gen.core.engine import Engine
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
@@ -204,27 +205,31 @@ class Core(wiring.Component):
 
     def _weights(self, m, registers, fp, bp, wg, rest) -> None:
         """The weight memory: rows for wg (never refused), then fp, at rest the host; columns for
-        bp."""
+        bp. What the host writes comes through wg's registers, a cycle later: so do the rest of its
+        accesses."""
         machine = self.machine
         m.submodules.weights = weights = WeightMemory(machine)
         m.submodules.weights_window = window = RowWindow(
-            width=row_width(machine), depth=machine.weight_rows, latency=ROW_LATENCY, halves=True
+            width=row_width(machine),
+            depth=machine.weight_rows,
+            latency=ROW_LATENCY + 1,
+            halves=True,
         )
         wiring.connect(m, registers.weights, window.host)
         row, column = weights.row, weights.column
+        enables = Signal(len(window.enable), name="window_enable")
+        m.d.sync += enables.eq(window.enable)
         with m.If(rest):
             m.d.comb += [
-                row.address.eq(window.address),
+                row.address.eq(later(m, window.address, 1, "window_address")),
                 row.turn.eq(0),
-                row.write.eq(Cat(enable.replicate(2) for enable in window.enable)),
-                row.data.as_value().eq(window.data.replicate(machine.lanes // 2)),
+                row.write.eq(Cat(enable.replicate(2) for enable in enables)),
             ]
         with m.Elif(wg.drain_row_valid):
             m.d.comb += [
                 row.address.eq(wg.drain_row_address),
                 row.turn.eq(wg.drain_row_turn),
                 row.write.eq(wg.drain_row_write.replicate(machine.lanes)),
-                row.data.eq(wg.drain_row_data),
             ]
         with m.Else():
             m.d.comb += [
@@ -233,6 +238,9 @@ class Core(wiring.Component):
                 fp.front_row_grant.eq(1),
             ]
         m.d.comb += [
+            wg.drain_rest.eq(rest),
+            wg.drain_word.eq(window.data),
+            row.data.eq(wg.drain_row_data),
             window.row.eq(row.vector),
             wg.drain_row_vector.eq(row.vector),
             fp.front_row_vector.eq(row.vector),

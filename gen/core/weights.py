@@ -1,23 +1,25 @@
 """The skewed weight memory: rows and columns from one copy."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.core.drain import later
 from backspike.gen.core.layout import weight_bits
 from backspike.gen.machine import Machine
 
 ROW_LATENCY = 3
 """Cycles from a row's address to its vector: block RAM, register, rotation."""
-COLUMN_LATENCY = 4
-"""Cycles from a column's address to its vector: addresses, block RAM, register, rotation."""
+COLUMN_LATENCY = 6
+"""Cycles from a column's address to its vector: a product, a sum, and the banks' addresses; block
+RAM, register, rotation."""
 
 
 def rotate(m: Module, vector: list, amount, name: str) -> list:
     """Combinational rotation: element n of the result is element (n + amount) mod P of `vector`."""
     lanes = len(vector)
     for k in range((lanes - 1).bit_length()):
-        turned = [Signal(16, name=f"{name}{k}_{n}") for n in range(lanes)]
+        turned = [Signal(len(vector[n]), name=f"{name}{k}_{n}") for n in range(lanes)]
         m.d.comb += [
             turned[n].eq(Mux(amount[k], vector[(n + (1 << k)) % lanes], vector[n]))
             for n in range(lanes)
@@ -27,9 +29,9 @@ def rotate(m: Module, vector: list, amount, name: str) -> list:
 
 
 def row_port(machine: Machine) -> wiring.Signature:
-    """Row tiles W[k, J], as the user drives it: `turn` is k mod P. A write rotates `data` in.
-
-    `vector` comes ROW_LATENCY cycles after a read. `banks` says which banks a write changes.
+    """Row tiles W[k, J], as the user drives it: `turn` is k mod P; `vector` comes ROW_LATENCY
+    cycles after a read. `write` says which banks a write changes; its `data` is by banks, not by
+    lanes: neuron j's element is (k + j) mod P.
     """
     return wiring.Signature(
         {
@@ -80,18 +82,23 @@ class WeightMemory(wiring.Component):
         row, column = self.row, self.column
         bits = (lanes - 1).bit_length()
 
-        # Multiples of the stride, rotated to the banks: bank b holds element (b - turn) mod P.
-        steps = Array(Signal(weight_bits(self._machine), name=f"step{n}") for n in range(lanes))
-        m.d.comb += [step.eq(column.stride * n) for n, step in enumerate(steps)]
-        # In: bank b gets lane (b - turn) mod P. Out: lane n gets bank (n + turn) mod P.
-        into = rotate(m, [row.data[n] for n in range(lanes)], (0 - row.turn)[:bits], "into")
+        # Of a column, bank b holds element (b - turn) mod P, so its address is (b - turn) strides
+        # on, or P more if b < turn.
+        width = weight_bits(self._machine)
 
-        turns = [row.turn, column.turn]
-        for n, latency in enumerate((ROW_LATENCY - 1, COLUMN_LATENCY - 1)):
-            for k in range(latency):
-                later = Signal(bits, name=f"turn_{n}_{k}", reset_less=True)
-                m.d.sync += later.eq(turns[n])
-                turns[n] = later
+        def stage(name: str, value) -> Signal:
+            register = Signal(width, name=name, reset_less=True)
+            m.d.sync += register.eq(value)
+            return register
+
+        back = stage("back", column.stride * column.turn)
+        first = stage("first", column.address)
+        last = stage("last", column.address + (column.stride << bits))
+        first, last = stage("first_1", first - back), stage("last_1", last - back)
+        steps = [stage(f"step{b}", column.stride * b) for b in range(lanes)]
+
+        row_turn = later(m, row.turn, ROW_LATENCY - 1, "row_turn")
+        column_turn = later(m, column.turn, 2, "column_turn")
 
         rows_out, columns_out = [], []
         for b in range(lanes):
@@ -101,11 +108,11 @@ class WeightMemory(wiring.Component):
             read_row = bank.read_port()
             read_column = bank.read_port()
             address = Signal(weight_bits(self._machine), name=f"column_address{b}", reset_less=True)
-            m.d.sync += address.eq(column.address + steps[(b - column.turn)[:bits]])
+            m.d.sync += address.eq(Mux(b < column_turn, last, first) + steps[b])
             m.d.comb += [
                 write.addr.eq(row.address),
                 write.en.eq(row.write[b]),
-                write.data.eq(into[b]),
+                write.data.eq(row.data[b]),
                 read_row.addr.eq(row.address),
                 read_row.en.eq(~row.write[b]),
                 read_column.addr.eq(address),
@@ -118,8 +125,10 @@ class WeightMemory(wiring.Component):
                 m.d.sync += register.eq(port.data)
                 vector.append(register)
 
-        row_vector = rotate(m, rows_out, turns[0], "row")
-        column_vector = rotate(m, columns_out, turns[1], "column")
+        # Lane n gets bank (n + turn) mod P.
+        column_turn = later(m, column_turn, COLUMN_LATENCY - 3, "column_turn_out")
+        row_vector = rotate(m, rows_out, row_turn, "row")
+        column_vector = rotate(m, columns_out, column_turn, "column")
         m.d.sync += [row.vector[n].eq(row_vector[n]) for n in range(lanes)]
         m.d.sync += [column.vector[n].eq(column_vector[n]) for n in range(lanes)]
         return m
