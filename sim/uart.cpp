@@ -18,10 +18,8 @@ namespace {
 struct Context : VerilatedContext {
     explicit Context(int seed) {
         fatalOnError(false);  // what a model complains of is Python's to say
-        if (seed == 0) return;
         const char* arguments[] = {"model", "+random"};
-        commandArgs(2, arguments);
-        randReset(2);
+        commandArgs(seed ? 2 : 1, arguments);
         randSeed(seed);
     }
 };

@@ -9,6 +9,8 @@ from backspike.sim.build import verilate_library
 
 SOURCE = Path(__file__).with_name("uart.cpp")
 """To be compiled with the model."""
+RANDOM = "random"
+"""Plusarg that a model is given with a seed, to begin at random."""
 SLICE = 1000
 """Cycles between two looks at what else there is to do."""
 QUIET = 100

