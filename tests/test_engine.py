@@ -298,7 +298,7 @@ async def wg(dut, seed):
                 turn = turns[address]
                 if int(dut.drain_row_write.value):
                     banks = int(dut.drain_row_data.value)
-                    weights[address] = by_lanes(banks, turn, case.machine.lanes)
+                    weights[address] = by_lanes(banks, turn, MACHINE.lanes)
                     rows_updated.append(address)
 
     bench.add(Rows(bench, dut.drain_row_address, dut.drain_row_vector,
