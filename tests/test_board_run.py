@@ -1,0 +1,23 @@
+"""sim.board_run: the text that becomes a bitstream, at its own clock and rate."""
+
+import pytest
+
+from backspike.sim import board_run
+
+
+@pytest.mark.verilator
+def test_the_very_top_trains_on_a_bad_line(capsys):
+    arguments = "--board ulx3s-25f --batches 2 --share 0.003 --seed 1"
+    assert board_run.main(arguments.split()) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "board      ULX3S with LFE5U-25F: 50 MHz, 1000000 baud, tiny"
+    assert out[1].endswith(" values, 0 mismatches, in 2 batches")
+    assert " 0 failed" not in out[2]
+    assert out[3] == "lights     alive and error lit"
+
+
+def test_another_machine(capsys):
+    assert board_run.main(["--board", "ulx3s-25f", "--machine", "huge"]) == 2
+    assert "huge" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        board_run.main(["--board", "nexys"])
