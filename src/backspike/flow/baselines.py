@@ -10,9 +10,10 @@ from backspike.flow.report import SHOWN, Report, from_json
 
 FOLDER = Path(__file__).parent / "baselines"
 PAIRS = (
+    ("ulx3s-85f", "spectral-32"),
     ("ulx3s-25f", "tiny"),
-    ("ulx3s-85f", "default"),
     ("ulx3s-85f", "spectral-128"),
+    ("ulx3s-85f", "default"),
     ("icebreaker", "tiny"),
     ("tang-nano-20k", "tiny"),
 )
@@ -87,7 +88,9 @@ def load(board: str, machine: str, folder: Path = FOLDER) -> Baseline:
     """Raises UserError if there is none."""
     path = folder / f"{board}-{machine}.json"
     if not path.exists():
-        raise UserError(f"machine {machine!r} has no baseline on {board}: {RENEW}")
+        raise UserError(
+            f"machine {machine!r} has no baseline on {board}: `backspike build --renew` makes one"
+        )
     about = json.loads(path.read_text())
     return Baseline(from_json(json.dumps(about["report"])), about["tolerances"])
 

