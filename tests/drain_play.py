@@ -38,7 +38,8 @@ class Block:
 class Run:
     """Blocks of one layer and batch. Memories and writes: {port: {address: bits}}.
 
-    most: cycles of a block at the most; 0: not checked. loss: headers come without a start.
+    table: rows of the engine's table, if it has one. most: cycles of a block at the most; 0: not
+    checked. loss: headers come without a start.
     """
 
     config: int
@@ -50,6 +51,7 @@ class Run:
     writes: dict[str, dict[int, int]] = field(default_factory=dict)
     done: int = 0
     saturated: bool = False
+    table: list[int] = field(default_factory=list)
     most: int = 0
     loss: bool = False
 
@@ -184,6 +186,11 @@ async def play(
     await bench.reset()
     for n, run in enumerate(load()):
         dut.config.value = run.config
+        for row in run.table:
+            dut.table.value = row
+            await bench.tick()
+        if run.table:
+            dut.table.value = 0
         for name in ("batch", "extent", "parity"):
             if hasattr(dut, name):
                 getattr(dut, name).value = getattr(run, name)

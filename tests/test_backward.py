@@ -9,17 +9,23 @@ from drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from fixed import hard_numbers
 from streams import packed
 from test_neuron import LAYERS
-from units import GivenSums, by_sample, check, columns, constant
+from units import GivenSums, by_sample, check, columns, constant, settings
 
 from backspike.compiler import compile_network
-from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
-from backspike.gen.core.backward import E_TO_G, RECURRENCE, SUM_TO_E, BackwardDrain, BackwardUnit
+from backspike.gen.core.accumulate import sum_width
+from backspike.gen.core.backward import (
+    CODE_LATENCY,
+    E_TO_G,
+    RECURRENCE,
+    SUM_TO_E,
+    BackwardDrain,
+    BackwardUnit,
+)
 from backspike.gen.core.drain import slot_layout
 from backspike.gen.core.layout import config_layout
 from backspike.gen.core.neuron import CODE
 from backspike.gen.core.source import HEADER
 from backspike.gen.machine import DEPTH, MACHINES
-from backspike.gen.memory.rows import READ_LATENCY
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import random_halves, to_bits
@@ -60,20 +66,19 @@ def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
     )  # fmt: skip
     network = Network(inputs=1, layers=layers, steps=STEPS)
     descriptor = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]
-    layout = packed(config_layout("bp"))
+    config, table = settings("bp", descriptor)
+    unit()(table=np.array(table, np.uint64))
 
     def beside(array: np.ndarray, cycles: int) -> np.ndarray:
         ends = [(cycles, 50 - cycles)] + [(0, 0)] * (array.ndim - 1)
         return np.pad(array, ends)
 
     late = {name: ports.pop(name) for name in ("code", "logit", "onehot") if name in ports}
-    sums = {name: ports.pop(name) for name in ("sum",) if name in ports}
     return unit()(
-        config=constant(layout.pack(descriptor), layout.width, COUNT + 50),
+        config=constant(config, config_layout("bp").size, COUNT + 50),
         slot=beside(slot, 0),
         **{name: beside(array, 0) for name, array in ports.items()},
-        **{name: beside(array, SUM_LATENCY) for name, array in sums.items()},
-        **{name: beside(array, READ_LATENCY) for name, array in late.items()},
+        **{name: beside(array, CODE_LATENCY) for name, array in late.items()},
     )
 
 
@@ -190,7 +195,8 @@ def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: i
     config = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]
     config = config | {"size": size, "output_unit": output}
     most = steps * max(samples * share, RECURRENCE)
-    run = Run(packed(config_layout("bp")).pack(config), parity=parity, most=most,
+    config, table = settings("bp", config)
+    run = Run(config, table=table, parity=parity, most=most,
               loss=bool(loss), **shape.ports())  # fmt: skip
     run.writes = {"gradients": {}, "masks": {}}
     run.memories = {"codes": {}, "logits": {}, "labels": {}}
@@ -239,8 +245,12 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
     small = np.round(rng.normal(0, 2.0**44, count))
     choose = rng.random(count) < 0.7
     pieces = [np.where(choose, small if n == 0 else 0.0, x) for n, x in enumerate(pieces)]
+    entries = shape[0] * shape[1]
+    touched = rng.random(entries) < rng.choice([0.2, 0.9])
+    pieces = [piece * np.repeat(touched, LANES) for piece in pieces]
+    drained.touched = sum(1 << int(d) for d in np.flatnonzero(touched))
     whole = [sum(int(piece[n]) for piece in pieces) for n in range(count)]
-    for d in range(shape[0] * shape[1]):
+    for d in range(entries):
         drained.sums[d] = row_of(whole[d * LANES : (d + 1) * LANES], WIDTH)
     codes = rng.integers(0, len(layer.surrogate.values), full)
     spikes = (rng.random(full) < 0.4).astype(int)

@@ -13,6 +13,8 @@ from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
     ENGINES,
+    TABLE,
+    TABLES,
     TASK,
     config_layout,
     descriptor_fields,
@@ -80,6 +82,7 @@ class QueueBench(Bench):
             )  # fmt: skip
         self.pulses = self.add(Pulses(self, "loaded", "stuck"))
         self.config = packed(config_layout(self.engine))
+        self.table = TABLES.get(self.engine, [])
         self.fault = Fault.NONE
         self.fault_at = 0
         self.add(self)
@@ -241,7 +244,8 @@ class Engine:
 
     def __init__(self, bench: QueueBench):
         self.bench, self.dut = bench, bench.dut
-        self.taken: list[tuple[int, int, tuple[int, int]]] = []  # tile, config, counts
+        self.table: dict[str, int] = {}
+        self.taken: list[tuple[int, dict[str, int], tuple[int, int]]] = []  # tile, config, counts
         self.finished = 0
         self.counts = [0, 0]
 
@@ -260,9 +264,15 @@ class Engine:
         if int(dut.loaded.value):
             assert self.finished == len(self.taken), "a layer was loaded under a task"
         self.finished += self._done
+        if self.bench.table:
+            row = packed(TABLE).unpack(int(dut.table.value))
+            if row["write"]:
+                assert self.finished == len(self.taken), "a table was loaded under a task"
+                self.table[self.bench.table[row["index"]]] = row["half"]
         if int(dut.o__valid.value) and int(dut.o__ready.value):
-            tile, config = int(dut.o__payload.value), int(dut.config.value)
-            self.taken.append((tile, config, (self.counts[0], self.counts[1])))
+            config = self.bench.config.unpack(int(dut.config.value)) | self.table
+            taken = int(dut.o__payload.value), config, (self.counts[0], self.counts[1])
+            self.taken.append(taken)
 
 
 @cocotb.test()
@@ -286,7 +296,7 @@ async def runs(dut):
         assert engine.finished == len(tasks) == len(engine.taken)
         for task, (tile, config, counts) in zip(tasks, engine.taken, strict=True):
             assert tile == task["tile"]
-            assert bench.config.unpack(config) == bench.layers[task["layer"]]
+            assert config == bench.layers[task["layer"]]
             assert counts[0] >= task["wait_first"]
             assert counts[1] >= task["wait_second"]
         waited += len(bench.pulses.cycles["stuck"]) - before

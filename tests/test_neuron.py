@@ -8,10 +8,10 @@ import torch
 from drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from fixed import as_numbers, hard_numbers
 from streams import packed
-from units import GivenSums, by_sample, check, columns, constant
+from units import GivenSums, by_sample, check, columns, constant, settings
 
 from backspike.compiler import compile_network
-from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
+from backspike.gen.core.accumulate import sum_width
 from backspike.gen.core.drain import slot_layout
 from backspike.gen.core.layout import config_layout
 from backspike.gen.core.neuron import (
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> Bulk:
-    return Bulk(NeuronUnit(share=SHARE, width=WIDTH), "neuron_unit")
+    return Bulk(NeuronUnit(width=WIDTH, share=SHARE), "neuron_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):
@@ -91,13 +91,15 @@ def run(layer: Layer, readout: bool, seed: int):
         sample=np.broadcast_to(place // SHARE, shape).ravel(),
         first=(step == 0).ravel(), last=(step == STEPS - 1).ravel(),
     )  # fmt: skip
-    configuration = packed(config_layout("fp"))
-    config = constant(
-        configuration.pack(descriptor(layer, readout)), configuration.width, count + 50
+    config, table = settings("fp", descriptor(layer, readout))
+    unit()(table=np.array(table, np.uint64))
+    pad = [(0, 50)]
+    out = unit()(
+        config=constant(config, config_layout("fp").size, count + 50),
+        slot=np.pad(slot, pad),
+        sum=np.pad(limbs, pad),
+        live=np.pad(live, pad),
     )
-    pad, late = [(0, 50)], [(SUM_LATENCY, 50 - SUM_LATENCY)]
-    out = unit()(config=config, slot=np.pad(slot, pad), sum=np.pad(limbs, late),
-                 live=np.pad(live, pad))  # fmt: skip
     given = tuple(
         torch.from_numpy(x.reshape(shape)).transpose(1, 2).reshape(-1, STEPS, 1) for x in terms
     )
@@ -129,7 +131,7 @@ def test_hidden(name):
     sources = torch.zeros(given[0].shape, dtype=torch.float64)
     spikes, codes = rules.integrate_and_fire(a, layer, torch.zeros(1, 1).double(), sources)
 
-    latency = 1 + SUM_TO_U + U_TO_CODE
+    latency = SUM_TO_U + U_TO_CODE
     check("spikes", by_update(out["spike"], latency), in_order(spikes).astype(np.uint64))
     check("codes", by_update(out["code"], latency), in_order(codes).astype(np.uint64))
     h = rules.derivative(layer.surrogate, codes)
@@ -142,10 +144,10 @@ def test_hidden(name):
     check("u", by_update(out["logit"], latency), logits.astype(np.uint64))
     flags_u = in_order(torch.stack(a.flags[:: 1 + soft], 1)) & live
     cycles = len(out["saturated"])
-    want = pad_flags(flags_u, 1 + SUM_TO_U, cycles)
+    want = pad_flags(flags_u, SUM_TO_U, cycles)
     if soft:
         flags_v = in_order(torch.stack(a.flags[1::2], 1)) & live
-        want |= pad_flags(flags_v, 1 + SUM_TO_U + U_TO_V, cycles)
+        want |= pad_flags(flags_v, SUM_TO_U + U_TO_V, cycles)
     assert want.any(), "nothing saturates: the sums are too easy"
     check("saturated", out["saturated"], want.astype(np.uint64))
     fired = spikes.mean()
@@ -157,7 +159,7 @@ def test_readout():
     a = GivenSums(given)
     sources = torch.zeros(given[0].shape, dtype=torch.float64)
     rules.integrate(a, torch.zeros(1, 1).double(), sources)
-    latency = 1 + SUM_TO_U + U_TO_CODE
+    latency = SUM_TO_U + U_TO_CODE
     logits = to_bits(torch.stack(a.rounded, 1)).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
     check("logits", by_update(out["logit"], latency), logits.astype(np.uint64))
     assert not by_update(out["spike"], latency).any()
@@ -173,7 +175,8 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
     parity, output = int(rng.integers(2)), 0 if readout else int(rng.integers(20))
     config = descriptor(layer, readout) | {"size": size}
     most = shape.steps * max(shape.samples * share, RECURRENCE)
-    run = Run(packed(config_layout("fp")).pack(config), parity=parity, most=most, **shape.ports())
+    config, table = settings("fp", config)
+    run = Run(config, table=table, parity=parity, most=most, **shape.ports())
     run.writes = {name: {} for name in ("spikes", "active", "codes", "logits")}
     steps, samples = shape.steps, shape.samples
     for tile in range(-(-size // LANES)):

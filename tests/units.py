@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
-from streams import Packed
+from streams import Packed, packed
 
+from backspike.gen.core.layout import TABLE, TABLES, config_layout
 from backspike.golden import exact, half
 from backspike.golden.arithmetic import Halves
 from backspike.golden.exact import Terms
@@ -52,6 +53,15 @@ def columns(shape: Packed, count: int, **fields) -> np.ndarray:
 def constant(bits: int, width: int, count: int) -> np.ndarray:
     """A wide constant in every cycle: uint64 (count, limbs)."""
     return np.repeat(to_limbs([bits], width), count, axis=0)
+
+
+def settings(engine: str, descriptor: dict[str, int]) -> tuple[int, list[int]]:
+    """A descriptor as an engine's parts have it: the ports `config`, and `table` row by row."""
+    names = TABLES[engine]
+    rest = {name: value for name, value in descriptor.items() if name not in names}
+    rows = [packed(TABLE).pack(write=1, index=n, half=descriptor[name])
+            for n, name in enumerate(names)]  # fmt: skip
+    return packed(config_layout(engine)).pack(rest), rows
 
 
 def by_sample(values: np.ndarray) -> torch.Tensor:

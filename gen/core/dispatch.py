@@ -11,6 +11,8 @@ from amaranth.utils import exact_log2
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
+    TABLE,
+    TABLES,
     TASK,
     config_layout,
     descriptor_fields,
@@ -112,7 +114,8 @@ class Dispatcher(wiring.Component):
     Ports: start (one cycle) with rehearse and the queue's range begin, end; abort: end a
     rehearsal, held until all are at rest; batch; tasks, descriptors: the memories; waits_first,
     waits_second: completed counts of the others; completed: ours; position: the task in hand;
-    o: the tile to work on, with `config`; loaded: `config` has changed (one cycle; the engine is
+    o: the tile to work on, with `config`; table (of engines that have one): its rows, one after the
+    other, before that; loaded: `config` has changed (one cycle; the engine is
     empty); done: the engine has finished a task (one cycle); busy: a task is in work; running;
     stuck: waiting for a token; fault (one cycle, rehearsal only).
     """
@@ -137,6 +140,7 @@ class Dispatcher(wiring.Component):
                 "position": Out(COUNT + 1),
                 "o": Out(stream.Signature(8)),
                 "config": Out(config_layout(engine)),
+                **({"table": Out(TABLE)} if engine in TABLES else {}),
                 "loaded": Out(1),
                 "done": In(1),
                 "busy": Out(1),
@@ -159,11 +163,22 @@ class Dispatcher(wiring.Component):
         known = Signal()  # `config` is that of `layer`
         delay = Signal(range(READ_LATENCY + 1))
         # The descriptor comes in at its last field's place and moves up a field with every word: so
-        # no word has to be told from another. A place is as wide as what passes through it.
-        fields = list(descriptor_fields(self._engine).values())
+        # no word has to be told from another. A place is as wide as what passes through it. The
+        # table that may follow is passed on.
+        rows = TABLES.get(self._engine, [])
+        fields = [f for f in descriptor_fields(self._engine).values() if f.name not in rows]
+        words = len(fields) + len(rows)
         widths = itertools.accumulate((field.width for field in fields), max)
         places = [Signal(width, name=f.name) for f, width in zip(fields, widths, strict=True)]
-        word = Signal(range(len(fields) + READ_LATENCY))
+        word = Signal(range(words + READ_LATENCY))
+        loads = Signal()
+        if rows:
+            begin = len(fields) + READ_LATENCY
+            m.d.sync += [
+                self.table.write.eq(loads & (word >= begin)),
+                self.table.index.eq(word - begin),
+                self.table.half.eq(self.descriptors.data),
+            ]
         m.d.comb += [self.config[f.name].eq(at) for f, at in zip(fields, places, strict=True)]
 
         checks = extents(machine, self._engine, self.config, self.batch.blocks)
@@ -236,14 +251,15 @@ class Dispatcher(wiring.Component):
                         m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += word.eq(word + 1)
-                with m.If(word >= READ_LATENCY):
+                m.d.comb += loads.eq(1)
+                with m.If((word >= READ_LATENCY) & (word < len(fields) + READ_LATENCY)):
                     m.d.sync += [
                         at.eq(after)
                         for at, after in zip(
                             places, [*places[1:], self.descriptors.data], strict=True
                         )
                     ]
-                with m.If(word == len(fields) - 1 + READ_LATENCY):
+                with m.If(word == words - 1 + READ_LATENCY):
                     m.d.comb += self.loaded.eq(1)
                     m.next = "ISSUE"
                     with m.If(rehearsing):

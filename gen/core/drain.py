@@ -1,6 +1,9 @@
 """What the drains share: the order in which a block's sums leave, delays, and whole rows."""
 
-from amaranth.hdl import Array, Module, Signal
+import functools
+import operator
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,6 +28,7 @@ def slot_layout(share: int) -> data.StructLayout:
             "entry": range(DEPTH),
             "sample": range(DEPTH),
             "turn": range(max(2, share)),
+            "skip": 1,  # of all turns at once: there is nothing to add
             "whole": 1,  # last turn: the row of all lanes is complete
             "first": 1,  # first step in this order
             "last": 1,  # t = T - 1
@@ -42,7 +46,8 @@ class TimeOrder(wiring.Component):
     Throughput: one slot a cycle; a block takes T * max(samples * share, recurrence) cycles.
 
     Ports: start (one cycle, while not busy), batch, o (slot, from the cycle after start), busy
-    (until the cycle of the last slot).
+    (until the cycle of the last slot); free: no step has to wait for another; skip: what o.entry
+    names takes one slot instead of `share`.
     """
 
     def __init__(self, *, share: int, recurrence: int, reverse: bool):
@@ -51,6 +56,8 @@ class TimeOrder(wiring.Component):
             {
                 "start": In(1),
                 "batch": In(BATCH),
+                "free": In(1),
+                "skip": In(1),
                 "o": Out(slot_layout(share)),
                 "busy": Out(1),
             }
@@ -66,7 +73,7 @@ class TimeOrder(wiring.Component):
         turn = Signal(range(max(2, share)))
         wait = Signal(range(max(2, self._recurrence + 1)))
         issuing = Signal()
-        last_turn = turn == share - 1
+        last_turn = (turn == share - 1) | self.skip
         last_sample = sample == batch.samples - 1
         last_step = step == batch.steps - 1
         m.d.comb += [
@@ -75,12 +82,13 @@ class TimeOrder(wiring.Component):
             o.entry.eq(base + sample),
             o.sample.eq(sample),
             o.turn.eq(turn),
+            o.skip.eq(self.skip),
             o.whole.eq(last_turn),
             o.first.eq(step == 0),
             o.last.eq((step == 0) if self._reverse else last_step),
             o.final.eq(last_turn & last_sample & last_step),
         ]
-        rested = wait >= self._recurrence - 1
+        rested = self.free | (wait >= self._recurrence - 1)
         with m.If(running):
             with m.If(~rested):
                 m.d.sync += wait.eq(wait + 1)
@@ -113,10 +121,11 @@ class TimeOrder(wiring.Component):
         return m
 
 
-def gather(m: Module, parts: list, turn, share: int, name: str) -> list:
+def gather(m: Module, parts: list, turn, share: int, name: str, clear=0) -> list:
     """A row of all lanes from what `share` turns bring: lane unit * share + turn.
 
-    `parts` holds each unit's value in this cycle. The row is whole one cycle after the last turn.
+    `parts` holds each unit's value in this cycle; `clear` makes a whole row of zeros. The row is
+    whole one cycle after the last turn.
     """
     row = []
     for u, part in enumerate(parts):
@@ -124,8 +133,21 @@ def gather(m: Module, parts: list, turn, share: int, name: str) -> list:
             element = Signal.like(part, name=f"{name}_{u * share + k}", reset_less=True)
             with m.If(turn == k):
                 m.d.sync += element.eq(part)
+            with m.If(clear):
+                m.d.sync += element.eq(0)
             row.append(element)
     return row
+
+
+def served(m: Module, vector, unit: int, turn, share: int, name: str) -> Value:
+    """`turn_of`, a cycle later, with an OR in place of a multiplexer: each element has a register
+    that is cleared while it is not its turn."""
+    parts = []
+    for k in range(share):
+        part = Signal(len(vector[0]), name=f"{name}_{unit * share + k}", reset_less=True)
+        m.d.sync += part.eq(Mux(turn == k, vector[unit * share + k], 0))
+        parts.append(part)
+    return functools.reduce(operator.or_, parts)
 
 
 def turn_of(vector, unit: int, turn, share: int):

@@ -25,8 +25,8 @@ PARTS = {
 SHARED = ("batch", "extent", "parity", "config")
 """Inputs that parts have in common."""
 FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors")
-DRAIN_INSIDE = ("i_headers", "start", "busy", "entry", "sums", "touched", "done")
-QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded")
+DRAIN_INSIDE = ("i_headers", "start", "busy", "entry", "sums", "touched", "done", "table")
+QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded", "table")
 HEADERS = BLOCKS
 """Blocks that the front may be ahead of the drain."""
 
@@ -130,4 +130,6 @@ class Engine(wiring.Component):
         ]
         if "touched" in drain.signature.members:
             m.d.comb += drain.touched.eq(sums.touched)
+        if "table" in drain.signature.members:
+            m.d.comb += drain.table.eq(queue.table)
         return m

@@ -43,7 +43,7 @@ def _fields(*rows: tuple[str, int, str]) -> dict[str, Field]:
 def descriptor_fields(engine: str) -> dict[str, Field]:
     """Fields of the engine's descriptor, in word order."""
     edges = [
-        (f"edge{i}", 16, f"surrogate edge {i}: the least u of code {i + 1} (half)")
+        (f"edge{i}", 16, f"surrogate edge {i}: the least u of code {i + 1} (half); none falls")
         for i in range(15)
     ]
     table = [(f"h{i}", 16, f"surrogate derivative of code {i} (half)") for i in range(16)]
@@ -97,9 +97,18 @@ def descriptor_fields(engine: str) -> dict[str, Field]:
     raise ValueError(f"engine is {engine!r}: one of {', '.join(ENGINES)} is allowed")
 
 
+TABLES = {"fp": [f"edge{n}" for n in range(15)], "bp": [f"h{n}" for n in range(16)]}
+"""Fields of a descriptor that make a table of halves, which an engine keeps in memories."""
+TABLE = data.StructLayout({"write": 1, "index": 4, "half": 16})
+"""A row of the table is written, while the engine is empty."""
+
+
 def config_layout(engine: str) -> data.StructLayout:
-    """The engine's descriptor as registers."""
-    return data.StructLayout({f.name: f.width for f in descriptor_fields(engine).values()})
+    """The engine's descriptor as registers, without its table."""
+    table = TABLES.get(engine, ())
+    return data.StructLayout(
+        {f.name: f.width for f in descriptor_fields(engine).values() if f.name not in table}
+    )
 
 
 BATCH = data.StructLayout(

@@ -5,53 +5,54 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
-from backspike.gen.core.drain import TimeOrder, gather, later, slot_layout, turn_of
-from backspike.gen.core.layout import BATCH, EXTENT, config_layout
+from backspike.gen.core.drain import TimeOrder, gather, later, served, slot_layout, turn_of
+from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
 from backspike.gen.core.source import HEADER, entries
+from backspike.gen.core.surrogate import CodeSearch, order
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import write_signature
-from backspike.gen.numerics.half import FRACTION, HALF_FIXED, Half, to_fixed
+from backspike.gen.numerics.excess import Excess
+from backspike.gen.numerics.half import FRACTION, Half
 from backspike.gen.numerics.round import NEAREST_LATENCY, Round
-from backspike.gen.numerics.unpack import Product
+from backspike.gen.numerics.unpack import UnpackProduct, factor
 
 CODE = data.StructLayout({"code": 4, "spike": 1})
 """What is kept of a neuron and step for the way back: surrogate code and spike."""
 
 LEAKED = 67
 """Bits of λ v in units of 2^-48: |λ v| ≤ 65504, below 2^(16 + 48), the sign, and one to spare."""
-SUM_TO_U = 3 + NEAREST_LATENCY
-"""Cycles from a sum to u: product, alignment, addition; rounding."""
-U_TO_CODE = 2
-"""Cycles from u to spike and code: comparisons; counting."""
-U_TO_V = 2 + NEAREST_LATENCY
-"""Cycles from u to v, for a soft reset: alignment, subtraction; rounding."""
-RECURRENCE = 1 + (1 + SUM_TO_U + U_TO_V)
+BELOW = 2
+"""Bits below 2^-24 that u is rounded from: whether λ v has a half there, and anything else. The
+sum has none."""
+SUM_TO_U = 2 + UnpackProduct.latency + 1 + NEAREST_LATENCY
+"""Cycles from a sum to u: v out of its memory, a register; product; addition; rounding."""
+U_TO_CODE = CodeSearch.latency
+"""Cycles from u to spike and code."""
+U_TO_V = max(Excess.latency, U_TO_CODE)
+"""Cycles from u to v, for a soft reset."""
+RECURRENCE = SUM_TO_U + U_TO_V + 1
 """Cycles from the use of v_{t-1} to that of v_t."""
-
-
-def order(half) -> Value:
-    """An unsigned key that orders halves (there is no -0) as numbers."""
-    bits = Value.cast(half)
-    return Mux(bits[15], ~bits, bits | 0x8000)[:16]
 
 
 class NeuronUnit(wiring.Component):
     """One neuron update a cycle: u = round(sum + λ v), spike, code, and v by the reset.
 
-    Latency: 1 + SUM_TO_U cycles from `slot` to u, U_TO_CODE more to `spike`, `code` and
+    Latency: SUM_TO_U cycles from `slot` and `sum` to u, U_TO_CODE more to `spike`, `code` and
     `logit` (which is u), and U_TO_V from u until v can be used. Throughput: one a cycle.
 
-    Ports: slot; sum (of `width` bits) in units of 2^-24, SUM_LATENCY cycles after slot;
-    saturated: a rounding has saturated (with `spike`; of a slot that counts, see `live`); live: the
-    slot holds a neuron and a sample.
+    Parameters: width: of the sum; share: lanes that it serves.
+
+    Ports: table: an edge of the surrogate is written; slot; sum in units of 2^-24; saturated: a
+    rounding has saturated (u's or v's, each when it is known; of a slot that counts, see `live`);
+    live: the slot holds a neuron and a sample.
     """
 
-    def __init__(self, *, share: int, width: int):
-        self._share = share
-        self._width = width
+    def __init__(self, *, width: int, share: int):
+        self._width, self._share = width, share
         super().__init__(
             {
                 "config": In(config_layout("fp")),
+                "table": In(TABLE),
                 "slot": In(slot_layout(share)),
                 "live": In(1),
                 "sum": In(signed(width)),
@@ -66,63 +67,75 @@ class NeuronUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, slot = self.config, self.slot
-        leak, threshold = Half(config.leak), Half(config.threshold)
 
-        states = memory.Memory(shape=16, depth=DEPTH * 2 ** (self._share - 1).bit_length(), init=[])
+        # A state is read RECURRENCE cycles after it was written or later, so never meanwhile.
+        turn_bits = (self._share - 1).bit_length()
+        states = memory.Memory(
+            shape=16,
+            depth=DEPTH << turn_bits,
+            init=[],
+            attrs={"no_rw_check": 1, "ram_style": "block"},
+        )
         m.submodules.states = states
-        read, write = states.read_port(domain="comb"), states.write_port()
-        m.d.comb += read.addr.eq(Cat(slot.sample, slot.turn[: (self._share - 1).bit_length()]))
+        read, write = states.read_port(), states.write_port()
+        m.d.comb += read.addr.eq(Cat(slot.sample, slot.turn[:turn_bits]))
+        first = later(m, slot.first, 1, "first")
+        v = Signal(Half, reset_less=True)
+        m.d.sync += v.as_value().eq(Mux(first, 0, read.data))
 
-        # v and the sum | λ v | aligned | added | rounded: u
-        m.submodules.leaked = leaked = Product()
-        total4 = Signal(signed(self._width + FRACTION + 1), reset_less=True)
-        sum3 = later(m, self.sum, 3 - SUM_LATENCY, "sum")
+        # λ v. Of what it has below 2^-24 only matters whether it is a half of that, more or less:
+        # a one in the place of all that is below 2^-25 tells it.
+        m.submodules.leaked = leaked = UnpackProduct()
+        leak = Signal.like(leaked.i_factor, reset_less=True)
+        m.d.sync += leak.eq(factor(Half(config.leak)))
+        m.d.comb += [leaked.i_half.eq(v), leaked.i_factor.eq(leak)]
+        cut = FRACTION - BELOW
+        inexact = Signal()
+        upper = Signal(signed(LEAKED - cut))
+        total = Signal(signed(self._width + BELOW + 1), reset_less=True)
+        late_sum = Signal(signed(self._width))
         m.d.comb += [
-            leaked.i_a.eq(leak),
-            leaked.i_b.eq(Mux(slot.first, 0, read.data)),
+            inexact.eq(leaked.o[:cut] != leaked.carry.replicate(cut)),
+            upper.eq(Cat(leaked.o[cut] | inexact, leaked.o[cut + 1 : LEAKED])),
+            late_sum.eq(later(m, self.sum, SUM_TO_U - NEAREST_LATENCY - 1, "sum")),
         ]
-        m.d.sync += [
-            total4.eq((sum3 << FRACTION) + leaked.o[:LEAKED].as_signed()),
-        ]
-        m.submodules.round_u = round_u = Round(width=len(total4), fraction=2 * FRACTION)
-        m.d.comb += round_u.i.eq(total4)
+        m.d.sync += total.eq((late_sum << BELOW) + upper + (leaked.carry & ~inexact))
+        m.submodules.round_u = round_u = Round(width=len(total), fraction=FRACTION + BELOW)
+        m.d.comb += round_u.i.eq(total)
         u = round_u.o
 
-        # u | compared, and u - θ in fixed point | counted | rounded: v
-        edges = [config[f"edge{n}"] for n in range(15)]
-        key = order(u)
-        reached = Signal(15, reset_less=True)
+        # Beside each other: the code and the spike; v after a soft reset.
+        key = Signal(16)
         fires = Signal(reset_less=True)
-        fixed = Signal(signed(HALF_FIXED), reset_less=True)
-        difference = Signal(signed(HALF_FIXED + 1), reset_less=True)
-        m.d.sync += [
-            reached.eq(Cat(key >= order(edge) for edge in edges)),
-            fires.eq((key >= order(threshold)) & ~config.readout),
-            fixed.eq(to_fixed(u)),
-            difference.eq(fixed - to_fixed(threshold)),
-            self.code.eq(sum(reached)),
-            self.spike.eq(fires),
-        ]
-        m.submodules.round_v = round_v = Round(width=len(difference), fraction=FRACTION)
+        threshold = Half(config.threshold)
+        m.submodules.search = search = CodeSearch()
+        m.submodules.excess = excess = Excess()
         m.d.comb += [
-            round_v.i.eq(difference),
+            key.eq(order(u)),
+            search.table.eq(self.table),
+            search.i_key.eq(key),
+            excess.i_a.eq(u),
+            excess.i_b.eq(threshold),
+            self.code.eq(search.o),
+            self.spike.eq(later(m, fires, U_TO_CODE - 1, "fires")),
             self.active.eq(
                 config.nonzero.bit_select(self.code, 1) & (~config.spikes_only | self.spike)
             ),
             self.logit.eq(later(m, Value.cast(u), U_TO_CODE, "u")),
         ]
-        kept = later(m, self.logit, NEAREST_LATENCY, "kept")
-        spiked = later(m, self.spike, NEAREST_LATENCY, "spiked")
-        written = later(m, slot, 1 + SUM_TO_U + U_TO_V, "slot")
+        m.d.sync += fires.eq((key >= order(threshold)) & ~config.readout)
+        kept = later(m, self.logit, U_TO_V - U_TO_CODE, "kept")
+        spiked = later(m, self.spike, U_TO_V - U_TO_CODE, "spiked")
+        written = later(m, slot, SUM_TO_U + U_TO_V, "slot")
         m.d.comb += [
             write.en.eq(written.valid),
-            write.addr.eq(Cat(written.sample, written.turn[: (self._share - 1).bit_length()])),
-            write.data.eq(Mux(spiked, Mux(config.soft, round_v.o, 0), kept)),
+            write.addr.eq(Cat(written.sample, written.turn[:turn_bits])),
+            write.data.eq(Mux(spiked, Mux(config.soft, excess.o, 0), kept)),
         ]
-        live_u = later(m, self.live & slot.valid, 1 + SUM_TO_U, "live_u")
+        live_u = later(m, self.live & slot.valid, SUM_TO_U, "live_u")
         live_v = later(m, live_u, U_TO_V, "live_v")
         m.d.comb += self.saturated.eq(
-            (round_u.saturated & live_u) | (round_v.saturated & live_v & spiked & config.soft)
+            (round_u.saturated & live_u) | (excess.saturated & live_v & spiked & config.soft)
         )
         return m
 
@@ -131,10 +144,11 @@ class NeuronDrain(wiring.Component):
     """Drains finished sums of the feed-forward engine into spikes, codes and logits.
 
     Latency: a block takes T * max(samples * share, RECURRENCE) cycles at the most; its results are
-    written up to 12 cycles later, while the next block drains. Throughput: P / share neurons a
+    written up to 18 cycles later, while the next block drains. Throughput: P / share neurons a
     cycle.
 
-    Ports: i_headers; start, busy, entry, sums: see `Accumulator`; spikes, active, codes, logits:
+    Ports: table: an edge of the surrogate is written, while no block drains; i_headers; start,
+    busy, entry, sums: see `Accumulator`; spikes, active, codes, logits:
     write ports (a spike tile has lane n's bits at n * DEPTH; codes and logits are rows of all
     lanes); done: a task is complete (one cycle); saturated.
     """
@@ -142,9 +156,11 @@ class NeuronDrain(wiring.Component):
     def __init__(self, machine: Machine):
         self._machine = machine
         lanes = machine.lanes
+        self._width = sum_width(machine, "fp")
         super().__init__(
             {
                 "config": In(config_layout("fp")),
+                "table": In(TABLE),
                 "batch": In(BATCH),
                 "extent": In(EXTENT),
                 "parity": In(1),
@@ -152,7 +168,7 @@ class NeuronDrain(wiring.Component):
                 "start": In(1),
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
-                "sums": In(data.ArrayLayout(signed(sum_width(machine, "fp")), lanes)),
+                "sums": In(data.ArrayLayout(signed(self._width), lanes)),
                 "spikes": Out(write_signature(lanes * DEPTH, 2 * machine.spike_units)),
                 "active": Out(write_signature(DEPTH, machine.units)),
                 "codes": Out(write_signature(lanes * CODE.size, machine.units * DEPTH)),
@@ -188,30 +204,31 @@ class NeuronDrain(wiring.Component):
                 neurons.eq(Cat(left > n for n in range(lanes))),
             ]
 
-        sum_turn = later(m, time.o.turn, SUM_LATENCY, "sum_turn")
+        # A sum comes SUM_LATENCY cycles after it was asked for, and its unit's turn takes one.
+        # The next block may have begun then, so what belongs to this one comes along.
+        turn = later(m, time.o.turn, SUM_LATENCY, "turn")
+        slot = later(m, time.o, SUM_LATENCY + 1, "slot")
+        here = Signal(lanes)  # lanes that hold a neuron, in an entry that holds a sample
+        m.d.comb += here.eq(neurons & present.bit_select(time.o.entry, 1).replicate(lanes))
+        live = later(m, here, SUM_LATENCY + 1, "live")
         units = []
         for n in range(lanes // share):
-            m.submodules[f"unit{n}"] = unit = NeuronUnit(
-                share=share, width=sum_width(machine, "fp")
-            )
+            m.submodules[f"unit{n}"] = unit = NeuronUnit(width=self._width, share=share)
             m.d.comb += [
                 unit.config.eq(config),
-                unit.slot.eq(time.o),
-                unit.live.eq(
-                    turn_of(neurons, n, time.o.turn, share) & present.bit_select(time.o.entry, 1)
-                ),
+                unit.table.eq(self.table),
+                unit.slot.eq(slot),
+                unit.live.eq(turn_of(live, n, slot.turn, share)),
+                unit.sum.eq(served(m, self.sums, n, turn, share, "sum")),
             ]
-            m.d.comb += unit.sum.eq(turn_of(self.sums, n, sum_turn, share))
             units.append(unit)
         m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())
 
         # Results of all turns make a row; rows of spikes make the block's tile.
-        # The next block may have begun, so what belongs to this one comes along.
-        wait = 1 + SUM_TO_U + U_TO_CODE
-        slot = later(m, time.o, wait, "slot")
-        late = later(m, header, wait + 1, "header")
-        here = neurons & present.bit_select(time.o.entry, 1).replicate(lanes)
-        valid = later(m, here, wait + 1, "valid")
+        wait = SUM_TO_U + U_TO_CODE
+        slot = later(m, slot, wait, "slot_out")
+        late = later(m, header, SUM_LATENCY + 1 + wait + 1, "header")
+        valid = later(m, live, wait + 1, "valid")
         results = [Cat(unit.active, unit.code, unit.spike, unit.logit) for unit in units]
         row = gather(m, results, slot.turn, share, "result")
         whole = later(m, slot, 1, "whole")

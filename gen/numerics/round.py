@@ -50,7 +50,8 @@ class Round(wiring.Component):
 
     Ports
     -----
-    i: signed(width). i_random: 16 bits and i_stochastic: 1 bit (0: to nearest), both beside i.
+    i: signed(width). i_negate: 1 bit, beside i: round -i (0 if not connected).
+    i_random: 16 bits and i_stochastic: 1 bit (0: to nearest), both beside i.
     o: Half. saturated: 1 bit, beside o.
 
     Errors: ValueError for a width below 2 or a fraction below 24.
@@ -62,7 +63,7 @@ class Round(wiring.Component):
         if fraction < FRACTION:
             raise ValueError(f"fraction is {fraction}: {FRACTION} or more is allowed")
         self.width, self.fraction, self.stochastic = width, fraction, stochastic
-        ports = {"i": In(signed(width)), "o": Out(Half), "saturated": Out(1)}
+        ports = {"i": In(signed(width)), "i_negate": In(1), "o": Out(Half), "saturated": Out(1)}
         if stochastic:
             ports |= {"i_random": In(RANDOM), "i_stochastic": In(1)}
         super().__init__(ports)
@@ -149,6 +150,9 @@ class Round(wiring.Component):
         beyond3 = stage("beyond3", beyond2)
         sign3 = stage("sign3", sign2)
 
+        # The result's sign, which may be another than the number's.
+        result_sign = sign3 ^ stage("negate3", stage("negate2", stage("negate1", self.i_negate)))
+
         # Go up or not; with random numbers, a cycle of its own for comparing with them.
         half = cut3[-1]
         odd = significand3[0]
@@ -156,7 +160,7 @@ class Round(wiring.Component):
         if self.stochastic:
             below_clear = clear3 & (cut3[:-1] == sign3.replicate(guard - 1))
         up = Mux(sign3, half | (below_clear & odd), half & (~below_clear | odd))
-        exact = (significand3, shift3, beyond3, sign3)
+        exact = (significand3, shift3, beyond3)
         if self.stochastic:
             random, stochastic = self.i_random, self.i_stochastic
             for n in range(1, 4):
@@ -164,8 +168,9 @@ class Round(wiring.Component):
                 stochastic = stage(f"stochastic{n}", stochastic)
             carry = (cut3 + random + (sign3 & clear3))[RANDOM]
             up = stage("up4", Mux(stochastic, carry, up))
+            result_sign = stage("result_sign4", result_sign)
             exact = tuple(stage(f"{value.name[:-1]}4", value) for value in exact)
-        significand, shift, beyond, sign = exact
+        significand, shift, beyond = exact
 
         # Last cycle: pack. A normal number's hidden bit makes its exponent one more than the
         # shift, and a carry out of the mantissa moves to the next exponent. Saturation is a
@@ -178,7 +183,7 @@ class Round(wiring.Component):
         m.d.sync += result.eq(packed)
         with m.If(saturated):
             m.d.sync += result.eq(LARGEST)
-        negative = stage("negative", sign & (significand.any() | up | beyond))
+        negative = stage("negative", result_sign & (significand.any() | up | beyond))
         m.d.comb += [
             self.o.as_value().eq(Cat(result, negative)),
             self.saturated.eq(stage("saturated_result", saturated)),
