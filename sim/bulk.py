@@ -3,6 +3,7 @@
 import ctypes
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,12 @@ class Bulk:
     Ports are named as in the emitted text (`o`, `i__payload`). Arrays are integers (n,) for ports
     up to 64 bits and uint64 (n, limbs), lowest limb first, above; results are uint64 likewise.
     ValueError for an unknown port or arrays of different lengths.
+    cells: Verilog of what the component instantiates by name, by file name.
     """
 
-    def __init__(self, component: wiring.Component, name: str):
+    def __init__(
+        self, component: wiring.Component, name: str, cells: Mapping[str, str] | None = None
+    ):
         self.inputs: dict[str, int] = {}
         self._unconnected: dict[str, int] = {}
         self.outputs: dict[str, int] = {}
@@ -62,7 +66,8 @@ class Bulk:
             lines = [self._line("INPUT", *port) for port in self.inputs.items()]
             lines += [self._line("OUTPUT", *port) for port in self.outputs.items()]
             header.write_text("".join(lines))
-            path = verilate_library(text, name, [SOURCE], headers=[header])
+            files = {f"{name}.v": text, **(cells or {})}
+            path = verilate_library(files, name, [SOURCE], headers=[header])
         self._library = ctypes.CDLL(str(path))
         self._library.bulk_create.restype = ctypes.c_void_p
         self._library.bulk_destroy.argtypes = (ctypes.c_void_p,)

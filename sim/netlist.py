@@ -83,7 +83,7 @@ def linked(machine: Machine | SpectralMachine) -> str:
 
 
 def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> None:
-    """Train NETWORK on random batches in lockstep with golden; what was compared is added to counts.
+    """Train NETWORK on random batches in lockstep with golden; counts: what was compared.
 
     Raises Mismatch at the first bit of any tensor that differs.
     """
@@ -200,7 +200,7 @@ def _line(found: Found) -> str:
     cells = ", ".join(f"{n:,} {name}" for name, n in sorted(found.cells.items()))
     return (
         f"{found.machine} on {found.family}, {found.run}: {found.values:,} values, "
-        f"{found.mismatches} mismatches; {found.cycles:,} cycles in {found.seconds:.1f} s of {cells}"
+        f"{found.mismatches} mismatches; {found.cycles:,} cycles of {cells} in {found.seconds:.0f} s"
     )
 
 

@@ -181,8 +181,9 @@ module DP16KD (
     word = four >> shift(width, address) & ((37'd1 << width) - 1);
   endfunction
 
+  wire [35:0] by_a = common(at_b, at_a, data_a);
   wire [35:0] seen_a = (stored(at_a) & ~hit_a) | (~common(at_a, at_b, data_b) & hit_a);
-  wire [35:0] seen_b = (stored(at_b) & ~hit_b) | (~common(at_b, at_a, data_a) & hit_b);
+  wire [35:0] seen_b = (stored(at_b) & ~hit_b) | (~by_a & hit_b);
   wire through_a = write_a && WRITEMODE_A == "WRITETHROUGH";
   wire through_b = write_b && WRITEMODE_B == "WRITETHROUGH";
   wire [35:0] next_a = word(DATA_WIDTH_A, ad_a, through_a ? data_a : seen_a);
@@ -209,17 +210,18 @@ module DP16KD (
     end
   endgenerate
 
-  task write(input [10:0] at, input [35:0] data, input [35:0] where);
+  task write(input [10:0] at, input [35:0] old, input [35:0] data, input [35:0] where);
     integer j;
     for (j = 0; j < 4; j = j + 1)
       if (where[9 * j +: 9] != 0)
-        bytes[at + j[10:0]] <= (bytes[at + j[10:0]] & ~where[9 * j +: 9])
-            | (data[9 * j +: 9] & where[9 * j +: 9]);
+        bytes[at + j[10:0]] <=
+            (old[9 * j +: 9] & ~where[9 * j +: 9]) | (data[9 * j +: 9] & where[9 * j +: 9]);
   endtask
 
   always @(posedge CLKA) begin
-    if (write_a) write(at_a, data_a, mask_a);
-    if (write_b) write(at_b, data_b, mask_b);
+    if (write_a) write(at_a, stored(at_a), data_a, mask_a);
+    // The later assignment to a byte stays, and keeps what A writes to other bits of it.
+    if (write_b) write(at_b, (stored(at_b) & ~hit_b) | (by_a & hit_b), data_b, mask_b);
     if (write_a && write_b && (hit_b & mask_b) != 0) $error("DP16KD: both ports write one place");
     if (write_b && PSEUDO) $error("DP16KD: port B of a pseudo dual-port memory writes");
     if (RSTA && write_a || RSTB && write_b) $error("DP16KD: a port writes under its reset");
