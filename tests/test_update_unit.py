@@ -28,10 +28,11 @@ def unit() -> Bulk:
     return Bulk(UpdateUnit(width=WIDTH), "update_unit")
 
 
-def rate_word(bits: int) -> int:
-    """A half as the unit's `Rate`, from its definition."""
-    exponent, significand = max(1, bits >> 10 & 31), bits & 1023 | (1024 if bits >> 10 & 31 else 0)
-    return significand << exponent % 8 | exponent // 8 << 18 | bits >> 15 << 20
+def scaled(bits: int) -> int:
+    """A half as the unit's `Scaled`, from its definition."""
+    exponent = bits >> 10 & 31
+    significand = bits & 1023 | (1024 if exponent else 0)
+    return significand | max(1, exponent) << 11 | bits >> 15 << 16
 
 
 def olds(rng: np.random.Generator, change: torch.Tensor) -> torch.Tensor:
@@ -66,7 +67,7 @@ def test_updates(rounding, rate):
         return np.pad(array, [(cycles, SUM_TO_W - cycles)])
 
     out = unit()(
-        rate=constant(rate_word(half_bits(rate)), 21, COUNT + SUM_TO_W)[:, 0],
+        rate=constant(scaled(half_bits(rate)), 17, COUNT + SUM_TO_W)[:, 0],
         key=constant(KEY, 32, COUNT + SUM_TO_W)[:, 0],
         stochastic=np.full(COUNT + SUM_TO_W, rounding == "stochastic"),
         live=beside(live),

@@ -1,6 +1,6 @@
 """Counters of a run: what each engine did, and what a perfect one would have needed."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
@@ -46,7 +46,23 @@ DEPTH = 32
 SLOTS = max(WORDS.values()) + 1
 """A word's turn comes every SLOTS cycles."""
 SMALL = 5
-"""Bits of a small counter: it counts to SLOTS at the most."""
+"""Bits of a small counter, which goes through 31 states: more than SLOTS."""
+
+
+def following(state: Value) -> Value:
+    """The next state of a small counter: a shift register with feedback, for it takes one LUT."""
+    return Cat(~(state[4] ^ state[2]), state[:4])
+
+
+def states() -> list[int]:
+    """The states in their order, from 0 on: the 31 that are not all ones."""
+    found = [0]
+    while len(found) < 31:
+        state = found[-1]
+        found.append((~(state >> 4 ^ state >> 2) & 1) | state << 1 & 31)
+    return found
+
+
 SETTLE = (7, 23)
 """Slots of no word: a finished layer's bound is added to wg's in these. They are 4 slots or more
 from its own, so that a word is written before it is read again."""
@@ -105,26 +121,34 @@ class Counters(wiring.Component):
             "overlap": self.fp_working | self.bp_working | self.wg_working,
             "wg_bound": self.wg_rows,
         }
-        amount = Const(0, SMALL + 1)
+        state, one = Const(0, SMALL), Const(0)
         for name, condition in conditions.items():
             small, now, turn = Signal(SMALL, name=name), Signal(), Signal()
             m.d.comb += [turn.eq(slot == WORDS[name]), now.eq(condition & self.count)]
-            m.d.sync += small.eq(small + now)
+            with m.If(now):
+                m.d.sync += small.eq(following(small))
             with m.If(turn | self.clear):
                 m.d.sync += small.eq(0)
-            part = (small + now)[:SMALL] & turn.replicate(SMALL)
-            amount |= part << 1 if name == "wg_bound" else part
+            state |= small & turn.replicate(SMALL)
+            one |= now & turn
+        counted, small_sum = Signal(SMALL), Signal(SMALL + 1)
+        with m.Switch(state):
+            for n, value in enumerate(states()):
+                with m.Case(value):
+                    m.d.comb += counted.eq(n)
+        m.d.comb += small_sum.eq(counted + one)
+        amount = Mux(slot == WORDS["wg_bound"], small_sum << 1, small_sum)
 
         # By how much the layer in hand has more events than twice its rows; of a layer before, what
         # has not been added yet.
         more = Signal(signed(WORD))
         surplus = Signal(WORD)
-        counted, ends, settle = Signal(), Signal(), Signal()
+        before, ends, settle = Signal(), Signal(), Signal()
         m.d.comb += [
-            ends.eq(self.wg_loaded | (counted & ~self.count)),
+            ends.eq(self.wg_loaded | (before & ~self.count)),
             settle.eq((slot == SETTLE[0]) | (slot == SETTLE[1])),
         ]
-        m.d.sync += counted.eq(self.count)
+        m.d.sync += before.eq(self.count)
         with m.If(self.count):
             step = Cat(self.wg_event, self.wg_rows, self.wg_rows)  # 1, -2, or -1 for both
             m.d.sync += more.eq(more + step.as_signed())

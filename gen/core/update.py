@@ -10,14 +10,14 @@ from backspike.gen.core.drain import later, turn_of
 from backspike.gen.core.gradient_front import ROWS_HEADER
 from backspike.gen.core.layout import config_layout, weight_bits
 from backspike.gen.core.scan import encode, lowest
-from backspike.gen.core.update_unit import SUM_TO_W, W_AT, WORD_AT, Rate, UpdateUnit, rate_of
+from backspike.gen.core.update_unit import SUM_TO_W, W_AT, WORD_AT, Scaled, UpdateUnit, scaled
 from backspike.gen.core.weights import ROW_LATENCY, rotate
 from backspike.gen.host.bus import WORD
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.numerics.half import Half
 
-REQUEST_AT = 2
-"""Cycles from a row's first slot to its request: the entry, and its address."""
+REQUEST_AT = 3
+"""Cycles from a row's first slot to its request: the entry, its offset, its address."""
 
 
 class UpdateDrain(wiring.Component):
@@ -102,11 +102,13 @@ class UpdateDrain(wiring.Component):
             slot.turn.eq(turn),
             slot.k.eq(self.entry),
         ]
-        row_first = later(m, header.row, 1, "row_first")
-        k = later(m, slot.k, 1, "k")
+        offset = Signal(weight_bits(machine), reset_less=True)
         address = Signal(weight_bits(machine), reset_less=True)
-        m.d.sync += address.eq(row_first + k * config.tiles)
-        read_turn = later(m, k, 1, "read_turn")[: len(self.row_turn)]
+        m.d.sync += [
+            offset.eq(later(m, slot.k, 1, "k") * config.tiles),
+            address.eq(later(m, header.row, 2, "row_first") + offset),
+        ]
+        read_turn = later(m, slot.k, REQUEST_AT, "read_turn")[: len(self.row_turn)]
 
         # The old row: held in registers while its turns are served.
         read_valid = later(m, slot.valid & (turn == 0), REQUEST_AT, "read_valid")
@@ -119,8 +121,8 @@ class UpdateDrain(wiring.Component):
             m.d.sync += old.as_value().eq(row_in)
         old_turn = later(m, slot.turn, old_at, "old_turn")
 
-        rate = Signal(Rate, reset_less=True)
-        m.d.sync += rate.eq(rate_of(Half(config.rate)))
+        rate = Signal(Scaled, reset_less=True)
+        m.d.sync += rate.eq(scaled(Half(config.rate)))
         live = later(m, slot.valid, SUM_LATENCY, "live")
         sum_turn = later(m, slot.turn, SUM_LATENCY, "sum_turn")
         # A block begins with a multiple of DEPTH sources, and a tile with one of `lanes` neurons.

@@ -1,6 +1,6 @@
 """The weight update: from a finished sum of gradients and the old weight to the new one."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,11 +11,12 @@ from backspike.gen.numerics.round import NEAREST_LATENCY, RANDOM, STOCHASTIC_LAT
 
 D_AT = 1 + NEAREST_LATENCY
 """Cycles from a sum to d: a register, and rounding."""
-CHANGE_LATENCY = 5
-"""Cycles from d to what is rounded: its exponent decoded, two products, alignment, subtraction."""
+CHANGE_LATENCY = 6
+"""Cycles from d to what is rounded: its exponent and η's, decoded; two products; alignment;
+subtraction."""
 SUM_TO_W = D_AT + CHANGE_LATENCY + STOCHASTIC_LATENCY
 """Cycles from a sum to its weight."""
-W_AT = D_AT + 1
+W_AT = D_AT + 2
 """Cycles from a sum until its old weight is needed."""
 WORD_AT = D_AT + CHANGE_LATENCY - Mix.latency
 """Cycles from a sum until its weight's word is needed, from which the random bits are made."""
@@ -23,10 +24,8 @@ WORD_AT = D_AT + CHANGE_LATENCY - Mix.latency
 SIGNIFICAND = 11
 """Bits of a half's significand."""
 FINE = 3
-"""Bits of an exponent, the lowest, that are shifted before a product: by up to 7 places, to the 18
-bits that a multiplier takes."""
-COARSE = 2
-"""Bits of an exponent above these."""
+"""Bits of η d's exponent, the lowest, that are shifted before the product: by up to 7 places, to
+the 18 bits that a multiplier takes."""
 BELOW = RANDOM
 """Bits below 2^-24 that the difference needs: all that is lower only matters by being there."""
 WEIGHT = 41 + BELOW
@@ -43,19 +42,17 @@ def one_hot(index: Value) -> Value:
     return Cat(index == n for n in range(1 << len(index)))
 
 
-class Rate(data.Struct):
-    """The learning rate, ready to be multiplied: `factor` * 2^(8 coarse) in units of 2^-25."""
+class Scaled(data.Struct):
+    """A half's magnitude as a number and its places, and its sign."""
 
-    factor: SIGNIFICAND + (1 << FINE) - 1
-    coarse: COARSE
+    significand: SIGNIFICAND
+    places: 5
     sign: 1
 
 
-def rate_of(half) -> Value:
-    """A Half as a Rate, combinationally."""
-    shift = places(half)
-    factor = (significand(half) << shift[:FINE])[: SIGNIFICAND + (1 << FINE) - 1]
-    return Cat(factor, shift[FINE:], half.sign)
+def scaled(half) -> Value:
+    """A Half as Scaled, combinationally."""
+    return Cat(significand(half), places(half), half.sign)
 
 
 class UpdateUnit(wiring.Component):
@@ -73,7 +70,7 @@ class UpdateUnit(wiring.Component):
         self._width = width
         super().__init__(
             {
-                "rate": In(Rate),
+                "rate": In(Scaled),
                 "key": In(32),
                 "stochastic": In(1),
                 "live": In(1),
@@ -100,16 +97,18 @@ class UpdateUnit(wiring.Component):
         m.d.comb += round_d.i.eq(later(m, self.sum, 1, "sum"))
 
         # η d. A multiplier shifts, too: its other factor is a power of two.
-        d = round_d.o
-        d_power = stage("d_power", one_hot(places(d)[:FINE]))
-        d_significand = stage("d_significand", significand(d))
-        d_coarse = stage("d_coarse", places(d)[FINE:])
-        d_sign = stage("d_sign", d.sign)
-        factor = stage("d_factor", d_significand * d_power)
-        coarse = stage("coarse", d_coarse + self.rate.coarse)
-        change_sign = stage("change_sign", d_sign ^ self.rate.sign)
-        product = stage("product", factor * self.rate.factor)  # units of 2^-50, * 2^(8 shift)
-        shift = stage("shift", coarse)
+        d = Signal(Scaled, reset_less=True)
+        exponent = Signal(6, reset_less=True)
+        m.d.sync += [
+            d.eq(scaled(round_d.o)),
+            exponent.eq(places(round_d.o) + self.rate.places),
+        ]
+        power = stage("d_power", one_hot(exponent[:FINE]))
+        significand_2 = stage("d_significand", d.significand)
+        factor = stage("factor", significand_2 * power)
+        product = stage("product", factor * self.rate.significand)  # units of 2^-50, * 2^(8 shift)
+        shift = later(m, exponent[FINE:], 3, "shift")
+        change_sign = later(m, d.sign ^ self.rate.sign, 2, "change_sign")
 
         # |w|
         w = self.old
@@ -120,7 +119,7 @@ class UpdateUnit(wiring.Component):
         low = stage("w_low", w_significand * w_power)  # units of 2^-25, and 2^16 of them if high
         high = stage("w_high_2", w_high)
         subtract = stage("subtract", change_sign ^ ~w_sign)
-        weight = stage("w", Mux(high, low << 16, low)[1:41])
+        weight = stage("w", Mux(high, low << 16, low)[1 : 1 + WEIGHT - BELOW])
 
         # η d at its places, from 2^-40 up to where it leaves no weight whatever it is taken from.
         moved = product
@@ -129,7 +128,7 @@ class UpdateUnit(wiring.Component):
         lost = 2 * 25 - FRACTION - BELOW
         beyond = Cat(
             (shift == n) & product[lost + WEIGHT - 8 * n :].any()
-            for n in range(2 << COARSE)
+            for n in range(1 << len(shift))
             if lost + WEIGHT - 8 * n < len(product)
         ).any()
         below = Cat(
@@ -143,13 +142,8 @@ class UpdateUnit(wiring.Component):
         total = Signal(signed(WEIGHT + 3), reset_less=True)
         least = stage("least", inexact)
         # The carry in is made by a place below.
-        m.d.sync += total.eq(
-            (
-                Cat(whole, Value.cast(weight) << BELOW).as_unsigned()
-                + Cat(whole, change, negative).as_signed()
-            )
-            >> 1
-        )
+        minuend = Cat(whole, Const(0, BELOW), weight)
+        m.d.sync += total.eq((minuend + Cat(whole, change, negative).as_signed()) >> 1)
 
         m.submodules.round_w = round_w = Round(
             width=len(total) + 1, fraction=FRACTION + BELOW + 1, stochastic=True
