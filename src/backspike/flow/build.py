@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,9 +37,14 @@ class Built:
 
 
 def build(
-    board: Board, design: Design, seeds: Sequence[int], tell: Tell = lambda line: None
+    board: Board,
+    design: Design,
+    seeds: Sequence[int],
+    tell: Tell = lambda line: None,
+    jobs: int = 1,
 ) -> Built:
-    """Synthesise, place and route once a seed, and pack the fastest one that meets its clocks.
+    """Synthesise, place and route once a seed, `jobs` of them at a time, and pack the fastest one
+    that meets its clocks.
 
     A design that does not fit, cannot be routed or is too slow gives a report whose `problem` says
     so, and no bitstream. Nothing is written but temporary folders and the cache of netlists. The
@@ -65,23 +71,33 @@ def build(
         )
         if not report.fits:
             return Built(replace(report, problem=_does_not_fit(report)), None)
-        best: tuple[Placement, bytes] | None = None
-        placements: list[Placement] = []
-        for n, seed in enumerate(seeds, 1):
+
+        def try_seed(seed: int) -> Placement | ToolFailed:
             try:
-                with stage(f"place and route, seed {seed} ({n} of {len(seeds)})", tell):
-                    found = place(board, seed, folder)
+                with stage(f"place and route, seed {seed}", tell):
+                    prepare(folder / str(seed), netlist.path, design.files)
+                    found = place(board, seed, folder / str(seed))
             except ToolFailed as error:
-                return Built(replace(report, problem=_no_way(report, seed, error)), None)
+                return error
             tell(f"seed {seed}: {found.mhz:.1f} MHz, {report.clock:g} MHz wanted")
-            placements.append(found)
-            if found.met and (best is None or found.mhz > best[0].mhz):
-                best = found, pack(board, folder)
-    report = replace(report, placements=tuple(placements))
-    if best is None:
-        return Built(replace(report, problem=_too_slow(report)), None)
+            return found
+
+        with ThreadPoolExecutor(jobs) as pool:
+            tried = dict(zip(seeds, pool.map(try_seed, seeds), strict=True))
+        placements = tuple(each for each in tried.values() if isinstance(each, Placement))
+        for seed, each in tried.items():
+            if isinstance(each, ToolFailed):
+                problem = _no_way(report, seed, each)
+                return Built(replace(report, placements=placements, problem=problem), None)
+        report = replace(report, placements=placements)
+        fast = [each for each in placements if each.met]
+        if not fast:
+            return Built(replace(report, problem=_too_slow(report)), None)
+        best = max(fast, key=lambda each: each.mhz).seed
+        with stage(f"bitstream of seed {best}", tell):
+            bitstream = pack(board, folder / str(best))
     file = f"{board.name}-{design.machine}{Path(family.bitstream).suffix}"
-    return Built(replace(report, bitstream=file, seed=best[0].seed), best[1])
+    return Built(replace(report, bitstream=file, seed=best), bitstream)
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class Placement:
 
 def prepare(folder: Path, netlist: Path, files: Mapping[str, str]) -> None:
     """Put the netlist and the files of constraints where the tools will run."""
+    folder.mkdir(exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
     shutil.copy(netlist, folder / NETLIST)  # WebAssembly follows no link out of the folder
