@@ -49,7 +49,7 @@ def build_bench(
     The ports are visible to cocotb; all signals are with `public`, which simulates slower.
     (cocotb's runner makes all public always; we compile what it would, and let it run it.)
     """
-    files = {"bench.v": emit(component, name)}
+    files = as_files({"bench.v": emit(component, name)}, name)
     if extra_verilog:
         files |= as_files(extra_verilog, "extra")
     visible = ["--public-flat-rw"]
