@@ -37,9 +37,7 @@ class Port:
         )
         self.ar, self.r = axi.arvalid & axi.arready, axi.rvalid & axi.rready
         asked, write = request.valid & request.ready, request.payload.write
-        self.writes = bench.count(
-            asked & write, response.valid & inside["writing"], 1, "writes"
-        )
+        self.writes = bench.count(asked & write, response.valid & inside["writing"], 1, "writes")
         self.reads = bench.count(
             asked & ~write, response.valid & (self.writes == 0), OUTSTANDING, "reads"
         )

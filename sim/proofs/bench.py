@@ -63,7 +63,7 @@ class Inside:
 
     def state(self, *names: str) -> Value:
         """Whether its state machine is in one of the states; KeyError if there is none."""
-        machine = self["fsm"]
+        machine = self.module._generated["fsm"]
         return Cat(machine.state == machine.encoding[name] for name in names).any()
 
     def part(self, name: str) -> "Inside":

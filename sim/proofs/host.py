@@ -1,8 +1,8 @@
 """The host port, and the registers on its bus's way."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Signal, Value
 
-from backspike.sim.proofs.bench import Bench, Inside, Spy
+from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
 

@@ -1,6 +1,5 @@
 """What a proof consists of: a bench, and bugs that it must find."""
 
-import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,8 +31,10 @@ class Proof:
     """A claim about a component.
 
     name; claim; bench: makes the bench out of modules that `Load` gives it; depth: cycles that the
-    induction looks back, and that a bug has to show itself in; bugs; long: takes more than some
-    seconds, so that `make test` leaves it to `make proofs`.
+    induction looks back; bugs; search: cycles in which
+    covers, and bugs, have to show themselves; long: `make test` leaves it to `make proofs`; cut:
+    Yosys' selection of cells whose outputs may have any value (more than they can have: what holds
+    then holds).
     """
 
     name: str
@@ -43,6 +44,7 @@ class Proof:
     bugs: tuple[Bug, ...]
     search: int = 20
     long: bool = False
+    cut: str = ""
 
     def designs(self) -> dict[str, str]:
         """{task: its design}: `proof`, and `bug0`, `bug1` … with one bug each."""
@@ -53,18 +55,26 @@ class Proof:
 
 
 def sound(module: str) -> ModuleType:
-    """The module as it is."""
-    return importlib.import_module(f"backspike.gen.{module}")
+    """A copy of the module as it is, in which a bench may replace parts."""
+    return _copy(module, lambda text: text)
 
 
 def planted(bug: Bug) -> Load:
-    """Modules of which one has the bug. ValueError if its text is not there, or not once."""
-    spec = importlib.util.find_spec(f"backspike.gen.{bug.module}")
+    """Copies of modules, of which one has the bug. ValueError if its text is not there once."""
+
+    def change(text: str) -> str:
+        if (times := text.count(bug.old)) != 1:
+            raise ValueError(f"{bug.module} has {bug.old!r} {times} times: once is allowed")
+        return text.replace(bug.old, bug.new)
+
+    return lambda module: _copy(module, change) if module == bug.module else sound(module)
+
+
+def _copy(module: str, change: Callable[[str], str]) -> ModuleType:
+    spec = importlib.util.find_spec(f"backspike.gen.{module}")
     assert spec is not None
     assert spec.origin is not None
-    text = Path(spec.origin).read_text()
-    if (times := text.count(bug.old)) != 1:
-        raise ValueError(f"{bug.module} has {bug.old!r} {times} times: once is allowed")
-    changed = importlib.util.module_from_spec(spec)
-    exec(compile(text.replace(bug.old, bug.new), spec.origin, "exec"), changed.__dict__)
-    return lambda module: changed if module == bug.module else sound(module)
+    copy = importlib.util.module_from_spec(spec)
+    text = change(Path(spec.origin).read_text())
+    exec(compile(text, spec.origin, "exec"), copy.__dict__)
+    return copy

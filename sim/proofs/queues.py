@@ -1,8 +1,9 @@
 """Queues of tasks: nothing overflows, and no task begins before its tokens are there."""
 
 from amaranth.hdl import Cat, Signal, Value
+from amaranth.lib.data import View
 
-from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, TASK
+from backspike.gen.core.layout import BATCH, ENGINES, TASK
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.proofs.bench import Bench
@@ -82,9 +83,12 @@ class Queue:
             bench.always(rehearsing == ~control.earnest)
             with m.If(rehearsing):
                 bench.always((self.work == 0) & (queue.completed == issued))
-            with m.If(~self.fits):
+            with m.If(self.fits):
+                bench.always((issued <= end - begin) & (queue.position <= end))
+                bench.always(self.inside.state("FETCH") | (queue.position < end))
+            with m.Else():
                 bench.always(rehearsing & (issued == 0) & self.inside.state("FETCH"))
-            with m.If(self.inside.state("LOAD", "MULTIPLY", "CHECK")):
+            with m.If(self.inside.state("LOAD", "MULTIPLY", "ADD", "CHECK")):
                 bench.always(self.work == 0)  # a queue runs empty before it changes layers
         with m.Else():
             bench.always(self.work == 0)
@@ -104,11 +108,49 @@ def counts(load: Load) -> Bench:
     bench.always((device.completed <= issued) & (issued <= TASKS))
     bench.always(device.busy == (queue.work != 0))
     bench.always(~device.o.valid | control.earnest)
-    with bench.module.If(device.running & queue.fits):
-        bench.always((issued <= queue.end - queue.begin) & (device.position <= queue.end))
-        bench.always(inside.state("FETCH") | (device.position < queue.end))
     bench.kept(device.o)
     bench.possible(control.earnest & device.running & (queue.begin == 7))
+    return bench
+
+
+def tokens(load: Load) -> Bench:
+    """A task is issued as the memory has it, with its layer loaded and all its tokens there."""
+    queue = Queue(load)
+    bench, inside, m = queue.bench, queue.inside, queue.bench.module
+    device = inside.component
+    # Any place of the task memory holds any word, for ever; the memory takes READ_LATENCY cycles.
+    place, held = bench.constant(10, "place"), bench.constant(32, "held")
+    word = View(TASK, held)
+    asked, addresses = device.tasks.addr, []
+    for n in range(READ_LATENCY):
+        asked = bench.past(asked, f"asked{n}")
+        addresses.append(asked)
+    bench.given((addresses[-1] != place) | (device.tasks.data == held))
+    # The others' counts only grow while a run lasts: `queue-counts`.
+    for count in (device.waits_first, device.waits_second):
+        runs = bench.past(device.running, "runs")
+        bench.given(~runs | (count >= bench.past(count, "count_before")))
+
+    here = device.running & (device.position == place)
+    there = (device.waits_first >= word.wait_first) & (device.waits_second >= word.wait_second)
+    with m.If(here):
+        with m.If(inside.state("FETCH")):
+            with m.If(device.position != queue.end):
+                for n, address in enumerate(addresses):
+                    bench.always((inside["delay"] <= n) | (address == place))
+                bench.always(inside["delay"] <= READ_LATENCY)
+        with m.Else():
+            bench.always(Value.cast(inside["task"]) == held)
+        with m.If(inside.state("LOAD", "MULTIPLY", "ADD", "CHECK", "ISSUE")):
+            bench.always(there & inside["known"] & (inside["layer"] == word.layer))
+        with m.If(device.o.valid):
+            bench.always(there & (device.o.payload == word.tile))
+    bench.always(inside.state("FETCH") | (inside["delay"] == 0))
+    # A layer's descriptor changes only while the engine has nothing to do.
+    config = Value.cast(device.config)
+    changed = config != bench.past(config, "config_before")
+    bench.always(~(changed & bench.past(1, "begun")) | (queue.work == 0))
+    bench.possible(here & inside.state("LOAD") & (place == 5) & (word.wait_first == 3))
     return bench
 
 
@@ -119,6 +161,7 @@ PROOFS = (
         bench=counts,
         depth=4,
         search=10,
+        cut="t:$mul",  # the extents of layers
         bugs=(
             Bug(
                 "a queue may end before it begins",
@@ -137,6 +180,29 @@ PROOFS = (
                 "core.dispatch",
                 "((position > end) | (end > machine.tasks))",
                 "(position > end)",
+            ),
+        ),
+    ),
+    Proof(
+        name="queue-tokens",
+        claim="a task is issued as it stands in the memory, its layer loaded, and not before the "
+        "other engines have completed as many tasks as it waits for",
+        bench=tokens,
+        depth=4,
+        search=12,
+        cut="t:$mul",
+        bugs=(
+            Bug(
+                "only one of the two tokens is waited for",
+                "core.dispatch",
+                "(self.waits_first >= task.wait_first) & (self.waits_second >= task.wait_second)",
+                "self.waits_first >= task.wait_first",
+            ),
+            Bug(
+                "the word is taken a cycle early",
+                "core.dispatch",
+                "with m.Elif(delay == READ_LATENCY):",
+                "with m.Elif(delay == READ_LATENCY - 1):",
             ),
         ),
     ),

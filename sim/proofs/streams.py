@@ -1,9 +1,9 @@
 """Streams between a memory and its reader, and the scanning of bit matrices."""
 
-from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Mux, Signal, Value
 from amaranth.lib import enum
 
-from backspike.sim.proofs.bench import Bench, MemorySpy
+from backspike.sim.proofs.bench import Bench, MemorySpy, Spy
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
 WIDTH = 2
@@ -136,8 +136,8 @@ def prefetch(load: Load) -> Bench:
     return bench
 
 
-LINES, LENGTH = 4, 2
-"""Of the tiles that the scanner's proofs use."""
+LINES, LENGTH, BITS = 4, 2, 8
+"""Of the tiles that the picker's proof uses, and of the lines that the emitter's does."""
 
 
 def ones(bits: Value) -> Value:
@@ -156,9 +156,7 @@ def lowest(bits: Value) -> Value:
 def picker(load: Load) -> Bench:
     """Any one tile's lines come out, each once, lowest first, the empty ones left out."""
     bench = Bench()
-    inside = bench.device(
-        load("core.scan").LinePicker(lines=LINES, length=LENGTH, tag_width=WIDTH)
-    )
+    inside = bench.device(load("core.scan").LinePicker(lines=LINES, length=LENGTH, tag_width=WIDTH))
     device, m = inside.component, bench.module
     bench.kept(device.o)
     came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
@@ -172,7 +170,7 @@ def picker(load: Load) -> Bench:
         return ones(lines) + (last & ~lines.any())
 
     # Lines that the tiles inside still owe.
-    most = 2 * LINES
+    most = 2 * LINES + 1
     owed = Signal(range(most + 1), name="owed")
     entering = Mux(came, due(filled(arriving), device.i.payload.last), 0)
     m.d.sync += owed.eq(owed + entering - left)
@@ -181,7 +179,7 @@ def picker(load: Load) -> Bench:
     waiting, work = inside["waiting"], inside["work"]
     in_work = Mux(inside["busy"], ones(inside["left"]) + (inside["left"] == 0), 0)
     in_wait = Mux(inside["ahead"], due(inside["coming"], waiting.last), 0)
-    bench.always(owed == in_work + in_wait)
+    bench.always(owed == device.o.valid + in_work + in_wait)
     with m.If(inside["ahead"]):
         bench.always(inside["coming"] == filled(Value.cast(waiting.tile)))
     with m.If(inside["busy"]):
@@ -205,7 +203,8 @@ def picker(load: Load) -> Bench:
     with m.If(followed):
         with m.If((before == 0) & device.o.valid):
             bench.always((line.x == lowest(rest)) | ~rest.any())
-            bench.always(line.word == Mux(rest.any(), tile.word_select(line.x, LENGTH), 0))
+            words = Array(tile.word_select(x, LENGTH) for x in range(LINES))
+            bench.always(line.word == Mux(rest.any(), words[line.x], 0))
             bench.always((line.tag == tag) & (line.last == (last & (ones(rest) <= 1))))
         with m.If(left):
             m.d.sync += before.eq(before - (before != 0))
@@ -213,14 +212,19 @@ def picker(load: Load) -> Bench:
                 m.d.sync += rest.eq(rest & (rest - 1))
                 with m.If(ones(rest) <= 1):
                     m.d.sync += followed.eq(0)
-        # It waits, or is in work.
+        # It waits, is in work, or its lines leave one by one.
         ours = Cat(tile, tag, last)
-        waits = inside["ahead"] & (before == in_work) & (rest == filled(tile))
-        works = inside["busy"] & (before == 0) & (rest == inside["left"])
+        waits = inside["ahead"] & (before == device.o.valid + in_work) & (rest == filled(tile))
+        works = inside["busy"] & (Value.cast(work) == ours)
+        whole = works & (before == device.o.valid) & (rest == filled(tile))
+        after = works & (inside["left"] == (rest & (rest - 1)[:LINES]))
         bench.always(
-            (waits & (Value.cast(waiting) == ours)) | (works & (Value.cast(work) == ours))
+            (waits & (Value.cast(waiting) == ours))
+            | (whole & (inside["left"] == rest))
+            | (device.o.valid & (before == 0) & ((ones(rest) <= 1) | after))
         )
         bench.always((rest & ~filled(tile)) == 0)
+        bench.always(rest.any() | (last & ~tile.any()))
     bench.possible(followed & left & (before == 0) & (rest == 0))
     bench.possible(followed & left & (before == 0) & (rest == 0b1000) & tile[:2].any())
     return bench
@@ -230,12 +234,12 @@ def emitter(load: Load) -> Bench:
     """Each line's bits become events, each once, lowest first."""
     bench = Bench()
     module = load("core.scan")
-    inside = bench.device(module.EventEmitter(lines=LINES, length=LINES, tag_width=WIDTH))
+    inside = bench.device(module.EventEmitter(lines=2, length=BITS, tag_width=WIDTH))
     device, m = inside.component, bench.module
     bench.kept(device.o)
     came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
     line = Signal(device.i.payload.shape(), name="line")
-    rest, owes = Signal(LINES, name="rest"), Signal(name="owes")
+    rest, owes = Signal(BITS, name="rest"), Signal(name="owes")
     first = Signal(name="first")
     event = device.o.payload
     bench.always(device.o.valid == owes)
@@ -259,20 +263,20 @@ def emitter(load: Load) -> Bench:
 def scan(load: Load) -> Bench:
     """Each line that is not empty is announced once, and none of its events comes before."""
     bench = Bench()
-    inside = bench.device(
-        load("core.scanner").Scan(lines=LINES, length=LENGTH, tag_width=WIDTH)
-    )
+    inside = bench.device(load("core.scanner").Scan(lines=LINES, length=BITS, tag_width=WIDTH))
     device, m = inside.component, bench.module
     bench.kept(device.o_lines)
-    picked, queue = inside.module.submodules.picker.o, inside.part("ahead").component
+    picked = inside.module.submodules.picker.o
+    queue = inside.part("ahead").component
+    Spy(bench, inside.part("ahead"))
     bench.kept(picked, given=True)  # proved: line-picker
     goes, announced = picked.valid & picked.ready, picked.payload.word.any()
     tells = device.o_lines.valid & device.o_lines.ready
     bench.always(tells == (goes & announced))
     bench.always((queue.w_en & queue.w_rdy) == goes)
     with m.If(tells):
-        bench.always((device.o_lines.payload.x == picked.payload.x))
-        bench.always((device.o_lines.payload.tag == picked.payload.tag))
+        bench.always(device.o_lines.payload.x == picked.payload.x)
+        bench.always(device.o_lines.payload.tag == picked.payload.tag)
         bench.always(queue.w_data == Value.cast(picked.payload))
     # So a line's events, which come out of the queue, come after its announcement.
     events = inside.module.submodules.emitter.i
@@ -340,7 +344,7 @@ PROOFS = (
                 "a waiting tile is overwritten",
                 SCAN,
                 "self.i.ready.eq(~ahead | ~wanted | done)",
-                "self.i.ready.eq(1)",
+                "self.i.ready.eq(~ahead | ~wanted | leave)",
             ),
             Bug(
                 "an empty tile that ends a sum is left out",
@@ -360,14 +364,14 @@ PROOFS = (
             Bug(
                 "a line's last bit is lost",
                 SCAN,
-                "self.i.ready.eq(~busy | (self.o.ready & (rest == 0)))",
-                "self.i.ready.eq(~busy | (self.o.ready & ((rest & (rest - 1)) == 0)))",
+                "load.eq(~busy | (self.o.ready & final))",
+                "load.eq(~busy | (self.o.ready & ((rest & (rest - 1)) == 0)))",
             ),
             Bug(
                 "bits are taken off before they are taken",
                 SCAN,
-                "with m.If(self.o.valid & self.o.ready):",
-                "with m.If(self.o.valid):",
+                "step.eq(~busy | self.o.ready)",
+                "step.eq(1)",
             ),
         ),
     ),

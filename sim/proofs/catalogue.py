@@ -1,0 +1,12 @@
+"""All proofs, in the order of docs/proofs.md."""
+
+from backspike.sim.proofs import axi, host, link, queues, streams
+from backspike.sim.proofs.proof import Proof
+
+PROOFS: tuple[Proof, ...] = (
+    *axi.PROOFS,
+    *host.PROOFS,
+    *link.PROOFS,
+    *queues.PROOFS,
+    *streams.PROOFS,
+)

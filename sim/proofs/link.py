@@ -1,0 +1,259 @@
+"""The serial link: a well-behaved AXI4-Lite manager, whose buffer is never torn."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.host.bus import WORD
+from backspike.gen.link.frame import OUTGOING
+from backspike.gen.link.protocol import REQUEST
+from backspike.gen.link.rate import Rate
+from backspike.gen.link.receiver import RECEIVED
+from backspike.gen.link.unframe import LONGEST
+from backspike.gen.memory.rows import read_signature, write_signature
+from backspike.sim.proofs.bench import Bench, MemorySpy
+from backspike.sim.proofs.proof import Bug, Load, Proof
+
+ADDRESS = 8
+"""Bits of a byte address: there are some within, and some beyond."""
+
+
+WORDS = 4
+"""Words of a frame here: fewer than there are, but no other number has a meaning either."""
+
+
+class AnyUnframe(wiring.Component):
+    """Like `Unframe`, but says whatever it likes, and keeps only the rule that `held` proves."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "i": In(stream.Signature(RECEIVED, always_ready=True)),
+                "hold": In(1),
+                "header": Out(REQUEST),
+                "words": Out(write_signature(WORD, WORDS)),
+                "done": Out(1),
+                "damaged": Out(1),
+                "length": Out(range(LONGEST + 2)),
+            }
+        )
+        self.like = (Signal(REQUEST), Signal(), Signal(), Signal(range(WORDS)), Signal(WORD))
+        self.said = (self.damaged, self.length)
+
+    def elaborate(self, platform):
+        m = Module()
+        header, done, enable, address, word = self.like
+        m.d.comb += [
+            self.done.eq(done & ~self.hold),
+            self.words.en.eq(enable & ~self.hold),
+            self.words.addr.eq(address),
+            self.words.data.eq(word),
+        ]
+        with m.If(~self.hold):
+            m.d.sync += self.header.eq(header)
+        return m
+
+
+class AnyFrame(wiring.Component):
+    """Like `Frame`, but sends and reads what it likes, as long as it likes."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "i": In(stream.Signature(OUTGOING)),
+                "words": Out(read_signature(WORD, WORDS)),
+                "o": Out(stream.Signature(8)),
+            }
+        )
+        self.busy = Signal()
+        self.ends = Signal()
+        self.said = (self.words.addr, self.o.valid, self.o.payload)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.busy)
+        with m.If(self.busy):
+            m.d.sync += self.busy.eq(~self.ends)
+        with m.Else():
+            m.d.sync += self.busy.eq(self.i.valid)
+        return m
+
+
+def bridge(load: Load) -> Bench:
+    """AXI4-Lite's rules for a manager; one access at a time; the buffer's readers see whole words.
+
+    Requests are arbitrary, and the subordinate answers what it owes when it likes, with what it
+    likes.
+    """
+    bench = Bench()
+    module = load("link.bridge")
+    module.Unframe, module.Frame, module.WORDS = AnyUnframe, AnyFrame, WORDS
+    inside = bench.device(module.Bridge(Rate(1_000_000, 100_000), ADDRESS))
+    unframe, frame = (inside.module.submodules[name] for name in ("unframe", "frame"))
+    for signal in (*unframe.like, *unframe.said, frame.ends, *frame.said):
+        bench.free(signal)
+    axi, m = inside.component.axi, bench.module
+    aw, w, b, ar, r = (
+        getattr(axi, f"{name}valid") & getattr(axi, f"{name}ready")
+        for name in ("aw", "w", "b", "ar", "r")
+    )
+    reads = bench.count(ar, r, 1, "reads")
+    addresses = bench.count(aw, b, 1, "addresses")
+    words = bench.count(w, b, 1, "words")
+    bench.given(~axi.rvalid | (reads != 0))
+    bench.given(~axi.bvalid | ((addresses != 0) & (words != 0)))
+
+    bench.stands(axi.arvalid, axi.arready, axi.araddr)
+    bench.stands(axi.awvalid, axi.awready, axi.awaddr)
+    bench.stands(axi.wvalid, axi.wready, Cat(axi.wdata, axi.wstrb))
+    # One access at a time: AW and W once for every B, and no read beside a write.
+    bench.always(~axi.arvalid | ((reads == 0) & (addresses == 0) & (words == 0)))
+    bench.always(~axi.awvalid | ((reads == 0) & (addresses == 0)))
+    bench.always(~axi.wvalid | ((reads == 0) & (words == 0) & axi.wstrb.all()))
+
+    state = inside.state
+    bench.always(state("DATA") == (reads != 0))
+    bench.always(inside["aw_done"] == (state("WRITE") & (addresses != 0)))
+    bench.always(inside["w_done"] == (state("WRITE") & (words != 0)))
+    with m.If(state("RESPONSE")):
+        bench.always((addresses != 0) & (words != 0))
+    with m.If(~state("WRITE", "RESPONSE")):
+        bench.always((addresses == 0) & (words == 0))
+
+    # The buffer: what is read in the cycle that writes it must not be used. The frame may use
+    # whatever it reads while it is busy; the bridge uses what it has had the address of since
+    # FETCH, and all that time the word stands.
+    buffer = inside.part("words")
+    memory, port = MemorySpy(bench, buffer), buffer.component
+    fetches = state("FETCH", "FETCHED", "WRITE")
+    same = port.write.addr == port.read0.addr
+    bench.always(~((frame.busy | fetches) & port.write.en & same))
+    bench.always(~(frame.busy & port.write.en & port.write.addr[-1]))
+    bench.always(~frame.busy | port.read0.addr[-1])
+    accesses = state("READ", "DATA", "RESPONSE", "HELLO", "KEEP", "SEND") | fetches
+    bench.always(~frame.busy | ~accesses | state("SEND"))
+    word = memory.word(inside["done"][:-1])
+    bench.always(~state("FETCHED", "WRITE") | (memory.register == word))
+    bench.always(~state("WRITE") | (Value.cast(port.read0.data) == word))
+    bench.possible(axi.rvalid)
+    bench.possible(axi.wvalid & ~axi.awvalid & state("WRITE"))
+    return bench
+
+
+def held(load: Load) -> Bench:
+    """While a request is carried out, what comes touches neither it nor its words."""
+    bench = Bench()
+    inside = bench.device(load("link.unframe").Unframe())
+    device = inside.component
+    held = bench.past(device.hold, "held")
+    header = bench.past(device.header, "header_before")
+    bench.always(~held | (Value.cast(device.header) == header))
+    bench.always(~(device.hold & (device.done | device.words.en)))
+    # A frame of which a byte came meanwhile is dropped whole.
+    torn = Signal(name="torn")
+    came = device.i.valid
+    ends = came & ~device.i.payload.error & (device.i.payload.data == 0x7E)
+    with bench.module.If(came):
+        bench.module.d.sync += torn.eq(~ends & (torn | device.hold))
+    bench.always(~(torn & (device.done | device.words.en)))
+    bench.always((inside["skip"] == torn) & (device.length <= LONGEST + 1))
+    bench.possible(device.done & device.damaged)
+    bench.possible(torn & ends)
+    return bench
+
+
+def frame(load: Load) -> Bench:
+    """Bytes stay until they are taken; a frame is a flag, bytes, and two flags."""
+    bench = Bench()
+    inside = bench.device(load("link.frame").Frame())
+    device, m = inside.component, bench.module
+    bench.kept(device.o)
+    bench.always(device.i.ready == inside.state("IDLE"))
+    bench.always(~(device.i.ready & device.o.valid))
+    flags = Signal(2, name="flags_sent")
+    left = device.o.valid & device.o.ready
+    with m.If(device.i.ready):
+        bench.always((flags == 0) | (flags == 3))
+        m.d.sync += flags.eq(0)
+    with m.Elif(left & (device.o.payload == 0x7E)):
+        m.d.sync += flags.eq(flags + 1)
+    outer = inside.state("OPEN", "CLOSE")
+    bench.always(~device.o.valid | ((device.o.payload == 0x7E) == outer))
+    escapes = inside.state("BYTES") & inside["special"]
+    bench.always(~inside.state("BYTES", "LOOK", "WAIT", "LOAD") | ~inside["escaped"] | escapes)
+    bench.always(~inside.state("OPEN") | (flags == 0))
+    bench.always(~inside.state("BYTES", "LOOK", "WAIT", "LOAD") | (flags == 1))
+    closing = inside["flags"]
+    bench.always(Mux(inside.state("CLOSE"), flags == closing + 1, closing == 0))
+    bench.possible(left & (device.o.payload == 0x7D))
+    return bench
+
+
+BRIDGE = "link.bridge"
+PROOFS = (
+    Proof(
+        name="bridge",
+        claim="the link's manager keeps AXI4-Lite's rules, does one access at a time, and uses no "
+        "word of its buffer that was written in the cycle of its reading",
+        bench=bridge,
+        depth=3,
+        search=18,
+        bugs=(
+            Bug(
+                "AW is offered again after it was taken",
+                BRIDGE,
+                "axi.awvalid.eq(~aw_done & ~outside)",
+                "axi.awvalid.eq(~outside)",
+            ),
+            Bug(
+                "a request is carried out while the answer before is being sent",
+                BRIDGE,
+                "with m.If(~frame.i.ready):\n                    pass",
+                "with m.If(0):\n                    pass",
+            ),
+            Bug(
+                "frames are taken in while a request is carried out",
+                BRIDGE,
+                "m.d.comb += unframe.hold.eq(1)",
+                "m.d.comb += unframe.hold.eq(0)",
+            ),
+        ),
+    ),
+    Proof(
+        name="unframe",
+        claim="what comes while a request is carried out touches neither it nor its words, and is "
+        "dropped whole",
+        bench=held,
+        depth=2,
+        search=6,
+        bugs=(
+            Bug(
+                "a torn frame is not dropped",
+                "link.unframe",
+                "skip.eq(skip | self.hold)",
+                "skip.eq(skip)",
+            ),
+            Bug(
+                "a held header is shifted",
+                "link.unframe",
+                "with m.If(take & ~self.hold & ~skip):",
+                "with m.If(take & ~skip):",
+            ),
+        ),
+    ),
+    Proof(
+        name="frame",
+        claim="bytes to send stay until taken; no flag within a frame, one before, two behind",
+        bench=frame,
+        depth=2,
+        search=8,
+        bugs=(
+            Bug(
+                "flags are not escaped",
+                "link.frame",
+                "special = (byte == FLAG) | (byte == ESCAPE)",
+                "special = byte == ESCAPE",
+            ),
+        ),
+    ),
+)
