@@ -101,14 +101,15 @@ class Counters(wiring.Component):
         fresh = Signal(init=1)  # the first turn of each word replaces what it holds
         last = Signal(init=1)  # nothing was counted since this round began
         wrap = Signal()
-        m.d.comb += wrap.eq(slot == SLOTS - 1)
-        m.d.sync += slot.eq(Mux(wrap, 0, slot + 1))
+        at = Signal(SLOTS, init=1)  # the slot as a bit
+        m.d.comb += wrap.eq(at[-1])
+        m.d.sync += [slot.eq(Mux(wrap, 0, slot + 1)), at.eq(at.rotate_left(1))]
         with m.If(wrap):
             m.d.sync += [fresh.eq(0), last.eq(1), active.eq(active & ~last)]
         with m.If(self.count):
             m.d.sync += [active.eq(1), last.eq(0)]
         with m.If(self.clear):
-            m.d.sync += [slot.eq(0), active.eq(1), fresh.eq(1), last.eq(0)]
+            m.d.sync += [slot.eq(0), at.eq(1), active.eq(1), fresh.eq(1), last.eq(0)]
 
         # The small counters; one starts again when it is its word's turn.
         conditions = {
@@ -124,7 +125,7 @@ class Counters(wiring.Component):
         state, one = Const(0, SMALL), Const(0)
         for name, condition in conditions.items():
             small, now, turn = Signal(SMALL, name=name), Signal(), Signal()
-            m.d.comb += [turn.eq(slot == WORDS[name]), now.eq(condition & self.count)]
+            m.d.comb += [turn.eq(at[WORDS[name]]), now.eq(condition & self.count)]
             with m.If(now):
                 m.d.sync += small.eq(following(small))
             with m.If(turn | self.clear):
@@ -137,7 +138,7 @@ class Counters(wiring.Component):
                 with m.Case(value):
                     m.d.comb += counted.eq(n)
         m.d.comb += small_sum.eq(counted + one)
-        amount = Mux(slot == WORDS["wg_bound"], small_sum << 1, small_sum)
+        amount = Mux(at[WORDS["wg_bound"]], small_sum << 1, small_sum)
 
         # By how much the layer in hand has more events than twice its rows; of a layer before, what
         # has not been added yet.
@@ -146,7 +147,7 @@ class Counters(wiring.Component):
         before, ends, settle = Signal(), Signal(), Signal()
         m.d.comb += [
             ends.eq(self.wg_loaded | (before & ~self.count)),
-            settle.eq((slot == SETTLE[0]) | (slot == SETTLE[1])),
+            settle.eq(at[SETTLE[0]] | at[SETTLE[1]]),
         ]
         m.d.sync += before.eq(self.count)
         with m.If(self.count):
@@ -182,7 +183,7 @@ class Counters(wiring.Component):
             with m.If(window.address == WORDS[f"{name}_bound"]):
                 m.d.comb += asked.eq(WORDS[f"{name}_events"])
         # Wg's bound has several turns in a round: the first is a settlement.
-        first = fresh & ((address != WORDS["wg_bound"]) | (slot == SETTLE[0]))
+        first = fresh & (~(at[WORDS["wg_bound"]] | at[SETTLE[1]]))
         replace, found, addend, total = Signal(), Signal(WORD), Signal(WORD), Signal(WORD)
         amounts, present = Signal(WORD), Signal(3)
         m.d.sync += [

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.host.bus import (
     OUTSTANDING,
+    RESPONSE,
     WORD,
     HostBus,
     request_signature,
@@ -47,7 +48,8 @@ class RegisterFile(wiring.Component):
     """Registers of a map, and the way to its windows, behind the host port.
 
     Latency: a register answers in the cycle after the request; what was written is visible, and a
-    strobe valid, in that same cycle. A window's request and response pass in the same cycle.
+    strobe valid, in that same cycle. A window's request passes in the same cycle, its response a
+    cycle later.
     Throughput: an access a cycle, to a window as it takes them; going from a window to anything
     else waits for its responses.
 
@@ -82,8 +84,8 @@ class RegisterFile(wiring.Component):
         # A request is for a window (`routed`), or it is answered here in the next cycle: not before
         # a window has answered what it took.
         answer = Signal()
-        answer_data = Signal(WORD, reset_less=True)
-        answer_error = Signal(reset_less=True)
+        answer_data = Signal(WORD)
+        answer_error = Signal()
         routed = Signal()
         accept = Signal()
         pending = Signal(range(OUTSTANDING + 1))  # requests that a window has not answered
@@ -102,21 +104,21 @@ class RegisterFile(wiring.Component):
             may, value = self._access(m, register, port, accept & at, write, word)
             allowed.append(at & may)
             found |= value & at.replicate(WORD)
-        m.d.sync += answer_data.eq(0)
+        m.d.sync += [answer_error.eq(0), answer_data.eq(0)]
         with m.If(accept):
             m.d.sync += answer_error.eq(~Cat(allowed).any())
         with m.If(accept & ~write):
             m.d.sync += answer_data.eq(found)
 
-        # At the most one window is the one of the last request, none if it was answered here; so
-        # answers are joined without an order.
-        hits, ready, answered = [], ~routed & free, Const(0)
-        error, data = answer_error & answer, answer_data
+        # Each window's answer has a register, which is zero if it has none: joining them takes no
+        # choice.
+        hits, ready, answered = [], ~routed & free, answer
+        error, data = answer_error, answer_data
         for window in self.registers.windows:
             port = getattr(self, window.name)
             local = window.address_width
             hit = Signal(name=f"{window.name}_hit")
-            chosen = Signal(name=f"{window.name}_chosen")
+            chosen = Signal(name=f"{window.name}_chosen")  # the last request was for this window
             may = {"ro": ~write, "wo": write, "rw": Const(1)}[window.access]
             if window.locked:
                 may &= ~self.lock
@@ -134,18 +136,23 @@ class RegisterFile(wiring.Component):
                 port.request.valid.eq(request.valid & offered),
                 port.response.ready.eq(response.ready),
             ]
-            with m.If(taken | accept):
+            with m.If(taken):
                 m.d.sync += chosen.eq(hit)
+            came = Signal(name=f"{window.name}_came")
+            found = Signal(RESPONSE, name=f"{window.name}_found")
+            m.d.sync += [came.eq(port.response.valid), found.eq(0)]
+            with m.If(port.response.valid):
+                m.d.sync += found.eq(port.response.payload)
             hits.append(hit)
             ready |= offered & port.request.ready
-            answered |= chosen & port.response.valid
-            error |= chosen & port.response.payload.error
-            data |= port.response.payload.data & chosen.replicate(WORD)
+            answered |= came
+            error |= found.error
+            data |= found.data
         m.d.comb += [
             routed.eq(Cat(hits).any()),
             request.ready.eq(ready),
             taken.eq(request.valid & routed & ready),
-            response.valid.eq(answer | (answered & ~free)),
+            response.valid.eq(answered),
             response.payload.error.eq(error),
             response.payload.data.eq(data),
         ]
