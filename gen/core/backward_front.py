@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.layout import BATCH, config_layout, weight_bits
-from backspike.gen.core.scan import event_layout
+from backspike.gen.core.scan import event_layout, one_of
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import HEADER
 from backspike.gen.core.walk import BlockWalk
@@ -154,6 +154,11 @@ class BackwardFront(wiring.Component):
             values.o.ready.eq(self.o_events.ready),
             valued.eq(values.o.payload.tag),
             self.o_events.payload.event.eq(valued),
-            self.o_events.payload.value.eq(values.o.payload.row.word_select(valued.x, 16)),
+            self.o_events.payload.value.eq(
+                one_of(
+                    [values.o.payload.row.word_select(n, 16) for n in range(lanes)],
+                    [valued.x == n for n in range(lanes)],
+                )
+            ),
         ]
         return m

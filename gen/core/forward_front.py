@@ -7,10 +7,11 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
-from backspike.gen.core.source import HEADER, cleaned, entries, lane_masks, source_tag
+from backspike.gen.core.source import HEADER, cleaned, lane_masks, present, source_tag, whole_mask
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.elastic import elastic
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -81,7 +82,7 @@ class ForwardFront(wiring.Component):
         m.d.comb += [
             tag.source.sources.eq(sources),
             tag.source.bias.eq(bias),
-            tag.source.entries.eq(entries(batch, self.extent, step.block)),
+            tag.source.entries.eq(present(whole_mask(m, batch), self.extent, step.block)),
             tag.row.eq(step.row),
             tag.last.eq(step.last),
             tiles.i.valid.eq(walk.o.valid),
@@ -105,20 +106,25 @@ class ForwardFront(wiring.Component):
             scan.i.payload.last.eq(got.last),
         ]
 
-        # A line is a source: its weights' row, fetched once.
+        # A line is a source: its weights' row, fetched once. Its address: that of the tile's first
+        # source, and `tiles` rows for each source between.
         turn = (lanes - 1).bit_length()
         m.submodules.fetch = fetch = Prefetch(
             address_width=rows + turn, row_width=lanes * 16, tag_width=0, latency=ROW_LATENCY
         )
+        (multiply, add), known = elastic(m, valid=scan.o_lines.valid, ready=fetch.i.ready, stages=2)
+        line = scan.o_lines.payload
+        lane, line_lane = (Signal(turn, name=f"lane{n}", reset_less=True) for n in range(2))
+        first_row, line_row = (Signal(rows, name=f"row{n}", reset_less=True) for n in range(2))
+        product = Signal(rows, reset_less=True)
+        with m.If(multiply):
+            m.d.sync += [lane.eq(line.x), first_row.eq(line.tag), product.eq(line.x * config.tiles)]
+        with m.If(add):
+            m.d.sync += [line_lane.eq(lane), line_row.eq(first_row + product)]
         m.d.comb += [
-            fetch.i.valid.eq(scan.o_lines.valid),
-            scan.o_lines.ready.eq(fetch.i.ready),
-            fetch.i.payload.address.eq(
-                Cat(
-                    (scan.o_lines.payload.tag + scan.o_lines.payload.x * config.tiles)[:rows],
-                    scan.o_lines.payload.x,
-                )
-            ),
+            scan.o_lines.ready.eq(multiply),
+            fetch.i.valid.eq(known),
+            fetch.i.payload.address.eq(Cat(line_row, line_lane)),
             Cat(self.row_address, self.row_turn).eq(fetch.address),
             self.row_valid.eq(fetch.valid),
             fetch.grant.eq(self.row_grant),

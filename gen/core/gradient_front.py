@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
-from backspike.gen.core.source import cleaned, entries, lane_masks, source_tag
+from backspike.gen.core.source import cleaned, lane_masks, present, source_tag, whole_mask
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
@@ -75,7 +75,7 @@ class GradientFront(wiring.Component):
         address = Signal(units, reset_less=True)
         unit = Signal(own, reset_less=True)  # gradient tile of `tile`, block 0
         row = Signal(16, reset_less=True)
-        jump = Signal(units, reset_less=True)
+        tile_units = Signal(own, reset_less=True)  # gradient tiles of the layer before `tile`
         last_part = part == parts - 1
         last_block = block == batch.blocks - 1
         last_sources = first + parts >= config.source_tiles
@@ -86,7 +86,7 @@ class GradientFront(wiring.Component):
         m.d.comb += [
             tag.source.sources.eq(masks[0]),
             tag.source.bias.eq(masks[1]),
-            tag.source.entries.eq(entries(batch, self.extent, block)),
+            tag.source.entries.eq(present(whole_mask(m, batch), self.extent, block)),
             tag.unit.eq(unit + block),
             tag.final.eq(last_part),
             tag.last.eq(last_block),
@@ -106,13 +106,15 @@ class GradientFront(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [tile.eq(self.i.payload), first.eq(0)]
                 with m.If(self.i.valid):
-                    m.next = "UNIT"
-            with m.State("UNIT"):
+                    m.next = "MULTIPLY"
+            with m.State("MULTIPLY"):
+                m.d.sync += tile_units.eq(tile * batch.blocks)
+                m.next = "ADD"
+            with m.State("ADD"):
                 m.d.sync += [
-                    unit.eq(config.gradient_unit + tile * batch.blocks),
+                    unit.eq(config.gradient_unit + tile_units),
                     row.eq(config.weights + tile),
                     first_unit.eq(config.source_unit),
-                    jump.eq(batch.blocks * parts),
                 ]
                 m.next = "SOURCES"
             with m.State("SOURCES"):
@@ -133,7 +135,7 @@ class GradientFront(wiring.Component):
                         with m.If(last_block):
                             m.d.sync += [
                                 first.eq(first + parts),
-                                first_unit.eq(first_unit + jump),
+                                first_unit.eq(first_unit + batch.blocks * parts),
                                 row.eq(row + config.tiles * DEPTH),
                             ]
                             m.next = "SOURCES"
@@ -144,16 +146,13 @@ class GradientFront(wiring.Component):
         # Entries without a gradient are as good as absent.
         got = Signal(tag_layout)
         met = Signal(source_tag(lanes))
-        mask = Signal(data.ArrayLayout(DEPTH, lanes))  # of gradients, lines over entries
+        mask = Signal(lanes * DEPTH)  # of gradients, lines over entries
         m.d.comb += [
             got.eq(tiles.o.payload.tag),
             mask.eq(tiles.o.payload.row[lanes * DEPTH :]),
             met.sources.eq(got.source.sources),
             met.bias.eq(got.source.bias),
-            met.entries.eq(
-                got.source.entries
-                & Cat(Cat(mask[n][d] for n in range(lanes)).any() for d in range(DEPTH))
-            ),
+            met.entries.eq(got.source.entries & Cat(mask[d::DEPTH].any() for d in range(DEPTH))),
         ]
         lines = cleaned(m, tiles.o.payload.row[: lanes * DEPTH], met, lanes, "spike")
         kept = [Signal(DEPTH, name=f"kept{n}", reset_less=True) for n in range(DEPTH - lanes)]

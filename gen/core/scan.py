@@ -4,10 +4,32 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+PART = 4
+"""Bits that are looked at together: what a LUT takes. A carry chain would be longer, and slower."""
+
+
+def parts_of(bits) -> list:
+    """Groups of PART bits, lowest first."""
+    return [bits[n : n + PART] for n in range(0, len(bits), PART)]
+
 
 def lowest(bits):
     """One-hot: the lowest bit that is set."""
-    return bits & (~bits + 1)[: len(bits)]
+    if len(bits) <= PART:
+        return Cat(bits[n] & ~bits[:n].any() for n in range(len(bits)))
+    parts = parts_of(bits)
+    part = lowest(Cat(part.any() for part in parts))
+    return Cat(
+        lowest(bits) & chosen.replicate(len(bits)) for bits, chosen in zip(parts, part, strict=True)
+    )
+
+
+def single(bits):
+    """Whether no more than one bit is set."""
+    if len(bits) <= PART:
+        return ~Cat(bits[n] & bits[:n].any() for n in range(1, len(bits))).any()
+    parts = parts_of(bits)
+    return Cat(single(part) for part in parts).all() & single(Cat(part.any() for part in parts))
 
 
 def encode(one_hot):
@@ -29,12 +51,13 @@ def one_of(values, one_hot):
 
 
 def line_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
-    """One line of a tile: its number x, its bits, the tile's tag, and whether a sum ends with it.
+    """One line of a tile: its number x, its bits, the tile's tag, whether a sum ends with it, and
+    whether any bit is set.
 
     Only the line that ends a sum may be empty.
     """
     return data.StructLayout(
-        {"x": (lines - 1).bit_length(), "word": length, "tag": tag_width, "last": 1}
+        {"x": (lines - 1).bit_length(), "word": length, "tag": tag_width, "last": 1, "some": 1}
     )
 
 
@@ -68,13 +91,7 @@ class LinePicker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         o = self.o.payload
-        shape = data.StructLayout(
-            {
-                "tile": data.ArrayLayout(self._length, self._lines),
-                "tag": o.shape()["tag"].shape,
-                "last": 1,
-            }
-        )
+        shape = self.i.payload.shape()
         waiting, work = Signal(shape, reset_less=True), Signal(shape, reset_less=True)
         coming = Signal(self._lines)  # lines of the waiting tile that are not empty
         left = Signal(self._lines)  # lines still to be picked
@@ -88,7 +105,7 @@ class LinePicker(wiring.Component):
         wanted = coming.any() | waiting.last
         m.d.comb += [
             pick.eq(lowest(left)),
-            final.eq((left & (left - 1)[: self._lines]) == 0),
+            final.eq(single(left)),
             leave.eq(~picked | self.o.ready),
             done.eq(~busy | (leave & final)),
             move.eq(ahead & wanted & done),
@@ -98,40 +115,41 @@ class LinePicker(wiring.Component):
 
         # A register for each line, zero unless it is picked: then to choose one takes no more than
         # to put them together, and a register that can be reset takes no logic.
-        chosen = Signal(shape["tile"].shape, reset_less=True)
-        for x in range(self._lines):
+        chosen = [
+            Signal(self._length, name=f"chosen{x}", reset_less=True) for x in range(self._lines)
+        ]
+        for x, line in enumerate(chosen):
             with m.If(leave):
-                m.d.sync += chosen[x].eq(work.tile[x])
+                m.d.sync += line.eq(work.tile.word_select(x, self._length))
                 with m.If(~pick[x]):
-                    m.d.sync += chosen[x].eq(0)
+                    m.d.sync += line.eq(0)
         m.d.comb += o.word.eq(
-            Cat(
-                Cat(chosen[x][bit] for x in range(self._lines)).any() for bit in range(self._length)
-            )
+            Cat(Cat(line[bit] for line in chosen).any() for bit in range(self._length))
         )
-        x, tag, last = (
-            Signal.like(o[name], name=name, reset_less=True) for name in ("x", "tag", "last")
+        x, tag, last, some = (
+            Signal.like(o[name], name=name, reset_less=True)
+            for name in ("x", "tag", "last", "some")
         )
-        m.d.comb += [o.x.eq(x), o.tag.eq(tag), o.last.eq(last)]
+        m.d.comb += [o.x.eq(x), o.tag.eq(tag), o.last.eq(last), o.some.eq(some)]
         with m.If(leave):
             m.d.sync += [
                 picked.eq(busy),
                 x.eq(encode(pick)),
                 tag.eq(work.tag),
                 last.eq(work.last & final),
+                some.eq(left.any()),
                 left.eq(left & ~pick),
             ]
         with m.If(done):
             m.d.sync += [busy.eq(move), work.eq(waiting), left.eq(coming)]
-        arriving = Signal(shape["tile"].shape)
-        m.d.comb += arriving.eq(self.i.payload.tile)
+        arriving = self.i.payload.tile
         with m.If(self.i.ready):
             m.d.sync += [
                 ahead.eq(self.i.valid),
-                waiting.tile.eq(arriving),
-                waiting.tag.eq(self.i.payload.tag),
-                waiting.last.eq(self.i.payload.last),
-                coming.eq(Cat(arriving[x].any() for x in range(self._lines))),
+                waiting.eq(self.i.payload),
+                coming.eq(
+                    Cat(arriving.word_select(x, self._length).any() for x in range(self._lines))
+                ),
             ]
         return m
 
@@ -151,10 +169,6 @@ def event_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
             "hit": 1,
         }
     )
-
-
-PART = 4
-"""Bits of a line that are looked at together: what a LUT takes."""
 
 
 class EventEmitter(wiring.Component):
@@ -190,22 +204,16 @@ class EventEmitter(wiring.Component):
         step, load = Signal(), Signal()
 
         # Only the lowest part that is not empty counts, and loses its lowest bit.
-        parts = [word[n : n + PART] for n in range(0, self._length, PART)]
+        parts = parts_of(word)
         some = Signal(len(parts))
         chosen = lowest(some)
         inner = [encode(lowest(part)) for part in parts]
         m.d.comb += [
             some.eq(Cat(part.any() for part in parts)),
             rest.eq(
-                Cat(
-                    Mux(some[:n].any(), part, part & (part - 1)[:PART])
-                    for n, part in enumerate(parts)
-                )
+                Cat(Mux(some[:n].any(), part, part & ~lowest(part)) for n, part in enumerate(parts))
             ),
-            final.eq(
-                Cat((part & (part - 1)[:PART]) == 0 for part in parts).all()
-                & ((some & (some - 1)[: len(parts)]) == 0)
-            ),
+            final.eq(single(word)),
             self.o.valid.eq(busy),
             o.i.eq(Cat(one_of(inner, chosen), encode(chosen))),
             o.x.eq(line.x),

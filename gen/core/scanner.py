@@ -48,7 +48,7 @@ class Scan(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), picker.i)
         wiring.connect(m, wiring.flipped(self.o_events), emitter.o)
 
-        announced = picker.o.payload.word.any()
+        announced = picker.o.payload.some
         m.d.comb += [
             self.o_lines.payload.x.eq(picker.o.payload.x),
             self.o_lines.payload.tag.eq(picker.o.payload.tag),

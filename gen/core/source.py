@@ -15,13 +15,30 @@ of sources), the block, the tile of neurons, and whether the task ends with it."
 
 def entries(batch, extent, block):
     """Mask of the entries (t * samples + s) of `block` that hold a sample."""
+    return present(batch_mask(batch), extent, block)
+
+
+def present(whole, extent, block):
+    """The same, from the mask of a whole block."""
     part = Mux(block == extent.full, extent.partial, 0)
-    return Mux(block < extent.full, batch_mask(batch), part)
+    return Mux(block < extent.full, whole, part)
 
 
 def batch_mask(batch):
     """Mask of the entries of a full block: the lowest T * samples."""
-    return ((1 << (batch.steps * batch.samples)[:5]) - 1)[:DEPTH]
+    return mask_of((batch.steps * batch.samples)[:5])
+
+
+def mask_of(count):
+    """The lowest `count` of DEPTH bits."""
+    return Cat(count > n for n in range(DEPTH))
+
+
+def whole_mask(m: Module, batch):
+    """`batch_mask` out of registers: the batch does not change while anything runs."""
+    count, mask = Signal(5, name="entries"), Signal(DEPTH, name="whole")
+    m.d.sync += [count.eq(batch.steps * batch.samples), mask.eq(mask_of(count))]
+    return mask
 
 
 def source_tag(lanes: int) -> data.StructLayout:
@@ -42,12 +59,8 @@ def lane_masks(lanes: int, tile, sources, bias):
 
 def cleaned(m: Module, row, tag, lanes: int, name: str) -> list:
     """The tile's lines over entries, one a lane: padding zero, bias one, absent samples zero."""
-    tile = Signal(data.ArrayLayout(DEPTH, lanes), name=f"{name}_tile")
-    m.d.comb += tile.eq(row)
-    lines = []
-    for n in range(lanes):
-        line = Signal(DEPTH, name=f"{name}_line{n}")
-        present = tag.sources[n].replicate(DEPTH) & tile[n]
+    lines = [Signal(DEPTH, name=f"{name}_line{n}") for n in range(lanes)]
+    for n, line in enumerate(lines):
+        present = tag.sources[n].replicate(DEPTH) & row.word_select(n, DEPTH)
         m.d.comb += line.eq((present | tag.bias[n].replicate(DEPTH)) & tag.entries)
-        lines.append(line)
     return lines

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from backspike.gen.memory.elastic import elastic
 from backspike.gen.memory.rows import READ_LATENCY, RowMemory
 
 
@@ -50,19 +51,17 @@ class ReadPipe(wiring.Component):
             self.address.eq(self.i.payload.address),
             self.o.payload.row.eq(self.row),
         ]
-        moves = [Signal(name=f"move{n}") for n in range(READ_LATENCY)]
-        coming, tag = self.i.valid, self.i.payload.tag
+        moves, valid = elastic(m, valid=self.i.valid, ready=self.o.ready, stages=READ_LATENCY)
+        tag = self.i.payload.tag
         for n, move in enumerate(moves):
-            valid = Signal(name=f"valid{n}")
             held = Signal(self._tag_width, name=f"tag{n}", reset_less=True)
-            m.d.comb += move.eq(~valid | (self.o.ready if n == READ_LATENCY - 1 else moves[n + 1]))
             with m.If(move):
-                m.d.sync += [valid.eq(coming), held.eq(tag)]
-            coming, tag = valid, held
+                m.d.sync += held.eq(tag)
+            tag = held
         m.d.comb += [
             self.en.eq(Cat(moves)),
             self.i.ready.eq(moves[0]),
-            self.o.valid.eq(coming),
+            self.o.valid.eq(valid),
             self.o.payload.tag.eq(tag),
         ]
         return m
