@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test lint rtl bench clean
+.PHONY: venv demo test lint proofs rtl bench clean
 venv: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -23,6 +23,9 @@ lint: venv
 
 test: venv lint  ## the whole suite
 	$(BIN)/pytest -n 2
+
+proofs: venv  ## prove what simulation cannot exhaust, and that each proof finds planted bugs
+	$(BIN)/python -m backspike.sim.proofs
 
 rtl: venv  ## emit rtl/ afresh
 	$(BIN)/backspike emit --all --out rtl
