@@ -1,1 +1,1 @@
-"""Formal proofs of what simulation cannot exhaust. docs/proofs.md says what, and why it suffices."""
+"""Formal proofs of what simulation cannot exhaust; see docs/proofs.md."""

@@ -235,7 +235,7 @@ PROOFS = (
     ),
     Proof(
         name="axi-writes",
-        claim="host port: every write reaches the bus once, unchanged, or is refused; BRESP says so",
+        claim="host port: a write reaches the bus once, unchanged, or is refused; BRESP says which",
         bench=writes,
         depth=3,
         search=12,

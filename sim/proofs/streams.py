@@ -292,7 +292,7 @@ SCAN = "core.scan"
 PROOFS = (
     Proof(
         name="read-pipe",
-        claim="a stalling read port as a stream: each request's row comes once, in order, and stays",
+        claim="a stalling read port: each request's row comes once, in order, and stays till taken",
         bench=pipe,
         depth=3,
         search=8,
