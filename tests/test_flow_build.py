@@ -10,7 +10,8 @@ from backspike.errors import UserError
 from backspike.flow import build as flow
 from backspike.flow import tools
 from backspike.flow.build import build
-from backspike.flow.place import Placement
+from backspike.flow.place import Placement, place
+from backspike.flow.synthesis import synthesise
 from backspike.flow.tools import ToolFailed
 
 
@@ -38,18 +39,38 @@ def test_a_bitstream(board):
     assert [line for line in lines if "seed 3" in line]
 
 
+def test_a_placement_is_made_once(monkeypatch):
+    made = counters(ULX3S)
+    netlist = synthesise(made.files["top.v"], "ecp5").path
+    pins = {"top.lpf": made.files["top.lpf"]}
+    first = place(ULX3S, 3, netlist, pins)
+    ran = []
+    monkeypatch.setattr(
+        "backspike.flow.place.run", lambda *arguments, folder: ran.append(arguments)
+    )
+    assert place(ULX3S, 3, netlist, pins) == first
+    assert not ran
+    for board, seed, text in (
+        (ULX3S, 4, ""),
+        (replace(ULX3S, clock=80_000_000), 3, ""),
+        (ULX3S, 3, "#"),
+    ):
+        with pytest.raises(FileNotFoundError):  # of what `run` would have written
+            place(board, seed, netlist, {"top.lpf": pins["top.lpf"] + text})
+    assert [arguments[0] for arguments in ran] == [tools.NEXTPNR["ecp5"]] * 3
+
+
 def test_the_fastest_of_the_seeds_that_are_fast_enough(monkeypatch):
     """The bitstream is that of the report's seed, and the report's order that of the seeds."""
     found = {1: (40.0, False), 2: (90.0, True), 3: (80.0, True), 4: (95.0, False)}
     monkeypatch.setattr(flow, "resources", lambda *_: ())
 
-    def place(board, seed, folder):
+    def place(board, seed, netlist, pins):
         time.sleep(0.4 / seed)
-        (folder / "placed").write_text(f"seed {seed}")
-        return Placement(seed, *found[seed])
+        return Placement(seed, *found[seed]), f"seed {seed}"
 
     monkeypatch.setattr(flow, "place", place)
-    monkeypatch.setattr(flow, "pack", lambda _, folder: (folder / "placed").read_bytes())
+    monkeypatch.setattr(flow, "pack", lambda _, placed: placed.encode())
     for jobs in (1, 4):
         built = build(ULX3S, counters(ULX3S), tuple(found), jobs=jobs)
         assert (built.report.seed, built.bitstream) == (2, b"seed 2")
@@ -85,10 +106,10 @@ def test_too_large():
 
 
 def test_no_way(monkeypatch):
-    def place(board, seed, folder):
+    def place(board, seed, netlist, pins):
         if seed == 7:
             raise ToolFailed("nextpnr failed (255):\nInfo\nERROR: Unable to find a route.\nmore")
-        return Placement(seed, 90.0, True)
+        return Placement(seed, 90.0, True), None
 
     monkeypatch.setattr(flow, "place", place)
     built = build(ULX3S, counters(ULX3S), (6, 7))

@@ -1,6 +1,5 @@
 """From a machine to a bitstream on a board, and a report of what it takes."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from backspike.flow.area import area, components
 from backspike.flow.family import FAMILIES
-from backspike.flow.place import Placement, pack, place, prepare, resources
+from backspike.flow.place import Placement, pack, place, resources
 from backspike.flow.report import Report
 from backspike.flow.synthesis import synthesise
 from backspike.flow.tools import YOSYS, ToolFailed, version
@@ -18,6 +17,7 @@ from backspike.gen.boards.board import Board
 
 Tell = Callable[[str], None]
 """Takes a line of progress."""
+TOP = "top.v"
 
 
 @dataclass(frozen=True)
@@ -47,57 +47,53 @@ def build(
     that meets its clocks.
 
     A design that does not fit, cannot be routed or is too slow gives a report whose `problem` says
-    so, and no bitstream. Nothing is written but temporary folders and the cache of netlists. The
-    report has no throughput: see there.
+    so, and no bitstream. Nothing is written but the cache, which keeps netlists and placements.
+    The report has no throughput: see there.
     Raises UserError if a tool is not installed, ToolFailed if one fails otherwise.
     """
     family = FAMILIES[board.family]
     with stage("synthesis", tell):
-        netlist = synthesise(design.files["top.v"], family.name)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, netlist.path, design.files)
-        report = Report(
-            board=board.name,
-            machine=design.machine,
-            device=board.device,
-            speed=board.speed,
-            package=board.package,
-            tools={tool: version(tool) for tool in (YOSYS, family.place)},
-            clock=board.clock / 1e6,
-            area=area(netlist.cells, family),
-            resources=tuple(resources(board, folder)),
-            components=tuple(components(netlist, family)),
-        )
-        if not report.fits:
-            return Built(replace(report, problem=_does_not_fit(report)), None)
+        netlist = synthesise(design.files[TOP], family.name)
+    pins = {name: text for name, text in design.files.items() if name != TOP}
+    report = Report(
+        board=board.name,
+        machine=design.machine,
+        device=board.device,
+        speed=board.speed,
+        package=board.package,
+        tools={tool: version(tool) for tool in (YOSYS, family.place)},
+        clock=board.clock / 1e6,
+        area=area(netlist.cells, family),
+        resources=tuple(resources(board, netlist.path, pins)),
+        components=tuple(components(netlist, family)),
+    )
+    if not report.fits:
+        return Built(replace(report, problem=_does_not_fit(report)), None)
 
-        def try_seed(seed: int) -> Placement | ToolFailed:
-            try:
-                with stage(f"place and route, seed {seed}", tell):
-                    prepare(folder / str(seed), netlist.path, design.files)
-                    found = place(board, seed, folder / str(seed))
-            except ToolFailed as error:
-                return error
-            tell(f"seed {seed}: {found.mhz:.1f} MHz, {report.clock:g} MHz wanted")
-            return found
+    def try_seed(seed: int) -> tuple[Placement, Path] | ToolFailed:
+        try:
+            with stage(f"place and route, seed {seed}", tell):
+                found, folder = place(board, seed, netlist.path, pins)
+        except ToolFailed as error:
+            return error
+        tell(f"seed {seed}: {found.mhz:.1f} MHz, {report.clock:g} MHz wanted")
+        return found, folder
 
-        with ThreadPoolExecutor(jobs) as pool:
-            tried = dict(zip(seeds, pool.map(try_seed, seeds), strict=True))
-        placements = tuple(each for each in tried.values() if isinstance(each, Placement))
-        for seed, each in tried.items():
-            if isinstance(each, ToolFailed):
-                problem = _no_way(report, seed, each)
-                return Built(replace(report, placements=placements, problem=problem), None)
-        report = replace(report, placements=placements)
-        fast = [each for each in placements if each.met]
-        if not fast:
-            return Built(replace(report, problem=_too_slow(report)), None)
-        best = max(fast, key=lambda each: each.mhz).seed
-        with stage(f"bitstream of seed {best}", tell):
-            bitstream = pack(board, folder / str(best))
+    with ThreadPoolExecutor(jobs) as pool:
+        tried = list(pool.map(try_seed, seeds))
+    done = [each for each in tried if not isinstance(each, ToolFailed)]
+    report = replace(report, placements=tuple(placement for placement, _ in done))
+    for seed, each in zip(seeds, tried, strict=True):
+        if isinstance(each, ToolFailed):
+            return Built(replace(report, problem=_no_way(report, seed, each)), None)
+    fast = [each for each in done if each[0].met]
+    if not fast:
+        return Built(replace(report, problem=_too_slow(report)), None)
+    best, folder = max(fast, key=lambda each: each[0].mhz)
+    with stage(f"bitstream of seed {best.seed}", tell):
+        bitstream = pack(board, folder)
     file = f"{board.name}-{design.machine}{Path(family.bitstream).suffix}"
-    return Built(replace(report, bitstream=file, seed=best), bitstream)
+    return Built(replace(report, bitstream=file, seed=best.seed), bitstream)
 
 
 @contextmanager

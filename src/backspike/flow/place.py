@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from backspike.flow.family import FAMILIES, NETLIST
-from backspike.flow.tools import run
+from backspike.flow.tools import run, version
 from backspike.gen.boards.board import Board
+from backspike.sim.cache import cached
 
 REPORT = "report.json"
 
@@ -41,54 +43,66 @@ class Placement:
     met: bool
 
 
-def prepare(folder: Path, netlist: Path, files: Mapping[str, str]) -> None:
-    """Put the netlist and the files of constraints where the tools will run."""
-    folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    shutil.copy(netlist, folder / NETLIST)  # WebAssembly follows no link out of the folder
-
-
-def resources(board: Board, folder: Path) -> list[Resource]:
-    """What the prepared netlist takes of the board's part. Raises ToolFailed."""
+def resources(board: Board, netlist: Path, pins: Mapping[str, str]) -> list[Resource]:
+    """What a netlist takes of the board's part. pins: files of constraints. Raises ToolFailed."""
     family = FAMILIES[board.family]
-    options = ("--json", NETLIST, "--pack-only", "--report", REPORT)
-    run(family.place, "-q", *family.part(board), *options, folder=folder)
-    found = json.loads((folder / REPORT).read_text())["utilization"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _prepare(folder, netlist, pins)
+        options = ("--json", NETLIST, "--pack-only", "--report", REPORT)
+        run(family.place, "-q", *family.part(board), *options, folder=folder)
+        found = json.loads((folder / REPORT).read_text())["utilization"]
     return [
         Resource(name, found[theirs]["used"], found[theirs]["available"])
         for name, theirs in family.resources.items()
     ]
 
 
-def place(board: Board, seed: int, folder: Path) -> Placement:
-    """Place and route the prepared netlist, whether it gets fast enough or not. Raises
-    ToolFailed."""
+def place(
+    board: Board, seed: int, netlist: Path, pins: Mapping[str, str]
+) -> tuple[Placement, Path]:
+    """Place and route a netlist, whether it gets fast enough or not; made once for each netlist,
+    board, seed and version of the tool. The folder is for `pack`. Raises ToolFailed.
+    """
     family = FAMILIES[board.family]
     option, placed = family.placed
-    run(
-        family.place,
+    arguments = (
         *("-q", *family.part(board), "--json", NETLIST, "--freq", f"{board.clock / 1e6:g}"),
         *("--seed", str(seed), "--timing-allow-fail", "--report", REPORT, option, placed),
-        folder=folder,
     )
+
+    def build(folder: Path) -> None:
+        _prepare(folder, netlist, pins)
+        run(family.place, *arguments, folder=folder)
+        (folder / NETLIST).unlink()
+
+    texts = [part for name in sorted(pins) for part in (name, pins[name])]
+    parts = [family.place, version(family.place), *arguments, *texts, netlist.read_bytes()]
+    folder = cached(f"placed-{board.name}", parts, build)
     clocks = json.loads((folder / REPORT).read_text())["fmax"]
-    return Placement(
-        seed,
-        core_mhz(clocks),
-        all(clock["achieved"] >= clock["constraint"] for clock in clocks.values()),
-    )
+    met = all(clock["achieved"] >= clock["constraint"] for clock in clocks.values())
+    return Placement(seed, core_mhz(clocks), met), folder
+
+
+def pack(board: Board, placed: Path) -> bytes:
+    """The bitstream of what `place` has left in a folder. Raises ToolFailed."""
+    family = FAMILIES[board.family]
+    tool, *arguments = family.pack(board)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copy(placed / family.placed[1], folder)
+        run(tool, *arguments, folder=folder)
+        return (folder / family.bitstream).read_bytes()
+
+
+def _prepare(folder: Path, netlist: Path, pins: Mapping[str, str]) -> None:
+    """Put the files where the tools will run."""
+    for name, text in pins.items():
+        (folder / name).write_text(text)
+    shutil.copy(netlist, folder / NETLIST)  # WebAssembly follows no link out of the folder
 
 
 def core_mhz(clocks: dict[str, dict[str, float]]) -> float:
     """Of nextpnr's clocks, what the core's reaches: the one that is asked most of."""
     fastest = max(clock["constraint"] for clock in clocks.values())
     return min(c["achieved"] for c in clocks.values() if c["constraint"] == fastest)
-
-
-def pack(board: Board, folder: Path) -> bytes:
-    """The bitstream of what was last placed in `folder`. Raises ToolFailed."""
-    family = FAMILIES[board.family]
-    tool, *arguments = family.pack(board)
-    run(tool, *arguments, folder=folder)
-    return (folder / family.bitstream).read_bytes()

@@ -55,8 +55,13 @@ def synthesise(text: str, family: str, top: str = "top") -> Netlist:
 
 def script(family: str, top: str) -> str:
     """Yosys' commands from SOURCE to NETLIST."""
+    # Yosys refuses a memory that asks for LUTs where these cannot be memories.
+    anywhere = (
+        () if FAMILIES[family].rams else ("setattr -unset ram_style a:ram_style=distributed",)
+    )
     steps = (
         f"read_verilog {SOURCE}",
+        *anywhere,
         f"{FAMILIES[family].synthesis} -top {top} -run begin:check",
         "hierarchy -check",
         "blackbox =A:whitebox",
