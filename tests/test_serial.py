@@ -142,6 +142,18 @@ def test_unplugged_in_mid_run(board, tmp_path, capsys, monkeypatch, frames):
     same_run("run", "whole")
 
 
+def test_a_refused_run_is_on_the_lights(board):
+    """As long as it stands: the next run that is sound takes it away."""
+    backend = serial(board)
+    batch = backend.link.read("batch")
+    for word, error in ((0, True), (batch, False)):
+        backend.link.write("batch", word)
+        backend.link.write("start", 1)
+        backend.link.wait("status", 1, 0)
+        assert board.uart.lights.error == error
+    backend.close()
+
+
 @pytest.mark.parametrize("frames", [20, 60])
 def test_reset_in_mid_run(board, monkeypatch, frames):
     """The button pressed while frames fly: the driver says so, and begins anew as if on another."""
