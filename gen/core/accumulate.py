@@ -138,7 +138,7 @@ class Accumulator(wiring.Component):
     def __init__(self, *, lanes: int, lines: int, product: bool, width: int):
         self._product = product
         self._lanes = [Lane(product=product, width=width) for _ in range(lanes)]
-        self._stages = UnpackProduct.latency if product else Unpack.latency
+        self._stages = (UnpackProduct.latency if product else Unpack.latency) - 1
         self.latency = self._stages + self._lanes[0].latency + 1
         self.width = width
         event = event_layout(lines, DEPTH, 0)
@@ -172,9 +172,9 @@ class Accumulator(wiring.Component):
             m.d.sync += [b.eq(a) for a, b in itertools.pairwise(events)]
         m.d.comb += self.i_events.ready.eq(go)
 
-        # Stage 0 takes the line's vector; after the last stage its term is there to be added.
-        head, tail = events[0], events[-1]
-        take = valid[0] & head.hit & head.first
+        # An event comes with its line's vector; after the last stage its term is there to be added.
+        head, tail = self.i_events.payload.event, events[-1]
+        take = self.i_events.valid & head.hit & head.first
         end = valid[-1] & tail.end
         block = Signal(range(BLOCKS))  # the one that accumulates
         held = Signal(range(BLOCKS))  # how many have ended and are not drained
@@ -201,10 +201,9 @@ class Accumulator(wiring.Component):
         ]
 
         if self._product:
-            value = Signal(Half, reset_less=True)
             multiplier = Signal(Factor, reset_less=True)
             with m.If(go):
-                m.d.sync += [value.eq(self.i_events.payload.value), multiplier.eq(factor(value))]
+                m.d.sync += multiplier.eq(factor(self.i_events.payload.value))
         for n, lane in enumerate(self._lanes):
             m.submodules[f"lane{n}"] = lane
             m.d.comb += [
@@ -216,7 +215,7 @@ class Accumulator(wiring.Component):
             if self._product:
                 m.d.comb += lane.factor.eq(multiplier)
             else:
-                m.d.comb += lane.shift.eq(valid[1] & events[1].hit & events[1].first)
+                m.d.comb += lane.shift.eq(valid[0] & events[0].hit & events[0].first)
 
         # The buffer; blocks leave it in turn. (No block that drains is one that accumulates.)
         ready = Signal(range(BLOCKS))  # blocks that are complete and not begun
