@@ -66,7 +66,7 @@ def test_hardware_equals_model(seed):
         writing = False  # a write has no response yet
         came = False  # a window has answered
         ctx.set(dut.response.ready, 1)
-        for _ in range(4000):
+        for _ in range(5000):
             allowed = not writing and len(wanted) < (1 if write else OUTSTANDING)
             if request is None and allowed and rng.random() >= stall:
                 request, lock = some_request(rng, write), rng.random() < 0.3
