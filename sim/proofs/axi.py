@@ -185,6 +185,7 @@ PROOFS = (
         bench=handshakes,
         depth=3,
         search=16,
+        long=True,
         bugs=(
             Bug(
                 "BVALID falls by itself",

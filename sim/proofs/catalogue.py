@@ -1,6 +1,6 @@
 """All proofs, in the order of docs/proofs.md."""
 
-from backspike.sim.proofs import axi, host, link, queues, streams
+from backspike.sim.proofs import axi, host, lines, link, queues, streams
 from backspike.sim.proofs.proof import Proof
 
 PROOFS: tuple[Proof, ...] = (
@@ -9,4 +9,5 @@ PROOFS: tuple[Proof, ...] = (
     *link.PROOFS,
     *queues.PROOFS,
     *streams.PROOFS,
+    *lines.PROOFS,
 )

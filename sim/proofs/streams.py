@@ -22,9 +22,9 @@ class Place(enum.Enum, shape=2):
 def pipe(load: Load) -> Bench:
     """A memory's own two registers as a stream: any one request's row arrives, in its turn."""
     bench = Bench()
-    inside = bench.device(
-        load("memory.prefetch").ReadPipe(address_width=WIDTH, row_width=WIDTH, tag_width=WIDTH)
-    )
+    module = load("memory.prefetch")
+    module.elastic = load("memory.elastic").elastic
+    inside = bench.device(module.ReadPipe(address_width=WIDTH, row_width=WIDTH, tag_width=WIDTH))
     device, m = inside.component, bench.module
     # The memory holds `row` at `spot`, and elsewhere what it likes; its registers obey `en`.
     spot, row = bench.constant(WIDTH, "spot"), bench.constant(WIDTH, "row")
@@ -299,9 +299,9 @@ PROOFS = (
         bugs=(
             Bug(
                 "the last register moves on although its row was not taken",
-                "memory.prefetch",
-                "(self.o.ready if n == READ_LATENCY - 1 else moves[n + 1])",
-                "(1 if n == READ_LATENCY - 1 else moves[n + 1])",
+                "memory.elastic",
+                "(ready if n == stages - 1 else moves[n + 1])",
+                "(1 if n == stages - 1 else moves[n + 1])",
             ),
             Bug(
                 "a request is taken although the first register is full",
