@@ -2,6 +2,8 @@
 
 import functools
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +83,18 @@ def test_a_board_that_cannot_be():
         replace(BOARDS["ulx3s-85f"], clock=81_000_000)
     with pytest.raises(ValueError, match="baud 30000000: 4 to 1000 cycles a bit"):
         replace(BOARDS["ulx3s-85f"], baud=30_000_000)
+
+
+def test_without_the_package_of_boards():
+    """Said in a sentence, and by those commands alone that need it."""
+    program = (
+        "import sys; sys.modules['amaranth_boards'] = None; from backspike.cli import main; "
+        "main(['machines']); sys.exit(main(['boards']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "tiny" in done.stdout
+    assert done.stderr == (
+        "backspike: amaranth-boards is not installed: boards need it "
+        "(pip install 'backspike[boards]')\n"
+    )

@@ -5,13 +5,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from amaranth.build import Platform
-from amaranth_boards.icebreaker import ICEBreakerPlatform
-from amaranth_boards.icepi_zero import IcepiZero1_3Platform
-from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
 
+from backspike.errors import UserError
 from backspike.gen.boards.pll import dividers
-from backspike.gen.boards.tang_nano_20k import TangNano20KPlatform
 from backspike.gen.link.rate import Rate
+
+try:
+    from amaranth_boards.icebreaker import ICEBreakerPlatform
+    from amaranth_boards.icepi_zero import IcepiZero1_3Platform
+    from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
+except ModuleNotFoundError:
+    raise UserError(
+        "amaranth-boards is not installed: boards need it (pip install 'backspike[boards]')"
+    ) from None
+from backspike.gen.boards.tang_nano_20k import TangNano20KPlatform
 
 Pin = tuple[str, int] | tuple[str, int, str]
 """A resource of a platform: its name and number, and the name of a signal in it."""
