@@ -93,6 +93,16 @@ def test_the_majority():
     assert owned(cells)["$"] == "a.x"
 
 
+@pytest.mark.parametrize("first", range(3))
+def test_all_readers_vote(first):
+    """Whichever of them is settled first."""
+    to = ["a.x", "b", "b"]
+    to = to[first:] + to[:first]
+    cells = {f"{path}.w.{n}": cell("DPR", i=20 + n, DO=n) for n, path in enumerate(to)}
+    cells |= {f"${n}": cell("LUT4", a=10, Z=20 + n) for n in range(3)}
+    assert owned(cells | {"$": cell("LUT4", Z=10)})["$"] == "b"
+
+
 def test_a_loop_ends():
     cells = {"$1": cell("LUT4", a=2, Z=1), "$2": cell("LUT4", a=1, Z=2)}
     assert owned(cells) == {"$1": "", "$2": ""}
