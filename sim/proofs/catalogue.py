@@ -1,6 +1,6 @@
 """All proofs, in the order of docs/proofs.md."""
 
-from backspike.sim.proofs import axi, host, lines, link, queues, streams
+from backspike.sim.proofs import axi, host, lines, link, queues, streams, sums
 from backspike.sim.proofs.proof import Proof
 
 PROOFS: tuple[Proof, ...] = (
@@ -10,4 +10,5 @@ PROOFS: tuple[Proof, ...] = (
     *queues.PROOFS,
     *streams.PROOFS,
     *lines.PROOFS,
+    *sums.PROOFS,
 )

@@ -1,0 +1,94 @@
+"""The lanes' buffer of finished sums: nobody reads what is being added to."""
+
+from amaranth.hdl import Signal, Value
+
+from backspike.gen.core.accumulate import BLOCKS, PART
+from backspike.sim.proofs.bench import Bench
+from backspike.sim.proofs.proof import Bug, Load, Proof
+
+
+def ones(bits) -> Value:
+    """How many bits are set."""
+    return sum((bit for bit in bits), start=Value.cast(0))
+
+
+def buffer(load: Load) -> Bench:
+    """A block drains only when all its sums are written, and is not written until it has drained.
+
+    Events and vectors are arbitrary. The drain may be busy only from the cycle after `start`, for
+    as long as it likes.
+    """
+    bench = Bench()
+    module = load("core.accumulate")
+    accumulator = module.Accumulator(lanes=1, lines=2, product=False, width=PART + 1)
+    inside = bench.device(accumulator)
+    device, m = inside.component, bench.module
+    bench.given(~device.busy | bench.past(device.start | device.busy, "may_be_busy"))
+
+    block, drain_block, ready, held = (
+        inside[name] for name in ("block", "drain_block", "ready", "held")
+    )
+    draining, complete = inside["draining"], inside["complete"]
+    under_way = ones(complete)  # blocks that have ended, whose last sums are being written
+    bench.always(held == under_way + ready + draining)
+    bench.always(under_way + ready + draining <= BLOCKS - 1)
+    ahead = Signal.like(block, name="ahead")
+    m.d.comb += ahead.eq(block - drain_block - 1)
+    bench.always(ahead == under_way + ready)
+    bench.always(~bench.past(complete[-1], "just_complete") | (ready != 0))
+    bench.always(device.start == (~device.busy & (ready != 0)))
+    bench.always(~device.busy | draining)
+
+    # An addition under way belongs to the block that was accumulated when it began. (What was
+    # under way when a reset came is over before anything drains.)
+    stages = [inside["step"]] + [inside[f"last_{n}"] for n in range(len(complete))]
+    age = Signal(range(len(stages) + 1), name="age")
+    m.d.sync += age.eq(age + (age != len(stages)))
+    past_ends = [*complete, bench.past(complete[-1], "completed")]
+    for n, stage in enumerate(stages):
+        begun = Signal.like(block, name=f"begun{n}")
+        m.d.comb += begun.eq(block - ones(past_ends[: n + 1]))
+        stage = Value.cast(stage)
+        writes, of = stage[0], stage[-len(block) :]
+        bench.always(~writes | (age <= n) | (of == begun))
+        written = writes & (age > n)
+        bench.always(~(draining & written) | (of != drain_block))
+        if n < len(complete):  # the last one is written while the drain starts, before it reads
+            bench.always(~(device.start & written) | (of != inside["next_block"]))
+    bench.always(~(draining | (ready != 0)) | (age == len(stages)))
+    bench.always(~complete[-1] | (age >= len(complete)))
+
+    write, read = inside["write"], inside["read"]
+    same = write.addr == read.addr
+    bench.always(~(write.en & read.en & same))
+    bench.always(~(inside["mask_write"].en & device.start & (block == inside["next_block"])))
+    bench.possible(write.en & read.en & (write.addr[:4] == read.addr[:4]))
+    bench.possible(device.stall_drain & (block != BLOCKS - 1))
+    return bench
+
+
+PROOFS = (
+    Proof(
+        name="sums",
+        claim="a block of sums drains when all are written, and no sum is read while another is "
+        "written in its place",
+        bench=buffer,
+        depth=4,
+        search=24,
+        cut="t:$add r:A_WIDTH>20 %i",
+        bugs=(
+            Bug(
+                "a block drains a cycle before its last sum is written",
+                "core.accumulate",
+                "ready.eq(ready + complete[-1] - self.start)",
+                "ready.eq(ready + complete[0] - self.start)",
+            ),
+            Bug(
+                "a block that drains has its place taken",
+                "core.accumulate",
+                "end & (held == BLOCKS - 1)",
+                "end & (held == BLOCKS)",
+            ),
+        ),
+    ),
+)
