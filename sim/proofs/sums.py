@@ -1,4 +1,4 @@
-"""The lanes' buffer of finished sums: nobody reads what is being added to."""
+"""Sums in memories, of the lanes and of the counters: nobody reads what is being written."""
 
 from amaranth.hdl import Signal, Value
 
@@ -67,6 +67,24 @@ def buffer(load: Load) -> Bench:
     return bench
 
 
+def counters(load: Load) -> Bench:
+    """A counter's word is written before its next turn comes, or else its old value is not used."""
+    bench = Bench()
+    module = load("core.counters")
+    inside = bench.device(module.Counters())
+    slot = inside["slot"]
+    bench.always((slot < module.SLOTS) & (inside["at"] == (1 << slot)[: module.SLOTS]))
+    write, read = inside["write"], inside["read"]
+    same = write.en & (write.addr == read.addr)
+    uses = inside["busy"] & inside["active"] & ~inside["first"]
+    bench.always(~(same & uses))
+    # The host is asked to wait until nothing is on its way.
+    bench.always(~(same & ~inside["busy"]))
+    bench.possible(same)
+    bench.possible(~inside["busy"])
+    return bench
+
+
 PROOFS = (
     Proof(
         name="sums",
@@ -88,6 +106,22 @@ PROOFS = (
                 "core.accumulate",
                 "end & (held == BLOCKS - 1)",
                 "end & (held == BLOCKS)",
+            ),
+        ),
+    ),
+    Proof(
+        name="counters",
+        claim="no counter's word is used that is written in the cycle of its reading",
+        bench=counters,
+        depth=5,
+        search=60,
+        cut="t:$add r:A_WIDTH>20 %i",
+        bugs=(
+            Bug(
+                "a layer is settled just before the turn of its word",
+                "core.counters",
+                "SETTLE = (7, 23)",
+                "SETTLE = (7, WORDS['wg_bound'] - 3)",
             ),
         ),
     ),
