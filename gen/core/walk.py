@@ -24,7 +24,7 @@ class BlockWalk(wiring.Component):
     `own_unit` + tile * blocks + block. All products are sums kept up to date, but for those of
     `tile`.
 
-    Throughput: a step a cycle, and one cycle a block for its header. Latency: 4 cycles from a task
+    Throughput: a step a cycle, and one cycle a block for its header. Latency: 3 cycles from a task
     to its first header.
 
     Parameters: bits of units and rows.
