@@ -83,11 +83,11 @@ def board_library(board: Board, verilog: str) -> Path:
 class BoardUart(Uart):
     """A board's model as a serial line, after configuration; a cycle is one of the oscillator.
 
-    library: of `board_library`. skew: see `Uart`.
+    library: of `board_library`. skew, seed: see `Uart`.
     """
 
-    def __init__(self, library: Path, board: Board, *, skew: float = 0.0):
-        super().__init__(library, board.rate, skew=skew)
+    def __init__(self, library: Path, board: Board, *, skew: float = 0.0, seed: int = 0):
+        super().__init__(library, board.rate, skew=skew, seed=seed)
         self._library.uart_lights.restype = ctypes.c_uint
         self._library.uart_lights.argtypes = (ctypes.c_void_p,)
         self._waking = LOCK + hold_cycles(board.clock) + SETTLE

@@ -1,15 +1,15 @@
 """The netlist that goes into a bitstream, simulated: `python -m backspike.sim.netlist`.
 
-Yosys' netlist of a machine and its host link, cell by cell, in Verilator. Behind its UART pins a
-core trains, a spectral unit compares two pictures, and every number is compared with PyTorch.
+A board's top as Yosys leaves it for place and route, cell by cell, in Verilator. Behind its UART
+pins a core trains, a spectral unit compares pictures, and every number is compared with PyTorch.
 """
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -19,41 +19,49 @@ from backspike.compiler import compile_network
 from backspike.errors import Mismatch, UserError
 from backspike.flow.synthesis import Netlist, synthesise
 from backspike.flow.tools import ToolFailed
+from backspike.gen.boards.board import BOARDS, Board
+from backspike.gen.boards.files import TOP
 from backspike.gen.core.map import core_map
-from backspike.gen.core.top import Core
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.top import Linked
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.gen.spectral.map import spectral_map
-from backspike.gen.spectral.top import SpectralUnit
 from backspike.golden.backend import GoldenBackend
 from backspike.golden.spectral import Sums
 from backspike.network import Layer, Learning, Network, arctan, rectangle
+from backspike.sim.board import BoardUart, cached_files
 from backspike.sim.core_backend import CoreBackend
 from backspike.sim.link import LinkPort
-from backspike.sim.model import emitted
-from backspike.sim.netlist_model import FROM_YOSYS, netlist_library, netlist_text
+from backspike.sim.netlist_model import netlist_library, netlist_text
 from backspike.sim.random_run import random_batch, random_halves
 from backspike.sim.spectral_driver import Matrix, SpectralDriver
 from backspike.sim.uart import Uart, UartLine
 
-TOP = "top"
-RATE = Rate(clock=4_000_000, baud=1_000_000)
-"""Four cycles a bit: the fewest, because each is simulated."""
+FEWEST = 4
+"""Cycles a bit on the serial line: each is simulated."""
+PLACES = {
+    ("ecp5", "tiny"): "ulx3s-25f",
+    ("ecp5", "spectral-32"): "ulx3s-85f",
+    ("ice40", "tiny"): "icebreaker",
+    ("ice40", "spectral-32"): "icebreaker",
+}
+"""The board of each family that a machine is put on, whether it fits there or not."""
 NETWORK = Network(
-    inputs=11,
-    steps=5,
+    inputs=5,
+    steps=4,
     layers=(
-        Layer(size=9, bias=True, surrogate=arctan()),
-        Layer(size=6, reset="soft", rule="mpd-ed", surrogate=rectangle(2.0), threshold=0.5),
-        Layer(size=5, bias=True),
+        Layer(size=4, bias=True, surrogate=arctan()),
+        Layer(size=3, reset="soft", rule="mpd-ed", surrogate=rectangle(2.0), threshold=0.5),
+        Layer(size=3, bias=True),
     ),
 )
-LEARNING = Learning(batch=7, loss="mse", rate=2.0**-5, rounding="stochastic", seed=3)
+LEARNING = Learning(batch=5, loss="mse", rate=2.0**-5, rounding="stochastic", seed=3)
+"""Two blocks, one with a single sample. Small, because all tensors cross the link."""
 BATCHES = 10
 SIDE = 32
 """Pixels of a pair of pictures either way."""
+
+
+ALL: dict[str, Machine | SpectralMachine] = {**MACHINES, **SPECTRAL_MACHINES}
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Found:
     over the link besides. values: compared with golden; mismatches: of these.
     """
 
-    family: str
+    board: str
     machine: str
     run: str
     cells: dict[str, int]
@@ -72,14 +80,10 @@ class Found:
     seconds: float
 
 
-def linked(machine: Machine | SpectralMachine) -> str:
-    """Verilog of a machine and its host link, as a module TOP with ports clk, rst, rx and tx."""
-
-    def make() -> Linked:
-        spectral = isinstance(machine, SpectralMachine)
-        return Linked(SpectralUnit(machine) if spectral else Core(machine), RATE)
-
-    return emitted(f"{machine.name}-linked", (machine, RATE), TOP, make)
+def place(family: str, machine: str) -> Board:
+    """A board of PLACES, its link as fast as it goes."""
+    board = BOARDS[PLACES[family, machine]]
+    return replace(board, baud=board.clock // FEWEST)
 
 
 def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> None:
@@ -132,22 +136,22 @@ def compare(uart: Uart, machine: SpectralMachine, counts: Counts) -> fsds.Simila
     return fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
 
 
-def simulate(netlist: Netlist, family: str, seed: int = 0) -> Uart:
-    """The netlist, reset. seed: of the random state before it, 0 as after configuration."""
-    return Uart(netlist_library(netlist_text(netlist), family, netlist.top), RATE, seed=seed)
+def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
+    """The netlist of a board's top, awake. seed: of the state it begins in; see `Uart`."""
+    return BoardUart(netlist_library(netlist_text(netlist), board), board, seed=seed)
 
 
-def check(family: str, machine: Machine | SpectralMachine, batches: int = BATCHES) -> Found:
-    """Synthesise a machine and its link, and let the netlist train, or find an FSDS.
+def check(board: Board, machine: Machine | SpectralMachine, batches: int = BATCHES) -> Found:
+    """Synthesise a board's top as for its bitstream, and let the netlist train, or find an FSDS.
 
     Raises Mismatch, UserError if a tool is missing, ToolFailed.
     """
-    netlist = synthesise(linked(machine), family, TOP)
-    uart, counts = simulate(netlist, family), Counts()
+    netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
+    uart, counts = simulate(netlist, board), Counts()
     begin = time.perf_counter()
     try:
         if isinstance(machine, SpectralMachine):
-            run = f"{SIDE} x {SIDE} pair: {compare(uart, machine, counts).fsds_db:.4f} dB"
+            run = f"a pair of {SIDE} x {SIDE}, {compare(uart, machine, counts).fsds_db:.4f} dB"
         else:
             train(uart, machine, counts, batches)
             run = f"{batches} batches of {LEARNING.batch}"
@@ -155,7 +159,7 @@ def check(family: str, machine: Machine | SpectralMachine, batches: int = BATCHE
     finally:
         uart.close()
     return Found(
-        family=family,
+        board=board.name,
         machine=machine.name,
         run=run,
         cells=dict(netlist.cells),
@@ -166,25 +170,35 @@ def check(family: str, machine: Machine | SpectralMachine, batches: int = BATCHE
     )
 
 
+def check_all(
+    families: Sequence[str] = ("ecp5", "ice40"),
+    machines: Sequence[str] = ("tiny", "spectral-32"),
+    batches: int = BATCHES,
+) -> Iterator[Found]:
+    """`check` of each machine on each family's board. Raises as it does."""
+    for family in families:
+        for name in machines:
+            yield check(place(family, name), ALL[name], batches)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 at the first number that differs."""
-    machines = {**MACHINES, **SPECTRAL_MACHINES}
+    families, machines = (sorted(set(each)) for each in zip(*PLACES, strict=True))
     parser = argparse.ArgumentParser(
         prog="python -m backspike.sim.netlist",
         description="Train on Yosys' netlist, cell by cell, every number compared with PyTorch.",
     )
-    parser.add_argument("--family", nargs="+", default=list(FROM_YOSYS), choices=list(FROM_YOSYS))
-    parser.add_argument("--machine", nargs="+", default=["tiny", "spectral-32"], choices=machines)
+    parser.add_argument("--family", nargs="+", default=families, choices=families)
+    parser.add_argument("--machine", nargs="+", default=machines, choices=machines)
     parser.add_argument("--batches", type=int, default=BATCHES, help=f"default: {BATCHES}")
     parser.add_argument("--json", action="store_true", help="JSON instead of lines")
     given = parser.parse_args(arguments)
     found = []
     try:
-        for family in given.family:
-            for name in given.machine:
-                found.append(check(family, machines[name], given.batches))
-                if not given.json:
-                    print(_line(found[-1]), flush=True)
+        for one in check_all(given.family, given.machine, given.batches):
+            found.append(one)
+            if not given.json:
+                print(_line(one), flush=True)
     except (UserError, ToolFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -199,8 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _line(found: Found) -> str:
     cells = ", ".join(f"{n:,} {name}" for name, n in sorted(found.cells.items()))
     return (
-        f"{found.machine} on {found.family}, {found.run}: {found.values:,} values, "
-        f"{found.mismatches} mismatches; {found.cycles:,} cycles of {cells} in {found.seconds:.0f} s"
+        f"{found.machine} for {found.board}, {found.run}: {found.values:,} values, "
+        f"{found.mismatches} mismatches\n"
+        f"  {found.cycles:,} cycles in {found.seconds:.0f} s of {cells}"
     )
 
 

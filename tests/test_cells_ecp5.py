@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import backspike.sim
 from backspike.sim.build import BuildError
-from backspike.sim.bulk import Bulk
+from backspike.sim.bulk import Bulk, after
 
 pytestmark = pytest.mark.verilator
 CELLS = {"ecp5.v": (Path(backspike.sim.__file__).parent / "cells" / "ecp5.v").read_text()}
@@ -259,7 +259,7 @@ def test_parameters_that_are_not_modelled_are_refused(half):
 
 
 class Multiplier(wiring.Component):
-    """A MULT18X18D, its signs and sources ports."""
+    """A MULT18X18D and a register behind it; signs and sources are ports."""
 
     flags = ("SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB")
 
@@ -270,10 +270,12 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        product = Signal(36)
+        m.d.sync += self.p.eq(product)
         pins = {f"i_{flag}": getattr(self, flag.lower()) for flag in self.flags}
         pins |= {f"i_A{n}": self.a[n] for n in range(18)}
         pins |= {f"i_B{n}": self.b[n] for n in range(18)}
-        pins |= {f"i_C{n}": 0 for n in range(18)} | {f"o_P{n}": self.p[n] for n in range(36)}
+        pins |= {f"i_C{n}": 0 for n in range(18)} | {f"o_P{n}": product[n] for n in range(36)}
         m.submodules.cell = Instance("MULT18X18D", **self._parameters, **pins)
         return m
 
@@ -290,7 +292,7 @@ def test_products_of_either_sign(multiplier):
     for signs in range(4):
         sa, sb = signs & 1, signs >> 1
         flags = {"signeda": np.full(len(x), sa), "signedb": np.full(len(x), sb)}
-        got = multiplier(a=x, b=y, **flags)["p"].tolist()
+        got = after(1, multiplier, a=x, b=y, **flags)["p"].tolist()
         value = lambda v, signed: v - (v >> 17 << 18) if signed else v  # noqa: E731
         for p, (one, other) in zip(got, pairs, strict=True):
             assert p == value(one, sa) * value(other, sb) & (1 << 36) - 1, (signs, one, other)

@@ -1,4 +1,5 @@
-// The cells of Lattice's ECP5 that Yosys brings no behaviour of: block RAM and multiplier.
+// The cells of Lattice's ECP5 that Yosys brings no behaviour of, block RAM and multiplier, and pins
+// as Verilator likes them: it takes Yosys' for drivers of a top's inputs.
 //
 // They are modelled as far as Yosys uses them. Whatever else is asked for stops the simulation with
 // a message: as it is built if a parameter asks, as it runs if a signal does. Sources: Lattice,
@@ -272,4 +273,17 @@ module MULT18X18D (
     product[35:0];
   always @*
     if (SOURCEA || SOURCEB) $error("MULT18X18D: it takes another's operand: not modelled");
+endmodule
+
+// A pin that is an input, or an output with an enable, active low.
+module TRELLIS_IO (inout B, input I, T, output O);
+  parameter DIR = "INPUT";
+
+  generate
+    if (DIR == "INPUT") assign O = B;
+    else if (DIR == "OUTPUT") begin : drives
+      assign B = T ? 1'bz : I;
+      assign O = 1'b0;
+    end else $error("TRELLIS_IO: DIR is %0s: INPUT and OUTPUT are modelled", DIR);
+  endgenerate
 endmodule
