@@ -158,32 +158,23 @@ def _board(name: str, mhz: float | None) -> "Board":
 
 def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report":
     """Build one; write its folder if it has a bitstream; print its table."""
-    from backspike.flow.build import Design, build, stage
+    from backspike.flow.machine import build_machine
     from backspike.flow.report import table
-    from backspike.flow.throughput import throughput
     from backspike.flow.tools import ToolFailed
-    from backspike.gen.boards.files import board_files
 
     name = f"{board.name}-{machine.name}"
 
     def tell(line: str) -> None:
         print(f"{name}: {line}", file=sys.stderr, flush=True)
 
-    with stage("Verilog", tell):
-        design = Design(machine.name, board_files(board, machine))
     try:
-        built = build(board, design, range(1, args.seeds + 1), tell, args.jobs)
+        seeds = range(1, args.seeds + 1)
+        design, built = build_machine(board, machine, seeds, tell, args.jobs)
     except ToolFailed as error:
         raise UserError(f"the build of {name} was given up: {error}") from None
     report = built.report
-    if built.bitstream is not None:
-        try:
-            with stage("cycles on the simulated RTL", tell):
-                report = replace(report, throughput=throughput(machine))
-        except UserError as error:
-            tell(f"throughput is not measured: {error}")
+    if built.bitstream is not None and report.bitstream is not None:
         folder = Path(args.out) if args.out else Path(FOLDER) / name
-        assert report.bitstream is not None
         files = {file: text.encode() for file, text in design.files.items()}
         files |= {report.bitstream: built.bitstream, REPORT: report.to_json().encode()}
         for file, content in files.items():

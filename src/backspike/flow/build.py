@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 
 from backspike.flow.area import area, components
@@ -55,16 +56,18 @@ def build(
     with stage("synthesis", tell):
         netlist = synthesise(design.files[TOP], family.name)
     pins = {name: text for name, text in design.files.items() if name != TOP}
+    taken = area(netlist.cells, family)
     report = Report(
         board=board.name,
         machine=design.machine,
         device=board.device,
         speed=board.speed,
         package=board.package,
-        tools={tool: version(tool) for tool in (YOSYS, family.place)},
+        tools={tool: version(tool) for tool in (YOSYS, family.place)}
+        | {package: metadata.version(package) for package in ("amaranth", *family.packages)},
         clock=board.clock / 1e6,
-        area=area(netlist.cells, family),
-        resources=tuple(resources(board, netlist.path, pins)),
+        area=taken,
+        resources=tuple(resources(board, netlist.path, pins, taken.ffs)),
         components=tuple(components(netlist, family)),
     )
     if not report.fits:

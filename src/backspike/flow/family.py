@@ -17,9 +17,11 @@ class Family:
     synthesis: the pass of Yosys. constraints: the suffix of the file of pins.
     luts: LUT4s that a cell takes the place of; carries, rams: those of them that carry or are
     memories. ffs: flip-flops, by the beginning of their names. memories, dsps: block RAMs and
-    multipliers. resources: what place and route calls LUT4, FF, memory blocks and DSP.
+    multipliers. resources: what place and route calls LUT4, FF, memory blocks and DSP; None for
+    what it does not count by itself.
     part: options that choose a board's part and pins. placed: the file, and the option for it,
-    that place and route writes. pack: tool and options that make `bitstream` of it.
+    that place and route writes. pack: tool and options that make `bitstream` of it. packages: with
+    tools of their own.
     """
 
     name: str
@@ -31,11 +33,12 @@ class Family:
     ffs: str
     memories: tuple[str, ...]
     dsps: tuple[str, ...]
-    resources: dict[str, str]
+    resources: dict[str, str | None]
     part: Callable[[Board], tuple[str, ...]]
     placed: tuple[str, str]
     pack: Callable[[Board], tuple[str, ...]]
     bitstream: str
+    packages: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -92,6 +95,7 @@ FAMILIES = {
             dsps=("SB_MAC16",),
             resources={
                 "LUT4": "ICESTORM_LC",
+                "FF": None,
                 "memory blocks": "ICESTORM_RAM",
                 "DSP": "ICESTORM_DSP",
             },
@@ -124,6 +128,7 @@ FAMILIES = {
             placed=("--write", "placed.json"),
             pack=lambda _: ("gowin_pack", "-d", GOWIN_FAMILY, "-o", "top.fs", "placed.json"),
             bitstream="top.fs",
+            packages=("apycula",),
         ),
     )
 }

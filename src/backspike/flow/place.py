@@ -43,8 +43,10 @@ class Placement:
     met: bool
 
 
-def resources(board: Board, netlist: Path, pins: Mapping[str, str]) -> list[Resource]:
-    """What a netlist takes of the board's part. pins: files of constraints. Raises ToolFailed."""
+def resources(board: Board, netlist: Path, pins: Mapping[str, str], ffs: int) -> list[Resource]:
+    """What a netlist takes of the board's part. pins: files of constraints. ffs: the netlist's,
+    for families whose flip-flops nextpnr counts with the LUT4 beside them. Raises ToolFailed.
+    """
     family = FAMILIES[board.family]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -53,7 +55,9 @@ def resources(board: Board, netlist: Path, pins: Mapping[str, str]) -> list[Reso
         run(family.place, "-q", *family.part(board), *options, folder=folder)
         found = json.loads((folder / REPORT).read_text())["utilization"]
     return [
-        Resource(name, found[theirs]["used"], found[theirs]["available"])
+        Resource(name, ffs, board.capacity.ffs)
+        if theirs is None
+        else Resource(name, found[theirs]["used"], found[theirs]["available"])
         for name, theirs in family.resources.items()
     ]
 

@@ -1,0 +1,39 @@
+"""A machine on a board: emitted, built, and its cycles counted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from backspike.errors import UserError
+from backspike.flow import build, throughput
+from backspike.flow.build import Built, Design, Tell, stage
+from backspike.gen.boards import files
+from backspike.gen.boards.board import Board
+from backspike.gen.machine import Machine
+from backspike.gen.spectral.machine import SpectralMachine
+
+
+def build_machine(
+    board: Board,
+    machine: Machine | SpectralMachine,
+    seeds: Sequence[int],
+    tell: Tell = lambda line: None,
+    jobs: int = 1,
+) -> tuple[Design, Built]:
+    """What was built, and what came of it: see `build`. A report with a bitstream has the
+    throughput, too; without g++, make and perl it has not, and that is told.
+
+    Raises UserError if a tool is not installed, ToolFailed if one fails, Mismatch if the simulated
+    RTL differs from golden.
+    """
+    with stage("Verilog", tell):
+        design = Design(machine.name, files.board_files(board, machine))
+    built = build.build(board, design, seeds, tell, jobs)
+    if built.bitstream is None:
+        return design, built
+    try:
+        with stage("cycles on the simulated RTL", tell):
+            found = throughput.throughput(machine)
+    except UserError as error:
+        tell(f"throughput is not measured: {error}")
+        return design, built
+    return design, replace(built, report=replace(built.report, throughput=found))
