@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from backspike.compiler import MAX_NEURONS_BACK, MAX_TILES, Plan, compile_network
+from backspike.compiler import MAX_TILES, Plan, compile_network
 from backspike.errors import UserError
 from backspike.gen.core.layout import ENGINES, NEVER, TASK, descriptor_fields
 from backspike.gen.machine import DEPTH, MACHINES, Machine
@@ -201,13 +201,3 @@ def test_the_limit_itself_fits():
     compile_network(dense(2 * MAX_TILES, 1), Learning(batch=1), BIG)
     with pytest.raises(UserError, match="read-out memory"):
         compile_network(dense(2, 65), Learning(batch=16), DEFAULT)
-
-
-def test_widths_of_sums_bound_the_layers():
-    """The widest layer that 256 tiles of 16 lanes allow is beyond what errors may come from."""
-    wide = Machine(name="w", lanes=16, fp_share=2, bp_share=2, wg_share=2, weight_rows=2**16,
-                   units=4096, spike_units=8192, readout_units=4096, layers=4,
-                   tasks=1024)  # fmt: skip
-    compile_network(dense(1, 1, MAX_NEURONS_BACK), Learning(batch=1), wide)
-    with pytest.raises(UserError, match="neurons behind a hidden layer need 2049 terms"):
-        compile_network(dense(1, 1, MAX_NEURONS_BACK + 1), Learning(batch=1), wide)

@@ -28,12 +28,13 @@ def most_terms(machine: Machine, engine: str) -> int:
 
     This follows from what must fit (see `dispatch.extents`). A layer that has a task has one tile
     or more, and a batch a block or more. fp adds a row of weights for each source and the bias:
-    tiles * (sources + bias) is at most weight_rows. bp adds an element for each neuron of
+    tiles * (sources + bias) is at most weight_rows; they come in tiles of P, and source_tiles *
+    blocks is at most spike_units. bp adds an element for each neuron of
     the next layer, P of them a tile: next_tiles * blocks is at most units. wg adds a row for each
     of DEPTH entries of a block: tiles * blocks is at most units.
     """
     if engine == "fp":
-        return machine.weight_rows
+        return min(machine.weight_rows, machine.spike_units * machine.lanes)
     return machine.units * (machine.lanes if engine == "bp" else DEPTH)
 
 

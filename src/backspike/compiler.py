@@ -12,10 +12,6 @@ from backspike.tables import half_bits, least_half
 
 MAX_TILES = 256
 """Tiles of a layer: a task's tile has 8 bits."""
-MAX_SOURCES = 2**15 - 1
-"""Sources of a layer, bias included: guard bits of a sum of halves."""
-MAX_NEURONS_BACK = 2**11
-"""Neurons of a layer that errors come back from: guard bits of a sum of products."""
 
 
 @dataclass(frozen=True)
@@ -141,14 +137,10 @@ def _uses(network, machine, layers, queues, blocks) -> list[Use]:
     spike_units = layers[0].source_unit + layers[0].source_tiles * blocks
     # A bias may take its layer a tile beyond the sources, which is addressed though not used.
     spike_units = max(spike_units, *(at.source_unit + at.source_tiles * blocks for at in layers))
-    back = max((layer.size for layer in layers[1:]), default=0)
     units = layers[-1].output_unit + layers[-1].tiles * blocks
     return [
         Use("layers", "descriptors", len(layers), machine.layers),
         Use("widest layer", "tiles", widest, MAX_TILES),
-        Use("sources of a layer", "terms of an exact sum",
-            max(at.sources + at.bias for at in layers), MAX_SOURCES),
-        Use("neurons behind a hidden layer", "terms of an exact sum", back, MAX_NEURONS_BACK),
         Use("weight memory", "row tiles", sum(at.rows for at in layers), machine.weight_rows),
         Use("spike memory", "tiles", spike_units, machine.spike_units),
         Use("gradient memory", "tiles", units, machine.units),
