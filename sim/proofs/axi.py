@@ -219,6 +219,7 @@ PROOFS = (
         bench=reads,
         depth=3,
         search=16,
+        long=True,
         bugs=(
             Bug(
                 "a read asks for the address of a write",

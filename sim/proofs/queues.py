@@ -161,6 +161,7 @@ PROOFS = (
         bench=counts,
         depth=4,
         search=10,
+        long=True,
         cut="t:$mul",  # the extents of layers
         bugs=(
             Bug(
@@ -190,6 +191,7 @@ PROOFS = (
         bench=tokens,
         depth=4,
         search=12,
+        long=True,
         cut="t:$mul",
         bugs=(
             Bug(

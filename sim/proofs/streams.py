@@ -202,7 +202,7 @@ def picker(load: Load) -> Bench:
     line = device.o.payload
     with m.If(followed):
         with m.If((before == 0) & device.o.valid):
-            bench.always((line.x == lowest(rest)) | ~rest.any())
+            bench.always((line.some == rest.any()) & ((line.x == lowest(rest)) | ~line.some))
             words = Array(tile.word_select(x, LENGTH) for x in range(LINES))
             bench.always(line.word == Mux(rest.any(), words[line.x], 0))
             bench.always((line.tag == tag) & (line.last == (last & (ones(rest) <= 1))))
@@ -270,7 +270,7 @@ def scan(load: Load) -> Bench:
     queue = inside.part("ahead").component
     Spy(bench, inside.part("ahead"))
     bench.kept(picked, given=True)  # proved: line-picker
-    goes, announced = picked.valid & picked.ready, picked.payload.word.any()
+    goes, announced = picked.valid & picked.ready, picked.payload.some
     tells = device.o_lines.valid & device.o_lines.ready
     bench.always(tells == (goes & announced))
     bench.always((queue.w_en & queue.w_rdy) == goes)

@@ -1,6 +1,6 @@
 """Sums in memories, of the lanes and of the counters: nobody reads what is being written."""
 
-from amaranth.hdl import Signal, Value
+from amaranth.hdl import Cat, Mux, Signal, Value
 
 from backspike.gen.core.accumulate import BLOCKS, PART
 from backspike.sim.proofs.bench import Bench
@@ -85,6 +85,48 @@ def counters(load: Load) -> Bench:
     return bench
 
 
+RECURRENCE = 6
+"""Of the drain's proof. The drains' own are greater; nothing but a counter's end depends on it."""
+
+
+def states(load: Load) -> Bench:
+    """A neuron's state is used again RECURRENCE cycles after its last use, or not at all.
+
+    So it is never read in the cycle that writes it, which is RECURRENCE - 1 cycles after its use.
+    Where steps need not wait, and entries may be skipped (`free`), no state is used. The batch
+    stays as it is while a block drains.
+    """
+    bench = Bench()
+    module = load("core.drain")
+    inside = bench.device(
+        module.TimeOrder(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skip")
+    )
+    device = inside.component
+    batch, slot = device.batch, device.o
+    bench.given((batch.steps != 0) & (batch.samples != 0) & (batch.steps * batch.samples <= 16))
+    stays = bench.past(device.busy | device.start, "stays")
+    bench.given(~stays | (Value.cast(batch) == bench.past(batch, "batch_before")))
+    bench.given(~(device.start & device.busy))
+    key = Cat(slot.sample, slot.turn)
+    used, valid = key, slot.valid
+    for n in range(1, RECURRENCE):
+        used, valid = bench.past(used, f"used{n}"), bench.past(valid, f"valid{n}")
+        bench.always(~(slot.valid & ~slot.first & valid & (used == key)))
+    # Slots go on one a cycle, and the step's cycles are counted up to its least length.
+    wait, place = inside["wait"], 2 * slot.sample + slot.turn
+    rested = wait == RECURRENCE - 1
+    bench.always((wait < RECURRENCE) & (slot.turn < 2))
+    with bench.module.If(inside["running"]):
+        with bench.module.If(inside["issuing"]):
+            bench.always(inside["sample"] < batch.samples)
+            bench.always(Mux(rested, place >= wait, place == wait))
+        with bench.module.Else():
+            bench.always(2 * batch.samples <= wait)
+    bench.possible(slot.valid & slot.last & ~slot.first & slot.final)
+    bench.possible(slot.valid & ~slot.first & (slot.sample == 2))
+    return bench
+
+
 PROOFS = (
     Proof(
         name="sums",
@@ -122,6 +164,21 @@ PROOFS = (
                 "core.counters",
                 "SETTLE = (7, 23)",
                 "SETTLE = (7, WORDS['wg_bound'] - 3)",
+            ),
+        ),
+    ),
+    Proof(
+        name="states",
+        claim="a drain does not come back to a neuron before its state has been written",
+        bench=states,
+        depth=RECURRENCE + 2,
+        search=16,
+        bugs=(
+            Bug(
+                "steps follow each other a cycle too soon",
+                "core.drain",
+                "rested = self.free | (wait >= self._recurrence - 1)",
+                "rested = self.free | (wait >= self._recurrence - 2)",
             ),
         ),
     ),
