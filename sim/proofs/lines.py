@@ -90,6 +90,21 @@ def align(load: Load) -> Bench:
     return bench
 
 
+def pack(load: Load) -> Bench:
+    """`Pack` gives each word once, in order, with its own tag, and keeps it until taken."""
+    bench = Bench()
+    inside = bench.device(load("spectral.pack").Pack(width=20, tag_width=WIDTH))
+    device = inside.component
+    Pipeline(
+        bench,
+        inside,
+        tag_in=device.i.payload.tag,
+        tag_out=device.o.payload.tag,
+        tags=[*(inside[f"tag{n}"] for n in range(device.latency - 1)), device.o.payload.tag],
+    )
+    return bench
+
+
 PROOFS = (
     Proof(
         name="delay",
@@ -131,6 +146,27 @@ PROOFS = (
                 "spectral.align",
                 "self.o.payload.first.eq(first[-1])",
                 "self.o.payload.first.eq(first[-2])",
+            ),
+        ),
+    ),
+    Proof(
+        name="pack",
+        claim="words that become samples: each once, in order, with its tag, until taken",
+        bench=pack,
+        depth=2,
+        search=8,
+        bugs=(
+            Bug(
+                "words move on although the last was not taken",
+                "spectral.pack",
+                "step.eq(~self.o.valid | self.o.ready)",
+                "step.eq(1)",
+            ),
+            Bug(
+                "a tag goes on without its word",
+                "spectral.pack",
+                "self.o.payload.tag.eq(tag)",
+                "self.o.payload.tag.eq(self.i.payload.tag)",
             ),
         ),
     ),
