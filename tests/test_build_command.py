@@ -8,7 +8,7 @@ import pytest
 from netlists import ULX3S
 
 from backspike.cli import main
-from backspike.errors import UserError
+from backspike.errors import Mismatch, UserError
 from backspike.flow import baselines, build, loader, throughput
 from backspike.flow.area import Area, Component
 from backspike.flow.baselines import PAIRS
@@ -120,6 +120,16 @@ def test_without_a_simulator_there_is_no_throughput(flow, capsys, monkeypatch):
     assert run("build", "--board", "ulx3s-25f", "--machine", "tiny") == 0
     assert "throughput is not measured: g++ is not found on PATH" in capsys.readouterr().err
     assert from_json(Path("build/ulx3s-25f-tiny/report.json").read_text()).throughput is None
+
+
+def test_rtl_that_differs_is_not_built(flow, capsys, monkeypatch):
+    def differs(_):
+        raise Mismatch("layer 0")
+
+    monkeypatch.setattr(throughput, "throughput", differs)
+    assert run("build", "--board", "ulx3s-25f", "--machine", "tiny") == 1
+    assert capsys.readouterr().err.endswith("backspike: mismatch: layer 0\n")
+    assert not flow.asked
 
 
 def test_a_tool_that_fails(flow, capsys, monkeypatch):

@@ -103,9 +103,11 @@ def test_table(report):
     assert "all 20 2 18 0 1 0" in lines
     assert "lane* (2) 18 9 0 18 0 0 0" in lines
     assert "clock 52.0 MHz, median of 3 seeds (45.0, 52.0, 60.0); 50 MHz wanted" in lines
-    assert "throughput 50,000 samples/s at 50 MHz, 1,000.0 cycles each" in lines
+    assert "throughput 50,000 samples/s at 50 MHz, 1,000.0 cycles for each of the samples" in lines
     assert lines[-1] == "bitstream a.bit, seed 1"
-    assert table(replace(report, problem="it is so")).splitlines()[-1] == "no bitstream it is so"
+    lines = table(replace(report, problem="it is so")).splitlines()
+    assert lines[-1] == "no bitstream it is so"
+    assert "throughput   1,000.0 cycles for each of the samples" in lines
 
 
 def test_core_clock():
@@ -197,4 +199,5 @@ def test_what_is_kept():
         found = baselines.load(board, machine)
         assert (found.report.board, found.report.machine) == (board, machine)
         assert found.tolerances == baselines.TOLERANCES
-        assert (found.report.problem is None) == (found.report.throughput is not None)
+        assert found.report.throughput is not None
+        assert (found.report.problem is None) == (found.report.bitstream is not None)

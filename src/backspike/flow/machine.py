@@ -19,21 +19,21 @@ def build_machine(
     tell: Tell = lambda line: None,
     jobs: int = 1,
 ) -> tuple[Design, Built]:
-    """What was built, and what came of it: see `build`. A report with a bitstream has the
-    throughput, too; without g++, make and perl it has not, and that is told.
+    """What was built, and what came of it: see `build`; the report has the throughput, too.
+
+    Cycles are counted first, so nothing is built of RTL that differs from golden. Without g++, make
+    and perl there is no throughput, and that is told.
 
     Raises UserError if a tool is not installed, ToolFailed if one fails, Mismatch if the simulated
     RTL differs from golden.
     """
     with stage("Verilog", tell):
         design = Design(machine.name, files.board_files(board, machine))
-    built = build.build(board, design, seeds, tell, jobs)
-    if built.bitstream is None:
-        return design, built
+    found = None
     try:
         with stage("cycles on the simulated RTL", tell):
             found = throughput.throughput(machine)
     except UserError as error:
         tell(f"throughput is not measured: {error}")
-        return design, built
+    built = build.build(board, design, seeds, tell, jobs)
     return design, replace(built, report=replace(built.report, throughput=found))

@@ -136,10 +136,8 @@ def _timing(report: Report) -> list[str]:
         )
     if report.throughput is not None:
         found, mhz = report.throughput, report.clock
-        lines.append(
-            f"throughput   {found.per_second(mhz):,.0f} {found.units}/s at {mhz:g} MHz, "
-            f"{found.cycles:,.1f} cycles each"
-        )
+        rate = "" if report.rate is None else f"{report.rate:,.0f} {found.units}/s at {mhz:g} MHz, "
+        lines.append(f"throughput   {rate}{found.cycles:,.1f} cycles for each of the {found.units}")
         lines.append(f"             {found.how}")
     if report.problem is not None:
         lines.append(f"no bitstream {report.problem}")
