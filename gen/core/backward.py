@@ -6,10 +6,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
-from backspike.gen.core.drain import TimeOrder, gather, later, served, slot_layout, turn_of
+from backspike.gen.core.drain import TimeOrder, collect, gather, later, served, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
 from backspike.gen.core.neuron import CODE
-from backspike.gen.core.source import HEADER, entries
+from backspike.gen.core.source import HEADER, entries, lane_masks
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
 from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED, Half
@@ -206,14 +206,12 @@ class BackwardDrain(wiring.Component):
         lanes, share = machine.lanes, machine.bp_share
         header = Signal(HEADER, reset_less=True)
         present = Signal(DEPTH, reset_less=True)  # entries that hold a sample
-        neurons = Signal(lanes, reset_less=True)  # lanes that hold a neuron
         touched = Signal(DEPTH, reset_less=True)  # entries that have an error
         o_unit = Signal(13, reset_less=True)  # read-out tile
 
         m.submodules.time = time = TimeOrder(share=share, recurrence=RECURRENCE, reverse=True)
         begin = Signal()
         loss = Signal()
-        left = Signal(signed(14))
         m.d.comb += [
             loss.eq(self.i_headers.valid & config.loss & ~self.busy),
             begin.eq(self.start | loss),
@@ -224,24 +222,20 @@ class BackwardDrain(wiring.Component):
             self.busy.eq(time.busy),
             self.entry.eq(time.o.entry),
             self.i_headers.ready.eq(begin),
-            left.eq(config.size - self.i_headers.payload.tile * lanes),
         ]
         with m.If(begin):
             m.d.sync += [
                 header.eq(self.i_headers.payload),
                 touched.eq(self.touched),
                 present.eq(entries(self.batch, self.extent, self.i_headers.payload.block)),
-                neurons.eq(Cat(left > n for n in range(lanes))),
                 o_unit.eq(self.i_headers.payload.unit - config.output_unit),
             ]
 
         m.d.comb += [
-            self.codes.addr.eq(header.unit * DEPTH + time.o.entry),
-            self.logits.addr.eq(o_unit * DEPTH + time.o.sample),
+            self.codes.addr.eq(Cat(time.o.entry, header.unit)),
+            self.logits.addr.eq(Cat(time.o.sample, o_unit)),
             self.labels.addr.eq(
-                Cat(
-                    (header.block * DEPTH + time.o.sample)[: len(self.labels.addr) - 1], self.parity
-                )
+                Cat(Cat(time.o.sample, header.block)[: len(self.labels.addr) - 1], self.parity)
             ),
         ]
         # A sum comes SUM_LATENCY cycles after it was asked for, what a memory holds READ_LATENCY
@@ -263,6 +257,7 @@ class BackwardDrain(wiring.Component):
         ]
         slot = later(m, time.o, ahead, "slot")
         live = Signal(lanes)  # lanes that hold a neuron, in an entry that holds a sample
+        neurons, _ = lane_masks(lanes, header.tile, config.size, 0)
         m.d.comb += live.eq(neurons & present.bit_select(time.o.entry, 1).replicate(lanes))
         live = later(m, live, ahead, "live")
         kept = [
@@ -286,26 +281,23 @@ class BackwardDrain(wiring.Component):
         m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())
 
         slot = later(m, slot, SUM_TO_E + E_TO_G, "slot_out")
-        row = gather(m, [unit.gradient for unit in units], slot.turn, share, "gradient", slot.skip)
+        results = [Cat(unit.gradient, unit.gradient.any()) for unit in units]
+        row = gather(m, results, slot.turn, share, "gradient", slot.skip)
         whole = later(m, slot, 1, "whole")
         late = later(m, header, ahead + SUM_TO_E + E_TO_G + 1, "header")
         last = later(m, late, 1, "last")
         complete = Signal()
         finishing = Signal()
-        rows = Signal(data.ArrayLayout(lanes, DEPTH))
+        tile = collect(m, Cat(r[16] for r in row), whole.entry, complete, whole.final, "tile")
         m.d.comb += [
             complete.eq(whole.valid & whole.whole),
             self.gradients.en.eq(complete),
-            self.gradients.addr.eq(late.unit * DEPTH + whole.entry),
-            self.gradients.data.eq(Cat(row)),
+            self.gradients.addr.eq(Cat(whole.entry, late.unit)),
+            self.gradients.data.eq(Cat(r[:16] for r in row)),
             self.masks.en.eq(finishing),
             self.masks.addr.eq(last.unit),
-            self.masks.data.eq(Cat(rows[d][n] for n in range(lanes) for d in range(DEPTH))),
+            self.masks.data.eq(Cat(tile[d][n] for n in range(lanes) for d in range(DEPTH))),
             self.done.eq(finishing & last.last),
         ]
         m.d.sync += finishing.eq(complete & whole.final)
-        with m.If(finishing):
-            m.d.sync += rows.eq(0)
-        with m.If(complete):
-            m.d.sync += rows[whole.entry].eq(Cat(g.any() for g in row))
         return m

@@ -150,6 +150,26 @@ def served(m: Module, vector, unit: int, turn, share: int, name: str) -> Value:
     return functools.reduce(operator.or_, parts)
 
 
+def collect(m: Module, row, entry, write, final, name: str) -> list:
+    """Rows of a block's entries, written one after the other up to a `final` one; in the cycle
+    after that they are all there, and those of entries that the block does not have are zero.
+
+    A block's first row clears the others: a register's reset costs nothing, a choice would.
+    """
+    first = Signal(init=1, name=f"{name}_first")
+    rows = [Signal(len(row), name=f"{name}_{d}", reset_less=True) for d in range(DEPTH)]
+    with m.If(write):
+        m.d.sync += first.eq(final)
+    for d, kept in enumerate(rows):
+        hit = Signal(name=f"{name}_hit{d}")
+        m.d.comb += hit.eq(entry == d)
+        with m.If(write & hit):
+            m.d.sync += kept.eq(row)
+        with m.If(write & first & ~hit):
+            m.d.sync += kept.eq(0)
+    return rows
+
+
 def turn_of(vector, unit: int, turn, share: int):
     """The element of `vector` (one a lane) that drain unit `unit` serves at `turn`."""
     return Array(vector[unit * share + k] for k in range(share))[turn]

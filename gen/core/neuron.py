@@ -5,9 +5,9 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
-from backspike.gen.core.drain import TimeOrder, gather, later, served, slot_layout, turn_of
+from backspike.gen.core.drain import TimeOrder, collect, gather, later, served, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
-from backspike.gen.core.source import HEADER, entries
+from backspike.gen.core.source import HEADER, entries, lane_masks
 from backspike.gen.core.surrogate import CodeSearch, order
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import write_signature
@@ -184,7 +184,6 @@ class NeuronDrain(wiring.Component):
         lanes, share = machine.lanes, machine.fp_share
         header = Signal(HEADER, reset_less=True)
         present = Signal(DEPTH, reset_less=True)  # entries that hold a sample
-        neurons = Signal(lanes, reset_less=True)  # lanes that hold a neuron
 
         m.submodules.time = time = TimeOrder(share=share, recurrence=RECURRENCE, reverse=False)
         finishing = Signal()
@@ -195,13 +194,10 @@ class NeuronDrain(wiring.Component):
             self.entry.eq(time.o.entry),
             self.i_headers.ready.eq(self.start),
         ]
-        left = Signal(signed(14))
-        m.d.comb += left.eq(config.size - self.i_headers.payload.tile * lanes)
         with m.If(self.start):
             m.d.sync += [
                 header.eq(self.i_headers.payload),
                 present.eq(entries(self.batch, self.extent, self.i_headers.payload.block)),
-                neurons.eq(Cat(left > n for n in range(lanes))),
             ]
 
         # A sum comes SUM_LATENCY cycles after it was asked for, and its unit's turn takes one.
@@ -209,6 +205,7 @@ class NeuronDrain(wiring.Component):
         turn = later(m, time.o.turn, SUM_LATENCY, "turn")
         slot = later(m, time.o, SUM_LATENCY + 1, "slot")
         here = Signal(lanes)  # lanes that hold a neuron, in an entry that holds a sample
+        neurons, _ = lane_masks(lanes, header.tile, config.size, 0)
         m.d.comb += here.eq(neurons & present.bit_select(time.o.entry, 1).replicate(lanes))
         live = later(m, here, SUM_LATENCY + 1, "live")
         units = []
@@ -236,21 +233,15 @@ class NeuronDrain(wiring.Component):
         m.d.comb += complete.eq(whole.valid & whole.whole)
         row_active = Cat(r[0] for r in row) & valid
         row_spikes = Cat(r[5] for r in row) & valid
-        tile = Signal(data.ArrayLayout(lanes, DEPTH))
-        active = Signal(DEPTH)
-        with m.If(finishing):
-            m.d.sync += [tile.eq(0), active.eq(0)]
-        with m.If(complete):
-            m.d.sync += [
-                tile[whole.entry].eq(row_spikes),
-                active.bit_select(whole.entry, 1).eq(row_active.any()),
-            ]
+        tile = collect(
+            m, Cat(row_spikes, row_active.any()), whole.entry, complete, whole.final, "tile"
+        )
         m.d.comb += [
             self.codes.en.eq(complete & ~config.readout),
-            self.codes.addr.eq(late.unit * DEPTH + whole.entry),
+            self.codes.addr.eq(Cat(whole.entry, late.unit)),
             self.codes.data.eq(Cat(r[1:6] for r in row)),
             self.logits.en.eq(complete & config.readout & whole.last),
-            self.logits.addr.eq(late.unit * DEPTH + whole.sample),
+            self.logits.addr.eq(Cat(whole.sample, late.unit)),
             self.logits.data.eq(Cat(r[6:] for r in row)),
         ]
 
@@ -262,7 +253,7 @@ class NeuronDrain(wiring.Component):
             self.spikes.data.eq(Cat(tile[d][n] for n in range(lanes) for d in range(DEPTH))),
             self.active.en.eq(finishing & ~config.readout),
             self.active.addr.eq(last.unit),
-            self.active.data.eq(active),
+            self.active.data.eq(Cat(spikes_active[lanes] for spikes_active in tile)),
             self.done.eq(finishing & last.last),
         ]
         return m
