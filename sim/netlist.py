@@ -122,13 +122,14 @@ class LinkedUnit:
         pass
 
 
-def compare(uart: Uart, machine: SpectralMachine, counts: Counts) -> fsds.Similarity:
-    """FSDS of a random pair; what was compared is added to counts.
+def compare(
+    uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SIDE
+) -> fsds.Similarity:
+    """FSDS of a random pair of side x side; counts: what was compared.
 
     Raises Mismatch at the first sum that differs from golden's.
     """
     rng = np.random.default_rng(0)
-    side = min(SIDE, machine.size)
     walk = rng.normal(size=(1, side, side)).cumsum(1).cumsum(2)  # bright places, as photographs
     image = (255 * (walk - walk.min()) / (walk.max() - walk.min())).astype(np.uint8)
     noise = rng.integers(0, 8, image.shape, np.uint8)
