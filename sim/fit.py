@@ -26,6 +26,7 @@ from backspike.flow.synthesis import synthesise
 from backspike.flow.tools import find, run
 from backspike.gen.core.accumulate import Lane
 from backspike.gen.emit import ZEROS, emit
+from backspike.gen.numerics.excess import Excess
 from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import Round
 from backspike.gen.numerics.unpack import Product, Unpack, UnpackProduct
@@ -40,14 +41,12 @@ PLACEMENT = ("--85k", "--speed", "6", "--package", "CABGA381", "--freq", "100")
 PINS = "--lpf-allow-unconstrained"
 
 COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
-    "Round(width=42, fraction=24)": lambda: Round(width=42, fraction=24),
     "Round(width=56, fraction=24)": lambda: Round(width=56, fraction=24),
-    "Round(width=81, fraction=48)": lambda: Round(width=81, fraction=48),
-    "Round(width=82, fraction=48)": lambda: Round(width=82, fraction=48),
     "Round(width=92, fraction=48)": lambda: Round(width=92, fraction=48),
     "Round(width=82, fraction=48, stochastic=True)": lambda: Round(
         width=82, fraction=48, stochastic=True
     ),
+    "Excess()": Excess,
     "Unpack()": Unpack,
     "UnpackProduct()": UnpackProduct,
     "Product()": Product,

@@ -186,14 +186,14 @@ async def play(
     await bench.reset()
     for n, run in enumerate(load()):
         dut.config.value = run.config
+        for name in ("batch", "extent", "parity"):
+            if hasattr(dut, name):
+                getattr(dut, name).value = getattr(run, name)
         for row in run.table:
             dut.table.value = row
             await bench.tick()
         if run.table:
             dut.table.value = 0
-        for name in ("batch", "extent", "parity"):
-            if hasattr(dut, name):
-                getattr(dut, name).value = getattr(run, name)
         for name, rows in memories.items():
             rows.clear()
             rows |= run.memories.get(name, {})
