@@ -6,7 +6,7 @@ import pytest
 
 from backspike.errors import UserError
 from backspike.sim.proofs import __main__ as command
-from backspike.sim.proofs.bench import Bench, Inside
+from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.catalogue import PROOFS
 from backspike.sim.proofs.check import check
 from backspike.sim.proofs.host import relay
@@ -80,10 +80,12 @@ def test_copies_do_not_touch_the_modules():
 
 
 def test_a_register_that_is_not_there():
-    inside = Inside(sound("host.relay").Relay(2))
+    bench = Bench()
+    inside = bench.device(sound("host.relay").Relay(2))
     assert len(inside["held"]) == 1
     with pytest.raises(KeyError, match="Relay drives no signal 'helt', or several"):
         inside["helt"]
+    assert "module \\top.device" in bench.text()
 
 
 def test_unknown_name(capsys):
