@@ -27,7 +27,7 @@ names come first, so they are taken."""
 BEGINS = {"ecp5": "initial Q = srval;", "ice40": "initial Q = 0;"}
 """How a flip-flop's model begins: as configuration leaves it."""
 ARGUMENTS = (
-    *("-Wno-INITIALDLY", "-Wno-SPECIFYIGN", "-Wno-MODDUP"),
+    *("-Wno-INITIALDLY", "-Wno-SPECIFYIGN", "-Wno-MODDUP", "-Wno-TIMESCALEMOD"),
     *("-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-DNO_INCLUDES"),
 )
 OPTIMISE = ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")

@@ -6,7 +6,7 @@ module SB_IO #(
     parameter IO_STANDARD = "SB_LVCMOS"
 ) (
     inout PACKAGE_PIN,
-    input OUTPUT_ENABLE, D_OUT_0,
+    input OUTPUT_ENABLE, D_OUT_0, CLOCK_ENABLE,
     output D_IN_0
 );
     if (PIN_TYPE[1:0] != 2'b01)
