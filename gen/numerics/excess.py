@@ -68,10 +68,8 @@ class Excess(wiring.Component):
         for k in reversed(range(4)):
             lost = wire(f"lost_{k}", lost | (distance1[k] & rest[: 1 << k].any()))
             rest = wire(f"rest_{k}", Mux(distance1[k], rest >> (1 << k), rest)[: len(rest)])
-        far = distance1[4]
-        rest = Cat(
-            rest[0] & ~far | lost | (far & smaller1.any()), rest[1:] & ~far.replicate(len(rest) - 1)
-        )
+        # From 16 places on nothing is left that could change the larger one.
+        rest = Cat(rest[0] | lost, rest[1:]) & ~distance1[4].replicate(len(rest))
         aligned2 = stage("aligned2", Cat(rest, Const(0, 1)) ^ minus1.replicate(WIDE))
         larger2 = stage("larger2", larger1)
         exponent2 = stage("exponent2", exponent1)
