@@ -128,6 +128,7 @@ async def pipe_closes_gaps(dut):
         source.queue.append(one)
         await bench.tick(2)
     await bench.tick(3)
+    assert len(source.sent) == READ_LATENCY, "an empty register does not wait for the consumer"
     sink.stall = 0.0
     await bench.until(lambda: len(sink.got) == READ_LATENCY)
     assert sink.got == want

@@ -9,7 +9,7 @@ from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import TimeOrder, collect, gather, later, served, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
 from backspike.gen.core.neuron import CODE
-from backspike.gen.core.source import HEADER, entries, lane_masks
+from backspike.gen.core.source import HEADER, entries, lane_masks, whole_block
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
 from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED, Half
@@ -223,11 +223,12 @@ class BackwardDrain(wiring.Component):
             self.entry.eq(time.o.entry),
             self.i_headers.ready.eq(begin),
         ]
+        full = whole_block(m, self.batch)
         with m.If(begin):
             m.d.sync += [
                 header.eq(self.i_headers.payload),
                 touched.eq(self.touched),
-                present.eq(entries(self.batch, self.extent, self.i_headers.payload.block)),
+                present.eq(entries(full, self.extent, self.i_headers.payload.block)),
                 o_unit.eq(self.i_headers.payload.unit - config.output_unit),
             ]
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
-from backspike.gen.core.source import HEADER, cleaned, lane_masks, present, source_tag, whole_mask
+from backspike.gen.core.source import HEADER, cleaned, entries, lane_masks, source_tag, whole_block
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
@@ -82,7 +82,7 @@ class ForwardFront(wiring.Component):
         m.d.comb += [
             tag.source.sources.eq(sources),
             tag.source.bias.eq(bias),
-            tag.source.entries.eq(present(whole_mask(m, batch), self.extent, step.block)),
+            tag.source.entries.eq(entries(whole_block(m, batch), self.extent, step.block)),
             tag.row.eq(step.row),
             tag.last.eq(step.last),
             tiles.i.valid.eq(walk.o.valid),

@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
-from backspike.gen.core.source import cleaned, lane_masks, present, source_tag, whole_mask
+from backspike.gen.core.source import cleaned, entries, lane_masks, source_tag, whole_block
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
@@ -86,7 +86,7 @@ class GradientFront(wiring.Component):
         m.d.comb += [
             tag.source.sources.eq(masks[0]),
             tag.source.bias.eq(masks[1]),
-            tag.source.entries.eq(present(whole_mask(m, batch), self.extent, block)),
+            tag.source.entries.eq(entries(whole_block(m, batch), self.extent, block)),
             tag.unit.eq(unit + block),
             tag.final.eq(last_part),
             tag.last.eq(last_block),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import TimeOrder, collect, gather, later, served, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
-from backspike.gen.core.source import HEADER, entries, lane_masks
+from backspike.gen.core.source import HEADER, entries, lane_masks, whole_block
 from backspike.gen.core.surrogate import CodeSearch, order
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import write_signature
@@ -194,10 +194,11 @@ class NeuronDrain(wiring.Component):
             self.entry.eq(time.o.entry),
             self.i_headers.ready.eq(self.start),
         ]
+        full = whole_block(m, self.batch)
         with m.If(self.start):
             m.d.sync += [
                 header.eq(self.i_headers.payload),
-                present.eq(entries(self.batch, self.extent, self.i_headers.payload.block)),
+                present.eq(entries(full, self.extent, self.i_headers.payload.block)),
             ]
 
         # A sum comes SUM_LATENCY cycles after it was asked for, and its unit's turn takes one.

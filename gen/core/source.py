@@ -13,31 +13,21 @@ HEADER = data.StructLayout(
 of sources), the block, the tile of neurons, and whether the task ends with it."""
 
 
-def entries(batch, extent, block):
-    """Mask of the entries (t * samples + s) of `block` that hold a sample."""
-    return present(batch_mask(batch), extent, block)
-
-
-def present(whole, extent, block):
-    """The same, from the mask of a whole block."""
+def entries(whole, extent, block):
+    """Mask of the entries (t * samples + s) of `block` that hold a sample; whole: of a full block,
+    see `whole_block`."""
     part = Mux(block == extent.full, extent.partial, 0)
     return Mux(block < extent.full, whole, part)
 
 
-def batch_mask(batch):
-    """Mask of the entries of a full block: the lowest T * samples."""
-    return mask_of((batch.steps * batch.samples)[:5])
-
-
-def mask_of(count):
-    """The lowest `count` of DEPTH bits."""
-    return Cat(count > n for n in range(DEPTH))
-
-
-def whole_mask(m: Module, batch):
-    """`batch_mask` out of registers: the batch does not change while anything runs."""
-    count, mask = Signal(5, name="entries"), Signal(DEPTH, name="whole")
-    m.d.sync += [count.eq(batch.steps * batch.samples), mask.eq(mask_of(count))]
+def whole_block(m: Module, batch):
+    """Mask of the entries of a full block, the lowest T * samples: out of registers, since a batch
+    does not change while anything runs."""
+    count, mask = Signal(5, name="whole_count"), Signal(DEPTH, name="whole_mask")
+    m.d.sync += [
+        count.eq(batch.steps * batch.samples),
+        mask.eq(Cat(count > n for n in range(DEPTH))),
+    ]
     return mask
 
 
