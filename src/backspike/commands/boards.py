@@ -85,7 +85,7 @@ def _shown(found: "list[tuple[Report, str]]") -> str:
 
     lines = [
         f"{'board':<15}{'part':<23}{'clock':>8}  {'machine':<15}{'LUT4':>8}{'of part':>9}"
-        f"{'reaches':>10}{'a second':>20}  from"
+        f"{'reaches':>10}{'a second':>25}  from"
     ]
     for board in BOARDS.values():
         about = f"{board.name:<15}{board.device:<23}{board.clock / 1e6:>4g} MHz  "
@@ -108,7 +108,7 @@ def _figures(report: "Report") -> str:
     if report.problem is not None:
         return f"{start}  {_brief(report)}"
     rate = "" if report.rate is None else f"{report.rate:,.0f} {_units(report)}"
-    return f"{start}{report.mhz:>6.1f} MHz{rate:>20}"
+    return f"{start}{report.mhz:>6.1f} MHz{rate:>25}"
 
 
 def _units(report: "Report") -> str:
