@@ -65,20 +65,20 @@ def _group(value: int, tensors: int = 0):
 
 @pytest.mark.parametrize(("value", "code"), [(1, 0), (2, 1)])
 def test_the_exit_code_says_whether_all_goals_are_met(monkeypatch, capsys, value, code):
-    monkeypatch.setattr(run, "GROUPS", {"some": _group(value), "other": _group(0)})
+    monkeypatch.setitem(run.SUBJECTS, "core", {"some": _group(value), "other": _group(0)})
     assert run.bench(None, ["some"]) == code
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["small", str(value)]
 
 
 def test_a_whole_run_lists_what_it_cannot_measure(monkeypatch, capsys):
-    monkeypatch.setattr(run, "GROUPS", {"some": _group(1), "other": _group(0)})
+    monkeypatch.setitem(run.SUBJECTS, "core", {"some": _group(1), "other": _group(0)})
     assert run.bench("-") == 0
     figures = json.loads(capsys.readouterr().out)
     assert [f["value"] for f in figures] == [1, 0, None, None]
 
 
 def test_unknown_groups_are_refused_before_any_work(monkeypatch):
-    monkeypatch.setattr(run, "GROUPS", {"some": _group(1)})
+    monkeypatch.setitem(run.SUBJECTS, "core", {"some": _group(1)})
     with pytest.raises(UserError, match=r"only is 'sum': some is allowed"):
         run.bench(None, ["some", "sum"])
 

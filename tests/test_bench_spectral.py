@@ -304,15 +304,15 @@ def test_spectral_groups_are_chosen_by_their_option(monkeypatch, capsys):
     def group(name: str):
         return lambda counts: [at_most(name, 1, 2, "")]
 
-    monkeypatch.setattr(run, "GROUPS", {"core": group("core")})
-    monkeypatch.setattr(run, "SPECTRAL_GROUPS", {n: group(n) for n in ("images", "fsds")})
-    assert run.bench("-", on_spectral=True) == 0
+    monkeypatch.setitem(run.SUBJECTS, "core", {"core": group("core")})
+    monkeypatch.setitem(run.SUBJECTS, "spectral", {n: group(n) for n in ("images", "fsds")})
+    assert run.bench("-", subject="spectral") == 0
     figures = json.loads(capsys.readouterr().out)
     assert [f["figure"] for f in figures] == ["images", "fsds"]
-    assert run.bench("-", ["fsds"], on_spectral=True) == 0
+    assert run.bench("-", ["fsds"], subject="spectral") == 0
     assert [f["figure"] for f in json.loads(capsys.readouterr().out)] == ["fsds"]
     with pytest.raises(UserError, match=r"only is 'core': images, fsds is allowed"):
-        run.bench("-", ["core"], on_spectral=True)
+        run.bench("-", ["core"], subject="spectral")
     with pytest.raises(UserError, match=r"only is 'fsds': core is allowed"):
         run.bench("-", ["fsds"])
     assert list(spectral.GROUPS) == ["images", "cycles", "inverse", "sqnr", "fft", "fsds", "sizes"]

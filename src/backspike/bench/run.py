@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from backspike.bench import accuracy, efficiency, lockstep, spectral, speed
+from backspike.bench import accuracy, boards, efficiency, lockstep, spectral, speed
 from backspike.bench.figure import Figure, at_most, table, to_json
 from backspike.check import Counts
 from backspike.commands import outputs
@@ -17,29 +17,28 @@ GROUPS: dict[str, Callable[[Counts], list[Figure]]] = {
     "accuracy": lambda _: accuracy.figures(digits()),
 }
 """Figures of the training core that are measured together, in this order: quick ones first."""
-SPECTRAL_GROUPS = spectral.GROUPS
-"""Figures of the spectral unit."""
+SUBJECTS = {"core": GROUPS, "spectral": spectral.GROUPS, "boards": boards.GROUPS}
+"""Groups of figures: of the training core, of the spectral unit, of what goes onto a board."""
 WALL = (("make demo", "6 min from nothing, 2 min again"), ("make test", "15 min"))
 """Goals on two cores that a running program cannot measure of itself: they are listed unmeasured,
 with what measures them."""
 
 
 def bench(
-    json_path: str | None = None, only: list[str] | None = None, *, on_spectral: bool = False
+    json_path: str | None = None, only: list[str] | None = None, subject: str = "core"
 ) -> int:
-    """Measure all figures of the training core, or of the spectral unit, or those of the groups
-    `only` of these; print the table.
+    """Measure all figures of one of SUBJECTS, or those of the groups `only` of it; print the table.
 
     json_path: also write `to_json` there; `-`: instead of the table, on standard output.
     Returns the exit code: 0 if every figure is met, 1 if one is not. Raises UserError.
     """
-    groups = SPECTRAL_GROUPS if on_spectral else GROUPS
+    groups = SUBJECTS[subject]
     chosen = list(groups) if only is None else only
     for name in chosen:
         if name not in groups:
             raise UserError(f"only is {name!r}: {', '.join(groups)} is allowed")
     figures = measure({name: groups[name] for name in groups if name in chosen})
-    if only is None and not on_spectral:
+    if only is None and subject == "core":
         figures += [
             Figure(f"wall time of {command}, two cores", None, f"<= {goal}", None,
                    f"not measured here: `time {command}`")

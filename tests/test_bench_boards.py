@@ -1,0 +1,102 @@
+"""`backspike bench --boards`: figures from builds, netlists, link and proofs."""
+
+from dataclasses import replace
+
+import pytest
+
+from backspike.bench import boards, link
+from backspike.check import Counts
+from backspike.data import digits
+from backspike.flow.area import Area, Component
+from backspike.flow.baselines import load
+from backspike.flow.build import Built
+from backspike.sim.link_torture import Torture
+from backspike.sim.netlist import Found
+from backspike.sim.proofs.catalogue import PROOFS
+from backspike.sim.proofs.check import Outcome
+
+
+def by_name(figures):
+    return {figure.figure: figure for figure in figures}
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """The default core's baseline in the place of a build; returns how to change its report."""
+    reports = {}
+
+    def build(board, machine, seeds, tell, jobs):
+        assert board.name == "ulx3s-85f"
+        assert len(seeds) == 3
+        report = load(board.name, machine.name).report
+        return None, Built(replace(report, **reports), None)
+
+    monkeypatch.setattr(boards, "build_machine", build)
+    return reports
+
+
+def test_what_a_build_is_measured_by(built):
+    report = load("ulx3s-85f", "default").report
+    figures = by_name(boards.training(Counts()))
+    assert figures["LUT4 of default with its link"].value == report.area.lut4
+    assert figures["MHz of default with its link"].value == round(report.mhz, 1)
+    for name, goal in (("fp", 480), ("bp", 850), ("wg", 480)):
+        lane = figures[f"LUT4 of a lane of {name}"]
+        assert lane.value > 100
+        assert lane.goal == f"<= {goal}"
+    rate = figures["training, samples a second, compute alone"]
+    assert rate.value == round(report.mhz * 1e6 / report.throughput.cycles)
+    assert rate.goal == ">= 25000"
+
+
+def test_a_build_that_is_too_large_or_too_slow_is_not_met(built):
+    report = load("ulx3s-85f", "default").report
+    lanes = Component("linked.core.wg.lanes.lane*", 8, 481, Area(lut4=3000))
+    others = [c for c in report.components if not c.path.endswith("wg.lanes.lane*")]
+    slow = tuple(replace(placement, mhz=79.9) for placement in report.placements)
+    built |= {"area": Area(lut4=25_001), "components": (*others, lanes), "placements": slow}
+    figures = by_name(boards.training(Counts()))
+    assert figures["LUT4 of default with its link"].met is False
+    assert figures["LUT4 of a lane of wg"].met is False
+    assert figures["MHz of default with its link"].met is False
+
+
+def test_the_spectral_unit_has_its_own_goal(built):
+    built["area"] = Area(lut4=12_001)
+    figures = by_name(boards.spectral(Counts()))
+    assert figures["LUT4 of spectral-128 with its link"].met is False
+
+
+def test_every_netlist_is_a_figure(monkeypatch):
+    def found(machine, mismatches):
+        return Found("icebreaker", machine, "a run", {"SB_LUT4": 5}, 100, 7, mismatches, 1.0)
+
+    monkeypatch.setattr(boards.netlist, "check_all", lambda: [found("a", 0), found("b", 2)])
+    assert [figure.met for figure in boards.netlists(Counts())] == [True, False]
+
+
+def test_proofs_that_fail_and_bugs_that_are_missed(monkeypatch):
+    def check(proof, folder):
+        bad = proof is PROOFS[0]
+        bugs = len(proof.bugs)
+        return Outcome(proof.name, ("no",) if bad else (), bugs, bugs - bad, 1.0, folder)
+
+    monkeypatch.setattr(boards, "check", check)
+    failed, missed = boards.proofs(Counts())
+    assert (failed.value, failed.met) == (1, False)
+    assert PROOFS[0].name in failed.how
+    assert (missed.value, missed.met) == (1, False)
+
+
+def test_damage_that_gets_through_is_not_met(monkeypatch):
+    found = Torture(requests=10_000, frames=9_999, values=5, wrong=1, rung=3, counted=4)
+    monkeypatch.setattr(link, "torture", lambda *_: found)
+    assert [figure.met for figure in link.damage()] == [False, False, False]
+
+
+@pytest.mark.verilator
+def test_a_batch_is_split_into_line_and_core(monkeypatch):
+    monkeypatch.setattr(link, "MACHINE", "tiny")
+    monkeypatch.setattr(link, "SIZES", (64, 8, 10))
+    (figure,) = link.split(digits(), 50e6)
+    assert 0 < figure.value < 0.2  # the line is what takes long
