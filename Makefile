@@ -33,6 +33,8 @@ rtl: venv  ## emit rtl/ afresh
 bench: venv  ## measure the figures of merit
 	$(BIN)/backspike bench
 	$(BIN)/backspike bench --spectral
+	$(BIN)/backspike bench --boards
+	$(BIN)/backspike build --all --check
 
 clean:
 	rm -rf $(VENV) .cache out build
