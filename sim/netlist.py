@@ -86,15 +86,26 @@ def place(family: str, machine: str) -> Board:
     return replace(board, baud=board.clock // FEWEST)
 
 
+class LinkedBackend(CoreBackend):
+    """A core behind a serial line of this process; see `backspike.backend.Backend`."""
+
+    name = "netlist"
+
+    def __init__(self, uart: Uart, machine: Machine):
+        self._port = LinkPort(UartLine(uart), core_map(machine))
+        super().__init__(compile_network(NETWORK, LEARNING, machine), self._port)
+
+    def close(self) -> None:
+        self._port.close()
+
+
 def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> None:
     """Train NETWORK on random batches in lockstep with golden; counts: what was compared.
 
     Raises Mismatch at the first bit of any tensor that differs.
     """
     rng = np.random.default_rng(0)
-    port = LinkPort(UartLine(uart), core_map(machine))
-    backend = CoreBackend(compile_network(NETWORK, LEARNING, machine), port)
-    lockstep = Lockstep(backend, GoldenBackend(NETWORK, LEARNING))
+    lockstep = Lockstep(LinkedBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
     lockstep.counts = counts
     lockstep.load_weights([random_halves(rng, shape, "usual") for shape in NETWORK.shapes])
     lockstep.forward(*random_batch(rng, NETWORK, LEARNING.batch))
