@@ -212,6 +212,7 @@ def test_while_running_everything_but_looking_is_refused(unit, monkeypatch):
     same_samples(unit.transform(numbers), transform(numbers))
     monkeypatch.undo()
     assert tried > 100
+    phases -= {(1, 0, 0)}  # a few cycles at the start, not always seen
     assert phases == {(1, 1, 0), (1, 1, 1), (1, 0, 1), (0, 0, 0)}
     mended(unit)
 

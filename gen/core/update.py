@@ -72,6 +72,8 @@ class UpdateDrain(wiring.Component):
         turns = max(2, share)
         header = Signal(ROWS_HEADER, reset_less=True)
         left = Signal(DEPTH)  # rows to update
+        row_now = Signal(DEPTH)  # of these, the one in hand
+        others = Signal(DEPTH)
         turn = Signal(range(turns))  # never stops, so that reads and writes keep to their cycles
         begun = Signal()  # a row has begun in this round of turns
         reading = Signal()
@@ -79,10 +81,12 @@ class UpdateDrain(wiring.Component):
         final = Signal()
         m.d.comb += [
             self.i_headers.ready.eq(self.start),
-            self.entry.eq(encode(lowest(left))),
+            row_now.eq(lowest(left)),
+            others.eq(left & ~row_now),
+            self.entry.eq(encode(row_now)),
             reading.eq(Mux(turn == 0, left.any(), begun)),
             self.rows.eq(reading & (turn == 0)),
-            final.eq(reading & (turn == turns - 1) & ((left & ~lowest(left)) == 0)),
+            final.eq(reading & (turn == turns - 1) & (others == 0)),
             self.busy.eq(empty | (left.any() & ~final)),
         ]
         m.d.sync += [
@@ -91,7 +95,7 @@ class UpdateDrain(wiring.Component):
             empty.eq(self.start & ~self.touched.any()),
         ]
         with m.If(reading & (turn == turns - 1)):
-            m.d.sync += left.eq(left & ~lowest(left))
+            m.d.sync += left.eq(others)
         with m.If(self.start):
             m.d.sync += [header.eq(self.i_headers.payload), left.eq(self.touched)]
 

@@ -124,7 +124,9 @@ class UpdateUnit(wiring.Component):
         # η d at its places, from 2^-40 up to where it leaves no weight whatever it is taken from.
         moved = product
         for k in range(len(shift)):
-            moved = Mux(shift[k], moved << (8 << k), moved)
+            further = Signal(len(moved) + (8 << k), name=f"moved{k}")
+            m.d.comb += further.eq(Mux(shift[k], moved << (8 << k), moved))
+            moved = further
         lost = 2 * 25 - FRACTION - BELOW
         beyond = Cat(
             (shift == n) & product[lost + WEIGHT - 8 * n :].any()
