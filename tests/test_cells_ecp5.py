@@ -45,7 +45,7 @@ def config(a, b, mode_a="NORMAL", mode_b="NORMAL", reset="SYNC", select=(0, 0)) 
 CONFIGS = {
     "bits": config(1, 2, "NORMAL", "WRITETHROUGH"),
     "nibbles": config(4, 9, "WRITETHROUGH", "READBEFOREWRITE", "ASYNC"),
-    "words": config(18, 18, "READBEFOREWRITE", "NORMAL", select=(5, 2)),
+    "words": config(18, 18, "READBEFOREWRITE", "NORMAL", select=(6, 2)),
     "through": config(18, 1, "WRITETHROUGH", "NORMAL", "ASYNC"),
     "wide": config(36, 36),
     "narrowing": config(36, 4, reset="ASYNC"),
