@@ -25,7 +25,11 @@ from backspike.flow.place import core_mhz
 from backspike.flow.synthesis import synthesise
 from backspike.flow.tools import find, run
 from backspike.gen.core.accumulate import Lane
+from backspike.gen.core.backward_front import BackwardFront
+from backspike.gen.core.forward_front import ForwardFront
+from backspike.gen.core.gradient_front import GradientFront
 from backspike.gen.emit import ZEROS, emit
+from backspike.gen.machine import MACHINES
 from backspike.gen.numerics.excess import Excess
 from backspike.gen.numerics.hash import Mix
 from backspike.gen.numerics.round import Round
@@ -46,6 +50,9 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
     "Round(width=82, fraction=48, stochastic=True)": lambda: Round(
         width=82, fraction=48, stochastic=True
     ),
+    "ForwardFront(default)": lambda: ForwardFront(MACHINES["default"]),
+    "BackwardFront(default)": lambda: BackwardFront(MACHINES["default"]),
+    "GradientFront(default)": lambda: GradientFront(MACHINES["default"]),
     "Excess()": Excess,
     "Unpack()": Unpack,
     "UnpackProduct()": UnpackProduct,
