@@ -37,6 +37,7 @@ def built(monkeypatch):
 
 def test_what_a_build_is_measured_by(built):
     report = load("ulx3s-85f", "default").report
+    assert report.mhz is not None
     figures = by_name(boards.training(Counts()))
     assert figures["LUT4 of default with its link"].value == report.area.lut4
     assert figures["MHz of default with its link"].value == round(report.mhz, 1)
@@ -45,6 +46,7 @@ def test_what_a_build_is_measured_by(built):
         assert lane.value > 100
         assert lane.goal == f"<= {goal}"
     rate = figures["training, samples a second, compute alone"]
+    assert report.throughput is not None
     assert rate.value == round(report.mhz * 1e6 / report.throughput.cycles)
     assert rate.goal == ">= 25000"
 
@@ -99,4 +101,5 @@ def test_a_batch_is_split_into_line_and_core(monkeypatch):
     monkeypatch.setattr(link, "MACHINE", "tiny")
     monkeypatch.setattr(link, "SIZES", (64, 8, 10))
     (figure,) = link.split(digits(), 50e6)
+    assert figure.value is not None
     assert 0 < figure.value < 0.2  # the line is what takes long
