@@ -91,7 +91,7 @@ class Memories(wiring.Component):
 
 
 class Naive:
-    """A DP16KD bit by bit, as the guide's tables and sentences have it."""
+    """A DP16KD bit by bit, as Lattice documents it."""
 
     def __init__(self, parameters: dict):
         self.width = {p: parameters[f"DATA_WIDTH_{p.upper()}"] for p in "ab"}
@@ -153,7 +153,7 @@ class Naive:
             self.bits[place] = bit
 
     def legal(self, i: dict) -> None:
-        """Changes inputs so that nothing is asked for that the guide leaves open."""
+        """Changes inputs so that nothing is asked for that is left open."""
         if self.pseudo:
             i["we_b"] = 0
         for p in "ab":
@@ -189,7 +189,7 @@ def memories() -> Bulk:
     return Bulk(Memories(CONFIGS), "cells_ecp5_memories", CELLS)
 
 
-def test_memories_do_as_the_guide_says(memories):
+def test_memories_do_as_documented(memories):
     """Widths, writing modes, byte enables, chip selects, resets, contents: two naive models."""
     cases = {name: random_inputs(Naive(each), 3000) for name, each in CONFIGS.items()}
     arrays = {f"{name}_{pin}": np.array([i[pin] for i in given])

@@ -14,7 +14,7 @@ NETLIST = "netlist.json"
 class Family:
     """A family of parts.
 
-    synthesis: the pass of Yosys. constraints: the suffix of the file of pins.
+    synthesis: the pass of Yosys; prepare: commands before it ({top}: the module). constraints: the suffix of the file of pins.
     luts: LUT4s that a cell takes the place of; carries, rams: those of them that carry or are
     memories. ffs: flip-flops, by the beginning of their names. memories, dsps: block RAMs and
     multipliers. resources: what place and route calls LUT4, FF, memory blocks and DSP; None for
@@ -39,6 +39,7 @@ class Family:
     pack: Callable[[Board], tuple[str, ...]]
     bitstream: str
     packages: tuple[str, ...] = ()
+    prepare: str = ""
 
     @property
     def place(self) -> str:
@@ -84,7 +85,18 @@ FAMILIES = {
         ),
         Family(
             name="ice40",
-            synthesis="synth_ice40 -dsp",
+            # `synth_ice40 -dsp` also packs registers into multipliers, some wrongly (Yosys 0.70: of
+            # a register that holds two products, it ties the upper one to zero). This is what it
+            # does but for that.
+            prepare=(
+                "hierarchy -check -top {top}; proc -latches error; flatten; opt; wreduce t:$mul; "
+                "techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v -D DSP_A_MAXWIDTH=16 "
+                "-D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 "
+                "-D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16; select a:mul2dsp; "
+                "setattr -unset mul2dsp; opt_expr -fine; wreduce; select -clear; "
+                "chtype -set $mul t:$__soft_mul"
+            ),
+            synthesis="synth_ice40",
             constraints="pcf",
             # A carry sits beside a LUT4 in the same logic cell.
             luts={"SB_LUT4": 1},

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from backspike.flow.family import FAMILIES, NETLIST
 from backspike.flow.owners import SCOPE
-from backspike.flow.tools import YOSYS, run, version
+from backspike.flow.tools import YOSYS, ToolFailed, run, version
 from backspike.sim.cache import cached
 
 SOURCE = "source.v"
+CONFLICT = "Driver-driver conflict"
+"""What Yosys warns of where two passes disagree on a wire, before it lets one of them win."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,16 @@ def synthesise(text: str, family: str, top: str = "top") -> Netlist:
 
     Cells and nets keep the names of the text or have none: the pass that makes names up for the
     others is left out, so that `owners` is not misled. Raises UserError if Yosys is not installed,
-    ToolFailed if it refuses the text.
+    ToolFailed if it refuses the text, or has tied two drivers together.
     """
     commands = script(family, top)
 
     def build(folder: Path) -> None:
         (folder / SOURCE).write_text(text)
-        run(YOSYS, "-q", "-p", commands, folder=folder)
+        said = run(YOSYS, "-q", "-p", commands, folder=folder)
+        conflicts = [line for line in said.splitlines() if CONFLICT in line]
+        if conflicts:
+            raise ToolFailed(f"{YOSYS} made a wrong netlist: {conflicts[0]}")
 
     folder = cached(f"netlist-{family}", [version(YOSYS), commands, text], build)
     return Netlist(folder / NETLIST, top, text)
@@ -59,9 +64,11 @@ def script(family: str, top: str) -> str:
     anywhere = (
         () if FAMILIES[family].rams else ("setattr -unset ram_style a:ram_style=distributed",)
     )
+    prepare = FAMILIES[family].prepare
     steps = (
         f"read_verilog {SOURCE}",
         *anywhere,
+        *((prepare.format(top=top),) if prepare else ()),
         f"{FAMILIES[family].synthesis} -top {top} -run begin:check",
         "hierarchy -check",
         "blackbox =A:whitebox",

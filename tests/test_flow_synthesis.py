@@ -1,0 +1,31 @@
+"""Netlists: a pass of Yosys that disagrees with another about a wire is noticed."""
+
+from dataclasses import replace
+
+import pytest
+
+from backspike.flow import synthesis
+from backspike.flow.family import FAMILIES
+from backspike.flow.tools import ToolFailed
+from backspike.gen.emit import emit
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES
+from backspike.gen.spectral.spectral_sums import SpectralSums
+
+
+@pytest.fixture(scope="module")
+def sums() -> str:
+    """Registers that hold two products: what `synth_ice40 -dsp` packs into one multiplier."""
+    return emit(SpectralSums(SPECTRAL_MACHINES["spectral-32"]), "sums")
+
+
+def test_a_wire_with_two_drivers_is_refused(sums, monkeypatch):
+    wrong = replace(FAMILIES["ice40"], synthesis="synth_ice40 -dsp", prepare="")
+    monkeypatch.setitem(FAMILIES, "ice40", wrong)
+    with pytest.raises(ToolFailed, match=r"made a wrong netlist: Warning: Driver-driver conflict"):
+        synthesis.synthesise(sums, "ice40", "sums")
+
+
+def test_ice40_multipliers_keep_their_registers_outside(sums):
+    cells = synthesis.synthesise(sums, "ice40", "sums").cells
+    assert cells["SB_MAC16"] >= 10
+    assert cells["SB_DFF"] + cells["SB_DFFE"] > 34 * 3  # at least the three registers of two
