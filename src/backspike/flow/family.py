@@ -14,7 +14,8 @@ NETLIST = "netlist.json"
 class Family:
     """A family of parts.
 
-    synthesis: the pass of Yosys; prepare: commands before it ({top}: the module). constraints: the suffix of the file of pins.
+    synthesis: the pass of Yosys; prepare: commands before it ({top}: the module).
+    constraints: the suffix of the file of pins.
     luts: LUT4s that a cell takes the place of; carries, rams: those of them that carry or are
     memories. ffs: flip-flops, by the beginning of their names. memories, dsps: block RAMs and
     multipliers. resources: what place and route calls LUT4, FF, memory blocks and DSP; None for
