@@ -36,7 +36,8 @@ def factor(half) -> Value:
 class Unpack(wiring.Component):
     """A half as an exact integer in units of 2^-24: o + carry, for an adder with a carry.
 
-    A negative one is ~|half| + 1, so that nothing but the adder has a carry chain.
+    A negative one is ~|half| + 1, so that nothing but the adder has a carry chain. A multiplier
+    shifts by up to 15 places: times a power of two is cheaper than four levels of multiplexers.
 
     Latency: `latency` cycles. Throughput: one a cycle.
 
@@ -54,17 +55,25 @@ class Unpack(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        taken = Signal(Factor, reset_less=True)
+        # Half a unit is the last place, see `Factor`.
+        magnitude = Signal(11, reset_less=True)
+        power = Signal(16, reset_less=True)  # of two
+        far = Signal(reset_less=True)  # 16 places more
+        sign = Signal(reset_less=True)
+        near = Signal(11 + 15)
         fixed = Signal(signed(HALF_FIXED), reset_less=True)
         carry = Signal(reset_less=True)
         with m.If(self.load):
-            m.d.sync += taken.eq(factor(self.i))
-        with m.If(self.en):
-            magnitude = (taken.significand << (taken.shift << 3)) >> 1
             m.d.sync += [
-                fixed.eq(magnitude ^ taken.sign.replicate(HALF_FIXED)),
-                carry.eq(taken.sign),
+                magnitude.eq(significand(self.i)),
+                power.eq(Mux(self.i.exponent == 0, 2, 1 << self.i.exponent[:4])),
+                far.eq(self.i.exponent[4]),
+                sign.eq(self.i.sign),
             ]
+        m.d.comb += near.eq(magnitude * power)
+        with m.If(self.en):
+            shifted = Mux(far, near << 16, near) >> 1
+            m.d.sync += [fixed.eq(shifted ^ sign.replicate(HALF_FIXED)), carry.eq(sign)]
         m.d.comb += [self.o.eq(fixed), self.carry.eq(carry)]
         return m
 

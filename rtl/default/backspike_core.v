@@ -1017,23 +1017,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     saturated <= \$27 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$14344$8 (\$40 [8]),
-    .\port$14346$8 (\$41 [8]),
-    .\port$14348$8 (\$42 [8]),
-    .\port$14350$8 (\$43 [8]),
-    .\port$14352$8 (\$44 [8]),
-    .\port$14354$8 (\$45 [8]),
-    .\port$14356$8 (\$46 [8]),
-    .\port$14358$8 (\$47 [8]),
-    .\port$14360$8 (\$48 [8]),
-    .\port$14362$8 (\$49 [8]),
-    .\port$14364$8 (\$50 [8]),
-    .\port$14366$8 (\$51 [8]),
-    .\port$14368$8 (\$52 [8]),
-    .\port$14370$8 (\$53 [8]),
-    .\port$14372$8 (\$54 [8]),
-    .\port$14374$8 (\$55 [8]),
-    .\port$4801$0 (\$58 ),
+    .\port$13992$8 (\$40 [8]),
+    .\port$13994$8 (\$41 [8]),
+    .\port$13996$8 (\$42 [8]),
+    .\port$13998$8 (\$43 [8]),
+    .\port$14000$8 (\$44 [8]),
+    .\port$14002$8 (\$45 [8]),
+    .\port$14004$8 (\$46 [8]),
+    .\port$14006$8 (\$47 [8]),
+    .\port$14008$8 (\$48 [8]),
+    .\port$14010$8 (\$49 [8]),
+    .\port$14012$8 (\$50 [8]),
+    .\port$14014$8 (\$51 [8]),
+    .\port$14016$8 (\$52 [8]),
+    .\port$14018$8 (\$53 [8]),
+    .\port$14020$8 (\$54 [8]),
+    .\port$14022$8 (\$55 [8]),
+    .\port$4601$0 (\$58 ),
     .read0__data(front_active__data),
     .read__addr(\$61 [13:7]),
     .read__en(\$57 ),
@@ -1064,42 +1064,42 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$387 [8]),
-    .\port$14713$0 (\$61 ),
-    .\port$14756$0 (\$62 ),
-    .\port$15055$0 (\$63 ),
-    .\port$15055$13 (\$64 ),
-    .\port$15061$0 (\$65 ),
-    .\port$15103$0 (\$66 ),
-    .\port$15105$0 (\$67 ),
-    .\port$15107$0 (\$68 ),
-    .\port$15109$0 (\$69 ),
-    .\port$15111$0 (\$70 ),
-    .\port$15113$0 (\$71 ),
-    .\port$15115$0 (\$72 ),
-    .\port$15117$0 (\$73 ),
-    .\port$15118$1 (\$74 ),
-    .\port$15133$0 (\$75 ),
-    .\port$15138$0 (\$76 ),
-    .\port$15140$0 (\$77 ),
-    .\port$15142$0 (\$78 ),
-    .\port$15144$0 (\$79 ),
-    .\port$15146$0 (\$80 ),
-    .\port$15148$0 (\$81 ),
-    .\port$15150$0 (\$82 ),
-    .\port$15152$0 (\$83 ),
-    .\port$15154$0 (\$84 ),
-    .\port$15156$0 (\$85 ),
-    .\port$15158$0 (\$86 ),
-    .\port$15160$0 (\$87 ),
-    .\port$15162$0 (\$88 ),
-    .\port$15164$0 (\$89 ),
-    .\port$15166$0 (\$90 ),
-    .\port$15168$0 (\$91 ),
-    .\port$15171$1 (\$92 ),
-    .\port$4799$0 (\$57 ),
-    .\port$4801$0 (\$58 ),
-    .\port$5820$0 (\$59 ),
-    .\port$5822$0 (\$60 ),
+    .\port$14361$0 (\$61 ),
+    .\port$14404$0 (\$62 ),
+    .\port$14703$0 (\$63 ),
+    .\port$14703$13 (\$64 ),
+    .\port$14709$0 (\$65 ),
+    .\port$14751$0 (\$66 ),
+    .\port$14753$0 (\$67 ),
+    .\port$14755$0 (\$68 ),
+    .\port$14757$0 (\$69 ),
+    .\port$14759$0 (\$70 ),
+    .\port$14761$0 (\$71 ),
+    .\port$14763$0 (\$72 ),
+    .\port$14765$0 (\$73 ),
+    .\port$14766$1 (\$74 ),
+    .\port$14781$0 (\$75 ),
+    .\port$14786$0 (\$76 ),
+    .\port$14788$0 (\$77 ),
+    .\port$14790$0 (\$78 ),
+    .\port$14792$0 (\$79 ),
+    .\port$14794$0 (\$80 ),
+    .\port$14796$0 (\$81 ),
+    .\port$14798$0 (\$82 ),
+    .\port$14800$0 (\$83 ),
+    .\port$14802$0 (\$84 ),
+    .\port$14804$0 (\$85 ),
+    .\port$14806$0 (\$86 ),
+    .\port$14808$0 (\$87 ),
+    .\port$14810$0 (\$88 ),
+    .\port$14812$0 (\$89 ),
+    .\port$14814$0 (\$90 ),
+    .\port$14816$0 (\$91 ),
+    .\port$14819$1 (\$92 ),
+    .\port$4599$0 (\$57 ),
+    .\port$4601$0 (\$58 ),
+    .\port$5620$0 (\$59 ),
+    .\port$5622$0 (\$60 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1123,18 +1123,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$14308$0 (\$30 ),
-    .\port$14325$1 (\$31 [4:0]),
-    .\port$14327$1 (\$32 [4:0]),
-    .\port$14329$1 (\$33 [4:0]),
-    .\port$14331$1 (\$34 [4:0]),
-    .\port$14333$1 (\$35 [4:0]),
-    .\port$14335$1 (\$36 [4:0]),
-    .\port$14337$1 (\$37 [4:0]),
-    .\port$14339$1 (\$38 [4:0]),
-    .\port$14340$1 (\$39 [3:0]),
-    .\port$15055$0 (\$63 ),
-    .\port$15171$1 (\$92 [3:0]),
+    .\port$13956$0 (\$30 ),
+    .\port$13973$1 (\$31 [4:0]),
+    .\port$13975$1 (\$32 [4:0]),
+    .\port$13977$1 (\$33 [4:0]),
+    .\port$13979$1 (\$34 [4:0]),
+    .\port$13981$1 (\$35 [4:0]),
+    .\port$13983$1 (\$36 [4:0]),
+    .\port$13985$1 (\$37 [4:0]),
+    .\port$13987$1 (\$38 [4:0]),
+    .\port$13988$1 (\$39 [3:0]),
+    .\port$14703$0 (\$63 ),
+    .\port$14819$1 (\$92 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1213,34 +1213,34 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_spikes__addr(read0__addr),
     .parity(\parity$387 [0]),
     .\port$1394$0 (\$28 ),
+    .\port$13956$0 (\$30 ),
     .\port$1396$0 (\$29 ),
-    .\port$14308$0 (\$30 ),
-    .\port$14325$1 (\$31 ),
-    .\port$14327$1 (\$32 ),
-    .\port$14329$1 (\$33 ),
-    .\port$14331$1 (\$34 ),
-    .\port$14333$1 (\$35 ),
-    .\port$14335$1 (\$36 ),
-    .\port$14337$1 (\$37 ),
-    .\port$14339$1 (\$38 ),
-    .\port$14340$1 (\$39 ),
-    .\port$14344$0 (\$40 ),
-    .\port$14346$0 (\$41 ),
-    .\port$14348$0 (\$42 ),
-    .\port$14350$0 (\$43 ),
-    .\port$14352$0 (\$44 ),
-    .\port$14354$0 (\$45 ),
-    .\port$14356$0 (\$46 ),
-    .\port$14358$0 (\$47 ),
-    .\port$14360$0 (\$48 ),
-    .\port$14362$0 (\$49 ),
-    .\port$14364$0 (\$50 ),
-    .\port$14366$0 (\$51 ),
-    .\port$14368$0 (\$52 ),
-    .\port$14370$0 (\$53 ),
-    .\port$14372$0 (\$54 ),
-    .\port$14374$0 (\$55 ),
-    .\port$14377$0 (\$56 ),
+    .\port$13973$1 (\$31 ),
+    .\port$13975$1 (\$32 ),
+    .\port$13977$1 (\$33 ),
+    .\port$13979$1 (\$34 ),
+    .\port$13981$1 (\$35 ),
+    .\port$13983$1 (\$36 ),
+    .\port$13985$1 (\$37 ),
+    .\port$13987$1 (\$38 ),
+    .\port$13988$1 (\$39 ),
+    .\port$13992$0 (\$40 ),
+    .\port$13994$0 (\$41 ),
+    .\port$13996$0 (\$42 ),
+    .\port$13998$0 (\$43 ),
+    .\port$14000$0 (\$44 ),
+    .\port$14002$0 (\$45 ),
+    .\port$14004$0 (\$46 ),
+    .\port$14006$0 (\$47 ),
+    .\port$14008$0 (\$48 ),
+    .\port$14010$0 (\$49 ),
+    .\port$14012$0 (\$50 ),
+    .\port$14014$0 (\$51 ),
+    .\port$14016$0 (\$52 ),
+    .\port$14018$0 (\$53 ),
+    .\port$14020$0 (\$54 ),
+    .\port$14022$0 (\$55 ),
+    .\port$14025$0 (\$56 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1267,20 +1267,20 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$15103$0 (\$66 ),
-    .\port$15105$0 (\$67 ),
-    .\port$15107$0 (\$68 ),
-    .\port$15109$0 (\$69 ),
-    .\port$15111$0 (\$70 ),
-    .\port$15113$0 (\$71 ),
-    .\port$15115$0 (\$72 ),
-    .\port$15117$0 (\$73 ),
-    .\port$15118$1 (\$74 ),
-    .\port$15133$0 (\$75 ),
-    .\port$5820$0 (\$59 ),
-    .\port$5822$0 (\$60 ),
-    .\port$9934$0 (\$95 ),
-    .\port$9936$0 (\$96 ),
+    .\port$14751$0 (\$66 ),
+    .\port$14753$0 (\$67 ),
+    .\port$14755$0 (\$68 ),
+    .\port$14757$0 (\$69 ),
+    .\port$14759$0 (\$70 ),
+    .\port$14761$0 (\$71 ),
+    .\port$14763$0 (\$72 ),
+    .\port$14765$0 (\$73 ),
+    .\port$14766$1 (\$74 ),
+    .\port$14781$0 (\$75 ),
+    .\port$5620$0 (\$59 ),
+    .\port$5622$0 (\$60 ),
+    .\port$9734$0 (\$95 ),
+    .\port$9736$0 (\$96 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1296,9 +1296,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$13834$8 (\parity$387 [8]),
-    .\port$15055$13 (\$64 ),
-    .\port$15171$5 (\$92 [7:4]),
+    .\port$13434$8 (\parity$387 [8]),
+    .\port$14703$13 (\$64 ),
+    .\port$14819$5 (\$92 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1346,18 +1346,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$14308$0 (\$30 [4:0]),
-    .\port$14325$6 (\$31 [20:5]),
-    .\port$14327$6 (\$32 [20:5]),
-    .\port$14329$6 (\$33 [20:5]),
-    .\port$14331$6 (\$34 [20:5]),
-    .\port$14333$6 (\$35 [20:5]),
-    .\port$14335$6 (\$36 [20:5]),
-    .\port$14337$6 (\$37 [20:5]),
-    .\port$14339$6 (\$38 [20:5]),
-    .\port$14340$5 (\$39 [7:4]),
-    .\port$15061$0 (\$65 ),
-    .\port$15171$5 (\$92 [7:4]),
+    .\port$13956$0 (\$30 [4:0]),
+    .\port$13973$6 (\$31 [20:5]),
+    .\port$13975$6 (\$32 [20:5]),
+    .\port$13977$6 (\$33 [20:5]),
+    .\port$13979$6 (\$34 [20:5]),
+    .\port$13981$6 (\$35 [20:5]),
+    .\port$13983$6 (\$36 [20:5]),
+    .\port$13985$6 (\$37 [20:5]),
+    .\port$13987$6 (\$38 [20:5]),
+    .\port$13988$5 (\$39 [7:4]),
+    .\port$14709$0 (\$65 ),
+    .\port$14819$5 (\$92 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1365,24 +1365,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$15138$0 (\$76 ),
-    .\port$15140$0 (\$77 ),
-    .\port$15142$0 (\$78 ),
-    .\port$15144$0 (\$79 ),
-    .\port$15146$0 (\$80 ),
-    .\port$15148$0 (\$81 ),
-    .\port$15150$0 (\$82 ),
-    .\port$15152$0 (\$83 ),
-    .\port$15154$0 (\$84 ),
-    .\port$15156$0 (\$85 ),
-    .\port$15158$0 (\$86 ),
-    .\port$15160$0 (\$87 ),
-    .\port$15162$0 (\$88 ),
-    .\port$15164$0 (\$89 ),
-    .\port$15166$0 (\$90 ),
-    .\port$15168$0 (\$91 ),
-    .\port$4801$0 (\$58 ),
-    .\port$8253$0 (\$94 ),
+    .\port$14786$0 (\$76 ),
+    .\port$14788$0 (\$77 ),
+    .\port$14790$0 (\$78 ),
+    .\port$14792$0 (\$79 ),
+    .\port$14794$0 (\$80 ),
+    .\port$14796$0 (\$81 ),
+    .\port$14798$0 (\$82 ),
+    .\port$14800$0 (\$83 ),
+    .\port$14802$0 (\$84 ),
+    .\port$14804$0 (\$85 ),
+    .\port$14806$0 (\$86 ),
+    .\port$14808$0 (\$87 ),
+    .\port$14810$0 (\$88 ),
+    .\port$14812$0 (\$89 ),
+    .\port$14814$0 (\$90 ),
+    .\port$14816$0 (\$91 ),
+    .\port$4601$0 (\$58 ),
+    .\port$8053$0 (\$94 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$61 [6:0]),
@@ -1527,28 +1527,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$13834$0 (\parity$387 [0]),
+    .\port$13434$0 (\parity$387 [0]),
     .\port$1394$0 (\$28 ),
     .\port$1396$0 (\$29 ),
-    .\port$14344$0 (\$40 [7:0]),
-    .\port$14346$0 (\$41 [7:0]),
-    .\port$14348$0 (\$42 [7:0]),
-    .\port$14350$0 (\$43 [7:0]),
-    .\port$14352$0 (\$44 [7:0]),
-    .\port$14354$0 (\$45 [7:0]),
-    .\port$14356$0 (\$46 [7:0]),
-    .\port$14358$0 (\$47 [7:0]),
-    .\port$14360$0 (\$48 [7:0]),
-    .\port$14362$0 (\$49 [7:0]),
-    .\port$14364$0 (\$50 [7:0]),
-    .\port$14366$0 (\$51 [7:0]),
-    .\port$14368$0 (\$52 [7:0]),
-    .\port$14370$0 (\$53 [7:0]),
-    .\port$14372$0 (\$54 [7:0]),
-    .\port$14374$0 (\$55 [7:0]),
-    .\port$14377$0 (\$56 ),
-    .\port$8251$0 (\$93 ),
-    .\port$8253$0 (\$94 ),
+    .\port$13992$0 (\$40 [7:0]),
+    .\port$13994$0 (\$41 [7:0]),
+    .\port$13996$0 (\$42 [7:0]),
+    .\port$13998$0 (\$43 [7:0]),
+    .\port$14000$0 (\$44 [7:0]),
+    .\port$14002$0 (\$45 [7:0]),
+    .\port$14004$0 (\$46 [7:0]),
+    .\port$14006$0 (\$47 [7:0]),
+    .\port$14008$0 (\$48 [7:0]),
+    .\port$14010$0 (\$49 [7:0]),
+    .\port$14012$0 (\$50 [7:0]),
+    .\port$14014$0 (\$51 [7:0]),
+    .\port$14016$0 (\$52 [7:0]),
+    .\port$14018$0 (\$53 [7:0]),
+    .\port$14020$0 (\$54 [7:0]),
+    .\port$14022$0 (\$55 [7:0]),
+    .\port$14025$0 (\$56 ),
+    .\port$8051$0 (\$93 ),
+    .\port$8053$0 (\$94 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$97 [8:0]),
@@ -1597,7 +1597,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$14756$0 (\$62 ),
+    .\port$14404$0 (\$62 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1645,19 +1645,19 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$387 [8]),
-    .\port$15502$0 (\$97 ),
-    .\port$15819$0 (\$98 ),
-    .\port$15821$0 (\$99 ),
-    .\port$15823$0 (\$100 ),
-    .\port$15825$0 (\$101 ),
-    .\port$15827$0 (\$102 ),
-    .\port$15829$0 (\$103 ),
-    .\port$15831$0 (\$104 ),
-    .\port$15833$0 (\$105 ),
-    .\port$8251$0 (\$93 ),
-    .\port$8253$0 (\$94 ),
-    .\port$9934$0 (\$95 ),
-    .\port$9936$0 (\$96 ),
+    .\port$15150$0 (\$97 ),
+    .\port$15515$0 (\$98 ),
+    .\port$15517$0 (\$99 ),
+    .\port$15519$0 (\$100 ),
+    .\port$15521$0 (\$101 ),
+    .\port$15523$0 (\$102 ),
+    .\port$15525$0 (\$103 ),
+    .\port$15527$0 (\$104 ),
+    .\port$15529$0 (\$105 ),
+    .\port$8051$0 (\$93 ),
+    .\port$8053$0 (\$94 ),
+    .\port$9734$0 (\$95 ),
+    .\port$9736$0 (\$96 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2323,7 +2323,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign batch[4:0] = \batch$366 [4:0];
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$4801$0 , \port$14344$8 , \port$14346$8 , \port$14348$8 , \port$14350$8 , \port$14352$8 , \port$14354$8 , \port$14356$8 , \port$14358$8 , \port$14360$8 , \port$14362$8 , \port$14364$8 , \port$14366$8 , \port$14368$8 , \port$14370$8 , \port$14372$8 , \port$14374$8 , write__addr
+module \backspike_core.active_memory (rst, write__en, read__en, \port$4601$0 , \port$13992$8 , \port$13994$8 , \port$13996$8 , \port$13998$8 , \port$14000$8 , \port$14002$8 , \port$14004$8 , \port$14006$8 , \port$14008$8 , \port$14010$8 , \port$14012$8 , \port$14014$8 , \port$14016$8 , \port$14018$8 , \port$14020$8 , \port$14022$8 , write__addr
 , read__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2331,40 +2331,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$4801$0 , \
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$14344$8 ;
-  wire \port$14344$8 ;
-  input \port$14346$8 ;
-  wire \port$14346$8 ;
-  input \port$14348$8 ;
-  wire \port$14348$8 ;
-  input \port$14350$8 ;
-  wire \port$14350$8 ;
-  input \port$14352$8 ;
-  wire \port$14352$8 ;
-  input \port$14354$8 ;
-  wire \port$14354$8 ;
-  input \port$14356$8 ;
-  wire \port$14356$8 ;
-  input \port$14358$8 ;
-  wire \port$14358$8 ;
-  input \port$14360$8 ;
-  wire \port$14360$8 ;
-  input \port$14362$8 ;
-  wire \port$14362$8 ;
-  input \port$14364$8 ;
-  wire \port$14364$8 ;
-  input \port$14366$8 ;
-  wire \port$14366$8 ;
-  input \port$14368$8 ;
-  wire \port$14368$8 ;
-  input \port$14370$8 ;
-  wire \port$14370$8 ;
-  input \port$14372$8 ;
-  wire \port$14372$8 ;
-  input \port$14374$8 ;
-  wire \port$14374$8 ;
-  input \port$4801$0 ;
-  wire \port$4801$0 ;
+  input \port$13992$8 ;
+  wire \port$13992$8 ;
+  input \port$13994$8 ;
+  wire \port$13994$8 ;
+  input \port$13996$8 ;
+  wire \port$13996$8 ;
+  input \port$13998$8 ;
+  wire \port$13998$8 ;
+  input \port$14000$8 ;
+  wire \port$14000$8 ;
+  input \port$14002$8 ;
+  wire \port$14002$8 ;
+  input \port$14004$8 ;
+  wire \port$14004$8 ;
+  input \port$14006$8 ;
+  wire \port$14006$8 ;
+  input \port$14008$8 ;
+  wire \port$14008$8 ;
+  input \port$14010$8 ;
+  wire \port$14010$8 ;
+  input \port$14012$8 ;
+  wire \port$14012$8 ;
+  input \port$14014$8 ;
+  wire \port$14014$8 ;
+  input \port$14016$8 ;
+  wire \port$14016$8 ;
+  input \port$14018$8 ;
+  wire \port$14018$8 ;
+  input \port$14020$8 ;
+  wire \port$14020$8 ;
+  input \port$14022$8 ;
+  wire \port$14022$8 ;
+  input \port$4601$0 ;
+  wire \port$4601$0 ;
   wire [6:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2389,7 +2389,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$4801$0 , \
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$14374$8 , \port$14372$8 , \port$14370$8 , \port$14368$8 , \port$14366$8 , \port$14364$8 , \port$14362$8 , \port$14360$8 , \port$14358$8 , \port$14356$8 , \port$14354$8 , \port$14352$8 , \port$14350$8 , \port$14348$8 , \port$14346$8 , \port$14344$8  };
+      copy0[write__addr] <= { \port$14022$8 , \port$14020$8 , \port$14018$8 , \port$14016$8 , \port$14014$8 , \port$14012$8 , \port$14010$8 , \port$14008$8 , \port$14006$8 , \port$14004$8 , \port$14002$8 , \port$14000$8 , \port$13998$8 , \port$13996$8 , \port$13994$8 , \port$13992$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2403,22 +2403,22 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$4801$0 , \
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4801$0 ) begin
+    if (\port$4601$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$14374$8 , \port$14372$8 , \port$14370$8 , \port$14368$8 , \port$14366$8 , \port$14364$8 , \port$14362$8 , \port$14360$8 , \port$14358$8 , \port$14356$8 , \port$14354$8 , \port$14352$8 , \port$14350$8 , \port$14348$8 , \port$14346$8 , \port$14344$8  };
-  assign \write__data$5  = { \port$14374$8 , \port$14372$8 , \port$14370$8 , \port$14368$8 , \port$14366$8 , \port$14364$8 , \port$14362$8 , \port$14360$8 , \port$14358$8 , \port$14356$8 , \port$14354$8 , \port$14352$8 , \port$14350$8 , \port$14348$8 , \port$14346$8 , \port$14344$8  };
+  assign write__data = { \port$14022$8 , \port$14020$8 , \port$14018$8 , \port$14016$8 , \port$14014$8 , \port$14012$8 , \port$14010$8 , \port$14008$8 , \port$14006$8 , \port$14004$8 , \port$14002$8 , \port$14000$8 , \port$13998$8 , \port$13996$8 , \port$13994$8 , \port$13992$8  };
+  assign \write__data$5  = { \port$14022$8 , \port$14020$8 , \port$14018$8 , \port$14016$8 , \port$14014$8 , \port$14012$8 , \port$14010$8 , \port$14008$8 , \port$14006$8 , \port$14004$8 , \port$14002$8 , \port$14000$8 , \port$13998$8 , \port$13996$8 , \port$13994$8 , \port$13992$8  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4801$0 , read__en };
+  assign read0__en = { \port$4601$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$4799$0 , \port$4801$0 , \port$5820$0 , \port$5822$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, \port$14713$0 , front_gradients__addr, \port$14756$0 , \port$15055$0 , \port$15055$13 , \port$15061$0 , \port$15103$0 , \port$15105$0 , \port$15107$0 , \port$15109$0 , \port$15111$0 , \port$15113$0 , \port$15115$0 , \port$15117$0 , \port$15118$1
-, \port$15133$0 , drain_masks__addr, \port$15138$0 , \port$15140$0 , \port$15142$0 , \port$15144$0 , \port$15146$0 , \port$15148$0 , \port$15150$0 , \port$15152$0 , \port$15154$0 , \port$15156$0 , \port$15158$0 , \port$15160$0 , \port$15162$0 , \port$15164$0 , \port$15166$0 , \port$15168$0 , drain_masks__en, \port$15171$1 , waits_second
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$4599$0 , \port$4601$0 , \port$5620$0 , \port$5622$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, \port$14361$0 , front_gradients__addr, \port$14404$0 , \port$14703$0 , \port$14703$13 , \port$14709$0 , \port$14751$0 , \port$14753$0 , \port$14755$0 , \port$14757$0 , \port$14759$0 , \port$14761$0 , \port$14763$0 , \port$14765$0 , \port$14766$1
+, \port$14781$0 , drain_masks__addr, \port$14786$0 , \port$14788$0 , \port$14790$0 , \port$14792$0 , \port$14794$0 , \port$14796$0 , \port$14798$0 , \port$14800$0 , \port$14802$0 , \port$14804$0 , \port$14806$0 , \port$14808$0 , \port$14810$0 , \port$14812$0 , \port$14814$0 , \port$14816$0 , drain_masks__en, \port$14819$1 , waits_second
 , codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -2704,78 +2704,78 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [13:0] \port$14713$0 ;
-  wire [13:0] \port$14713$0 ;
-  output [13:0] \port$14756$0 ;
-  wire [13:0] \port$14756$0 ;
-  output [6:0] \port$15055$0 ;
-  wire [6:0] \port$15055$0 ;
-  output [4:0] \port$15055$13 ;
-  wire [4:0] \port$15055$13 ;
-  output [4:0] \port$15061$0 ;
-  wire [4:0] \port$15061$0 ;
-  output [15:0] \port$15103$0 ;
-  wire [15:0] \port$15103$0 ;
-  output [15:0] \port$15105$0 ;
-  wire [15:0] \port$15105$0 ;
-  output [15:0] \port$15107$0 ;
-  wire [15:0] \port$15107$0 ;
-  output [15:0] \port$15109$0 ;
-  wire [15:0] \port$15109$0 ;
-  output [15:0] \port$15111$0 ;
-  wire [15:0] \port$15111$0 ;
-  output [15:0] \port$15113$0 ;
-  wire [15:0] \port$15113$0 ;
-  output [15:0] \port$15115$0 ;
-  wire [15:0] \port$15115$0 ;
-  output [15:0] \port$15117$0 ;
-  wire [15:0] \port$15117$0 ;
-  output [3:0] \port$15118$1 ;
-  wire [3:0] \port$15118$1 ;
-  output [6:0] \port$15133$0 ;
-  wire [6:0] \port$15133$0 ;
-  output [7:0] \port$15138$0 ;
-  wire [7:0] \port$15138$0 ;
-  output [7:0] \port$15140$0 ;
-  wire [7:0] \port$15140$0 ;
-  output [7:0] \port$15142$0 ;
-  wire [7:0] \port$15142$0 ;
-  output [7:0] \port$15144$0 ;
-  wire [7:0] \port$15144$0 ;
-  output [7:0] \port$15146$0 ;
-  wire [7:0] \port$15146$0 ;
-  output [7:0] \port$15148$0 ;
-  wire [7:0] \port$15148$0 ;
-  output [7:0] \port$15150$0 ;
-  wire [7:0] \port$15150$0 ;
-  output [7:0] \port$15152$0 ;
-  wire [7:0] \port$15152$0 ;
-  output [7:0] \port$15154$0 ;
-  wire [7:0] \port$15154$0 ;
-  output [7:0] \port$15156$0 ;
-  wire [7:0] \port$15156$0 ;
-  output [7:0] \port$15158$0 ;
-  wire [7:0] \port$15158$0 ;
-  output [7:0] \port$15160$0 ;
-  wire [7:0] \port$15160$0 ;
-  output [7:0] \port$15162$0 ;
-  wire [7:0] \port$15162$0 ;
-  output [7:0] \port$15164$0 ;
-  wire [7:0] \port$15164$0 ;
-  output [7:0] \port$15166$0 ;
-  wire [7:0] \port$15166$0 ;
-  output [7:0] \port$15168$0 ;
-  wire [7:0] \port$15168$0 ;
-  output [7:0] \port$15171$1 ;
-  wire [7:0] \port$15171$1 ;
-  output \port$4799$0 ;
-  wire \port$4799$0 ;
-  output \port$4801$0 ;
-  wire \port$4801$0 ;
-  output \port$5820$0 ;
-  wire \port$5820$0 ;
-  output \port$5822$0 ;
-  wire \port$5822$0 ;
+  output [13:0] \port$14361$0 ;
+  wire [13:0] \port$14361$0 ;
+  output [13:0] \port$14404$0 ;
+  wire [13:0] \port$14404$0 ;
+  output [6:0] \port$14703$0 ;
+  wire [6:0] \port$14703$0 ;
+  output [4:0] \port$14703$13 ;
+  wire [4:0] \port$14703$13 ;
+  output [4:0] \port$14709$0 ;
+  wire [4:0] \port$14709$0 ;
+  output [15:0] \port$14751$0 ;
+  wire [15:0] \port$14751$0 ;
+  output [15:0] \port$14753$0 ;
+  wire [15:0] \port$14753$0 ;
+  output [15:0] \port$14755$0 ;
+  wire [15:0] \port$14755$0 ;
+  output [15:0] \port$14757$0 ;
+  wire [15:0] \port$14757$0 ;
+  output [15:0] \port$14759$0 ;
+  wire [15:0] \port$14759$0 ;
+  output [15:0] \port$14761$0 ;
+  wire [15:0] \port$14761$0 ;
+  output [15:0] \port$14763$0 ;
+  wire [15:0] \port$14763$0 ;
+  output [15:0] \port$14765$0 ;
+  wire [15:0] \port$14765$0 ;
+  output [3:0] \port$14766$1 ;
+  wire [3:0] \port$14766$1 ;
+  output [6:0] \port$14781$0 ;
+  wire [6:0] \port$14781$0 ;
+  output [7:0] \port$14786$0 ;
+  wire [7:0] \port$14786$0 ;
+  output [7:0] \port$14788$0 ;
+  wire [7:0] \port$14788$0 ;
+  output [7:0] \port$14790$0 ;
+  wire [7:0] \port$14790$0 ;
+  output [7:0] \port$14792$0 ;
+  wire [7:0] \port$14792$0 ;
+  output [7:0] \port$14794$0 ;
+  wire [7:0] \port$14794$0 ;
+  output [7:0] \port$14796$0 ;
+  wire [7:0] \port$14796$0 ;
+  output [7:0] \port$14798$0 ;
+  wire [7:0] \port$14798$0 ;
+  output [7:0] \port$14800$0 ;
+  wire [7:0] \port$14800$0 ;
+  output [7:0] \port$14802$0 ;
+  wire [7:0] \port$14802$0 ;
+  output [7:0] \port$14804$0 ;
+  wire [7:0] \port$14804$0 ;
+  output [7:0] \port$14806$0 ;
+  wire [7:0] \port$14806$0 ;
+  output [7:0] \port$14808$0 ;
+  wire [7:0] \port$14808$0 ;
+  output [7:0] \port$14810$0 ;
+  wire [7:0] \port$14810$0 ;
+  output [7:0] \port$14812$0 ;
+  wire [7:0] \port$14812$0 ;
+  output [7:0] \port$14814$0 ;
+  wire [7:0] \port$14814$0 ;
+  output [7:0] \port$14816$0 ;
+  wire [7:0] \port$14816$0 ;
+  output [7:0] \port$14819$1 ;
+  wire [7:0] \port$14819$1 ;
+  output \port$4599$0 ;
+  wire \port$4599$0 ;
+  output \port$4601$0 ;
+  wire \port$4601$0 ;
+  output \port$5620$0 ;
+  wire \port$5620$0 ;
+  output \port$5622$0 ;
+  wire \port$5622$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2885,20 +2885,20 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$15055$0 (\$7 ),
-    .\port$15055$13 (\$8 ),
-    .\port$15061$0 (\$9 ),
-    .\port$15103$0 (\$10 ),
-    .\port$15105$0 (\$11 ),
-    .\port$15107$0 (\$12 ),
-    .\port$15109$0 (\$13 ),
-    .\port$15111$0 (\$14 ),
-    .\port$15113$0 (\$15 ),
-    .\port$15115$0 (\$16 ),
-    .\port$15117$0 (\$17 ),
-    .\port$15118$1 (\$18 ),
-    .\port$15133$0 (\$19 ),
-    .\port$15171$1 (\$36 ),
+    .\port$14703$0 (\$7 ),
+    .\port$14703$13 (\$8 ),
+    .\port$14709$0 (\$9 ),
+    .\port$14751$0 (\$10 ),
+    .\port$14753$0 (\$11 ),
+    .\port$14755$0 (\$12 ),
+    .\port$14757$0 (\$13 ),
+    .\port$14759$0 (\$14 ),
+    .\port$14761$0 (\$15 ),
+    .\port$14763$0 (\$16 ),
+    .\port$14765$0 (\$17 ),
+    .\port$14766$1 (\$18 ),
+    .\port$14781$0 (\$19 ),
+    .\port$14819$1 (\$36 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -2944,9 +2944,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$14756$0 (\$6 ),
-    .\port$4801$0 (\$2 ),
-    .\port$5822$0 (\$4 ),
+    .\port$14404$0 (\$6 ),
+    .\port$4601$0 (\$2 ),
+    .\port$5622$0 (\$4 ),
     .\row$58 (column_vector),
     .\row$78 (gradients__data),
     .rst(rst)
@@ -3099,43 +3099,43 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$4799$0  = \$1 ;
-  assign \port$4801$0  = \$2 ;
-  assign \port$5820$0  = \$3 ;
-  assign \port$5822$0  = \$4 ;
+  assign \port$4599$0  = \$1 ;
+  assign \port$4601$0  = \$2 ;
+  assign \port$5620$0  = \$3 ;
+  assign \port$5622$0  = \$4 ;
   assign front_column_stride = \config [45:37];
-  assign \port$14713$0  = \$5 ;
-  assign \port$14756$0  = \$6 ;
-  assign \port$15055$0  = \$7 ;
-  assign \port$15055$13  = \$8 ;
-  assign \port$15061$0  = \$9 ;
-  assign \port$15103$0  = \$10 ;
-  assign \port$15105$0  = \$11 ;
-  assign \port$15107$0  = \$12 ;
-  assign \port$15109$0  = \$13 ;
-  assign \port$15111$0  = \$14 ;
-  assign \port$15113$0  = \$15 ;
-  assign \port$15115$0  = \$16 ;
-  assign \port$15117$0  = \$17 ;
-  assign \port$15118$1  = \$18 ;
-  assign \port$15133$0  = \$19 ;
-  assign \port$15138$0  = \$20 ;
-  assign \port$15140$0  = \$21 ;
-  assign \port$15142$0  = \$22 ;
-  assign \port$15144$0  = \$23 ;
-  assign \port$15146$0  = \$24 ;
-  assign \port$15148$0  = \$25 ;
-  assign \port$15150$0  = \$26 ;
-  assign \port$15152$0  = \$27 ;
-  assign \port$15154$0  = \$28 ;
-  assign \port$15156$0  = \$29 ;
-  assign \port$15158$0  = \$30 ;
-  assign \port$15160$0  = \$31 ;
-  assign \port$15162$0  = \$32 ;
-  assign \port$15164$0  = \$33 ;
-  assign \port$15166$0  = \$34 ;
-  assign \port$15168$0  = \$35 ;
-  assign \port$15171$1  = \$36 ;
+  assign \port$14361$0  = \$5 ;
+  assign \port$14404$0  = \$6 ;
+  assign \port$14703$0  = \$7 ;
+  assign \port$14703$13  = \$8 ;
+  assign \port$14709$0  = \$9 ;
+  assign \port$14751$0  = \$10 ;
+  assign \port$14753$0  = \$11 ;
+  assign \port$14755$0  = \$12 ;
+  assign \port$14757$0  = \$13 ;
+  assign \port$14759$0  = \$14 ;
+  assign \port$14761$0  = \$15 ;
+  assign \port$14763$0  = \$16 ;
+  assign \port$14765$0  = \$17 ;
+  assign \port$14766$1  = \$18 ;
+  assign \port$14781$0  = \$19 ;
+  assign \port$14786$0  = \$20 ;
+  assign \port$14788$0  = \$21 ;
+  assign \port$14790$0  = \$22 ;
+  assign \port$14792$0  = \$23 ;
+  assign \port$14794$0  = \$24 ;
+  assign \port$14796$0  = \$25 ;
+  assign \port$14798$0  = \$26 ;
+  assign \port$14800$0  = \$27 ;
+  assign \port$14802$0  = \$28 ;
+  assign \port$14804$0  = \$29 ;
+  assign \port$14806$0  = \$30 ;
+  assign \port$14808$0  = \$31 ;
+  assign \port$14810$0  = \$32 ;
+  assign \port$14812$0  = \$33 ;
+  assign \port$14814$0  = \$34 ;
+  assign \port$14816$0  = \$35 ;
+  assign \port$14819$1  = \$36 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3269,9 +3269,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$122 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$15055$0 , \port$15055$13 , \port$15061$0 , \port$15103$0 , \port$15105$0
-, \port$15107$0 , \port$15109$0 , \port$15111$0 , \port$15113$0 , \port$15115$0 , \port$15117$0 , \port$15118$1 , \port$15133$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11
-, tile_12, tile_13, tile_14, tile_15, masks__en, \port$15171$1 , codes__data, logits__data, labels__data, clk);
+module \backspike_core.bp.drain (rst, start, \touched$122 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$14703$0 , \port$14703$13 , \port$14709$0 , \port$14751$0 , \port$14753$0
+, \port$14755$0 , \port$14757$0 , \port$14759$0 , \port$14761$0 , \port$14763$0 , \port$14765$0 , \port$14766$1 , \port$14781$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11
+, tile_12, tile_13, tile_14, tile_15, masks__en, \port$14819$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3740,34 +3740,34 @@ module \backspike_core.bp.drain (rst, start, \touched$122 , \begin , saturated, 
   wire \onehot$61 ;
   input parity;
   wire parity;
-  output [6:0] \port$15055$0 ;
-  wire [6:0] \port$15055$0 ;
-  output [4:0] \port$15055$13 ;
-  wire [4:0] \port$15055$13 ;
-  output [4:0] \port$15061$0 ;
-  wire [4:0] \port$15061$0 ;
-  output [15:0] \port$15103$0 ;
-  wire [15:0] \port$15103$0 ;
-  output [15:0] \port$15105$0 ;
-  wire [15:0] \port$15105$0 ;
-  output [15:0] \port$15107$0 ;
-  wire [15:0] \port$15107$0 ;
-  output [15:0] \port$15109$0 ;
-  wire [15:0] \port$15109$0 ;
-  output [15:0] \port$15111$0 ;
-  wire [15:0] \port$15111$0 ;
-  output [15:0] \port$15113$0 ;
-  wire [15:0] \port$15113$0 ;
-  output [15:0] \port$15115$0 ;
-  wire [15:0] \port$15115$0 ;
-  output [15:0] \port$15117$0 ;
-  wire [15:0] \port$15117$0 ;
-  output [3:0] \port$15118$1 ;
-  wire [3:0] \port$15118$1 ;
-  output [6:0] \port$15133$0 ;
-  wire [6:0] \port$15133$0 ;
-  output [7:0] \port$15171$1 ;
-  wire [7:0] \port$15171$1 ;
+  output [6:0] \port$14703$0 ;
+  wire [6:0] \port$14703$0 ;
+  output [4:0] \port$14703$13 ;
+  wire [4:0] \port$14703$13 ;
+  output [4:0] \port$14709$0 ;
+  wire [4:0] \port$14709$0 ;
+  output [15:0] \port$14751$0 ;
+  wire [15:0] \port$14751$0 ;
+  output [15:0] \port$14753$0 ;
+  wire [15:0] \port$14753$0 ;
+  output [15:0] \port$14755$0 ;
+  wire [15:0] \port$14755$0 ;
+  output [15:0] \port$14757$0 ;
+  wire [15:0] \port$14757$0 ;
+  output [15:0] \port$14759$0 ;
+  wire [15:0] \port$14759$0 ;
+  output [15:0] \port$14761$0 ;
+  wire [15:0] \port$14761$0 ;
+  output [15:0] \port$14763$0 ;
+  wire [15:0] \port$14763$0 ;
+  output [15:0] \port$14765$0 ;
+  wire [15:0] \port$14765$0 ;
+  output [3:0] \port$14766$1 ;
+  wire [3:0] \port$14766$1 ;
+  output [6:0] \port$14781$0 ;
+  wire [6:0] \port$14781$0 ;
+  output [7:0] \port$14819$1 ;
+  wire [7:0] \port$14819$1 ;
   reg [15:0] present = 16'h0000;
   reg [1:0] read_turn_0 = 2'h0;
   reg [1:0] read_turn_1 = 2'h0;
@@ -4467,9 +4467,9 @@ module \backspike_core.bp.drain (rst, start, \touched$122 , \begin , saturated, 
     .i(sum),
     .live(\live$34 ),
     .onehot(onehot),
-    .\port$15309$0 (\$235 ),
-    .\port$15310$0 (\$236 ),
-    .\port$6439$0 (\$59 ),
+    .\port$14957$0 (\$235 ),
+    .\port$14958$0 (\$236 ),
+    .\port$6239$0 (\$59 ),
     .rst(rst),
     .saturated(\saturated$63 ),
     .slot(slot),
@@ -4481,9 +4481,9 @@ module \backspike_core.bp.drain (rst, start, \touched$122 , \begin , saturated, 
     .i(\sum$49 ),
     .live(\live$54 ),
     .onehot(\onehot$61 ),
-    .\port$15433$0 (\$237 ),
-    .\port$15434$0 (\$238 ),
-    .\port$6448$0 (\$65 ),
+    .\port$15081$0 (\$237 ),
+    .\port$15082$0 (\$238 ),
+    .\port$6248$0 (\$65 ),
     .rst(rst),
     .saturated(\saturated$64 ),
     .slot(slot),
@@ -4841,21 +4841,21 @@ module \backspike_core.bp.drain (rst, start, \touched$122 , \begin , saturated, 
   assign masks__data = { tile_15[7], tile_14[7], tile_13[7], tile_12[7], tile_11[7], tile_10[7], tile_9[7], tile_8[7], tile_7[7], tile_6[7], tile_5[7], tile_4[7], tile_3[7], tile_2[7], tile_1[7], tile_0[7], tile_15[6], tile_14[6], tile_13[6], tile_12[6], tile_11[6], tile_10[6], tile_9[6], tile_8[6], tile_7[6], tile_6[6], tile_5[6], tile_4[6], tile_3[6], tile_2[6], tile_1[6], tile_0[6], tile_15[5], tile_14[5], tile_13[5], tile_12[5], tile_11[5], tile_10[5], tile_9[5], tile_8[5], tile_7[5], tile_6[5], tile_5[5], tile_4[5], tile_3[5], tile_2[5], tile_1[5], tile_0[5], tile_15[4], tile_14[4], tile_13[4], tile_12[4], tile_11[4], tile_10[4], tile_9[4], tile_8[4], tile_7[4], tile_6[4], tile_5[4], tile_4[4], tile_3[4], tile_2[4], tile_1[4], tile_0[4], tile_15[3], tile_14[3], tile_13[3], tile_12[3], tile_11[3], tile_10[3], tile_9[3], tile_8[3], tile_7[3], tile_6[3], tile_5[3], tile_4[3], tile_3[3], tile_2[3], tile_1[3], tile_0[3], tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2], tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign gradient = { \$236 , \$235  };
   assign \gradient$148  = { \$238 , \$237  };
-  assign \port$15055$0  = header[6:0];
-  assign \port$15055$13  = header[17:13];
-  assign \port$15061$0  = o_unit[4:0];
-  assign \port$15103$0  = gradient_0[15:0];
-  assign \port$15105$0  = gradient_1[15:0];
-  assign \port$15107$0  = gradient_2[15:0];
-  assign \port$15109$0  = gradient_3[15:0];
-  assign \port$15111$0  = gradient_4[15:0];
-  assign \port$15113$0  = gradient_5[15:0];
-  assign \port$15115$0  = gradient_6[15:0];
-  assign \port$15117$0  = gradient_7[15:0];
-  assign \port$15118$1  = whole_0[4:1];
-  assign \port$15133$0  = header_14[6:0];
+  assign \port$14703$0  = header[6:0];
+  assign \port$14703$13  = header[17:13];
+  assign \port$14709$0  = o_unit[4:0];
+  assign \port$14751$0  = gradient_0[15:0];
+  assign \port$14753$0  = gradient_1[15:0];
+  assign \port$14755$0  = gradient_2[15:0];
+  assign \port$14757$0  = gradient_3[15:0];
+  assign \port$14759$0  = gradient_4[15:0];
+  assign \port$14761$0  = gradient_5[15:0];
+  assign \port$14763$0  = gradient_6[15:0];
+  assign \port$14765$0  = gradient_7[15:0];
+  assign \port$14766$1  = whole_0[4:1];
+  assign \port$14781$0  = header_14[6:0];
   assign masks__addr = last_0[6:0];
-  assign \port$15171$1  = o[8:1];
+  assign \port$14819$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -5449,7 +5449,7 @@ module \backspike_core.bp.drain.time (rst, start, free, skip, busy, batch, o, cl
   assign o[0] = \$1 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6439$0 , onehot, saturated, \table , \config , slot, \port$15309$0 , \port$15310$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6239$0 , onehot, saturated, \table , \config , slot, \port$14957$0 , \port$14958$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -5728,12 +5728,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6439$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$15309$0 ;
-  wire [14:0] \port$15309$0 ;
-  output \port$15310$0 ;
-  wire \port$15310$0 ;
-  input [20:0] \port$6439$0 ;
-  wire [20:0] \port$6439$0 ;
+  output [14:0] \port$14957$0 ;
+  wire [14:0] \port$14957$0 ;
+  output \port$14958$0 ;
+  wire \port$14958$0 ;
+  input [20:0] \port$6239$0 ;
+  wire [20:0] \port$6239$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5994,13 +5994,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6439$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$6439$0 [4:0];
+    code_0 <= \port$6239$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$6439$0 [20:5];
+    logit_0 <= \port$6239$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -6133,10 +6133,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6439$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$6439$0 [4:0];
-  assign logit = \port$6439$0 [20:5];
-  assign \port$15309$0  = \$125 ;
-  assign \port$15310$0  = \$126 ;
+  assign code = \port$6239$0 [4:0];
+  assign logit = \port$6239$0 [20:5];
+  assign \port$14957$0  = \$125 ;
+  assign \port$14958$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -6250,8 +6250,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6439$0 , onehot, satu
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$6439$0 [3:0];
-  assign \code.spike  = \port$6439$0 [4];
+  assign \code.code  = \port$6239$0 [3:0];
+  assign \code.spike  = \port$6239$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -7410,7 +7410,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6448$0 , onehot, saturated, \table , \config , slot, \port$15433$0 , \port$15434$0 , clk);
+module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6248$0 , onehot, saturated, \table , \config , slot, \port$15081$0 , \port$15082$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7689,12 +7689,12 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6448$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$15433$0 ;
-  wire [14:0] \port$15433$0 ;
-  output \port$15434$0 ;
-  wire \port$15434$0 ;
-  input [20:0] \port$6448$0 ;
-  wire [20:0] \port$6448$0 ;
+  output [14:0] \port$15081$0 ;
+  wire [14:0] \port$15081$0 ;
+  output \port$15082$0 ;
+  wire \port$15082$0 ;
+  input [20:0] \port$6248$0 ;
+  wire [20:0] \port$6248$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -7955,13 +7955,13 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6448$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$6448$0 [4:0];
+    code_0 <= \port$6248$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$6448$0 [20:5];
+    logit_0 <= \port$6248$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -8094,10 +8094,10 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6448$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$6448$0 [4:0];
-  assign logit = \port$6448$0 [20:5];
-  assign \port$15433$0  = \$125 ;
-  assign \port$15434$0  = \$126 ;
+  assign code = \port$6248$0 [4:0];
+  assign logit = \port$6248$0 [20:5];
+  assign \port$15081$0  = \$125 ;
+  assign \port$15082$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -8211,8 +8211,8 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6448$0 , onehot, satu
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$6448$0 [3:0];
-  assign \code.spike  = \port$6448$0 [4];
+  assign \code.code  = \port$6248$0 [3:0];
+  assign \code.spike  = \port$6248$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -8360,7 +8360,7 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6448$0 , onehot, satu
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$4801$0 , o_events__ready, \port$5822$0 , \o__ready$82 , \o__ready$64 , o_headers__ready, batch, i__payload, \config , i__valid, address, gradients__addr, \o_events__payload$86 , o_headers__payload, i__ready, o_headers__valid, \port$14756$0 , o_vectors__payload, o_vectors__valid
+module \backspike_core.bp.front (rst, o__ready, \port$4601$0 , o_events__ready, \port$5622$0 , \o__ready$82 , \o__ready$64 , o_headers__ready, batch, i__payload, \config , i__valid, address, gradients__addr, \o_events__payload$86 , o_headers__payload, i__ready, o_headers__valid, \port$14404$0 , o_vectors__payload, o_vectors__valid
 , \o_events__valid$80 , \row$78 , active__data, masks__data, \row$58 , clk);
   wire [12:0] \$1 ;
   wire \$10 ;
@@ -8829,12 +8829,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$4801$0 , o_events__ready, 
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [2:0] \plain.x ;
-  output [13:0] \port$14756$0 ;
-  wire [13:0] \port$14756$0 ;
-  output \port$4801$0 ;
-  wire \port$4801$0 ;
-  output \port$5822$0 ;
-  wire \port$5822$0 ;
+  output [13:0] \port$14404$0 ;
+  wire [13:0] \port$14404$0 ;
+  output \port$4601$0 ;
+  wire \port$4601$0 ;
+  output \port$5622$0 ;
+  wire \port$5622$0 ;
   wire [143:0] row;
   input [127:0] \row$58 ;
   wire [127:0] \row$58 ;
@@ -9140,7 +9140,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$4801$0 , o_events__ready, 
     .i__valid(\i__valid$49 ),
     .o__ready(\o__ready$64 ),
     .o__valid(o_vectors__valid),
-    .\port$14756$0 (o_lines__payload[13:0]),
+    .\port$14404$0 (o_lines__payload[13:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$58 )
@@ -9166,8 +9166,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$4801$0 , o_events__ready, 
     .move1(\$275 ),
     .o__payload(\o__payload$40 ),
     .o__ready(\o__ready$44 ),
-    .\port$16505$0 (active__data),
-    .\port$16507$0 (masks__data),
+    .\port$16201$0 (active__data),
+    .\port$16203$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$42 )
   );
@@ -9196,7 +9196,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$4801$0 , o_events__ready, 
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [28:22]),
-    .\port$14705$37 (\config [52:37]),
+    .\port$14353$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$20 (\$1 [10:0]),
@@ -9251,11 +9251,11 @@ module \backspike_core.bp.front (rst, o__ready, \port$4801$0 , o_events__ready, 
   assign \o__valid$81  = \o_events__valid$80 ;
   assign \o_events__ready$83  = \o__ready$82 ;
   assign valued = \o__payload$85 [137:128];
-  assign \port$4801$0  = \$275 ;
-  assign \port$5822$0  = \$276 ;
+  assign \port$4601$0  = \$275 ;
+  assign \port$5622$0  = \$276 ;
   assign address = \i__payload$28 [13:0];
   assign gradients__addr = \i__payload$73 [10:0];
-  assign \port$14756$0  = o_lines__payload[13:0];
+  assign \port$14404$0  = o_lines__payload[13:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
   assign \o_headers__payload.tile  = o_headers__payload[30:23];
@@ -9373,7 +9373,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$4801$0 , o_events__ready, 
   assign tag[10:0] = o__payload[24:14];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$14756$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$14404$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -9426,8 +9426,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [13:0] \port$14756$0 ;
-  wire [13:0] \port$14756$0 ;
+  input [13:0] \port$14404$0 ;
+  wire [13:0] \port$14404$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -9487,7 +9487,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$5810$0 (\$16 ),
+    .\port$5610$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -9570,8 +9570,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$14756$0 [2:0], \port$14756$0 [13:3] };
-  assign i__payload = { \port$14756$0 [2:0], \port$14756$0 [13:3] };
+  assign address = { \port$14404$0 [2:0], \port$14404$0 [13:3] };
+  assign i__payload = { \port$14404$0 [2:0], \port$14404$0 [13:3] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -9587,7 +9587,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$14756$0 [2:0], \port$14756$0 [13:3] };
+  assign \i__payload.address  = { \port$14404$0 [2:0], \port$14404$0 [13:3] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -9595,15 +9595,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$5810$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$5610$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
-  input \port$5810$0 ;
-  wire \port$5810$0 ;
+  input \port$5610$0 ;
+  wire \port$5610$0 ;
   wire [3:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -9643,7 +9643,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$5810$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$5810$0 ) begin
+    if (\port$5610$0 ) begin
       \$1  = read__data;
     end
   end
@@ -9652,7 +9652,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$5810$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$5810$0 , read__en };
+  assign read0__en = { \port$5610$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -12257,7 +12257,7 @@ module \backspike_core.bp.front.scan.picker (rst, o__ready, i__ready, i__payload
   assign \$162  = \$161 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, \port$16505$0 , \port$16507$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, \port$16201$0 , \port$16203$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -12288,10 +12288,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$16505$0 ;
-  wire [15:0] \port$16505$0 ;
-  input [127:0] \port$16507$0 ;
-  wire [127:0] \port$16507$0 ;
+  input [15:0] \port$16201$0 ;
+  wire [15:0] \port$16201$0 ;
+  input [127:0] \port$16203$0 ;
+  wire [127:0] \port$16203$0 ;
   wire [143:0] row;
   input rst;
   wire rst;
@@ -12347,7 +12347,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
     end
   end
   assign address = i__payload[13:0];
-  assign row = { \port$16505$0 , \port$16507$0  };
+  assign row = { \port$16201$0 , \port$16203$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -12356,7 +12356,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
   assign \o__payload.row  = o__payload[143:0];
   assign \o__payload.tag  = o__payload[162:144];
   assign o__payload[162:144] = tag1;
-  assign o__payload[143:0] = { \port$16505$0 , \port$16507$0  };
+  assign o__payload[143:0] = { \port$16201$0 , \port$16203$0  };
 endmodule
 
 module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, row, clk);
@@ -12457,7 +12457,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[127:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$14705$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$14353$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
   wire \$10 ;
@@ -12536,8 +12536,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   reg [6:0] own = 7'h00;
   input [6:0] own_unit;
   wire [6:0] own_unit;
-  input [15:0] \port$14705$37 ;
-  wire [15:0] \port$14705$37 ;
+  input [15:0] \port$14353$37 ;
+  wire [15:0] \port$14353$37 ;
   reg [10:0] row = 11'h000;
   input rst;
   wire rst;
@@ -12558,7 +12558,7 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   assign \$1  = batch[19:10] - 1'h1;
   assign \$2  = block == \$1 [9:0];
   assign \$3  = own + block;
-  assign \$4  = \port$14705$37 [8:0] - 1'h1;
+  assign \$4  = \port$14353$37 [8:0] - 1'h1;
   assign \$5  = source == \$4 [8:0];
   assign \$6  = ! fsm_state;
   assign \$7  = fsm_state == 1'h1;
@@ -12569,14 +12569,14 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   assign \$12  = tile * \tile_rows$20 ;
   assign \$13  = own_unit + tile_units;
   assign \$14  = weights + tile_rows;
-  assign \$15  = \port$14705$37 [15:9] + block;
+  assign \$15  = \port$14353$37 [15:9] + block;
   assign \$16  = block + 1'h1;
   assign \$17  = batch[19:10] - 1'h1;
   assign \$18  = block == \$17 [9:0];
   assign \$19  = source + 1'h1;
   assign \$20  = unit + batch[19:10];
   assign \$21  = row + 1'h1;
-  assign \$22  = \port$14705$37 [8:0] - 1'h1;
+  assign \$22  = \port$14353$37 [8:0] - 1'h1;
   assign \$23  = source == \$22 [8:0];
   assign \$24  = block + 1'h1;
   assign \$25  = batch[19:10] - 1'h1;
@@ -12814,8 +12814,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
           end
     endcase
   end
-  assign source_tiles = \port$14705$37 [8:0];
-  assign source_unit = \port$14705$37 [15:9];
+  assign source_tiles = \port$14353$37 [8:0];
+  assign source_unit = \port$14353$37 [15:9];
   assign source_rows = 11'h001;
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -15874,7 +15874,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$346  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$14308$0 , \port$14325$1 , \port$14327$1 , \port$14329$1 , \port$14331$1 , \port$14333$1 , \port$14335$1 , \port$14337$1 , \port$14339$1 , \port$14340$1 , \port$15055$0 , \port$15171$1 , read0__data, host__response__payload
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$13956$0 , \port$13973$1 , \port$13975$1 , \port$13977$1 , \port$13979$1 , \port$13981$1 , \port$13983$1 , \port$13985$1 , \port$13987$1 , \port$13988$1 , \port$14703$0 , \port$14819$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -15907,30 +15907,30 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [6:0] \port$14308$0 ;
-  wire [6:0] \port$14308$0 ;
-  input [4:0] \port$14325$1 ;
-  wire [4:0] \port$14325$1 ;
-  input [4:0] \port$14327$1 ;
-  wire [4:0] \port$14327$1 ;
-  input [4:0] \port$14329$1 ;
-  wire [4:0] \port$14329$1 ;
-  input [4:0] \port$14331$1 ;
-  wire [4:0] \port$14331$1 ;
-  input [4:0] \port$14333$1 ;
-  wire [4:0] \port$14333$1 ;
-  input [4:0] \port$14335$1 ;
-  wire [4:0] \port$14335$1 ;
-  input [4:0] \port$14337$1 ;
-  wire [4:0] \port$14337$1 ;
-  input [4:0] \port$14339$1 ;
-  wire [4:0] \port$14339$1 ;
-  input [3:0] \port$14340$1 ;
-  wire [3:0] \port$14340$1 ;
-  input [6:0] \port$15055$0 ;
-  wire [6:0] \port$15055$0 ;
-  input [3:0] \port$15171$1 ;
-  wire [3:0] \port$15171$1 ;
+  input [6:0] \port$13956$0 ;
+  wire [6:0] \port$13956$0 ;
+  input [4:0] \port$13973$1 ;
+  wire [4:0] \port$13973$1 ;
+  input [4:0] \port$13975$1 ;
+  wire [4:0] \port$13975$1 ;
+  input [4:0] \port$13977$1 ;
+  wire [4:0] \port$13977$1 ;
+  input [4:0] \port$13979$1 ;
+  wire [4:0] \port$13979$1 ;
+  input [4:0] \port$13981$1 ;
+  wire [4:0] \port$13981$1 ;
+  input [4:0] \port$13983$1 ;
+  wire [4:0] \port$13983$1 ;
+  input [4:0] \port$13985$1 ;
+  wire [4:0] \port$13985$1 ;
+  input [4:0] \port$13987$1 ;
+  wire [4:0] \port$13987$1 ;
+  input [3:0] \port$13988$1 ;
+  wire [3:0] \port$13988$1 ;
+  input [6:0] \port$14703$0 ;
+  wire [6:0] \port$14703$0 ;
+  input [3:0] \port$14819$1 ;
+  wire [3:0] \port$14819$1 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [39:0] read0__data;
@@ -15950,16 +15950,16 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$14308$0 (\port$14308$0 ),
-    .\port$14325$1 (\port$14325$1 ),
-    .\port$14327$1 (\port$14327$1 ),
-    .\port$14329$1 (\port$14329$1 ),
-    .\port$14331$1 (\port$14331$1 ),
-    .\port$14333$1 (\port$14333$1 ),
-    .\port$14335$1 (\port$14335$1 ),
-    .\port$14337$1 (\port$14337$1 ),
-    .\port$14339$1 (\port$14339$1 ),
-    .\port$14340$1 (\port$14340$1 ),
+    .\port$13956$0 (\port$13956$0 ),
+    .\port$13973$1 (\port$13973$1 ),
+    .\port$13975$1 (\port$13975$1 ),
+    .\port$13977$1 (\port$13977$1 ),
+    .\port$13979$1 (\port$13979$1 ),
+    .\port$13981$1 (\port$13981$1 ),
+    .\port$13983$1 (\port$13983$1 ),
+    .\port$13985$1 (\port$13985$1 ),
+    .\port$13987$1 (\port$13987$1 ),
+    .\port$13988$1 (\port$13988$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -15973,12 +15973,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$16409$0 (read0__data),
+    .\port$16105$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$15055$0 , \port$15171$1  };
+    read0__addr = { \port$14703$0 , \port$14819$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -15991,11 +15991,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$14308$0 , \port$14340$1  };
-  assign \write__addr$15  = { \port$14308$0 , \port$14340$1  };
-  assign write__data = { \port$14339$1 , \port$14337$1 , \port$14335$1 , \port$14333$1 , \port$14331$1 , \port$14329$1 , \port$14327$1 , \port$14325$1  };
-  assign \write__data$17  = { \port$14339$1 , \port$14337$1 , \port$14335$1 , \port$14333$1 , \port$14331$1 , \port$14329$1 , \port$14327$1 , \port$14325$1  };
-  assign \read0__addr$19  = { \port$15055$0 , \port$15171$1  };
+  assign write__addr = { \port$13956$0 , \port$13988$1  };
+  assign \write__addr$15  = { \port$13956$0 , \port$13988$1  };
+  assign write__data = { \port$13987$1 , \port$13985$1 , \port$13983$1 , \port$13981$1 , \port$13979$1 , \port$13977$1 , \port$13975$1 , \port$13973$1  };
+  assign \write__data$17  = { \port$13987$1 , \port$13985$1 , \port$13983$1 , \port$13981$1 , \port$13979$1 , \port$13977$1 , \port$13975$1 , \port$13973$1  };
+  assign \read0__addr$19  = { \port$14703$0 , \port$14819$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -16010,31 +16010,31 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$14308$0 , \port$14325$1 , \port$14327$1 , \port$14329$1 , \port$14331$1 , \port$14333$1 , \port$14335$1 , \port$14337$1 , \port$14339$1 , \port$14340$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, \port$13956$0 , \port$13973$1 , \port$13975$1 , \port$13977$1 , \port$13979$1 , \port$13981$1 , \port$13983$1 , \port$13985$1 , \port$13987$1 , \port$13988$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 40'h0000000000 *)
   wire [39:0] data;
-  input [6:0] \port$14308$0 ;
-  wire [6:0] \port$14308$0 ;
-  input [4:0] \port$14325$1 ;
-  wire [4:0] \port$14325$1 ;
-  input [4:0] \port$14327$1 ;
-  wire [4:0] \port$14327$1 ;
-  input [4:0] \port$14329$1 ;
-  wire [4:0] \port$14329$1 ;
-  input [4:0] \port$14331$1 ;
-  wire [4:0] \port$14331$1 ;
-  input [4:0] \port$14333$1 ;
-  wire [4:0] \port$14333$1 ;
-  input [4:0] \port$14335$1 ;
-  wire [4:0] \port$14335$1 ;
-  input [4:0] \port$14337$1 ;
-  wire [4:0] \port$14337$1 ;
-  input [4:0] \port$14339$1 ;
-  wire [4:0] \port$14339$1 ;
-  input [3:0] \port$14340$1 ;
-  wire [3:0] \port$14340$1 ;
+  input [6:0] \port$13956$0 ;
+  wire [6:0] \port$13956$0 ;
+  input [4:0] \port$13973$1 ;
+  wire [4:0] \port$13973$1 ;
+  input [4:0] \port$13975$1 ;
+  wire [4:0] \port$13975$1 ;
+  input [4:0] \port$13977$1 ;
+  wire [4:0] \port$13977$1 ;
+  input [4:0] \port$13979$1 ;
+  wire [4:0] \port$13979$1 ;
+  input [4:0] \port$13981$1 ;
+  wire [4:0] \port$13981$1 ;
+  input [4:0] \port$13983$1 ;
+  wire [4:0] \port$13983$1 ;
+  input [4:0] \port$13985$1 ;
+  wire [4:0] \port$13985$1 ;
+  input [4:0] \port$13987$1 ;
+  wire [4:0] \port$13987$1 ;
+  input [3:0] \port$13988$1 ;
+  wire [3:0] \port$13988$1 ;
   wire [10:0] read0__addr;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
@@ -16054,7 +16054,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$14308$0 , \port$
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$14308$0 , \port$14340$1  }] <= { \port$14339$1 , \port$14337$1 , \port$14335$1 , \port$14333$1 , \port$14331$1 , \port$14329$1 , \port$14327$1 , \port$14325$1  };
+      copy0[{ \port$13956$0 , \port$13988$1  }] <= { \port$13987$1 , \port$13985$1 , \port$13983$1 , \port$13981$1 , \port$13979$1 , \port$13977$1 , \port$13975$1 , \port$13973$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -16064,15 +16064,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$14308$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$14308$0 , \port$14340$1  };
-  assign \write__addr$3  = { \port$14308$0 , \port$14340$1  };
-  assign write__data = { \port$14339$1 , \port$14337$1 , \port$14335$1 , \port$14333$1 , \port$14331$1 , \port$14329$1 , \port$14327$1 , \port$14325$1  };
-  assign \write__data$5  = { \port$14339$1 , \port$14337$1 , \port$14335$1 , \port$14333$1 , \port$14331$1 , \port$14329$1 , \port$14327$1 , \port$14325$1  };
+  assign write__addr = { \port$13956$0 , \port$13988$1  };
+  assign \write__addr$3  = { \port$13956$0 , \port$13988$1  };
+  assign write__data = { \port$13987$1 , \port$13985$1 , \port$13983$1 , \port$13981$1 , \port$13979$1 , \port$13977$1 , \port$13975$1 , \port$13973$1  };
+  assign \write__data$5  = { \port$13987$1 , \port$13985$1 , \port$13983$1 , \port$13981$1 , \port$13979$1 , \port$13977$1 , \port$13975$1 , \port$13973$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$16409$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$16105$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -16121,8 +16121,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$16409$0 ;
-  wire [39:0] \port$16409$0 ;
+  input [39:0] \port$16105$0 ;
+  wire [39:0] \port$16105$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -16166,9 +16166,9 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$16409$0 [19:15], 3'h0, \port$16409$0 [14:10], 3'h0, \port$16409$0 [9:5], 3'h0, \port$16409$0 [4:0] };
+          \$1  = { 3'h0, \port$16105$0 [19:15], 3'h0, \port$16105$0 [14:10], 3'h0, \port$16105$0 [9:5], 3'h0, \port$16105$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$16409$0 [39:35], 3'h0, \port$16409$0 [34:30], 3'h0, \port$16409$0 [29:25], 3'h0, \port$16409$0 [24:20] };
+          \$1  = { 3'h0, \port$16105$0 [39:35], 3'h0, \port$16105$0 [34:30], 3'h0, \port$16105$0 [29:25], 3'h0, \port$16105$0 [24:20] };
     endcase
   end
   always @* begin
@@ -16237,7 +16237,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$16409$0 [39:35], 3'h0, \port$16409$0 [34:30], 3'h0, \port$16409$0 [29:25], 3'h0, \port$16409$0 [24:20], 3'h0, \port$16409$0 [19:15], 3'h0, \port$16409$0 [14:10], 3'h0, \port$16409$0 [9:5], 3'h0, \port$16409$0 [4:0] };
+  assign row = { 3'h0, \port$16105$0 [39:35], 3'h0, \port$16105$0 [34:30], 3'h0, \port$16105$0 [29:25], 3'h0, \port$16105$0 [24:20], 3'h0, \port$16105$0 [19:15], 3'h0, \port$16105$0 [14:10], 3'h0, \port$16105$0 [9:5], 3'h0, \port$16105$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -18140,8 +18140,8 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$1394$0 , \port$1396$0 , front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin , \end
-, start, rehearse, abort, queue_completed, queue_position, queue_fault, queue_stuck, front_spikes__addr, front_row_turn, front_row_address, \port$14308$0 , \port$14325$1 , \port$14327$1 , \port$14329$1 , \port$14331$1 , \port$14333$1 , \port$14335$1 , \port$14337$1 , \port$14339$1 , \port$14340$1 , \port$14344$0
-, \port$14346$0 , \port$14348$0 , \port$14350$0 , \port$14352$0 , \port$14354$0 , \port$14356$0 , \port$14358$0 , \port$14360$0 , \port$14362$0 , \port$14364$0 , \port$14366$0 , \port$14368$0 , \port$14370$0 , \port$14372$0 , \port$14374$0 , \port$14377$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data
+, start, rehearse, abort, queue_completed, queue_position, queue_fault, queue_stuck, front_spikes__addr, front_row_turn, front_row_address, \port$13956$0 , \port$13973$1 , \port$13975$1 , \port$13977$1 , \port$13979$1 , \port$13981$1 , \port$13983$1 , \port$13985$1 , \port$13987$1 , \port$13988$1 , \port$13992$0
+, \port$13994$0 , \port$13996$0 , \port$13998$0 , \port$14000$0 , \port$14002$0 , \port$14004$0 , \port$14006$0 , \port$14008$0 , \port$14010$0 , \port$14012$0 , \port$14014$0 , \port$14016$0 , \port$14018$0 , \port$14020$0 , \port$14022$0 , \port$14025$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data
 , row_vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
@@ -18393,62 +18393,62 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire \parity$62 ;
   output \port$1394$0 ;
   wire \port$1394$0 ;
+  output [6:0] \port$13956$0 ;
+  wire [6:0] \port$13956$0 ;
   output \port$1396$0 ;
   wire \port$1396$0 ;
-  output [6:0] \port$14308$0 ;
-  wire [6:0] \port$14308$0 ;
-  output [20:0] \port$14325$1 ;
-  wire [20:0] \port$14325$1 ;
-  output [20:0] \port$14327$1 ;
-  wire [20:0] \port$14327$1 ;
-  output [20:0] \port$14329$1 ;
-  wire [20:0] \port$14329$1 ;
-  output [20:0] \port$14331$1 ;
-  wire [20:0] \port$14331$1 ;
-  output [20:0] \port$14333$1 ;
-  wire [20:0] \port$14333$1 ;
-  output [20:0] \port$14335$1 ;
-  wire [20:0] \port$14335$1 ;
-  output [20:0] \port$14337$1 ;
-  wire [20:0] \port$14337$1 ;
-  output [20:0] \port$14339$1 ;
-  wire [20:0] \port$14339$1 ;
-  output [7:0] \port$14340$1 ;
-  wire [7:0] \port$14340$1 ;
-  output [8:0] \port$14344$0 ;
-  wire [8:0] \port$14344$0 ;
-  output [8:0] \port$14346$0 ;
-  wire [8:0] \port$14346$0 ;
-  output [8:0] \port$14348$0 ;
-  wire [8:0] \port$14348$0 ;
-  output [8:0] \port$14350$0 ;
-  wire [8:0] \port$14350$0 ;
-  output [8:0] \port$14352$0 ;
-  wire [8:0] \port$14352$0 ;
-  output [8:0] \port$14354$0 ;
-  wire [8:0] \port$14354$0 ;
-  output [8:0] \port$14356$0 ;
-  wire [8:0] \port$14356$0 ;
-  output [8:0] \port$14358$0 ;
-  wire [8:0] \port$14358$0 ;
-  output [8:0] \port$14360$0 ;
-  wire [8:0] \port$14360$0 ;
-  output [8:0] \port$14362$0 ;
-  wire [8:0] \port$14362$0 ;
-  output [8:0] \port$14364$0 ;
-  wire [8:0] \port$14364$0 ;
-  output [8:0] \port$14366$0 ;
-  wire [8:0] \port$14366$0 ;
-  output [8:0] \port$14368$0 ;
-  wire [8:0] \port$14368$0 ;
-  output [8:0] \port$14370$0 ;
-  wire [8:0] \port$14370$0 ;
-  output [8:0] \port$14372$0 ;
-  wire [8:0] \port$14372$0 ;
-  output [8:0] \port$14374$0 ;
-  wire [8:0] \port$14374$0 ;
-  output [7:0] \port$14377$0 ;
-  wire [7:0] \port$14377$0 ;
+  output [20:0] \port$13973$1 ;
+  wire [20:0] \port$13973$1 ;
+  output [20:0] \port$13975$1 ;
+  wire [20:0] \port$13975$1 ;
+  output [20:0] \port$13977$1 ;
+  wire [20:0] \port$13977$1 ;
+  output [20:0] \port$13979$1 ;
+  wire [20:0] \port$13979$1 ;
+  output [20:0] \port$13981$1 ;
+  wire [20:0] \port$13981$1 ;
+  output [20:0] \port$13983$1 ;
+  wire [20:0] \port$13983$1 ;
+  output [20:0] \port$13985$1 ;
+  wire [20:0] \port$13985$1 ;
+  output [20:0] \port$13987$1 ;
+  wire [20:0] \port$13987$1 ;
+  output [7:0] \port$13988$1 ;
+  wire [7:0] \port$13988$1 ;
+  output [8:0] \port$13992$0 ;
+  wire [8:0] \port$13992$0 ;
+  output [8:0] \port$13994$0 ;
+  wire [8:0] \port$13994$0 ;
+  output [8:0] \port$13996$0 ;
+  wire [8:0] \port$13996$0 ;
+  output [8:0] \port$13998$0 ;
+  wire [8:0] \port$13998$0 ;
+  output [8:0] \port$14000$0 ;
+  wire [8:0] \port$14000$0 ;
+  output [8:0] \port$14002$0 ;
+  wire [8:0] \port$14002$0 ;
+  output [8:0] \port$14004$0 ;
+  wire [8:0] \port$14004$0 ;
+  output [8:0] \port$14006$0 ;
+  wire [8:0] \port$14006$0 ;
+  output [8:0] \port$14008$0 ;
+  wire [8:0] \port$14008$0 ;
+  output [8:0] \port$14010$0 ;
+  wire [8:0] \port$14010$0 ;
+  output [8:0] \port$14012$0 ;
+  wire [8:0] \port$14012$0 ;
+  output [8:0] \port$14014$0 ;
+  wire [8:0] \port$14014$0 ;
+  output [8:0] \port$14016$0 ;
+  wire [8:0] \port$14016$0 ;
+  output [8:0] \port$14018$0 ;
+  wire [8:0] \port$14018$0 ;
+  output [8:0] \port$14020$0 ;
+  wire [8:0] \port$14020$0 ;
+  output [8:0] \port$14022$0 ;
+  wire [8:0] \port$14022$0 ;
+  output [7:0] \port$14025$0 ;
+  wire [7:0] \port$14025$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -18574,17 +18574,17 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$14308$0 (\$3 ),
-    .\port$14325$1 (\$4 ),
-    .\port$14327$1 (\$5 ),
-    .\port$14329$1 (\$6 ),
-    .\port$14331$1 (\$7 ),
-    .\port$14333$1 (\$8 ),
-    .\port$14335$1 (\$9 ),
-    .\port$14337$1 (\$10 ),
-    .\port$14339$1 (\$11 ),
-    .\port$14340$1 (\$12 ),
-    .\port$14377$0 (\$29 ),
+    .\port$13956$0 (\$3 ),
+    .\port$13973$1 (\$4 ),
+    .\port$13975$1 (\$5 ),
+    .\port$13977$1 (\$6 ),
+    .\port$13979$1 (\$7 ),
+    .\port$13981$1 (\$8 ),
+    .\port$13983$1 (\$9 ),
+    .\port$13985$1 (\$10 ),
+    .\port$13987$1 (\$11 ),
+    .\port$13988$1 (\$12 ),
+    .\port$14025$0 (\$29 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -18778,33 +18778,33 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$139  = \table ;
   assign \port$1394$0  = \$1 ;
   assign \port$1396$0  = \$2 ;
-  assign \port$14308$0  = \$3 ;
-  assign \port$14325$1  = \$4 ;
-  assign \port$14327$1  = \$5 ;
-  assign \port$14329$1  = \$6 ;
-  assign \port$14331$1  = \$7 ;
-  assign \port$14333$1  = \$8 ;
-  assign \port$14335$1  = \$9 ;
-  assign \port$14337$1  = \$10 ;
-  assign \port$14339$1  = \$11 ;
-  assign \port$14340$1  = \$12 ;
-  assign \port$14344$0  = \$13 ;
-  assign \port$14346$0  = \$14 ;
-  assign \port$14348$0  = \$15 ;
-  assign \port$14350$0  = \$16 ;
-  assign \port$14352$0  = \$17 ;
-  assign \port$14354$0  = \$18 ;
-  assign \port$14356$0  = \$19 ;
-  assign \port$14358$0  = \$20 ;
-  assign \port$14360$0  = \$21 ;
-  assign \port$14362$0  = \$22 ;
-  assign \port$14364$0  = \$23 ;
-  assign \port$14366$0  = \$24 ;
-  assign \port$14368$0  = \$25 ;
-  assign \port$14370$0  = \$26 ;
-  assign \port$14372$0  = \$27 ;
-  assign \port$14374$0  = \$28 ;
-  assign \port$14377$0  = \$29 ;
+  assign \port$13956$0  = \$3 ;
+  assign \port$13973$1  = \$4 ;
+  assign \port$13975$1  = \$5 ;
+  assign \port$13977$1  = \$6 ;
+  assign \port$13979$1  = \$7 ;
+  assign \port$13981$1  = \$8 ;
+  assign \port$13983$1  = \$9 ;
+  assign \port$13985$1  = \$10 ;
+  assign \port$13987$1  = \$11 ;
+  assign \port$13988$1  = \$12 ;
+  assign \port$13992$0  = \$13 ;
+  assign \port$13994$0  = \$14 ;
+  assign \port$13996$0  = \$15 ;
+  assign \port$13998$0  = \$16 ;
+  assign \port$14000$0  = \$17 ;
+  assign \port$14002$0  = \$18 ;
+  assign \port$14004$0  = \$19 ;
+  assign \port$14006$0  = \$20 ;
+  assign \port$14008$0  = \$21 ;
+  assign \port$14010$0  = \$22 ;
+  assign \port$14012$0  = \$23 ;
+  assign \port$14014$0  = \$24 ;
+  assign \port$14016$0  = \$25 ;
+  assign \port$14018$0  = \$26 ;
+  assign \port$14020$0  = \$27 ;
+  assign \port$14022$0  = \$28 ;
+  assign \port$14025$0  = \$29 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -18940,9 +18940,9 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$14308$0 , \port$14325$1 , \port$14327$1 , \port$14329$1 , \port$14331$1
-, \port$14333$1 , \port$14335$1 , \port$14337$1 , \port$14339$1 , \port$14340$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
-, \port$14377$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$13956$0 , \port$13973$1 , \port$13975$1 , \port$13977$1 , \port$13979$1
+, \port$13981$1 , \port$13983$1 , \port$13985$1 , \port$13987$1 , \port$13988$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
+, \port$14025$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -19395,28 +19395,28 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [6:0] \port$14308$0 ;
-  wire [6:0] \port$14308$0 ;
-  output [20:0] \port$14325$1 ;
-  wire [20:0] \port$14325$1 ;
-  output [20:0] \port$14327$1 ;
-  wire [20:0] \port$14327$1 ;
-  output [20:0] \port$14329$1 ;
-  wire [20:0] \port$14329$1 ;
-  output [20:0] \port$14331$1 ;
-  wire [20:0] \port$14331$1 ;
-  output [20:0] \port$14333$1 ;
-  wire [20:0] \port$14333$1 ;
-  output [20:0] \port$14335$1 ;
-  wire [20:0] \port$14335$1 ;
-  output [20:0] \port$14337$1 ;
-  wire [20:0] \port$14337$1 ;
-  output [20:0] \port$14339$1 ;
-  wire [20:0] \port$14339$1 ;
-  output [7:0] \port$14340$1 ;
-  wire [7:0] \port$14340$1 ;
-  output [7:0] \port$14377$0 ;
-  wire [7:0] \port$14377$0 ;
+  output [6:0] \port$13956$0 ;
+  wire [6:0] \port$13956$0 ;
+  output [20:0] \port$13973$1 ;
+  wire [20:0] \port$13973$1 ;
+  output [20:0] \port$13975$1 ;
+  wire [20:0] \port$13975$1 ;
+  output [20:0] \port$13977$1 ;
+  wire [20:0] \port$13977$1 ;
+  output [20:0] \port$13979$1 ;
+  wire [20:0] \port$13979$1 ;
+  output [20:0] \port$13981$1 ;
+  wire [20:0] \port$13981$1 ;
+  output [20:0] \port$13983$1 ;
+  wire [20:0] \port$13983$1 ;
+  output [20:0] \port$13985$1 ;
+  wire [20:0] \port$13985$1 ;
+  output [20:0] \port$13987$1 ;
+  wire [20:0] \port$13987$1 ;
+  output [7:0] \port$13988$1 ;
+  wire [7:0] \port$13988$1 ;
+  output [7:0] \port$14025$0 ;
+  wire [7:0] \port$14025$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -20498,17 +20498,17 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[7], tile_14[7], tile_13[7], tile_12[7], tile_11[7], tile_10[7], tile_9[7], tile_8[7], tile_7[7], tile_6[7], tile_5[7], tile_4[7], tile_3[7], tile_2[7], tile_1[7], tile_0[7], tile_15[6], tile_14[6], tile_13[6], tile_12[6], tile_11[6], tile_10[6], tile_9[6], tile_8[6], tile_7[6], tile_6[6], tile_5[6], tile_4[6], tile_3[6], tile_2[6], tile_1[6], tile_0[6], tile_15[5], tile_14[5], tile_13[5], tile_12[5], tile_11[5], tile_10[5], tile_9[5], tile_8[5], tile_7[5], tile_6[5], tile_5[5], tile_4[5], tile_3[5], tile_2[5], tile_1[5], tile_0[5], tile_15[4], tile_14[4], tile_13[4], tile_12[4], tile_11[4], tile_10[4], tile_9[4], tile_8[4], tile_7[4], tile_6[4], tile_5[4], tile_4[4], tile_3[4], tile_2[4], tile_1[4], tile_0[4], tile_15[3], tile_14[3], tile_13[3], tile_12[3], tile_11[3], tile_10[3], tile_9[3], tile_8[3], tile_7[3], tile_6[3], tile_5[3], tile_4[3], tile_3[3], tile_2[3], tile_1[3], tile_0[3], tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2], tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[6:0];
   assign active__data = { tile_15[8], tile_14[8], tile_13[8], tile_12[8], tile_11[8], tile_10[8], tile_9[8], tile_8[8], tile_7[8], tile_6[8], tile_5[8], tile_4[8], tile_3[8], tile_2[8], tile_1[8], tile_0[8] };
-  assign \port$14308$0  = header_16[6:0];
-  assign \port$14325$1  = result_0[21:1];
-  assign \port$14327$1  = result_1[21:1];
-  assign \port$14329$1  = result_2[21:1];
-  assign \port$14331$1  = result_3[21:1];
-  assign \port$14333$1  = result_4[21:1];
-  assign \port$14335$1  = result_5[21:1];
-  assign \port$14337$1  = result_6[21:1];
-  assign \port$14339$1  = result_7[21:1];
-  assign \port$14340$1  = whole_0[8:1];
-  assign \port$14377$0  = last_0[7:0];
+  assign \port$13956$0  = header_16[6:0];
+  assign \port$13973$1  = result_0[21:1];
+  assign \port$13975$1  = result_1[21:1];
+  assign \port$13977$1  = result_2[21:1];
+  assign \port$13979$1  = result_3[21:1];
+  assign \port$13981$1  = result_4[21:1];
+  assign \port$13983$1  = result_5[21:1];
+  assign \port$13985$1  = result_6[21:1];
+  assign \port$13987$1  = result_7[21:1];
+  assign \port$13988$1  = whole_0[8:1];
+  assign \port$14025$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -21659,8 +21659,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$14481$0 (\$54 ),
-    .\port$14482$0 (\$55 ),
+    .\port$14129$0 (\$54 ),
+    .\port$14130$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -21684,8 +21684,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$3263$0 (\$2 ),
-    .\port$3264$0 (\$3 ),
+    .\port$3063$0 (\$2 ),
+    .\port$3064$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -21914,7 +21914,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[51], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$14481$0 , \port$14482$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$14129$0 , \port$14130$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -22058,10 +22058,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$14481$0 , \port$14
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$14481$0 ;
-  wire [14:0] \port$14481$0 ;
-  input \port$14482$0 ;
-  wire \port$14482$0 ;
+  input [14:0] \port$14129$0 ;
+  wire [14:0] \port$14129$0 ;
+  input \port$14130$0 ;
+  wire \port$14130$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -22084,13 +22084,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$14481$0 , \port$14
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$14481$0 [14:10];
-  assign exponent_a = \port$14481$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$14129$0 [14:10];
+  assign exponent_a = \port$14129$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$14482$0 ;
+  assign \$4  = \$3  & \port$14130$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -22156,13 +22156,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$14481$0 , \port$14
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$14481$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$14481$0 [9:0] };
-  assign \$79  = | \port$14481$0 [14:10];
+  assign \$77  = | \port$14129$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$14129$0 [9:0] };
+  assign \$79  = | \port$14129$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$14481$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$14129$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$14482$0  == i_b[15];
+  assign \$83  = \port$14130$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -22230,16 +22230,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$14481$0 , \port$14
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$14482$0 , \port$14481$0  };
+  assign i_a = { \port$14130$0 , \port$14129$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$14481$0 [9:0];
-  assign \i_a.exponent  = \port$14481$0 [14:10];
-  assign \i_a.sign  = \port$14482$0 ;
+  assign \i_a.mantissa  = \port$14129$0 [9:0];
+  assign \i_a.exponent  = \port$14129$0 [14:10];
+  assign \i_a.sign  = \port$14130$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -22619,7 +22619,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$3263$0 , \port$3264$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$3063$0 , \port$3064$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -22672,10 +22672,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3263$0 , \port$3264$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3263$0 ;
-  wire [14:0] \port$3263$0 ;
-  input \port$3264$0 ;
-  wire \port$3264$0 ;
+  input [14:0] \port$3063$0 ;
+  wire [14:0] \port$3063$0 ;
+  input \port$3064$0 ;
+  wire \port$3064$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -22711,7 +22711,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3263$0 , \port$3264$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3264$0 , \port$3263$0  } >= \$10 ;
+  assign \$11  = { \port$3064$0 , \port$3063$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -22724,7 +22724,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3263$0 , \port$3264$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$3264$0 , \port$3263$0  };
+    key0_0 <= { \port$3064$0 , \port$3063$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -22772,7 +22772,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3263$0 , \port$3264$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$3264$0 , \port$3263$0  };
+  assign i_key = { \port$3064$0 , \port$3063$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -23313,8 +23313,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$14604$0 (\$54 ),
-    .\port$14605$0 (\$55 ),
+    .\port$14252$0 (\$54 ),
+    .\port$14253$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -23338,8 +23338,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.search  search (
     .clk(clk),
     .o(code),
-    .\port$3647$0 (\$2 ),
-    .\port$3648$0 (\$3 ),
+    .\port$3447$0 (\$2 ),
+    .\port$3448$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -23568,7 +23568,7 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[51], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$14604$0 , \port$14605$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$14252$0 , \port$14253$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -23712,10 +23712,10 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$14604$0 , \port$14
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$14604$0 ;
-  wire [14:0] \port$14604$0 ;
-  input \port$14605$0 ;
-  wire \port$14605$0 ;
+  input [14:0] \port$14252$0 ;
+  wire [14:0] \port$14252$0 ;
+  input \port$14253$0 ;
+  wire \port$14253$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -23738,13 +23738,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$14604$0 , \port$14
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$14604$0 [14:10];
-  assign exponent_a = \port$14604$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$14252$0 [14:10];
+  assign exponent_a = \port$14252$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$14605$0 ;
+  assign \$4  = \$3  & \port$14253$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -23810,13 +23810,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$14604$0 , \port$14
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$14604$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$14604$0 [9:0] };
-  assign \$79  = | \port$14604$0 [14:10];
+  assign \$77  = | \port$14252$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$14252$0 [9:0] };
+  assign \$79  = | \port$14252$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$14604$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$14252$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$14605$0  == i_b[15];
+  assign \$83  = \port$14253$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -23884,16 +23884,16 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$14604$0 , \port$14
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$14605$0 , \port$14604$0  };
+  assign i_a = { \port$14253$0 , \port$14252$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$14604$0 [9:0];
-  assign \i_a.exponent  = \port$14604$0 [14:10];
-  assign \i_a.sign  = \port$14605$0 ;
+  assign \i_a.mantissa  = \port$14252$0 [9:0];
+  assign \i_a.exponent  = \port$14252$0 [14:10];
+  assign \i_a.sign  = \port$14253$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -23912,7 +23912,7 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$14604$0 , \port$14
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.search (rst, \port$3647$0 , \port$3648$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit1.search (rst, \port$3447$0 , \port$3448$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -23965,10 +23965,10 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3647$0 , \port$3648$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3647$0 ;
-  wire [14:0] \port$3647$0 ;
-  input \port$3648$0 ;
-  wire \port$3648$0 ;
+  input [14:0] \port$3447$0 ;
+  wire [14:0] \port$3447$0 ;
+  input \port$3448$0 ;
+  wire \port$3448$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -24004,7 +24004,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3647$0 , \port$3648$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3648$0 , \port$3647$0  } >= \$10 ;
+  assign \$11  = { \port$3448$0 , \port$3447$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -24017,7 +24017,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3647$0 , \port$3648$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$3648$0 , \port$3647$0  };
+    key0_0 <= { \port$3448$0 , \port$3447$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -24065,7 +24065,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3647$0 , \port$3648$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$3648$0 , \port$3647$0  };
+  assign i_key = { \port$3448$0 , \port$3447$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -24565,8 +24565,8 @@ module \backspike_core.fp.front (rst, o__ready, \port$1396$0 , row_valid, o_even
     .i__valid(valid1),
     .o__ready(\o__ready$75 ),
     .o__valid(o_vectors__valid),
-    .\port$14032$0 (lane1),
-    .\port$14034$0 (row1),
+    .\port$13632$0 (lane1),
+    .\port$13634$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -24826,7 +24826,7 @@ module \backspike_core.fp.front (rst, o__ready, \port$1396$0 , row_valid, o_even
   assign tag[7:0] = { \$42 , \$37 , \$32 , \$27 , \$22 , \$17 , \$12 , \$7  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i__valid, \port$14032$0 , \port$14034$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i__valid, \port$13632$0 , \port$13634$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -24877,10 +24877,10 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [2:0] \port$14032$0 ;
-  wire [2:0] \port$14032$0 ;
-  input [10:0] \port$14034$0 ;
-  wire [10:0] \port$14034$0 ;
+  input [2:0] \port$13632$0 ;
+  wire [2:0] \port$13632$0 ;
+  input [10:0] \port$13634$0 ;
+  wire [10:0] \port$13634$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -24993,8 +24993,8 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$14032$0 , \port$14034$0  };
-  assign i__payload = { \port$14032$0 , \port$14034$0  };
+  assign address = { \port$13632$0 , \port$13634$0  };
+  assign i__payload = { \port$13632$0 , \port$13634$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -25009,7 +25009,7 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$14032$0 , \port$14034$0  };
+  assign \i__payload.address  = { \port$13632$0 , \port$13634$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -28906,50 +28906,29 @@ endmodule
 module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [11:0] \$11 ;
-  wire \$12 ;
-  wire [11:0] \$13 ;
-  wire [14:0] \$14 ;
-  wire [21:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
+  reg [10:0] \$10 ;
+  reg [15:0] \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg [40:0] \$14 ;
+  reg \$15 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [11:0] \$21 ;
-  wire [14:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire [11:0] \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [14:0] \$29 ;
-  wire \$3 ;
-  wire [21:0] \$30 ;
-  wire [4:0] \$31 ;
-  wire [48:0] \$32 ;
-  wire [48:0] \$33 ;
-  wire [48:0] \$34 ;
-  reg [20:0] \$35 ;
-  reg [40:0] \$36 ;
-  reg \$37 ;
-  wire [11:0] \$4 ;
-  wire \$5 ;
-  wire [11:0] \$6 ;
-  wire [14:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [15:0] \$3 ;
+  wire [15:0] \$4 ;
+  wire [56:0] \$5 ;
+  wire [56:0] \$6 ;
+  wire [56:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [26:0] \$9 ;
   output carry;
   reg carry = 1'h0;
   (* init = 1'h0 *)
-  wire \carry$9 ;
+  wire \carry$13 ;
   input clk;
   wire clk;
   input en;
   wire en;
+  reg far = 1'h0;
   output [40:0] fixed;
   reg [40:0] fixed = 41'h00000000000;
   input [15:0] i;
@@ -28959,83 +28938,83 @@ module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk)
   wire \i.sign ;
   input load;
   wire load;
+  reg [10:0] magnitude = 11'h000;
+  wire [25:0] near;
   (* init = 41'h00000000000 *)
   wire [40:0] o;
+  reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
-  reg [20:0] taken = 21'h000000;
-  wire [1:0] \taken.shift ;
-  wire \taken.sign ;
-  wire [17:0] \taken.significand ;
-  assign \$1  = ! i[14:10];
-  assign \$2  = i[10] | \$1 ;
-  assign \$3  = | i[14:10];
-  assign \$5  = | i[14:10];
-  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
-  assign \$8  = ! i[14:10];
-  assign \$9  = i[10] | \$8 ;
-  assign \$10  = | i[14:10];
-  assign \$12  = | i[14:10];
-  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
-  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
-  assign \$16  = ! i[14:10];
-  assign \$17  = i[10] | \$16 ;
-  assign \$18  = | i[14:10];
-  assign \$20  = | i[14:10];
-  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
-  assign \$23  = ! i[14:10];
-  assign \$24  = i[10] | \$23 ;
-  assign \$25  = | i[14:10];
-  assign \$27  = | i[14:10];
-  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
-  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
-  assign \$30  = i[12] ? \$15  : { 7'h00, \$29  };
-  assign \$32  = taken[17:0] << \$31 ;
-  assign \$34  = \$33  ^ { 8'h00, taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20] };
+  reg sign = 1'h0;
+  assign \$1  = | i[14:10];
+  assign \$2  = ! i[14:10];
+  assign \$3  = 1'h1 << i[13:10];
+  assign \$4  = \$2  ? 16'h0002 : \$3 ;
+  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
+  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = magnitude * power;
   always @(posedge clk)
-    taken <= \$35 ;
+    magnitude <= \$10 ;
   always @(posedge clk)
-    fixed <= \$36 ;
+    power <= \$11 ;
   always @(posedge clk)
-    carry <= \$37 ;
+    far <= \$12 ;
+  always @(posedge clk)
+    sign <= \$13 ;
+  always @(posedge clk)
+    fixed <= \$14 ;
+  always @(posedge clk)
+    carry <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    \$35  = taken;
+    \$10  = magnitude;
     if (load) begin
-      \$35  = { i[15:13], \$30 [17:0] };
+      \$10  = { \$1 , i[9:0] };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = fixed;
-    if (en) begin
-      \$36  = \$34 [40:0];
+    \$11  = power;
+    if (load) begin
+      \$11  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = carry;
-    if (en) begin
-      \$37  = taken[20];
+    \$12  = far;
+    if (load) begin
+      \$12  = i[14];
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$13  = sign;
+    if (load) begin
+      \$13  = i[15];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = fixed;
+    if (en) begin
+      \$14  = \$8 [40:0];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = carry;
+    if (en) begin
+      \$15  = sign;
+    end
+  end
+  assign near = \$9 [25:0];
   assign o = fixed;
-  assign \carry$9  = carry;
-  assign \taken.significand  = taken[17:0];
-  assign \taken.shift  = taken[19:18];
-  assign \taken.sign  = taken[20];
+  assign \carry$13  = carry;
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
-  assign \$4  = { \$3 , i[9:0], 1'h0 };
-  assign \$7  = { 1'h0, \$6 , 2'h0 };
-  assign \$11  = { \$10 , i[9:0], 1'h0 };
-  assign \$15  = { 3'h0, \$14 , 4'h0 };
-  assign \$19  = { \$18 , i[9:0], 1'h0 };
-  assign \$22  = { 1'h0, \$21 , 2'h0 };
-  assign \$26  = { \$25 , i[9:0], 1'h0 };
-  assign \$31  = { taken[19:18], 3'h0 };
-  assign \$33  = { 1'h0, \$32 [48:1] };
+  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
+  assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
 module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$15 , start, rehearse, abort, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
@@ -30706,8 +30685,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$324  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$5820$0 , \port$5822$0 , write__en, \port$9934$0 , \port$9936$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$15103$0 , \port$15105$0 , \port$15107$0 , \port$15109$0 , \port$15111$0 , \port$15113$0 , \port$15115$0 , \port$15117$0 , \port$15118$1
-, \port$15133$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$5620$0 , \port$5622$0 , write__en, \port$9734$0 , \port$9736$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$14751$0 , \port$14753$0 , \port$14755$0 , \port$14757$0 , \port$14759$0 , \port$14761$0 , \port$14763$0 , \port$14765$0 , \port$14766$1
+, \port$14781$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -30739,34 +30718,34 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$15103$0 ;
-  wire [15:0] \port$15103$0 ;
-  input [15:0] \port$15105$0 ;
-  wire [15:0] \port$15105$0 ;
-  input [15:0] \port$15107$0 ;
-  wire [15:0] \port$15107$0 ;
-  input [15:0] \port$15109$0 ;
-  wire [15:0] \port$15109$0 ;
-  input [15:0] \port$15111$0 ;
-  wire [15:0] \port$15111$0 ;
-  input [15:0] \port$15113$0 ;
-  wire [15:0] \port$15113$0 ;
-  input [15:0] \port$15115$0 ;
-  wire [15:0] \port$15115$0 ;
-  input [15:0] \port$15117$0 ;
-  wire [15:0] \port$15117$0 ;
-  input [3:0] \port$15118$1 ;
-  wire [3:0] \port$15118$1 ;
-  input [6:0] \port$15133$0 ;
-  wire [6:0] \port$15133$0 ;
-  input \port$5820$0 ;
-  wire \port$5820$0 ;
-  input \port$5822$0 ;
-  wire \port$5822$0 ;
-  input \port$9934$0 ;
-  wire \port$9934$0 ;
-  input \port$9936$0 ;
-  wire \port$9936$0 ;
+  input [15:0] \port$14751$0 ;
+  wire [15:0] \port$14751$0 ;
+  input [15:0] \port$14753$0 ;
+  wire [15:0] \port$14753$0 ;
+  input [15:0] \port$14755$0 ;
+  wire [15:0] \port$14755$0 ;
+  input [15:0] \port$14757$0 ;
+  wire [15:0] \port$14757$0 ;
+  input [15:0] \port$14759$0 ;
+  wire [15:0] \port$14759$0 ;
+  input [15:0] \port$14761$0 ;
+  wire [15:0] \port$14761$0 ;
+  input [15:0] \port$14763$0 ;
+  wire [15:0] \port$14763$0 ;
+  input [15:0] \port$14765$0 ;
+  wire [15:0] \port$14765$0 ;
+  input [3:0] \port$14766$1 ;
+  wire [3:0] \port$14766$1 ;
+  input [6:0] \port$14781$0 ;
+  wire [6:0] \port$14781$0 ;
+  input \port$5620$0 ;
+  wire \port$5620$0 ;
+  input \port$5622$0 ;
+  wire \port$5622$0 ;
+  input \port$9734$0 ;
+  wire \port$9734$0 ;
+  input \port$9736$0 ;
+  wire \port$9736$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -30797,23 +30776,23 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$15103$0 (\port$15103$0 ),
-    .\port$15105$0 (\port$15105$0 ),
-    .\port$15107$0 (\port$15107$0 ),
-    .\port$15109$0 (\port$15109$0 ),
-    .\port$15111$0 (\port$15111$0 ),
-    .\port$15113$0 (\port$15113$0 ),
-    .\port$15115$0 (\port$15115$0 ),
-    .\port$15117$0 (\port$15117$0 ),
-    .\port$15118$1 (\port$15118$1 ),
-    .\port$15133$0 (\port$15133$0 ),
-    .\port$9936$0 (\port$9936$0 ),
+    .\port$14751$0 (\port$14751$0 ),
+    .\port$14753$0 (\port$14753$0 ),
+    .\port$14755$0 (\port$14755$0 ),
+    .\port$14757$0 (\port$14757$0 ),
+    .\port$14759$0 (\port$14759$0 ),
+    .\port$14761$0 (\port$14761$0 ),
+    .\port$14763$0 (\port$14763$0 ),
+    .\port$14765$0 (\port$14765$0 ),
+    .\port$14766$1 (\port$14766$1 ),
+    .\port$14781$0 (\port$14781$0 ),
+    .\port$9736$0 (\port$9736$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$9934$0 ),
+    .\read__en$19 (\port$9734$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -30837,7 +30816,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$5822$0 , \port$5820$0  };
+    read0__en = { \port$5622$0 , \port$5620$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -30850,16 +30829,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$15133$0 , \port$15118$1  };
-  assign \write__addr$15  = { \port$15133$0 , \port$15118$1  };
-  assign write__data = { \port$15117$0 , \port$15115$0 , \port$15113$0 , \port$15111$0 , \port$15109$0 , \port$15107$0 , \port$15105$0 , \port$15103$0  };
-  assign \write__data$17  = { \port$15117$0 , \port$15115$0 , \port$15113$0 , \port$15111$0 , \port$15109$0 , \port$15107$0 , \port$15105$0 , \port$15103$0  };
+  assign write__addr = { \port$14781$0 , \port$14766$1  };
+  assign \write__addr$15  = { \port$14781$0 , \port$14766$1  };
+  assign write__data = { \port$14765$0 , \port$14763$0 , \port$14761$0 , \port$14759$0 , \port$14757$0 , \port$14755$0 , \port$14753$0 , \port$14751$0  };
+  assign \write__data$17  = { \port$14765$0 , \port$14763$0 , \port$14761$0 , \port$14759$0 , \port$14757$0 , \port$14755$0 , \port$14753$0 , \port$14751$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$5822$0 , \port$5820$0  };
+  assign \read0__en$23  = { \port$5622$0 , \port$5620$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$9936$0 , \port$9934$0  };
-  assign \read1__en$29  = { \port$9936$0 , \port$9934$0  };
+  assign read1__en = { \port$9736$0 , \port$9734$0  };
+  assign \read1__en$29  = { \port$9736$0 , \port$9734$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[13:1];
@@ -30873,7 +30852,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \port$9936$0 , \port$15103$0 , \port$15105$0 , \port$15107$0 , \port$15109$0 , \port$15111$0 , \port$15113$0 , \port$15115$0 , \port$15117$0 , \port$15118$1 , \port$15133$0 , \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \port$9736$0 , \port$14751$0 , \port$14753$0 , \port$14755$0 , \port$14757$0 , \port$14759$0 , \port$14761$0 , \port$14763$0 , \port$14765$0 , \port$14766$1 , \port$14781$0 , \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -30883,28 +30862,28 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$18 ;
-  input [15:0] \port$15103$0 ;
-  wire [15:0] \port$15103$0 ;
-  input [15:0] \port$15105$0 ;
-  wire [15:0] \port$15105$0 ;
-  input [15:0] \port$15107$0 ;
-  wire [15:0] \port$15107$0 ;
-  input [15:0] \port$15109$0 ;
-  wire [15:0] \port$15109$0 ;
-  input [15:0] \port$15111$0 ;
-  wire [15:0] \port$15111$0 ;
-  input [15:0] \port$15113$0 ;
-  wire [15:0] \port$15113$0 ;
-  input [15:0] \port$15115$0 ;
-  wire [15:0] \port$15115$0 ;
-  input [15:0] \port$15117$0 ;
-  wire [15:0] \port$15117$0 ;
-  input [3:0] \port$15118$1 ;
-  wire [3:0] \port$15118$1 ;
-  input [6:0] \port$15133$0 ;
-  wire [6:0] \port$15133$0 ;
-  input \port$9936$0 ;
-  wire \port$9936$0 ;
+  input [15:0] \port$14751$0 ;
+  wire [15:0] \port$14751$0 ;
+  input [15:0] \port$14753$0 ;
+  wire [15:0] \port$14753$0 ;
+  input [15:0] \port$14755$0 ;
+  wire [15:0] \port$14755$0 ;
+  input [15:0] \port$14757$0 ;
+  wire [15:0] \port$14757$0 ;
+  input [15:0] \port$14759$0 ;
+  wire [15:0] \port$14759$0 ;
+  input [15:0] \port$14761$0 ;
+  wire [15:0] \port$14761$0 ;
+  input [15:0] \port$14763$0 ;
+  wire [15:0] \port$14763$0 ;
+  input [15:0] \port$14765$0 ;
+  wire [15:0] \port$14765$0 ;
+  input [3:0] \port$14766$1 ;
+  wire [3:0] \port$14766$1 ;
+  input [6:0] \port$14781$0 ;
+  wire [6:0] \port$14781$0 ;
+  input \port$9736$0 ;
+  wire \port$9736$0 ;
   wire [10:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -30940,7 +30919,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$15133$0 , \port$15118$1  }] <= { \port$15117$0 , \port$15115$0 , \port$15113$0 , \port$15111$0 , \port$15109$0 , \port$15107$0 , \port$15105$0 , \port$15103$0  };
+      copy0[{ \port$14781$0 , \port$14766$1  }] <= { \port$14765$0 , \port$14763$0 , \port$14761$0 , \port$14759$0 , \port$14757$0 , \port$14755$0 , \port$14753$0 , \port$14751$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -30954,7 +30933,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$15133$0 , \port$15118$1  }] <= { \port$15117$0 , \port$15115$0 , \port$15113$0 , \port$15111$0 , \port$15109$0 , \port$15107$0 , \port$15105$0 , \port$15103$0  };
+      copy1[{ \port$14781$0 , \port$14766$1  }] <= { \port$14765$0 , \port$14763$0 , \port$14761$0 , \port$14759$0 , \port$14757$0 , \port$14755$0 , \port$14753$0 , \port$14751$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -30970,7 +30949,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$9936$0 ) begin
+    if (\port$9736$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -30982,19 +30961,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$15133$0 , \port$15118$1  };
-  assign \write__addr$3  = { \port$15133$0 , \port$15118$1  };
-  assign write__data = { \port$15117$0 , \port$15115$0 , \port$15113$0 , \port$15111$0 , \port$15109$0 , \port$15107$0 , \port$15105$0 , \port$15103$0  };
-  assign \write__data$5  = { \port$15117$0 , \port$15115$0 , \port$15113$0 , \port$15111$0 , \port$15109$0 , \port$15107$0 , \port$15105$0 , \port$15103$0  };
+  assign write__addr = { \port$14781$0 , \port$14766$1  };
+  assign \write__addr$3  = { \port$14781$0 , \port$14766$1  };
+  assign write__data = { \port$14765$0 , \port$14763$0 , \port$14761$0 , \port$14759$0 , \port$14757$0 , \port$14755$0 , \port$14753$0 , \port$14751$0  };
+  assign \write__data$5  = { \port$14765$0 , \port$14763$0 , \port$14761$0 , \port$14759$0 , \port$14757$0 , \port$14755$0 , \port$14753$0 , \port$14751$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$15133$0 , \port$15118$1  };
-  assign \write__data$14  = { \port$15117$0 , \port$15115$0 , \port$15113$0 , \port$15111$0 , \port$15109$0 , \port$15107$0 , \port$15105$0 , \port$15103$0  };
+  assign \write__addr$13  = { \port$14781$0 , \port$14766$1  };
+  assign \write__data$14  = { \port$14765$0 , \port$14763$0 , \port$14761$0 , \port$14759$0 , \port$14757$0 , \port$14755$0 , \port$14753$0 , \port$14751$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$9936$0 , \read__en$19  };
+  assign read1__en = { \port$9736$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -31188,7 +31167,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$12  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13834$8 , \port$15055$13 , \port$15171$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13434$8 , \port$14703$13 , \port$14819$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -31222,12 +31201,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13834$8 ;
-  wire \port$13834$8 ;
-  input [4:0] \port$15055$13 ;
-  wire [4:0] \port$15055$13 ;
-  input [3:0] \port$15171$5 ;
-  wire [3:0] \port$15171$5 ;
+  input \port$13434$8 ;
+  wire \port$13434$8 ;
+  input [4:0] \port$14703$13 ;
+  wire [4:0] \port$14703$13 ;
+  input [3:0] \port$14819$5 ;
+  wire [3:0] \port$14819$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -31265,7 +31244,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$13834$8 , \port$15055$13 , \port$15171$5  };
+    read0__addr = { \port$13434$8 , \port$14703$13 , \port$14819$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -31280,7 +31259,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$13834$8 , \port$15055$13 , \port$15171$5  };
+  assign \read0__addr$19  = { \port$13434$8 , \port$14703$13 , \port$14819$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -31964,7 +31943,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$14308$0 , \port$14325$6 , \port$14327$6 , \port$14329$6 , \port$14331$6 , \port$14333$6 , \port$14335$6 , \port$14337$6 , \port$14339$6 , \port$14340$5 , \port$15061$0 , \port$15171$5 , read0__data, host__response__payload
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$13956$0 , \port$13973$6 , \port$13975$6 , \port$13977$6 , \port$13979$6 , \port$13981$6 , \port$13983$6 , \port$13985$6 , \port$13987$6 , \port$13988$5 , \port$14709$0 , \port$14819$5 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [8:0] address;
@@ -31999,30 +31978,30 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$14308$0 ;
-  wire [4:0] \port$14308$0 ;
-  input [15:0] \port$14325$6 ;
-  wire [15:0] \port$14325$6 ;
-  input [15:0] \port$14327$6 ;
-  wire [15:0] \port$14327$6 ;
-  input [15:0] \port$14329$6 ;
-  wire [15:0] \port$14329$6 ;
-  input [15:0] \port$14331$6 ;
-  wire [15:0] \port$14331$6 ;
-  input [15:0] \port$14333$6 ;
-  wire [15:0] \port$14333$6 ;
-  input [15:0] \port$14335$6 ;
-  wire [15:0] \port$14335$6 ;
-  input [15:0] \port$14337$6 ;
-  wire [15:0] \port$14337$6 ;
-  input [15:0] \port$14339$6 ;
-  wire [15:0] \port$14339$6 ;
-  input [3:0] \port$14340$5 ;
-  wire [3:0] \port$14340$5 ;
-  input [4:0] \port$15061$0 ;
-  wire [4:0] \port$15061$0 ;
-  input [3:0] \port$15171$5 ;
-  wire [3:0] \port$15171$5 ;
+  input [4:0] \port$13956$0 ;
+  wire [4:0] \port$13956$0 ;
+  input [15:0] \port$13973$6 ;
+  wire [15:0] \port$13973$6 ;
+  input [15:0] \port$13975$6 ;
+  wire [15:0] \port$13975$6 ;
+  input [15:0] \port$13977$6 ;
+  wire [15:0] \port$13977$6 ;
+  input [15:0] \port$13979$6 ;
+  wire [15:0] \port$13979$6 ;
+  input [15:0] \port$13981$6 ;
+  wire [15:0] \port$13981$6 ;
+  input [15:0] \port$13983$6 ;
+  wire [15:0] \port$13983$6 ;
+  input [15:0] \port$13985$6 ;
+  wire [15:0] \port$13985$6 ;
+  input [15:0] \port$13987$6 ;
+  wire [15:0] \port$13987$6 ;
+  input [3:0] \port$13988$5 ;
+  wire [3:0] \port$13988$5 ;
+  input [4:0] \port$14709$0 ;
+  wire [4:0] \port$14709$0 ;
+  input [3:0] \port$14819$5 ;
+  wire [3:0] \port$14819$5 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$23 ;
   output [127:0] read0__data;
@@ -32041,8 +32020,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$14308$0 , \port$14340$5  };
-  assign write__data = rest ? { data, data, data, data } : { \port$14339$6 , \port$14337$6 , \port$14335$6 , \port$14333$6 , \port$14331$6 , \port$14329$6 , \port$14327$6 , \port$14325$6  };
+  assign write__addr = rest ? address : { \port$13956$0 , \port$13988$5  };
+  assign write__data = rest ? { data, data, data, data } : { \port$13987$6 , \port$13985$6 , \port$13983$6 , \port$13981$6 , \port$13979$6 , \port$13977$6 , \port$13975$6 , \port$13973$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -32067,7 +32046,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$15061$0 , \port$15171$5  };
+    read0__addr = { \port$14709$0 , \port$14819$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -32079,9 +32058,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$14308$0 , \port$14340$5  };
-  assign \write__data$20  = { \port$14339$6 , \port$14337$6 , \port$14335$6 , \port$14333$6 , \port$14331$6 , \port$14329$6 , \port$14327$6 , \port$14325$6  };
-  assign \read0__addr$23  = { \port$15061$0 , \port$15171$5  };
+  assign \write__addr$17  = { \port$13956$0 , \port$13988$5  };
+  assign \write__data$20  = { \port$13987$6 , \port$13985$6 , \port$13983$6 , \port$13981$6 , \port$13979$6 , \port$13977$6 , \port$13975$6 , \port$13973$6  };
+  assign \read0__addr$23  = { \port$14709$0 , \port$14819$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -32355,8 +32334,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$21  = { 2'h0, host__request__payload[11:3] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$4801$0 , \read__en$19 , \port$8253$0 , read__addr, write__addr, \port$15138$0 , \port$15140$0 , \port$15142$0 , \port$15144$0 , \port$15146$0 , \port$15148$0 , \port$15150$0 , \port$15152$0 , \port$15154$0 , \port$15156$0 , \port$15158$0 , \port$15160$0 , \port$15162$0 , \port$15164$0
-, \port$15166$0 , \port$15168$0 , write__en, \read__addr$15 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$4601$0 , \read__en$19 , \port$8053$0 , read__addr, write__addr, \port$14786$0 , \port$14788$0 , \port$14790$0 , \port$14792$0 , \port$14794$0 , \port$14796$0 , \port$14798$0 , \port$14800$0 , \port$14802$0 , \port$14804$0 , \port$14806$0 , \port$14808$0 , \port$14810$0 , \port$14812$0
+, \port$14814$0 , \port$14816$0 , write__en, \read__addr$15 , read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -32366,42 +32345,42 @@ module \backspike_core.masks_memory (rst, read__en, \port$4801$0 , \read__en$19 
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$18 ;
-  input [7:0] \port$15138$0 ;
-  wire [7:0] \port$15138$0 ;
-  input [7:0] \port$15140$0 ;
-  wire [7:0] \port$15140$0 ;
-  input [7:0] \port$15142$0 ;
-  wire [7:0] \port$15142$0 ;
-  input [7:0] \port$15144$0 ;
-  wire [7:0] \port$15144$0 ;
-  input [7:0] \port$15146$0 ;
-  wire [7:0] \port$15146$0 ;
-  input [7:0] \port$15148$0 ;
-  wire [7:0] \port$15148$0 ;
-  input [7:0] \port$15150$0 ;
-  wire [7:0] \port$15150$0 ;
-  input [7:0] \port$15152$0 ;
-  wire [7:0] \port$15152$0 ;
-  input [7:0] \port$15154$0 ;
-  wire [7:0] \port$15154$0 ;
-  input [7:0] \port$15156$0 ;
-  wire [7:0] \port$15156$0 ;
-  input [7:0] \port$15158$0 ;
-  wire [7:0] \port$15158$0 ;
-  input [7:0] \port$15160$0 ;
-  wire [7:0] \port$15160$0 ;
-  input [7:0] \port$15162$0 ;
-  wire [7:0] \port$15162$0 ;
-  input [7:0] \port$15164$0 ;
-  wire [7:0] \port$15164$0 ;
-  input [7:0] \port$15166$0 ;
-  wire [7:0] \port$15166$0 ;
-  input [7:0] \port$15168$0 ;
-  wire [7:0] \port$15168$0 ;
-  input \port$4801$0 ;
-  wire \port$4801$0 ;
-  input \port$8253$0 ;
-  wire \port$8253$0 ;
+  input [7:0] \port$14786$0 ;
+  wire [7:0] \port$14786$0 ;
+  input [7:0] \port$14788$0 ;
+  wire [7:0] \port$14788$0 ;
+  input [7:0] \port$14790$0 ;
+  wire [7:0] \port$14790$0 ;
+  input [7:0] \port$14792$0 ;
+  wire [7:0] \port$14792$0 ;
+  input [7:0] \port$14794$0 ;
+  wire [7:0] \port$14794$0 ;
+  input [7:0] \port$14796$0 ;
+  wire [7:0] \port$14796$0 ;
+  input [7:0] \port$14798$0 ;
+  wire [7:0] \port$14798$0 ;
+  input [7:0] \port$14800$0 ;
+  wire [7:0] \port$14800$0 ;
+  input [7:0] \port$14802$0 ;
+  wire [7:0] \port$14802$0 ;
+  input [7:0] \port$14804$0 ;
+  wire [7:0] \port$14804$0 ;
+  input [7:0] \port$14806$0 ;
+  wire [7:0] \port$14806$0 ;
+  input [7:0] \port$14808$0 ;
+  wire [7:0] \port$14808$0 ;
+  input [7:0] \port$14810$0 ;
+  wire [7:0] \port$14810$0 ;
+  input [7:0] \port$14812$0 ;
+  wire [7:0] \port$14812$0 ;
+  input [7:0] \port$14814$0 ;
+  wire [7:0] \port$14814$0 ;
+  input [7:0] \port$14816$0 ;
+  wire [7:0] \port$14816$0 ;
+  input \port$4601$0 ;
+  wire \port$4601$0 ;
+  input \port$8053$0 ;
+  wire \port$8053$0 ;
   wire [6:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -32438,7 +32417,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$4801$0 , \read__en$19 
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$15168$0 [7], \port$15166$0 [7], \port$15164$0 [7], \port$15162$0 [7], \port$15160$0 [7], \port$15158$0 [7], \port$15156$0 [7], \port$15154$0 [7], \port$15152$0 [7], \port$15150$0 [7], \port$15148$0 [7], \port$15146$0 [7], \port$15144$0 [7], \port$15142$0 [7], \port$15140$0 [7], \port$15138$0 [7], \port$15168$0 [6], \port$15166$0 [6], \port$15164$0 [6], \port$15162$0 [6], \port$15160$0 [6], \port$15158$0 [6], \port$15156$0 [6], \port$15154$0 [6], \port$15152$0 [6], \port$15150$0 [6], \port$15148$0 [6], \port$15146$0 [6], \port$15144$0 [6], \port$15142$0 [6], \port$15140$0 [6], \port$15138$0 [6], \port$15168$0 [5], \port$15166$0 [5], \port$15164$0 [5], \port$15162$0 [5], \port$15160$0 [5], \port$15158$0 [5], \port$15156$0 [5], \port$15154$0 [5], \port$15152$0 [5], \port$15150$0 [5], \port$15148$0 [5], \port$15146$0 [5], \port$15144$0 [5], \port$15142$0 [5], \port$15140$0 [5], \port$15138$0 [5], \port$15168$0 [4], \port$15166$0 [4], \port$15164$0 [4], \port$15162$0 [4], \port$15160$0 [4], \port$15158$0 [4], \port$15156$0 [4], \port$15154$0 [4], \port$15152$0 [4], \port$15150$0 [4], \port$15148$0 [4], \port$15146$0 [4], \port$15144$0 [4], \port$15142$0 [4], \port$15140$0 [4], \port$15138$0 [4], \port$15168$0 [3], \port$15166$0 [3], \port$15164$0 [3], \port$15162$0 [3], \port$15160$0 [3], \port$15158$0 [3], \port$15156$0 [3], \port$15154$0 [3], \port$15152$0 [3], \port$15150$0 [3], \port$15148$0 [3], \port$15146$0 [3], \port$15144$0 [3], \port$15142$0 [3], \port$15140$0 [3], \port$15138$0 [3], \port$15168$0 [2], \port$15166$0 [2], \port$15164$0 [2], \port$15162$0 [2], \port$15160$0 [2], \port$15158$0 [2], \port$15156$0 [2], \port$15154$0 [2], \port$15152$0 [2], \port$15150$0 [2], \port$15148$0 [2], \port$15146$0 [2], \port$15144$0 [2], \port$15142$0 [2], \port$15140$0 [2], \port$15138$0 [2], \port$15168$0 [1], \port$15166$0 [1], \port$15164$0 [1], \port$15162$0 [1], \port$15160$0 [1], \port$15158$0 [1], \port$15156$0 [1], \port$15154$0 [1], \port$15152$0 [1], \port$15150$0 [1], \port$15148$0 [1], \port$15146$0 [1], \port$15144$0 [1], \port$15142$0 [1], \port$15140$0 [1], \port$15138$0 [1], \port$15168$0 [0], \port$15166$0 [0], \port$15164$0 [0], \port$15162$0 [0], \port$15160$0 [0], \port$15158$0 [0], \port$15156$0 [0], \port$15154$0 [0], \port$15152$0 [0], \port$15150$0 [0], \port$15148$0 [0], \port$15146$0 [0], \port$15144$0 [0], \port$15142$0 [0], \port$15140$0 [0], \port$15138$0 [0] };
+      copy0[write__addr] <= { \port$14816$0 [7], \port$14814$0 [7], \port$14812$0 [7], \port$14810$0 [7], \port$14808$0 [7], \port$14806$0 [7], \port$14804$0 [7], \port$14802$0 [7], \port$14800$0 [7], \port$14798$0 [7], \port$14796$0 [7], \port$14794$0 [7], \port$14792$0 [7], \port$14790$0 [7], \port$14788$0 [7], \port$14786$0 [7], \port$14816$0 [6], \port$14814$0 [6], \port$14812$0 [6], \port$14810$0 [6], \port$14808$0 [6], \port$14806$0 [6], \port$14804$0 [6], \port$14802$0 [6], \port$14800$0 [6], \port$14798$0 [6], \port$14796$0 [6], \port$14794$0 [6], \port$14792$0 [6], \port$14790$0 [6], \port$14788$0 [6], \port$14786$0 [6], \port$14816$0 [5], \port$14814$0 [5], \port$14812$0 [5], \port$14810$0 [5], \port$14808$0 [5], \port$14806$0 [5], \port$14804$0 [5], \port$14802$0 [5], \port$14800$0 [5], \port$14798$0 [5], \port$14796$0 [5], \port$14794$0 [5], \port$14792$0 [5], \port$14790$0 [5], \port$14788$0 [5], \port$14786$0 [5], \port$14816$0 [4], \port$14814$0 [4], \port$14812$0 [4], \port$14810$0 [4], \port$14808$0 [4], \port$14806$0 [4], \port$14804$0 [4], \port$14802$0 [4], \port$14800$0 [4], \port$14798$0 [4], \port$14796$0 [4], \port$14794$0 [4], \port$14792$0 [4], \port$14790$0 [4], \port$14788$0 [4], \port$14786$0 [4], \port$14816$0 [3], \port$14814$0 [3], \port$14812$0 [3], \port$14810$0 [3], \port$14808$0 [3], \port$14806$0 [3], \port$14804$0 [3], \port$14802$0 [3], \port$14800$0 [3], \port$14798$0 [3], \port$14796$0 [3], \port$14794$0 [3], \port$14792$0 [3], \port$14790$0 [3], \port$14788$0 [3], \port$14786$0 [3], \port$14816$0 [2], \port$14814$0 [2], \port$14812$0 [2], \port$14810$0 [2], \port$14808$0 [2], \port$14806$0 [2], \port$14804$0 [2], \port$14802$0 [2], \port$14800$0 [2], \port$14798$0 [2], \port$14796$0 [2], \port$14794$0 [2], \port$14792$0 [2], \port$14790$0 [2], \port$14788$0 [2], \port$14786$0 [2], \port$14816$0 [1], \port$14814$0 [1], \port$14812$0 [1], \port$14810$0 [1], \port$14808$0 [1], \port$14806$0 [1], \port$14804$0 [1], \port$14802$0 [1], \port$14800$0 [1], \port$14798$0 [1], \port$14796$0 [1], \port$14794$0 [1], \port$14792$0 [1], \port$14790$0 [1], \port$14788$0 [1], \port$14786$0 [1], \port$14816$0 [0], \port$14814$0 [0], \port$14812$0 [0], \port$14810$0 [0], \port$14808$0 [0], \port$14806$0 [0], \port$14804$0 [0], \port$14802$0 [0], \port$14800$0 [0], \port$14798$0 [0], \port$14796$0 [0], \port$14794$0 [0], \port$14792$0 [0], \port$14790$0 [0], \port$14788$0 [0], \port$14786$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -32452,7 +32431,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$4801$0 , \read__en$19 
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$15168$0 [7], \port$15166$0 [7], \port$15164$0 [7], \port$15162$0 [7], \port$15160$0 [7], \port$15158$0 [7], \port$15156$0 [7], \port$15154$0 [7], \port$15152$0 [7], \port$15150$0 [7], \port$15148$0 [7], \port$15146$0 [7], \port$15144$0 [7], \port$15142$0 [7], \port$15140$0 [7], \port$15138$0 [7], \port$15168$0 [6], \port$15166$0 [6], \port$15164$0 [6], \port$15162$0 [6], \port$15160$0 [6], \port$15158$0 [6], \port$15156$0 [6], \port$15154$0 [6], \port$15152$0 [6], \port$15150$0 [6], \port$15148$0 [6], \port$15146$0 [6], \port$15144$0 [6], \port$15142$0 [6], \port$15140$0 [6], \port$15138$0 [6], \port$15168$0 [5], \port$15166$0 [5], \port$15164$0 [5], \port$15162$0 [5], \port$15160$0 [5], \port$15158$0 [5], \port$15156$0 [5], \port$15154$0 [5], \port$15152$0 [5], \port$15150$0 [5], \port$15148$0 [5], \port$15146$0 [5], \port$15144$0 [5], \port$15142$0 [5], \port$15140$0 [5], \port$15138$0 [5], \port$15168$0 [4], \port$15166$0 [4], \port$15164$0 [4], \port$15162$0 [4], \port$15160$0 [4], \port$15158$0 [4], \port$15156$0 [4], \port$15154$0 [4], \port$15152$0 [4], \port$15150$0 [4], \port$15148$0 [4], \port$15146$0 [4], \port$15144$0 [4], \port$15142$0 [4], \port$15140$0 [4], \port$15138$0 [4], \port$15168$0 [3], \port$15166$0 [3], \port$15164$0 [3], \port$15162$0 [3], \port$15160$0 [3], \port$15158$0 [3], \port$15156$0 [3], \port$15154$0 [3], \port$15152$0 [3], \port$15150$0 [3], \port$15148$0 [3], \port$15146$0 [3], \port$15144$0 [3], \port$15142$0 [3], \port$15140$0 [3], \port$15138$0 [3], \port$15168$0 [2], \port$15166$0 [2], \port$15164$0 [2], \port$15162$0 [2], \port$15160$0 [2], \port$15158$0 [2], \port$15156$0 [2], \port$15154$0 [2], \port$15152$0 [2], \port$15150$0 [2], \port$15148$0 [2], \port$15146$0 [2], \port$15144$0 [2], \port$15142$0 [2], \port$15140$0 [2], \port$15138$0 [2], \port$15168$0 [1], \port$15166$0 [1], \port$15164$0 [1], \port$15162$0 [1], \port$15160$0 [1], \port$15158$0 [1], \port$15156$0 [1], \port$15154$0 [1], \port$15152$0 [1], \port$15150$0 [1], \port$15148$0 [1], \port$15146$0 [1], \port$15144$0 [1], \port$15142$0 [1], \port$15140$0 [1], \port$15138$0 [1], \port$15168$0 [0], \port$15166$0 [0], \port$15164$0 [0], \port$15162$0 [0], \port$15160$0 [0], \port$15158$0 [0], \port$15156$0 [0], \port$15154$0 [0], \port$15152$0 [0], \port$15150$0 [0], \port$15148$0 [0], \port$15146$0 [0], \port$15144$0 [0], \port$15142$0 [0], \port$15140$0 [0], \port$15138$0 [0] };
+      copy1[write__addr] <= { \port$14816$0 [7], \port$14814$0 [7], \port$14812$0 [7], \port$14810$0 [7], \port$14808$0 [7], \port$14806$0 [7], \port$14804$0 [7], \port$14802$0 [7], \port$14800$0 [7], \port$14798$0 [7], \port$14796$0 [7], \port$14794$0 [7], \port$14792$0 [7], \port$14790$0 [7], \port$14788$0 [7], \port$14786$0 [7], \port$14816$0 [6], \port$14814$0 [6], \port$14812$0 [6], \port$14810$0 [6], \port$14808$0 [6], \port$14806$0 [6], \port$14804$0 [6], \port$14802$0 [6], \port$14800$0 [6], \port$14798$0 [6], \port$14796$0 [6], \port$14794$0 [6], \port$14792$0 [6], \port$14790$0 [6], \port$14788$0 [6], \port$14786$0 [6], \port$14816$0 [5], \port$14814$0 [5], \port$14812$0 [5], \port$14810$0 [5], \port$14808$0 [5], \port$14806$0 [5], \port$14804$0 [5], \port$14802$0 [5], \port$14800$0 [5], \port$14798$0 [5], \port$14796$0 [5], \port$14794$0 [5], \port$14792$0 [5], \port$14790$0 [5], \port$14788$0 [5], \port$14786$0 [5], \port$14816$0 [4], \port$14814$0 [4], \port$14812$0 [4], \port$14810$0 [4], \port$14808$0 [4], \port$14806$0 [4], \port$14804$0 [4], \port$14802$0 [4], \port$14800$0 [4], \port$14798$0 [4], \port$14796$0 [4], \port$14794$0 [4], \port$14792$0 [4], \port$14790$0 [4], \port$14788$0 [4], \port$14786$0 [4], \port$14816$0 [3], \port$14814$0 [3], \port$14812$0 [3], \port$14810$0 [3], \port$14808$0 [3], \port$14806$0 [3], \port$14804$0 [3], \port$14802$0 [3], \port$14800$0 [3], \port$14798$0 [3], \port$14796$0 [3], \port$14794$0 [3], \port$14792$0 [3], \port$14790$0 [3], \port$14788$0 [3], \port$14786$0 [3], \port$14816$0 [2], \port$14814$0 [2], \port$14812$0 [2], \port$14810$0 [2], \port$14808$0 [2], \port$14806$0 [2], \port$14804$0 [2], \port$14802$0 [2], \port$14800$0 [2], \port$14798$0 [2], \port$14796$0 [2], \port$14794$0 [2], \port$14792$0 [2], \port$14790$0 [2], \port$14788$0 [2], \port$14786$0 [2], \port$14816$0 [1], \port$14814$0 [1], \port$14812$0 [1], \port$14810$0 [1], \port$14808$0 [1], \port$14806$0 [1], \port$14804$0 [1], \port$14802$0 [1], \port$14800$0 [1], \port$14798$0 [1], \port$14796$0 [1], \port$14794$0 [1], \port$14792$0 [1], \port$14790$0 [1], \port$14788$0 [1], \port$14786$0 [1], \port$14816$0 [0], \port$14814$0 [0], \port$14812$0 [0], \port$14810$0 [0], \port$14808$0 [0], \port$14806$0 [0], \port$14804$0 [0], \port$14802$0 [0], \port$14800$0 [0], \port$14798$0 [0], \port$14796$0 [0], \port$14794$0 [0], \port$14792$0 [0], \port$14790$0 [0], \port$14788$0 [0], \port$14786$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -32468,30 +32447,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$4801$0 , \read__en$19 
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$8253$0 ) begin
+    if (\port$8053$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4801$0 ) begin
+    if (\port$4601$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$15168$0 [7], \port$15166$0 [7], \port$15164$0 [7], \port$15162$0 [7], \port$15160$0 [7], \port$15158$0 [7], \port$15156$0 [7], \port$15154$0 [7], \port$15152$0 [7], \port$15150$0 [7], \port$15148$0 [7], \port$15146$0 [7], \port$15144$0 [7], \port$15142$0 [7], \port$15140$0 [7], \port$15138$0 [7], \port$15168$0 [6], \port$15166$0 [6], \port$15164$0 [6], \port$15162$0 [6], \port$15160$0 [6], \port$15158$0 [6], \port$15156$0 [6], \port$15154$0 [6], \port$15152$0 [6], \port$15150$0 [6], \port$15148$0 [6], \port$15146$0 [6], \port$15144$0 [6], \port$15142$0 [6], \port$15140$0 [6], \port$15138$0 [6], \port$15168$0 [5], \port$15166$0 [5], \port$15164$0 [5], \port$15162$0 [5], \port$15160$0 [5], \port$15158$0 [5], \port$15156$0 [5], \port$15154$0 [5], \port$15152$0 [5], \port$15150$0 [5], \port$15148$0 [5], \port$15146$0 [5], \port$15144$0 [5], \port$15142$0 [5], \port$15140$0 [5], \port$15138$0 [5], \port$15168$0 [4], \port$15166$0 [4], \port$15164$0 [4], \port$15162$0 [4], \port$15160$0 [4], \port$15158$0 [4], \port$15156$0 [4], \port$15154$0 [4], \port$15152$0 [4], \port$15150$0 [4], \port$15148$0 [4], \port$15146$0 [4], \port$15144$0 [4], \port$15142$0 [4], \port$15140$0 [4], \port$15138$0 [4], \port$15168$0 [3], \port$15166$0 [3], \port$15164$0 [3], \port$15162$0 [3], \port$15160$0 [3], \port$15158$0 [3], \port$15156$0 [3], \port$15154$0 [3], \port$15152$0 [3], \port$15150$0 [3], \port$15148$0 [3], \port$15146$0 [3], \port$15144$0 [3], \port$15142$0 [3], \port$15140$0 [3], \port$15138$0 [3], \port$15168$0 [2], \port$15166$0 [2], \port$15164$0 [2], \port$15162$0 [2], \port$15160$0 [2], \port$15158$0 [2], \port$15156$0 [2], \port$15154$0 [2], \port$15152$0 [2], \port$15150$0 [2], \port$15148$0 [2], \port$15146$0 [2], \port$15144$0 [2], \port$15142$0 [2], \port$15140$0 [2], \port$15138$0 [2], \port$15168$0 [1], \port$15166$0 [1], \port$15164$0 [1], \port$15162$0 [1], \port$15160$0 [1], \port$15158$0 [1], \port$15156$0 [1], \port$15154$0 [1], \port$15152$0 [1], \port$15150$0 [1], \port$15148$0 [1], \port$15146$0 [1], \port$15144$0 [1], \port$15142$0 [1], \port$15140$0 [1], \port$15138$0 [1], \port$15168$0 [0], \port$15166$0 [0], \port$15164$0 [0], \port$15162$0 [0], \port$15160$0 [0], \port$15158$0 [0], \port$15156$0 [0], \port$15154$0 [0], \port$15152$0 [0], \port$15150$0 [0], \port$15148$0 [0], \port$15146$0 [0], \port$15144$0 [0], \port$15142$0 [0], \port$15140$0 [0], \port$15138$0 [0] };
-  assign \write__data$5  = { \port$15168$0 [7], \port$15166$0 [7], \port$15164$0 [7], \port$15162$0 [7], \port$15160$0 [7], \port$15158$0 [7], \port$15156$0 [7], \port$15154$0 [7], \port$15152$0 [7], \port$15150$0 [7], \port$15148$0 [7], \port$15146$0 [7], \port$15144$0 [7], \port$15142$0 [7], \port$15140$0 [7], \port$15138$0 [7], \port$15168$0 [6], \port$15166$0 [6], \port$15164$0 [6], \port$15162$0 [6], \port$15160$0 [6], \port$15158$0 [6], \port$15156$0 [6], \port$15154$0 [6], \port$15152$0 [6], \port$15150$0 [6], \port$15148$0 [6], \port$15146$0 [6], \port$15144$0 [6], \port$15142$0 [6], \port$15140$0 [6], \port$15138$0 [6], \port$15168$0 [5], \port$15166$0 [5], \port$15164$0 [5], \port$15162$0 [5], \port$15160$0 [5], \port$15158$0 [5], \port$15156$0 [5], \port$15154$0 [5], \port$15152$0 [5], \port$15150$0 [5], \port$15148$0 [5], \port$15146$0 [5], \port$15144$0 [5], \port$15142$0 [5], \port$15140$0 [5], \port$15138$0 [5], \port$15168$0 [4], \port$15166$0 [4], \port$15164$0 [4], \port$15162$0 [4], \port$15160$0 [4], \port$15158$0 [4], \port$15156$0 [4], \port$15154$0 [4], \port$15152$0 [4], \port$15150$0 [4], \port$15148$0 [4], \port$15146$0 [4], \port$15144$0 [4], \port$15142$0 [4], \port$15140$0 [4], \port$15138$0 [4], \port$15168$0 [3], \port$15166$0 [3], \port$15164$0 [3], \port$15162$0 [3], \port$15160$0 [3], \port$15158$0 [3], \port$15156$0 [3], \port$15154$0 [3], \port$15152$0 [3], \port$15150$0 [3], \port$15148$0 [3], \port$15146$0 [3], \port$15144$0 [3], \port$15142$0 [3], \port$15140$0 [3], \port$15138$0 [3], \port$15168$0 [2], \port$15166$0 [2], \port$15164$0 [2], \port$15162$0 [2], \port$15160$0 [2], \port$15158$0 [2], \port$15156$0 [2], \port$15154$0 [2], \port$15152$0 [2], \port$15150$0 [2], \port$15148$0 [2], \port$15146$0 [2], \port$15144$0 [2], \port$15142$0 [2], \port$15140$0 [2], \port$15138$0 [2], \port$15168$0 [1], \port$15166$0 [1], \port$15164$0 [1], \port$15162$0 [1], \port$15160$0 [1], \port$15158$0 [1], \port$15156$0 [1], \port$15154$0 [1], \port$15152$0 [1], \port$15150$0 [1], \port$15148$0 [1], \port$15146$0 [1], \port$15144$0 [1], \port$15142$0 [1], \port$15140$0 [1], \port$15138$0 [1], \port$15168$0 [0], \port$15166$0 [0], \port$15164$0 [0], \port$15162$0 [0], \port$15160$0 [0], \port$15158$0 [0], \port$15156$0 [0], \port$15154$0 [0], \port$15152$0 [0], \port$15150$0 [0], \port$15148$0 [0], \port$15146$0 [0], \port$15144$0 [0], \port$15142$0 [0], \port$15140$0 [0], \port$15138$0 [0] };
+  assign write__data = { \port$14816$0 [7], \port$14814$0 [7], \port$14812$0 [7], \port$14810$0 [7], \port$14808$0 [7], \port$14806$0 [7], \port$14804$0 [7], \port$14802$0 [7], \port$14800$0 [7], \port$14798$0 [7], \port$14796$0 [7], \port$14794$0 [7], \port$14792$0 [7], \port$14790$0 [7], \port$14788$0 [7], \port$14786$0 [7], \port$14816$0 [6], \port$14814$0 [6], \port$14812$0 [6], \port$14810$0 [6], \port$14808$0 [6], \port$14806$0 [6], \port$14804$0 [6], \port$14802$0 [6], \port$14800$0 [6], \port$14798$0 [6], \port$14796$0 [6], \port$14794$0 [6], \port$14792$0 [6], \port$14790$0 [6], \port$14788$0 [6], \port$14786$0 [6], \port$14816$0 [5], \port$14814$0 [5], \port$14812$0 [5], \port$14810$0 [5], \port$14808$0 [5], \port$14806$0 [5], \port$14804$0 [5], \port$14802$0 [5], \port$14800$0 [5], \port$14798$0 [5], \port$14796$0 [5], \port$14794$0 [5], \port$14792$0 [5], \port$14790$0 [5], \port$14788$0 [5], \port$14786$0 [5], \port$14816$0 [4], \port$14814$0 [4], \port$14812$0 [4], \port$14810$0 [4], \port$14808$0 [4], \port$14806$0 [4], \port$14804$0 [4], \port$14802$0 [4], \port$14800$0 [4], \port$14798$0 [4], \port$14796$0 [4], \port$14794$0 [4], \port$14792$0 [4], \port$14790$0 [4], \port$14788$0 [4], \port$14786$0 [4], \port$14816$0 [3], \port$14814$0 [3], \port$14812$0 [3], \port$14810$0 [3], \port$14808$0 [3], \port$14806$0 [3], \port$14804$0 [3], \port$14802$0 [3], \port$14800$0 [3], \port$14798$0 [3], \port$14796$0 [3], \port$14794$0 [3], \port$14792$0 [3], \port$14790$0 [3], \port$14788$0 [3], \port$14786$0 [3], \port$14816$0 [2], \port$14814$0 [2], \port$14812$0 [2], \port$14810$0 [2], \port$14808$0 [2], \port$14806$0 [2], \port$14804$0 [2], \port$14802$0 [2], \port$14800$0 [2], \port$14798$0 [2], \port$14796$0 [2], \port$14794$0 [2], \port$14792$0 [2], \port$14790$0 [2], \port$14788$0 [2], \port$14786$0 [2], \port$14816$0 [1], \port$14814$0 [1], \port$14812$0 [1], \port$14810$0 [1], \port$14808$0 [1], \port$14806$0 [1], \port$14804$0 [1], \port$14802$0 [1], \port$14800$0 [1], \port$14798$0 [1], \port$14796$0 [1], \port$14794$0 [1], \port$14792$0 [1], \port$14790$0 [1], \port$14788$0 [1], \port$14786$0 [1], \port$14816$0 [0], \port$14814$0 [0], \port$14812$0 [0], \port$14810$0 [0], \port$14808$0 [0], \port$14806$0 [0], \port$14804$0 [0], \port$14802$0 [0], \port$14800$0 [0], \port$14798$0 [0], \port$14796$0 [0], \port$14794$0 [0], \port$14792$0 [0], \port$14790$0 [0], \port$14788$0 [0], \port$14786$0 [0] };
+  assign \write__data$5  = { \port$14816$0 [7], \port$14814$0 [7], \port$14812$0 [7], \port$14810$0 [7], \port$14808$0 [7], \port$14806$0 [7], \port$14804$0 [7], \port$14802$0 [7], \port$14800$0 [7], \port$14798$0 [7], \port$14796$0 [7], \port$14794$0 [7], \port$14792$0 [7], \port$14790$0 [7], \port$14788$0 [7], \port$14786$0 [7], \port$14816$0 [6], \port$14814$0 [6], \port$14812$0 [6], \port$14810$0 [6], \port$14808$0 [6], \port$14806$0 [6], \port$14804$0 [6], \port$14802$0 [6], \port$14800$0 [6], \port$14798$0 [6], \port$14796$0 [6], \port$14794$0 [6], \port$14792$0 [6], \port$14790$0 [6], \port$14788$0 [6], \port$14786$0 [6], \port$14816$0 [5], \port$14814$0 [5], \port$14812$0 [5], \port$14810$0 [5], \port$14808$0 [5], \port$14806$0 [5], \port$14804$0 [5], \port$14802$0 [5], \port$14800$0 [5], \port$14798$0 [5], \port$14796$0 [5], \port$14794$0 [5], \port$14792$0 [5], \port$14790$0 [5], \port$14788$0 [5], \port$14786$0 [5], \port$14816$0 [4], \port$14814$0 [4], \port$14812$0 [4], \port$14810$0 [4], \port$14808$0 [4], \port$14806$0 [4], \port$14804$0 [4], \port$14802$0 [4], \port$14800$0 [4], \port$14798$0 [4], \port$14796$0 [4], \port$14794$0 [4], \port$14792$0 [4], \port$14790$0 [4], \port$14788$0 [4], \port$14786$0 [4], \port$14816$0 [3], \port$14814$0 [3], \port$14812$0 [3], \port$14810$0 [3], \port$14808$0 [3], \port$14806$0 [3], \port$14804$0 [3], \port$14802$0 [3], \port$14800$0 [3], \port$14798$0 [3], \port$14796$0 [3], \port$14794$0 [3], \port$14792$0 [3], \port$14790$0 [3], \port$14788$0 [3], \port$14786$0 [3], \port$14816$0 [2], \port$14814$0 [2], \port$14812$0 [2], \port$14810$0 [2], \port$14808$0 [2], \port$14806$0 [2], \port$14804$0 [2], \port$14802$0 [2], \port$14800$0 [2], \port$14798$0 [2], \port$14796$0 [2], \port$14794$0 [2], \port$14792$0 [2], \port$14790$0 [2], \port$14788$0 [2], \port$14786$0 [2], \port$14816$0 [1], \port$14814$0 [1], \port$14812$0 [1], \port$14810$0 [1], \port$14808$0 [1], \port$14806$0 [1], \port$14804$0 [1], \port$14802$0 [1], \port$14800$0 [1], \port$14798$0 [1], \port$14796$0 [1], \port$14794$0 [1], \port$14792$0 [1], \port$14790$0 [1], \port$14788$0 [1], \port$14786$0 [1], \port$14816$0 [0], \port$14814$0 [0], \port$14812$0 [0], \port$14810$0 [0], \port$14808$0 [0], \port$14806$0 [0], \port$14804$0 [0], \port$14802$0 [0], \port$14800$0 [0], \port$14798$0 [0], \port$14796$0 [0], \port$14794$0 [0], \port$14792$0 [0], \port$14790$0 [0], \port$14788$0 [0], \port$14786$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4801$0 , read__en };
+  assign read0__en = { \port$4601$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$15168$0 [7], \port$15166$0 [7], \port$15164$0 [7], \port$15162$0 [7], \port$15160$0 [7], \port$15158$0 [7], \port$15156$0 [7], \port$15154$0 [7], \port$15152$0 [7], \port$15150$0 [7], \port$15148$0 [7], \port$15146$0 [7], \port$15144$0 [7], \port$15142$0 [7], \port$15140$0 [7], \port$15138$0 [7], \port$15168$0 [6], \port$15166$0 [6], \port$15164$0 [6], \port$15162$0 [6], \port$15160$0 [6], \port$15158$0 [6], \port$15156$0 [6], \port$15154$0 [6], \port$15152$0 [6], \port$15150$0 [6], \port$15148$0 [6], \port$15146$0 [6], \port$15144$0 [6], \port$15142$0 [6], \port$15140$0 [6], \port$15138$0 [6], \port$15168$0 [5], \port$15166$0 [5], \port$15164$0 [5], \port$15162$0 [5], \port$15160$0 [5], \port$15158$0 [5], \port$15156$0 [5], \port$15154$0 [5], \port$15152$0 [5], \port$15150$0 [5], \port$15148$0 [5], \port$15146$0 [5], \port$15144$0 [5], \port$15142$0 [5], \port$15140$0 [5], \port$15138$0 [5], \port$15168$0 [4], \port$15166$0 [4], \port$15164$0 [4], \port$15162$0 [4], \port$15160$0 [4], \port$15158$0 [4], \port$15156$0 [4], \port$15154$0 [4], \port$15152$0 [4], \port$15150$0 [4], \port$15148$0 [4], \port$15146$0 [4], \port$15144$0 [4], \port$15142$0 [4], \port$15140$0 [4], \port$15138$0 [4], \port$15168$0 [3], \port$15166$0 [3], \port$15164$0 [3], \port$15162$0 [3], \port$15160$0 [3], \port$15158$0 [3], \port$15156$0 [3], \port$15154$0 [3], \port$15152$0 [3], \port$15150$0 [3], \port$15148$0 [3], \port$15146$0 [3], \port$15144$0 [3], \port$15142$0 [3], \port$15140$0 [3], \port$15138$0 [3], \port$15168$0 [2], \port$15166$0 [2], \port$15164$0 [2], \port$15162$0 [2], \port$15160$0 [2], \port$15158$0 [2], \port$15156$0 [2], \port$15154$0 [2], \port$15152$0 [2], \port$15150$0 [2], \port$15148$0 [2], \port$15146$0 [2], \port$15144$0 [2], \port$15142$0 [2], \port$15140$0 [2], \port$15138$0 [2], \port$15168$0 [1], \port$15166$0 [1], \port$15164$0 [1], \port$15162$0 [1], \port$15160$0 [1], \port$15158$0 [1], \port$15156$0 [1], \port$15154$0 [1], \port$15152$0 [1], \port$15150$0 [1], \port$15148$0 [1], \port$15146$0 [1], \port$15144$0 [1], \port$15142$0 [1], \port$15140$0 [1], \port$15138$0 [1], \port$15168$0 [0], \port$15166$0 [0], \port$15164$0 [0], \port$15162$0 [0], \port$15160$0 [0], \port$15158$0 [0], \port$15156$0 [0], \port$15154$0 [0], \port$15152$0 [0], \port$15150$0 [0], \port$15148$0 [0], \port$15146$0 [0], \port$15144$0 [0], \port$15142$0 [0], \port$15140$0 [0], \port$15138$0 [0] };
+  assign \write__data$14  = { \port$14816$0 [7], \port$14814$0 [7], \port$14812$0 [7], \port$14810$0 [7], \port$14808$0 [7], \port$14806$0 [7], \port$14804$0 [7], \port$14802$0 [7], \port$14800$0 [7], \port$14798$0 [7], \port$14796$0 [7], \port$14794$0 [7], \port$14792$0 [7], \port$14790$0 [7], \port$14788$0 [7], \port$14786$0 [7], \port$14816$0 [6], \port$14814$0 [6], \port$14812$0 [6], \port$14810$0 [6], \port$14808$0 [6], \port$14806$0 [6], \port$14804$0 [6], \port$14802$0 [6], \port$14800$0 [6], \port$14798$0 [6], \port$14796$0 [6], \port$14794$0 [6], \port$14792$0 [6], \port$14790$0 [6], \port$14788$0 [6], \port$14786$0 [6], \port$14816$0 [5], \port$14814$0 [5], \port$14812$0 [5], \port$14810$0 [5], \port$14808$0 [5], \port$14806$0 [5], \port$14804$0 [5], \port$14802$0 [5], \port$14800$0 [5], \port$14798$0 [5], \port$14796$0 [5], \port$14794$0 [5], \port$14792$0 [5], \port$14790$0 [5], \port$14788$0 [5], \port$14786$0 [5], \port$14816$0 [4], \port$14814$0 [4], \port$14812$0 [4], \port$14810$0 [4], \port$14808$0 [4], \port$14806$0 [4], \port$14804$0 [4], \port$14802$0 [4], \port$14800$0 [4], \port$14798$0 [4], \port$14796$0 [4], \port$14794$0 [4], \port$14792$0 [4], \port$14790$0 [4], \port$14788$0 [4], \port$14786$0 [4], \port$14816$0 [3], \port$14814$0 [3], \port$14812$0 [3], \port$14810$0 [3], \port$14808$0 [3], \port$14806$0 [3], \port$14804$0 [3], \port$14802$0 [3], \port$14800$0 [3], \port$14798$0 [3], \port$14796$0 [3], \port$14794$0 [3], \port$14792$0 [3], \port$14790$0 [3], \port$14788$0 [3], \port$14786$0 [3], \port$14816$0 [2], \port$14814$0 [2], \port$14812$0 [2], \port$14810$0 [2], \port$14808$0 [2], \port$14806$0 [2], \port$14804$0 [2], \port$14802$0 [2], \port$14800$0 [2], \port$14798$0 [2], \port$14796$0 [2], \port$14794$0 [2], \port$14792$0 [2], \port$14790$0 [2], \port$14788$0 [2], \port$14786$0 [2], \port$14816$0 [1], \port$14814$0 [1], \port$14812$0 [1], \port$14810$0 [1], \port$14808$0 [1], \port$14806$0 [1], \port$14804$0 [1], \port$14802$0 [1], \port$14800$0 [1], \port$14798$0 [1], \port$14796$0 [1], \port$14794$0 [1], \port$14792$0 [1], \port$14790$0 [1], \port$14788$0 [1], \port$14786$0 [1], \port$14816$0 [0], \port$14814$0 [0], \port$14812$0 [0], \port$14810$0 [0], \port$14808$0 [0], \port$14806$0 [0], \port$14804$0 [0], \port$14802$0 [0], \port$14800$0 [0], \port$14798$0 [0], \port$14796$0 [0], \port$14794$0 [0], \port$14792$0 [0], \port$14790$0 [0], \port$14788$0 [0], \port$14786$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$8253$0 , \read__en$19  };
+  assign read1__en = { \port$8053$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -35428,8 +35407,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1394$0 , \port$1396$0 , \write__en$14 , \port$8251$0 , \port$8253$0 , host__request__ready, host__response__valid, host__request__payload, \port$13834$0 , \read0__addr$23 , \port$14344$0 , \port$14346$0 , \port$14348$0 , \port$14350$0 , \port$14352$0 , \port$14354$0 , \port$14356$0 , \port$14358$0
-, \port$14360$0 , \port$14362$0 , \port$14364$0 , \port$14366$0 , \port$14368$0 , \port$14370$0 , \port$14372$0 , \port$14374$0 , \port$14377$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1394$0 , \port$1396$0 , \write__en$14 , \port$8051$0 , \port$8053$0 , host__request__ready, host__response__valid, host__request__payload, \port$13434$0 , \read0__addr$23 , \port$13992$0 , \port$13994$0 , \port$13996$0 , \port$13998$0 , \port$14000$0 , \port$14002$0 , \port$14004$0 , \port$14006$0
+, \port$14008$0 , \port$14010$0 , \port$14012$0 , \port$14014$0 , \port$14016$0 , \port$14018$0 , \port$14020$0 , \port$14022$0 , \port$14025$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -35463,50 +35442,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$139
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13834$0 ;
-  wire \port$13834$0 ;
+  input \port$13434$0 ;
+  wire \port$13434$0 ;
   input \port$1394$0 ;
   wire \port$1394$0 ;
   input \port$1396$0 ;
   wire \port$1396$0 ;
-  input [7:0] \port$14344$0 ;
-  wire [7:0] \port$14344$0 ;
-  input [7:0] \port$14346$0 ;
-  wire [7:0] \port$14346$0 ;
-  input [7:0] \port$14348$0 ;
-  wire [7:0] \port$14348$0 ;
-  input [7:0] \port$14350$0 ;
-  wire [7:0] \port$14350$0 ;
-  input [7:0] \port$14352$0 ;
-  wire [7:0] \port$14352$0 ;
-  input [7:0] \port$14354$0 ;
-  wire [7:0] \port$14354$0 ;
-  input [7:0] \port$14356$0 ;
-  wire [7:0] \port$14356$0 ;
-  input [7:0] \port$14358$0 ;
-  wire [7:0] \port$14358$0 ;
-  input [7:0] \port$14360$0 ;
-  wire [7:0] \port$14360$0 ;
-  input [7:0] \port$14362$0 ;
-  wire [7:0] \port$14362$0 ;
-  input [7:0] \port$14364$0 ;
-  wire [7:0] \port$14364$0 ;
-  input [7:0] \port$14366$0 ;
-  wire [7:0] \port$14366$0 ;
-  input [7:0] \port$14368$0 ;
-  wire [7:0] \port$14368$0 ;
-  input [7:0] \port$14370$0 ;
-  wire [7:0] \port$14370$0 ;
-  input [7:0] \port$14372$0 ;
-  wire [7:0] \port$14372$0 ;
-  input [7:0] \port$14374$0 ;
-  wire [7:0] \port$14374$0 ;
-  input [7:0] \port$14377$0 ;
-  wire [7:0] \port$14377$0 ;
-  input \port$8251$0 ;
-  wire \port$8251$0 ;
-  input \port$8253$0 ;
-  wire \port$8253$0 ;
+  input [7:0] \port$13992$0 ;
+  wire [7:0] \port$13992$0 ;
+  input [7:0] \port$13994$0 ;
+  wire [7:0] \port$13994$0 ;
+  input [7:0] \port$13996$0 ;
+  wire [7:0] \port$13996$0 ;
+  input [7:0] \port$13998$0 ;
+  wire [7:0] \port$13998$0 ;
+  input [7:0] \port$14000$0 ;
+  wire [7:0] \port$14000$0 ;
+  input [7:0] \port$14002$0 ;
+  wire [7:0] \port$14002$0 ;
+  input [7:0] \port$14004$0 ;
+  wire [7:0] \port$14004$0 ;
+  input [7:0] \port$14006$0 ;
+  wire [7:0] \port$14006$0 ;
+  input [7:0] \port$14008$0 ;
+  wire [7:0] \port$14008$0 ;
+  input [7:0] \port$14010$0 ;
+  wire [7:0] \port$14010$0 ;
+  input [7:0] \port$14012$0 ;
+  wire [7:0] \port$14012$0 ;
+  input [7:0] \port$14014$0 ;
+  wire [7:0] \port$14014$0 ;
+  input [7:0] \port$14016$0 ;
+  wire [7:0] \port$14016$0 ;
+  input [7:0] \port$14018$0 ;
+  wire [7:0] \port$14018$0 ;
+  input [7:0] \port$14020$0 ;
+  wire [7:0] \port$14020$0 ;
+  input [7:0] \port$14022$0 ;
+  wire [7:0] \port$14022$0 ;
+  input [7:0] \port$14025$0 ;
+  wire [7:0] \port$14025$0 ;
+  input \port$8051$0 ;
+  wire \port$8051$0 ;
+  input \port$8053$0 ;
+  wire \port$8053$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -35536,17 +35515,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$139
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$13834$0 , \port$14377$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$14374$0 [7], \port$14372$0 [7], \port$14370$0 [7], \port$14368$0 [7], \port$14366$0 [7], \port$14364$0 [7], \port$14362$0 [7], \port$14360$0 [7], \port$14358$0 [7], \port$14356$0 [7], \port$14354$0 [7], \port$14352$0 [7], \port$14350$0 [7], \port$14348$0 [7], \port$14346$0 [7], \port$14344$0 [7], \port$14374$0 [6], \port$14372$0 [6], \port$14370$0 [6], \port$14368$0 [6], \port$14366$0 [6], \port$14364$0 [6], \port$14362$0 [6], \port$14360$0 [6], \port$14358$0 [6], \port$14356$0 [6], \port$14354$0 [6], \port$14352$0 [6], \port$14350$0 [6], \port$14348$0 [6], \port$14346$0 [6], \port$14344$0 [6], \port$14374$0 [5], \port$14372$0 [5], \port$14370$0 [5], \port$14368$0 [5], \port$14366$0 [5], \port$14364$0 [5], \port$14362$0 [5], \port$14360$0 [5], \port$14358$0 [5], \port$14356$0 [5], \port$14354$0 [5], \port$14352$0 [5], \port$14350$0 [5], \port$14348$0 [5], \port$14346$0 [5], \port$14344$0 [5], \port$14374$0 [4], \port$14372$0 [4], \port$14370$0 [4], \port$14368$0 [4], \port$14366$0 [4], \port$14364$0 [4], \port$14362$0 [4], \port$14360$0 [4], \port$14358$0 [4], \port$14356$0 [4], \port$14354$0 [4], \port$14352$0 [4], \port$14350$0 [4], \port$14348$0 [4], \port$14346$0 [4], \port$14344$0 [4], \port$14374$0 [3], \port$14372$0 [3], \port$14370$0 [3], \port$14368$0 [3], \port$14366$0 [3], \port$14364$0 [3], \port$14362$0 [3], \port$14360$0 [3], \port$14358$0 [3], \port$14356$0 [3], \port$14354$0 [3], \port$14352$0 [3], \port$14350$0 [3], \port$14348$0 [3], \port$14346$0 [3], \port$14344$0 [3], \port$14374$0 [2], \port$14372$0 [2], \port$14370$0 [2], \port$14368$0 [2], \port$14366$0 [2], \port$14364$0 [2], \port$14362$0 [2], \port$14360$0 [2], \port$14358$0 [2], \port$14356$0 [2], \port$14354$0 [2], \port$14352$0 [2], \port$14350$0 [2], \port$14348$0 [2], \port$14346$0 [2], \port$14344$0 [2], \port$14374$0 [1], \port$14372$0 [1], \port$14370$0 [1], \port$14368$0 [1], \port$14366$0 [1], \port$14364$0 [1], \port$14362$0 [1], \port$14360$0 [1], \port$14358$0 [1], \port$14356$0 [1], \port$14354$0 [1], \port$14352$0 [1], \port$14350$0 [1], \port$14348$0 [1], \port$14346$0 [1], \port$14344$0 [1], \port$14374$0 [0], \port$14372$0 [0], \port$14370$0 [0], \port$14368$0 [0], \port$14366$0 [0], \port$14364$0 [0], \port$14362$0 [0], \port$14360$0 [0], \port$14358$0 [0], \port$14356$0 [0], \port$14354$0 [0], \port$14352$0 [0], \port$14350$0 [0], \port$14348$0 [0], \port$14346$0 [0], \port$14344$0 [0] };
+  assign write__addr = rest ? address : { \port$13434$0 , \port$14025$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$14022$0 [7], \port$14020$0 [7], \port$14018$0 [7], \port$14016$0 [7], \port$14014$0 [7], \port$14012$0 [7], \port$14010$0 [7], \port$14008$0 [7], \port$14006$0 [7], \port$14004$0 [7], \port$14002$0 [7], \port$14000$0 [7], \port$13998$0 [7], \port$13996$0 [7], \port$13994$0 [7], \port$13992$0 [7], \port$14022$0 [6], \port$14020$0 [6], \port$14018$0 [6], \port$14016$0 [6], \port$14014$0 [6], \port$14012$0 [6], \port$14010$0 [6], \port$14008$0 [6], \port$14006$0 [6], \port$14004$0 [6], \port$14002$0 [6], \port$14000$0 [6], \port$13998$0 [6], \port$13996$0 [6], \port$13994$0 [6], \port$13992$0 [6], \port$14022$0 [5], \port$14020$0 [5], \port$14018$0 [5], \port$14016$0 [5], \port$14014$0 [5], \port$14012$0 [5], \port$14010$0 [5], \port$14008$0 [5], \port$14006$0 [5], \port$14004$0 [5], \port$14002$0 [5], \port$14000$0 [5], \port$13998$0 [5], \port$13996$0 [5], \port$13994$0 [5], \port$13992$0 [5], \port$14022$0 [4], \port$14020$0 [4], \port$14018$0 [4], \port$14016$0 [4], \port$14014$0 [4], \port$14012$0 [4], \port$14010$0 [4], \port$14008$0 [4], \port$14006$0 [4], \port$14004$0 [4], \port$14002$0 [4], \port$14000$0 [4], \port$13998$0 [4], \port$13996$0 [4], \port$13994$0 [4], \port$13992$0 [4], \port$14022$0 [3], \port$14020$0 [3], \port$14018$0 [3], \port$14016$0 [3], \port$14014$0 [3], \port$14012$0 [3], \port$14010$0 [3], \port$14008$0 [3], \port$14006$0 [3], \port$14004$0 [3], \port$14002$0 [3], \port$14000$0 [3], \port$13998$0 [3], \port$13996$0 [3], \port$13994$0 [3], \port$13992$0 [3], \port$14022$0 [2], \port$14020$0 [2], \port$14018$0 [2], \port$14016$0 [2], \port$14014$0 [2], \port$14012$0 [2], \port$14010$0 [2], \port$14008$0 [2], \port$14006$0 [2], \port$14004$0 [2], \port$14002$0 [2], \port$14000$0 [2], \port$13998$0 [2], \port$13996$0 [2], \port$13994$0 [2], \port$13992$0 [2], \port$14022$0 [1], \port$14020$0 [1], \port$14018$0 [1], \port$14016$0 [1], \port$14014$0 [1], \port$14012$0 [1], \port$14010$0 [1], \port$14008$0 [1], \port$14006$0 [1], \port$14004$0 [1], \port$14002$0 [1], \port$14000$0 [1], \port$13998$0 [1], \port$13996$0 [1], \port$13994$0 [1], \port$13992$0 [1], \port$14022$0 [0], \port$14020$0 [0], \port$14018$0 [0], \port$14016$0 [0], \port$14014$0 [0], \port$14012$0 [0], \port$14010$0 [0], \port$14008$0 [0], \port$14006$0 [0], \port$14004$0 [0], \port$14002$0 [0], \port$14000$0 [0], \port$13998$0 [0], \port$13996$0 [0], \port$13994$0 [0], \port$13992$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$8253$0 (\port$8253$0 ),
+    .\port$8053$0 (\port$8053$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$8251$0 ),
+    .\read__en$19 (\port$8051$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -35586,14 +35565,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$139
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$13834$0 , \port$14377$0  };
-  assign \write__data$20  = { \port$14374$0 [7], \port$14372$0 [7], \port$14370$0 [7], \port$14368$0 [7], \port$14366$0 [7], \port$14364$0 [7], \port$14362$0 [7], \port$14360$0 [7], \port$14358$0 [7], \port$14356$0 [7], \port$14354$0 [7], \port$14352$0 [7], \port$14350$0 [7], \port$14348$0 [7], \port$14346$0 [7], \port$14344$0 [7], \port$14374$0 [6], \port$14372$0 [6], \port$14370$0 [6], \port$14368$0 [6], \port$14366$0 [6], \port$14364$0 [6], \port$14362$0 [6], \port$14360$0 [6], \port$14358$0 [6], \port$14356$0 [6], \port$14354$0 [6], \port$14352$0 [6], \port$14350$0 [6], \port$14348$0 [6], \port$14346$0 [6], \port$14344$0 [6], \port$14374$0 [5], \port$14372$0 [5], \port$14370$0 [5], \port$14368$0 [5], \port$14366$0 [5], \port$14364$0 [5], \port$14362$0 [5], \port$14360$0 [5], \port$14358$0 [5], \port$14356$0 [5], \port$14354$0 [5], \port$14352$0 [5], \port$14350$0 [5], \port$14348$0 [5], \port$14346$0 [5], \port$14344$0 [5], \port$14374$0 [4], \port$14372$0 [4], \port$14370$0 [4], \port$14368$0 [4], \port$14366$0 [4], \port$14364$0 [4], \port$14362$0 [4], \port$14360$0 [4], \port$14358$0 [4], \port$14356$0 [4], \port$14354$0 [4], \port$14352$0 [4], \port$14350$0 [4], \port$14348$0 [4], \port$14346$0 [4], \port$14344$0 [4], \port$14374$0 [3], \port$14372$0 [3], \port$14370$0 [3], \port$14368$0 [3], \port$14366$0 [3], \port$14364$0 [3], \port$14362$0 [3], \port$14360$0 [3], \port$14358$0 [3], \port$14356$0 [3], \port$14354$0 [3], \port$14352$0 [3], \port$14350$0 [3], \port$14348$0 [3], \port$14346$0 [3], \port$14344$0 [3], \port$14374$0 [2], \port$14372$0 [2], \port$14370$0 [2], \port$14368$0 [2], \port$14366$0 [2], \port$14364$0 [2], \port$14362$0 [2], \port$14360$0 [2], \port$14358$0 [2], \port$14356$0 [2], \port$14354$0 [2], \port$14352$0 [2], \port$14350$0 [2], \port$14348$0 [2], \port$14346$0 [2], \port$14344$0 [2], \port$14374$0 [1], \port$14372$0 [1], \port$14370$0 [1], \port$14368$0 [1], \port$14366$0 [1], \port$14364$0 [1], \port$14362$0 [1], \port$14360$0 [1], \port$14358$0 [1], \port$14356$0 [1], \port$14354$0 [1], \port$14352$0 [1], \port$14350$0 [1], \port$14348$0 [1], \port$14346$0 [1], \port$14344$0 [1], \port$14374$0 [0], \port$14372$0 [0], \port$14370$0 [0], \port$14368$0 [0], \port$14366$0 [0], \port$14364$0 [0], \port$14362$0 [0], \port$14360$0 [0], \port$14358$0 [0], \port$14356$0 [0], \port$14354$0 [0], \port$14352$0 [0], \port$14350$0 [0], \port$14348$0 [0], \port$14346$0 [0], \port$14344$0 [0] };
+  assign \write__addr$17  = { \port$13434$0 , \port$14025$0  };
+  assign \write__data$20  = { \port$14022$0 [7], \port$14020$0 [7], \port$14018$0 [7], \port$14016$0 [7], \port$14014$0 [7], \port$14012$0 [7], \port$14010$0 [7], \port$14008$0 [7], \port$14006$0 [7], \port$14004$0 [7], \port$14002$0 [7], \port$14000$0 [7], \port$13998$0 [7], \port$13996$0 [7], \port$13994$0 [7], \port$13992$0 [7], \port$14022$0 [6], \port$14020$0 [6], \port$14018$0 [6], \port$14016$0 [6], \port$14014$0 [6], \port$14012$0 [6], \port$14010$0 [6], \port$14008$0 [6], \port$14006$0 [6], \port$14004$0 [6], \port$14002$0 [6], \port$14000$0 [6], \port$13998$0 [6], \port$13996$0 [6], \port$13994$0 [6], \port$13992$0 [6], \port$14022$0 [5], \port$14020$0 [5], \port$14018$0 [5], \port$14016$0 [5], \port$14014$0 [5], \port$14012$0 [5], \port$14010$0 [5], \port$14008$0 [5], \port$14006$0 [5], \port$14004$0 [5], \port$14002$0 [5], \port$14000$0 [5], \port$13998$0 [5], \port$13996$0 [5], \port$13994$0 [5], \port$13992$0 [5], \port$14022$0 [4], \port$14020$0 [4], \port$14018$0 [4], \port$14016$0 [4], \port$14014$0 [4], \port$14012$0 [4], \port$14010$0 [4], \port$14008$0 [4], \port$14006$0 [4], \port$14004$0 [4], \port$14002$0 [4], \port$14000$0 [4], \port$13998$0 [4], \port$13996$0 [4], \port$13994$0 [4], \port$13992$0 [4], \port$14022$0 [3], \port$14020$0 [3], \port$14018$0 [3], \port$14016$0 [3], \port$14014$0 [3], \port$14012$0 [3], \port$14010$0 [3], \port$14008$0 [3], \port$14006$0 [3], \port$14004$0 [3], \port$14002$0 [3], \port$14000$0 [3], \port$13998$0 [3], \port$13996$0 [3], \port$13994$0 [3], \port$13992$0 [3], \port$14022$0 [2], \port$14020$0 [2], \port$14018$0 [2], \port$14016$0 [2], \port$14014$0 [2], \port$14012$0 [2], \port$14010$0 [2], \port$14008$0 [2], \port$14006$0 [2], \port$14004$0 [2], \port$14002$0 [2], \port$14000$0 [2], \port$13998$0 [2], \port$13996$0 [2], \port$13994$0 [2], \port$13992$0 [2], \port$14022$0 [1], \port$14020$0 [1], \port$14018$0 [1], \port$14016$0 [1], \port$14014$0 [1], \port$14012$0 [1], \port$14010$0 [1], \port$14008$0 [1], \port$14006$0 [1], \port$14004$0 [1], \port$14002$0 [1], \port$14000$0 [1], \port$13998$0 [1], \port$13996$0 [1], \port$13994$0 [1], \port$13992$0 [1], \port$14022$0 [0], \port$14020$0 [0], \port$14018$0 [0], \port$14016$0 [0], \port$14014$0 [0], \port$14012$0 [0], \port$14010$0 [0], \port$14008$0 [0], \port$14006$0 [0], \port$14004$0 [0], \port$14002$0 [0], \port$14000$0 [0], \port$13998$0 [0], \port$13996$0 [0], \port$13994$0 [0], \port$13992$0 [0] };
   assign \read0__data$25  = read0__data;
   assign \read0__en$27  = { \port$1396$0 , \port$1394$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$8253$0 , \port$8251$0  };
-  assign \read1__en$33  = { \port$8253$0 , \port$8251$0  };
+  assign read1__en = { \port$8053$0 , \port$8051$0  };
+  assign \read1__en$33  = { \port$8053$0 , \port$8051$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
@@ -35607,7 +35586,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$139
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8253$0 , write__en, write__addr, write__data, \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8053$0 , write__en, write__addr, write__data, \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -35617,8 +35596,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8253$0 , wr
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$18 ;
-  input \port$8253$0 ;
-  wire \port$8253$0 ;
+  input \port$8053$0 ;
+  wire \port$8053$0 ;
   wire [8:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -35698,7 +35677,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8253$0 , wr
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$8253$0 ) begin
+    if (\port$8053$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -35720,7 +35699,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8253$0 , wr
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$8253$0 , \read__en$19  };
+  assign read1__en = { \port$8053$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -36494,7 +36473,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, column__stride, \port$14756$0 , write__data, \write__data$95 , \write__data$101 , \write__data$107 , \write__data$113 , \write__data$119 , \write__data$125 , \write__data$131 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, column__stride, \port$14404$0 , write__data, \write__data$95 , \write__data$101 , \write__data$107 , \write__data$113 , \write__data$119 , \write__data$125 , \write__data$131 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [11:0] \$1 ;
   wire [11:0] \$10 ;
@@ -36601,8 +36580,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   reg [10:0] first_1 = 11'h000;
   reg [10:0] last = 11'h000;
   reg [10:0] last_1 = 11'h000;
-  input [13:0] \port$14756$0 ;
-  wire [13:0] \port$14756$0 ;
+  input [13:0] \port$14404$0 ;
+  wire [13:0] \port$14404$0 ;
   (* init = 11'h000 *)
   wire [10:0] read_column__addr;
   (* init = 11'h000 *)
@@ -36916,7 +36895,7 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   always @(posedge clk)
     back <= \$1 [10:0];
   always @(posedge clk)
-    first <= \port$14756$0 [13:3];
+    first <= \port$14404$0 [13:3];
   always @(posedge clk)
     last <= \$3 [10:0];
   always @(posedge clk)
@@ -36944,7 +36923,7 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$14756$0 [2:0];
+    column_turn_0 <= \port$14404$0 [2:0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -37005,8 +36984,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
     row__vector <= \$38 ;
   always @(posedge clk)
     column__vector <= \$39 ;
-  assign \$1  = column__stride * \port$14756$0 [2:0];
-  assign \$3  = \port$14756$0 [13:3] + \$2 ;
+  assign \$1  = column__stride * \port$14404$0 [2:0];
+  assign \$3  = \port$14404$0 [13:3] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -37092,8 +37071,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
       \$39  = 128'h00000000000000000000000000000000;
     end
   end
-  assign column__turn = \port$14756$0 [2:0];
-  assign column__address = \port$14756$0 [13:3];
+  assign column__turn = \port$14404$0 [2:0];
+  assign column__address = \port$14404$0 [13:3];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$131 , \write__data$125 , \write__data$119 , \write__data$113 , \write__data$107 , \write__data$101 , \write__data$95 , write__data };
@@ -37409,8 +37388,8 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$21  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$8251$0 , \port$8253$0 , \port$9934$0 , \port$9936$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity, \begin , \end
-, start, rehearse, abort, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$15502$0 , front_gradients__addr, drain_row_turn, \port$15819$0 , \port$15821$0 , \port$15823$0 , \port$15825$0 , \port$15827$0 , \port$15829$0 , \port$15831$0 , \port$15833$0
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$8051$0 , \port$8053$0 , \port$9734$0 , \port$9736$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity, \begin , \end
+, start, rehearse, abort, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$15150$0 , front_gradients__addr, drain_row_turn, \port$15515$0 , \port$15517$0 , \port$15519$0 , \port$15521$0 , \port$15523$0 , \port$15525$0 , \port$15527$0 , \port$15529$0
 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -37632,32 +37611,32 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [15:0] \port$15502$0 ;
-  wire [15:0] \port$15502$0 ;
-  output [15:0] \port$15819$0 ;
-  wire [15:0] \port$15819$0 ;
-  output [15:0] \port$15821$0 ;
-  wire [15:0] \port$15821$0 ;
-  output [15:0] \port$15823$0 ;
-  wire [15:0] \port$15823$0 ;
-  output [15:0] \port$15825$0 ;
-  wire [15:0] \port$15825$0 ;
-  output [15:0] \port$15827$0 ;
-  wire [15:0] \port$15827$0 ;
-  output [15:0] \port$15829$0 ;
-  wire [15:0] \port$15829$0 ;
-  output [15:0] \port$15831$0 ;
-  wire [15:0] \port$15831$0 ;
-  output [15:0] \port$15833$0 ;
-  wire [15:0] \port$15833$0 ;
-  output \port$8251$0 ;
-  wire \port$8251$0 ;
-  output \port$8253$0 ;
-  wire \port$8253$0 ;
-  output \port$9934$0 ;
-  wire \port$9934$0 ;
-  output \port$9936$0 ;
-  wire \port$9936$0 ;
+  output [15:0] \port$15150$0 ;
+  wire [15:0] \port$15150$0 ;
+  output [15:0] \port$15515$0 ;
+  wire [15:0] \port$15515$0 ;
+  output [15:0] \port$15517$0 ;
+  wire [15:0] \port$15517$0 ;
+  output [15:0] \port$15519$0 ;
+  wire [15:0] \port$15519$0 ;
+  output [15:0] \port$15521$0 ;
+  wire [15:0] \port$15521$0 ;
+  output [15:0] \port$15523$0 ;
+  wire [15:0] \port$15523$0 ;
+  output [15:0] \port$15525$0 ;
+  wire [15:0] \port$15525$0 ;
+  output [15:0] \port$15527$0 ;
+  wire [15:0] \port$15527$0 ;
+  output [15:0] \port$15529$0 ;
+  wire [15:0] \port$15529$0 ;
+  output \port$8051$0 ;
+  wire \port$8051$0 ;
+  output \port$8053$0 ;
+  wire \port$8053$0 ;
+  output \port$9734$0 ;
+  wire \port$9734$0 ;
+  output \port$9736$0 ;
+  wire \port$9736$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -37781,10 +37760,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$11161$0 (\$6 ),
-    .\port$11162$0 (\$7 ),
-    .\port$11163$0 (\$8 ),
-    .\port$11164$0 (\$9 ),
+    .\port$10761$0 (\$6 ),
+    .\port$10762$0 (\$7 ),
+    .\port$10763$0 (\$8 ),
+    .\port$10764$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -37828,8 +37807,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$3 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$8253$0 (\$2 ),
-    .\port$9936$0 (\$4 ),
+    .\port$8053$0 (\$2 ),
+    .\port$9736$0 (\$4 ),
     .\row$64 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -37854,10 +37833,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$11161$0 (\$6 ),
-    .\port$11162$0 (\$7 ),
-    .\port$11163$0 (\$8 ),
-    .\port$11164$0 (\$9 ),
+    .\port$10761$0 (\$6 ),
+    .\port$10762$0 (\$7 ),
+    .\port$10763$0 (\$8 ),
+    .\port$10764$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -37970,19 +37949,19 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$8251$0  = \$1 ;
-  assign \port$8253$0  = \$2 ;
-  assign \port$9934$0  = \$3 ;
-  assign \port$9936$0  = \$4 ;
-  assign \port$15502$0  = \$5 ;
-  assign \port$15819$0  = \$10 ;
-  assign \port$15821$0  = \$11 ;
-  assign \port$15823$0  = \$12 ;
-  assign \port$15825$0  = \$13 ;
-  assign \port$15827$0  = \$14 ;
-  assign \port$15829$0  = \$15 ;
-  assign \port$15831$0  = \$16 ;
-  assign \port$15833$0  = \$17 ;
+  assign \port$8051$0  = \$1 ;
+  assign \port$8053$0  = \$2 ;
+  assign \port$9734$0  = \$3 ;
+  assign \port$9736$0  = \$4 ;
+  assign \port$15150$0  = \$5 ;
+  assign \port$15515$0  = \$10 ;
+  assign \port$15517$0  = \$11 ;
+  assign \port$15519$0  = \$12 ;
+  assign \port$15521$0  = \$13 ;
+  assign \port$15523$0  = \$14 ;
+  assign \port$15525$0  = \$15 ;
+  assign \port$15527$0  = \$16 ;
+  assign \port$15529$0  = \$17 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -38111,7 +38090,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[7]  = sums[415:364];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$11161$0 , \port$11162$0 , \port$11163$0 , \port$11164$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$10761$0 , \port$10762$0 , \port$10763$0 , \port$10764$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
 , weight_4, weight_5, weight_6, weight_7, write_0, done, row_vector, \word$146 , clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -39111,14 +39090,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$111
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
-  output \port$11161$0 ;
-  wire \port$11161$0 ;
-  output \port$11162$0 ;
-  wire \port$11162$0 ;
-  output \port$11163$0 ;
-  wire \port$11163$0 ;
-  output \port$11164$0 ;
-  wire \port$11164$0 ;
+  output \port$10761$0 ;
+  wire \port$10761$0 ;
+  output \port$10762$0 ;
+  wire \port$10762$0 ;
+  output \port$10763$0 ;
+  wire \port$10763$0 ;
+  output \port$10764$0 ;
+  wire \port$10764$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$15 ;
@@ -40354,8 +40333,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$111
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$15444$90 (\config [122:90]),
-    .\port$15795$0 (words_8),
+    .\port$15092$90 (\config [122:90]),
+    .\port$15491$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$51 ),
@@ -40366,8 +40345,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$111
     .clk(clk),
     .live(live),
     .old(\old$34 ),
-    .\port$15444$90 (\config [122:90]),
-    .\port$15795$0 (words_8),
+    .\port$15092$90 (\config [122:90]),
+    .\port$15491$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$52 ),
@@ -40378,8 +40357,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$111
     .clk(clk),
     .live(live),
     .old(\old$41 ),
-    .\port$15444$90 (\config [122:90]),
-    .\port$15795$0 (words_8),
+    .\port$15092$90 (\config [122:90]),
+    .\port$15491$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$53 ),
@@ -40390,8 +40369,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$111
     .clk(clk),
     .live(live),
     .old(\old$48 ),
-    .\port$15444$90 (\config [122:90]),
-    .\port$15795$0 (words_8),
+    .\port$15092$90 (\config [122:90]),
+    .\port$15491$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$54 ),
@@ -40609,10 +40588,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$111
   assign row_write = write_0;
   assign row_data = { weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$11161$0  = \$758 ;
-  assign \port$11162$0  = \$759 ;
-  assign \port$11163$0  = \$760 ;
-  assign \port$11164$0  = \$761 ;
+  assign \port$10761$0  = \$758 ;
+  assign \port$10762$0  = \$759 ;
+  assign \port$10763$0  = \$760 ;
+  assign \port$10764$0  = \$761 ;
   assign row_turn = read_turn_2[2:0];
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
@@ -40853,7 +40832,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$111
   assign \$846  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$15444$90 , rate, live, \port$15795$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$15092$90 , rate, live, \port$15491$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -41046,10 +41025,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1544
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$15444$90 ;
-  wire [32:0] \port$15444$90 ;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [32:0] \port$15092$90 ;
+  wire [32:0] \port$15092$90 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -41350,9 +41329,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1544
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$15444$90 [32:1]),
+    .i_key(\port$15092$90 [32:1]),
     .o(\o$78 ),
-    .\port$15795$0 (\port$15795$0 ),
+    .\port$15491$0 (\port$15491$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -41366,10 +41345,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1544
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$15444$90 [0]),
+    .i_stochastic(\port$15092$90 [0]),
     .negative(\$133 ),
-    .\port$15896$0 (least),
-    .\port$15897$0 (total),
+    .\port$15592$0 (least),
+    .\port$15593$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -41379,14 +41358,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1544
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$15444$90 [32:1];
-  assign key = \port$15444$90 [32:1];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h0, \port$15795$0 [0] };
-  assign word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h0, \port$15795$0 [0] };
+  assign i_key = \port$15092$90 [32:1];
+  assign key = \port$15092$90 [32:1];
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h0, \port$15491$0 [0] };
+  assign word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h0, \port$15491$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$15444$90 [0];
-  assign stochastic = \port$15444$90 [0];
+  assign i_stochastic = \port$15092$90 [0];
+  assign stochastic = \port$15092$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -41415,7 +41394,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1544
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$15795$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$15491$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -41446,8 +41425,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -41457,8 +41436,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h0, \port$15795$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h0, \port$15795$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h0, \port$15491$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h0, \port$15491$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -41484,7 +41463,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$15795$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$14  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$16  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h0, \port$15795$0 [0] };
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h0, \port$15491$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -41858,7 +41837,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$15896$0 , \port$15897$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$15592$0 , \port$15593$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -42006,10 +41985,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$15896$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$15896$0 ;
-  wire \port$15896$0 ;
-  input [59:0] \port$15897$0 ;
-  wire [59:0] \port$15897$0 ;
+  input \port$15592$0 ;
+  wire \port$15592$0 ;
+  input [59:0] \port$15593$0 ;
+  wire [59:0] \port$15593$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -42091,24 +42070,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$15896$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$15897$0 [55:50] ^ { \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59] };
+  assign \$58  = \port$15593$0 [55:50] ^ { \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$15897$0 [41:34] ^ { \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59] };
+  assign \$60  = \port$15593$0 [41:34] ^ { \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$15897$0 [49:42] ^ { \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59] };
+  assign \$62  = \port$15593$0 [49:42] ^ { \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$15897$0 [55:50] ^ { \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59] };
+  assign \$67  = \port$15593$0 [55:50] ^ { \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$15897$0 [49:42] ^ { \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59] };
+  assign \$69  = \port$15593$0 [49:42] ^ { \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$15897$0 [7:0];
-  assign \$74  = | \port$15897$0 [15:8];
-  assign \$75  = | \port$15897$0 [23:16];
-  assign \$76  = \port$15897$0 [58:56] ^ { \port$15897$0 [59], \port$15897$0 [59], \port$15897$0 [59] };
+  assign \$73  = | \port$15593$0 [7:0];
+  assign \$74  = | \port$15593$0 [15:8];
+  assign \$75  = | \port$15593$0 [23:16];
+  assign \$76  = \port$15593$0 [58:56] ^ { \port$15593$0 [59], \port$15593$0 [59], \port$15593$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -42152,11 +42131,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$15896$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$15897$0 [55:0];
+    window1 <= \port$15593$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$15897$0 [59];
+    sign1 <= \port$15593$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -42220,8 +42199,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$15896$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$15897$0 [55:0], \port$15896$0  };
-  assign i = { \port$15897$0 , \port$15896$0  };
+  assign x = { \port$15593$0 [55:0], \port$15592$0  };
+  assign i = { \port$15593$0 , \port$15592$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -42237,10 +42216,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$15896$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$15896$0 ;
+  assign \$72  = \port$15592$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$15444$90 , rate, live, \port$15795$0 , weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$15092$90 , rate, live, \port$15491$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -42433,10 +42412,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1544
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$15444$90 ;
-  wire [32:0] \port$15444$90 ;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [32:0] \port$15092$90 ;
+  wire [32:0] \port$15092$90 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -42737,9 +42716,9 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1544
     live_10 <= live_9;
   \backspike_core.wg.drain.unit1.mix  mix (
     .clk(clk),
-    .i_key(\port$15444$90 [32:1]),
+    .i_key(\port$15092$90 [32:1]),
     .o(\o$78 ),
-    .\port$15795$0 (\port$15795$0 ),
+    .\port$15491$0 (\port$15491$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -42753,10 +42732,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1544
   \backspike_core.wg.drain.unit1.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$15444$90 [0]),
+    .i_stochastic(\port$15092$90 [0]),
     .negative(\$133 ),
-    .\port$16021$0 (least),
-    .\port$16022$0 (total),
+    .\port$15717$0 (least),
+    .\port$15718$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -42766,14 +42745,14 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1544
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$15444$90 [32:1];
-  assign key = \port$15444$90 [32:1];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h1, \port$15795$0 [0] };
-  assign word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h1, \port$15795$0 [0] };
+  assign i_key = \port$15092$90 [32:1];
+  assign key = \port$15092$90 [32:1];
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h1, \port$15491$0 [0] };
+  assign word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h1, \port$15491$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$15444$90 [0];
-  assign stochastic = \port$15444$90 [0];
+  assign i_stochastic = \port$15092$90 [0];
+  assign stochastic = \port$15092$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -42802,7 +42781,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1544
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$15795$0 , o, clk);
+module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$15491$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -42833,8 +42812,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -42844,8 +42823,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h1, \port$15795$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h1, \port$15795$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h1, \port$15491$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h1, \port$15491$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -42871,7 +42850,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$15795$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$12  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign \$auto$rtlil.cc:2739:Not$10  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h1, \port$15795$0 [0] };
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h1, \port$15491$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -42884,7 +42863,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$15795$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$16021$0 , \port$16022$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$15717$0 , \port$15718$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -43032,10 +43011,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$16021$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$16021$0 ;
-  wire \port$16021$0 ;
-  input [59:0] \port$16022$0 ;
-  wire [59:0] \port$16022$0 ;
+  input \port$15717$0 ;
+  wire \port$15717$0 ;
+  input [59:0] \port$15718$0 ;
+  wire [59:0] \port$15718$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -43117,24 +43096,24 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$16021$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$16022$0 [55:50] ^ { \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59] };
+  assign \$58  = \port$15718$0 [55:50] ^ { \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$16022$0 [41:34] ^ { \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59] };
+  assign \$60  = \port$15718$0 [41:34] ^ { \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$16022$0 [49:42] ^ { \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59] };
+  assign \$62  = \port$15718$0 [49:42] ^ { \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$16022$0 [55:50] ^ { \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59] };
+  assign \$67  = \port$15718$0 [55:50] ^ { \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$16022$0 [49:42] ^ { \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59] };
+  assign \$69  = \port$15718$0 [49:42] ^ { \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$16022$0 [7:0];
-  assign \$74  = | \port$16022$0 [15:8];
-  assign \$75  = | \port$16022$0 [23:16];
-  assign \$76  = \port$16022$0 [58:56] ^ { \port$16022$0 [59], \port$16022$0 [59], \port$16022$0 [59] };
+  assign \$73  = | \port$15718$0 [7:0];
+  assign \$74  = | \port$15718$0 [15:8];
+  assign \$75  = | \port$15718$0 [23:16];
+  assign \$76  = \port$15718$0 [58:56] ^ { \port$15718$0 [59], \port$15718$0 [59], \port$15718$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -43178,11 +43157,11 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$16021$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$16022$0 [55:0];
+    window1 <= \port$15718$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$16022$0 [59];
+    sign1 <= \port$15718$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -43246,8 +43225,8 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$16021$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$16022$0 [55:0], \port$16021$0  };
-  assign i = { \port$16022$0 , \port$16021$0  };
+  assign x = { \port$15718$0 [55:0], \port$15717$0  };
+  assign i = { \port$15718$0 , \port$15717$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -43263,10 +43242,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$16021$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$16021$0 ;
+  assign \$72  = \port$15717$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$15444$90 , rate, live, \port$15795$0 , weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$15092$90 , rate, live, \port$15491$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -43459,10 +43438,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1544
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$15444$90 ;
-  wire [32:0] \port$15444$90 ;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [32:0] \port$15092$90 ;
+  wire [32:0] \port$15092$90 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -43763,9 +43742,9 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1544
     live_10 <= live_9;
   \backspike_core.wg.drain.unit2.mix  mix (
     .clk(clk),
-    .i_key(\port$15444$90 [32:1]),
+    .i_key(\port$15092$90 [32:1]),
     .o(\o$78 ),
-    .\port$15795$0 (\port$15795$0 ),
+    .\port$15491$0 (\port$15491$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -43779,10 +43758,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1544
   \backspike_core.wg.drain.unit2.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$15444$90 [0]),
+    .i_stochastic(\port$15092$90 [0]),
     .negative(\$133 ),
-    .\port$16146$0 (least),
-    .\port$16147$0 (total),
+    .\port$15842$0 (least),
+    .\port$15843$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -43792,14 +43771,14 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1544
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$15444$90 [32:1];
-  assign key = \port$15444$90 [32:1];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h2, \port$15795$0 [0] };
-  assign word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h2, \port$15795$0 [0] };
+  assign i_key = \port$15092$90 [32:1];
+  assign key = \port$15092$90 [32:1];
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h2, \port$15491$0 [0] };
+  assign word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h2, \port$15491$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$15444$90 [0];
-  assign stochastic = \port$15444$90 [0];
+  assign i_stochastic = \port$15092$90 [0];
+  assign stochastic = \port$15092$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -43828,7 +43807,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1544
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$15795$0 , o, clk);
+module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$15491$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -43859,8 +43838,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -43870,8 +43849,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h2, \port$15795$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h2, \port$15795$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h2, \port$15491$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h2, \port$15491$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -43897,7 +43876,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$15795$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$6  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$8  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h2, \port$15795$0 [0] };
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h2, \port$15491$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -43910,7 +43889,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$15795$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$16146$0 , \port$16147$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$15842$0 , \port$15843$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -44058,10 +44037,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$16146$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$16146$0 ;
-  wire \port$16146$0 ;
-  input [59:0] \port$16147$0 ;
-  wire [59:0] \port$16147$0 ;
+  input \port$15842$0 ;
+  wire \port$15842$0 ;
+  input [59:0] \port$15843$0 ;
+  wire [59:0] \port$15843$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -44143,24 +44122,24 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$16146$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$16147$0 [55:50] ^ { \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59] };
+  assign \$58  = \port$15843$0 [55:50] ^ { \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$16147$0 [41:34] ^ { \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59] };
+  assign \$60  = \port$15843$0 [41:34] ^ { \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$16147$0 [49:42] ^ { \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59] };
+  assign \$62  = \port$15843$0 [49:42] ^ { \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$16147$0 [55:50] ^ { \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59] };
+  assign \$67  = \port$15843$0 [55:50] ^ { \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$16147$0 [49:42] ^ { \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59] };
+  assign \$69  = \port$15843$0 [49:42] ^ { \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$16147$0 [7:0];
-  assign \$74  = | \port$16147$0 [15:8];
-  assign \$75  = | \port$16147$0 [23:16];
-  assign \$76  = \port$16147$0 [58:56] ^ { \port$16147$0 [59], \port$16147$0 [59], \port$16147$0 [59] };
+  assign \$73  = | \port$15843$0 [7:0];
+  assign \$74  = | \port$15843$0 [15:8];
+  assign \$75  = | \port$15843$0 [23:16];
+  assign \$76  = \port$15843$0 [58:56] ^ { \port$15843$0 [59], \port$15843$0 [59], \port$15843$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -44204,11 +44183,11 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$16146$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$16147$0 [55:0];
+    window1 <= \port$15843$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$16147$0 [59];
+    sign1 <= \port$15843$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -44272,8 +44251,8 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$16146$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$16147$0 [55:0], \port$16146$0  };
-  assign i = { \port$16147$0 , \port$16146$0  };
+  assign x = { \port$15843$0 [55:0], \port$15842$0  };
+  assign i = { \port$15843$0 , \port$15842$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -44289,10 +44268,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$16146$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$16146$0 ;
+  assign \$72  = \port$15842$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$15444$90 , rate, live, \port$15795$0 , weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$15092$90 , rate, live, \port$15491$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -44485,10 +44464,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1544
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$15444$90 ;
-  wire [32:0] \port$15444$90 ;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [32:0] \port$15092$90 ;
+  wire [32:0] \port$15092$90 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -44789,9 +44768,9 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1544
     live_10 <= live_9;
   \backspike_core.wg.drain.unit3.mix  mix (
     .clk(clk),
-    .i_key(\port$15444$90 [32:1]),
+    .i_key(\port$15092$90 [32:1]),
     .o(\o$78 ),
-    .\port$15795$0 (\port$15795$0 ),
+    .\port$15491$0 (\port$15491$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -44805,10 +44784,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1544
   \backspike_core.wg.drain.unit3.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$15444$90 [0]),
+    .i_stochastic(\port$15092$90 [0]),
     .negative(\$133 ),
-    .\port$16271$0 (least),
-    .\port$16272$0 (total),
+    .\port$15967$0 (least),
+    .\port$15968$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -44818,14 +44797,14 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1544
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$15444$90 [32:1];
-  assign key = \port$15444$90 [32:1];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h3, \port$15795$0 [0] };
-  assign word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h3, \port$15795$0 [0] };
+  assign i_key = \port$15092$90 [32:1];
+  assign key = \port$15092$90 [32:1];
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h3, \port$15491$0 [0] };
+  assign word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h3, \port$15491$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$15444$90 [0];
-  assign stochastic = \port$15444$90 [0];
+  assign i_stochastic = \port$15092$90 [0];
+  assign stochastic = \port$15092$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -44854,7 +44833,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1544
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$15795$0 , o, clk);
+module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$15491$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -44885,8 +44864,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$15795$0 ;
-  wire [21:0] \port$15795$0 ;
+  input [21:0] \port$15491$0 ;
+  wire [21:0] \port$15491$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -44896,8 +44875,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$15795$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h3, \port$15795$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h3, \port$15795$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h3, \port$15491$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h3, \port$15491$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -44923,7 +44902,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$15795$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$15795$0 [21:9], 5'h00, \port$15795$0 [8:1], 2'h3, \port$15795$0 [0] };
+  assign i_word = { 3'h0, \port$15491$0 [21:9], 5'h00, \port$15491$0 [8:1], 2'h3, \port$15491$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -44936,7 +44915,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$15795$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$16271$0 , \port$16272$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$15967$0 , \port$15968$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -45084,10 +45063,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$16271$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$16271$0 ;
-  wire \port$16271$0 ;
-  input [59:0] \port$16272$0 ;
-  wire [59:0] \port$16272$0 ;
+  input \port$15967$0 ;
+  wire \port$15967$0 ;
+  input [59:0] \port$15968$0 ;
+  wire [59:0] \port$15968$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -45169,24 +45148,24 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$16271$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$16272$0 [55:50] ^ { \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59] };
+  assign \$58  = \port$15968$0 [55:50] ^ { \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$16272$0 [41:34] ^ { \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59] };
+  assign \$60  = \port$15968$0 [41:34] ^ { \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$16272$0 [49:42] ^ { \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59] };
+  assign \$62  = \port$15968$0 [49:42] ^ { \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$16272$0 [55:50] ^ { \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59] };
+  assign \$67  = \port$15968$0 [55:50] ^ { \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$16272$0 [49:42] ^ { \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59] };
+  assign \$69  = \port$15968$0 [49:42] ^ { \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$16272$0 [7:0];
-  assign \$74  = | \port$16272$0 [15:8];
-  assign \$75  = | \port$16272$0 [23:16];
-  assign \$76  = \port$16272$0 [58:56] ^ { \port$16272$0 [59], \port$16272$0 [59], \port$16272$0 [59] };
+  assign \$73  = | \port$15968$0 [7:0];
+  assign \$74  = | \port$15968$0 [15:8];
+  assign \$75  = | \port$15968$0 [23:16];
+  assign \$76  = \port$15968$0 [58:56] ^ { \port$15968$0 [59], \port$15968$0 [59], \port$15968$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -45230,11 +45209,11 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$16271$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$16272$0 [55:0];
+    window1 <= \port$15968$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$16272$0 [59];
+    sign1 <= \port$15968$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -45298,8 +45277,8 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$16271$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$16272$0 [55:0], \port$16271$0  };
-  assign i = { \port$16272$0 , \port$16271$0  };
+  assign x = { \port$15968$0 [55:0], \port$15967$0  };
+  assign i = { \port$15968$0 , \port$15967$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -45315,10 +45294,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$16271$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$16271$0 ;
+  assign \$72  = \port$15967$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, \i__ready$86 , \port$8253$0 , o_lines__ready, \port$9936$0 , o_events__ready, \o__ready$70 , o_headers__ready, batch, extent, parity, \config , \i__valid$82 , \i__payload$81 , \address$15 , o_headers__payload, i__ready, o_headers__valid, o_events__payload, \i__payload$58 , o_events__valid
+module \backspike_core.wg.front (rst, \i__ready$86 , \port$8053$0 , o_lines__ready, \port$9736$0 , o_events__ready, \o__ready$70 , o_headers__ready, batch, extent, parity, \config , \i__valid$82 , \i__payload$81 , \address$15 , o_headers__payload, i__ready, o_headers__valid, o_events__payload, \i__payload$58 , o_events__valid
 , o_vectors__valid, spikes__data, \row$64 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -45650,10 +45629,10 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$8253$0 , o_lines__rea
   input parity;
   wire parity;
   reg [1:0] part = 2'h0;
-  output \port$8253$0 ;
-  wire \port$8253$0 ;
-  output \port$9936$0 ;
-  wire \port$9936$0 ;
+  output \port$8053$0 ;
+  wire \port$8053$0 ;
+  output \port$9736$0 ;
+  wire \port$9736$0 ;
   wire [255:0] row;
   reg [15:0] \row$23  = 16'h0000;
   input [127:0] \row$64 ;
@@ -45927,8 +45906,8 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$8253$0 , o_lines__rea
     .move1(\$180 ),
     .o__payload(o__payload),
     .o__ready(o__ready),
-    .\port$16386$0 (spikes__data),
-    .\port$16509$0 (masks__data),
+    .\port$16082$0 (spikes__data),
+    .\port$16205$0 (masks__data),
     .rst(rst),
     .valid1(o__valid)
   );
@@ -46265,8 +46244,8 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$8253$0 , o_lines__rea
   assign o_vectors__ready = \o__ready$70 ;
   assign \o_events__valid$73  = o_events__valid;
   assign \o_events__ready$75  = o_events__ready;
-  assign \port$8253$0  = \$180 ;
-  assign \port$9936$0  = \$181 ;
+  assign \port$8053$0  = \$180 ;
+  assign \port$9736$0  = \$181 ;
   assign \address$15  = i__payload[15:0];
   assign \tag.source  = tag[31:0];
   assign \tag.source.sources  = tag[7:0];
@@ -50423,7 +50402,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   assign \$798  = \$794 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, i__valid, o__payload, valid1, \port$16386$0 , \port$16509$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, i__valid, o__payload, valid1, \port$16082$0 , \port$16205$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -50454,10 +50433,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [127:0] \port$16386$0 ;
-  wire [127:0] \port$16386$0 ;
-  input [127:0] \port$16509$0 ;
-  wire [127:0] \port$16509$0 ;
+  input [127:0] \port$16082$0 ;
+  wire [127:0] \port$16082$0 ;
+  input [127:0] \port$16205$0 ;
+  wire [127:0] \port$16205$0 ;
   wire [255:0] row;
   input rst;
   wire rst;
@@ -50513,7 +50492,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$16509$0 , \port$16386$0  };
+  assign row = { \port$16205$0 , \port$16082$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -50522,7 +50501,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
   assign \o__payload.row  = o__payload[255:0];
   assign \o__payload.tag  = o__payload[296:256];
   assign o__payload[296:256] = tag1;
-  assign o__payload[255:0] = { \port$16509$0 , \port$16386$0  };
+  assign o__payload[255:0] = { \port$16205$0 , \port$16082$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -50644,7 +50623,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$11161$0 , \port$11162$0 , \port$11163$0 , \port$11164$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$10761$0 , \port$10762$0 , \port$10763$0 , \port$10764$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -50827,14 +50806,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   wire [1:0] next_block;
   wire [15:0] now;
-  input \port$11161$0 ;
-  wire \port$11161$0 ;
-  input \port$11162$0 ;
-  wire \port$11162$0 ;
-  input \port$11163$0 ;
-  wire \port$11163$0 ;
-  input \port$11164$0 ;
-  wire \port$11164$0 ;
+  input \port$10761$0 ;
+  wire \port$10761$0 ;
+  input \port$10762$0 ;
+  wire \port$10762$0 ;
+  input \port$10763$0 ;
+  wire \port$10763$0 ;
+  input \port$10764$0 ;
+  wire \port$10764$0 ;
   wire [5:0] read__addr;
   wire [415:0] read__data;
   (* init = 1'h0 *)
@@ -50941,7 +50920,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [415:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$11164$0 , \port$11163$0 , \port$11162$0 , \port$11161$0  }];
+      _0_ <= buffer[{ drain_block, \port$10764$0 , \port$10763$0 , \port$10762$0 , \port$10761$0  }];
     end
   end
   assign read__data = _0_;
@@ -51038,7 +51017,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$12  = \$9  - \$11 ;
   assign \$13  = draining & busy;
   assign \$14  = start | \$13 ;
-  assign \$15  = drained >> { \port$11164$0 , \port$11163$0 , \port$11162$0 , \port$11161$0  };
+  assign \$15  = drained >> { \port$10764$0 , \port$10763$0 , \port$10762$0 , \port$10761$0  };
   assign \$16  = ~ \$15 ;
   assign \$17  = i_events__valid & i_events__payload[10];
   assign \$18  = \$17  & i_events__payload[8];
@@ -51225,7 +51204,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$67  = 2'h3;
     end
   end
-  assign entry = { \port$11164$0 , \port$11163$0 , \port$11162$0 , \port$11161$0  };
+  assign entry = { \port$10764$0 , \port$10763$0 , \port$10762$0 , \port$10761$0  };
   assign next_block = \$46 [1:0];
   assign i_events__ready = go;
   assign \go$31  = go;
@@ -51256,7 +51235,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$signature__addr  = last_0[7:2];
   assign \$signature__data  = { \total$82 , \total$81 , \total$80 , \total$79 , \total$78 , \total$77 , \total$76 , total };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$11164$0 , \port$11163$0 , \port$11162$0 , \port$11161$0  };
+  assign read__addr = { drain_block, \port$10764$0 , \port$10763$0 , \port$10762$0 , \port$10761$0  };
   assign \$signature__en$85  = finish;
   assign \$signature__addr$86  = block;
   assign \$signature__data$87  = now;
@@ -51467,50 +51446,29 @@ endmodule
 module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [11:0] \$11 ;
-  wire \$12 ;
-  wire [11:0] \$13 ;
-  wire [14:0] \$14 ;
-  wire [21:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
+  reg [10:0] \$10 ;
+  reg [15:0] \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg [40:0] \$14 ;
+  reg \$15 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [11:0] \$21 ;
-  wire [14:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire [11:0] \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [14:0] \$29 ;
-  wire \$3 ;
-  wire [21:0] \$30 ;
-  wire [4:0] \$31 ;
-  wire [48:0] \$32 ;
-  wire [48:0] \$33 ;
-  wire [48:0] \$34 ;
-  reg [20:0] \$35 ;
-  reg [40:0] \$36 ;
-  reg \$37 ;
-  wire [11:0] \$4 ;
-  wire \$5 ;
-  wire [11:0] \$6 ;
-  wire [14:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [15:0] \$3 ;
+  wire [15:0] \$4 ;
+  wire [56:0] \$5 ;
+  wire [56:0] \$6 ;
+  wire [56:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [26:0] \$9 ;
   output carry;
   reg carry = 1'h0;
   (* init = 1'h0 *)
-  wire \carry$9 ;
+  wire \carry$13 ;
   input clk;
   wire clk;
   input en;
   wire en;
+  reg far = 1'h0;
   output [40:0] fixed;
   reg [40:0] fixed = 41'h00000000000;
   input [15:0] i;
@@ -51520,83 +51478,83 @@ module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk)
   wire \i.sign ;
   input load;
   wire load;
+  reg [10:0] magnitude = 11'h000;
+  wire [25:0] near;
   (* init = 41'h00000000000 *)
   wire [40:0] o;
+  reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
-  reg [20:0] taken = 21'h000000;
-  wire [1:0] \taken.shift ;
-  wire \taken.sign ;
-  wire [17:0] \taken.significand ;
-  assign \$1  = ! i[14:10];
-  assign \$2  = i[10] | \$1 ;
-  assign \$3  = | i[14:10];
-  assign \$5  = | i[14:10];
-  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
-  assign \$8  = ! i[14:10];
-  assign \$9  = i[10] | \$8 ;
-  assign \$10  = | i[14:10];
-  assign \$12  = | i[14:10];
-  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
-  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
-  assign \$16  = ! i[14:10];
-  assign \$17  = i[10] | \$16 ;
-  assign \$18  = | i[14:10];
-  assign \$20  = | i[14:10];
-  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
-  assign \$23  = ! i[14:10];
-  assign \$24  = i[10] | \$23 ;
-  assign \$25  = | i[14:10];
-  assign \$27  = | i[14:10];
-  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
-  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
-  assign \$30  = i[12] ? \$15  : { 7'h00, \$29  };
-  assign \$32  = taken[17:0] << \$31 ;
-  assign \$34  = \$33  ^ { 8'h00, taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20] };
+  reg sign = 1'h0;
+  assign \$1  = | i[14:10];
+  assign \$2  = ! i[14:10];
+  assign \$3  = 1'h1 << i[13:10];
+  assign \$4  = \$2  ? 16'h0002 : \$3 ;
+  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
+  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = magnitude * power;
   always @(posedge clk)
-    taken <= \$35 ;
+    magnitude <= \$10 ;
   always @(posedge clk)
-    fixed <= \$36 ;
+    power <= \$11 ;
   always @(posedge clk)
-    carry <= \$37 ;
+    far <= \$12 ;
+  always @(posedge clk)
+    sign <= \$13 ;
+  always @(posedge clk)
+    fixed <= \$14 ;
+  always @(posedge clk)
+    carry <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    \$35  = taken;
+    \$10  = magnitude;
     if (load) begin
-      \$35  = { i[15:13], \$30 [17:0] };
+      \$10  = { \$1 , i[9:0] };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = fixed;
-    if (en) begin
-      \$36  = \$34 [40:0];
+    \$11  = power;
+    if (load) begin
+      \$11  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = carry;
-    if (en) begin
-      \$37  = taken[20];
+    \$12  = far;
+    if (load) begin
+      \$12  = i[14];
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$13  = sign;
+    if (load) begin
+      \$13  = i[15];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = fixed;
+    if (en) begin
+      \$14  = \$8 [40:0];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = carry;
+    if (en) begin
+      \$15  = sign;
+    end
+  end
+  assign near = \$9 [25:0];
   assign o = fixed;
-  assign \carry$9  = carry;
-  assign \taken.significand  = taken[17:0];
-  assign \taken.shift  = taken[19:18];
-  assign \taken.sign  = taken[20];
+  assign \carry$13  = carry;
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
-  assign \$4  = { \$3 , i[9:0], 1'h0 };
-  assign \$7  = { 1'h0, \$6 , 2'h0 };
-  assign \$11  = { \$10 , i[9:0], 1'h0 };
-  assign \$15  = { 3'h0, \$14 , 4'h0 };
-  assign \$19  = { \$18 , i[9:0], 1'h0 };
-  assign \$22  = { 1'h0, \$21 , 2'h0 };
-  assign \$26  = { \$25 , i[9:0], 1'h0 };
-  assign \$31  = { taken[19:18], 3'h0 };
-  assign \$33  = { 1'h0, \$32 [48:1] };
+  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
+  assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$45 , start, rehearse, abort, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready

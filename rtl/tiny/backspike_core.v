@@ -957,23 +957,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \$1  = ~ busy;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$10199$2 (\$34 [2]),
-    .\port$10201$2 (\$35 [2]),
-    .\port$10203$2 (\$36 [2]),
-    .\port$10205$2 (\$37 [2]),
-    .\port$10207$2 (\$38 [2]),
-    .\port$10209$2 (\$39 [2]),
-    .\port$10211$2 (\$40 [2]),
-    .\port$10213$2 (\$41 [2]),
-    .\port$10215$2 (\$42 [2]),
-    .\port$10217$2 (\$43 [2]),
-    .\port$10219$2 (\$44 [2]),
-    .\port$10221$2 (\$45 [2]),
-    .\port$10223$2 (\$46 [2]),
-    .\port$10225$2 (\$47 [2]),
-    .\port$10227$2 (\$48 [2]),
-    .\port$10229$2 (\$49 [2]),
-    .\port$3593$0 (\$52 ),
+    .\port$10111$2 (\$34 [2]),
+    .\port$10113$2 (\$35 [2]),
+    .\port$10115$2 (\$36 [2]),
+    .\port$10117$2 (\$37 [2]),
+    .\port$10119$2 (\$38 [2]),
+    .\port$10121$2 (\$39 [2]),
+    .\port$10123$2 (\$40 [2]),
+    .\port$10125$2 (\$41 [2]),
+    .\port$10127$2 (\$42 [2]),
+    .\port$10129$2 (\$43 [2]),
+    .\port$10131$2 (\$44 [2]),
+    .\port$10133$2 (\$45 [2]),
+    .\port$10135$2 (\$46 [2]),
+    .\port$10137$2 (\$47 [2]),
+    .\port$10139$2 (\$48 [2]),
+    .\port$10141$2 (\$49 [2]),
+    .\port$3543$0 (\$52 ),
     .read0__data(front_active__data),
     .read__addr(\$55 [13:7]),
     .read__en(\$51 ),
@@ -1004,36 +1004,36 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$387 [8]),
-    .\port$10445$0 (\$55 ),
-    .\port$10488$0 (\$56 ),
-    .\port$10655$0 (\$57 ),
-    .\port$10655$13 (\$58 ),
-    .\port$10661$0 (\$59 ),
-    .\port$10691$0 (\$60 ),
-    .\port$10693$0 (\$61 ),
-    .\port$10694$1 (\$62 ),
-    .\port$10709$0 (\$63 ),
-    .\port$10714$0 (\$64 ),
-    .\port$10716$0 (\$65 ),
-    .\port$10718$0 (\$66 ),
-    .\port$10720$0 (\$67 ),
-    .\port$10722$0 (\$68 ),
-    .\port$10724$0 (\$69 ),
-    .\port$10726$0 (\$70 ),
-    .\port$10728$0 (\$71 ),
-    .\port$10730$0 (\$72 ),
-    .\port$10732$0 (\$73 ),
-    .\port$10734$0 (\$74 ),
-    .\port$10736$0 (\$75 ),
-    .\port$10738$0 (\$76 ),
-    .\port$10740$0 (\$77 ),
-    .\port$10742$0 (\$78 ),
-    .\port$10744$0 (\$79 ),
-    .\port$10747$1 (\$80 ),
-    .\port$3591$0 (\$51 ),
-    .\port$3593$0 (\$52 ),
-    .\port$4432$0 (\$53 ),
-    .\port$4434$0 (\$54 ),
+    .\port$10357$0 (\$55 ),
+    .\port$10400$0 (\$56 ),
+    .\port$10567$0 (\$57 ),
+    .\port$10567$13 (\$58 ),
+    .\port$10573$0 (\$59 ),
+    .\port$10603$0 (\$60 ),
+    .\port$10605$0 (\$61 ),
+    .\port$10606$1 (\$62 ),
+    .\port$10621$0 (\$63 ),
+    .\port$10626$0 (\$64 ),
+    .\port$10628$0 (\$65 ),
+    .\port$10630$0 (\$66 ),
+    .\port$10632$0 (\$67 ),
+    .\port$10634$0 (\$68 ),
+    .\port$10636$0 (\$69 ),
+    .\port$10638$0 (\$70 ),
+    .\port$10640$0 (\$71 ),
+    .\port$10642$0 (\$72 ),
+    .\port$10644$0 (\$73 ),
+    .\port$10646$0 (\$74 ),
+    .\port$10648$0 (\$75 ),
+    .\port$10650$0 (\$76 ),
+    .\port$10652$0 (\$77 ),
+    .\port$10654$0 (\$78 ),
+    .\port$10656$0 (\$79 ),
+    .\port$10659$1 (\$80 ),
+    .\port$3541$0 (\$51 ),
+    .\port$3543$0 (\$52 ),
+    .\port$4382$0 (\$53 ),
+    .\port$4384$0 (\$54 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1057,12 +1057,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$10175$0 (\$30 ),
-    .\port$10192$1 (\$31 [4:0]),
-    .\port$10194$1 (\$32 [4:0]),
-    .\port$10195$1 (\$33 [3:0]),
-    .\port$10655$0 (\$57 ),
-    .\port$10747$1 (\$80 [3:0]),
+    .\port$10087$0 (\$30 ),
+    .\port$10104$1 (\$31 [4:0]),
+    .\port$10106$1 (\$32 [4:0]),
+    .\port$10107$1 (\$33 [3:0]),
+    .\port$10567$0 (\$57 ),
+    .\port$10659$1 (\$80 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1140,27 +1140,27 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_valid(front_row_valid),
     .front_spikes__addr(read0__addr),
     .parity(\parity$387 [0]),
-    .\port$10175$0 (\$30 ),
-    .\port$10192$1 (\$31 ),
-    .\port$10194$1 (\$32 ),
-    .\port$10195$1 (\$33 ),
-    .\port$10199$0 (\$34 ),
-    .\port$10201$0 (\$35 ),
-    .\port$10203$0 (\$36 ),
-    .\port$10205$0 (\$37 ),
-    .\port$10207$0 (\$38 ),
-    .\port$10209$0 (\$39 ),
-    .\port$10211$0 (\$40 ),
-    .\port$10213$0 (\$41 ),
-    .\port$10215$0 (\$42 ),
-    .\port$10217$0 (\$43 ),
-    .\port$10219$0 (\$44 ),
-    .\port$10221$0 (\$45 ),
-    .\port$10223$0 (\$46 ),
-    .\port$10225$0 (\$47 ),
-    .\port$10227$0 (\$48 ),
-    .\port$10229$0 (\$49 ),
-    .\port$10232$0 (\$50 ),
+    .\port$10087$0 (\$30 ),
+    .\port$10104$1 (\$31 ),
+    .\port$10106$1 (\$32 ),
+    .\port$10107$1 (\$33 ),
+    .\port$10111$0 (\$34 ),
+    .\port$10113$0 (\$35 ),
+    .\port$10115$0 (\$36 ),
+    .\port$10117$0 (\$37 ),
+    .\port$10119$0 (\$38 ),
+    .\port$10121$0 (\$39 ),
+    .\port$10123$0 (\$40 ),
+    .\port$10125$0 (\$41 ),
+    .\port$10127$0 (\$42 ),
+    .\port$10129$0 (\$43 ),
+    .\port$10131$0 (\$44 ),
+    .\port$10133$0 (\$45 ),
+    .\port$10135$0 (\$46 ),
+    .\port$10137$0 (\$47 ),
+    .\port$10139$0 (\$48 ),
+    .\port$10141$0 (\$49 ),
+    .\port$10144$0 (\$50 ),
     .\port$1322$0 (\$28 ),
     .\port$1324$0 (\$29 ),
     .queue_busy(fp_working),
@@ -1189,14 +1189,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$10691$0 (\$60 ),
-    .\port$10693$0 (\$61 ),
-    .\port$10694$1 (\$62 ),
-    .\port$10709$0 (\$63 ),
-    .\port$4432$0 (\$53 ),
-    .\port$4434$0 (\$54 ),
-    .\port$7564$0 (\$83 ),
-    .\port$7566$0 (\$84 ),
+    .\port$10603$0 (\$60 ),
+    .\port$10605$0 (\$61 ),
+    .\port$10606$1 (\$62 ),
+    .\port$10621$0 (\$63 ),
+    .\port$4382$0 (\$53 ),
+    .\port$4384$0 (\$54 ),
+    .\port$7514$0 (\$83 ),
+    .\port$7516$0 (\$84 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1212,9 +1212,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$10655$13 (\$58 ),
-    .\port$10747$5 (\$80 [7:4]),
-    .\port$9773$8 (\parity$387 [8]),
+    .\port$10567$13 (\$58 ),
+    .\port$10659$5 (\$80 [7:4]),
+    .\port$9673$8 (\parity$387 [8]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1262,12 +1262,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$10175$0 (\$30 [5:0]),
-    .\port$10192$6 (\$31 [20:5]),
-    .\port$10194$6 (\$32 [20:5]),
-    .\port$10195$5 (\$33 [7:4]),
-    .\port$10661$0 (\$59 ),
-    .\port$10747$5 (\$80 [7:4]),
+    .\port$10087$0 (\$30 [5:0]),
+    .\port$10104$6 (\$31 [20:5]),
+    .\port$10106$6 (\$32 [20:5]),
+    .\port$10107$5 (\$33 [7:4]),
+    .\port$10573$0 (\$59 ),
+    .\port$10659$5 (\$80 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1275,24 +1275,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$10714$0 (\$64 ),
-    .\port$10716$0 (\$65 ),
-    .\port$10718$0 (\$66 ),
-    .\port$10720$0 (\$67 ),
-    .\port$10722$0 (\$68 ),
-    .\port$10724$0 (\$69 ),
-    .\port$10726$0 (\$70 ),
-    .\port$10728$0 (\$71 ),
-    .\port$10730$0 (\$72 ),
-    .\port$10732$0 (\$73 ),
-    .\port$10734$0 (\$74 ),
-    .\port$10736$0 (\$75 ),
-    .\port$10738$0 (\$76 ),
-    .\port$10740$0 (\$77 ),
-    .\port$10742$0 (\$78 ),
-    .\port$10744$0 (\$79 ),
-    .\port$3593$0 (\$52 ),
-    .\port$5883$0 (\$82 ),
+    .\port$10626$0 (\$64 ),
+    .\port$10628$0 (\$65 ),
+    .\port$10630$0 (\$66 ),
+    .\port$10632$0 (\$67 ),
+    .\port$10634$0 (\$68 ),
+    .\port$10636$0 (\$69 ),
+    .\port$10638$0 (\$70 ),
+    .\port$10640$0 (\$71 ),
+    .\port$10642$0 (\$72 ),
+    .\port$10644$0 (\$73 ),
+    .\port$10646$0 (\$74 ),
+    .\port$10648$0 (\$75 ),
+    .\port$10650$0 (\$76 ),
+    .\port$10652$0 (\$77 ),
+    .\port$10654$0 (\$78 ),
+    .\port$10656$0 (\$79 ),
+    .\port$3543$0 (\$52 ),
+    .\port$5833$0 (\$82 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$55 [6:0]),
@@ -1437,28 +1437,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$10199$0 (\$34 [1:0]),
-    .\port$10201$0 (\$35 [1:0]),
-    .\port$10203$0 (\$36 [1:0]),
-    .\port$10205$0 (\$37 [1:0]),
-    .\port$10207$0 (\$38 [1:0]),
-    .\port$10209$0 (\$39 [1:0]),
-    .\port$10211$0 (\$40 [1:0]),
-    .\port$10213$0 (\$41 [1:0]),
-    .\port$10215$0 (\$42 [1:0]),
-    .\port$10217$0 (\$43 [1:0]),
-    .\port$10219$0 (\$44 [1:0]),
-    .\port$10221$0 (\$45 [1:0]),
-    .\port$10223$0 (\$46 [1:0]),
-    .\port$10225$0 (\$47 [1:0]),
-    .\port$10227$0 (\$48 [1:0]),
-    .\port$10229$0 (\$49 [1:0]),
-    .\port$10232$0 (\$50 ),
+    .\port$10111$0 (\$34 [1:0]),
+    .\port$10113$0 (\$35 [1:0]),
+    .\port$10115$0 (\$36 [1:0]),
+    .\port$10117$0 (\$37 [1:0]),
+    .\port$10119$0 (\$38 [1:0]),
+    .\port$10121$0 (\$39 [1:0]),
+    .\port$10123$0 (\$40 [1:0]),
+    .\port$10125$0 (\$41 [1:0]),
+    .\port$10127$0 (\$42 [1:0]),
+    .\port$10129$0 (\$43 [1:0]),
+    .\port$10131$0 (\$44 [1:0]),
+    .\port$10133$0 (\$45 [1:0]),
+    .\port$10135$0 (\$46 [1:0]),
+    .\port$10137$0 (\$47 [1:0]),
+    .\port$10139$0 (\$48 [1:0]),
+    .\port$10141$0 (\$49 [1:0]),
+    .\port$10144$0 (\$50 ),
     .\port$1322$0 (\$28 ),
     .\port$1324$0 (\$29 ),
-    .\port$5881$0 (\$81 ),
-    .\port$5883$0 (\$82 ),
-    .\port$9773$0 (\parity$387 [0]),
+    .\port$5831$0 (\$81 ),
+    .\port$5833$0 (\$82 ),
+    .\port$9673$0 (\parity$387 [0]),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$85 [8:0]),
@@ -1507,7 +1507,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$10488$0 (\$56 ),
+    .\port$10400$0 (\$56 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1549,13 +1549,13 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$387 [8]),
-    .\port$10954$0 (\$85 ),
-    .\port$11226$0 (\$86 ),
-    .\port$11228$0 (\$87 ),
-    .\port$5881$0 (\$81 ),
-    .\port$5883$0 (\$82 ),
-    .\port$7564$0 (\$83 ),
-    .\port$7566$0 (\$84 ),
+    .\port$10866$0 (\$85 ),
+    .\port$11150$0 (\$86 ),
+    .\port$11152$0 (\$87 ),
+    .\port$5831$0 (\$81 ),
+    .\port$5833$0 (\$82 ),
+    .\port$7514$0 (\$83 ),
+    .\port$7516$0 (\$84 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2179,7 +2179,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign batch[4:0] = \batch$366 [4:0];
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$3593$0 , \port$10199$2 , \port$10201$2 , \port$10203$2 , \port$10205$2 , \port$10207$2 , \port$10209$2 , \port$10211$2 , \port$10213$2 , \port$10215$2 , \port$10217$2 , \port$10219$2 , \port$10221$2 , \port$10223$2 , \port$10225$2 , \port$10227$2 , \port$10229$2 , write__addr
+module \backspike_core.active_memory (rst, write__en, read__en, \port$3543$0 , \port$10111$2 , \port$10113$2 , \port$10115$2 , \port$10117$2 , \port$10119$2 , \port$10121$2 , \port$10123$2 , \port$10125$2 , \port$10127$2 , \port$10129$2 , \port$10131$2 , \port$10133$2 , \port$10135$2 , \port$10137$2 , \port$10139$2 , \port$10141$2 , write__addr
 , read__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2187,40 +2187,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3593$0 , \
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$10199$2 ;
-  wire \port$10199$2 ;
-  input \port$10201$2 ;
-  wire \port$10201$2 ;
-  input \port$10203$2 ;
-  wire \port$10203$2 ;
-  input \port$10205$2 ;
-  wire \port$10205$2 ;
-  input \port$10207$2 ;
-  wire \port$10207$2 ;
-  input \port$10209$2 ;
-  wire \port$10209$2 ;
-  input \port$10211$2 ;
-  wire \port$10211$2 ;
-  input \port$10213$2 ;
-  wire \port$10213$2 ;
-  input \port$10215$2 ;
-  wire \port$10215$2 ;
-  input \port$10217$2 ;
-  wire \port$10217$2 ;
-  input \port$10219$2 ;
-  wire \port$10219$2 ;
-  input \port$10221$2 ;
-  wire \port$10221$2 ;
-  input \port$10223$2 ;
-  wire \port$10223$2 ;
-  input \port$10225$2 ;
-  wire \port$10225$2 ;
-  input \port$10227$2 ;
-  wire \port$10227$2 ;
-  input \port$10229$2 ;
-  wire \port$10229$2 ;
-  input \port$3593$0 ;
-  wire \port$3593$0 ;
+  input \port$10111$2 ;
+  wire \port$10111$2 ;
+  input \port$10113$2 ;
+  wire \port$10113$2 ;
+  input \port$10115$2 ;
+  wire \port$10115$2 ;
+  input \port$10117$2 ;
+  wire \port$10117$2 ;
+  input \port$10119$2 ;
+  wire \port$10119$2 ;
+  input \port$10121$2 ;
+  wire \port$10121$2 ;
+  input \port$10123$2 ;
+  wire \port$10123$2 ;
+  input \port$10125$2 ;
+  wire \port$10125$2 ;
+  input \port$10127$2 ;
+  wire \port$10127$2 ;
+  input \port$10129$2 ;
+  wire \port$10129$2 ;
+  input \port$10131$2 ;
+  wire \port$10131$2 ;
+  input \port$10133$2 ;
+  wire \port$10133$2 ;
+  input \port$10135$2 ;
+  wire \port$10135$2 ;
+  input \port$10137$2 ;
+  wire \port$10137$2 ;
+  input \port$10139$2 ;
+  wire \port$10139$2 ;
+  input \port$10141$2 ;
+  wire \port$10141$2 ;
+  input \port$3543$0 ;
+  wire \port$3543$0 ;
   wire [6:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2245,7 +2245,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3593$0 , \
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$10229$2 , \port$10227$2 , \port$10225$2 , \port$10223$2 , \port$10221$2 , \port$10219$2 , \port$10217$2 , \port$10215$2 , \port$10213$2 , \port$10211$2 , \port$10209$2 , \port$10207$2 , \port$10205$2 , \port$10203$2 , \port$10201$2 , \port$10199$2  };
+      copy0[write__addr] <= { \port$10141$2 , \port$10139$2 , \port$10137$2 , \port$10135$2 , \port$10133$2 , \port$10131$2 , \port$10129$2 , \port$10127$2 , \port$10125$2 , \port$10123$2 , \port$10121$2 , \port$10119$2 , \port$10117$2 , \port$10115$2 , \port$10113$2 , \port$10111$2  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2259,22 +2259,22 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3593$0 , \
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3593$0 ) begin
+    if (\port$3543$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$10229$2 , \port$10227$2 , \port$10225$2 , \port$10223$2 , \port$10221$2 , \port$10219$2 , \port$10217$2 , \port$10215$2 , \port$10213$2 , \port$10211$2 , \port$10209$2 , \port$10207$2 , \port$10205$2 , \port$10203$2 , \port$10201$2 , \port$10199$2  };
-  assign \write__data$5  = { \port$10229$2 , \port$10227$2 , \port$10225$2 , \port$10223$2 , \port$10221$2 , \port$10219$2 , \port$10217$2 , \port$10215$2 , \port$10213$2 , \port$10211$2 , \port$10209$2 , \port$10207$2 , \port$10205$2 , \port$10203$2 , \port$10201$2 , \port$10199$2  };
+  assign write__data = { \port$10141$2 , \port$10139$2 , \port$10137$2 , \port$10135$2 , \port$10133$2 , \port$10131$2 , \port$10129$2 , \port$10127$2 , \port$10125$2 , \port$10123$2 , \port$10121$2 , \port$10119$2 , \port$10117$2 , \port$10115$2 , \port$10113$2 , \port$10111$2  };
+  assign \write__data$5  = { \port$10141$2 , \port$10139$2 , \port$10137$2 , \port$10135$2 , \port$10133$2 , \port$10131$2 , \port$10129$2 , \port$10127$2 , \port$10125$2 , \port$10123$2 , \port$10121$2 , \port$10119$2 , \port$10117$2 , \port$10115$2 , \port$10113$2 , \port$10111$2  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3593$0 , read__en };
+  assign read0__en = { \port$3543$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3591$0 , \port$3593$0 , \port$4432$0 , \port$4434$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, \port$10445$0 , front_gradients__addr, \port$10488$0 , \port$10655$0 , \port$10655$13 , \port$10661$0 , \port$10691$0 , \port$10693$0 , \port$10694$1 , \port$10709$0 , drain_masks__addr, \port$10714$0 , \port$10716$0 , \port$10718$0 , \port$10720$0
-, \port$10722$0 , \port$10724$0 , \port$10726$0 , \port$10728$0 , \port$10730$0 , \port$10732$0 , \port$10734$0 , \port$10736$0 , \port$10738$0 , \port$10740$0 , \port$10742$0 , \port$10744$0 , drain_masks__en, \port$10747$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3541$0 , \port$3543$0 , \port$4382$0 , \port$4384$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, \port$10357$0 , front_gradients__addr, \port$10400$0 , \port$10567$0 , \port$10567$13 , \port$10573$0 , \port$10603$0 , \port$10605$0 , \port$10606$1 , \port$10621$0 , drain_masks__addr, \port$10626$0 , \port$10628$0 , \port$10630$0 , \port$10632$0
+, \port$10634$0 , \port$10636$0 , \port$10638$0 , \port$10640$0 , \port$10642$0 , \port$10644$0 , \port$10646$0 , \port$10648$0 , \port$10650$0 , \port$10652$0 , \port$10654$0 , \port$10656$0 , drain_masks__en, \port$10659$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
 , descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -2530,66 +2530,66 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [13:0] \port$10445$0 ;
-  wire [13:0] \port$10445$0 ;
-  output [11:0] \port$10488$0 ;
-  wire [11:0] \port$10488$0 ;
-  output [6:0] \port$10655$0 ;
-  wire [6:0] \port$10655$0 ;
-  output [5:0] \port$10655$13 ;
-  wire [5:0] \port$10655$13 ;
-  output [5:0] \port$10661$0 ;
-  wire [5:0] \port$10661$0 ;
-  output [15:0] \port$10691$0 ;
-  wire [15:0] \port$10691$0 ;
-  output [15:0] \port$10693$0 ;
-  wire [15:0] \port$10693$0 ;
-  output [3:0] \port$10694$1 ;
-  wire [3:0] \port$10694$1 ;
-  output [6:0] \port$10709$0 ;
-  wire [6:0] \port$10709$0 ;
-  output [1:0] \port$10714$0 ;
-  wire [1:0] \port$10714$0 ;
-  output [1:0] \port$10716$0 ;
-  wire [1:0] \port$10716$0 ;
-  output [1:0] \port$10718$0 ;
-  wire [1:0] \port$10718$0 ;
-  output [1:0] \port$10720$0 ;
-  wire [1:0] \port$10720$0 ;
-  output [1:0] \port$10722$0 ;
-  wire [1:0] \port$10722$0 ;
-  output [1:0] \port$10724$0 ;
-  wire [1:0] \port$10724$0 ;
-  output [1:0] \port$10726$0 ;
-  wire [1:0] \port$10726$0 ;
-  output [1:0] \port$10728$0 ;
-  wire [1:0] \port$10728$0 ;
-  output [1:0] \port$10730$0 ;
-  wire [1:0] \port$10730$0 ;
-  output [1:0] \port$10732$0 ;
-  wire [1:0] \port$10732$0 ;
-  output [1:0] \port$10734$0 ;
-  wire [1:0] \port$10734$0 ;
-  output [1:0] \port$10736$0 ;
-  wire [1:0] \port$10736$0 ;
-  output [1:0] \port$10738$0 ;
-  wire [1:0] \port$10738$0 ;
-  output [1:0] \port$10740$0 ;
-  wire [1:0] \port$10740$0 ;
-  output [1:0] \port$10742$0 ;
-  wire [1:0] \port$10742$0 ;
-  output [1:0] \port$10744$0 ;
-  wire [1:0] \port$10744$0 ;
-  output [7:0] \port$10747$1 ;
-  wire [7:0] \port$10747$1 ;
-  output \port$3591$0 ;
-  wire \port$3591$0 ;
-  output \port$3593$0 ;
-  wire \port$3593$0 ;
-  output \port$4432$0 ;
-  wire \port$4432$0 ;
-  output \port$4434$0 ;
-  wire \port$4434$0 ;
+  output [13:0] \port$10357$0 ;
+  wire [13:0] \port$10357$0 ;
+  output [11:0] \port$10400$0 ;
+  wire [11:0] \port$10400$0 ;
+  output [6:0] \port$10567$0 ;
+  wire [6:0] \port$10567$0 ;
+  output [5:0] \port$10567$13 ;
+  wire [5:0] \port$10567$13 ;
+  output [5:0] \port$10573$0 ;
+  wire [5:0] \port$10573$0 ;
+  output [15:0] \port$10603$0 ;
+  wire [15:0] \port$10603$0 ;
+  output [15:0] \port$10605$0 ;
+  wire [15:0] \port$10605$0 ;
+  output [3:0] \port$10606$1 ;
+  wire [3:0] \port$10606$1 ;
+  output [6:0] \port$10621$0 ;
+  wire [6:0] \port$10621$0 ;
+  output [1:0] \port$10626$0 ;
+  wire [1:0] \port$10626$0 ;
+  output [1:0] \port$10628$0 ;
+  wire [1:0] \port$10628$0 ;
+  output [1:0] \port$10630$0 ;
+  wire [1:0] \port$10630$0 ;
+  output [1:0] \port$10632$0 ;
+  wire [1:0] \port$10632$0 ;
+  output [1:0] \port$10634$0 ;
+  wire [1:0] \port$10634$0 ;
+  output [1:0] \port$10636$0 ;
+  wire [1:0] \port$10636$0 ;
+  output [1:0] \port$10638$0 ;
+  wire [1:0] \port$10638$0 ;
+  output [1:0] \port$10640$0 ;
+  wire [1:0] \port$10640$0 ;
+  output [1:0] \port$10642$0 ;
+  wire [1:0] \port$10642$0 ;
+  output [1:0] \port$10644$0 ;
+  wire [1:0] \port$10644$0 ;
+  output [1:0] \port$10646$0 ;
+  wire [1:0] \port$10646$0 ;
+  output [1:0] \port$10648$0 ;
+  wire [1:0] \port$10648$0 ;
+  output [1:0] \port$10650$0 ;
+  wire [1:0] \port$10650$0 ;
+  output [1:0] \port$10652$0 ;
+  wire [1:0] \port$10652$0 ;
+  output [1:0] \port$10654$0 ;
+  wire [1:0] \port$10654$0 ;
+  output [1:0] \port$10656$0 ;
+  wire [1:0] \port$10656$0 ;
+  output [7:0] \port$10659$1 ;
+  wire [7:0] \port$10659$1 ;
+  output \port$3541$0 ;
+  wire \port$3541$0 ;
+  output \port$3543$0 ;
+  wire \port$3543$0 ;
+  output \port$4382$0 ;
+  wire \port$4382$0 ;
+  output \port$4384$0 ;
+  wire \port$4384$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2687,14 +2687,14 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$10655$0 (\$7 ),
-    .\port$10655$13 (\$8 ),
-    .\port$10661$0 (\$9 ),
-    .\port$10691$0 (\$10 ),
-    .\port$10693$0 (\$11 ),
-    .\port$10694$1 (\$12 ),
-    .\port$10709$0 (\$13 ),
-    .\port$10747$1 (\$30 ),
+    .\port$10567$0 (\$7 ),
+    .\port$10567$13 (\$8 ),
+    .\port$10573$0 (\$9 ),
+    .\port$10603$0 (\$10 ),
+    .\port$10605$0 (\$11 ),
+    .\port$10606$1 (\$12 ),
+    .\port$10621$0 (\$13 ),
+    .\port$10659$1 (\$30 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -2740,9 +2740,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$10488$0 (\$6 ),
-    .\port$3593$0 (\$2 ),
-    .\port$4434$0 (\$4 ),
+    .\port$10400$0 (\$6 ),
+    .\port$3543$0 (\$2 ),
+    .\port$4384$0 (\$4 ),
     .\row$58 (column_vector),
     .\row$78 (gradients__data),
     .rst(rst)
@@ -2895,37 +2895,37 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$3591$0  = \$1 ;
-  assign \port$3593$0  = \$2 ;
-  assign \port$4432$0  = \$3 ;
-  assign \port$4434$0  = \$4 ;
+  assign \port$3541$0  = \$1 ;
+  assign \port$3543$0  = \$2 ;
+  assign \port$4382$0  = \$3 ;
+  assign \port$4384$0  = \$4 ;
   assign front_column_stride = \config [45:37];
-  assign \port$10445$0  = \$5 ;
-  assign \port$10488$0  = \$6 ;
-  assign \port$10655$0  = \$7 ;
-  assign \port$10655$13  = \$8 ;
-  assign \port$10661$0  = \$9 ;
-  assign \port$10691$0  = \$10 ;
-  assign \port$10693$0  = \$11 ;
-  assign \port$10694$1  = \$12 ;
-  assign \port$10709$0  = \$13 ;
-  assign \port$10714$0  = \$14 ;
-  assign \port$10716$0  = \$15 ;
-  assign \port$10718$0  = \$16 ;
-  assign \port$10720$0  = \$17 ;
-  assign \port$10722$0  = \$18 ;
-  assign \port$10724$0  = \$19 ;
-  assign \port$10726$0  = \$20 ;
-  assign \port$10728$0  = \$21 ;
-  assign \port$10730$0  = \$22 ;
-  assign \port$10732$0  = \$23 ;
-  assign \port$10734$0  = \$24 ;
-  assign \port$10736$0  = \$25 ;
-  assign \port$10738$0  = \$26 ;
-  assign \port$10740$0  = \$27 ;
-  assign \port$10742$0  = \$28 ;
-  assign \port$10744$0  = \$29 ;
-  assign \port$10747$1  = \$30 ;
+  assign \port$10357$0  = \$5 ;
+  assign \port$10400$0  = \$6 ;
+  assign \port$10567$0  = \$7 ;
+  assign \port$10567$13  = \$8 ;
+  assign \port$10573$0  = \$9 ;
+  assign \port$10603$0  = \$10 ;
+  assign \port$10605$0  = \$11 ;
+  assign \port$10606$1  = \$12 ;
+  assign \port$10621$0  = \$13 ;
+  assign \port$10626$0  = \$14 ;
+  assign \port$10628$0  = \$15 ;
+  assign \port$10630$0  = \$16 ;
+  assign \port$10632$0  = \$17 ;
+  assign \port$10634$0  = \$18 ;
+  assign \port$10636$0  = \$19 ;
+  assign \port$10638$0  = \$20 ;
+  assign \port$10640$0  = \$21 ;
+  assign \port$10642$0  = \$22 ;
+  assign \port$10644$0  = \$23 ;
+  assign \port$10646$0  = \$24 ;
+  assign \port$10648$0  = \$25 ;
+  assign \port$10650$0  = \$26 ;
+  assign \port$10652$0  = \$27 ;
+  assign \port$10654$0  = \$28 ;
+  assign \port$10656$0  = \$29 ;
+  assign \port$10659$1  = \$30 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3023,8 +3023,8 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$95 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$10655$0 , \port$10655$13 , \port$10661$0 , \port$10691$0 , \port$10693$0
-, \port$10694$1 , \port$10709$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$10747$1
+module \backspike_core.bp.drain (rst, start, \touched$95 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$10567$0 , \port$10567$13 , \port$10573$0 , \port$10603$0 , \port$10605$0
+, \port$10606$1 , \port$10621$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$10659$1
 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -3372,22 +3372,22 @@ module \backspike_core.bp.drain (rst, start, \touched$95 , \begin , saturated, c
   wire onehot;
   input parity;
   wire parity;
-  output [6:0] \port$10655$0 ;
-  wire [6:0] \port$10655$0 ;
-  output [5:0] \port$10655$13 ;
-  wire [5:0] \port$10655$13 ;
-  output [5:0] \port$10661$0 ;
-  wire [5:0] \port$10661$0 ;
-  output [15:0] \port$10691$0 ;
-  wire [15:0] \port$10691$0 ;
-  output [15:0] \port$10693$0 ;
-  wire [15:0] \port$10693$0 ;
-  output [3:0] \port$10694$1 ;
-  wire [3:0] \port$10694$1 ;
-  output [6:0] \port$10709$0 ;
-  wire [6:0] \port$10709$0 ;
-  output [7:0] \port$10747$1 ;
-  wire [7:0] \port$10747$1 ;
+  output [6:0] \port$10567$0 ;
+  wire [6:0] \port$10567$0 ;
+  output [5:0] \port$10567$13 ;
+  wire [5:0] \port$10567$13 ;
+  output [5:0] \port$10573$0 ;
+  wire [5:0] \port$10573$0 ;
+  output [15:0] \port$10603$0 ;
+  wire [15:0] \port$10603$0 ;
+  output [15:0] \port$10605$0 ;
+  wire [15:0] \port$10605$0 ;
+  output [3:0] \port$10606$1 ;
+  wire [3:0] \port$10606$1 ;
+  output [6:0] \port$10621$0 ;
+  wire [6:0] \port$10621$0 ;
+  output [7:0] \port$10659$1 ;
+  wire [7:0] \port$10659$1 ;
   reg [15:0] present = 16'h0000;
   reg read_turn_0 = 1'h0;
   reg read_turn_1 = 1'h0;
@@ -3934,9 +3934,9 @@ module \backspike_core.bp.drain (rst, start, \touched$95 , \begin , saturated, c
     .i(sum),
     .live(\live$32 ),
     .onehot(onehot),
-    .\port$10885$0 (\$147 ),
-    .\port$10886$0 (\$148 ),
-    .\port$4667$0 (\$19 ),
+    .\port$10797$0 (\$147 ),
+    .\port$10798$0 (\$148 ),
+    .\port$4617$0 (\$19 ),
     .rst(rst),
     .saturated(\saturated$43 ),
     .slot(slot),
@@ -4210,15 +4210,15 @@ module \backspike_core.bp.drain (rst, start, \touched$95 , \begin , saturated, c
   assign finishing = masks__en;
   assign masks__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign gradient = { \$148 , \$147  };
-  assign \port$10655$0  = header[6:0];
-  assign \port$10655$13  = header[18:13];
-  assign \port$10661$0  = o_unit[5:0];
-  assign \port$10691$0  = gradient_0[15:0];
-  assign \port$10693$0  = gradient_1[15:0];
-  assign \port$10694$1  = whole_0[4:1];
-  assign \port$10709$0  = header_14[6:0];
+  assign \port$10567$0  = header[6:0];
+  assign \port$10567$13  = header[18:13];
+  assign \port$10573$0  = o_unit[5:0];
+  assign \port$10603$0  = gradient_0[15:0];
+  assign \port$10605$0  = gradient_1[15:0];
+  assign \port$10606$1  = whole_0[4:1];
+  assign \port$10621$0  = header_14[6:0];
   assign masks__addr = last_0[6:0];
-  assign \port$10747$1  = o[8:1];
+  assign \port$10659$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -4784,7 +4784,7 @@ module \backspike_core.bp.drain.time (rst, start, free, skip, busy, batch, o, cl
   assign \$31  = turn;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$4667$0 , onehot, saturated, \table , \config , slot, \port$10885$0 , \port$10886$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$4617$0 , onehot, saturated, \table , \config , slot, \port$10797$0 , \port$10798$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -5063,12 +5063,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$4667$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$10885$0 ;
-  wire [14:0] \port$10885$0 ;
-  output \port$10886$0 ;
-  wire \port$10886$0 ;
-  input [20:0] \port$4667$0 ;
-  wire [20:0] \port$4667$0 ;
+  output [14:0] \port$10797$0 ;
+  wire [14:0] \port$10797$0 ;
+  output \port$10798$0 ;
+  wire \port$10798$0 ;
+  input [20:0] \port$4617$0 ;
+  wire [20:0] \port$4617$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5329,13 +5329,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$4667$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$4667$0 [4:0];
+    code_0 <= \port$4617$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$4667$0 [20:5];
+    logit_0 <= \port$4617$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -5468,10 +5468,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$4667$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[9:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$4667$0 [4:0];
-  assign logit = \port$4667$0 [20:5];
-  assign \port$10885$0  = \$125 ;
-  assign \port$10886$0  = \$126 ;
+  assign code = \port$4617$0 [4:0];
+  assign logit = \port$4617$0 [20:5];
+  assign \port$10797$0  = \$125 ;
+  assign \port$10798$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -5585,8 +5585,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$4667$0 , onehot, satu
   assign \slot_2.final  = slot_2[14];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$4667$0 [3:0];
-  assign \code.spike  = \port$4667$0 [4];
+  assign \code.code  = \port$4617$0 [3:0];
+  assign \code.spike  = \port$4617$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -6745,7 +6745,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$3593$0 , o_events__ready, \port$4434$0 , \o__ready$82 , \o__ready$64 , o_headers__ready, batch, i__payload, \config , i__valid, address, gradients__addr, \o_events__payload$86 , o_headers__payload, i__ready, o_headers__valid, \port$10488$0 , o_vectors__payload, o_vectors__valid
+module \backspike_core.bp.front (rst, o__ready, \port$3543$0 , o_events__ready, \port$4384$0 , \o__ready$82 , \o__ready$64 , o_headers__ready, batch, i__payload, \config , i__valid, address, gradients__addr, \o_events__payload$86 , o_headers__payload, i__ready, o_headers__valid, \port$10400$0 , o_vectors__payload, o_vectors__valid
 , \o_events__valid$80 , \row$78 , active__data, masks__data, \row$58 , clk);
   wire [31:0] \$1 ;
   wire \$10 ;
@@ -7009,12 +7009,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$3593$0 , o_events__ready, 
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output [11:0] \port$10488$0 ;
-  wire [11:0] \port$10488$0 ;
-  output \port$3593$0 ;
-  wire \port$3593$0 ;
-  output \port$4434$0 ;
-  wire \port$4434$0 ;
+  output [11:0] \port$10400$0 ;
+  wire [11:0] \port$10400$0 ;
+  output \port$3543$0 ;
+  wire \port$3543$0 ;
+  output \port$4384$0 ;
+  wire \port$4384$0 ;
   wire [47:0] row;
   input [31:0] \row$58 ;
   wire [31:0] \row$58 ;
@@ -7112,7 +7112,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3593$0 , o_events__ready, 
     .i__valid(\i__valid$49 ),
     .o__ready(\o__ready$64 ),
     .o__valid(o_vectors__valid),
-    .\port$10488$0 (o_lines__payload[11:0]),
+    .\port$10400$0 (o_lines__payload[11:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$58 )
@@ -7138,8 +7138,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$3593$0 , o_events__ready, 
     .move1(\$82 ),
     .o__payload(\o__payload$40 ),
     .o__ready(\o__ready$44 ),
-    .\port$11525$0 (active__data),
-    .\port$11527$0 (masks__data),
+    .\port$11449$0 (active__data),
+    .\port$11451$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$42 )
   );
@@ -7168,7 +7168,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3593$0 , o_events__ready, 
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [28:22]),
-    .\port$10437$37 (\config [52:37]),
+    .\port$10349$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$20 (tile_rows),
@@ -7222,11 +7222,11 @@ module \backspike_core.bp.front (rst, o__ready, \port$3593$0 , o_events__ready, 
   assign \o__valid$81  = \o_events__valid$80 ;
   assign \o_events__ready$83  = \o__ready$82 ;
   assign valued = \o__payload$85 [39:32];
-  assign \port$3593$0  = \$82 ;
-  assign \port$4434$0  = \$83 ;
+  assign \port$3543$0  = \$82 ;
+  assign \port$4384$0  = \$83 ;
   assign address = \i__payload$28 [13:0];
   assign gradients__addr = \i__payload$73 [10:0];
-  assign \port$10488$0  = o_lines__payload[11:0];
+  assign \port$10400$0  = o_lines__payload[11:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
   assign \o_headers__payload.tile  = o_headers__payload[30:23];
@@ -7348,7 +7348,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3593$0 , o_events__ready, 
   assign \$79  = \o__payload$85 [36];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$10488$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$10400$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -7401,8 +7401,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [11:0] \port$10488$0 ;
-  wire [11:0] \port$10488$0 ;
+  input [11:0] \port$10400$0 ;
+  wire [11:0] \port$10400$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -7462,7 +7462,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$4422$0 (\$16 ),
+    .\port$4372$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -7545,8 +7545,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$10488$0 [0], \port$10488$0 [11:1] };
-  assign i__payload = { \port$10488$0 [0], \port$10488$0 [11:1] };
+  assign address = { \port$10400$0 [0], \port$10400$0 [11:1] };
+  assign i__payload = { \port$10400$0 [0], \port$10400$0 [11:1] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -7562,7 +7562,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$10488$0 [0], \port$10488$0 [11:1] };
+  assign \i__payload.address  = { \port$10400$0 [0], \port$10400$0 [11:1] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -7570,15 +7570,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4422$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4372$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
-  input \port$4422$0 ;
-  wire \port$4422$0 ;
+  input \port$4372$0 ;
+  wire \port$4372$0 ;
   wire [3:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -7636,7 +7636,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4422$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4422$0 ) begin
+    if (\port$4372$0 ) begin
       \$1  = read__data;
     end
   end
@@ -7645,7 +7645,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4422$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4422$0 , read__en };
+  assign read0__en = { \port$4372$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -9830,7 +9830,7 @@ module \backspike_core.bp.front.scan.picker (rst, o__ready, i__ready, i__payload
   assign \$39  = \$6 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, \port$11525$0 , \port$11527$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, \port$11449$0 , \port$11451$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -9861,10 +9861,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$11525$0 ;
-  wire [15:0] \port$11525$0 ;
-  input [31:0] \port$11527$0 ;
-  wire [31:0] \port$11527$0 ;
+  input [15:0] \port$11449$0 ;
+  wire [15:0] \port$11449$0 ;
+  input [31:0] \port$11451$0 ;
+  wire [31:0] \port$11451$0 ;
   wire [47:0] row;
   input rst;
   wire rst;
@@ -9920,7 +9920,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
     end
   end
   assign address = i__payload[13:0];
-  assign row = { \port$11525$0 , \port$11527$0  };
+  assign row = { \port$11449$0 , \port$11451$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -9929,7 +9929,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
   assign \o__payload.row  = o__payload[47:0];
   assign \o__payload.tag  = o__payload[66:48];
   assign o__payload[66:48] = tag1;
-  assign o__payload[47:0] = { \port$11525$0 , \port$11527$0  };
+  assign o__payload[47:0] = { \port$11449$0 , \port$11451$0  };
 endmodule
 
 module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, row, clk);
@@ -10030,7 +10030,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[31:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$10437$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$10349$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
   wire \$10 ;
@@ -10109,8 +10109,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   reg [6:0] own = 7'h00;
   input [6:0] own_unit;
   wire [6:0] own_unit;
-  input [15:0] \port$10437$37 ;
-  wire [15:0] \port$10437$37 ;
+  input [15:0] \port$10349$37 ;
+  wire [15:0] \port$10349$37 ;
   reg [10:0] row = 11'h000;
   input rst;
   wire rst;
@@ -10131,7 +10131,7 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   assign \$1  = batch[19:10] - 1'h1;
   assign \$2  = block == \$1 [9:0];
   assign \$3  = own + block;
-  assign \$4  = \port$10437$37 [8:0] - 1'h1;
+  assign \$4  = \port$10349$37 [8:0] - 1'h1;
   assign \$5  = source == \$4 [8:0];
   assign \$6  = ! fsm_state;
   assign \$7  = fsm_state == 1'h1;
@@ -10142,14 +10142,14 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   assign \$12  = tile * \tile_rows$20 ;
   assign \$13  = own_unit + tile_units;
   assign \$14  = weights + tile_rows;
-  assign \$15  = \port$10437$37 [15:9] + block;
+  assign \$15  = \port$10349$37 [15:9] + block;
   assign \$16  = block + 1'h1;
   assign \$17  = batch[19:10] - 1'h1;
   assign \$18  = block == \$17 [9:0];
   assign \$19  = source + 1'h1;
   assign \$20  = unit + batch[19:10];
   assign \$21  = row + 1'h1;
-  assign \$22  = \port$10437$37 [8:0] - 1'h1;
+  assign \$22  = \port$10349$37 [8:0] - 1'h1;
   assign \$23  = source == \$22 [8:0];
   assign \$24  = block + 1'h1;
   assign \$25  = batch[19:10] - 1'h1;
@@ -10387,8 +10387,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
           end
     endcase
   end
-  assign source_tiles = \port$10437$37 [8:0];
-  assign source_unit = \port$10437$37 [15:9];
+  assign source_tiles = \port$10349$37 [8:0];
+  assign source_unit = \port$10349$37 [15:9];
   assign source_rows = 11'h001;
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -13111,7 +13111,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$346  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$10175$0 , \port$10192$1 , \port$10194$1 , \port$10195$1 , \port$10655$0 , \port$10747$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$10087$0 , \port$10104$1 , \port$10106$1 , \port$10107$1 , \port$10567$0 , \port$10659$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -13143,18 +13143,18 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [6:0] \port$10175$0 ;
-  wire [6:0] \port$10175$0 ;
-  input [4:0] \port$10192$1 ;
-  wire [4:0] \port$10192$1 ;
-  input [4:0] \port$10194$1 ;
-  wire [4:0] \port$10194$1 ;
-  input [3:0] \port$10195$1 ;
-  wire [3:0] \port$10195$1 ;
-  input [6:0] \port$10655$0 ;
-  wire [6:0] \port$10655$0 ;
-  input [3:0] \port$10747$1 ;
-  wire [3:0] \port$10747$1 ;
+  input [6:0] \port$10087$0 ;
+  wire [6:0] \port$10087$0 ;
+  input [4:0] \port$10104$1 ;
+  wire [4:0] \port$10104$1 ;
+  input [4:0] \port$10106$1 ;
+  wire [4:0] \port$10106$1 ;
+  input [3:0] \port$10107$1 ;
+  wire [3:0] \port$10107$1 ;
+  input [6:0] \port$10567$0 ;
+  wire [6:0] \port$10567$0 ;
+  input [3:0] \port$10659$1 ;
+  wire [3:0] \port$10659$1 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [9:0] read0__data;
@@ -13174,10 +13174,10 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$10175$0 (\port$10175$0 ),
-    .\port$10192$1 (\port$10192$1 ),
-    .\port$10194$1 (\port$10194$1 ),
-    .\port$10195$1 (\port$10195$1 ),
+    .\port$10087$0 (\port$10087$0 ),
+    .\port$10104$1 (\port$10104$1 ),
+    .\port$10106$1 (\port$10106$1 ),
+    .\port$10107$1 (\port$10107$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -13191,12 +13191,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$11429$0 (read0__data),
+    .\port$11353$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$10655$0 , \port$10747$1  };
+    read0__addr = { \port$10567$0 , \port$10659$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -13209,11 +13209,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$10175$0 , \port$10195$1  };
-  assign \write__addr$15  = { \port$10175$0 , \port$10195$1  };
-  assign write__data = { \port$10194$1 , \port$10192$1  };
-  assign \write__data$17  = { \port$10194$1 , \port$10192$1  };
-  assign \read0__addr$19  = { \port$10655$0 , \port$10747$1  };
+  assign write__addr = { \port$10087$0 , \port$10107$1  };
+  assign \write__addr$15  = { \port$10087$0 , \port$10107$1  };
+  assign write__data = { \port$10106$1 , \port$10104$1  };
+  assign \write__data$17  = { \port$10106$1 , \port$10104$1  };
+  assign \read0__addr$19  = { \port$10567$0 , \port$10659$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -13228,19 +13228,19 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$10175$0 , \port$10192$1 , \port$10194$1 , \port$10195$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, \port$10087$0 , \port$10104$1 , \port$10106$1 , \port$10107$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [6:0] \port$10175$0 ;
-  wire [6:0] \port$10175$0 ;
-  input [4:0] \port$10192$1 ;
-  wire [4:0] \port$10192$1 ;
-  input [4:0] \port$10194$1 ;
-  wire [4:0] \port$10194$1 ;
-  input [3:0] \port$10195$1 ;
-  wire [3:0] \port$10195$1 ;
+  input [6:0] \port$10087$0 ;
+  wire [6:0] \port$10087$0 ;
+  input [4:0] \port$10104$1 ;
+  wire [4:0] \port$10104$1 ;
+  input [4:0] \port$10106$1 ;
+  wire [4:0] \port$10106$1 ;
+  input [3:0] \port$10107$1 ;
+  wire [3:0] \port$10107$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -13260,7 +13260,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$10175$0 , \port$
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$10175$0 , \port$10195$1  }] <= { \port$10194$1 , \port$10192$1  };
+      copy0[{ \port$10087$0 , \port$10107$1  }] <= { \port$10106$1 , \port$10104$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -13270,15 +13270,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$10175$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$10175$0 , \port$10195$1  };
-  assign \write__addr$3  = { \port$10175$0 , \port$10195$1  };
-  assign write__data = { \port$10194$1 , \port$10192$1  };
-  assign \write__data$5  = { \port$10194$1 , \port$10192$1  };
+  assign write__addr = { \port$10087$0 , \port$10107$1  };
+  assign \write__addr$3  = { \port$10087$0 , \port$10107$1  };
+  assign write__data = { \port$10106$1 , \port$10104$1  };
+  assign \write__data$5  = { \port$10106$1 , \port$10104$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$11429$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$11353$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -13326,8 +13326,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [9:0] \port$11429$0 ;
-  wire [9:0] \port$11429$0 ;
+  input [9:0] \port$11353$0 ;
+  wire [9:0] \port$11353$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -13375,7 +13375,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     \$1  = 32'd0;
     casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$11429$0 [9:5], 3'h0, \port$11429$0 [4:0] };
+          \$1  = { 19'h00000, \port$11353$0 [9:5], 3'h0, \port$11353$0 [4:0] };
     endcase
   end
   always @* begin
@@ -13443,7 +13443,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$11429$0 [9:5], 3'h0, \port$11429$0 [4:0] };
+  assign row = { 3'h0, \port$11353$0 [9:5], 3'h0, \port$11353$0 [4:0] };
   assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
@@ -15342,8 +15342,8 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$1322$0 , \port$1324$0 , front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin , \end
-, start, rehearse, abort, queue_completed, queue_position, queue_fault, queue_stuck, front_spikes__addr, front_row_turn, front_row_address, \port$10175$0 , \port$10192$1 , \port$10194$1 , \port$10195$1 , \port$10199$0 , \port$10201$0 , \port$10203$0 , \port$10205$0 , \port$10207$0 , \port$10209$0 , \port$10211$0
-, \port$10213$0 , \port$10215$0 , \port$10217$0 , \port$10219$0 , \port$10221$0 , \port$10223$0 , \port$10225$0 , \port$10227$0 , \port$10229$0 , \port$10232$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+, start, rehearse, abort, queue_completed, queue_position, queue_fault, queue_stuck, front_spikes__addr, front_row_turn, front_row_address, \port$10087$0 , \port$10104$1 , \port$10106$1 , \port$10107$1 , \port$10111$0 , \port$10113$0 , \port$10115$0 , \port$10117$0 , \port$10119$0 , \port$10121$0 , \port$10123$0
+, \port$10125$0 , \port$10127$0 , \port$10129$0 , \port$10131$0 , \port$10133$0 , \port$10135$0 , \port$10137$0 , \port$10139$0 , \port$10141$0 , \port$10144$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [2:0] \$10 ;
   wire [2:0] \$11 ;
@@ -15568,48 +15568,48 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire parity;
   wire \parity$42 ;
   wire \parity$62 ;
-  output [6:0] \port$10175$0 ;
-  wire [6:0] \port$10175$0 ;
-  output [20:0] \port$10192$1 ;
-  wire [20:0] \port$10192$1 ;
-  output [20:0] \port$10194$1 ;
-  wire [20:0] \port$10194$1 ;
-  output [7:0] \port$10195$1 ;
-  wire [7:0] \port$10195$1 ;
-  output [2:0] \port$10199$0 ;
-  wire [2:0] \port$10199$0 ;
-  output [2:0] \port$10201$0 ;
-  wire [2:0] \port$10201$0 ;
-  output [2:0] \port$10203$0 ;
-  wire [2:0] \port$10203$0 ;
-  output [2:0] \port$10205$0 ;
-  wire [2:0] \port$10205$0 ;
-  output [2:0] \port$10207$0 ;
-  wire [2:0] \port$10207$0 ;
-  output [2:0] \port$10209$0 ;
-  wire [2:0] \port$10209$0 ;
-  output [2:0] \port$10211$0 ;
-  wire [2:0] \port$10211$0 ;
-  output [2:0] \port$10213$0 ;
-  wire [2:0] \port$10213$0 ;
-  output [2:0] \port$10215$0 ;
-  wire [2:0] \port$10215$0 ;
-  output [2:0] \port$10217$0 ;
-  wire [2:0] \port$10217$0 ;
-  output [2:0] \port$10219$0 ;
-  wire [2:0] \port$10219$0 ;
-  output [2:0] \port$10221$0 ;
-  wire [2:0] \port$10221$0 ;
-  output [2:0] \port$10223$0 ;
-  wire [2:0] \port$10223$0 ;
-  output [2:0] \port$10225$0 ;
-  wire [2:0] \port$10225$0 ;
-  output [2:0] \port$10227$0 ;
-  wire [2:0] \port$10227$0 ;
-  output [2:0] \port$10229$0 ;
-  wire [2:0] \port$10229$0 ;
-  output [7:0] \port$10232$0 ;
-  wire [7:0] \port$10232$0 ;
+  output [6:0] \port$10087$0 ;
+  wire [6:0] \port$10087$0 ;
+  output [20:0] \port$10104$1 ;
+  wire [20:0] \port$10104$1 ;
+  output [20:0] \port$10106$1 ;
+  wire [20:0] \port$10106$1 ;
+  output [7:0] \port$10107$1 ;
+  wire [7:0] \port$10107$1 ;
+  output [2:0] \port$10111$0 ;
+  wire [2:0] \port$10111$0 ;
+  output [2:0] \port$10113$0 ;
+  wire [2:0] \port$10113$0 ;
+  output [2:0] \port$10115$0 ;
+  wire [2:0] \port$10115$0 ;
+  output [2:0] \port$10117$0 ;
+  wire [2:0] \port$10117$0 ;
+  output [2:0] \port$10119$0 ;
+  wire [2:0] \port$10119$0 ;
+  output [2:0] \port$10121$0 ;
+  wire [2:0] \port$10121$0 ;
+  output [2:0] \port$10123$0 ;
+  wire [2:0] \port$10123$0 ;
+  output [2:0] \port$10125$0 ;
+  wire [2:0] \port$10125$0 ;
+  output [2:0] \port$10127$0 ;
+  wire [2:0] \port$10127$0 ;
+  output [2:0] \port$10129$0 ;
+  wire [2:0] \port$10129$0 ;
+  output [2:0] \port$10131$0 ;
+  wire [2:0] \port$10131$0 ;
+  output [2:0] \port$10133$0 ;
+  wire [2:0] \port$10133$0 ;
+  output [2:0] \port$10135$0 ;
+  wire [2:0] \port$10135$0 ;
+  output [2:0] \port$10137$0 ;
+  wire [2:0] \port$10137$0 ;
+  output [2:0] \port$10139$0 ;
+  wire [2:0] \port$10139$0 ;
+  output [2:0] \port$10141$0 ;
+  wire [2:0] \port$10141$0 ;
+  output [7:0] \port$10144$0 ;
+  wire [7:0] \port$10144$0 ;
   output \port$1322$0 ;
   wire \port$1322$0 ;
   output \port$1324$0 ;
@@ -15721,11 +15721,11 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$10175$0 (\$3 ),
-    .\port$10192$1 (\$4 ),
-    .\port$10194$1 (\$5 ),
-    .\port$10195$1 (\$6 ),
-    .\port$10232$0 (\$23 ),
+    .\port$10087$0 (\$3 ),
+    .\port$10104$1 (\$4 ),
+    .\port$10106$1 (\$5 ),
+    .\port$10107$1 (\$6 ),
+    .\port$10144$0 (\$23 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -15919,27 +15919,27 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$139  = \table ;
   assign \port$1322$0  = \$1 ;
   assign \port$1324$0  = \$2 ;
-  assign \port$10175$0  = \$3 ;
-  assign \port$10192$1  = \$4 ;
-  assign \port$10194$1  = \$5 ;
-  assign \port$10195$1  = \$6 ;
-  assign \port$10199$0  = \$7 ;
-  assign \port$10201$0  = \$8 ;
-  assign \port$10203$0  = \$9 ;
-  assign \port$10205$0  = \$10 ;
-  assign \port$10207$0  = \$11 ;
-  assign \port$10209$0  = \$12 ;
-  assign \port$10211$0  = \$13 ;
-  assign \port$10213$0  = \$14 ;
-  assign \port$10215$0  = \$15 ;
-  assign \port$10217$0  = \$16 ;
-  assign \port$10219$0  = \$17 ;
-  assign \port$10221$0  = \$18 ;
-  assign \port$10223$0  = \$19 ;
-  assign \port$10225$0  = \$20 ;
-  assign \port$10227$0  = \$21 ;
-  assign \port$10229$0  = \$22 ;
-  assign \port$10232$0  = \$23 ;
+  assign \port$10087$0  = \$3 ;
+  assign \port$10104$1  = \$4 ;
+  assign \port$10106$1  = \$5 ;
+  assign \port$10107$1  = \$6 ;
+  assign \port$10111$0  = \$7 ;
+  assign \port$10113$0  = \$8 ;
+  assign \port$10115$0  = \$9 ;
+  assign \port$10117$0  = \$10 ;
+  assign \port$10119$0  = \$11 ;
+  assign \port$10121$0  = \$12 ;
+  assign \port$10123$0  = \$13 ;
+  assign \port$10125$0  = \$14 ;
+  assign \port$10127$0  = \$15 ;
+  assign \port$10129$0  = \$16 ;
+  assign \port$10131$0  = \$17 ;
+  assign \port$10133$0  = \$18 ;
+  assign \port$10135$0  = \$19 ;
+  assign \port$10137$0  = \$20 ;
+  assign \port$10139$0  = \$21 ;
+  assign \port$10141$0  = \$22 ;
+  assign \port$10144$0  = \$23 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -16039,8 +16039,8 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$10175$0 , \port$10192$1 , \port$10194$1 , \port$10195$1 , tile_0
-, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$10232$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$10087$0 , \port$10104$1 , \port$10106$1 , \port$10107$1 , tile_0
+, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$10144$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -16410,16 +16410,16 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [6:0] \port$10175$0 ;
-  wire [6:0] \port$10175$0 ;
-  output [20:0] \port$10192$1 ;
-  wire [20:0] \port$10192$1 ;
-  output [20:0] \port$10194$1 ;
-  wire [20:0] \port$10194$1 ;
-  output [7:0] \port$10195$1 ;
-  wire [7:0] \port$10195$1 ;
-  output [7:0] \port$10232$0 ;
-  wire [7:0] \port$10232$0 ;
+  output [6:0] \port$10087$0 ;
+  wire [6:0] \port$10087$0 ;
+  output [20:0] \port$10104$1 ;
+  wire [20:0] \port$10104$1 ;
+  output [20:0] \port$10106$1 ;
+  wire [20:0] \port$10106$1 ;
+  output [7:0] \port$10107$1 ;
+  wire [7:0] \port$10107$1 ;
+  output [7:0] \port$10144$0 ;
+  wire [7:0] \port$10144$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -17302,11 +17302,11 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[6:0];
   assign active__data = { tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2] };
-  assign \port$10175$0  = header_16[6:0];
-  assign \port$10192$1  = result_0[21:1];
-  assign \port$10194$1  = result_1[21:1];
-  assign \port$10195$1  = whole_0[8:1];
-  assign \port$10232$0  = last_0[7:0];
+  assign \port$10087$0  = header_16[6:0];
+  assign \port$10104$1  = result_0[21:1];
+  assign \port$10106$1  = result_1[21:1];
+  assign \port$10107$1  = whole_0[8:1];
+  assign \port$10144$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -18428,8 +18428,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$10336$0 (\$54 ),
-    .\port$10337$0 (\$55 ),
+    .\port$10248$0 (\$54 ),
+    .\port$10249$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -18453,8 +18453,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$2631$0 (\$2 ),
-    .\port$2632$0 (\$3 ),
+    .\port$2581$0 (\$2 ),
+    .\port$2582$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -18683,7 +18683,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[49], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$10336$0 , \port$10337$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$10248$0 , \port$10249$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -18827,10 +18827,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$10336$0 , \port$10
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$10336$0 ;
-  wire [14:0] \port$10336$0 ;
-  input \port$10337$0 ;
-  wire \port$10337$0 ;
+  input [14:0] \port$10248$0 ;
+  wire [14:0] \port$10248$0 ;
+  input \port$10249$0 ;
+  wire \port$10249$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -18853,13 +18853,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$10336$0 , \port$10
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$10336$0 [14:10];
-  assign exponent_a = \port$10336$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$10248$0 [14:10];
+  assign exponent_a = \port$10248$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$10337$0 ;
+  assign \$4  = \$3  & \port$10249$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -18925,13 +18925,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$10336$0 , \port$10
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$10336$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$10336$0 [9:0] };
-  assign \$79  = | \port$10336$0 [14:10];
+  assign \$77  = | \port$10248$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$10248$0 [9:0] };
+  assign \$79  = | \port$10248$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$10336$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$10248$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$10337$0  == i_b[15];
+  assign \$83  = \port$10249$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -18999,16 +18999,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$10336$0 , \port$10
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$10337$0 , \port$10336$0  };
+  assign i_a = { \port$10249$0 , \port$10248$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$10336$0 [9:0];
-  assign \i_a.exponent  = \port$10336$0 [14:10];
-  assign \i_a.sign  = \port$10337$0 ;
+  assign \i_a.mantissa  = \port$10248$0 [9:0];
+  assign \i_a.exponent  = \port$10248$0 [14:10];
+  assign \i_a.sign  = \port$10249$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -19388,7 +19388,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$2631$0 , \port$2632$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$2581$0 , \port$2582$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -19441,10 +19441,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2631$0 , \port$2632$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$2631$0 ;
-  wire [14:0] \port$2631$0 ;
-  input \port$2632$0 ;
-  wire \port$2632$0 ;
+  input [14:0] \port$2581$0 ;
+  wire [14:0] \port$2581$0 ;
+  input \port$2582$0 ;
+  wire \port$2582$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -19480,7 +19480,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2631$0 , \port$2632$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$2632$0 , \port$2631$0  } >= \$10 ;
+  assign \$11  = { \port$2582$0 , \port$2581$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -19493,7 +19493,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2631$0 , \port$2632$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$2632$0 , \port$2631$0  };
+    key0_0 <= { \port$2582$0 , \port$2581$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -19541,7 +19541,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2631$0 , \port$2632$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$2632$0 , \port$2631$0  };
+  assign i_key = { \port$2582$0 , \port$2581$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -19883,8 +19883,8 @@ module \backspike_core.fp.front (rst, o__ready, \port$1324$0 , row_valid, o_even
     .i__valid(valid1),
     .o__ready(\o__ready$69 ),
     .o__valid(o_vectors__valid),
-    .\port$9971$0 (lane1),
-    .\port$9973$0 (row1),
+    .\port$9871$0 (lane1),
+    .\port$9873$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -20132,7 +20132,7 @@ module \backspike_core.fp.front (rst, o__ready, \port$1324$0 , row_valid, o_even
   assign \$18  = \config [31];
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i__valid, \port$9971$0 , \port$9973$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i__valid, \port$9871$0 , \port$9873$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -20183,10 +20183,10 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input \port$9971$0 ;
-  wire \port$9971$0 ;
-  input [10:0] \port$9973$0 ;
-  wire [10:0] \port$9973$0 ;
+  input \port$9871$0 ;
+  wire \port$9871$0 ;
+  input [10:0] \port$9873$0 ;
+  wire [10:0] \port$9873$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -20299,8 +20299,8 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$9971$0 , \port$9973$0  };
-  assign i__payload = { \port$9971$0 , \port$9973$0  };
+  assign address = { \port$9871$0 , \port$9873$0  };
+  assign i__payload = { \port$9871$0 , \port$9873$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -20315,7 +20315,7 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$9971$0 , \port$9973$0  };
+  assign \i__payload.address  = { \port$9871$0 , \port$9873$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -23510,50 +23510,29 @@ endmodule
 module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [11:0] \$11 ;
-  wire \$12 ;
-  wire [11:0] \$13 ;
-  wire [14:0] \$14 ;
-  wire [21:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
+  reg [10:0] \$10 ;
+  reg [15:0] \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg [40:0] \$14 ;
+  reg \$15 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [11:0] \$21 ;
-  wire [14:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire [11:0] \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [14:0] \$29 ;
-  wire \$3 ;
-  wire [21:0] \$30 ;
-  wire [4:0] \$31 ;
-  wire [48:0] \$32 ;
-  wire [48:0] \$33 ;
-  wire [48:0] \$34 ;
-  reg [20:0] \$35 ;
-  reg [40:0] \$36 ;
-  reg \$37 ;
-  wire [11:0] \$4 ;
-  wire \$5 ;
-  wire [11:0] \$6 ;
-  wire [14:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [15:0] \$3 ;
+  wire [15:0] \$4 ;
+  wire [56:0] \$5 ;
+  wire [56:0] \$6 ;
+  wire [56:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [26:0] \$9 ;
   output carry;
   reg carry = 1'h0;
   (* init = 1'h0 *)
-  wire \carry$9 ;
+  wire \carry$13 ;
   input clk;
   wire clk;
   input en;
   wire en;
+  reg far = 1'h0;
   output [40:0] fixed;
   reg [40:0] fixed = 41'h00000000000;
   input [15:0] i;
@@ -23563,83 +23542,83 @@ module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk)
   wire \i.sign ;
   input load;
   wire load;
+  reg [10:0] magnitude = 11'h000;
+  wire [25:0] near;
   (* init = 41'h00000000000 *)
   wire [40:0] o;
+  reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
-  reg [20:0] taken = 21'h000000;
-  wire [1:0] \taken.shift ;
-  wire \taken.sign ;
-  wire [17:0] \taken.significand ;
-  assign \$1  = ! i[14:10];
-  assign \$2  = i[10] | \$1 ;
-  assign \$3  = | i[14:10];
-  assign \$5  = | i[14:10];
-  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
-  assign \$8  = ! i[14:10];
-  assign \$9  = i[10] | \$8 ;
-  assign \$10  = | i[14:10];
-  assign \$12  = | i[14:10];
-  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
-  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
-  assign \$16  = ! i[14:10];
-  assign \$17  = i[10] | \$16 ;
-  assign \$18  = | i[14:10];
-  assign \$20  = | i[14:10];
-  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
-  assign \$23  = ! i[14:10];
-  assign \$24  = i[10] | \$23 ;
-  assign \$25  = | i[14:10];
-  assign \$27  = | i[14:10];
-  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
-  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
-  assign \$30  = i[12] ? \$15  : { 7'h00, \$29  };
-  assign \$32  = taken[17:0] << \$31 ;
-  assign \$34  = \$33  ^ { 8'h00, taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20] };
+  reg sign = 1'h0;
+  assign \$1  = | i[14:10];
+  assign \$2  = ! i[14:10];
+  assign \$3  = 1'h1 << i[13:10];
+  assign \$4  = \$2  ? 16'h0002 : \$3 ;
+  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
+  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = magnitude * power;
   always @(posedge clk)
-    taken <= \$35 ;
+    magnitude <= \$10 ;
   always @(posedge clk)
-    fixed <= \$36 ;
+    power <= \$11 ;
   always @(posedge clk)
-    carry <= \$37 ;
+    far <= \$12 ;
+  always @(posedge clk)
+    sign <= \$13 ;
+  always @(posedge clk)
+    fixed <= \$14 ;
+  always @(posedge clk)
+    carry <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    \$35  = taken;
+    \$10  = magnitude;
     if (load) begin
-      \$35  = { i[15:13], \$30 [17:0] };
+      \$10  = { \$1 , i[9:0] };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = fixed;
-    if (en) begin
-      \$36  = \$34 [40:0];
+    \$11  = power;
+    if (load) begin
+      \$11  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = carry;
-    if (en) begin
-      \$37  = taken[20];
+    \$12  = far;
+    if (load) begin
+      \$12  = i[14];
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$13  = sign;
+    if (load) begin
+      \$13  = i[15];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = fixed;
+    if (en) begin
+      \$14  = \$8 [40:0];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = carry;
+    if (en) begin
+      \$15  = sign;
+    end
+  end
+  assign near = \$9 [25:0];
   assign o = fixed;
-  assign \carry$9  = carry;
-  assign \taken.significand  = taken[17:0];
-  assign \taken.shift  = taken[19:18];
-  assign \taken.sign  = taken[20];
+  assign \carry$13  = carry;
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
-  assign \$4  = { \$3 , i[9:0], 1'h0 };
-  assign \$7  = { 1'h0, \$6 , 2'h0 };
-  assign \$11  = { \$10 , i[9:0], 1'h0 };
-  assign \$15  = { 3'h0, \$14 , 4'h0 };
-  assign \$19  = { \$18 , i[9:0], 1'h0 };
-  assign \$22  = { 1'h0, \$21 , 2'h0 };
-  assign \$26  = { \$25 , i[9:0], 1'h0 };
-  assign \$31  = { taken[19:18], 3'h0 };
-  assign \$33  = { 1'h0, \$32 [48:1] };
+  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
+  assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
 module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$15 , start, rehearse, abort, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
@@ -25310,7 +25289,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$324  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4432$0 , \port$4434$0 , write__en, \port$7564$0 , \port$7566$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$10691$0 , \port$10693$0 , \port$10694$1 , \port$10709$0 , read1__addr, read0__data, read1__data, host__response__payload, clk
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4382$0 , \port$4384$0 , write__en, \port$7514$0 , \port$7516$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$10603$0 , \port$10605$0 , \port$10606$1 , \port$10621$0 , read1__addr, read0__data, read1__data, host__response__payload, clk
 );
   reg \$initially  = 0;
   wire [10:0] address;
@@ -25343,22 +25322,22 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$10691$0 ;
-  wire [15:0] \port$10691$0 ;
-  input [15:0] \port$10693$0 ;
-  wire [15:0] \port$10693$0 ;
-  input [3:0] \port$10694$1 ;
-  wire [3:0] \port$10694$1 ;
-  input [6:0] \port$10709$0 ;
-  wire [6:0] \port$10709$0 ;
-  input \port$4432$0 ;
-  wire \port$4432$0 ;
-  input \port$4434$0 ;
-  wire \port$4434$0 ;
-  input \port$7564$0 ;
-  wire \port$7564$0 ;
-  input \port$7566$0 ;
-  wire \port$7566$0 ;
+  input [15:0] \port$10603$0 ;
+  wire [15:0] \port$10603$0 ;
+  input [15:0] \port$10605$0 ;
+  wire [15:0] \port$10605$0 ;
+  input [3:0] \port$10606$1 ;
+  wire [3:0] \port$10606$1 ;
+  input [6:0] \port$10621$0 ;
+  wire [6:0] \port$10621$0 ;
+  input \port$4382$0 ;
+  wire \port$4382$0 ;
+  input \port$4384$0 ;
+  wire \port$4384$0 ;
+  input \port$7514$0 ;
+  wire \port$7514$0 ;
+  input \port$7516$0 ;
+  wire \port$7516$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -25389,17 +25368,17 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$10691$0 (\port$10691$0 ),
-    .\port$10693$0 (\port$10693$0 ),
-    .\port$10694$1 (\port$10694$1 ),
-    .\port$10709$0 (\port$10709$0 ),
-    .\port$7566$0 (\port$7566$0 ),
+    .\port$10603$0 (\port$10603$0 ),
+    .\port$10605$0 (\port$10605$0 ),
+    .\port$10606$1 (\port$10606$1 ),
+    .\port$10621$0 (\port$10621$0 ),
+    .\port$7516$0 (\port$7516$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$7564$0 ),
+    .\read__en$19 (\port$7514$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -25423,7 +25402,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$4434$0 , \port$4432$0  };
+    read0__en = { \port$4384$0 , \port$4382$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -25436,16 +25415,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$10709$0 , \port$10694$1  };
-  assign \write__addr$15  = { \port$10709$0 , \port$10694$1  };
-  assign write__data = { \port$10693$0 , \port$10691$0  };
-  assign \write__data$17  = { \port$10693$0 , \port$10691$0  };
+  assign write__addr = { \port$10621$0 , \port$10606$1  };
+  assign \write__addr$15  = { \port$10621$0 , \port$10606$1  };
+  assign write__data = { \port$10605$0 , \port$10603$0  };
+  assign \write__data$17  = { \port$10605$0 , \port$10603$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$4434$0 , \port$4432$0  };
+  assign \read0__en$23  = { \port$4384$0 , \port$4382$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$7566$0 , \port$7564$0  };
-  assign \read1__en$29  = { \port$7566$0 , \port$7564$0  };
+  assign read1__en = { \port$7516$0 , \port$7514$0  };
+  assign \read1__en$29  = { \port$7516$0 , \port$7514$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
@@ -25459,7 +25438,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \port$7566$0 , \port$10691$0 , \port$10693$0 , \port$10694$1 , \port$10709$0 , \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \port$7516$0 , \port$10603$0 , \port$10605$0 , \port$10606$1 , \port$10621$0 , \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -25469,16 +25448,16 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [15:0] \port$10691$0 ;
-  wire [15:0] \port$10691$0 ;
-  input [15:0] \port$10693$0 ;
-  wire [15:0] \port$10693$0 ;
-  input [3:0] \port$10694$1 ;
-  wire [3:0] \port$10694$1 ;
-  input [6:0] \port$10709$0 ;
-  wire [6:0] \port$10709$0 ;
-  input \port$7566$0 ;
-  wire \port$7566$0 ;
+  input [15:0] \port$10603$0 ;
+  wire [15:0] \port$10603$0 ;
+  input [15:0] \port$10605$0 ;
+  wire [15:0] \port$10605$0 ;
+  input [3:0] \port$10606$1 ;
+  wire [3:0] \port$10606$1 ;
+  input [6:0] \port$10621$0 ;
+  wire [6:0] \port$10621$0 ;
+  input \port$7516$0 ;
+  wire \port$7516$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -27564,7 +27543,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$10709$0 , \port$10694$1  }] <= { \port$10693$0 , \port$10691$0  };
+      copy0[{ \port$10621$0 , \port$10606$1  }] <= { \port$10605$0 , \port$10603$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -29628,7 +29607,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$10709$0 , \port$10694$1  }] <= { \port$10693$0 , \port$10691$0  };
+      copy1[{ \port$10621$0 , \port$10606$1  }] <= { \port$10605$0 , \port$10603$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -29644,7 +29623,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$7566$0 ) begin
+    if (\port$7516$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -29656,19 +29635,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$10709$0 , \port$10694$1  };
-  assign \write__addr$3  = { \port$10709$0 , \port$10694$1  };
-  assign write__data = { \port$10693$0 , \port$10691$0  };
-  assign \write__data$5  = { \port$10693$0 , \port$10691$0  };
+  assign write__addr = { \port$10621$0 , \port$10606$1  };
+  assign \write__addr$3  = { \port$10621$0 , \port$10606$1  };
+  assign write__data = { \port$10605$0 , \port$10603$0  };
+  assign \write__data$5  = { \port$10605$0 , \port$10603$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$10709$0 , \port$10694$1  };
-  assign \write__data$14  = { \port$10693$0 , \port$10691$0  };
+  assign \write__addr$13  = { \port$10621$0 , \port$10606$1  };
+  assign \write__data$14  = { \port$10605$0 , \port$10603$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$7566$0 , \read__en$19  };
+  assign read1__en = { \port$7516$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -29846,7 +29825,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$9773$8 , \port$10655$13 , \port$10747$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$9673$8 , \port$10567$13 , \port$10659$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -29880,12 +29859,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$10655$13 ;
-  wire [5:0] \port$10655$13 ;
-  input [3:0] \port$10747$5 ;
-  wire [3:0] \port$10747$5 ;
-  input \port$9773$8 ;
-  wire \port$9773$8 ;
+  input [5:0] \port$10567$13 ;
+  wire [5:0] \port$10567$13 ;
+  input [3:0] \port$10659$5 ;
+  wire [3:0] \port$10659$5 ;
+  input \port$9673$8 ;
+  wire \port$9673$8 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -29923,7 +29902,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$9773$8 , \port$10655$13 , \port$10747$5  };
+    read0__addr = { \port$9673$8 , \port$10567$13 , \port$10659$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -29938,7 +29917,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$9773$8 , \port$10655$13 , \port$10747$5  };
+  assign \read0__addr$19  = { \port$9673$8 , \port$10567$13 , \port$10659$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -30622,7 +30601,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$10175$0 , \port$10192$6 , \port$10194$6 , \port$10195$5 , \port$10661$0 , \port$10747$5 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$10087$0 , \port$10104$6 , \port$10106$6 , \port$10107$5 , \port$10573$0 , \port$10659$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -30656,18 +30635,18 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$10175$0 ;
-  wire [5:0] \port$10175$0 ;
-  input [15:0] \port$10192$6 ;
-  wire [15:0] \port$10192$6 ;
-  input [15:0] \port$10194$6 ;
-  wire [15:0] \port$10194$6 ;
-  input [3:0] \port$10195$5 ;
-  wire [3:0] \port$10195$5 ;
-  input [5:0] \port$10661$0 ;
-  wire [5:0] \port$10661$0 ;
-  input [3:0] \port$10747$5 ;
-  wire [3:0] \port$10747$5 ;
+  input [5:0] \port$10087$0 ;
+  wire [5:0] \port$10087$0 ;
+  input [15:0] \port$10104$6 ;
+  wire [15:0] \port$10104$6 ;
+  input [15:0] \port$10106$6 ;
+  wire [15:0] \port$10106$6 ;
+  input [3:0] \port$10107$5 ;
+  wire [3:0] \port$10107$5 ;
+  input [5:0] \port$10573$0 ;
+  wire [5:0] \port$10573$0 ;
+  input [3:0] \port$10659$5 ;
+  wire [3:0] \port$10659$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$23 ;
   output [31:0] read0__data;
@@ -30686,8 +30665,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$10175$0 , \port$10195$5  };
-  assign write__data = rest ? data : { \port$10194$6 , \port$10192$6  };
+  assign write__addr = rest ? address : { \port$10087$0 , \port$10107$5  };
+  assign write__data = rest ? data : { \port$10106$6 , \port$10104$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -30712,7 +30691,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$10661$0 , \port$10747$5  };
+    read0__addr = { \port$10573$0 , \port$10659$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -30724,9 +30703,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$10175$0 , \port$10195$5  };
-  assign \write__data$20  = { \port$10194$6 , \port$10192$6  };
-  assign \read0__addr$23  = { \port$10661$0 , \port$10747$5  };
+  assign \write__addr$17  = { \port$10087$0 , \port$10107$5  };
+  assign \write__data$20  = { \port$10106$6 , \port$10104$6  };
+  assign \read0__addr$23  = { \port$10573$0 , \port$10659$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -32004,8 +31983,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$3593$0 , \read__en$19 , \port$5883$0 , read__addr, write__addr, \port$10714$0 , \port$10716$0 , \port$10718$0 , \port$10720$0 , \port$10722$0 , \port$10724$0 , \port$10726$0 , \port$10728$0 , \port$10730$0 , \port$10732$0 , \port$10734$0 , \port$10736$0 , \port$10738$0 , \port$10740$0
-, \port$10742$0 , \port$10744$0 , write__en, \read__addr$15 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$3543$0 , \read__en$19 , \port$5833$0 , read__addr, write__addr, \port$10626$0 , \port$10628$0 , \port$10630$0 , \port$10632$0 , \port$10634$0 , \port$10636$0 , \port$10638$0 , \port$10640$0 , \port$10642$0 , \port$10644$0 , \port$10646$0 , \port$10648$0 , \port$10650$0 , \port$10652$0
+, \port$10654$0 , \port$10656$0 , write__en, \read__addr$15 , read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -32015,42 +31994,42 @@ module \backspike_core.masks_memory (rst, read__en, \port$3593$0 , \read__en$19 
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [1:0] \port$10714$0 ;
-  wire [1:0] \port$10714$0 ;
-  input [1:0] \port$10716$0 ;
-  wire [1:0] \port$10716$0 ;
-  input [1:0] \port$10718$0 ;
-  wire [1:0] \port$10718$0 ;
-  input [1:0] \port$10720$0 ;
-  wire [1:0] \port$10720$0 ;
-  input [1:0] \port$10722$0 ;
-  wire [1:0] \port$10722$0 ;
-  input [1:0] \port$10724$0 ;
-  wire [1:0] \port$10724$0 ;
-  input [1:0] \port$10726$0 ;
-  wire [1:0] \port$10726$0 ;
-  input [1:0] \port$10728$0 ;
-  wire [1:0] \port$10728$0 ;
-  input [1:0] \port$10730$0 ;
-  wire [1:0] \port$10730$0 ;
-  input [1:0] \port$10732$0 ;
-  wire [1:0] \port$10732$0 ;
-  input [1:0] \port$10734$0 ;
-  wire [1:0] \port$10734$0 ;
-  input [1:0] \port$10736$0 ;
-  wire [1:0] \port$10736$0 ;
-  input [1:0] \port$10738$0 ;
-  wire [1:0] \port$10738$0 ;
-  input [1:0] \port$10740$0 ;
-  wire [1:0] \port$10740$0 ;
-  input [1:0] \port$10742$0 ;
-  wire [1:0] \port$10742$0 ;
-  input [1:0] \port$10744$0 ;
-  wire [1:0] \port$10744$0 ;
-  input \port$3593$0 ;
-  wire \port$3593$0 ;
-  input \port$5883$0 ;
-  wire \port$5883$0 ;
+  input [1:0] \port$10626$0 ;
+  wire [1:0] \port$10626$0 ;
+  input [1:0] \port$10628$0 ;
+  wire [1:0] \port$10628$0 ;
+  input [1:0] \port$10630$0 ;
+  wire [1:0] \port$10630$0 ;
+  input [1:0] \port$10632$0 ;
+  wire [1:0] \port$10632$0 ;
+  input [1:0] \port$10634$0 ;
+  wire [1:0] \port$10634$0 ;
+  input [1:0] \port$10636$0 ;
+  wire [1:0] \port$10636$0 ;
+  input [1:0] \port$10638$0 ;
+  wire [1:0] \port$10638$0 ;
+  input [1:0] \port$10640$0 ;
+  wire [1:0] \port$10640$0 ;
+  input [1:0] \port$10642$0 ;
+  wire [1:0] \port$10642$0 ;
+  input [1:0] \port$10644$0 ;
+  wire [1:0] \port$10644$0 ;
+  input [1:0] \port$10646$0 ;
+  wire [1:0] \port$10646$0 ;
+  input [1:0] \port$10648$0 ;
+  wire [1:0] \port$10648$0 ;
+  input [1:0] \port$10650$0 ;
+  wire [1:0] \port$10650$0 ;
+  input [1:0] \port$10652$0 ;
+  wire [1:0] \port$10652$0 ;
+  input [1:0] \port$10654$0 ;
+  wire [1:0] \port$10654$0 ;
+  input [1:0] \port$10656$0 ;
+  wire [1:0] \port$10656$0 ;
+  input \port$3543$0 ;
+  wire \port$3543$0 ;
+  input \port$5833$0 ;
+  wire \port$5833$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -32217,7 +32196,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3593$0 , \read__en$19 
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$10744$0 [1], \port$10742$0 [1], \port$10740$0 [1], \port$10738$0 [1], \port$10736$0 [1], \port$10734$0 [1], \port$10732$0 [1], \port$10730$0 [1], \port$10728$0 [1], \port$10726$0 [1], \port$10724$0 [1], \port$10722$0 [1], \port$10720$0 [1], \port$10718$0 [1], \port$10716$0 [1], \port$10714$0 [1], \port$10744$0 [0], \port$10742$0 [0], \port$10740$0 [0], \port$10738$0 [0], \port$10736$0 [0], \port$10734$0 [0], \port$10732$0 [0], \port$10730$0 [0], \port$10728$0 [0], \port$10726$0 [0], \port$10724$0 [0], \port$10722$0 [0], \port$10720$0 [0], \port$10718$0 [0], \port$10716$0 [0], \port$10714$0 [0] };
+      copy0[write__addr] <= { \port$10656$0 [1], \port$10654$0 [1], \port$10652$0 [1], \port$10650$0 [1], \port$10648$0 [1], \port$10646$0 [1], \port$10644$0 [1], \port$10642$0 [1], \port$10640$0 [1], \port$10638$0 [1], \port$10636$0 [1], \port$10634$0 [1], \port$10632$0 [1], \port$10630$0 [1], \port$10628$0 [1], \port$10626$0 [1], \port$10656$0 [0], \port$10654$0 [0], \port$10652$0 [0], \port$10650$0 [0], \port$10648$0 [0], \port$10646$0 [0], \port$10644$0 [0], \port$10642$0 [0], \port$10640$0 [0], \port$10638$0 [0], \port$10636$0 [0], \port$10634$0 [0], \port$10632$0 [0], \port$10630$0 [0], \port$10628$0 [0], \port$10626$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -32361,7 +32340,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3593$0 , \read__en$19 
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$10744$0 [1], \port$10742$0 [1], \port$10740$0 [1], \port$10738$0 [1], \port$10736$0 [1], \port$10734$0 [1], \port$10732$0 [1], \port$10730$0 [1], \port$10728$0 [1], \port$10726$0 [1], \port$10724$0 [1], \port$10722$0 [1], \port$10720$0 [1], \port$10718$0 [1], \port$10716$0 [1], \port$10714$0 [1], \port$10744$0 [0], \port$10742$0 [0], \port$10740$0 [0], \port$10738$0 [0], \port$10736$0 [0], \port$10734$0 [0], \port$10732$0 [0], \port$10730$0 [0], \port$10728$0 [0], \port$10726$0 [0], \port$10724$0 [0], \port$10722$0 [0], \port$10720$0 [0], \port$10718$0 [0], \port$10716$0 [0], \port$10714$0 [0] };
+      copy1[write__addr] <= { \port$10656$0 [1], \port$10654$0 [1], \port$10652$0 [1], \port$10650$0 [1], \port$10648$0 [1], \port$10646$0 [1], \port$10644$0 [1], \port$10642$0 [1], \port$10640$0 [1], \port$10638$0 [1], \port$10636$0 [1], \port$10634$0 [1], \port$10632$0 [1], \port$10630$0 [1], \port$10628$0 [1], \port$10626$0 [1], \port$10656$0 [0], \port$10654$0 [0], \port$10652$0 [0], \port$10650$0 [0], \port$10648$0 [0], \port$10646$0 [0], \port$10644$0 [0], \port$10642$0 [0], \port$10640$0 [0], \port$10638$0 [0], \port$10636$0 [0], \port$10634$0 [0], \port$10632$0 [0], \port$10630$0 [0], \port$10628$0 [0], \port$10626$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -32377,30 +32356,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$3593$0 , \read__en$19 
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$5883$0 ) begin
+    if (\port$5833$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3593$0 ) begin
+    if (\port$3543$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$10744$0 [1], \port$10742$0 [1], \port$10740$0 [1], \port$10738$0 [1], \port$10736$0 [1], \port$10734$0 [1], \port$10732$0 [1], \port$10730$0 [1], \port$10728$0 [1], \port$10726$0 [1], \port$10724$0 [1], \port$10722$0 [1], \port$10720$0 [1], \port$10718$0 [1], \port$10716$0 [1], \port$10714$0 [1], \port$10744$0 [0], \port$10742$0 [0], \port$10740$0 [0], \port$10738$0 [0], \port$10736$0 [0], \port$10734$0 [0], \port$10732$0 [0], \port$10730$0 [0], \port$10728$0 [0], \port$10726$0 [0], \port$10724$0 [0], \port$10722$0 [0], \port$10720$0 [0], \port$10718$0 [0], \port$10716$0 [0], \port$10714$0 [0] };
-  assign \write__data$5  = { \port$10744$0 [1], \port$10742$0 [1], \port$10740$0 [1], \port$10738$0 [1], \port$10736$0 [1], \port$10734$0 [1], \port$10732$0 [1], \port$10730$0 [1], \port$10728$0 [1], \port$10726$0 [1], \port$10724$0 [1], \port$10722$0 [1], \port$10720$0 [1], \port$10718$0 [1], \port$10716$0 [1], \port$10714$0 [1], \port$10744$0 [0], \port$10742$0 [0], \port$10740$0 [0], \port$10738$0 [0], \port$10736$0 [0], \port$10734$0 [0], \port$10732$0 [0], \port$10730$0 [0], \port$10728$0 [0], \port$10726$0 [0], \port$10724$0 [0], \port$10722$0 [0], \port$10720$0 [0], \port$10718$0 [0], \port$10716$0 [0], \port$10714$0 [0] };
+  assign write__data = { \port$10656$0 [1], \port$10654$0 [1], \port$10652$0 [1], \port$10650$0 [1], \port$10648$0 [1], \port$10646$0 [1], \port$10644$0 [1], \port$10642$0 [1], \port$10640$0 [1], \port$10638$0 [1], \port$10636$0 [1], \port$10634$0 [1], \port$10632$0 [1], \port$10630$0 [1], \port$10628$0 [1], \port$10626$0 [1], \port$10656$0 [0], \port$10654$0 [0], \port$10652$0 [0], \port$10650$0 [0], \port$10648$0 [0], \port$10646$0 [0], \port$10644$0 [0], \port$10642$0 [0], \port$10640$0 [0], \port$10638$0 [0], \port$10636$0 [0], \port$10634$0 [0], \port$10632$0 [0], \port$10630$0 [0], \port$10628$0 [0], \port$10626$0 [0] };
+  assign \write__data$5  = { \port$10656$0 [1], \port$10654$0 [1], \port$10652$0 [1], \port$10650$0 [1], \port$10648$0 [1], \port$10646$0 [1], \port$10644$0 [1], \port$10642$0 [1], \port$10640$0 [1], \port$10638$0 [1], \port$10636$0 [1], \port$10634$0 [1], \port$10632$0 [1], \port$10630$0 [1], \port$10628$0 [1], \port$10626$0 [1], \port$10656$0 [0], \port$10654$0 [0], \port$10652$0 [0], \port$10650$0 [0], \port$10648$0 [0], \port$10646$0 [0], \port$10644$0 [0], \port$10642$0 [0], \port$10640$0 [0], \port$10638$0 [0], \port$10636$0 [0], \port$10634$0 [0], \port$10632$0 [0], \port$10630$0 [0], \port$10628$0 [0], \port$10626$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3593$0 , read__en };
+  assign read0__en = { \port$3543$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$10744$0 [1], \port$10742$0 [1], \port$10740$0 [1], \port$10738$0 [1], \port$10736$0 [1], \port$10734$0 [1], \port$10732$0 [1], \port$10730$0 [1], \port$10728$0 [1], \port$10726$0 [1], \port$10724$0 [1], \port$10722$0 [1], \port$10720$0 [1], \port$10718$0 [1], \port$10716$0 [1], \port$10714$0 [1], \port$10744$0 [0], \port$10742$0 [0], \port$10740$0 [0], \port$10738$0 [0], \port$10736$0 [0], \port$10734$0 [0], \port$10732$0 [0], \port$10730$0 [0], \port$10728$0 [0], \port$10726$0 [0], \port$10724$0 [0], \port$10722$0 [0], \port$10720$0 [0], \port$10718$0 [0], \port$10716$0 [0], \port$10714$0 [0] };
+  assign \write__data$14  = { \port$10656$0 [1], \port$10654$0 [1], \port$10652$0 [1], \port$10650$0 [1], \port$10648$0 [1], \port$10646$0 [1], \port$10644$0 [1], \port$10642$0 [1], \port$10640$0 [1], \port$10638$0 [1], \port$10636$0 [1], \port$10634$0 [1], \port$10632$0 [1], \port$10630$0 [1], \port$10628$0 [1], \port$10626$0 [1], \port$10656$0 [0], \port$10654$0 [0], \port$10652$0 [0], \port$10650$0 [0], \port$10648$0 [0], \port$10646$0 [0], \port$10644$0 [0], \port$10642$0 [0], \port$10640$0 [0], \port$10638$0 [0], \port$10636$0 [0], \port$10634$0 [0], \port$10632$0 [0], \port$10630$0 [0], \port$10628$0 [0], \port$10626$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$5883$0 , \read__en$19  };
+  assign read1__en = { \port$5833$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -35337,8 +35316,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1322$0 , \port$1324$0 , \write__en$14 , \port$5881$0 , \port$5883$0 , host__request__ready, host__response__valid, host__request__payload, \port$9773$0 , \read0__addr$23 , \port$10199$0 , \port$10201$0 , \port$10203$0 , \port$10205$0 , \port$10207$0 , \port$10209$0 , \port$10211$0 , \port$10213$0
-, \port$10215$0 , \port$10217$0 , \port$10219$0 , \port$10221$0 , \port$10223$0 , \port$10225$0 , \port$10227$0 , \port$10229$0 , \port$10232$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1322$0 , \port$1324$0 , \write__en$14 , \port$5831$0 , \port$5833$0 , host__request__ready, host__response__valid, host__request__payload, \port$9673$0 , \read0__addr$23 , \port$10111$0 , \port$10113$0 , \port$10115$0 , \port$10117$0 , \port$10119$0 , \port$10121$0 , \port$10123$0 , \port$10125$0
+, \port$10127$0 , \port$10129$0 , \port$10131$0 , \port$10133$0 , \port$10135$0 , \port$10137$0 , \port$10139$0 , \port$10141$0 , \port$10144$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -35372,50 +35351,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$132
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [1:0] \port$10199$0 ;
-  wire [1:0] \port$10199$0 ;
-  input [1:0] \port$10201$0 ;
-  wire [1:0] \port$10201$0 ;
-  input [1:0] \port$10203$0 ;
-  wire [1:0] \port$10203$0 ;
-  input [1:0] \port$10205$0 ;
-  wire [1:0] \port$10205$0 ;
-  input [1:0] \port$10207$0 ;
-  wire [1:0] \port$10207$0 ;
-  input [1:0] \port$10209$0 ;
-  wire [1:0] \port$10209$0 ;
-  input [1:0] \port$10211$0 ;
-  wire [1:0] \port$10211$0 ;
-  input [1:0] \port$10213$0 ;
-  wire [1:0] \port$10213$0 ;
-  input [1:0] \port$10215$0 ;
-  wire [1:0] \port$10215$0 ;
-  input [1:0] \port$10217$0 ;
-  wire [1:0] \port$10217$0 ;
-  input [1:0] \port$10219$0 ;
-  wire [1:0] \port$10219$0 ;
-  input [1:0] \port$10221$0 ;
-  wire [1:0] \port$10221$0 ;
-  input [1:0] \port$10223$0 ;
-  wire [1:0] \port$10223$0 ;
-  input [1:0] \port$10225$0 ;
-  wire [1:0] \port$10225$0 ;
-  input [1:0] \port$10227$0 ;
-  wire [1:0] \port$10227$0 ;
-  input [1:0] \port$10229$0 ;
-  wire [1:0] \port$10229$0 ;
-  input [7:0] \port$10232$0 ;
-  wire [7:0] \port$10232$0 ;
+  input [1:0] \port$10111$0 ;
+  wire [1:0] \port$10111$0 ;
+  input [1:0] \port$10113$0 ;
+  wire [1:0] \port$10113$0 ;
+  input [1:0] \port$10115$0 ;
+  wire [1:0] \port$10115$0 ;
+  input [1:0] \port$10117$0 ;
+  wire [1:0] \port$10117$0 ;
+  input [1:0] \port$10119$0 ;
+  wire [1:0] \port$10119$0 ;
+  input [1:0] \port$10121$0 ;
+  wire [1:0] \port$10121$0 ;
+  input [1:0] \port$10123$0 ;
+  wire [1:0] \port$10123$0 ;
+  input [1:0] \port$10125$0 ;
+  wire [1:0] \port$10125$0 ;
+  input [1:0] \port$10127$0 ;
+  wire [1:0] \port$10127$0 ;
+  input [1:0] \port$10129$0 ;
+  wire [1:0] \port$10129$0 ;
+  input [1:0] \port$10131$0 ;
+  wire [1:0] \port$10131$0 ;
+  input [1:0] \port$10133$0 ;
+  wire [1:0] \port$10133$0 ;
+  input [1:0] \port$10135$0 ;
+  wire [1:0] \port$10135$0 ;
+  input [1:0] \port$10137$0 ;
+  wire [1:0] \port$10137$0 ;
+  input [1:0] \port$10139$0 ;
+  wire [1:0] \port$10139$0 ;
+  input [1:0] \port$10141$0 ;
+  wire [1:0] \port$10141$0 ;
+  input [7:0] \port$10144$0 ;
+  wire [7:0] \port$10144$0 ;
   input \port$1322$0 ;
   wire \port$1322$0 ;
   input \port$1324$0 ;
   wire \port$1324$0 ;
-  input \port$5881$0 ;
-  wire \port$5881$0 ;
-  input \port$5883$0 ;
-  wire \port$5883$0 ;
-  input \port$9773$0 ;
-  wire \port$9773$0 ;
+  input \port$5831$0 ;
+  wire \port$5831$0 ;
+  input \port$5833$0 ;
+  wire \port$5833$0 ;
+  input \port$9673$0 ;
+  wire \port$9673$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -35445,17 +35424,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$132
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$9773$0 , \port$10232$0  };
-  assign write__data = rest ? data : { \port$10229$0 [1], \port$10227$0 [1], \port$10225$0 [1], \port$10223$0 [1], \port$10221$0 [1], \port$10219$0 [1], \port$10217$0 [1], \port$10215$0 [1], \port$10213$0 [1], \port$10211$0 [1], \port$10209$0 [1], \port$10207$0 [1], \port$10205$0 [1], \port$10203$0 [1], \port$10201$0 [1], \port$10199$0 [1], \port$10229$0 [0], \port$10227$0 [0], \port$10225$0 [0], \port$10223$0 [0], \port$10221$0 [0], \port$10219$0 [0], \port$10217$0 [0], \port$10215$0 [0], \port$10213$0 [0], \port$10211$0 [0], \port$10209$0 [0], \port$10207$0 [0], \port$10205$0 [0], \port$10203$0 [0], \port$10201$0 [0], \port$10199$0 [0] };
+  assign write__addr = rest ? address : { \port$9673$0 , \port$10144$0  };
+  assign write__data = rest ? data : { \port$10141$0 [1], \port$10139$0 [1], \port$10137$0 [1], \port$10135$0 [1], \port$10133$0 [1], \port$10131$0 [1], \port$10129$0 [1], \port$10127$0 [1], \port$10125$0 [1], \port$10123$0 [1], \port$10121$0 [1], \port$10119$0 [1], \port$10117$0 [1], \port$10115$0 [1], \port$10113$0 [1], \port$10111$0 [1], \port$10141$0 [0], \port$10139$0 [0], \port$10137$0 [0], \port$10135$0 [0], \port$10133$0 [0], \port$10131$0 [0], \port$10129$0 [0], \port$10127$0 [0], \port$10125$0 [0], \port$10123$0 [0], \port$10121$0 [0], \port$10119$0 [0], \port$10117$0 [0], \port$10115$0 [0], \port$10113$0 [0], \port$10111$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$5883$0 (\port$5883$0 ),
+    .\port$5833$0 (\port$5833$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$5881$0 ),
+    .\read__en$19 (\port$5831$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -35495,14 +35474,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$132
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$9773$0 , \port$10232$0  };
-  assign \write__data$20  = { \port$10229$0 [1], \port$10227$0 [1], \port$10225$0 [1], \port$10223$0 [1], \port$10221$0 [1], \port$10219$0 [1], \port$10217$0 [1], \port$10215$0 [1], \port$10213$0 [1], \port$10211$0 [1], \port$10209$0 [1], \port$10207$0 [1], \port$10205$0 [1], \port$10203$0 [1], \port$10201$0 [1], \port$10199$0 [1], \port$10229$0 [0], \port$10227$0 [0], \port$10225$0 [0], \port$10223$0 [0], \port$10221$0 [0], \port$10219$0 [0], \port$10217$0 [0], \port$10215$0 [0], \port$10213$0 [0], \port$10211$0 [0], \port$10209$0 [0], \port$10207$0 [0], \port$10205$0 [0], \port$10203$0 [0], \port$10201$0 [0], \port$10199$0 [0] };
+  assign \write__addr$17  = { \port$9673$0 , \port$10144$0  };
+  assign \write__data$20  = { \port$10141$0 [1], \port$10139$0 [1], \port$10137$0 [1], \port$10135$0 [1], \port$10133$0 [1], \port$10131$0 [1], \port$10129$0 [1], \port$10127$0 [1], \port$10125$0 [1], \port$10123$0 [1], \port$10121$0 [1], \port$10119$0 [1], \port$10117$0 [1], \port$10115$0 [1], \port$10113$0 [1], \port$10111$0 [1], \port$10141$0 [0], \port$10139$0 [0], \port$10137$0 [0], \port$10135$0 [0], \port$10133$0 [0], \port$10131$0 [0], \port$10129$0 [0], \port$10127$0 [0], \port$10125$0 [0], \port$10123$0 [0], \port$10121$0 [0], \port$10119$0 [0], \port$10117$0 [0], \port$10115$0 [0], \port$10113$0 [0], \port$10111$0 [0] };
   assign \read0__data$25  = read0__data;
   assign \read0__en$27  = { \port$1324$0 , \port$1322$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$5883$0 , \port$5881$0  };
-  assign \read1__en$33  = { \port$5883$0 , \port$5881$0  };
+  assign read1__en = { \port$5833$0 , \port$5831$0  };
+  assign \read1__en$33  = { \port$5833$0 , \port$5831$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[9:1];
@@ -35516,7 +35495,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$132
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$5883$0 , write__en, write__addr, write__data, \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$5833$0 , write__en, write__addr, write__data, \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -35526,8 +35505,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$5883$0 , wr
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input \port$5883$0 ;
-  wire \port$5883$0 ;
+  input \port$5833$0 ;
+  wire \port$5833$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -36623,7 +36602,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$5883$0 , wr
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$5883$0 ) begin
+    if (\port$5833$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -36645,7 +36624,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$5883$0 , wr
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$5883$0 , \read__en$19  };
+  assign read1__en = { \port$5833$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -37403,7 +37382,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, column__stride, \port$10488$0 , write__data, \write__data$47 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, column__stride, \port$10400$0 , write__data, \write__data$47 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -37446,8 +37425,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   reg [10:0] first_1 = 11'h000;
   reg [10:0] last = 11'h000;
   reg [10:0] last_1 = 11'h000;
-  input [11:0] \port$10488$0 ;
-  wire [11:0] \port$10488$0 ;
+  input [11:0] \port$10400$0 ;
+  wire [11:0] \port$10400$0 ;
   (* init = 11'h000 *)
   wire [10:0] read_column__addr;
   (* init = 11'h000 *)
@@ -37523,8 +37502,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   end
   assign \read_column__data$26  = _2_;
   assign \read_row__data$24  = _3_;
-  assign \$1  = column__stride * \port$10488$0 [0];
-  assign \$3  = \port$10488$0 [11:1] + \$2 ;
+  assign \$1  = column__stride * \port$10400$0 [0];
+  assign \$3  = \port$10400$0 [11:1] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -37544,7 +37523,7 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   always @(posedge clk)
     back <= { 1'h0, \$1  };
   always @(posedge clk)
-    first <= \port$10488$0 [11:1];
+    first <= \port$10400$0 [11:1];
   always @(posedge clk)
     last <= \$3 [10:0];
   always @(posedge clk)
@@ -37560,7 +37539,7 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$10488$0 [0];
+    column_turn_0 <= \port$10400$0 [0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -37601,8 +37580,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
       \$15  = 32'd0;
     end
   end
-  assign column__turn = \port$10488$0 [0];
-  assign column__address = \port$10488$0 [11:1];
+  assign column__turn = \port$10400$0 [0];
+  assign column__address = \port$10400$0 [11:1];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$47 , write__data };
@@ -37860,8 +37839,8 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$16  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$5881$0 , \port$5883$0 , \port$7564$0 , \port$7566$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity, \begin , \end
-, start, rehearse, abort, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$10954$0 , front_gradients__addr, drain_row_turn, \port$11226$0 , \port$11228$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$5831$0 , \port$5833$0 , \port$7514$0 , \port$7516$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity, \begin , \end
+, start, rehearse, abort, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$10866$0 , front_gradients__addr, drain_row_turn, \port$11150$0 , \port$11152$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data
 , row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -38053,20 +38032,20 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [15:0] \port$10954$0 ;
-  wire [15:0] \port$10954$0 ;
-  output [15:0] \port$11226$0 ;
-  wire [15:0] \port$11226$0 ;
-  output [15:0] \port$11228$0 ;
-  wire [15:0] \port$11228$0 ;
-  output \port$5881$0 ;
-  wire \port$5881$0 ;
-  output \port$5883$0 ;
-  wire \port$5883$0 ;
-  output \port$7564$0 ;
-  wire \port$7564$0 ;
-  output \port$7566$0 ;
-  wire \port$7566$0 ;
+  output [15:0] \port$10866$0 ;
+  wire [15:0] \port$10866$0 ;
+  output [15:0] \port$11150$0 ;
+  wire [15:0] \port$11150$0 ;
+  output [15:0] \port$11152$0 ;
+  wire [15:0] \port$11152$0 ;
+  output \port$5831$0 ;
+  wire \port$5831$0 ;
+  output \port$5833$0 ;
+  wire \port$5833$0 ;
+  output \port$7514$0 ;
+  wire \port$7514$0 ;
+  output \port$7516$0 ;
+  wire \port$7516$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -38166,10 +38145,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$8485$0 (\$6 ),
-    .\port$8486$0 (\$7 ),
-    .\port$8487$0 (\$8 ),
-    .\port$8488$0 (\$9 ),
+    .\port$8385$0 (\$6 ),
+    .\port$8386$0 (\$7 ),
+    .\port$8387$0 (\$8 ),
+    .\port$8388$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -38207,8 +38186,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$3 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$5883$0 (\$2 ),
-    .\port$7566$0 (\$4 ),
+    .\port$5833$0 (\$2 ),
+    .\port$7516$0 (\$4 ),
     .\row$64 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -38233,10 +38212,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$8485$0 (\$6 ),
-    .\port$8486$0 (\$7 ),
-    .\port$8487$0 (\$8 ),
-    .\port$8488$0 (\$9 ),
+    .\port$8385$0 (\$6 ),
+    .\port$8386$0 (\$7 ),
+    .\port$8387$0 (\$8 ),
+    .\port$8388$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -38349,13 +38328,13 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$5881$0  = \$1 ;
-  assign \port$5883$0  = \$2 ;
-  assign \port$7564$0  = \$3 ;
-  assign \port$7566$0  = \$4 ;
-  assign \port$10954$0  = \$5 ;
-  assign \port$11226$0  = \$10 ;
-  assign \port$11228$0  = \$11 ;
+  assign \port$5831$0  = \$1 ;
+  assign \port$5833$0  = \$2 ;
+  assign \port$7514$0  = \$3 ;
+  assign \port$7516$0  = \$4 ;
+  assign \port$10866$0  = \$5 ;
+  assign \port$11150$0  = \$10 ;
+  assign \port$11152$0  = \$11 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -38436,7 +38415,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[1]  = sums[103:52];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8485$0 , \port$8486$0 , \port$8487$0 , \port$8488$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8385$0 , \port$8386$0 , \port$8387$0 , \port$8388$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
 , row_vector, \word$102 , clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -39356,14 +39335,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$848
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
-  output \port$8485$0 ;
-  wire \port$8485$0 ;
-  output \port$8486$0 ;
-  wire \port$8486$0 ;
-  output \port$8487$0 ;
-  wire \port$8487$0 ;
-  output \port$8488$0 ;
-  wire \port$8488$0 ;
+  output \port$8385$0 ;
+  wire \port$8385$0 ;
+  output \port$8386$0 ;
+  wire \port$8386$0 ;
+  output \port$8387$0 ;
+  wire \port$8387$0 ;
+  output \port$8388$0 ;
+  wire \port$8388$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$15 ;
@@ -40454,8 +40433,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$848
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$10896$90 (\config [122:90]),
-    .\port$11205$0 (words_8),
+    .\port$10808$90 (\config [122:90]),
+    .\port$11129$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$30 ),
@@ -40555,10 +40534,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$848
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$8485$0  = \$758 ;
-  assign \port$8486$0  = \$759 ;
-  assign \port$8487$0  = \$760 ;
-  assign \port$8488$0  = \$761 ;
+  assign \port$8385$0  = \$758 ;
+  assign \port$8386$0  = \$759 ;
+  assign \port$8387$0  = \$760 ;
+  assign \port$8388$0  = \$761 ;
   assign row_turn = read_turn_2[0];
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
@@ -40746,7 +40725,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$848
   assign \$802  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$10896$90 , rate, live, \port$11205$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$10808$90 , rate, live, \port$11129$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -40939,10 +40918,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1089
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$10896$90 ;
-  wire [32:0] \port$10896$90 ;
-  input [21:0] \port$11205$0 ;
-  wire [21:0] \port$11205$0 ;
+  input [32:0] \port$10808$90 ;
+  wire [32:0] \port$10808$90 ;
+  input [21:0] \port$11129$0 ;
+  wire [21:0] \port$11129$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -41243,9 +41222,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1089
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$10896$90 [32:1]),
+    .i_key(\port$10808$90 [32:1]),
     .o(\o$78 ),
-    .\port$11205$0 (\port$11205$0 ),
+    .\port$11129$0 (\port$11129$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -41259,10 +41238,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1089
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$10896$90 [0]),
+    .i_stochastic(\port$10808$90 [0]),
     .negative(\$133 ),
-    .\port$11291$0 (least),
-    .\port$11292$0 (total),
+    .\port$11215$0 (least),
+    .\port$11216$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -41272,14 +41251,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1089
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$10896$90 [32:1];
-  assign key = \port$10896$90 [32:1];
-  assign i_word = { 3'h0, \port$11205$0 [21:9], 7'h00, \port$11205$0 [8:0] };
-  assign word = { 3'h0, \port$11205$0 [21:9], 7'h00, \port$11205$0 [8:0] };
+  assign i_key = \port$10808$90 [32:1];
+  assign key = \port$10808$90 [32:1];
+  assign i_word = { 3'h0, \port$11129$0 [21:9], 7'h00, \port$11129$0 [8:0] };
+  assign word = { 3'h0, \port$11129$0 [21:9], 7'h00, \port$11129$0 [8:0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$10896$90 [0];
-  assign stochastic = \port$10896$90 [0];
+  assign i_stochastic = \port$10808$90 [0];
+  assign stochastic = \port$10808$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -41308,7 +41287,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1089
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$11205$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$11129$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -41339,8 +41318,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$11205$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$11205$0 ;
-  wire [21:0] \port$11205$0 ;
+  input [21:0] \port$11129$0 ;
+  wire [21:0] \port$11129$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -41350,8 +41329,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$11205$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$11205$0 [21:9], 7'h00, \port$11205$0 [8:0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$11205$0 [21:9], 7'h00, \port$11205$0 [8:0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$11129$0 [21:9], 7'h00, \port$11129$0 [8:0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$11129$0 [21:9], 7'h00, \port$11129$0 [8:0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -41377,7 +41356,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$11205$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$11205$0 [21:9], 7'h00, \port$11205$0 [8:0] };
+  assign i_word = { 3'h0, \port$11129$0 [21:9], 7'h00, \port$11129$0 [8:0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -41751,7 +41730,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$11291$0 , \port$11292$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$11215$0 , \port$11216$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -41899,10 +41878,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$11291$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$11291$0 ;
-  wire \port$11291$0 ;
-  input [59:0] \port$11292$0 ;
-  wire [59:0] \port$11292$0 ;
+  input \port$11215$0 ;
+  wire \port$11215$0 ;
+  input [59:0] \port$11216$0 ;
+  wire [59:0] \port$11216$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -41984,24 +41963,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$11291$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$11292$0 [55:50] ^ { \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59] };
+  assign \$58  = \port$11216$0 [55:50] ^ { \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$11292$0 [41:34] ^ { \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59] };
+  assign \$60  = \port$11216$0 [41:34] ^ { \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$11292$0 [49:42] ^ { \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59] };
+  assign \$62  = \port$11216$0 [49:42] ^ { \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$11292$0 [55:50] ^ { \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59] };
+  assign \$67  = \port$11216$0 [55:50] ^ { \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$11292$0 [49:42] ^ { \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59] };
+  assign \$69  = \port$11216$0 [49:42] ^ { \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$11292$0 [7:0];
-  assign \$74  = | \port$11292$0 [15:8];
-  assign \$75  = | \port$11292$0 [23:16];
-  assign \$76  = \port$11292$0 [58:56] ^ { \port$11292$0 [59], \port$11292$0 [59], \port$11292$0 [59] };
+  assign \$73  = | \port$11216$0 [7:0];
+  assign \$74  = | \port$11216$0 [15:8];
+  assign \$75  = | \port$11216$0 [23:16];
+  assign \$76  = \port$11216$0 [58:56] ^ { \port$11216$0 [59], \port$11216$0 [59], \port$11216$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -42045,11 +42024,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$11291$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$11292$0 [55:0];
+    window1 <= \port$11216$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$11292$0 [59];
+    sign1 <= \port$11216$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -42113,8 +42092,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$11291$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$11292$0 [55:0], \port$11291$0  };
-  assign i = { \port$11292$0 , \port$11291$0  };
+  assign x = { \port$11216$0 [55:0], \port$11215$0  };
+  assign i = { \port$11216$0 , \port$11215$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -42130,10 +42109,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$11291$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$11291$0 ;
+  assign \$72  = \port$11215$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, \i__ready$86 , \port$5883$0 , o_lines__ready, \port$7566$0 , o_events__ready, \o__ready$70 , o_headers__ready, batch, extent, parity, \config , \i__valid$82 , \i__payload$81 , \address$15 , o_headers__payload, i__ready, o_headers__valid, o_events__payload, \i__payload$58 , o_events__valid
+module \backspike_core.wg.front (rst, \i__ready$86 , \port$5833$0 , o_lines__ready, \port$7516$0 , o_events__ready, \o__ready$70 , o_headers__ready, batch, extent, parity, \config , \i__valid$82 , \i__payload$81 , \address$15 , o_headers__payload, i__ready, o_headers__valid, o_events__payload, \i__payload$58 , o_events__valid
 , o_vectors__valid, spikes__data, \row$64 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -42405,10 +42384,10 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$5883$0 , o_lines__rea
   input parity;
   wire parity;
   reg [3:0] part = 4'h0;
-  output \port$5883$0 ;
-  wire \port$5883$0 ;
-  output \port$7566$0 ;
-  wire \port$7566$0 ;
+  output \port$5833$0 ;
+  wire \port$5833$0 ;
+  output \port$7516$0 ;
+  wire \port$7516$0 ;
   wire [63:0] row;
   reg [15:0] \row$23  = 16'h0000;
   input [31:0] \row$64 ;
@@ -42615,8 +42594,8 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$5883$0 , o_lines__rea
     .move1(\$120 ),
     .o__payload(o__payload),
     .o__ready(o__ready),
-    .\port$11406$0 (spikes__data),
-    .\port$11529$0 (masks__data),
+    .\port$11330$0 (spikes__data),
+    .\port$11453$0 (masks__data),
     .rst(rst),
     .valid1(o__valid)
   );
@@ -42995,8 +42974,8 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$5883$0 , o_lines__rea
   assign o_vectors__ready = \o__ready$70 ;
   assign \o_events__valid$73  = o_events__valid;
   assign \o_events__ready$75  = o_events__ready;
-  assign \port$5883$0  = \$120 ;
-  assign \port$7566$0  = \$121 ;
+  assign \port$5833$0  = \$120 ;
+  assign \port$7516$0  = \$121 ;
   assign \address$15  = i__payload[15:0];
   assign \tag.source  = tag[19:0];
   assign \tag.source.sources  = tag[1:0];
@@ -47148,7 +47127,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   assign \$798  = \$794 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, i__valid, o__payload, valid1, \port$11406$0 , \port$11529$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, i__valid, o__payload, valid1, \port$11330$0 , \port$11453$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -47179,10 +47158,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [31:0] \port$11406$0 ;
-  wire [31:0] \port$11406$0 ;
-  input [31:0] \port$11529$0 ;
-  wire [31:0] \port$11529$0 ;
+  input [31:0] \port$11330$0 ;
+  wire [31:0] \port$11330$0 ;
+  input [31:0] \port$11453$0 ;
+  wire [31:0] \port$11453$0 ;
   wire [63:0] row;
   input rst;
   wire rst;
@@ -47238,7 +47217,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$11529$0 , \port$11406$0  };
+  assign row = { \port$11453$0 , \port$11330$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -47247,7 +47226,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
   assign \o__payload.row  = o__payload[63:0];
   assign \o__payload.tag  = o__payload[92:64];
   assign o__payload[92:64] = tag1;
-  assign o__payload[63:0] = { \port$11529$0 , \port$11406$0  };
+  assign o__payload[63:0] = { \port$11453$0 , \port$11330$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -47369,7 +47348,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8485$0 , \port$8486$0 , \port$8487$0 , \port$8488$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8385$0 , \port$8386$0 , \port$8387$0 , \port$8388$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -47492,14 +47471,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   wire [1:0] next_block;
   wire [15:0] now;
-  input \port$8485$0 ;
-  wire \port$8485$0 ;
-  input \port$8486$0 ;
-  wire \port$8486$0 ;
-  input \port$8487$0 ;
-  wire \port$8487$0 ;
-  input \port$8488$0 ;
-  wire \port$8488$0 ;
+  input \port$8385$0 ;
+  wire \port$8385$0 ;
+  input \port$8386$0 ;
+  wire \port$8386$0 ;
+  input \port$8387$0 ;
+  wire \port$8387$0 ;
+  input \port$8388$0 ;
+  wire \port$8388$0 ;
   wire [5:0] read__addr;
   wire [103:0] read__data;
   (* init = 1'h0 *)
@@ -47552,7 +47531,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [103:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$8488$0 , \port$8487$0 , \port$8486$0 , \port$8485$0  }];
+      _0_ <= buffer[{ drain_block, \port$8388$0 , \port$8387$0 , \port$8386$0 , \port$8385$0  }];
     end
   end
   assign read__data = _0_;
@@ -47601,7 +47580,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$12  = \$9  - \$11 ;
   assign \$13  = draining & busy;
   assign \$14  = start | \$13 ;
-  assign \$15  = drained >> { \port$8488$0 , \port$8487$0 , \port$8486$0 , \port$8485$0  };
+  assign \$15  = drained >> { \port$8388$0 , \port$8387$0 , \port$8386$0 , \port$8385$0  };
   assign \$16  = ~ \$15 ;
   assign \$17  = i_events__valid & i_events__payload[10];
   assign \$18  = \$17  & i_events__payload[8];
@@ -47746,7 +47725,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$49  = 2'h3;
     end
   end
-  assign entry = { \port$8488$0 , \port$8487$0 , \port$8486$0 , \port$8485$0  };
+  assign entry = { \port$8388$0 , \port$8387$0 , \port$8386$0 , \port$8385$0  };
   assign next_block = \$34 [1:0];
   assign i_events__ready = go;
   assign \go$31  = go;
@@ -47759,7 +47738,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$signature__addr  = last_0[7:2];
   assign \$signature__data  = { \total$46 , total };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$8488$0 , \port$8487$0 , \port$8486$0 , \port$8485$0  };
+  assign read__addr = { drain_block, \port$8388$0 , \port$8387$0 , \port$8386$0 , \port$8385$0  };
   assign \$signature__en$49  = finish;
   assign \$signature__addr$50  = block;
   assign \$signature__data$51  = now;
@@ -47910,50 +47889,29 @@ endmodule
 module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [11:0] \$11 ;
-  wire \$12 ;
-  wire [11:0] \$13 ;
-  wire [14:0] \$14 ;
-  wire [21:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
+  reg [10:0] \$10 ;
+  reg [15:0] \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg [40:0] \$14 ;
+  reg \$15 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [11:0] \$21 ;
-  wire [14:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire [11:0] \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [14:0] \$29 ;
-  wire \$3 ;
-  wire [21:0] \$30 ;
-  wire [4:0] \$31 ;
-  wire [48:0] \$32 ;
-  wire [48:0] \$33 ;
-  wire [48:0] \$34 ;
-  reg [20:0] \$35 ;
-  reg [40:0] \$36 ;
-  reg \$37 ;
-  wire [11:0] \$4 ;
-  wire \$5 ;
-  wire [11:0] \$6 ;
-  wire [14:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [15:0] \$3 ;
+  wire [15:0] \$4 ;
+  wire [56:0] \$5 ;
+  wire [56:0] \$6 ;
+  wire [56:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [26:0] \$9 ;
   output carry;
   reg carry = 1'h0;
   (* init = 1'h0 *)
-  wire \carry$9 ;
+  wire \carry$13 ;
   input clk;
   wire clk;
   input en;
   wire en;
+  reg far = 1'h0;
   output [40:0] fixed;
   reg [40:0] fixed = 41'h00000000000;
   input [15:0] i;
@@ -47963,83 +47921,83 @@ module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk)
   wire \i.sign ;
   input load;
   wire load;
+  reg [10:0] magnitude = 11'h000;
+  wire [25:0] near;
   (* init = 41'h00000000000 *)
   wire [40:0] o;
+  reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
-  reg [20:0] taken = 21'h000000;
-  wire [1:0] \taken.shift ;
-  wire \taken.sign ;
-  wire [17:0] \taken.significand ;
-  assign \$1  = ! i[14:10];
-  assign \$2  = i[10] | \$1 ;
-  assign \$3  = | i[14:10];
-  assign \$5  = | i[14:10];
-  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
-  assign \$8  = ! i[14:10];
-  assign \$9  = i[10] | \$8 ;
-  assign \$10  = | i[14:10];
-  assign \$12  = | i[14:10];
-  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
-  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
-  assign \$16  = ! i[14:10];
-  assign \$17  = i[10] | \$16 ;
-  assign \$18  = | i[14:10];
-  assign \$20  = | i[14:10];
-  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
-  assign \$23  = ! i[14:10];
-  assign \$24  = i[10] | \$23 ;
-  assign \$25  = | i[14:10];
-  assign \$27  = | i[14:10];
-  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
-  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
-  assign \$30  = i[12] ? \$15  : { 7'h00, \$29  };
-  assign \$32  = taken[17:0] << \$31 ;
-  assign \$34  = \$33  ^ { 8'h00, taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20] };
+  reg sign = 1'h0;
+  assign \$1  = | i[14:10];
+  assign \$2  = ! i[14:10];
+  assign \$3  = 1'h1 << i[13:10];
+  assign \$4  = \$2  ? 16'h0002 : \$3 ;
+  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
+  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = magnitude * power;
   always @(posedge clk)
-    taken <= \$35 ;
+    magnitude <= \$10 ;
   always @(posedge clk)
-    fixed <= \$36 ;
+    power <= \$11 ;
   always @(posedge clk)
-    carry <= \$37 ;
+    far <= \$12 ;
+  always @(posedge clk)
+    sign <= \$13 ;
+  always @(posedge clk)
+    fixed <= \$14 ;
+  always @(posedge clk)
+    carry <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    \$35  = taken;
+    \$10  = magnitude;
     if (load) begin
-      \$35  = { i[15:13], \$30 [17:0] };
+      \$10  = { \$1 , i[9:0] };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = fixed;
-    if (en) begin
-      \$36  = \$34 [40:0];
+    \$11  = power;
+    if (load) begin
+      \$11  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = carry;
-    if (en) begin
-      \$37  = taken[20];
+    \$12  = far;
+    if (load) begin
+      \$12  = i[14];
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$13  = sign;
+    if (load) begin
+      \$13  = i[15];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = fixed;
+    if (en) begin
+      \$14  = \$8 [40:0];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = carry;
+    if (en) begin
+      \$15  = sign;
+    end
+  end
+  assign near = \$9 [25:0];
   assign o = fixed;
-  assign \carry$9  = carry;
-  assign \taken.significand  = taken[17:0];
-  assign \taken.shift  = taken[19:18];
-  assign \taken.sign  = taken[20];
+  assign \carry$13  = carry;
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
-  assign \$4  = { \$3 , i[9:0], 1'h0 };
-  assign \$7  = { 1'h0, \$6 , 2'h0 };
-  assign \$11  = { \$10 , i[9:0], 1'h0 };
-  assign \$15  = { 3'h0, \$14 , 4'h0 };
-  assign \$19  = { \$18 , i[9:0], 1'h0 };
-  assign \$22  = { 1'h0, \$21 , 2'h0 };
-  assign \$26  = { \$25 , i[9:0], 1'h0 };
-  assign \$31  = { taken[19:18], 3'h0 };
-  assign \$33  = { 1'h0, \$32 [48:1] };
+  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
+  assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$45 , start, rehearse, abort, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready

@@ -1097,23 +1097,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     saturated <= \$27 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$21642$16 (\$48 [16]),
-    .\port$21644$16 (\$49 [16]),
-    .\port$21646$16 (\$50 [16]),
-    .\port$21648$16 (\$51 [16]),
-    .\port$21650$16 (\$52 [16]),
-    .\port$21652$16 (\$53 [16]),
-    .\port$21654$16 (\$54 [16]),
-    .\port$21656$16 (\$55 [16]),
-    .\port$21658$16 (\$56 [16]),
-    .\port$21660$16 (\$57 [16]),
-    .\port$21662$16 (\$58 [16]),
-    .\port$21664$16 (\$59 [16]),
-    .\port$21666$16 (\$60 [16]),
-    .\port$21668$16 (\$61 [16]),
-    .\port$21670$16 (\$62 [16]),
-    .\port$21672$16 (\$63 [16]),
-    .\port$7212$0 (\$66 ),
+    .\port$20938$16 (\$48 [16]),
+    .\port$20940$16 (\$49 [16]),
+    .\port$20942$16 (\$50 [16]),
+    .\port$20944$16 (\$51 [16]),
+    .\port$20946$16 (\$52 [16]),
+    .\port$20948$16 (\$53 [16]),
+    .\port$20950$16 (\$54 [16]),
+    .\port$20952$16 (\$55 [16]),
+    .\port$20954$16 (\$56 [16]),
+    .\port$20956$16 (\$57 [16]),
+    .\port$20958$16 (\$58 [16]),
+    .\port$20960$16 (\$59 [16]),
+    .\port$20962$16 (\$60 [16]),
+    .\port$20964$16 (\$61 [16]),
+    .\port$20966$16 (\$62 [16]),
+    .\port$20968$16 (\$63 [16]),
+    .\port$6812$0 (\$66 ),
     .read0__data(front_active__data),
     .read__addr(\$69 [15:8]),
     .read__en(\$65 ),
@@ -1144,50 +1144,50 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$387 [8]),
-    .\port$22257$0 (\$69 ),
-    .\port$22300$0 (\$70 ),
-    .\port$22775$0 (\$71 ),
-    .\port$22775$13 (\$72 ),
-    .\port$22781$0 (\$73 ),
-    .\port$22839$0 (\$74 ),
-    .\port$22841$0 (\$75 ),
-    .\port$22843$0 (\$76 ),
-    .\port$22845$0 (\$77 ),
-    .\port$22847$0 (\$78 ),
-    .\port$22849$0 (\$79 ),
-    .\port$22851$0 (\$80 ),
-    .\port$22853$0 (\$81 ),
-    .\port$22855$0 (\$82 ),
-    .\port$22857$0 (\$83 ),
-    .\port$22859$0 (\$84 ),
-    .\port$22861$0 (\$85 ),
-    .\port$22863$0 (\$86 ),
-    .\port$22865$0 (\$87 ),
-    .\port$22867$0 (\$88 ),
-    .\port$22869$0 (\$89 ),
-    .\port$22870$1 (\$90 ),
-    .\port$22885$0 (\$91 ),
-    .\port$22890$0 (\$92 ),
-    .\port$22892$0 (\$93 ),
-    .\port$22894$0 (\$94 ),
-    .\port$22896$0 (\$95 ),
-    .\port$22898$0 (\$96 ),
-    .\port$22900$0 (\$97 ),
-    .\port$22902$0 (\$98 ),
-    .\port$22904$0 (\$99 ),
-    .\port$22906$0 (\$100 ),
-    .\port$22908$0 (\$101 ),
-    .\port$22910$0 (\$102 ),
-    .\port$22912$0 (\$103 ),
-    .\port$22914$0 (\$104 ),
-    .\port$22916$0 (\$105 ),
-    .\port$22918$0 (\$106 ),
-    .\port$22920$0 (\$107 ),
-    .\port$22923$1 (\$108 ),
-    .\port$7210$0 (\$65 ),
-    .\port$7212$0 (\$66 ),
-    .\port$8922$0 (\$67 ),
-    .\port$8924$0 (\$68 ),
+    .\port$21553$0 (\$69 ),
+    .\port$21596$0 (\$70 ),
+    .\port$22071$0 (\$71 ),
+    .\port$22071$13 (\$72 ),
+    .\port$22077$0 (\$73 ),
+    .\port$22135$0 (\$74 ),
+    .\port$22137$0 (\$75 ),
+    .\port$22139$0 (\$76 ),
+    .\port$22141$0 (\$77 ),
+    .\port$22143$0 (\$78 ),
+    .\port$22145$0 (\$79 ),
+    .\port$22147$0 (\$80 ),
+    .\port$22149$0 (\$81 ),
+    .\port$22151$0 (\$82 ),
+    .\port$22153$0 (\$83 ),
+    .\port$22155$0 (\$84 ),
+    .\port$22157$0 (\$85 ),
+    .\port$22159$0 (\$86 ),
+    .\port$22161$0 (\$87 ),
+    .\port$22163$0 (\$88 ),
+    .\port$22165$0 (\$89 ),
+    .\port$22166$1 (\$90 ),
+    .\port$22181$0 (\$91 ),
+    .\port$22186$0 (\$92 ),
+    .\port$22188$0 (\$93 ),
+    .\port$22190$0 (\$94 ),
+    .\port$22192$0 (\$95 ),
+    .\port$22194$0 (\$96 ),
+    .\port$22196$0 (\$97 ),
+    .\port$22198$0 (\$98 ),
+    .\port$22200$0 (\$99 ),
+    .\port$22202$0 (\$100 ),
+    .\port$22204$0 (\$101 ),
+    .\port$22206$0 (\$102 ),
+    .\port$22208$0 (\$103 ),
+    .\port$22210$0 (\$104 ),
+    .\port$22212$0 (\$105 ),
+    .\port$22214$0 (\$106 ),
+    .\port$22216$0 (\$107 ),
+    .\port$22219$1 (\$108 ),
+    .\port$6810$0 (\$65 ),
+    .\port$6812$0 (\$66 ),
+    .\port$8522$0 (\$67 ),
+    .\port$8524$0 (\$68 ),
     .queue_busy(bp_working),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1211,26 +1211,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$21590$0 (\$30 ),
-    .\port$21607$1 (\$31 [4:0]),
-    .\port$21609$1 (\$32 [4:0]),
-    .\port$21611$1 (\$33 [4:0]),
-    .\port$21613$1 (\$34 [4:0]),
-    .\port$21615$1 (\$35 [4:0]),
-    .\port$21617$1 (\$36 [4:0]),
-    .\port$21619$1 (\$37 [4:0]),
-    .\port$21621$1 (\$38 [4:0]),
-    .\port$21623$1 (\$39 [4:0]),
-    .\port$21625$1 (\$40 [4:0]),
-    .\port$21627$1 (\$41 [4:0]),
-    .\port$21629$1 (\$42 [4:0]),
-    .\port$21631$1 (\$43 [4:0]),
-    .\port$21633$1 (\$44 [4:0]),
-    .\port$21635$1 (\$45 [4:0]),
-    .\port$21637$1 (\$46 [4:0]),
-    .\port$21638$1 (\$47 [3:0]),
-    .\port$22775$0 (\$71 ),
-    .\port$22923$1 (\$108 [3:0]),
+    .\port$20886$0 (\$30 ),
+    .\port$20903$1 (\$31 [4:0]),
+    .\port$20905$1 (\$32 [4:0]),
+    .\port$20907$1 (\$33 [4:0]),
+    .\port$20909$1 (\$34 [4:0]),
+    .\port$20911$1 (\$35 [4:0]),
+    .\port$20913$1 (\$36 [4:0]),
+    .\port$20915$1 (\$37 [4:0]),
+    .\port$20917$1 (\$38 [4:0]),
+    .\port$20919$1 (\$39 [4:0]),
+    .\port$20921$1 (\$40 [4:0]),
+    .\port$20923$1 (\$41 [4:0]),
+    .\port$20925$1 (\$42 [4:0]),
+    .\port$20927$1 (\$43 [4:0]),
+    .\port$20929$1 (\$44 [4:0]),
+    .\port$20931$1 (\$45 [4:0]),
+    .\port$20933$1 (\$46 [4:0]),
+    .\port$20934$1 (\$47 [3:0]),
+    .\port$22071$0 (\$71 ),
+    .\port$22219$1 (\$108 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1310,41 +1310,41 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .parity(\parity$387 [0]),
     .\port$1490$0 (\$28 ),
     .\port$1492$0 (\$29 ),
-    .\port$21590$0 (\$30 ),
-    .\port$21607$1 (\$31 ),
-    .\port$21609$1 (\$32 ),
-    .\port$21611$1 (\$33 ),
-    .\port$21613$1 (\$34 ),
-    .\port$21615$1 (\$35 ),
-    .\port$21617$1 (\$36 ),
-    .\port$21619$1 (\$37 ),
-    .\port$21621$1 (\$38 ),
-    .\port$21623$1 (\$39 ),
-    .\port$21625$1 (\$40 ),
-    .\port$21627$1 (\$41 ),
-    .\port$21629$1 (\$42 ),
-    .\port$21631$1 (\$43 ),
-    .\port$21633$1 (\$44 ),
-    .\port$21635$1 (\$45 ),
-    .\port$21637$1 (\$46 ),
-    .\port$21638$1 (\$47 ),
-    .\port$21642$0 (\$48 ),
-    .\port$21644$0 (\$49 ),
-    .\port$21646$0 (\$50 ),
-    .\port$21648$0 (\$51 ),
-    .\port$21650$0 (\$52 ),
-    .\port$21652$0 (\$53 ),
-    .\port$21654$0 (\$54 ),
-    .\port$21656$0 (\$55 ),
-    .\port$21658$0 (\$56 ),
-    .\port$21660$0 (\$57 ),
-    .\port$21662$0 (\$58 ),
-    .\port$21664$0 (\$59 ),
-    .\port$21666$0 (\$60 ),
-    .\port$21668$0 (\$61 ),
-    .\port$21670$0 (\$62 ),
-    .\port$21672$0 (\$63 ),
-    .\port$21675$0 (\$64 ),
+    .\port$20886$0 (\$30 ),
+    .\port$20903$1 (\$31 ),
+    .\port$20905$1 (\$32 ),
+    .\port$20907$1 (\$33 ),
+    .\port$20909$1 (\$34 ),
+    .\port$20911$1 (\$35 ),
+    .\port$20913$1 (\$36 ),
+    .\port$20915$1 (\$37 ),
+    .\port$20917$1 (\$38 ),
+    .\port$20919$1 (\$39 ),
+    .\port$20921$1 (\$40 ),
+    .\port$20923$1 (\$41 ),
+    .\port$20925$1 (\$42 ),
+    .\port$20927$1 (\$43 ),
+    .\port$20929$1 (\$44 ),
+    .\port$20931$1 (\$45 ),
+    .\port$20933$1 (\$46 ),
+    .\port$20934$1 (\$47 ),
+    .\port$20938$0 (\$48 ),
+    .\port$20940$0 (\$49 ),
+    .\port$20942$0 (\$50 ),
+    .\port$20944$0 (\$51 ),
+    .\port$20946$0 (\$52 ),
+    .\port$20948$0 (\$53 ),
+    .\port$20950$0 (\$54 ),
+    .\port$20952$0 (\$55 ),
+    .\port$20954$0 (\$56 ),
+    .\port$20956$0 (\$57 ),
+    .\port$20958$0 (\$58 ),
+    .\port$20960$0 (\$59 ),
+    .\port$20962$0 (\$60 ),
+    .\port$20964$0 (\$61 ),
+    .\port$20966$0 (\$62 ),
+    .\port$20968$0 (\$63 ),
+    .\port$20971$0 (\$64 ),
     .queue_busy(fp_working),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1371,28 +1371,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$14653$0 (\$111 ),
-    .\port$14655$0 (\$112 ),
-    .\port$22839$0 (\$74 ),
-    .\port$22841$0 (\$75 ),
-    .\port$22843$0 (\$76 ),
-    .\port$22845$0 (\$77 ),
-    .\port$22847$0 (\$78 ),
-    .\port$22849$0 (\$79 ),
-    .\port$22851$0 (\$80 ),
-    .\port$22853$0 (\$81 ),
-    .\port$22855$0 (\$82 ),
-    .\port$22857$0 (\$83 ),
-    .\port$22859$0 (\$84 ),
-    .\port$22861$0 (\$85 ),
-    .\port$22863$0 (\$86 ),
-    .\port$22865$0 (\$87 ),
-    .\port$22867$0 (\$88 ),
-    .\port$22869$0 (\$89 ),
-    .\port$22870$1 (\$90 ),
-    .\port$22885$0 (\$91 ),
-    .\port$8922$0 (\$67 ),
-    .\port$8924$0 (\$68 ),
+    .\port$14253$0 (\$111 ),
+    .\port$14255$0 (\$112 ),
+    .\port$22135$0 (\$74 ),
+    .\port$22137$0 (\$75 ),
+    .\port$22139$0 (\$76 ),
+    .\port$22141$0 (\$77 ),
+    .\port$22143$0 (\$78 ),
+    .\port$22145$0 (\$79 ),
+    .\port$22147$0 (\$80 ),
+    .\port$22149$0 (\$81 ),
+    .\port$22151$0 (\$82 ),
+    .\port$22153$0 (\$83 ),
+    .\port$22155$0 (\$84 ),
+    .\port$22157$0 (\$85 ),
+    .\port$22159$0 (\$86 ),
+    .\port$22161$0 (\$87 ),
+    .\port$22163$0 (\$88 ),
+    .\port$22165$0 (\$89 ),
+    .\port$22166$1 (\$90 ),
+    .\port$22181$0 (\$91 ),
+    .\port$8522$0 (\$67 ),
+    .\port$8524$0 (\$68 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1408,9 +1408,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$20939$8 (\parity$387 [8]),
-    .\port$22775$13 (\$72 ),
-    .\port$22923$5 (\$108 [7:4]),
+    .\port$20139$8 (\parity$387 [8]),
+    .\port$22071$13 (\$72 ),
+    .\port$22219$5 (\$108 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1458,26 +1458,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$21590$0 (\$30 [5:0]),
-    .\port$21607$6 (\$31 [20:5]),
-    .\port$21609$6 (\$32 [20:5]),
-    .\port$21611$6 (\$33 [20:5]),
-    .\port$21613$6 (\$34 [20:5]),
-    .\port$21615$6 (\$35 [20:5]),
-    .\port$21617$6 (\$36 [20:5]),
-    .\port$21619$6 (\$37 [20:5]),
-    .\port$21621$6 (\$38 [20:5]),
-    .\port$21623$6 (\$39 [20:5]),
-    .\port$21625$6 (\$40 [20:5]),
-    .\port$21627$6 (\$41 [20:5]),
-    .\port$21629$6 (\$42 [20:5]),
-    .\port$21631$6 (\$43 [20:5]),
-    .\port$21633$6 (\$44 [20:5]),
-    .\port$21635$6 (\$45 [20:5]),
-    .\port$21637$6 (\$46 [20:5]),
-    .\port$21638$5 (\$47 [7:4]),
-    .\port$22781$0 (\$73 ),
-    .\port$22923$5 (\$108 [7:4]),
+    .\port$20886$0 (\$30 [5:0]),
+    .\port$20903$6 (\$31 [20:5]),
+    .\port$20905$6 (\$32 [20:5]),
+    .\port$20907$6 (\$33 [20:5]),
+    .\port$20909$6 (\$34 [20:5]),
+    .\port$20911$6 (\$35 [20:5]),
+    .\port$20913$6 (\$36 [20:5]),
+    .\port$20915$6 (\$37 [20:5]),
+    .\port$20917$6 (\$38 [20:5]),
+    .\port$20919$6 (\$39 [20:5]),
+    .\port$20921$6 (\$40 [20:5]),
+    .\port$20923$6 (\$41 [20:5]),
+    .\port$20925$6 (\$42 [20:5]),
+    .\port$20927$6 (\$43 [20:5]),
+    .\port$20929$6 (\$44 [20:5]),
+    .\port$20931$6 (\$45 [20:5]),
+    .\port$20933$6 (\$46 [20:5]),
+    .\port$20934$5 (\$47 [7:4]),
+    .\port$22077$0 (\$73 ),
+    .\port$22219$5 (\$108 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1485,24 +1485,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$12972$0 (\$110 ),
-    .\port$22890$0 (\$92 ),
-    .\port$22892$0 (\$93 ),
-    .\port$22894$0 (\$94 ),
-    .\port$22896$0 (\$95 ),
-    .\port$22898$0 (\$96 ),
-    .\port$22900$0 (\$97 ),
-    .\port$22902$0 (\$98 ),
-    .\port$22904$0 (\$99 ),
-    .\port$22906$0 (\$100 ),
-    .\port$22908$0 (\$101 ),
-    .\port$22910$0 (\$102 ),
-    .\port$22912$0 (\$103 ),
-    .\port$22914$0 (\$104 ),
-    .\port$22916$0 (\$105 ),
-    .\port$22918$0 (\$106 ),
-    .\port$22920$0 (\$107 ),
-    .\port$7212$0 (\$66 ),
+    .\port$12572$0 (\$110 ),
+    .\port$22186$0 (\$92 ),
+    .\port$22188$0 (\$93 ),
+    .\port$22190$0 (\$94 ),
+    .\port$22192$0 (\$95 ),
+    .\port$22194$0 (\$96 ),
+    .\port$22196$0 (\$97 ),
+    .\port$22198$0 (\$98 ),
+    .\port$22200$0 (\$99 ),
+    .\port$22202$0 (\$100 ),
+    .\port$22204$0 (\$101 ),
+    .\port$22206$0 (\$102 ),
+    .\port$22208$0 (\$103 ),
+    .\port$22210$0 (\$104 ),
+    .\port$22212$0 (\$105 ),
+    .\port$22214$0 (\$106 ),
+    .\port$22216$0 (\$107 ),
+    .\port$6812$0 (\$66 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$69 [7:0]),
@@ -1647,28 +1647,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$12970$0 (\$109 ),
-    .\port$12972$0 (\$110 ),
+    .\port$12570$0 (\$109 ),
+    .\port$12572$0 (\$110 ),
     .\port$1490$0 (\$28 ),
     .\port$1492$0 (\$29 ),
-    .\port$20939$0 (\parity$387 [0]),
-    .\port$21642$0 (\$48 [15:0]),
-    .\port$21644$0 (\$49 [15:0]),
-    .\port$21646$0 (\$50 [15:0]),
-    .\port$21648$0 (\$51 [15:0]),
-    .\port$21650$0 (\$52 [15:0]),
-    .\port$21652$0 (\$53 [15:0]),
-    .\port$21654$0 (\$54 [15:0]),
-    .\port$21656$0 (\$55 [15:0]),
-    .\port$21658$0 (\$56 [15:0]),
-    .\port$21660$0 (\$57 [15:0]),
-    .\port$21662$0 (\$58 [15:0]),
-    .\port$21664$0 (\$59 [15:0]),
-    .\port$21666$0 (\$60 [15:0]),
-    .\port$21668$0 (\$61 [15:0]),
-    .\port$21670$0 (\$62 [15:0]),
-    .\port$21672$0 (\$63 [15:0]),
-    .\port$21675$0 (\$64 ),
+    .\port$20139$0 (\parity$387 [0]),
+    .\port$20938$0 (\$48 [15:0]),
+    .\port$20940$0 (\$49 [15:0]),
+    .\port$20942$0 (\$50 [15:0]),
+    .\port$20944$0 (\$51 [15:0]),
+    .\port$20946$0 (\$52 [15:0]),
+    .\port$20948$0 (\$53 [15:0]),
+    .\port$20950$0 (\$54 [15:0]),
+    .\port$20952$0 (\$55 [15:0]),
+    .\port$20954$0 (\$56 [15:0]),
+    .\port$20956$0 (\$57 [15:0]),
+    .\port$20958$0 (\$58 [15:0]),
+    .\port$20960$0 (\$59 [15:0]),
+    .\port$20962$0 (\$60 [15:0]),
+    .\port$20964$0 (\$61 [15:0]),
+    .\port$20966$0 (\$62 [15:0]),
+    .\port$20968$0 (\$63 [15:0]),
+    .\port$20971$0 (\$64 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$113 [9:0]),
@@ -1717,7 +1717,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$22300$0 (\$70 ),
+    .\port$21596$0 (\$70 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1773,27 +1773,27 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(wg_loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$387 [8]),
-    .\port$12970$0 (\$109 ),
-    .\port$12972$0 (\$110 ),
-    .\port$14653$0 (\$111 ),
-    .\port$14655$0 (\$112 ),
-    .\port$23502$0 (\$113 ),
-    .\port$23960$0 (\$114 ),
-    .\port$23962$0 (\$115 ),
-    .\port$23964$0 (\$116 ),
-    .\port$23966$0 (\$117 ),
-    .\port$23968$0 (\$118 ),
-    .\port$23970$0 (\$119 ),
-    .\port$23972$0 (\$120 ),
-    .\port$23974$0 (\$121 ),
-    .\port$23976$0 (\$122 ),
-    .\port$23978$0 (\$123 ),
-    .\port$23980$0 (\$124 ),
-    .\port$23982$0 (\$125 ),
-    .\port$23984$0 (\$126 ),
-    .\port$23986$0 (\$127 ),
-    .\port$23988$0 (\$128 ),
-    .\port$23990$0 (\$129 ),
+    .\port$12570$0 (\$109 ),
+    .\port$12572$0 (\$110 ),
+    .\port$14253$0 (\$111 ),
+    .\port$14255$0 (\$112 ),
+    .\port$22798$0 (\$113 ),
+    .\port$23352$0 (\$114 ),
+    .\port$23354$0 (\$115 ),
+    .\port$23356$0 (\$116 ),
+    .\port$23358$0 (\$117 ),
+    .\port$23360$0 (\$118 ),
+    .\port$23362$0 (\$119 ),
+    .\port$23364$0 (\$120 ),
+    .\port$23366$0 (\$121 ),
+    .\port$23368$0 (\$122 ),
+    .\port$23370$0 (\$123 ),
+    .\port$23372$0 (\$124 ),
+    .\port$23374$0 (\$125 ),
+    .\port$23376$0 (\$126 ),
+    .\port$23378$0 (\$127 ),
+    .\port$23380$0 (\$128 ),
+    .\port$23382$0 (\$129 ),
     .queue_busy(wg_working),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2515,7 +2515,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign batch[4:0] = \batch$366 [4:0];
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$7212$0 , \port$21642$16 , \port$21644$16 , \port$21646$16 , \port$21648$16 , \port$21650$16 , \port$21652$16 , \port$21654$16 , \port$21656$16 , \port$21658$16 , \port$21660$16 , \port$21662$16 , \port$21664$16 , \port$21666$16 , \port$21668$16 , \port$21670$16 , \port$21672$16 , write__addr
+module \backspike_core.active_memory (rst, write__en, read__en, \port$6812$0 , \port$20938$16 , \port$20940$16 , \port$20942$16 , \port$20944$16 , \port$20946$16 , \port$20948$16 , \port$20950$16 , \port$20952$16 , \port$20954$16 , \port$20956$16 , \port$20958$16 , \port$20960$16 , \port$20962$16 , \port$20964$16 , \port$20966$16 , \port$20968$16 , write__addr
 , read__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2523,40 +2523,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7212$0 , \
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$21642$16 ;
-  wire \port$21642$16 ;
-  input \port$21644$16 ;
-  wire \port$21644$16 ;
-  input \port$21646$16 ;
-  wire \port$21646$16 ;
-  input \port$21648$16 ;
-  wire \port$21648$16 ;
-  input \port$21650$16 ;
-  wire \port$21650$16 ;
-  input \port$21652$16 ;
-  wire \port$21652$16 ;
-  input \port$21654$16 ;
-  wire \port$21654$16 ;
-  input \port$21656$16 ;
-  wire \port$21656$16 ;
-  input \port$21658$16 ;
-  wire \port$21658$16 ;
-  input \port$21660$16 ;
-  wire \port$21660$16 ;
-  input \port$21662$16 ;
-  wire \port$21662$16 ;
-  input \port$21664$16 ;
-  wire \port$21664$16 ;
-  input \port$21666$16 ;
-  wire \port$21666$16 ;
-  input \port$21668$16 ;
-  wire \port$21668$16 ;
-  input \port$21670$16 ;
-  wire \port$21670$16 ;
-  input \port$21672$16 ;
-  wire \port$21672$16 ;
-  input \port$7212$0 ;
-  wire \port$7212$0 ;
+  input \port$20938$16 ;
+  wire \port$20938$16 ;
+  input \port$20940$16 ;
+  wire \port$20940$16 ;
+  input \port$20942$16 ;
+  wire \port$20942$16 ;
+  input \port$20944$16 ;
+  wire \port$20944$16 ;
+  input \port$20946$16 ;
+  wire \port$20946$16 ;
+  input \port$20948$16 ;
+  wire \port$20948$16 ;
+  input \port$20950$16 ;
+  wire \port$20950$16 ;
+  input \port$20952$16 ;
+  wire \port$20952$16 ;
+  input \port$20954$16 ;
+  wire \port$20954$16 ;
+  input \port$20956$16 ;
+  wire \port$20956$16 ;
+  input \port$20958$16 ;
+  wire \port$20958$16 ;
+  input \port$20960$16 ;
+  wire \port$20960$16 ;
+  input \port$20962$16 ;
+  wire \port$20962$16 ;
+  input \port$20964$16 ;
+  wire \port$20964$16 ;
+  input \port$20966$16 ;
+  wire \port$20966$16 ;
+  input \port$20968$16 ;
+  wire \port$20968$16 ;
+  input \port$6812$0 ;
+  wire \port$6812$0 ;
   wire [7:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2581,7 +2581,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7212$0 , \
   reg [15:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$21672$16 , \port$21670$16 , \port$21668$16 , \port$21666$16 , \port$21664$16 , \port$21662$16 , \port$21660$16 , \port$21658$16 , \port$21656$16 , \port$21654$16 , \port$21652$16 , \port$21650$16 , \port$21648$16 , \port$21646$16 , \port$21644$16 , \port$21642$16  };
+      copy0[write__addr] <= { \port$20968$16 , \port$20966$16 , \port$20964$16 , \port$20962$16 , \port$20960$16 , \port$20958$16 , \port$20956$16 , \port$20954$16 , \port$20952$16 , \port$20950$16 , \port$20948$16 , \port$20946$16 , \port$20944$16 , \port$20942$16 , \port$20940$16 , \port$20938$16  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2595,23 +2595,23 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7212$0 , \
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$7212$0 ) begin
+    if (\port$6812$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$21672$16 , \port$21670$16 , \port$21668$16 , \port$21666$16 , \port$21664$16 , \port$21662$16 , \port$21660$16 , \port$21658$16 , \port$21656$16 , \port$21654$16 , \port$21652$16 , \port$21650$16 , \port$21648$16 , \port$21646$16 , \port$21644$16 , \port$21642$16  };
-  assign \write__data$5  = { \port$21672$16 , \port$21670$16 , \port$21668$16 , \port$21666$16 , \port$21664$16 , \port$21662$16 , \port$21660$16 , \port$21658$16 , \port$21656$16 , \port$21654$16 , \port$21652$16 , \port$21650$16 , \port$21648$16 , \port$21646$16 , \port$21644$16 , \port$21642$16  };
+  assign write__data = { \port$20968$16 , \port$20966$16 , \port$20964$16 , \port$20962$16 , \port$20960$16 , \port$20958$16 , \port$20956$16 , \port$20954$16 , \port$20952$16 , \port$20950$16 , \port$20948$16 , \port$20946$16 , \port$20944$16 , \port$20942$16 , \port$20940$16 , \port$20938$16  };
+  assign \write__data$5  = { \port$20968$16 , \port$20966$16 , \port$20964$16 , \port$20962$16 , \port$20960$16 , \port$20958$16 , \port$20956$16 , \port$20954$16 , \port$20952$16 , \port$20950$16 , \port$20948$16 , \port$20946$16 , \port$20944$16 , \port$20942$16 , \port$20940$16 , \port$20938$16  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$7212$0 , read__en };
+  assign read0__en = { \port$6812$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$7210$0 , \port$7212$0 , \port$8922$0 , \port$8924$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , start, rehearse, abort
-, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, \port$22257$0 , front_gradients__addr, \port$22300$0 , \port$22775$0 , \port$22775$13 , \port$22781$0 , \port$22839$0 , \port$22841$0 , \port$22843$0 , \port$22845$0 , \port$22847$0 , \port$22849$0 , \port$22851$0 , \port$22853$0 , \port$22855$0
-, \port$22857$0 , \port$22859$0 , \port$22861$0 , \port$22863$0 , \port$22865$0 , \port$22867$0 , \port$22869$0 , \port$22870$1 , \port$22885$0 , drain_masks__addr, \port$22890$0 , \port$22892$0 , \port$22894$0 , \port$22896$0 , \port$22898$0 , \port$22900$0 , \port$22902$0 , \port$22904$0 , \port$22906$0 , \port$22908$0 , \port$22910$0
-, \port$22912$0 , \port$22914$0 , \port$22916$0 , \port$22918$0 , \port$22920$0 , drain_masks__en, \port$22923$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$6810$0 , \port$6812$0 , \port$8522$0 , \port$8524$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , start, rehearse, abort
+, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, \port$21553$0 , front_gradients__addr, \port$21596$0 , \port$22071$0 , \port$22071$13 , \port$22077$0 , \port$22135$0 , \port$22137$0 , \port$22139$0 , \port$22141$0 , \port$22143$0 , \port$22145$0 , \port$22147$0 , \port$22149$0 , \port$22151$0
+, \port$22153$0 , \port$22155$0 , \port$22157$0 , \port$22159$0 , \port$22161$0 , \port$22163$0 , \port$22165$0 , \port$22166$1 , \port$22181$0 , drain_masks__addr, \port$22186$0 , \port$22188$0 , \port$22190$0 , \port$22192$0 , \port$22194$0 , \port$22196$0 , \port$22198$0 , \port$22200$0 , \port$22202$0 , \port$22204$0 , \port$22206$0
+, \port$22208$0 , \port$22210$0 , \port$22212$0 , \port$22214$0 , \port$22216$0 , drain_masks__en, \port$22219$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -2936,94 +2936,94 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [15:0] \port$22257$0 ;
-  wire [15:0] \port$22257$0 ;
-  output [16:0] \port$22300$0 ;
-  wire [16:0] \port$22300$0 ;
-  output [7:0] \port$22775$0 ;
-  wire [7:0] \port$22775$0 ;
-  output [5:0] \port$22775$13 ;
-  wire [5:0] \port$22775$13 ;
-  output [5:0] \port$22781$0 ;
-  wire [5:0] \port$22781$0 ;
-  output [15:0] \port$22839$0 ;
-  wire [15:0] \port$22839$0 ;
-  output [15:0] \port$22841$0 ;
-  wire [15:0] \port$22841$0 ;
-  output [15:0] \port$22843$0 ;
-  wire [15:0] \port$22843$0 ;
-  output [15:0] \port$22845$0 ;
-  wire [15:0] \port$22845$0 ;
-  output [15:0] \port$22847$0 ;
-  wire [15:0] \port$22847$0 ;
-  output [15:0] \port$22849$0 ;
-  wire [15:0] \port$22849$0 ;
-  output [15:0] \port$22851$0 ;
-  wire [15:0] \port$22851$0 ;
-  output [15:0] \port$22853$0 ;
-  wire [15:0] \port$22853$0 ;
-  output [15:0] \port$22855$0 ;
-  wire [15:0] \port$22855$0 ;
-  output [15:0] \port$22857$0 ;
-  wire [15:0] \port$22857$0 ;
-  output [15:0] \port$22859$0 ;
-  wire [15:0] \port$22859$0 ;
-  output [15:0] \port$22861$0 ;
-  wire [15:0] \port$22861$0 ;
-  output [15:0] \port$22863$0 ;
-  wire [15:0] \port$22863$0 ;
-  output [15:0] \port$22865$0 ;
-  wire [15:0] \port$22865$0 ;
-  output [15:0] \port$22867$0 ;
-  wire [15:0] \port$22867$0 ;
-  output [15:0] \port$22869$0 ;
-  wire [15:0] \port$22869$0 ;
-  output [3:0] \port$22870$1 ;
-  wire [3:0] \port$22870$1 ;
-  output [7:0] \port$22885$0 ;
-  wire [7:0] \port$22885$0 ;
-  output [15:0] \port$22890$0 ;
-  wire [15:0] \port$22890$0 ;
-  output [15:0] \port$22892$0 ;
-  wire [15:0] \port$22892$0 ;
-  output [15:0] \port$22894$0 ;
-  wire [15:0] \port$22894$0 ;
-  output [15:0] \port$22896$0 ;
-  wire [15:0] \port$22896$0 ;
-  output [15:0] \port$22898$0 ;
-  wire [15:0] \port$22898$0 ;
-  output [15:0] \port$22900$0 ;
-  wire [15:0] \port$22900$0 ;
-  output [15:0] \port$22902$0 ;
-  wire [15:0] \port$22902$0 ;
-  output [15:0] \port$22904$0 ;
-  wire [15:0] \port$22904$0 ;
-  output [15:0] \port$22906$0 ;
-  wire [15:0] \port$22906$0 ;
-  output [15:0] \port$22908$0 ;
-  wire [15:0] \port$22908$0 ;
-  output [15:0] \port$22910$0 ;
-  wire [15:0] \port$22910$0 ;
-  output [15:0] \port$22912$0 ;
-  wire [15:0] \port$22912$0 ;
-  output [15:0] \port$22914$0 ;
-  wire [15:0] \port$22914$0 ;
-  output [15:0] \port$22916$0 ;
-  wire [15:0] \port$22916$0 ;
-  output [15:0] \port$22918$0 ;
-  wire [15:0] \port$22918$0 ;
-  output [15:0] \port$22920$0 ;
-  wire [15:0] \port$22920$0 ;
-  output [7:0] \port$22923$1 ;
-  wire [7:0] \port$22923$1 ;
-  output \port$7210$0 ;
-  wire \port$7210$0 ;
-  output \port$7212$0 ;
-  wire \port$7212$0 ;
-  output \port$8922$0 ;
-  wire \port$8922$0 ;
-  output \port$8924$0 ;
-  wire \port$8924$0 ;
+  output [15:0] \port$21553$0 ;
+  wire [15:0] \port$21553$0 ;
+  output [16:0] \port$21596$0 ;
+  wire [16:0] \port$21596$0 ;
+  output [7:0] \port$22071$0 ;
+  wire [7:0] \port$22071$0 ;
+  output [5:0] \port$22071$13 ;
+  wire [5:0] \port$22071$13 ;
+  output [5:0] \port$22077$0 ;
+  wire [5:0] \port$22077$0 ;
+  output [15:0] \port$22135$0 ;
+  wire [15:0] \port$22135$0 ;
+  output [15:0] \port$22137$0 ;
+  wire [15:0] \port$22137$0 ;
+  output [15:0] \port$22139$0 ;
+  wire [15:0] \port$22139$0 ;
+  output [15:0] \port$22141$0 ;
+  wire [15:0] \port$22141$0 ;
+  output [15:0] \port$22143$0 ;
+  wire [15:0] \port$22143$0 ;
+  output [15:0] \port$22145$0 ;
+  wire [15:0] \port$22145$0 ;
+  output [15:0] \port$22147$0 ;
+  wire [15:0] \port$22147$0 ;
+  output [15:0] \port$22149$0 ;
+  wire [15:0] \port$22149$0 ;
+  output [15:0] \port$22151$0 ;
+  wire [15:0] \port$22151$0 ;
+  output [15:0] \port$22153$0 ;
+  wire [15:0] \port$22153$0 ;
+  output [15:0] \port$22155$0 ;
+  wire [15:0] \port$22155$0 ;
+  output [15:0] \port$22157$0 ;
+  wire [15:0] \port$22157$0 ;
+  output [15:0] \port$22159$0 ;
+  wire [15:0] \port$22159$0 ;
+  output [15:0] \port$22161$0 ;
+  wire [15:0] \port$22161$0 ;
+  output [15:0] \port$22163$0 ;
+  wire [15:0] \port$22163$0 ;
+  output [15:0] \port$22165$0 ;
+  wire [15:0] \port$22165$0 ;
+  output [3:0] \port$22166$1 ;
+  wire [3:0] \port$22166$1 ;
+  output [7:0] \port$22181$0 ;
+  wire [7:0] \port$22181$0 ;
+  output [15:0] \port$22186$0 ;
+  wire [15:0] \port$22186$0 ;
+  output [15:0] \port$22188$0 ;
+  wire [15:0] \port$22188$0 ;
+  output [15:0] \port$22190$0 ;
+  wire [15:0] \port$22190$0 ;
+  output [15:0] \port$22192$0 ;
+  wire [15:0] \port$22192$0 ;
+  output [15:0] \port$22194$0 ;
+  wire [15:0] \port$22194$0 ;
+  output [15:0] \port$22196$0 ;
+  wire [15:0] \port$22196$0 ;
+  output [15:0] \port$22198$0 ;
+  wire [15:0] \port$22198$0 ;
+  output [15:0] \port$22200$0 ;
+  wire [15:0] \port$22200$0 ;
+  output [15:0] \port$22202$0 ;
+  wire [15:0] \port$22202$0 ;
+  output [15:0] \port$22204$0 ;
+  wire [15:0] \port$22204$0 ;
+  output [15:0] \port$22206$0 ;
+  wire [15:0] \port$22206$0 ;
+  output [15:0] \port$22208$0 ;
+  wire [15:0] \port$22208$0 ;
+  output [15:0] \port$22210$0 ;
+  wire [15:0] \port$22210$0 ;
+  output [15:0] \port$22212$0 ;
+  wire [15:0] \port$22212$0 ;
+  output [15:0] \port$22214$0 ;
+  wire [15:0] \port$22214$0 ;
+  output [15:0] \port$22216$0 ;
+  wire [15:0] \port$22216$0 ;
+  output [7:0] \port$22219$1 ;
+  wire [7:0] \port$22219$1 ;
+  output \port$6810$0 ;
+  wire \port$6810$0 ;
+  output \port$6812$0 ;
+  wire \port$6812$0 ;
+  output \port$8522$0 ;
+  wire \port$8522$0 ;
+  output \port$8524$0 ;
+  wire \port$8524$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -3149,28 +3149,28 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$22775$0 (\$7 ),
-    .\port$22775$13 (\$8 ),
-    .\port$22781$0 (\$9 ),
-    .\port$22839$0 (\$10 ),
-    .\port$22841$0 (\$11 ),
-    .\port$22843$0 (\$12 ),
-    .\port$22845$0 (\$13 ),
-    .\port$22847$0 (\$14 ),
-    .\port$22849$0 (\$15 ),
-    .\port$22851$0 (\$16 ),
-    .\port$22853$0 (\$17 ),
-    .\port$22855$0 (\$18 ),
-    .\port$22857$0 (\$19 ),
-    .\port$22859$0 (\$20 ),
-    .\port$22861$0 (\$21 ),
-    .\port$22863$0 (\$22 ),
-    .\port$22865$0 (\$23 ),
-    .\port$22867$0 (\$24 ),
-    .\port$22869$0 (\$25 ),
-    .\port$22870$1 (\$26 ),
-    .\port$22885$0 (\$27 ),
-    .\port$22923$1 (\$44 ),
+    .\port$22071$0 (\$7 ),
+    .\port$22071$13 (\$8 ),
+    .\port$22077$0 (\$9 ),
+    .\port$22135$0 (\$10 ),
+    .\port$22137$0 (\$11 ),
+    .\port$22139$0 (\$12 ),
+    .\port$22141$0 (\$13 ),
+    .\port$22143$0 (\$14 ),
+    .\port$22145$0 (\$15 ),
+    .\port$22147$0 (\$16 ),
+    .\port$22149$0 (\$17 ),
+    .\port$22151$0 (\$18 ),
+    .\port$22153$0 (\$19 ),
+    .\port$22155$0 (\$20 ),
+    .\port$22157$0 (\$21 ),
+    .\port$22159$0 (\$22 ),
+    .\port$22161$0 (\$23 ),
+    .\port$22163$0 (\$24 ),
+    .\port$22165$0 (\$25 ),
+    .\port$22166$1 (\$26 ),
+    .\port$22181$0 (\$27 ),
+    .\port$22219$1 (\$44 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -3216,9 +3216,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$22300$0 (\$6 ),
-    .\port$7212$0 (\$2 ),
-    .\port$8924$0 (\$4 ),
+    .\port$21596$0 (\$6 ),
+    .\port$6812$0 (\$2 ),
+    .\port$8524$0 (\$4 ),
     .\row$58 (column_vector),
     .\row$78 (gradients__data),
     .rst(rst)
@@ -3371,51 +3371,51 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$7210$0  = \$1 ;
-  assign \port$7212$0  = \$2 ;
-  assign \port$8922$0  = \$3 ;
-  assign \port$8924$0  = \$4 ;
+  assign \port$6810$0  = \$1 ;
+  assign \port$6812$0  = \$2 ;
+  assign \port$8522$0  = \$3 ;
+  assign \port$8524$0  = \$4 ;
   assign front_column_stride = \config [45:37];
-  assign \port$22257$0  = \$5 ;
-  assign \port$22300$0  = \$6 ;
-  assign \port$22775$0  = \$7 ;
-  assign \port$22775$13  = \$8 ;
-  assign \port$22781$0  = \$9 ;
-  assign \port$22839$0  = \$10 ;
-  assign \port$22841$0  = \$11 ;
-  assign \port$22843$0  = \$12 ;
-  assign \port$22845$0  = \$13 ;
-  assign \port$22847$0  = \$14 ;
-  assign \port$22849$0  = \$15 ;
-  assign \port$22851$0  = \$16 ;
-  assign \port$22853$0  = \$17 ;
-  assign \port$22855$0  = \$18 ;
-  assign \port$22857$0  = \$19 ;
-  assign \port$22859$0  = \$20 ;
-  assign \port$22861$0  = \$21 ;
-  assign \port$22863$0  = \$22 ;
-  assign \port$22865$0  = \$23 ;
-  assign \port$22867$0  = \$24 ;
-  assign \port$22869$0  = \$25 ;
-  assign \port$22870$1  = \$26 ;
-  assign \port$22885$0  = \$27 ;
-  assign \port$22890$0  = \$28 ;
-  assign \port$22892$0  = \$29 ;
-  assign \port$22894$0  = \$30 ;
-  assign \port$22896$0  = \$31 ;
-  assign \port$22898$0  = \$32 ;
-  assign \port$22900$0  = \$33 ;
-  assign \port$22902$0  = \$34 ;
-  assign \port$22904$0  = \$35 ;
-  assign \port$22906$0  = \$36 ;
-  assign \port$22908$0  = \$37 ;
-  assign \port$22910$0  = \$38 ;
-  assign \port$22912$0  = \$39 ;
-  assign \port$22914$0  = \$40 ;
-  assign \port$22916$0  = \$41 ;
-  assign \port$22918$0  = \$42 ;
-  assign \port$22920$0  = \$43 ;
-  assign \port$22923$1  = \$44 ;
+  assign \port$21553$0  = \$5 ;
+  assign \port$21596$0  = \$6 ;
+  assign \port$22071$0  = \$7 ;
+  assign \port$22071$13  = \$8 ;
+  assign \port$22077$0  = \$9 ;
+  assign \port$22135$0  = \$10 ;
+  assign \port$22137$0  = \$11 ;
+  assign \port$22139$0  = \$12 ;
+  assign \port$22141$0  = \$13 ;
+  assign \port$22143$0  = \$14 ;
+  assign \port$22145$0  = \$15 ;
+  assign \port$22147$0  = \$16 ;
+  assign \port$22149$0  = \$17 ;
+  assign \port$22151$0  = \$18 ;
+  assign \port$22153$0  = \$19 ;
+  assign \port$22155$0  = \$20 ;
+  assign \port$22157$0  = \$21 ;
+  assign \port$22159$0  = \$22 ;
+  assign \port$22161$0  = \$23 ;
+  assign \port$22163$0  = \$24 ;
+  assign \port$22165$0  = \$25 ;
+  assign \port$22166$1  = \$26 ;
+  assign \port$22181$0  = \$27 ;
+  assign \port$22186$0  = \$28 ;
+  assign \port$22188$0  = \$29 ;
+  assign \port$22190$0  = \$30 ;
+  assign \port$22192$0  = \$31 ;
+  assign \port$22194$0  = \$32 ;
+  assign \port$22196$0  = \$33 ;
+  assign \port$22198$0  = \$34 ;
+  assign \port$22200$0  = \$35 ;
+  assign \port$22202$0  = \$36 ;
+  assign \port$22204$0  = \$37 ;
+  assign \port$22206$0  = \$38 ;
+  assign \port$22208$0  = \$39 ;
+  assign \port$22210$0  = \$40 ;
+  assign \port$22212$0  = \$41 ;
+  assign \port$22214$0  = \$42 ;
+  assign \port$22216$0  = \$43 ;
+  assign \port$22219$1  = \$44 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3597,9 +3597,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$22775$0 , \port$22775$13 , \port$22781$0 , \port$22839$0 , \port$22841$0
-, \port$22843$0 , \port$22845$0 , \port$22847$0 , \port$22849$0 , \port$22851$0 , \port$22853$0 , \port$22855$0 , \port$22857$0 , \port$22859$0 , \port$22861$0 , \port$22863$0 , \port$22865$0 , \port$22867$0 , \port$22869$0 , \port$22870$1 , \port$22885$0 , masks__addr, tile_0, tile_1, tile_2, tile_3
-, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$22923$1 , codes__data, logits__data, labels__data, clk);
+module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$22071$0 , \port$22071$13 , \port$22077$0 , \port$22135$0 , \port$22137$0
+, \port$22139$0 , \port$22141$0 , \port$22143$0 , \port$22145$0 , \port$22147$0 , \port$22149$0 , \port$22151$0 , \port$22153$0 , \port$22155$0 , \port$22157$0 , \port$22159$0 , \port$22161$0 , \port$22163$0 , \port$22165$0 , \port$22166$1 , \port$22181$0 , masks__addr, tile_0, tile_1, tile_2, tile_3
+, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$22219$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4244,50 +4244,50 @@ module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, 
   wire \onehot$93 ;
   input parity;
   wire parity;
-  output [7:0] \port$22775$0 ;
-  wire [7:0] \port$22775$0 ;
-  output [5:0] \port$22775$13 ;
-  wire [5:0] \port$22775$13 ;
-  output [5:0] \port$22781$0 ;
-  wire [5:0] \port$22781$0 ;
-  output [15:0] \port$22839$0 ;
-  wire [15:0] \port$22839$0 ;
-  output [15:0] \port$22841$0 ;
-  wire [15:0] \port$22841$0 ;
-  output [15:0] \port$22843$0 ;
-  wire [15:0] \port$22843$0 ;
-  output [15:0] \port$22845$0 ;
-  wire [15:0] \port$22845$0 ;
-  output [15:0] \port$22847$0 ;
-  wire [15:0] \port$22847$0 ;
-  output [15:0] \port$22849$0 ;
-  wire [15:0] \port$22849$0 ;
-  output [15:0] \port$22851$0 ;
-  wire [15:0] \port$22851$0 ;
-  output [15:0] \port$22853$0 ;
-  wire [15:0] \port$22853$0 ;
-  output [15:0] \port$22855$0 ;
-  wire [15:0] \port$22855$0 ;
-  output [15:0] \port$22857$0 ;
-  wire [15:0] \port$22857$0 ;
-  output [15:0] \port$22859$0 ;
-  wire [15:0] \port$22859$0 ;
-  output [15:0] \port$22861$0 ;
-  wire [15:0] \port$22861$0 ;
-  output [15:0] \port$22863$0 ;
-  wire [15:0] \port$22863$0 ;
-  output [15:0] \port$22865$0 ;
-  wire [15:0] \port$22865$0 ;
-  output [15:0] \port$22867$0 ;
-  wire [15:0] \port$22867$0 ;
-  output [15:0] \port$22869$0 ;
-  wire [15:0] \port$22869$0 ;
-  output [3:0] \port$22870$1 ;
-  wire [3:0] \port$22870$1 ;
-  output [7:0] \port$22885$0 ;
-  wire [7:0] \port$22885$0 ;
-  output [7:0] \port$22923$1 ;
-  wire [7:0] \port$22923$1 ;
+  output [7:0] \port$22071$0 ;
+  wire [7:0] \port$22071$0 ;
+  output [5:0] \port$22071$13 ;
+  wire [5:0] \port$22071$13 ;
+  output [5:0] \port$22077$0 ;
+  wire [5:0] \port$22077$0 ;
+  output [15:0] \port$22135$0 ;
+  wire [15:0] \port$22135$0 ;
+  output [15:0] \port$22137$0 ;
+  wire [15:0] \port$22137$0 ;
+  output [15:0] \port$22139$0 ;
+  wire [15:0] \port$22139$0 ;
+  output [15:0] \port$22141$0 ;
+  wire [15:0] \port$22141$0 ;
+  output [15:0] \port$22143$0 ;
+  wire [15:0] \port$22143$0 ;
+  output [15:0] \port$22145$0 ;
+  wire [15:0] \port$22145$0 ;
+  output [15:0] \port$22147$0 ;
+  wire [15:0] \port$22147$0 ;
+  output [15:0] \port$22149$0 ;
+  wire [15:0] \port$22149$0 ;
+  output [15:0] \port$22151$0 ;
+  wire [15:0] \port$22151$0 ;
+  output [15:0] \port$22153$0 ;
+  wire [15:0] \port$22153$0 ;
+  output [15:0] \port$22155$0 ;
+  wire [15:0] \port$22155$0 ;
+  output [15:0] \port$22157$0 ;
+  wire [15:0] \port$22157$0 ;
+  output [15:0] \port$22159$0 ;
+  wire [15:0] \port$22159$0 ;
+  output [15:0] \port$22161$0 ;
+  wire [15:0] \port$22161$0 ;
+  output [15:0] \port$22163$0 ;
+  wire [15:0] \port$22163$0 ;
+  output [15:0] \port$22165$0 ;
+  wire [15:0] \port$22165$0 ;
+  output [3:0] \port$22166$1 ;
+  wire [3:0] \port$22166$1 ;
+  output [7:0] \port$22181$0 ;
+  wire [7:0] \port$22181$0 ;
+  output [7:0] \port$22219$1 ;
+  wire [7:0] \port$22219$1 ;
   reg [15:0] present = 16'h0000;
   reg [1:0] read_turn_0 = 2'h0;
   reg [1:0] read_turn_1 = 2'h0;
@@ -5197,9 +5197,9 @@ module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, 
     .i(sum),
     .live(\live$34 ),
     .onehot(onehot),
-    .\port$10045$0 (\$107 ),
-    .\port$23061$0 (\$351 ),
-    .\port$23062$0 (\$352 ),
+    .\port$22357$0 (\$351 ),
+    .\port$22358$0 (\$352 ),
+    .\port$9645$0 (\$107 ),
     .rst(rst),
     .saturated(\saturated$95 ),
     .slot(slot),
@@ -5211,9 +5211,9 @@ module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, 
     .i(\sum$49 ),
     .live(\live$54 ),
     .onehot(\onehot$61 ),
-    .\port$10054$0 (\$113 ),
-    .\port$23185$0 (\$353 ),
-    .\port$23186$0 (\$354 ),
+    .\port$22481$0 (\$353 ),
+    .\port$22482$0 (\$354 ),
+    .\port$9654$0 (\$113 ),
     .rst(rst),
     .saturated(\saturated$96 ),
     .slot(slot),
@@ -5225,9 +5225,9 @@ module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, 
     .i(\sum$65 ),
     .live(\live$70 ),
     .onehot(\onehot$77 ),
-    .\port$10063$0 (\$119 ),
-    .\port$23309$0 (\$355 ),
-    .\port$23310$0 (\$356 ),
+    .\port$22605$0 (\$355 ),
+    .\port$22606$0 (\$356 ),
+    .\port$9663$0 (\$119 ),
     .rst(rst),
     .saturated(\saturated$97 ),
     .slot(slot),
@@ -5239,9 +5239,9 @@ module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, 
     .i(\sum$81 ),
     .live(\live$86 ),
     .onehot(\onehot$93 ),
-    .\port$10072$0 (\$125 ),
-    .\port$23433$0 (\$357 ),
-    .\port$23434$0 (\$358 ),
+    .\port$22729$0 (\$357 ),
+    .\port$22730$0 (\$358 ),
+    .\port$9672$0 (\$125 ),
     .rst(rst),
     .saturated(\saturated$98 ),
     .slot(slot),
@@ -5719,29 +5719,29 @@ module \backspike_core.bp.drain (rst, start, \touched$164 , \begin , saturated, 
   assign \gradient$190  = { \$354 , \$353  };
   assign \gradient$191  = { \$356 , \$355  };
   assign \gradient$192  = { \$358 , \$357  };
-  assign \port$22775$0  = header[7:0];
-  assign \port$22775$13  = header[18:13];
-  assign \port$22781$0  = o_unit[5:0];
-  assign \port$22839$0  = gradient_0[15:0];
-  assign \port$22841$0  = gradient_1[15:0];
-  assign \port$22843$0  = gradient_2[15:0];
-  assign \port$22845$0  = gradient_3[15:0];
-  assign \port$22847$0  = gradient_4[15:0];
-  assign \port$22849$0  = gradient_5[15:0];
-  assign \port$22851$0  = gradient_6[15:0];
-  assign \port$22853$0  = gradient_7[15:0];
-  assign \port$22855$0  = gradient_8[15:0];
-  assign \port$22857$0  = gradient_9[15:0];
-  assign \port$22859$0  = gradient_10[15:0];
-  assign \port$22861$0  = gradient_11[15:0];
-  assign \port$22863$0  = gradient_12[15:0];
-  assign \port$22865$0  = gradient_13[15:0];
-  assign \port$22867$0  = gradient_14[15:0];
-  assign \port$22869$0  = gradient_15[15:0];
-  assign \port$22870$1  = whole_0[4:1];
-  assign \port$22885$0  = header_14[7:0];
+  assign \port$22071$0  = header[7:0];
+  assign \port$22071$13  = header[18:13];
+  assign \port$22077$0  = o_unit[5:0];
+  assign \port$22135$0  = gradient_0[15:0];
+  assign \port$22137$0  = gradient_1[15:0];
+  assign \port$22139$0  = gradient_2[15:0];
+  assign \port$22141$0  = gradient_3[15:0];
+  assign \port$22143$0  = gradient_4[15:0];
+  assign \port$22145$0  = gradient_5[15:0];
+  assign \port$22147$0  = gradient_6[15:0];
+  assign \port$22149$0  = gradient_7[15:0];
+  assign \port$22151$0  = gradient_8[15:0];
+  assign \port$22153$0  = gradient_9[15:0];
+  assign \port$22155$0  = gradient_10[15:0];
+  assign \port$22157$0  = gradient_11[15:0];
+  assign \port$22159$0  = gradient_12[15:0];
+  assign \port$22161$0  = gradient_13[15:0];
+  assign \port$22163$0  = gradient_14[15:0];
+  assign \port$22165$0  = gradient_15[15:0];
+  assign \port$22166$1  = whole_0[4:1];
+  assign \port$22181$0  = header_14[7:0];
   assign masks__addr = last_0[7:0];
-  assign \port$22923$1  = o[8:1];
+  assign \port$22219$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -6395,7 +6395,7 @@ module \backspike_core.bp.drain.time (rst, start, free, skip, busy, batch, o, cl
   assign o[0] = \$1 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10045$0 , onehot, saturated, \table , \config , slot, \port$23061$0 , \port$23062$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$9645$0 , onehot, saturated, \table , \config , slot, \port$22357$0 , \port$22358$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6674,12 +6674,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10045$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10045$0 ;
-  wire [20:0] \port$10045$0 ;
-  output [14:0] \port$23061$0 ;
-  wire [14:0] \port$23061$0 ;
-  output \port$23062$0 ;
-  wire \port$23062$0 ;
+  output [14:0] \port$22357$0 ;
+  wire [14:0] \port$22357$0 ;
+  output \port$22358$0 ;
+  wire \port$22358$0 ;
+  input [20:0] \port$9645$0 ;
+  wire [20:0] \port$9645$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -6940,13 +6940,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10045$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10045$0 [4:0];
+    code_0 <= \port$9645$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10045$0 [20:5];
+    logit_0 <= \port$9645$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -7079,10 +7079,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10045$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10045$0 [4:0];
-  assign logit = \port$10045$0 [20:5];
-  assign \port$23061$0  = \$125 ;
-  assign \port$23062$0  = \$126 ;
+  assign code = \port$9645$0 [4:0];
+  assign logit = \port$9645$0 [20:5];
+  assign \port$22357$0  = \$125 ;
+  assign \port$22358$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -7196,8 +7196,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10045$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10045$0 [3:0];
-  assign \code.spike  = \port$10045$0 [4];
+  assign \code.code  = \port$9645$0 [3:0];
+  assign \code.spike  = \port$9645$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -8356,7 +8356,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10054$0 , onehot, saturated, \table , \config , slot, \port$23185$0 , \port$23186$0 , clk);
+module \backspike_core.bp.drain.unit1 (rst, i, live, \port$9654$0 , onehot, saturated, \table , \config , slot, \port$22481$0 , \port$22482$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8635,12 +8635,12 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10054$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10054$0 ;
-  wire [20:0] \port$10054$0 ;
-  output [14:0] \port$23185$0 ;
-  wire [14:0] \port$23185$0 ;
-  output \port$23186$0 ;
-  wire \port$23186$0 ;
+  output [14:0] \port$22481$0 ;
+  wire [14:0] \port$22481$0 ;
+  output \port$22482$0 ;
+  wire \port$22482$0 ;
+  input [20:0] \port$9654$0 ;
+  wire [20:0] \port$9654$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -8901,13 +8901,13 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10054$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10054$0 [4:0];
+    code_0 <= \port$9654$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10054$0 [20:5];
+    logit_0 <= \port$9654$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -9040,10 +9040,10 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10054$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10054$0 [4:0];
-  assign logit = \port$10054$0 [20:5];
-  assign \port$23185$0  = \$125 ;
-  assign \port$23186$0  = \$126 ;
+  assign code = \port$9654$0 [4:0];
+  assign logit = \port$9654$0 [20:5];
+  assign \port$22481$0  = \$125 ;
+  assign \port$22482$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -9157,8 +9157,8 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10054$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10054$0 [3:0];
-  assign \code.spike  = \port$10054$0 [4];
+  assign \code.code  = \port$9654$0 [3:0];
+  assign \code.spike  = \port$9654$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -9306,7 +9306,7 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10054$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10063$0 , onehot, saturated, \table , \config , slot, \port$23309$0 , \port$23310$0 , clk);
+module \backspike_core.bp.drain.unit2 (rst, i, live, \port$9663$0 , onehot, saturated, \table , \config , slot, \port$22605$0 , \port$22606$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -9585,12 +9585,12 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10063$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10063$0 ;
-  wire [20:0] \port$10063$0 ;
-  output [14:0] \port$23309$0 ;
-  wire [14:0] \port$23309$0 ;
-  output \port$23310$0 ;
-  wire \port$23310$0 ;
+  output [14:0] \port$22605$0 ;
+  wire [14:0] \port$22605$0 ;
+  output \port$22606$0 ;
+  wire \port$22606$0 ;
+  input [20:0] \port$9663$0 ;
+  wire [20:0] \port$9663$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -9851,13 +9851,13 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10063$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10063$0 [4:0];
+    code_0 <= \port$9663$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10063$0 [20:5];
+    logit_0 <= \port$9663$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -9990,10 +9990,10 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10063$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10063$0 [4:0];
-  assign logit = \port$10063$0 [20:5];
-  assign \port$23309$0  = \$125 ;
-  assign \port$23310$0  = \$126 ;
+  assign code = \port$9663$0 [4:0];
+  assign logit = \port$9663$0 [20:5];
+  assign \port$22605$0  = \$125 ;
+  assign \port$22606$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -10107,8 +10107,8 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10063$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10063$0 [3:0];
-  assign \code.spike  = \port$10063$0 [4];
+  assign \code.code  = \port$9663$0 [3:0];
+  assign \code.spike  = \port$9663$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -10256,7 +10256,7 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10063$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10072$0 , onehot, saturated, \table , \config , slot, \port$23433$0 , \port$23434$0 , clk);
+module \backspike_core.bp.drain.unit3 (rst, i, live, \port$9672$0 , onehot, saturated, \table , \config , slot, \port$22729$0 , \port$22730$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10535,12 +10535,12 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10072$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10072$0 ;
-  wire [20:0] \port$10072$0 ;
-  output [14:0] \port$23433$0 ;
-  wire [14:0] \port$23433$0 ;
-  output \port$23434$0 ;
-  wire \port$23434$0 ;
+  output [14:0] \port$22729$0 ;
+  wire [14:0] \port$22729$0 ;
+  output \port$22730$0 ;
+  wire \port$22730$0 ;
+  input [20:0] \port$9672$0 ;
+  wire [20:0] \port$9672$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -10801,13 +10801,13 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10072$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10072$0 [4:0];
+    code_0 <= \port$9672$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10072$0 [20:5];
+    logit_0 <= \port$9672$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -10940,10 +10940,10 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10072$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10072$0 [4:0];
-  assign logit = \port$10072$0 [20:5];
-  assign \port$23433$0  = \$125 ;
-  assign \port$23434$0  = \$126 ;
+  assign code = \port$9672$0 [4:0];
+  assign logit = \port$9672$0 [20:5];
+  assign \port$22729$0  = \$125 ;
+  assign \port$22730$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -11057,8 +11057,8 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10072$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10072$0 [3:0];
-  assign \code.spike  = \port$10072$0 [4];
+  assign \code.code  = \port$9672$0 [3:0];
+  assign \code.spike  = \port$9672$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -11206,7 +11206,7 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10072$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$7212$0 , o_events__ready, \port$8924$0 , \o__ready$82 , \o__ready$64 , o_headers__ready, batch, i__payload, \config , i__valid, address, gradients__addr, \o_events__payload$86 , o_headers__payload, i__ready, o_headers__valid, \port$22300$0 , o_vectors__payload, o_vectors__valid
+module \backspike_core.bp.front (rst, o__ready, \port$6812$0 , o_events__ready, \port$8524$0 , \o__ready$82 , \o__ready$64 , o_headers__ready, batch, i__payload, \config , i__valid, address, gradients__addr, \o_events__payload$86 , o_headers__payload, i__ready, o_headers__valid, \port$21596$0 , o_vectors__payload, o_vectors__valid
 , \o_events__valid$80 , \row$78 , active__data, masks__data, \row$58 , clk);
   wire [13:0] \$1 ;
   wire \$10 ;
@@ -11947,12 +11947,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$7212$0 , o_events__ready, 
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [3:0] \plain.x ;
-  output [16:0] \port$22300$0 ;
-  wire [16:0] \port$22300$0 ;
-  output \port$7212$0 ;
-  wire \port$7212$0 ;
-  output \port$8924$0 ;
-  wire \port$8924$0 ;
+  output [16:0] \port$21596$0 ;
+  wire [16:0] \port$21596$0 ;
+  output \port$6812$0 ;
+  wire \port$6812$0 ;
+  output \port$8524$0 ;
+  wire \port$8524$0 ;
   wire [271:0] row;
   input [255:0] \row$58 ;
   wire [255:0] \row$58 ;
@@ -12514,7 +12514,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$7212$0 , o_events__ready, 
     .i__valid(\i__valid$49 ),
     .o__ready(\o__ready$64 ),
     .o__valid(o_vectors__valid),
-    .\port$22300$0 (o_lines__payload[16:0]),
+    .\port$21596$0 (o_lines__payload[16:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$58 )
@@ -12540,8 +12540,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$7212$0 , o_events__ready, 
     .move1(\$531 ),
     .o__payload(\o__payload$40 ),
     .o__ready(\o__ready$44 ),
-    .\port$25162$0 (active__data),
-    .\port$25164$0 (masks__data),
+    .\port$24554$0 (active__data),
+    .\port$24556$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$42 )
   );
@@ -12570,7 +12570,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$7212$0 , o_events__ready, 
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [29:22]),
-    .\port$22249$37 (\config [53:37]),
+    .\port$21545$37 (\config [53:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$20 (\$1 [12:0]),
@@ -12625,11 +12625,11 @@ module \backspike_core.bp.front (rst, o__ready, \port$7212$0 , o_events__ready, 
   assign \o__valid$81  = \o_events__valid$80 ;
   assign \o_events__ready$83  = \o__ready$82 ;
   assign valued = \o__payload$85 [266:256];
-  assign \port$7212$0  = \$531 ;
-  assign \port$8924$0  = \$532 ;
+  assign \port$6812$0  = \$531 ;
+  assign \port$8524$0  = \$532 ;
   assign address = \i__payload$28 [15:0];
   assign gradients__addr = \i__payload$73 [11:0];
-  assign \port$22300$0  = o_lines__payload[16:0];
+  assign \port$21596$0  = o_lines__payload[16:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
   assign \o_headers__payload.tile  = o_headers__payload[30:23];
@@ -12763,7 +12763,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$7212$0 , o_events__ready, 
   assign tag[12:0] = o__payload[28:16];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$22300$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$21596$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -12816,8 +12816,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [16:0] \port$22300$0 ;
-  wire [16:0] \port$22300$0 ;
+  input [16:0] \port$21596$0 ;
+  wire [16:0] \port$21596$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -12877,7 +12877,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$8912$0 (\$16 ),
+    .\port$8512$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -12960,8 +12960,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$22300$0 [3:0], \port$22300$0 [16:4] };
-  assign i__payload = { \port$22300$0 [3:0], \port$22300$0 [16:4] };
+  assign address = { \port$21596$0 [3:0], \port$21596$0 [16:4] };
+  assign i__payload = { \port$21596$0 [3:0], \port$21596$0 [16:4] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -12977,7 +12977,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$22300$0 [3:0], \port$22300$0 [16:4] };
+  assign \i__payload.address  = { \port$21596$0 [3:0], \port$21596$0 [16:4] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -12985,15 +12985,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, i__ready, o__ready, \port$
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$8912$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$8512$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
-  input \port$8912$0 ;
-  wire \port$8912$0 ;
+  input \port$8512$0 ;
+  wire \port$8512$0 ;
   wire [3:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -13033,7 +13033,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$8912$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$8912$0 ) begin
+    if (\port$8512$0 ) begin
       \$1  = read__data;
     end
   end
@@ -13042,7 +13042,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$8912$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$8912$0 , read__en };
+  assign read0__en = { \port$8512$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -17109,7 +17109,7 @@ module \backspike_core.bp.front.scan.picker (rst, o__ready, i__ready, i__payload
   assign \$798  = \$794 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, \port$25162$0 , \port$25164$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, \port$24554$0 , \port$24556$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -17140,10 +17140,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$25162$0 ;
-  wire [15:0] \port$25162$0 ;
-  input [255:0] \port$25164$0 ;
-  wire [255:0] \port$25164$0 ;
+  input [15:0] \port$24554$0 ;
+  wire [15:0] \port$24554$0 ;
+  input [255:0] \port$24556$0 ;
+  wire [255:0] \port$24556$0 ;
   wire [271:0] row;
   input rst;
   wire rst;
@@ -17199,7 +17199,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$25162$0 , \port$25164$0  };
+  assign row = { \port$24554$0 , \port$24556$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -17208,7 +17208,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, o__ready, i__payload, 
   assign \o__payload.row  = o__payload[271:0];
   assign \o__payload.tag  = o__payload[293:272];
   assign o__payload[293:272] = tag1;
-  assign o__payload[271:0] = { \port$25162$0 , \port$25164$0  };
+  assign o__payload[271:0] = { \port$24554$0 , \port$24556$0  };
 endmodule
 
 module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, row, clk);
@@ -17309,7 +17309,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[255:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$22249$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$21545$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
   wire \$10 ;
@@ -17388,8 +17388,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   reg [7:0] own = 8'h00;
   input [7:0] own_unit;
   wire [7:0] own_unit;
-  input [16:0] \port$22249$37 ;
-  wire [16:0] \port$22249$37 ;
+  input [16:0] \port$21545$37 ;
+  wire [16:0] \port$21545$37 ;
   reg [12:0] row = 13'h0000;
   input rst;
   wire rst;
@@ -17410,7 +17410,7 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   assign \$1  = batch[19:10] - 1'h1;
   assign \$2  = block == \$1 [9:0];
   assign \$3  = own + block;
-  assign \$4  = \port$22249$37 [8:0] - 1'h1;
+  assign \$4  = \port$21545$37 [8:0] - 1'h1;
   assign \$5  = source == \$4 [8:0];
   assign \$6  = ! fsm_state;
   assign \$7  = fsm_state == 1'h1;
@@ -17421,14 +17421,14 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
   assign \$12  = tile * \tile_rows$20 ;
   assign \$13  = own_unit + tile_units;
   assign \$14  = weights + tile_rows;
-  assign \$15  = \port$22249$37 [16:9] + block;
+  assign \$15  = \port$21545$37 [16:9] + block;
   assign \$16  = block + 1'h1;
   assign \$17  = batch[19:10] - 1'h1;
   assign \$18  = block == \$17 [9:0];
   assign \$19  = source + 1'h1;
   assign \$20  = unit + batch[19:10];
   assign \$21  = row + 1'h1;
-  assign \$22  = \port$22249$37 [8:0] - 1'h1;
+  assign \$22  = \port$21545$37 [8:0] - 1'h1;
   assign \$23  = source == \$22 [8:0];
   assign \$24  = block + 1'h1;
   assign \$25  = batch[19:10] - 1'h1;
@@ -17666,8 +17666,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$20 , o__ready, o_headers__
           end
     endcase
   end
-  assign source_tiles = \port$22249$37 [8:0];
-  assign source_unit = \port$22249$37 [16:9];
+  assign source_tiles = \port$21545$37 [8:0];
+  assign source_unit = \port$21545$37 [16:9];
   assign source_rows = 13'h0001;
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -21174,8 +21174,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$346  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$21590$0 , \port$21607$1 , \port$21609$1 , \port$21611$1 , \port$21613$1 , \port$21615$1 , \port$21617$1 , \port$21619$1 , \port$21621$1 , \port$21623$1 , \port$21625$1 , \port$21627$1 , \port$21629$1 , \port$21631$1
-, \port$21633$1 , \port$21635$1 , \port$21637$1 , \port$21638$1 , \port$22775$0 , \port$22923$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$20886$0 , \port$20903$1 , \port$20905$1 , \port$20907$1 , \port$20909$1 , \port$20911$1 , \port$20913$1 , \port$20915$1 , \port$20917$1 , \port$20919$1 , \port$20921$1 , \port$20923$1 , \port$20925$1 , \port$20927$1
+, \port$20929$1 , \port$20931$1 , \port$20933$1 , \port$20934$1 , \port$22071$0 , \port$22219$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -21207,46 +21207,46 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [7:0] \port$21590$0 ;
-  wire [7:0] \port$21590$0 ;
-  input [4:0] \port$21607$1 ;
-  wire [4:0] \port$21607$1 ;
-  input [4:0] \port$21609$1 ;
-  wire [4:0] \port$21609$1 ;
-  input [4:0] \port$21611$1 ;
-  wire [4:0] \port$21611$1 ;
-  input [4:0] \port$21613$1 ;
-  wire [4:0] \port$21613$1 ;
-  input [4:0] \port$21615$1 ;
-  wire [4:0] \port$21615$1 ;
-  input [4:0] \port$21617$1 ;
-  wire [4:0] \port$21617$1 ;
-  input [4:0] \port$21619$1 ;
-  wire [4:0] \port$21619$1 ;
-  input [4:0] \port$21621$1 ;
-  wire [4:0] \port$21621$1 ;
-  input [4:0] \port$21623$1 ;
-  wire [4:0] \port$21623$1 ;
-  input [4:0] \port$21625$1 ;
-  wire [4:0] \port$21625$1 ;
-  input [4:0] \port$21627$1 ;
-  wire [4:0] \port$21627$1 ;
-  input [4:0] \port$21629$1 ;
-  wire [4:0] \port$21629$1 ;
-  input [4:0] \port$21631$1 ;
-  wire [4:0] \port$21631$1 ;
-  input [4:0] \port$21633$1 ;
-  wire [4:0] \port$21633$1 ;
-  input [4:0] \port$21635$1 ;
-  wire [4:0] \port$21635$1 ;
-  input [4:0] \port$21637$1 ;
-  wire [4:0] \port$21637$1 ;
-  input [3:0] \port$21638$1 ;
-  wire [3:0] \port$21638$1 ;
-  input [7:0] \port$22775$0 ;
-  wire [7:0] \port$22775$0 ;
-  input [3:0] \port$22923$1 ;
-  wire [3:0] \port$22923$1 ;
+  input [7:0] \port$20886$0 ;
+  wire [7:0] \port$20886$0 ;
+  input [4:0] \port$20903$1 ;
+  wire [4:0] \port$20903$1 ;
+  input [4:0] \port$20905$1 ;
+  wire [4:0] \port$20905$1 ;
+  input [4:0] \port$20907$1 ;
+  wire [4:0] \port$20907$1 ;
+  input [4:0] \port$20909$1 ;
+  wire [4:0] \port$20909$1 ;
+  input [4:0] \port$20911$1 ;
+  wire [4:0] \port$20911$1 ;
+  input [4:0] \port$20913$1 ;
+  wire [4:0] \port$20913$1 ;
+  input [4:0] \port$20915$1 ;
+  wire [4:0] \port$20915$1 ;
+  input [4:0] \port$20917$1 ;
+  wire [4:0] \port$20917$1 ;
+  input [4:0] \port$20919$1 ;
+  wire [4:0] \port$20919$1 ;
+  input [4:0] \port$20921$1 ;
+  wire [4:0] \port$20921$1 ;
+  input [4:0] \port$20923$1 ;
+  wire [4:0] \port$20923$1 ;
+  input [4:0] \port$20925$1 ;
+  wire [4:0] \port$20925$1 ;
+  input [4:0] \port$20927$1 ;
+  wire [4:0] \port$20927$1 ;
+  input [4:0] \port$20929$1 ;
+  wire [4:0] \port$20929$1 ;
+  input [4:0] \port$20931$1 ;
+  wire [4:0] \port$20931$1 ;
+  input [4:0] \port$20933$1 ;
+  wire [4:0] \port$20933$1 ;
+  input [3:0] \port$20934$1 ;
+  wire [3:0] \port$20934$1 ;
+  input [7:0] \port$22071$0 ;
+  wire [7:0] \port$22071$0 ;
+  input [3:0] \port$22219$1 ;
+  wire [3:0] \port$22219$1 ;
   reg [11:0] read0__addr;
   wire [11:0] \read0__addr$19 ;
   output [79:0] read0__data;
@@ -21266,24 +21266,24 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$21590$0 (\port$21590$0 ),
-    .\port$21607$1 (\port$21607$1 ),
-    .\port$21609$1 (\port$21609$1 ),
-    .\port$21611$1 (\port$21611$1 ),
-    .\port$21613$1 (\port$21613$1 ),
-    .\port$21615$1 (\port$21615$1 ),
-    .\port$21617$1 (\port$21617$1 ),
-    .\port$21619$1 (\port$21619$1 ),
-    .\port$21621$1 (\port$21621$1 ),
-    .\port$21623$1 (\port$21623$1 ),
-    .\port$21625$1 (\port$21625$1 ),
-    .\port$21627$1 (\port$21627$1 ),
-    .\port$21629$1 (\port$21629$1 ),
-    .\port$21631$1 (\port$21631$1 ),
-    .\port$21633$1 (\port$21633$1 ),
-    .\port$21635$1 (\port$21635$1 ),
-    .\port$21637$1 (\port$21637$1 ),
-    .\port$21638$1 (\port$21638$1 ),
+    .\port$20886$0 (\port$20886$0 ),
+    .\port$20903$1 (\port$20903$1 ),
+    .\port$20905$1 (\port$20905$1 ),
+    .\port$20907$1 (\port$20907$1 ),
+    .\port$20909$1 (\port$20909$1 ),
+    .\port$20911$1 (\port$20911$1 ),
+    .\port$20913$1 (\port$20913$1 ),
+    .\port$20915$1 (\port$20915$1 ),
+    .\port$20917$1 (\port$20917$1 ),
+    .\port$20919$1 (\port$20919$1 ),
+    .\port$20921$1 (\port$20921$1 ),
+    .\port$20923$1 (\port$20923$1 ),
+    .\port$20925$1 (\port$20925$1 ),
+    .\port$20927$1 (\port$20927$1 ),
+    .\port$20929$1 (\port$20929$1 ),
+    .\port$20931$1 (\port$20931$1 ),
+    .\port$20933$1 (\port$20933$1 ),
+    .\port$20934$1 (\port$20934$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -21297,12 +21297,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$25066$0 (read0__data),
+    .\port$24458$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$22775$0 , \port$22923$1  };
+    read0__addr = { \port$22071$0 , \port$22219$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -21315,11 +21315,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$21590$0 , \port$21638$1  };
-  assign \write__addr$15  = { \port$21590$0 , \port$21638$1  };
-  assign write__data = { \port$21637$1 , \port$21635$1 , \port$21633$1 , \port$21631$1 , \port$21629$1 , \port$21627$1 , \port$21625$1 , \port$21623$1 , \port$21621$1 , \port$21619$1 , \port$21617$1 , \port$21615$1 , \port$21613$1 , \port$21611$1 , \port$21609$1 , \port$21607$1  };
-  assign \write__data$17  = { \port$21637$1 , \port$21635$1 , \port$21633$1 , \port$21631$1 , \port$21629$1 , \port$21627$1 , \port$21625$1 , \port$21623$1 , \port$21621$1 , \port$21619$1 , \port$21617$1 , \port$21615$1 , \port$21613$1 , \port$21611$1 , \port$21609$1 , \port$21607$1  };
-  assign \read0__addr$19  = { \port$22775$0 , \port$22923$1  };
+  assign write__addr = { \port$20886$0 , \port$20934$1  };
+  assign \write__addr$15  = { \port$20886$0 , \port$20934$1  };
+  assign write__data = { \port$20933$1 , \port$20931$1 , \port$20929$1 , \port$20927$1 , \port$20925$1 , \port$20923$1 , \port$20921$1 , \port$20919$1 , \port$20917$1 , \port$20915$1 , \port$20913$1 , \port$20911$1 , \port$20909$1 , \port$20907$1 , \port$20905$1 , \port$20903$1  };
+  assign \write__data$17  = { \port$20933$1 , \port$20931$1 , \port$20929$1 , \port$20927$1 , \port$20925$1 , \port$20923$1 , \port$20921$1 , \port$20919$1 , \port$20917$1 , \port$20915$1 , \port$20913$1 , \port$20911$1 , \port$20909$1 , \port$20907$1 , \port$20905$1 , \port$20903$1  };
+  assign \read0__addr$19  = { \port$22071$0 , \port$22219$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[79:75], 3'h0, read0__data[74:70], 3'h0, read0__data[69:65], 3'h0, read0__data[64:60], 3'h0, read0__data[59:55], 3'h0, read0__data[54:50], 3'h0, read0__data[49:45], 3'h0, read0__data[44:40], 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -21334,48 +21334,48 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$21590$0 , \port$21607$1 , \port$21609$1 , \port$21611$1 , \port$21613$1 , \port$21615$1 , \port$21617$1 , \port$21619$1 , \port$21621$1 , \port$21623$1 , \port$21625$1 , \port$21627$1 , \port$21629$1 , \port$21631$1 , \port$21633$1 , \port$21635$1 , \port$21637$1 , \port$21638$1 , read__addr
+module \backspike_core.codes_memory.rows (rst, write__en, \port$20886$0 , \port$20903$1 , \port$20905$1 , \port$20907$1 , \port$20909$1 , \port$20911$1 , \port$20913$1 , \port$20915$1 , \port$20917$1 , \port$20919$1 , \port$20921$1 , \port$20923$1 , \port$20925$1 , \port$20927$1 , \port$20929$1 , \port$20931$1 , \port$20933$1 , \port$20934$1 , read__addr
 , read0__data, clk);
   input clk;
   wire clk;
   (* init = 80'h00000000000000000000 *)
   wire [79:0] data;
-  input [7:0] \port$21590$0 ;
-  wire [7:0] \port$21590$0 ;
-  input [4:0] \port$21607$1 ;
-  wire [4:0] \port$21607$1 ;
-  input [4:0] \port$21609$1 ;
-  wire [4:0] \port$21609$1 ;
-  input [4:0] \port$21611$1 ;
-  wire [4:0] \port$21611$1 ;
-  input [4:0] \port$21613$1 ;
-  wire [4:0] \port$21613$1 ;
-  input [4:0] \port$21615$1 ;
-  wire [4:0] \port$21615$1 ;
-  input [4:0] \port$21617$1 ;
-  wire [4:0] \port$21617$1 ;
-  input [4:0] \port$21619$1 ;
-  wire [4:0] \port$21619$1 ;
-  input [4:0] \port$21621$1 ;
-  wire [4:0] \port$21621$1 ;
-  input [4:0] \port$21623$1 ;
-  wire [4:0] \port$21623$1 ;
-  input [4:0] \port$21625$1 ;
-  wire [4:0] \port$21625$1 ;
-  input [4:0] \port$21627$1 ;
-  wire [4:0] \port$21627$1 ;
-  input [4:0] \port$21629$1 ;
-  wire [4:0] \port$21629$1 ;
-  input [4:0] \port$21631$1 ;
-  wire [4:0] \port$21631$1 ;
-  input [4:0] \port$21633$1 ;
-  wire [4:0] \port$21633$1 ;
-  input [4:0] \port$21635$1 ;
-  wire [4:0] \port$21635$1 ;
-  input [4:0] \port$21637$1 ;
-  wire [4:0] \port$21637$1 ;
-  input [3:0] \port$21638$1 ;
-  wire [3:0] \port$21638$1 ;
+  input [7:0] \port$20886$0 ;
+  wire [7:0] \port$20886$0 ;
+  input [4:0] \port$20903$1 ;
+  wire [4:0] \port$20903$1 ;
+  input [4:0] \port$20905$1 ;
+  wire [4:0] \port$20905$1 ;
+  input [4:0] \port$20907$1 ;
+  wire [4:0] \port$20907$1 ;
+  input [4:0] \port$20909$1 ;
+  wire [4:0] \port$20909$1 ;
+  input [4:0] \port$20911$1 ;
+  wire [4:0] \port$20911$1 ;
+  input [4:0] \port$20913$1 ;
+  wire [4:0] \port$20913$1 ;
+  input [4:0] \port$20915$1 ;
+  wire [4:0] \port$20915$1 ;
+  input [4:0] \port$20917$1 ;
+  wire [4:0] \port$20917$1 ;
+  input [4:0] \port$20919$1 ;
+  wire [4:0] \port$20919$1 ;
+  input [4:0] \port$20921$1 ;
+  wire [4:0] \port$20921$1 ;
+  input [4:0] \port$20923$1 ;
+  wire [4:0] \port$20923$1 ;
+  input [4:0] \port$20925$1 ;
+  wire [4:0] \port$20925$1 ;
+  input [4:0] \port$20927$1 ;
+  wire [4:0] \port$20927$1 ;
+  input [4:0] \port$20929$1 ;
+  wire [4:0] \port$20929$1 ;
+  input [4:0] \port$20931$1 ;
+  wire [4:0] \port$20931$1 ;
+  input [4:0] \port$20933$1 ;
+  wire [4:0] \port$20933$1 ;
+  input [3:0] \port$20934$1 ;
+  wire [3:0] \port$20934$1 ;
   wire [11:0] read0__addr;
   output [79:0] read0__data;
   reg [79:0] read0__data = 80'h00000000000000000000;
@@ -21395,7 +21395,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$21590$0 , \port$
   reg [79:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$21590$0 , \port$21638$1  }] <= { \port$21637$1 , \port$21635$1 , \port$21633$1 , \port$21631$1 , \port$21629$1 , \port$21627$1 , \port$21625$1 , \port$21623$1 , \port$21621$1 , \port$21619$1 , \port$21617$1 , \port$21615$1 , \port$21613$1 , \port$21611$1 , \port$21609$1 , \port$21607$1  };
+      copy0[{ \port$20886$0 , \port$20934$1  }] <= { \port$20933$1 , \port$20931$1 , \port$20929$1 , \port$20927$1 , \port$20925$1 , \port$20923$1 , \port$20921$1 , \port$20919$1 , \port$20917$1 , \port$20915$1 , \port$20913$1 , \port$20911$1 , \port$20909$1 , \port$20907$1 , \port$20905$1 , \port$20903$1  };
   end
   reg [79:0] _0_;
   always @(posedge clk) begin
@@ -21405,15 +21405,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$21590$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$21590$0 , \port$21638$1  };
-  assign \write__addr$3  = { \port$21590$0 , \port$21638$1  };
-  assign write__data = { \port$21637$1 , \port$21635$1 , \port$21633$1 , \port$21631$1 , \port$21629$1 , \port$21627$1 , \port$21625$1 , \port$21623$1 , \port$21621$1 , \port$21619$1 , \port$21617$1 , \port$21615$1 , \port$21613$1 , \port$21611$1 , \port$21609$1 , \port$21607$1  };
-  assign \write__data$5  = { \port$21637$1 , \port$21635$1 , \port$21633$1 , \port$21631$1 , \port$21629$1 , \port$21627$1 , \port$21625$1 , \port$21623$1 , \port$21621$1 , \port$21619$1 , \port$21617$1 , \port$21615$1 , \port$21613$1 , \port$21611$1 , \port$21609$1 , \port$21607$1  };
+  assign write__addr = { \port$20886$0 , \port$20934$1  };
+  assign \write__addr$3  = { \port$20886$0 , \port$20934$1  };
+  assign write__data = { \port$20933$1 , \port$20931$1 , \port$20929$1 , \port$20927$1 , \port$20925$1 , \port$20923$1 , \port$20921$1 , \port$20919$1 , \port$20917$1 , \port$20915$1 , \port$20913$1 , \port$20911$1 , \port$20909$1 , \port$20907$1 , \port$20905$1 , \port$20903$1  };
+  assign \write__data$5  = { \port$20933$1 , \port$20931$1 , \port$20929$1 , \port$20927$1 , \port$20925$1 , \port$20923$1 , \port$20921$1 , \port$20919$1 , \port$20917$1 , \port$20915$1 , \port$20913$1 , \port$20911$1 , \port$20909$1 , \port$20907$1 , \port$20905$1 , \port$20903$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$25066$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$24458$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -21466,8 +21466,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [79:0] \port$25066$0 ;
-  wire [79:0] \port$25066$0 ;
+  input [79:0] \port$24458$0 ;
+  wire [79:0] \port$24458$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -21511,13 +21511,13 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     (* full_case = 32'd1 *)
     casez (word2)
       2'h0:
-          \$1  = { 3'h0, \port$25066$0 [19:15], 3'h0, \port$25066$0 [14:10], 3'h0, \port$25066$0 [9:5], 3'h0, \port$25066$0 [4:0] };
+          \$1  = { 3'h0, \port$24458$0 [19:15], 3'h0, \port$24458$0 [14:10], 3'h0, \port$24458$0 [9:5], 3'h0, \port$24458$0 [4:0] };
       2'h1:
-          \$1  = { 3'h0, \port$25066$0 [39:35], 3'h0, \port$25066$0 [34:30], 3'h0, \port$25066$0 [29:25], 3'h0, \port$25066$0 [24:20] };
+          \$1  = { 3'h0, \port$24458$0 [39:35], 3'h0, \port$24458$0 [34:30], 3'h0, \port$24458$0 [29:25], 3'h0, \port$24458$0 [24:20] };
       2'h2:
-          \$1  = { 3'h0, \port$25066$0 [59:55], 3'h0, \port$25066$0 [54:50], 3'h0, \port$25066$0 [49:45], 3'h0, \port$25066$0 [44:40] };
+          \$1  = { 3'h0, \port$24458$0 [59:55], 3'h0, \port$24458$0 [54:50], 3'h0, \port$24458$0 [49:45], 3'h0, \port$24458$0 [44:40] };
       2'h3:
-          \$1  = { 3'h0, \port$25066$0 [79:75], 3'h0, \port$25066$0 [74:70], 3'h0, \port$25066$0 [69:65], 3'h0, \port$25066$0 [64:60] };
+          \$1  = { 3'h0, \port$24458$0 [79:75], 3'h0, \port$24458$0 [74:70], 3'h0, \port$24458$0 [69:65], 3'h0, \port$24458$0 [64:60] };
     endcase
   end
   always @* begin
@@ -21586,7 +21586,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$25066$0 [79:75], 3'h0, \port$25066$0 [74:70], 3'h0, \port$25066$0 [69:65], 3'h0, \port$25066$0 [64:60], 3'h0, \port$25066$0 [59:55], 3'h0, \port$25066$0 [54:50], 3'h0, \port$25066$0 [49:45], 3'h0, \port$25066$0 [44:40], 3'h0, \port$25066$0 [39:35], 3'h0, \port$25066$0 [34:30], 3'h0, \port$25066$0 [29:25], 3'h0, \port$25066$0 [24:20], 3'h0, \port$25066$0 [19:15], 3'h0, \port$25066$0 [14:10], 3'h0, \port$25066$0 [9:5], 3'h0, \port$25066$0 [4:0] };
+  assign row = { 3'h0, \port$24458$0 [79:75], 3'h0, \port$24458$0 [74:70], 3'h0, \port$24458$0 [69:65], 3'h0, \port$24458$0 [64:60], 3'h0, \port$24458$0 [59:55], 3'h0, \port$24458$0 [54:50], 3'h0, \port$24458$0 [49:45], 3'h0, \port$24458$0 [44:40], 3'h0, \port$24458$0 [39:35], 3'h0, \port$24458$0 [34:30], 3'h0, \port$24458$0 [29:25], 3'h0, \port$24458$0 [24:20], 3'h0, \port$24458$0 [19:15], 3'h0, \port$24458$0 [14:10], 3'h0, \port$24458$0 [9:5], 3'h0, \port$24458$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -23493,9 +23493,9 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
 endmodule
 
 module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$1490$0 , \port$1492$0 , front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, row_grant, batch, extent, parity, \begin , \end
-, start, rehearse, abort, queue_completed, queue_position, queue_fault, queue_stuck, front_spikes__addr, front_row_turn, front_row_address, \port$21590$0 , \port$21607$1 , \port$21609$1 , \port$21611$1 , \port$21613$1 , \port$21615$1 , \port$21617$1 , \port$21619$1 , \port$21621$1 , \port$21623$1 , \port$21625$1
-, \port$21627$1 , \port$21629$1 , \port$21631$1 , \port$21633$1 , \port$21635$1 , \port$21637$1 , \port$21638$1 , \port$21642$0 , \port$21644$0 , \port$21646$0 , \port$21648$0 , \port$21650$0 , \port$21652$0 , \port$21654$0 , \port$21656$0 , \port$21658$0 , \port$21660$0 , \port$21662$0 , \port$21664$0 , \port$21666$0 , \port$21668$0
-, \port$21670$0 , \port$21672$0 , \port$21675$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+, start, rehearse, abort, queue_completed, queue_position, queue_fault, queue_stuck, front_spikes__addr, front_row_turn, front_row_address, \port$20886$0 , \port$20903$1 , \port$20905$1 , \port$20907$1 , \port$20909$1 , \port$20911$1 , \port$20913$1 , \port$20915$1 , \port$20917$1 , \port$20919$1 , \port$20921$1
+, \port$20923$1 , \port$20925$1 , \port$20927$1 , \port$20929$1 , \port$20931$1 , \port$20933$1 , \port$20934$1 , \port$20938$0 , \port$20940$0 , \port$20942$0 , \port$20944$0 , \port$20946$0 , \port$20948$0 , \port$20950$0 , \port$20952$0 , \port$20954$0 , \port$20956$0 , \port$20958$0 , \port$20960$0 , \port$20962$0 , \port$20964$0
+, \port$20966$0 , \port$20968$0 , \port$20971$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
   wire [20:0] \$11 ;
@@ -23780,76 +23780,76 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire \port$1490$0 ;
   output \port$1492$0 ;
   wire \port$1492$0 ;
-  output [7:0] \port$21590$0 ;
-  wire [7:0] \port$21590$0 ;
-  output [20:0] \port$21607$1 ;
-  wire [20:0] \port$21607$1 ;
-  output [20:0] \port$21609$1 ;
-  wire [20:0] \port$21609$1 ;
-  output [20:0] \port$21611$1 ;
-  wire [20:0] \port$21611$1 ;
-  output [20:0] \port$21613$1 ;
-  wire [20:0] \port$21613$1 ;
-  output [20:0] \port$21615$1 ;
-  wire [20:0] \port$21615$1 ;
-  output [20:0] \port$21617$1 ;
-  wire [20:0] \port$21617$1 ;
-  output [20:0] \port$21619$1 ;
-  wire [20:0] \port$21619$1 ;
-  output [20:0] \port$21621$1 ;
-  wire [20:0] \port$21621$1 ;
-  output [20:0] \port$21623$1 ;
-  wire [20:0] \port$21623$1 ;
-  output [20:0] \port$21625$1 ;
-  wire [20:0] \port$21625$1 ;
-  output [20:0] \port$21627$1 ;
-  wire [20:0] \port$21627$1 ;
-  output [20:0] \port$21629$1 ;
-  wire [20:0] \port$21629$1 ;
-  output [20:0] \port$21631$1 ;
-  wire [20:0] \port$21631$1 ;
-  output [20:0] \port$21633$1 ;
-  wire [20:0] \port$21633$1 ;
-  output [20:0] \port$21635$1 ;
-  wire [20:0] \port$21635$1 ;
-  output [20:0] \port$21637$1 ;
-  wire [20:0] \port$21637$1 ;
-  output [7:0] \port$21638$1 ;
-  wire [7:0] \port$21638$1 ;
-  output [16:0] \port$21642$0 ;
-  wire [16:0] \port$21642$0 ;
-  output [16:0] \port$21644$0 ;
-  wire [16:0] \port$21644$0 ;
-  output [16:0] \port$21646$0 ;
-  wire [16:0] \port$21646$0 ;
-  output [16:0] \port$21648$0 ;
-  wire [16:0] \port$21648$0 ;
-  output [16:0] \port$21650$0 ;
-  wire [16:0] \port$21650$0 ;
-  output [16:0] \port$21652$0 ;
-  wire [16:0] \port$21652$0 ;
-  output [16:0] \port$21654$0 ;
-  wire [16:0] \port$21654$0 ;
-  output [16:0] \port$21656$0 ;
-  wire [16:0] \port$21656$0 ;
-  output [16:0] \port$21658$0 ;
-  wire [16:0] \port$21658$0 ;
-  output [16:0] \port$21660$0 ;
-  wire [16:0] \port$21660$0 ;
-  output [16:0] \port$21662$0 ;
-  wire [16:0] \port$21662$0 ;
-  output [16:0] \port$21664$0 ;
-  wire [16:0] \port$21664$0 ;
-  output [16:0] \port$21666$0 ;
-  wire [16:0] \port$21666$0 ;
-  output [16:0] \port$21668$0 ;
-  wire [16:0] \port$21668$0 ;
-  output [16:0] \port$21670$0 ;
-  wire [16:0] \port$21670$0 ;
-  output [16:0] \port$21672$0 ;
-  wire [16:0] \port$21672$0 ;
-  output [8:0] \port$21675$0 ;
-  wire [8:0] \port$21675$0 ;
+  output [7:0] \port$20886$0 ;
+  wire [7:0] \port$20886$0 ;
+  output [20:0] \port$20903$1 ;
+  wire [20:0] \port$20903$1 ;
+  output [20:0] \port$20905$1 ;
+  wire [20:0] \port$20905$1 ;
+  output [20:0] \port$20907$1 ;
+  wire [20:0] \port$20907$1 ;
+  output [20:0] \port$20909$1 ;
+  wire [20:0] \port$20909$1 ;
+  output [20:0] \port$20911$1 ;
+  wire [20:0] \port$20911$1 ;
+  output [20:0] \port$20913$1 ;
+  wire [20:0] \port$20913$1 ;
+  output [20:0] \port$20915$1 ;
+  wire [20:0] \port$20915$1 ;
+  output [20:0] \port$20917$1 ;
+  wire [20:0] \port$20917$1 ;
+  output [20:0] \port$20919$1 ;
+  wire [20:0] \port$20919$1 ;
+  output [20:0] \port$20921$1 ;
+  wire [20:0] \port$20921$1 ;
+  output [20:0] \port$20923$1 ;
+  wire [20:0] \port$20923$1 ;
+  output [20:0] \port$20925$1 ;
+  wire [20:0] \port$20925$1 ;
+  output [20:0] \port$20927$1 ;
+  wire [20:0] \port$20927$1 ;
+  output [20:0] \port$20929$1 ;
+  wire [20:0] \port$20929$1 ;
+  output [20:0] \port$20931$1 ;
+  wire [20:0] \port$20931$1 ;
+  output [20:0] \port$20933$1 ;
+  wire [20:0] \port$20933$1 ;
+  output [7:0] \port$20934$1 ;
+  wire [7:0] \port$20934$1 ;
+  output [16:0] \port$20938$0 ;
+  wire [16:0] \port$20938$0 ;
+  output [16:0] \port$20940$0 ;
+  wire [16:0] \port$20940$0 ;
+  output [16:0] \port$20942$0 ;
+  wire [16:0] \port$20942$0 ;
+  output [16:0] \port$20944$0 ;
+  wire [16:0] \port$20944$0 ;
+  output [16:0] \port$20946$0 ;
+  wire [16:0] \port$20946$0 ;
+  output [16:0] \port$20948$0 ;
+  wire [16:0] \port$20948$0 ;
+  output [16:0] \port$20950$0 ;
+  wire [16:0] \port$20950$0 ;
+  output [16:0] \port$20952$0 ;
+  wire [16:0] \port$20952$0 ;
+  output [16:0] \port$20954$0 ;
+  wire [16:0] \port$20954$0 ;
+  output [16:0] \port$20956$0 ;
+  wire [16:0] \port$20956$0 ;
+  output [16:0] \port$20958$0 ;
+  wire [16:0] \port$20958$0 ;
+  output [16:0] \port$20960$0 ;
+  wire [16:0] \port$20960$0 ;
+  output [16:0] \port$20962$0 ;
+  wire [16:0] \port$20962$0 ;
+  output [16:0] \port$20964$0 ;
+  wire [16:0] \port$20964$0 ;
+  output [16:0] \port$20966$0 ;
+  wire [16:0] \port$20966$0 ;
+  output [16:0] \port$20968$0 ;
+  wire [16:0] \port$20968$0 ;
+  output [8:0] \port$20971$0 ;
+  wire [8:0] \port$20971$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -23999,25 +23999,25 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$21590$0 (\$3 ),
-    .\port$21607$1 (\$4 ),
-    .\port$21609$1 (\$5 ),
-    .\port$21611$1 (\$6 ),
-    .\port$21613$1 (\$7 ),
-    .\port$21615$1 (\$8 ),
-    .\port$21617$1 (\$9 ),
-    .\port$21619$1 (\$10 ),
-    .\port$21621$1 (\$11 ),
-    .\port$21623$1 (\$12 ),
-    .\port$21625$1 (\$13 ),
-    .\port$21627$1 (\$14 ),
-    .\port$21629$1 (\$15 ),
-    .\port$21631$1 (\$16 ),
-    .\port$21633$1 (\$17 ),
-    .\port$21635$1 (\$18 ),
-    .\port$21637$1 (\$19 ),
-    .\port$21638$1 (\$20 ),
-    .\port$21675$0 (\$37 ),
+    .\port$20886$0 (\$3 ),
+    .\port$20903$1 (\$4 ),
+    .\port$20905$1 (\$5 ),
+    .\port$20907$1 (\$6 ),
+    .\port$20909$1 (\$7 ),
+    .\port$20911$1 (\$8 ),
+    .\port$20913$1 (\$9 ),
+    .\port$20915$1 (\$10 ),
+    .\port$20917$1 (\$11 ),
+    .\port$20919$1 (\$12 ),
+    .\port$20921$1 (\$13 ),
+    .\port$20923$1 (\$14 ),
+    .\port$20925$1 (\$15 ),
+    .\port$20927$1 (\$16 ),
+    .\port$20929$1 (\$17 ),
+    .\port$20931$1 (\$18 ),
+    .\port$20933$1 (\$19 ),
+    .\port$20934$1 (\$20 ),
+    .\port$20971$0 (\$37 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -24211,41 +24211,41 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$139  = \table ;
   assign \port$1490$0  = \$1 ;
   assign \port$1492$0  = \$2 ;
-  assign \port$21590$0  = \$3 ;
-  assign \port$21607$1  = \$4 ;
-  assign \port$21609$1  = \$5 ;
-  assign \port$21611$1  = \$6 ;
-  assign \port$21613$1  = \$7 ;
-  assign \port$21615$1  = \$8 ;
-  assign \port$21617$1  = \$9 ;
-  assign \port$21619$1  = \$10 ;
-  assign \port$21621$1  = \$11 ;
-  assign \port$21623$1  = \$12 ;
-  assign \port$21625$1  = \$13 ;
-  assign \port$21627$1  = \$14 ;
-  assign \port$21629$1  = \$15 ;
-  assign \port$21631$1  = \$16 ;
-  assign \port$21633$1  = \$17 ;
-  assign \port$21635$1  = \$18 ;
-  assign \port$21637$1  = \$19 ;
-  assign \port$21638$1  = \$20 ;
-  assign \port$21642$0  = \$21 ;
-  assign \port$21644$0  = \$22 ;
-  assign \port$21646$0  = \$23 ;
-  assign \port$21648$0  = \$24 ;
-  assign \port$21650$0  = \$25 ;
-  assign \port$21652$0  = \$26 ;
-  assign \port$21654$0  = \$27 ;
-  assign \port$21656$0  = \$28 ;
-  assign \port$21658$0  = \$29 ;
-  assign \port$21660$0  = \$30 ;
-  assign \port$21662$0  = \$31 ;
-  assign \port$21664$0  = \$32 ;
-  assign \port$21666$0  = \$33 ;
-  assign \port$21668$0  = \$34 ;
-  assign \port$21670$0  = \$35 ;
-  assign \port$21672$0  = \$36 ;
-  assign \port$21675$0  = \$37 ;
+  assign \port$20886$0  = \$3 ;
+  assign \port$20903$1  = \$4 ;
+  assign \port$20905$1  = \$5 ;
+  assign \port$20907$1  = \$6 ;
+  assign \port$20909$1  = \$7 ;
+  assign \port$20911$1  = \$8 ;
+  assign \port$20913$1  = \$9 ;
+  assign \port$20915$1  = \$10 ;
+  assign \port$20917$1  = \$11 ;
+  assign \port$20919$1  = \$12 ;
+  assign \port$20921$1  = \$13 ;
+  assign \port$20923$1  = \$14 ;
+  assign \port$20925$1  = \$15 ;
+  assign \port$20927$1  = \$16 ;
+  assign \port$20929$1  = \$17 ;
+  assign \port$20931$1  = \$18 ;
+  assign \port$20933$1  = \$19 ;
+  assign \port$20934$1  = \$20 ;
+  assign \port$20938$0  = \$21 ;
+  assign \port$20940$0  = \$22 ;
+  assign \port$20942$0  = \$23 ;
+  assign \port$20944$0  = \$24 ;
+  assign \port$20946$0  = \$25 ;
+  assign \port$20948$0  = \$26 ;
+  assign \port$20950$0  = \$27 ;
+  assign \port$20952$0  = \$28 ;
+  assign \port$20954$0  = \$29 ;
+  assign \port$20956$0  = \$30 ;
+  assign \port$20958$0  = \$31 ;
+  assign \port$20960$0  = \$32 ;
+  assign \port$20962$0  = \$33 ;
+  assign \port$20964$0  = \$34 ;
+  assign \port$20966$0  = \$35 ;
+  assign \port$20968$0  = \$36 ;
+  assign \port$20971$0  = \$37 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -24429,9 +24429,9 @@ module \backspike_core.fp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$21590$0 , \port$21607$1 , \port$21609$1 , \port$21611$1 , \port$21613$1
-, \port$21615$1 , \port$21617$1 , \port$21619$1 , \port$21621$1 , \port$21623$1 , \port$21625$1 , \port$21627$1 , \port$21629$1 , \port$21631$1 , \port$21633$1 , \port$21635$1 , \port$21637$1 , \port$21638$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7
-, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$21675$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$20886$0 , \port$20903$1 , \port$20905$1 , \port$20907$1 , \port$20909$1
+, \port$20911$1 , \port$20913$1 , \port$20915$1 , \port$20917$1 , \port$20919$1 , \port$20921$1 , \port$20923$1 , \port$20925$1 , \port$20927$1 , \port$20929$1 , \port$20931$1 , \port$20933$1 , \port$20934$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7
+, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$20971$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -25006,44 +25006,44 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [7:0] \port$21590$0 ;
-  wire [7:0] \port$21590$0 ;
-  output [20:0] \port$21607$1 ;
-  wire [20:0] \port$21607$1 ;
-  output [20:0] \port$21609$1 ;
-  wire [20:0] \port$21609$1 ;
-  output [20:0] \port$21611$1 ;
-  wire [20:0] \port$21611$1 ;
-  output [20:0] \port$21613$1 ;
-  wire [20:0] \port$21613$1 ;
-  output [20:0] \port$21615$1 ;
-  wire [20:0] \port$21615$1 ;
-  output [20:0] \port$21617$1 ;
-  wire [20:0] \port$21617$1 ;
-  output [20:0] \port$21619$1 ;
-  wire [20:0] \port$21619$1 ;
-  output [20:0] \port$21621$1 ;
-  wire [20:0] \port$21621$1 ;
-  output [20:0] \port$21623$1 ;
-  wire [20:0] \port$21623$1 ;
-  output [20:0] \port$21625$1 ;
-  wire [20:0] \port$21625$1 ;
-  output [20:0] \port$21627$1 ;
-  wire [20:0] \port$21627$1 ;
-  output [20:0] \port$21629$1 ;
-  wire [20:0] \port$21629$1 ;
-  output [20:0] \port$21631$1 ;
-  wire [20:0] \port$21631$1 ;
-  output [20:0] \port$21633$1 ;
-  wire [20:0] \port$21633$1 ;
-  output [20:0] \port$21635$1 ;
-  wire [20:0] \port$21635$1 ;
-  output [20:0] \port$21637$1 ;
-  wire [20:0] \port$21637$1 ;
-  output [7:0] \port$21638$1 ;
-  wire [7:0] \port$21638$1 ;
-  output [8:0] \port$21675$0 ;
-  wire [8:0] \port$21675$0 ;
+  output [7:0] \port$20886$0 ;
+  wire [7:0] \port$20886$0 ;
+  output [20:0] \port$20903$1 ;
+  wire [20:0] \port$20903$1 ;
+  output [20:0] \port$20905$1 ;
+  wire [20:0] \port$20905$1 ;
+  output [20:0] \port$20907$1 ;
+  wire [20:0] \port$20907$1 ;
+  output [20:0] \port$20909$1 ;
+  wire [20:0] \port$20909$1 ;
+  output [20:0] \port$20911$1 ;
+  wire [20:0] \port$20911$1 ;
+  output [20:0] \port$20913$1 ;
+  wire [20:0] \port$20913$1 ;
+  output [20:0] \port$20915$1 ;
+  wire [20:0] \port$20915$1 ;
+  output [20:0] \port$20917$1 ;
+  wire [20:0] \port$20917$1 ;
+  output [20:0] \port$20919$1 ;
+  wire [20:0] \port$20919$1 ;
+  output [20:0] \port$20921$1 ;
+  wire [20:0] \port$20921$1 ;
+  output [20:0] \port$20923$1 ;
+  wire [20:0] \port$20923$1 ;
+  output [20:0] \port$20925$1 ;
+  wire [20:0] \port$20925$1 ;
+  output [20:0] \port$20927$1 ;
+  wire [20:0] \port$20927$1 ;
+  output [20:0] \port$20929$1 ;
+  wire [20:0] \port$20929$1 ;
+  output [20:0] \port$20931$1 ;
+  wire [20:0] \port$20931$1 ;
+  output [20:0] \port$20933$1 ;
+  wire [20:0] \port$20933$1 ;
+  output [7:0] \port$20934$1 ;
+  wire [7:0] \port$20934$1 ;
+  output [8:0] \port$20971$0 ;
+  wire [8:0] \port$20971$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -26413,25 +26413,25 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[15], tile_14[15], tile_13[15], tile_12[15], tile_11[15], tile_10[15], tile_9[15], tile_8[15], tile_7[15], tile_6[15], tile_5[15], tile_4[15], tile_3[15], tile_2[15], tile_1[15], tile_0[15], tile_15[14], tile_14[14], tile_13[14], tile_12[14], tile_11[14], tile_10[14], tile_9[14], tile_8[14], tile_7[14], tile_6[14], tile_5[14], tile_4[14], tile_3[14], tile_2[14], tile_1[14], tile_0[14], tile_15[13], tile_14[13], tile_13[13], tile_12[13], tile_11[13], tile_10[13], tile_9[13], tile_8[13], tile_7[13], tile_6[13], tile_5[13], tile_4[13], tile_3[13], tile_2[13], tile_1[13], tile_0[13], tile_15[12], tile_14[12], tile_13[12], tile_12[12], tile_11[12], tile_10[12], tile_9[12], tile_8[12], tile_7[12], tile_6[12], tile_5[12], tile_4[12], tile_3[12], tile_2[12], tile_1[12], tile_0[12], tile_15[11], tile_14[11], tile_13[11], tile_12[11], tile_11[11], tile_10[11], tile_9[11], tile_8[11], tile_7[11], tile_6[11], tile_5[11], tile_4[11], tile_3[11], tile_2[11], tile_1[11], tile_0[11], tile_15[10], tile_14[10], tile_13[10], tile_12[10], tile_11[10], tile_10[10], tile_9[10], tile_8[10], tile_7[10], tile_6[10], tile_5[10], tile_4[10], tile_3[10], tile_2[10], tile_1[10], tile_0[10], tile_15[9], tile_14[9], tile_13[9], tile_12[9], tile_11[9], tile_10[9], tile_9[9], tile_8[9], tile_7[9], tile_6[9], tile_5[9], tile_4[9], tile_3[9], tile_2[9], tile_1[9], tile_0[9], tile_15[8], tile_14[8], tile_13[8], tile_12[8], tile_11[8], tile_10[8], tile_9[8], tile_8[8], tile_7[8], tile_6[8], tile_5[8], tile_4[8], tile_3[8], tile_2[8], tile_1[8], tile_0[8], tile_15[7], tile_14[7], tile_13[7], tile_12[7], tile_11[7], tile_10[7], tile_9[7], tile_8[7], tile_7[7], tile_6[7], tile_5[7], tile_4[7], tile_3[7], tile_2[7], tile_1[7], tile_0[7], tile_15[6], tile_14[6], tile_13[6], tile_12[6], tile_11[6], tile_10[6], tile_9[6], tile_8[6], tile_7[6], tile_6[6], tile_5[6], tile_4[6], tile_3[6], tile_2[6], tile_1[6], tile_0[6], tile_15[5], tile_14[5], tile_13[5], tile_12[5], tile_11[5], tile_10[5], tile_9[5], tile_8[5], tile_7[5], tile_6[5], tile_5[5], tile_4[5], tile_3[5], tile_2[5], tile_1[5], tile_0[5], tile_15[4], tile_14[4], tile_13[4], tile_12[4], tile_11[4], tile_10[4], tile_9[4], tile_8[4], tile_7[4], tile_6[4], tile_5[4], tile_4[4], tile_3[4], tile_2[4], tile_1[4], tile_0[4], tile_15[3], tile_14[3], tile_13[3], tile_12[3], tile_11[3], tile_10[3], tile_9[3], tile_8[3], tile_7[3], tile_6[3], tile_5[3], tile_4[3], tile_3[3], tile_2[3], tile_1[3], tile_0[3], tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2], tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[7:0];
   assign active__data = { tile_15[16], tile_14[16], tile_13[16], tile_12[16], tile_11[16], tile_10[16], tile_9[16], tile_8[16], tile_7[16], tile_6[16], tile_5[16], tile_4[16], tile_3[16], tile_2[16], tile_1[16], tile_0[16] };
-  assign \port$21590$0  = header_16[7:0];
-  assign \port$21607$1  = result_0[21:1];
-  assign \port$21609$1  = result_1[21:1];
-  assign \port$21611$1  = result_2[21:1];
-  assign \port$21613$1  = result_3[21:1];
-  assign \port$21615$1  = result_4[21:1];
-  assign \port$21617$1  = result_5[21:1];
-  assign \port$21619$1  = result_6[21:1];
-  assign \port$21621$1  = result_7[21:1];
-  assign \port$21623$1  = result_8[21:1];
-  assign \port$21625$1  = result_9[21:1];
-  assign \port$21627$1  = result_10[21:1];
-  assign \port$21629$1  = result_11[21:1];
-  assign \port$21631$1  = result_12[21:1];
-  assign \port$21633$1  = result_13[21:1];
-  assign \port$21635$1  = result_14[21:1];
-  assign \port$21637$1  = result_15[21:1];
-  assign \port$21638$1  = whole_0[8:1];
-  assign \port$21675$0  = last_0[8:0];
+  assign \port$20886$0  = header_16[7:0];
+  assign \port$20903$1  = result_0[21:1];
+  assign \port$20905$1  = result_1[21:1];
+  assign \port$20907$1  = result_2[21:1];
+  assign \port$20909$1  = result_3[21:1];
+  assign \port$20911$1  = result_4[21:1];
+  assign \port$20913$1  = result_5[21:1];
+  assign \port$20915$1  = result_6[21:1];
+  assign \port$20917$1  = result_7[21:1];
+  assign \port$20919$1  = result_8[21:1];
+  assign \port$20921$1  = result_9[21:1];
+  assign \port$20923$1  = result_10[21:1];
+  assign \port$20925$1  = result_11[21:1];
+  assign \port$20927$1  = result_12[21:1];
+  assign \port$20929$1  = result_13[21:1];
+  assign \port$20931$1  = result_14[21:1];
+  assign \port$20933$1  = result_15[21:1];
+  assign \port$20934$1  = whole_0[8:1];
+  assign \port$20971$0  = last_0[8:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -27642,8 +27642,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$21779$0 (\$54 ),
-    .\port$21780$0 (\$55 ),
+    .\port$21075$0 (\$54 ),
+    .\port$21076$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -27667,8 +27667,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$4650$0 (\$2 ),
-    .\port$4651$0 (\$3 ),
+    .\port$4250$0 (\$2 ),
+    .\port$4251$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -27897,7 +27897,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$21779$0 , \port$21780$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$21075$0 , \port$21076$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -28041,10 +28041,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$21779$0 , \port$21
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$21779$0 ;
-  wire [14:0] \port$21779$0 ;
-  input \port$21780$0 ;
-  wire \port$21780$0 ;
+  input [14:0] \port$21075$0 ;
+  wire [14:0] \port$21075$0 ;
+  input \port$21076$0 ;
+  wire \port$21076$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -28067,13 +28067,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$21779$0 , \port$21
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$21779$0 [14:10];
-  assign exponent_a = \port$21779$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$21075$0 [14:10];
+  assign exponent_a = \port$21075$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$21780$0 ;
+  assign \$4  = \$3  & \port$21076$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -28139,13 +28139,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$21779$0 , \port$21
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$21779$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$21779$0 [9:0] };
-  assign \$79  = | \port$21779$0 [14:10];
+  assign \$77  = | \port$21075$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$21075$0 [9:0] };
+  assign \$79  = | \port$21075$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$21779$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$21075$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$21780$0  == i_b[15];
+  assign \$83  = \port$21076$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -28213,16 +28213,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$21779$0 , \port$21
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$21780$0 , \port$21779$0  };
+  assign i_a = { \port$21076$0 , \port$21075$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$21779$0 [9:0];
-  assign \i_a.exponent  = \port$21779$0 [14:10];
-  assign \i_a.sign  = \port$21780$0 ;
+  assign \i_a.mantissa  = \port$21075$0 [9:0];
+  assign \i_a.exponent  = \port$21075$0 [14:10];
+  assign \i_a.sign  = \port$21076$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -28602,7 +28602,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$4650$0 , \port$4651$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$4250$0 , \port$4251$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -28655,10 +28655,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4650$0 , \port$4651$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$4650$0 ;
-  wire [14:0] \port$4650$0 ;
-  input \port$4651$0 ;
-  wire \port$4651$0 ;
+  input [14:0] \port$4250$0 ;
+  wire [14:0] \port$4250$0 ;
+  input \port$4251$0 ;
+  wire \port$4251$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -28694,7 +28694,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4650$0 , \port$4651$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$4651$0 , \port$4650$0  } >= \$10 ;
+  assign \$11  = { \port$4251$0 , \port$4250$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -28707,7 +28707,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4650$0 , \port$4651$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$4651$0 , \port$4650$0  };
+    key0_0 <= { \port$4251$0 , \port$4250$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -28755,7 +28755,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4650$0 , \port$4651$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$4651$0 , \port$4650$0  };
+  assign i_key = { \port$4251$0 , \port$4250$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -29296,8 +29296,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$21902$0 (\$54 ),
-    .\port$21903$0 (\$55 ),
+    .\port$21198$0 (\$54 ),
+    .\port$21199$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -29321,8 +29321,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.search  search (
     .clk(clk),
     .o(code),
-    .\port$5034$0 (\$2 ),
-    .\port$5035$0 (\$3 ),
+    .\port$4634$0 (\$2 ),
+    .\port$4635$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -29551,7 +29551,7 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$21902$0 , \port$21903$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$21198$0 , \port$21199$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -29695,10 +29695,10 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$21902$0 , \port$21
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$21902$0 ;
-  wire [14:0] \port$21902$0 ;
-  input \port$21903$0 ;
-  wire \port$21903$0 ;
+  input [14:0] \port$21198$0 ;
+  wire [14:0] \port$21198$0 ;
+  input \port$21199$0 ;
+  wire \port$21199$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -29721,13 +29721,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$21902$0 , \port$21
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$21902$0 [14:10];
-  assign exponent_a = \port$21902$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$21198$0 [14:10];
+  assign exponent_a = \port$21198$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$21903$0 ;
+  assign \$4  = \$3  & \port$21199$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -29793,13 +29793,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$21902$0 , \port$21
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$21902$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$21902$0 [9:0] };
-  assign \$79  = | \port$21902$0 [14:10];
+  assign \$77  = | \port$21198$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$21198$0 [9:0] };
+  assign \$79  = | \port$21198$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$21902$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$21198$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$21903$0  == i_b[15];
+  assign \$83  = \port$21199$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -29867,16 +29867,16 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$21902$0 , \port$21
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$21903$0 , \port$21902$0  };
+  assign i_a = { \port$21199$0 , \port$21198$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$21902$0 [9:0];
-  assign \i_a.exponent  = \port$21902$0 [14:10];
-  assign \i_a.sign  = \port$21903$0 ;
+  assign \i_a.mantissa  = \port$21198$0 [9:0];
+  assign \i_a.exponent  = \port$21198$0 [14:10];
+  assign \i_a.sign  = \port$21199$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -29895,7 +29895,7 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$21902$0 , \port$21
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.search (rst, \port$5034$0 , \port$5035$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit1.search (rst, \port$4634$0 , \port$4635$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -29948,10 +29948,10 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5034$0 , \port$5035$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5034$0 ;
-  wire [14:0] \port$5034$0 ;
-  input \port$5035$0 ;
-  wire \port$5035$0 ;
+  input [14:0] \port$4634$0 ;
+  wire [14:0] \port$4634$0 ;
+  input \port$4635$0 ;
+  wire \port$4635$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -29987,7 +29987,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5034$0 , \port$5035$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5035$0 , \port$5034$0  } >= \$10 ;
+  assign \$11  = { \port$4635$0 , \port$4634$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -30000,7 +30000,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5034$0 , \port$5035$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5035$0 , \port$5034$0  };
+    key0_0 <= { \port$4635$0 , \port$4634$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -30048,7 +30048,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5034$0 , \port$5035$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5035$0 , \port$5034$0  };
+  assign i_key = { \port$4635$0 , \port$4634$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -30589,8 +30589,8 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit2.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$22025$0 (\$54 ),
-    .\port$22026$0 (\$55 ),
+    .\port$21321$0 (\$54 ),
+    .\port$21322$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -30614,8 +30614,8 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit2.search  search (
     .clk(clk),
     .o(code),
-    .\port$5418$0 (\$2 ),
-    .\port$5419$0 (\$3 ),
+    .\port$5018$0 (\$2 ),
+    .\port$5019$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -30844,7 +30844,7 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$22025$0 , \port$22026$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$21321$0 , \port$21322$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -30988,10 +30988,10 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$22025$0 , \port$22
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$22025$0 ;
-  wire [14:0] \port$22025$0 ;
-  input \port$22026$0 ;
-  wire \port$22026$0 ;
+  input [14:0] \port$21321$0 ;
+  wire [14:0] \port$21321$0 ;
+  input \port$21322$0 ;
+  wire \port$21322$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -31014,13 +31014,13 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$22025$0 , \port$22
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$22025$0 [14:10];
-  assign exponent_a = \port$22025$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$21321$0 [14:10];
+  assign exponent_a = \port$21321$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$22026$0 ;
+  assign \$4  = \$3  & \port$21322$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -31086,13 +31086,13 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$22025$0 , \port$22
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$22025$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$22025$0 [9:0] };
-  assign \$79  = | \port$22025$0 [14:10];
+  assign \$77  = | \port$21321$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$21321$0 [9:0] };
+  assign \$79  = | \port$21321$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$22025$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$21321$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$22026$0  == i_b[15];
+  assign \$83  = \port$21322$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -31160,16 +31160,16 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$22025$0 , \port$22
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$22026$0 , \port$22025$0  };
+  assign i_a = { \port$21322$0 , \port$21321$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$22025$0 [9:0];
-  assign \i_a.exponent  = \port$22025$0 [14:10];
-  assign \i_a.sign  = \port$22026$0 ;
+  assign \i_a.mantissa  = \port$21321$0 [9:0];
+  assign \i_a.exponent  = \port$21321$0 [14:10];
+  assign \i_a.sign  = \port$21322$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -31188,7 +31188,7 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$22025$0 , \port$22
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit2.search (rst, \port$5418$0 , \port$5419$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit2.search (rst, \port$5018$0 , \port$5019$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -31241,10 +31241,10 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5418$0 , \port$5419$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5418$0 ;
-  wire [14:0] \port$5418$0 ;
-  input \port$5419$0 ;
-  wire \port$5419$0 ;
+  input [14:0] \port$5018$0 ;
+  wire [14:0] \port$5018$0 ;
+  input \port$5019$0 ;
+  wire \port$5019$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -31280,7 +31280,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5418$0 , \port$5419$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5419$0 , \port$5418$0  } >= \$10 ;
+  assign \$11  = { \port$5019$0 , \port$5018$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -31293,7 +31293,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5418$0 , \port$5419$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5419$0 , \port$5418$0  };
+    key0_0 <= { \port$5019$0 , \port$5018$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -31341,7 +31341,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5418$0 , \port$5419$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5419$0 , \port$5418$0  };
+  assign i_key = { \port$5019$0 , \port$5018$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -31882,8 +31882,8 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit3.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$22148$0 (\$54 ),
-    .\port$22149$0 (\$55 ),
+    .\port$21444$0 (\$54 ),
+    .\port$21445$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -31907,8 +31907,8 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit3.search  search (
     .clk(clk),
     .o(code),
-    .\port$5802$0 (\$2 ),
-    .\port$5803$0 (\$3 ),
+    .\port$5402$0 (\$2 ),
+    .\port$5403$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -32137,7 +32137,7 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$22148$0 , \port$22149$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$21444$0 , \port$21445$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -32281,10 +32281,10 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$22148$0 , \port$22
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$22148$0 ;
-  wire [14:0] \port$22148$0 ;
-  input \port$22149$0 ;
-  wire \port$22149$0 ;
+  input [14:0] \port$21444$0 ;
+  wire [14:0] \port$21444$0 ;
+  input \port$21445$0 ;
+  wire \port$21445$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -32307,13 +32307,13 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$22148$0 , \port$22
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$22148$0 [14:10];
-  assign exponent_a = \port$22148$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$21444$0 [14:10];
+  assign exponent_a = \port$21444$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$22149$0 ;
+  assign \$4  = \$3  & \port$21445$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -32379,13 +32379,13 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$22148$0 , \port$22
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$22148$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$22148$0 [9:0] };
-  assign \$79  = | \port$22148$0 [14:10];
+  assign \$77  = | \port$21444$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$21444$0 [9:0] };
+  assign \$79  = | \port$21444$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$22148$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$21444$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$22149$0  == i_b[15];
+  assign \$83  = \port$21445$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -32453,16 +32453,16 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$22148$0 , \port$22
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$22149$0 , \port$22148$0  };
+  assign i_a = { \port$21445$0 , \port$21444$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$22148$0 [9:0];
-  assign \i_a.exponent  = \port$22148$0 [14:10];
-  assign \i_a.sign  = \port$22149$0 ;
+  assign \i_a.mantissa  = \port$21444$0 [9:0];
+  assign \i_a.exponent  = \port$21444$0 [14:10];
+  assign \i_a.sign  = \port$21445$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -32481,7 +32481,7 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$22148$0 , \port$22
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit3.search (rst, \port$5802$0 , \port$5803$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit3.search (rst, \port$5402$0 , \port$5403$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -32534,10 +32534,10 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5802$0 , \port$5803$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5802$0 ;
-  wire [14:0] \port$5802$0 ;
-  input \port$5803$0 ;
-  wire \port$5803$0 ;
+  input [14:0] \port$5402$0 ;
+  wire [14:0] \port$5402$0 ;
+  input \port$5403$0 ;
+  wire \port$5403$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -32573,7 +32573,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5802$0 , \port$5803$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5803$0 , \port$5802$0  } >= \$10 ;
+  assign \$11  = { \port$5403$0 , \port$5402$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -32586,7 +32586,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5802$0 , \port$5803$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5803$0 , \port$5802$0  };
+    key0_0 <= { \port$5403$0 , \port$5402$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -32634,7 +32634,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5802$0 , \port$5803$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5803$0 , \port$5802$0  };
+  assign i_key = { \port$5403$0 , \port$5402$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -33342,8 +33342,8 @@ module \backspike_core.fp.front (rst, o__ready, \port$1492$0 , row_valid, o_even
     .i__valid(valid1),
     .o__ready(\o__ready$83 ),
     .o__valid(o_vectors__valid),
-    .\port$21137$0 (lane1),
-    .\port$21139$0 (row1),
+    .\port$20337$0 (lane1),
+    .\port$20339$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -33619,7 +33619,7 @@ module \backspike_core.fp.front (rst, o__ready, \port$1492$0 , row_valid, o_even
   assign tag[15:0] = { \$82 , \$77 , \$72 , \$67 , \$62 , \$57 , \$52 , \$47 , \$42 , \$37 , \$32 , \$27 , \$22 , \$17 , \$12 , \$7  };
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i__valid, \port$21137$0 , \port$21139$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i__valid, \port$20337$0 , \port$20339$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -33670,10 +33670,10 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [3:0] \port$21137$0 ;
-  wire [3:0] \port$21137$0 ;
-  input [12:0] \port$21139$0 ;
-  wire [12:0] \port$21139$0 ;
+  input [3:0] \port$20337$0 ;
+  wire [3:0] \port$20337$0 ;
+  input [12:0] \port$20339$0 ;
+  wire [12:0] \port$20339$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -33786,8 +33786,8 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$21137$0 , \port$21139$0  };
-  assign i__payload = { \port$21137$0 , \port$21139$0  };
+  assign address = { \port$20337$0 , \port$20339$0  };
+  assign i__payload = { \port$20337$0 , \port$20339$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -33802,7 +33802,7 @@ module \backspike_core.fp.front.fetch (rst, valid, i__ready, o__ready, grant, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$21137$0 , \port$21139$0  };
+  assign \i__payload.address  = { \port$20337$0 , \port$20339$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -39640,50 +39640,29 @@ endmodule
 module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [11:0] \$11 ;
-  wire \$12 ;
-  wire [11:0] \$13 ;
-  wire [14:0] \$14 ;
-  wire [21:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
+  reg [10:0] \$10 ;
+  reg [15:0] \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg [40:0] \$14 ;
+  reg \$15 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [11:0] \$21 ;
-  wire [14:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire [11:0] \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [14:0] \$29 ;
-  wire \$3 ;
-  wire [21:0] \$30 ;
-  wire [4:0] \$31 ;
-  wire [48:0] \$32 ;
-  wire [48:0] \$33 ;
-  wire [48:0] \$34 ;
-  reg [20:0] \$35 ;
-  reg [40:0] \$36 ;
-  reg \$37 ;
-  wire [11:0] \$4 ;
-  wire \$5 ;
-  wire [11:0] \$6 ;
-  wire [14:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [15:0] \$3 ;
+  wire [15:0] \$4 ;
+  wire [56:0] \$5 ;
+  wire [56:0] \$6 ;
+  wire [56:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [26:0] \$9 ;
   output carry;
   reg carry = 1'h0;
   (* init = 1'h0 *)
-  wire \carry$9 ;
+  wire \carry$13 ;
   input clk;
   wire clk;
   input en;
   wire en;
+  reg far = 1'h0;
   output [40:0] fixed;
   reg [40:0] fixed = 41'h00000000000;
   input [15:0] i;
@@ -39693,83 +39672,83 @@ module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk)
   wire \i.sign ;
   input load;
   wire load;
+  reg [10:0] magnitude = 11'h000;
+  wire [25:0] near;
   (* init = 41'h00000000000 *)
   wire [40:0] o;
+  reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
-  reg [20:0] taken = 21'h000000;
-  wire [1:0] \taken.shift ;
-  wire \taken.sign ;
-  wire [17:0] \taken.significand ;
-  assign \$1  = ! i[14:10];
-  assign \$2  = i[10] | \$1 ;
-  assign \$3  = | i[14:10];
-  assign \$5  = | i[14:10];
-  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
-  assign \$8  = ! i[14:10];
-  assign \$9  = i[10] | \$8 ;
-  assign \$10  = | i[14:10];
-  assign \$12  = | i[14:10];
-  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
-  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
-  assign \$16  = ! i[14:10];
-  assign \$17  = i[10] | \$16 ;
-  assign \$18  = | i[14:10];
-  assign \$20  = | i[14:10];
-  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
-  assign \$23  = ! i[14:10];
-  assign \$24  = i[10] | \$23 ;
-  assign \$25  = | i[14:10];
-  assign \$27  = | i[14:10];
-  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
-  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
-  assign \$30  = i[12] ? \$15  : { 7'h00, \$29  };
-  assign \$32  = taken[17:0] << \$31 ;
-  assign \$34  = \$33  ^ { 8'h00, taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20] };
+  reg sign = 1'h0;
+  assign \$1  = | i[14:10];
+  assign \$2  = ! i[14:10];
+  assign \$3  = 1'h1 << i[13:10];
+  assign \$4  = \$2  ? 16'h0002 : \$3 ;
+  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
+  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = magnitude * power;
   always @(posedge clk)
-    taken <= \$35 ;
+    magnitude <= \$10 ;
   always @(posedge clk)
-    fixed <= \$36 ;
+    power <= \$11 ;
   always @(posedge clk)
-    carry <= \$37 ;
+    far <= \$12 ;
+  always @(posedge clk)
+    sign <= \$13 ;
+  always @(posedge clk)
+    fixed <= \$14 ;
+  always @(posedge clk)
+    carry <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    \$35  = taken;
+    \$10  = magnitude;
     if (load) begin
-      \$35  = { i[15:13], \$30 [17:0] };
+      \$10  = { \$1 , i[9:0] };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = fixed;
-    if (en) begin
-      \$36  = \$34 [40:0];
+    \$11  = power;
+    if (load) begin
+      \$11  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = carry;
-    if (en) begin
-      \$37  = taken[20];
+    \$12  = far;
+    if (load) begin
+      \$12  = i[14];
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$13  = sign;
+    if (load) begin
+      \$13  = i[15];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = fixed;
+    if (en) begin
+      \$14  = \$8 [40:0];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = carry;
+    if (en) begin
+      \$15  = sign;
+    end
+  end
+  assign near = \$9 [25:0];
   assign o = fixed;
-  assign \carry$9  = carry;
-  assign \taken.significand  = taken[17:0];
-  assign \taken.shift  = taken[19:18];
-  assign \taken.sign  = taken[20];
+  assign \carry$13  = carry;
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
-  assign \$4  = { \$3 , i[9:0], 1'h0 };
-  assign \$7  = { 1'h0, \$6 , 2'h0 };
-  assign \$11  = { \$10 , i[9:0], 1'h0 };
-  assign \$15  = { 3'h0, \$14 , 4'h0 };
-  assign \$19  = { \$18 , i[9:0], 1'h0 };
-  assign \$22  = { 1'h0, \$21 , 2'h0 };
-  assign \$26  = { \$25 , i[9:0], 1'h0 };
-  assign \$31  = { taken[19:18], 3'h0 };
-  assign \$33  = { 1'h0, \$32 [48:1] };
+  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
+  assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
 module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$15 , start, rehearse, abort, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
@@ -41440,8 +41419,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$324  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$8922$0 , \port$8924$0 , write__en, \port$14653$0 , \port$14655$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$22839$0 , \port$22841$0 , \port$22843$0 , \port$22845$0 , \port$22847$0 , \port$22849$0 , \port$22851$0 , \port$22853$0 , \port$22855$0
-, \port$22857$0 , \port$22859$0 , \port$22861$0 , \port$22863$0 , \port$22865$0 , \port$22867$0 , \port$22869$0 , \port$22870$1 , \port$22885$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$8522$0 , \port$8524$0 , write__en, \port$14253$0 , \port$14255$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$22135$0 , \port$22137$0 , \port$22139$0 , \port$22141$0 , \port$22143$0 , \port$22145$0 , \port$22147$0 , \port$22149$0 , \port$22151$0
+, \port$22153$0 , \port$22155$0 , \port$22157$0 , \port$22159$0 , \port$22161$0 , \port$22163$0 , \port$22165$0 , \port$22166$1 , \port$22181$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -41473,50 +41452,50 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$14653$0 ;
-  wire \port$14653$0 ;
-  input \port$14655$0 ;
-  wire \port$14655$0 ;
-  input [15:0] \port$22839$0 ;
-  wire [15:0] \port$22839$0 ;
-  input [15:0] \port$22841$0 ;
-  wire [15:0] \port$22841$0 ;
-  input [15:0] \port$22843$0 ;
-  wire [15:0] \port$22843$0 ;
-  input [15:0] \port$22845$0 ;
-  wire [15:0] \port$22845$0 ;
-  input [15:0] \port$22847$0 ;
-  wire [15:0] \port$22847$0 ;
-  input [15:0] \port$22849$0 ;
-  wire [15:0] \port$22849$0 ;
-  input [15:0] \port$22851$0 ;
-  wire [15:0] \port$22851$0 ;
-  input [15:0] \port$22853$0 ;
-  wire [15:0] \port$22853$0 ;
-  input [15:0] \port$22855$0 ;
-  wire [15:0] \port$22855$0 ;
-  input [15:0] \port$22857$0 ;
-  wire [15:0] \port$22857$0 ;
-  input [15:0] \port$22859$0 ;
-  wire [15:0] \port$22859$0 ;
-  input [15:0] \port$22861$0 ;
-  wire [15:0] \port$22861$0 ;
-  input [15:0] \port$22863$0 ;
-  wire [15:0] \port$22863$0 ;
-  input [15:0] \port$22865$0 ;
-  wire [15:0] \port$22865$0 ;
-  input [15:0] \port$22867$0 ;
-  wire [15:0] \port$22867$0 ;
-  input [15:0] \port$22869$0 ;
-  wire [15:0] \port$22869$0 ;
-  input [3:0] \port$22870$1 ;
-  wire [3:0] \port$22870$1 ;
-  input [7:0] \port$22885$0 ;
-  wire [7:0] \port$22885$0 ;
-  input \port$8922$0 ;
-  wire \port$8922$0 ;
-  input \port$8924$0 ;
-  wire \port$8924$0 ;
+  input \port$14253$0 ;
+  wire \port$14253$0 ;
+  input \port$14255$0 ;
+  wire \port$14255$0 ;
+  input [15:0] \port$22135$0 ;
+  wire [15:0] \port$22135$0 ;
+  input [15:0] \port$22137$0 ;
+  wire [15:0] \port$22137$0 ;
+  input [15:0] \port$22139$0 ;
+  wire [15:0] \port$22139$0 ;
+  input [15:0] \port$22141$0 ;
+  wire [15:0] \port$22141$0 ;
+  input [15:0] \port$22143$0 ;
+  wire [15:0] \port$22143$0 ;
+  input [15:0] \port$22145$0 ;
+  wire [15:0] \port$22145$0 ;
+  input [15:0] \port$22147$0 ;
+  wire [15:0] \port$22147$0 ;
+  input [15:0] \port$22149$0 ;
+  wire [15:0] \port$22149$0 ;
+  input [15:0] \port$22151$0 ;
+  wire [15:0] \port$22151$0 ;
+  input [15:0] \port$22153$0 ;
+  wire [15:0] \port$22153$0 ;
+  input [15:0] \port$22155$0 ;
+  wire [15:0] \port$22155$0 ;
+  input [15:0] \port$22157$0 ;
+  wire [15:0] \port$22157$0 ;
+  input [15:0] \port$22159$0 ;
+  wire [15:0] \port$22159$0 ;
+  input [15:0] \port$22161$0 ;
+  wire [15:0] \port$22161$0 ;
+  input [15:0] \port$22163$0 ;
+  wire [15:0] \port$22163$0 ;
+  input [15:0] \port$22165$0 ;
+  wire [15:0] \port$22165$0 ;
+  input [3:0] \port$22166$1 ;
+  wire [3:0] \port$22166$1 ;
+  input [7:0] \port$22181$0 ;
+  wire [7:0] \port$22181$0 ;
+  input \port$8522$0 ;
+  wire \port$8522$0 ;
+  input \port$8524$0 ;
+  wire \port$8524$0 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -41547,31 +41526,31 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$14655$0 (\port$14655$0 ),
-    .\port$22839$0 (\port$22839$0 ),
-    .\port$22841$0 (\port$22841$0 ),
-    .\port$22843$0 (\port$22843$0 ),
-    .\port$22845$0 (\port$22845$0 ),
-    .\port$22847$0 (\port$22847$0 ),
-    .\port$22849$0 (\port$22849$0 ),
-    .\port$22851$0 (\port$22851$0 ),
-    .\port$22853$0 (\port$22853$0 ),
-    .\port$22855$0 (\port$22855$0 ),
-    .\port$22857$0 (\port$22857$0 ),
-    .\port$22859$0 (\port$22859$0 ),
-    .\port$22861$0 (\port$22861$0 ),
-    .\port$22863$0 (\port$22863$0 ),
-    .\port$22865$0 (\port$22865$0 ),
-    .\port$22867$0 (\port$22867$0 ),
-    .\port$22869$0 (\port$22869$0 ),
-    .\port$22870$1 (\port$22870$1 ),
-    .\port$22885$0 (\port$22885$0 ),
+    .\port$14255$0 (\port$14255$0 ),
+    .\port$22135$0 (\port$22135$0 ),
+    .\port$22137$0 (\port$22137$0 ),
+    .\port$22139$0 (\port$22139$0 ),
+    .\port$22141$0 (\port$22141$0 ),
+    .\port$22143$0 (\port$22143$0 ),
+    .\port$22145$0 (\port$22145$0 ),
+    .\port$22147$0 (\port$22147$0 ),
+    .\port$22149$0 (\port$22149$0 ),
+    .\port$22151$0 (\port$22151$0 ),
+    .\port$22153$0 (\port$22153$0 ),
+    .\port$22155$0 (\port$22155$0 ),
+    .\port$22157$0 (\port$22157$0 ),
+    .\port$22159$0 (\port$22159$0 ),
+    .\port$22161$0 (\port$22161$0 ),
+    .\port$22163$0 (\port$22163$0 ),
+    .\port$22165$0 (\port$22165$0 ),
+    .\port$22166$1 (\port$22166$1 ),
+    .\port$22181$0 (\port$22181$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$14653$0 ),
+    .\read__en$19 (\port$14253$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -41595,7 +41574,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$8924$0 , \port$8922$0  };
+    read0__en = { \port$8524$0 , \port$8522$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -41608,16 +41587,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$22885$0 , \port$22870$1  };
-  assign \write__addr$15  = { \port$22885$0 , \port$22870$1  };
-  assign write__data = { \port$22869$0 , \port$22867$0 , \port$22865$0 , \port$22863$0 , \port$22861$0 , \port$22859$0 , \port$22857$0 , \port$22855$0 , \port$22853$0 , \port$22851$0 , \port$22849$0 , \port$22847$0 , \port$22845$0 , \port$22843$0 , \port$22841$0 , \port$22839$0  };
-  assign \write__data$17  = { \port$22869$0 , \port$22867$0 , \port$22865$0 , \port$22863$0 , \port$22861$0 , \port$22859$0 , \port$22857$0 , \port$22855$0 , \port$22853$0 , \port$22851$0 , \port$22849$0 , \port$22847$0 , \port$22845$0 , \port$22843$0 , \port$22841$0 , \port$22839$0  };
+  assign write__addr = { \port$22181$0 , \port$22166$1  };
+  assign \write__addr$15  = { \port$22181$0 , \port$22166$1  };
+  assign write__data = { \port$22165$0 , \port$22163$0 , \port$22161$0 , \port$22159$0 , \port$22157$0 , \port$22155$0 , \port$22153$0 , \port$22151$0 , \port$22149$0 , \port$22147$0 , \port$22145$0 , \port$22143$0 , \port$22141$0 , \port$22139$0 , \port$22137$0 , \port$22135$0  };
+  assign \write__data$17  = { \port$22165$0 , \port$22163$0 , \port$22161$0 , \port$22159$0 , \port$22157$0 , \port$22155$0 , \port$22153$0 , \port$22151$0 , \port$22149$0 , \port$22147$0 , \port$22145$0 , \port$22143$0 , \port$22141$0 , \port$22139$0 , \port$22137$0 , \port$22135$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$8924$0 , \port$8922$0  };
+  assign \read0__en$23  = { \port$8524$0 , \port$8522$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$14655$0 , \port$14653$0  };
-  assign \read1__en$29  = { \port$14655$0 , \port$14653$0  };
+  assign read1__en = { \port$14255$0 , \port$14253$0  };
+  assign \read1__en$29  = { \port$14255$0 , \port$14253$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[15:1];
@@ -41631,8 +41610,8 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \port$14655$0 , \port$22839$0 , \port$22841$0 , \port$22843$0 , \port$22845$0 , \port$22847$0 , \port$22849$0 , \port$22851$0 , \port$22853$0 , \port$22855$0 , \port$22857$0 , \port$22859$0 , \port$22861$0 , \port$22863$0 , \port$22865$0 , \port$22867$0 , \port$22869$0 , \port$22870$1
-, \port$22885$0 , \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \port$14255$0 , \port$22135$0 , \port$22137$0 , \port$22139$0 , \port$22141$0 , \port$22143$0 , \port$22145$0 , \port$22147$0 , \port$22149$0 , \port$22151$0 , \port$22153$0 , \port$22155$0 , \port$22157$0 , \port$22159$0 , \port$22161$0 , \port$22163$0 , \port$22165$0 , \port$22166$1
+, \port$22181$0 , \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -41642,44 +41621,44 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$14655$0 ;
-  wire \port$14655$0 ;
-  input [15:0] \port$22839$0 ;
-  wire [15:0] \port$22839$0 ;
-  input [15:0] \port$22841$0 ;
-  wire [15:0] \port$22841$0 ;
-  input [15:0] \port$22843$0 ;
-  wire [15:0] \port$22843$0 ;
-  input [15:0] \port$22845$0 ;
-  wire [15:0] \port$22845$0 ;
-  input [15:0] \port$22847$0 ;
-  wire [15:0] \port$22847$0 ;
-  input [15:0] \port$22849$0 ;
-  wire [15:0] \port$22849$0 ;
-  input [15:0] \port$22851$0 ;
-  wire [15:0] \port$22851$0 ;
-  input [15:0] \port$22853$0 ;
-  wire [15:0] \port$22853$0 ;
-  input [15:0] \port$22855$0 ;
-  wire [15:0] \port$22855$0 ;
-  input [15:0] \port$22857$0 ;
-  wire [15:0] \port$22857$0 ;
-  input [15:0] \port$22859$0 ;
-  wire [15:0] \port$22859$0 ;
-  input [15:0] \port$22861$0 ;
-  wire [15:0] \port$22861$0 ;
-  input [15:0] \port$22863$0 ;
-  wire [15:0] \port$22863$0 ;
-  input [15:0] \port$22865$0 ;
-  wire [15:0] \port$22865$0 ;
-  input [15:0] \port$22867$0 ;
-  wire [15:0] \port$22867$0 ;
-  input [15:0] \port$22869$0 ;
-  wire [15:0] \port$22869$0 ;
-  input [3:0] \port$22870$1 ;
-  wire [3:0] \port$22870$1 ;
-  input [7:0] \port$22885$0 ;
-  wire [7:0] \port$22885$0 ;
+  input \port$14255$0 ;
+  wire \port$14255$0 ;
+  input [15:0] \port$22135$0 ;
+  wire [15:0] \port$22135$0 ;
+  input [15:0] \port$22137$0 ;
+  wire [15:0] \port$22137$0 ;
+  input [15:0] \port$22139$0 ;
+  wire [15:0] \port$22139$0 ;
+  input [15:0] \port$22141$0 ;
+  wire [15:0] \port$22141$0 ;
+  input [15:0] \port$22143$0 ;
+  wire [15:0] \port$22143$0 ;
+  input [15:0] \port$22145$0 ;
+  wire [15:0] \port$22145$0 ;
+  input [15:0] \port$22147$0 ;
+  wire [15:0] \port$22147$0 ;
+  input [15:0] \port$22149$0 ;
+  wire [15:0] \port$22149$0 ;
+  input [15:0] \port$22151$0 ;
+  wire [15:0] \port$22151$0 ;
+  input [15:0] \port$22153$0 ;
+  wire [15:0] \port$22153$0 ;
+  input [15:0] \port$22155$0 ;
+  wire [15:0] \port$22155$0 ;
+  input [15:0] \port$22157$0 ;
+  wire [15:0] \port$22157$0 ;
+  input [15:0] \port$22159$0 ;
+  wire [15:0] \port$22159$0 ;
+  input [15:0] \port$22161$0 ;
+  wire [15:0] \port$22161$0 ;
+  input [15:0] \port$22163$0 ;
+  wire [15:0] \port$22163$0 ;
+  input [15:0] \port$22165$0 ;
+  wire [15:0] \port$22165$0 ;
+  input [3:0] \port$22166$1 ;
+  wire [3:0] \port$22166$1 ;
+  input [7:0] \port$22181$0 ;
+  wire [7:0] \port$22181$0 ;
   wire [11:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -41715,7 +41694,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   reg [255:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$22885$0 , \port$22870$1  }] <= { \port$22869$0 , \port$22867$0 , \port$22865$0 , \port$22863$0 , \port$22861$0 , \port$22859$0 , \port$22857$0 , \port$22855$0 , \port$22853$0 , \port$22851$0 , \port$22849$0 , \port$22847$0 , \port$22845$0 , \port$22843$0 , \port$22841$0 , \port$22839$0  };
+      copy0[{ \port$22181$0 , \port$22166$1  }] <= { \port$22165$0 , \port$22163$0 , \port$22161$0 , \port$22159$0 , \port$22157$0 , \port$22155$0 , \port$22153$0 , \port$22151$0 , \port$22149$0 , \port$22147$0 , \port$22145$0 , \port$22143$0 , \port$22141$0 , \port$22139$0 , \port$22137$0 , \port$22135$0  };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -41729,7 +41708,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   reg [255:0] copy1 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$22885$0 , \port$22870$1  }] <= { \port$22869$0 , \port$22867$0 , \port$22865$0 , \port$22863$0 , \port$22861$0 , \port$22859$0 , \port$22857$0 , \port$22855$0 , \port$22853$0 , \port$22851$0 , \port$22849$0 , \port$22847$0 , \port$22845$0 , \port$22843$0 , \port$22841$0 , \port$22839$0  };
+      copy1[{ \port$22181$0 , \port$22166$1  }] <= { \port$22165$0 , \port$22163$0 , \port$22161$0 , \port$22159$0 , \port$22157$0 , \port$22155$0 , \port$22153$0 , \port$22151$0 , \port$22149$0 , \port$22147$0 , \port$22145$0 , \port$22143$0 , \port$22141$0 , \port$22139$0 , \port$22137$0 , \port$22135$0  };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -41745,7 +41724,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$14655$0 ) begin
+    if (\port$14255$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -41757,19 +41736,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__en$19 , \po
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$22885$0 , \port$22870$1  };
-  assign \write__addr$3  = { \port$22885$0 , \port$22870$1  };
-  assign write__data = { \port$22869$0 , \port$22867$0 , \port$22865$0 , \port$22863$0 , \port$22861$0 , \port$22859$0 , \port$22857$0 , \port$22855$0 , \port$22853$0 , \port$22851$0 , \port$22849$0 , \port$22847$0 , \port$22845$0 , \port$22843$0 , \port$22841$0 , \port$22839$0  };
-  assign \write__data$5  = { \port$22869$0 , \port$22867$0 , \port$22865$0 , \port$22863$0 , \port$22861$0 , \port$22859$0 , \port$22857$0 , \port$22855$0 , \port$22853$0 , \port$22851$0 , \port$22849$0 , \port$22847$0 , \port$22845$0 , \port$22843$0 , \port$22841$0 , \port$22839$0  };
+  assign write__addr = { \port$22181$0 , \port$22166$1  };
+  assign \write__addr$3  = { \port$22181$0 , \port$22166$1  };
+  assign write__data = { \port$22165$0 , \port$22163$0 , \port$22161$0 , \port$22159$0 , \port$22157$0 , \port$22155$0 , \port$22153$0 , \port$22151$0 , \port$22149$0 , \port$22147$0 , \port$22145$0 , \port$22143$0 , \port$22141$0 , \port$22139$0 , \port$22137$0 , \port$22135$0  };
+  assign \write__data$5  = { \port$22165$0 , \port$22163$0 , \port$22161$0 , \port$22159$0 , \port$22157$0 , \port$22155$0 , \port$22153$0 , \port$22151$0 , \port$22149$0 , \port$22147$0 , \port$22145$0 , \port$22143$0 , \port$22141$0 , \port$22139$0 , \port$22137$0 , \port$22135$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$22885$0 , \port$22870$1  };
-  assign \write__data$14  = { \port$22869$0 , \port$22867$0 , \port$22865$0 , \port$22863$0 , \port$22861$0 , \port$22859$0 , \port$22857$0 , \port$22855$0 , \port$22853$0 , \port$22851$0 , \port$22849$0 , \port$22847$0 , \port$22845$0 , \port$22843$0 , \port$22841$0 , \port$22839$0  };
+  assign \write__addr$13  = { \port$22181$0 , \port$22166$1  };
+  assign \write__data$14  = { \port$22165$0 , \port$22163$0 , \port$22161$0 , \port$22159$0 , \port$22157$0 , \port$22155$0 , \port$22153$0 , \port$22151$0 , \port$22149$0 , \port$22147$0 , \port$22145$0 , \port$22143$0 , \port$22141$0 , \port$22139$0 , \port$22137$0 , \port$22135$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$14655$0 , \read__en$19  };
+  assign read1__en = { \port$14255$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -41987,7 +41966,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$20  = { 3'h0, host__request__payload[15:4] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20939$8 , \port$22775$13 , \port$22923$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20139$8 , \port$22071$13 , \port$22219$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -42021,12 +42000,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$20939$8 ;
-  wire \port$20939$8 ;
-  input [5:0] \port$22775$13 ;
-  wire [5:0] \port$22775$13 ;
-  input [3:0] \port$22923$5 ;
-  wire [3:0] \port$22923$5 ;
+  input \port$20139$8 ;
+  wire \port$20139$8 ;
+  input [5:0] \port$22071$13 ;
+  wire [5:0] \port$22071$13 ;
+  input [3:0] \port$22219$5 ;
+  wire [3:0] \port$22219$5 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -42064,7 +42043,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$20939$8 , \port$22775$13 , \port$22923$5  };
+    read0__addr = { \port$20139$8 , \port$22071$13 , \port$22219$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -42079,7 +42058,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$20939$8 , \port$22775$13 , \port$22923$5  };
+  assign \read0__addr$19  = { \port$20139$8 , \port$22071$13 , \port$22219$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -42891,8 +42870,8 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$21590$0 , \port$21607$6 , \port$21609$6 , \port$21611$6 , \port$21613$6 , \port$21615$6 , \port$21617$6 , \port$21619$6 , \port$21621$6 , \port$21623$6 , \port$21625$6 , \port$21627$6 , \port$21629$6 , \port$21631$6
-, \port$21633$6 , \port$21635$6 , \port$21637$6 , \port$21638$5 , \port$22781$0 , \port$22923$5 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$20886$0 , \port$20903$6 , \port$20905$6 , \port$20907$6 , \port$20909$6 , \port$20911$6 , \port$20913$6 , \port$20915$6 , \port$20917$6 , \port$20919$6 , \port$20921$6 , \port$20923$6 , \port$20925$6 , \port$20927$6
+, \port$20929$6 , \port$20931$6 , \port$20933$6 , \port$20934$5 , \port$22077$0 , \port$22219$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -42926,46 +42905,46 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$21590$0 ;
-  wire [5:0] \port$21590$0 ;
-  input [15:0] \port$21607$6 ;
-  wire [15:0] \port$21607$6 ;
-  input [15:0] \port$21609$6 ;
-  wire [15:0] \port$21609$6 ;
-  input [15:0] \port$21611$6 ;
-  wire [15:0] \port$21611$6 ;
-  input [15:0] \port$21613$6 ;
-  wire [15:0] \port$21613$6 ;
-  input [15:0] \port$21615$6 ;
-  wire [15:0] \port$21615$6 ;
-  input [15:0] \port$21617$6 ;
-  wire [15:0] \port$21617$6 ;
-  input [15:0] \port$21619$6 ;
-  wire [15:0] \port$21619$6 ;
-  input [15:0] \port$21621$6 ;
-  wire [15:0] \port$21621$6 ;
-  input [15:0] \port$21623$6 ;
-  wire [15:0] \port$21623$6 ;
-  input [15:0] \port$21625$6 ;
-  wire [15:0] \port$21625$6 ;
-  input [15:0] \port$21627$6 ;
-  wire [15:0] \port$21627$6 ;
-  input [15:0] \port$21629$6 ;
-  wire [15:0] \port$21629$6 ;
-  input [15:0] \port$21631$6 ;
-  wire [15:0] \port$21631$6 ;
-  input [15:0] \port$21633$6 ;
-  wire [15:0] \port$21633$6 ;
-  input [15:0] \port$21635$6 ;
-  wire [15:0] \port$21635$6 ;
-  input [15:0] \port$21637$6 ;
-  wire [15:0] \port$21637$6 ;
-  input [3:0] \port$21638$5 ;
-  wire [3:0] \port$21638$5 ;
-  input [5:0] \port$22781$0 ;
-  wire [5:0] \port$22781$0 ;
-  input [3:0] \port$22923$5 ;
-  wire [3:0] \port$22923$5 ;
+  input [5:0] \port$20886$0 ;
+  wire [5:0] \port$20886$0 ;
+  input [15:0] \port$20903$6 ;
+  wire [15:0] \port$20903$6 ;
+  input [15:0] \port$20905$6 ;
+  wire [15:0] \port$20905$6 ;
+  input [15:0] \port$20907$6 ;
+  wire [15:0] \port$20907$6 ;
+  input [15:0] \port$20909$6 ;
+  wire [15:0] \port$20909$6 ;
+  input [15:0] \port$20911$6 ;
+  wire [15:0] \port$20911$6 ;
+  input [15:0] \port$20913$6 ;
+  wire [15:0] \port$20913$6 ;
+  input [15:0] \port$20915$6 ;
+  wire [15:0] \port$20915$6 ;
+  input [15:0] \port$20917$6 ;
+  wire [15:0] \port$20917$6 ;
+  input [15:0] \port$20919$6 ;
+  wire [15:0] \port$20919$6 ;
+  input [15:0] \port$20921$6 ;
+  wire [15:0] \port$20921$6 ;
+  input [15:0] \port$20923$6 ;
+  wire [15:0] \port$20923$6 ;
+  input [15:0] \port$20925$6 ;
+  wire [15:0] \port$20925$6 ;
+  input [15:0] \port$20927$6 ;
+  wire [15:0] \port$20927$6 ;
+  input [15:0] \port$20929$6 ;
+  wire [15:0] \port$20929$6 ;
+  input [15:0] \port$20931$6 ;
+  wire [15:0] \port$20931$6 ;
+  input [15:0] \port$20933$6 ;
+  wire [15:0] \port$20933$6 ;
+  input [3:0] \port$20934$5 ;
+  wire [3:0] \port$20934$5 ;
+  input [5:0] \port$22077$0 ;
+  wire [5:0] \port$22077$0 ;
+  input [3:0] \port$22219$5 ;
+  wire [3:0] \port$22219$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$23 ;
   output [255:0] read0__data;
@@ -42984,8 +42963,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$21590$0 , \port$21638$5  };
-  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$21637$6 , \port$21635$6 , \port$21633$6 , \port$21631$6 , \port$21629$6 , \port$21627$6 , \port$21625$6 , \port$21623$6 , \port$21621$6 , \port$21619$6 , \port$21617$6 , \port$21615$6 , \port$21613$6 , \port$21611$6 , \port$21609$6 , \port$21607$6  };
+  assign write__addr = rest ? address : { \port$20886$0 , \port$20934$5  };
+  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$20933$6 , \port$20931$6 , \port$20929$6 , \port$20927$6 , \port$20925$6 , \port$20923$6 , \port$20921$6 , \port$20919$6 , \port$20917$6 , \port$20915$6 , \port$20913$6 , \port$20911$6 , \port$20909$6 , \port$20907$6 , \port$20905$6 , \port$20903$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -43010,7 +42989,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$22781$0 , \port$22923$5  };
+    read0__addr = { \port$22077$0 , \port$22219$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -43022,9 +43001,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$21590$0 , \port$21638$5  };
-  assign \write__data$20  = { \port$21637$6 , \port$21635$6 , \port$21633$6 , \port$21631$6 , \port$21629$6 , \port$21627$6 , \port$21625$6 , \port$21623$6 , \port$21621$6 , \port$21619$6 , \port$21617$6 , \port$21615$6 , \port$21613$6 , \port$21611$6 , \port$21609$6 , \port$21607$6  };
-  assign \read0__addr$23  = { \port$22781$0 , \port$22923$5  };
+  assign \write__addr$17  = { \port$20886$0 , \port$20934$5  };
+  assign \write__data$20  = { \port$20933$6 , \port$20931$6 , \port$20929$6 , \port$20927$6 , \port$20925$6 , \port$20923$6 , \port$20921$6 , \port$20919$6 , \port$20917$6 , \port$20915$6 , \port$20913$6 , \port$20911$6 , \port$20909$6 , \port$20907$6 , \port$20905$6 , \port$20903$6  };
+  assign \read0__addr$23  = { \port$22077$0 , \port$22219$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -43330,8 +43309,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$29  = { 3'h0, host__request__payload[13:4] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$7212$0 , \read__en$19 , \port$12972$0 , read__addr, write__addr, \port$22890$0 , \port$22892$0 , \port$22894$0 , \port$22896$0 , \port$22898$0 , \port$22900$0 , \port$22902$0 , \port$22904$0 , \port$22906$0 , \port$22908$0 , \port$22910$0 , \port$22912$0 , \port$22914$0 , \port$22916$0
-, \port$22918$0 , \port$22920$0 , write__en, \read__addr$15 , read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$6812$0 , \read__en$19 , \port$12572$0 , read__addr, write__addr, \port$22186$0 , \port$22188$0 , \port$22190$0 , \port$22192$0 , \port$22194$0 , \port$22196$0 , \port$22198$0 , \port$22200$0 , \port$22202$0 , \port$22204$0 , \port$22206$0 , \port$22208$0 , \port$22210$0 , \port$22212$0
+, \port$22214$0 , \port$22216$0 , write__en, \read__addr$15 , read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -43341,42 +43320,42 @@ module \backspike_core.masks_memory (rst, read__en, \port$7212$0 , \read__en$19 
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$12972$0 ;
-  wire \port$12972$0 ;
-  input [15:0] \port$22890$0 ;
-  wire [15:0] \port$22890$0 ;
-  input [15:0] \port$22892$0 ;
-  wire [15:0] \port$22892$0 ;
-  input [15:0] \port$22894$0 ;
-  wire [15:0] \port$22894$0 ;
-  input [15:0] \port$22896$0 ;
-  wire [15:0] \port$22896$0 ;
-  input [15:0] \port$22898$0 ;
-  wire [15:0] \port$22898$0 ;
-  input [15:0] \port$22900$0 ;
-  wire [15:0] \port$22900$0 ;
-  input [15:0] \port$22902$0 ;
-  wire [15:0] \port$22902$0 ;
-  input [15:0] \port$22904$0 ;
-  wire [15:0] \port$22904$0 ;
-  input [15:0] \port$22906$0 ;
-  wire [15:0] \port$22906$0 ;
-  input [15:0] \port$22908$0 ;
-  wire [15:0] \port$22908$0 ;
-  input [15:0] \port$22910$0 ;
-  wire [15:0] \port$22910$0 ;
-  input [15:0] \port$22912$0 ;
-  wire [15:0] \port$22912$0 ;
-  input [15:0] \port$22914$0 ;
-  wire [15:0] \port$22914$0 ;
-  input [15:0] \port$22916$0 ;
-  wire [15:0] \port$22916$0 ;
-  input [15:0] \port$22918$0 ;
-  wire [15:0] \port$22918$0 ;
-  input [15:0] \port$22920$0 ;
-  wire [15:0] \port$22920$0 ;
-  input \port$7212$0 ;
-  wire \port$7212$0 ;
+  input \port$12572$0 ;
+  wire \port$12572$0 ;
+  input [15:0] \port$22186$0 ;
+  wire [15:0] \port$22186$0 ;
+  input [15:0] \port$22188$0 ;
+  wire [15:0] \port$22188$0 ;
+  input [15:0] \port$22190$0 ;
+  wire [15:0] \port$22190$0 ;
+  input [15:0] \port$22192$0 ;
+  wire [15:0] \port$22192$0 ;
+  input [15:0] \port$22194$0 ;
+  wire [15:0] \port$22194$0 ;
+  input [15:0] \port$22196$0 ;
+  wire [15:0] \port$22196$0 ;
+  input [15:0] \port$22198$0 ;
+  wire [15:0] \port$22198$0 ;
+  input [15:0] \port$22200$0 ;
+  wire [15:0] \port$22200$0 ;
+  input [15:0] \port$22202$0 ;
+  wire [15:0] \port$22202$0 ;
+  input [15:0] \port$22204$0 ;
+  wire [15:0] \port$22204$0 ;
+  input [15:0] \port$22206$0 ;
+  wire [15:0] \port$22206$0 ;
+  input [15:0] \port$22208$0 ;
+  wire [15:0] \port$22208$0 ;
+  input [15:0] \port$22210$0 ;
+  wire [15:0] \port$22210$0 ;
+  input [15:0] \port$22212$0 ;
+  wire [15:0] \port$22212$0 ;
+  input [15:0] \port$22214$0 ;
+  wire [15:0] \port$22214$0 ;
+  input [15:0] \port$22216$0 ;
+  wire [15:0] \port$22216$0 ;
+  input \port$6812$0 ;
+  wire \port$6812$0 ;
   wire [7:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -43413,7 +43392,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$7212$0 , \read__en$19 
   reg [255:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$22920$0 [15], \port$22918$0 [15], \port$22916$0 [15], \port$22914$0 [15], \port$22912$0 [15], \port$22910$0 [15], \port$22908$0 [15], \port$22906$0 [15], \port$22904$0 [15], \port$22902$0 [15], \port$22900$0 [15], \port$22898$0 [15], \port$22896$0 [15], \port$22894$0 [15], \port$22892$0 [15], \port$22890$0 [15], \port$22920$0 [14], \port$22918$0 [14], \port$22916$0 [14], \port$22914$0 [14], \port$22912$0 [14], \port$22910$0 [14], \port$22908$0 [14], \port$22906$0 [14], \port$22904$0 [14], \port$22902$0 [14], \port$22900$0 [14], \port$22898$0 [14], \port$22896$0 [14], \port$22894$0 [14], \port$22892$0 [14], \port$22890$0 [14], \port$22920$0 [13], \port$22918$0 [13], \port$22916$0 [13], \port$22914$0 [13], \port$22912$0 [13], \port$22910$0 [13], \port$22908$0 [13], \port$22906$0 [13], \port$22904$0 [13], \port$22902$0 [13], \port$22900$0 [13], \port$22898$0 [13], \port$22896$0 [13], \port$22894$0 [13], \port$22892$0 [13], \port$22890$0 [13], \port$22920$0 [12], \port$22918$0 [12], \port$22916$0 [12], \port$22914$0 [12], \port$22912$0 [12], \port$22910$0 [12], \port$22908$0 [12], \port$22906$0 [12], \port$22904$0 [12], \port$22902$0 [12], \port$22900$0 [12], \port$22898$0 [12], \port$22896$0 [12], \port$22894$0 [12], \port$22892$0 [12], \port$22890$0 [12], \port$22920$0 [11], \port$22918$0 [11], \port$22916$0 [11], \port$22914$0 [11], \port$22912$0 [11], \port$22910$0 [11], \port$22908$0 [11], \port$22906$0 [11], \port$22904$0 [11], \port$22902$0 [11], \port$22900$0 [11], \port$22898$0 [11], \port$22896$0 [11], \port$22894$0 [11], \port$22892$0 [11], \port$22890$0 [11], \port$22920$0 [10], \port$22918$0 [10], \port$22916$0 [10], \port$22914$0 [10], \port$22912$0 [10], \port$22910$0 [10], \port$22908$0 [10], \port$22906$0 [10], \port$22904$0 [10], \port$22902$0 [10], \port$22900$0 [10], \port$22898$0 [10], \port$22896$0 [10], \port$22894$0 [10], \port$22892$0 [10], \port$22890$0 [10], \port$22920$0 [9], \port$22918$0 [9], \port$22916$0 [9], \port$22914$0 [9], \port$22912$0 [9], \port$22910$0 [9], \port$22908$0 [9], \port$22906$0 [9], \port$22904$0 [9], \port$22902$0 [9], \port$22900$0 [9], \port$22898$0 [9], \port$22896$0 [9], \port$22894$0 [9], \port$22892$0 [9], \port$22890$0 [9], \port$22920$0 [8], \port$22918$0 [8], \port$22916$0 [8], \port$22914$0 [8], \port$22912$0 [8], \port$22910$0 [8], \port$22908$0 [8], \port$22906$0 [8], \port$22904$0 [8], \port$22902$0 [8], \port$22900$0 [8], \port$22898$0 [8], \port$22896$0 [8], \port$22894$0 [8], \port$22892$0 [8], \port$22890$0 [8], \port$22920$0 [7], \port$22918$0 [7], \port$22916$0 [7], \port$22914$0 [7], \port$22912$0 [7], \port$22910$0 [7], \port$22908$0 [7], \port$22906$0 [7], \port$22904$0 [7], \port$22902$0 [7], \port$22900$0 [7], \port$22898$0 [7], \port$22896$0 [7], \port$22894$0 [7], \port$22892$0 [7], \port$22890$0 [7], \port$22920$0 [6], \port$22918$0 [6], \port$22916$0 [6], \port$22914$0 [6], \port$22912$0 [6], \port$22910$0 [6], \port$22908$0 [6], \port$22906$0 [6], \port$22904$0 [6], \port$22902$0 [6], \port$22900$0 [6], \port$22898$0 [6], \port$22896$0 [6], \port$22894$0 [6], \port$22892$0 [6], \port$22890$0 [6], \port$22920$0 [5], \port$22918$0 [5], \port$22916$0 [5], \port$22914$0 [5], \port$22912$0 [5], \port$22910$0 [5], \port$22908$0 [5], \port$22906$0 [5], \port$22904$0 [5], \port$22902$0 [5], \port$22900$0 [5], \port$22898$0 [5], \port$22896$0 [5], \port$22894$0 [5], \port$22892$0 [5], \port$22890$0 [5], \port$22920$0 [4], \port$22918$0 [4], \port$22916$0 [4], \port$22914$0 [4], \port$22912$0 [4], \port$22910$0 [4], \port$22908$0 [4], \port$22906$0 [4], \port$22904$0 [4], \port$22902$0 [4], \port$22900$0 [4], \port$22898$0 [4], \port$22896$0 [4], \port$22894$0 [4], \port$22892$0 [4], \port$22890$0 [4], \port$22920$0 [3], \port$22918$0 [3], \port$22916$0 [3], \port$22914$0 [3], \port$22912$0 [3], \port$22910$0 [3], \port$22908$0 [3], \port$22906$0 [3], \port$22904$0 [3], \port$22902$0 [3], \port$22900$0 [3], \port$22898$0 [3], \port$22896$0 [3], \port$22894$0 [3], \port$22892$0 [3], \port$22890$0 [3], \port$22920$0 [2], \port$22918$0 [2], \port$22916$0 [2], \port$22914$0 [2], \port$22912$0 [2], \port$22910$0 [2], \port$22908$0 [2], \port$22906$0 [2], \port$22904$0 [2], \port$22902$0 [2], \port$22900$0 [2], \port$22898$0 [2], \port$22896$0 [2], \port$22894$0 [2], \port$22892$0 [2], \port$22890$0 [2], \port$22920$0 [1], \port$22918$0 [1], \port$22916$0 [1], \port$22914$0 [1], \port$22912$0 [1], \port$22910$0 [1], \port$22908$0 [1], \port$22906$0 [1], \port$22904$0 [1], \port$22902$0 [1], \port$22900$0 [1], \port$22898$0 [1], \port$22896$0 [1], \port$22894$0 [1], \port$22892$0 [1], \port$22890$0 [1], \port$22920$0 [0], \port$22918$0 [0], \port$22916$0 [0], \port$22914$0 [0], \port$22912$0 [0], \port$22910$0 [0], \port$22908$0 [0], \port$22906$0 [0], \port$22904$0 [0], \port$22902$0 [0], \port$22900$0 [0], \port$22898$0 [0], \port$22896$0 [0], \port$22894$0 [0], \port$22892$0 [0], \port$22890$0 [0] };
+      copy0[write__addr] <= { \port$22216$0 [15], \port$22214$0 [15], \port$22212$0 [15], \port$22210$0 [15], \port$22208$0 [15], \port$22206$0 [15], \port$22204$0 [15], \port$22202$0 [15], \port$22200$0 [15], \port$22198$0 [15], \port$22196$0 [15], \port$22194$0 [15], \port$22192$0 [15], \port$22190$0 [15], \port$22188$0 [15], \port$22186$0 [15], \port$22216$0 [14], \port$22214$0 [14], \port$22212$0 [14], \port$22210$0 [14], \port$22208$0 [14], \port$22206$0 [14], \port$22204$0 [14], \port$22202$0 [14], \port$22200$0 [14], \port$22198$0 [14], \port$22196$0 [14], \port$22194$0 [14], \port$22192$0 [14], \port$22190$0 [14], \port$22188$0 [14], \port$22186$0 [14], \port$22216$0 [13], \port$22214$0 [13], \port$22212$0 [13], \port$22210$0 [13], \port$22208$0 [13], \port$22206$0 [13], \port$22204$0 [13], \port$22202$0 [13], \port$22200$0 [13], \port$22198$0 [13], \port$22196$0 [13], \port$22194$0 [13], \port$22192$0 [13], \port$22190$0 [13], \port$22188$0 [13], \port$22186$0 [13], \port$22216$0 [12], \port$22214$0 [12], \port$22212$0 [12], \port$22210$0 [12], \port$22208$0 [12], \port$22206$0 [12], \port$22204$0 [12], \port$22202$0 [12], \port$22200$0 [12], \port$22198$0 [12], \port$22196$0 [12], \port$22194$0 [12], \port$22192$0 [12], \port$22190$0 [12], \port$22188$0 [12], \port$22186$0 [12], \port$22216$0 [11], \port$22214$0 [11], \port$22212$0 [11], \port$22210$0 [11], \port$22208$0 [11], \port$22206$0 [11], \port$22204$0 [11], \port$22202$0 [11], \port$22200$0 [11], \port$22198$0 [11], \port$22196$0 [11], \port$22194$0 [11], \port$22192$0 [11], \port$22190$0 [11], \port$22188$0 [11], \port$22186$0 [11], \port$22216$0 [10], \port$22214$0 [10], \port$22212$0 [10], \port$22210$0 [10], \port$22208$0 [10], \port$22206$0 [10], \port$22204$0 [10], \port$22202$0 [10], \port$22200$0 [10], \port$22198$0 [10], \port$22196$0 [10], \port$22194$0 [10], \port$22192$0 [10], \port$22190$0 [10], \port$22188$0 [10], \port$22186$0 [10], \port$22216$0 [9], \port$22214$0 [9], \port$22212$0 [9], \port$22210$0 [9], \port$22208$0 [9], \port$22206$0 [9], \port$22204$0 [9], \port$22202$0 [9], \port$22200$0 [9], \port$22198$0 [9], \port$22196$0 [9], \port$22194$0 [9], \port$22192$0 [9], \port$22190$0 [9], \port$22188$0 [9], \port$22186$0 [9], \port$22216$0 [8], \port$22214$0 [8], \port$22212$0 [8], \port$22210$0 [8], \port$22208$0 [8], \port$22206$0 [8], \port$22204$0 [8], \port$22202$0 [8], \port$22200$0 [8], \port$22198$0 [8], \port$22196$0 [8], \port$22194$0 [8], \port$22192$0 [8], \port$22190$0 [8], \port$22188$0 [8], \port$22186$0 [8], \port$22216$0 [7], \port$22214$0 [7], \port$22212$0 [7], \port$22210$0 [7], \port$22208$0 [7], \port$22206$0 [7], \port$22204$0 [7], \port$22202$0 [7], \port$22200$0 [7], \port$22198$0 [7], \port$22196$0 [7], \port$22194$0 [7], \port$22192$0 [7], \port$22190$0 [7], \port$22188$0 [7], \port$22186$0 [7], \port$22216$0 [6], \port$22214$0 [6], \port$22212$0 [6], \port$22210$0 [6], \port$22208$0 [6], \port$22206$0 [6], \port$22204$0 [6], \port$22202$0 [6], \port$22200$0 [6], \port$22198$0 [6], \port$22196$0 [6], \port$22194$0 [6], \port$22192$0 [6], \port$22190$0 [6], \port$22188$0 [6], \port$22186$0 [6], \port$22216$0 [5], \port$22214$0 [5], \port$22212$0 [5], \port$22210$0 [5], \port$22208$0 [5], \port$22206$0 [5], \port$22204$0 [5], \port$22202$0 [5], \port$22200$0 [5], \port$22198$0 [5], \port$22196$0 [5], \port$22194$0 [5], \port$22192$0 [5], \port$22190$0 [5], \port$22188$0 [5], \port$22186$0 [5], \port$22216$0 [4], \port$22214$0 [4], \port$22212$0 [4], \port$22210$0 [4], \port$22208$0 [4], \port$22206$0 [4], \port$22204$0 [4], \port$22202$0 [4], \port$22200$0 [4], \port$22198$0 [4], \port$22196$0 [4], \port$22194$0 [4], \port$22192$0 [4], \port$22190$0 [4], \port$22188$0 [4], \port$22186$0 [4], \port$22216$0 [3], \port$22214$0 [3], \port$22212$0 [3], \port$22210$0 [3], \port$22208$0 [3], \port$22206$0 [3], \port$22204$0 [3], \port$22202$0 [3], \port$22200$0 [3], \port$22198$0 [3], \port$22196$0 [3], \port$22194$0 [3], \port$22192$0 [3], \port$22190$0 [3], \port$22188$0 [3], \port$22186$0 [3], \port$22216$0 [2], \port$22214$0 [2], \port$22212$0 [2], \port$22210$0 [2], \port$22208$0 [2], \port$22206$0 [2], \port$22204$0 [2], \port$22202$0 [2], \port$22200$0 [2], \port$22198$0 [2], \port$22196$0 [2], \port$22194$0 [2], \port$22192$0 [2], \port$22190$0 [2], \port$22188$0 [2], \port$22186$0 [2], \port$22216$0 [1], \port$22214$0 [1], \port$22212$0 [1], \port$22210$0 [1], \port$22208$0 [1], \port$22206$0 [1], \port$22204$0 [1], \port$22202$0 [1], \port$22200$0 [1], \port$22198$0 [1], \port$22196$0 [1], \port$22194$0 [1], \port$22192$0 [1], \port$22190$0 [1], \port$22188$0 [1], \port$22186$0 [1], \port$22216$0 [0], \port$22214$0 [0], \port$22212$0 [0], \port$22210$0 [0], \port$22208$0 [0], \port$22206$0 [0], \port$22204$0 [0], \port$22202$0 [0], \port$22200$0 [0], \port$22198$0 [0], \port$22196$0 [0], \port$22194$0 [0], \port$22192$0 [0], \port$22190$0 [0], \port$22188$0 [0], \port$22186$0 [0] };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -43427,7 +43406,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$7212$0 , \read__en$19 
   reg [255:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$22920$0 [15], \port$22918$0 [15], \port$22916$0 [15], \port$22914$0 [15], \port$22912$0 [15], \port$22910$0 [15], \port$22908$0 [15], \port$22906$0 [15], \port$22904$0 [15], \port$22902$0 [15], \port$22900$0 [15], \port$22898$0 [15], \port$22896$0 [15], \port$22894$0 [15], \port$22892$0 [15], \port$22890$0 [15], \port$22920$0 [14], \port$22918$0 [14], \port$22916$0 [14], \port$22914$0 [14], \port$22912$0 [14], \port$22910$0 [14], \port$22908$0 [14], \port$22906$0 [14], \port$22904$0 [14], \port$22902$0 [14], \port$22900$0 [14], \port$22898$0 [14], \port$22896$0 [14], \port$22894$0 [14], \port$22892$0 [14], \port$22890$0 [14], \port$22920$0 [13], \port$22918$0 [13], \port$22916$0 [13], \port$22914$0 [13], \port$22912$0 [13], \port$22910$0 [13], \port$22908$0 [13], \port$22906$0 [13], \port$22904$0 [13], \port$22902$0 [13], \port$22900$0 [13], \port$22898$0 [13], \port$22896$0 [13], \port$22894$0 [13], \port$22892$0 [13], \port$22890$0 [13], \port$22920$0 [12], \port$22918$0 [12], \port$22916$0 [12], \port$22914$0 [12], \port$22912$0 [12], \port$22910$0 [12], \port$22908$0 [12], \port$22906$0 [12], \port$22904$0 [12], \port$22902$0 [12], \port$22900$0 [12], \port$22898$0 [12], \port$22896$0 [12], \port$22894$0 [12], \port$22892$0 [12], \port$22890$0 [12], \port$22920$0 [11], \port$22918$0 [11], \port$22916$0 [11], \port$22914$0 [11], \port$22912$0 [11], \port$22910$0 [11], \port$22908$0 [11], \port$22906$0 [11], \port$22904$0 [11], \port$22902$0 [11], \port$22900$0 [11], \port$22898$0 [11], \port$22896$0 [11], \port$22894$0 [11], \port$22892$0 [11], \port$22890$0 [11], \port$22920$0 [10], \port$22918$0 [10], \port$22916$0 [10], \port$22914$0 [10], \port$22912$0 [10], \port$22910$0 [10], \port$22908$0 [10], \port$22906$0 [10], \port$22904$0 [10], \port$22902$0 [10], \port$22900$0 [10], \port$22898$0 [10], \port$22896$0 [10], \port$22894$0 [10], \port$22892$0 [10], \port$22890$0 [10], \port$22920$0 [9], \port$22918$0 [9], \port$22916$0 [9], \port$22914$0 [9], \port$22912$0 [9], \port$22910$0 [9], \port$22908$0 [9], \port$22906$0 [9], \port$22904$0 [9], \port$22902$0 [9], \port$22900$0 [9], \port$22898$0 [9], \port$22896$0 [9], \port$22894$0 [9], \port$22892$0 [9], \port$22890$0 [9], \port$22920$0 [8], \port$22918$0 [8], \port$22916$0 [8], \port$22914$0 [8], \port$22912$0 [8], \port$22910$0 [8], \port$22908$0 [8], \port$22906$0 [8], \port$22904$0 [8], \port$22902$0 [8], \port$22900$0 [8], \port$22898$0 [8], \port$22896$0 [8], \port$22894$0 [8], \port$22892$0 [8], \port$22890$0 [8], \port$22920$0 [7], \port$22918$0 [7], \port$22916$0 [7], \port$22914$0 [7], \port$22912$0 [7], \port$22910$0 [7], \port$22908$0 [7], \port$22906$0 [7], \port$22904$0 [7], \port$22902$0 [7], \port$22900$0 [7], \port$22898$0 [7], \port$22896$0 [7], \port$22894$0 [7], \port$22892$0 [7], \port$22890$0 [7], \port$22920$0 [6], \port$22918$0 [6], \port$22916$0 [6], \port$22914$0 [6], \port$22912$0 [6], \port$22910$0 [6], \port$22908$0 [6], \port$22906$0 [6], \port$22904$0 [6], \port$22902$0 [6], \port$22900$0 [6], \port$22898$0 [6], \port$22896$0 [6], \port$22894$0 [6], \port$22892$0 [6], \port$22890$0 [6], \port$22920$0 [5], \port$22918$0 [5], \port$22916$0 [5], \port$22914$0 [5], \port$22912$0 [5], \port$22910$0 [5], \port$22908$0 [5], \port$22906$0 [5], \port$22904$0 [5], \port$22902$0 [5], \port$22900$0 [5], \port$22898$0 [5], \port$22896$0 [5], \port$22894$0 [5], \port$22892$0 [5], \port$22890$0 [5], \port$22920$0 [4], \port$22918$0 [4], \port$22916$0 [4], \port$22914$0 [4], \port$22912$0 [4], \port$22910$0 [4], \port$22908$0 [4], \port$22906$0 [4], \port$22904$0 [4], \port$22902$0 [4], \port$22900$0 [4], \port$22898$0 [4], \port$22896$0 [4], \port$22894$0 [4], \port$22892$0 [4], \port$22890$0 [4], \port$22920$0 [3], \port$22918$0 [3], \port$22916$0 [3], \port$22914$0 [3], \port$22912$0 [3], \port$22910$0 [3], \port$22908$0 [3], \port$22906$0 [3], \port$22904$0 [3], \port$22902$0 [3], \port$22900$0 [3], \port$22898$0 [3], \port$22896$0 [3], \port$22894$0 [3], \port$22892$0 [3], \port$22890$0 [3], \port$22920$0 [2], \port$22918$0 [2], \port$22916$0 [2], \port$22914$0 [2], \port$22912$0 [2], \port$22910$0 [2], \port$22908$0 [2], \port$22906$0 [2], \port$22904$0 [2], \port$22902$0 [2], \port$22900$0 [2], \port$22898$0 [2], \port$22896$0 [2], \port$22894$0 [2], \port$22892$0 [2], \port$22890$0 [2], \port$22920$0 [1], \port$22918$0 [1], \port$22916$0 [1], \port$22914$0 [1], \port$22912$0 [1], \port$22910$0 [1], \port$22908$0 [1], \port$22906$0 [1], \port$22904$0 [1], \port$22902$0 [1], \port$22900$0 [1], \port$22898$0 [1], \port$22896$0 [1], \port$22894$0 [1], \port$22892$0 [1], \port$22890$0 [1], \port$22920$0 [0], \port$22918$0 [0], \port$22916$0 [0], \port$22914$0 [0], \port$22912$0 [0], \port$22910$0 [0], \port$22908$0 [0], \port$22906$0 [0], \port$22904$0 [0], \port$22902$0 [0], \port$22900$0 [0], \port$22898$0 [0], \port$22896$0 [0], \port$22894$0 [0], \port$22892$0 [0], \port$22890$0 [0] };
+      copy1[write__addr] <= { \port$22216$0 [15], \port$22214$0 [15], \port$22212$0 [15], \port$22210$0 [15], \port$22208$0 [15], \port$22206$0 [15], \port$22204$0 [15], \port$22202$0 [15], \port$22200$0 [15], \port$22198$0 [15], \port$22196$0 [15], \port$22194$0 [15], \port$22192$0 [15], \port$22190$0 [15], \port$22188$0 [15], \port$22186$0 [15], \port$22216$0 [14], \port$22214$0 [14], \port$22212$0 [14], \port$22210$0 [14], \port$22208$0 [14], \port$22206$0 [14], \port$22204$0 [14], \port$22202$0 [14], \port$22200$0 [14], \port$22198$0 [14], \port$22196$0 [14], \port$22194$0 [14], \port$22192$0 [14], \port$22190$0 [14], \port$22188$0 [14], \port$22186$0 [14], \port$22216$0 [13], \port$22214$0 [13], \port$22212$0 [13], \port$22210$0 [13], \port$22208$0 [13], \port$22206$0 [13], \port$22204$0 [13], \port$22202$0 [13], \port$22200$0 [13], \port$22198$0 [13], \port$22196$0 [13], \port$22194$0 [13], \port$22192$0 [13], \port$22190$0 [13], \port$22188$0 [13], \port$22186$0 [13], \port$22216$0 [12], \port$22214$0 [12], \port$22212$0 [12], \port$22210$0 [12], \port$22208$0 [12], \port$22206$0 [12], \port$22204$0 [12], \port$22202$0 [12], \port$22200$0 [12], \port$22198$0 [12], \port$22196$0 [12], \port$22194$0 [12], \port$22192$0 [12], \port$22190$0 [12], \port$22188$0 [12], \port$22186$0 [12], \port$22216$0 [11], \port$22214$0 [11], \port$22212$0 [11], \port$22210$0 [11], \port$22208$0 [11], \port$22206$0 [11], \port$22204$0 [11], \port$22202$0 [11], \port$22200$0 [11], \port$22198$0 [11], \port$22196$0 [11], \port$22194$0 [11], \port$22192$0 [11], \port$22190$0 [11], \port$22188$0 [11], \port$22186$0 [11], \port$22216$0 [10], \port$22214$0 [10], \port$22212$0 [10], \port$22210$0 [10], \port$22208$0 [10], \port$22206$0 [10], \port$22204$0 [10], \port$22202$0 [10], \port$22200$0 [10], \port$22198$0 [10], \port$22196$0 [10], \port$22194$0 [10], \port$22192$0 [10], \port$22190$0 [10], \port$22188$0 [10], \port$22186$0 [10], \port$22216$0 [9], \port$22214$0 [9], \port$22212$0 [9], \port$22210$0 [9], \port$22208$0 [9], \port$22206$0 [9], \port$22204$0 [9], \port$22202$0 [9], \port$22200$0 [9], \port$22198$0 [9], \port$22196$0 [9], \port$22194$0 [9], \port$22192$0 [9], \port$22190$0 [9], \port$22188$0 [9], \port$22186$0 [9], \port$22216$0 [8], \port$22214$0 [8], \port$22212$0 [8], \port$22210$0 [8], \port$22208$0 [8], \port$22206$0 [8], \port$22204$0 [8], \port$22202$0 [8], \port$22200$0 [8], \port$22198$0 [8], \port$22196$0 [8], \port$22194$0 [8], \port$22192$0 [8], \port$22190$0 [8], \port$22188$0 [8], \port$22186$0 [8], \port$22216$0 [7], \port$22214$0 [7], \port$22212$0 [7], \port$22210$0 [7], \port$22208$0 [7], \port$22206$0 [7], \port$22204$0 [7], \port$22202$0 [7], \port$22200$0 [7], \port$22198$0 [7], \port$22196$0 [7], \port$22194$0 [7], \port$22192$0 [7], \port$22190$0 [7], \port$22188$0 [7], \port$22186$0 [7], \port$22216$0 [6], \port$22214$0 [6], \port$22212$0 [6], \port$22210$0 [6], \port$22208$0 [6], \port$22206$0 [6], \port$22204$0 [6], \port$22202$0 [6], \port$22200$0 [6], \port$22198$0 [6], \port$22196$0 [6], \port$22194$0 [6], \port$22192$0 [6], \port$22190$0 [6], \port$22188$0 [6], \port$22186$0 [6], \port$22216$0 [5], \port$22214$0 [5], \port$22212$0 [5], \port$22210$0 [5], \port$22208$0 [5], \port$22206$0 [5], \port$22204$0 [5], \port$22202$0 [5], \port$22200$0 [5], \port$22198$0 [5], \port$22196$0 [5], \port$22194$0 [5], \port$22192$0 [5], \port$22190$0 [5], \port$22188$0 [5], \port$22186$0 [5], \port$22216$0 [4], \port$22214$0 [4], \port$22212$0 [4], \port$22210$0 [4], \port$22208$0 [4], \port$22206$0 [4], \port$22204$0 [4], \port$22202$0 [4], \port$22200$0 [4], \port$22198$0 [4], \port$22196$0 [4], \port$22194$0 [4], \port$22192$0 [4], \port$22190$0 [4], \port$22188$0 [4], \port$22186$0 [4], \port$22216$0 [3], \port$22214$0 [3], \port$22212$0 [3], \port$22210$0 [3], \port$22208$0 [3], \port$22206$0 [3], \port$22204$0 [3], \port$22202$0 [3], \port$22200$0 [3], \port$22198$0 [3], \port$22196$0 [3], \port$22194$0 [3], \port$22192$0 [3], \port$22190$0 [3], \port$22188$0 [3], \port$22186$0 [3], \port$22216$0 [2], \port$22214$0 [2], \port$22212$0 [2], \port$22210$0 [2], \port$22208$0 [2], \port$22206$0 [2], \port$22204$0 [2], \port$22202$0 [2], \port$22200$0 [2], \port$22198$0 [2], \port$22196$0 [2], \port$22194$0 [2], \port$22192$0 [2], \port$22190$0 [2], \port$22188$0 [2], \port$22186$0 [2], \port$22216$0 [1], \port$22214$0 [1], \port$22212$0 [1], \port$22210$0 [1], \port$22208$0 [1], \port$22206$0 [1], \port$22204$0 [1], \port$22202$0 [1], \port$22200$0 [1], \port$22198$0 [1], \port$22196$0 [1], \port$22194$0 [1], \port$22192$0 [1], \port$22190$0 [1], \port$22188$0 [1], \port$22186$0 [1], \port$22216$0 [0], \port$22214$0 [0], \port$22212$0 [0], \port$22210$0 [0], \port$22208$0 [0], \port$22206$0 [0], \port$22204$0 [0], \port$22202$0 [0], \port$22200$0 [0], \port$22198$0 [0], \port$22196$0 [0], \port$22194$0 [0], \port$22192$0 [0], \port$22190$0 [0], \port$22188$0 [0], \port$22186$0 [0] };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -43443,30 +43422,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$7212$0 , \read__en$19 
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$12972$0 ) begin
+    if (\port$12572$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$7212$0 ) begin
+    if (\port$6812$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$22920$0 [15], \port$22918$0 [15], \port$22916$0 [15], \port$22914$0 [15], \port$22912$0 [15], \port$22910$0 [15], \port$22908$0 [15], \port$22906$0 [15], \port$22904$0 [15], \port$22902$0 [15], \port$22900$0 [15], \port$22898$0 [15], \port$22896$0 [15], \port$22894$0 [15], \port$22892$0 [15], \port$22890$0 [15], \port$22920$0 [14], \port$22918$0 [14], \port$22916$0 [14], \port$22914$0 [14], \port$22912$0 [14], \port$22910$0 [14], \port$22908$0 [14], \port$22906$0 [14], \port$22904$0 [14], \port$22902$0 [14], \port$22900$0 [14], \port$22898$0 [14], \port$22896$0 [14], \port$22894$0 [14], \port$22892$0 [14], \port$22890$0 [14], \port$22920$0 [13], \port$22918$0 [13], \port$22916$0 [13], \port$22914$0 [13], \port$22912$0 [13], \port$22910$0 [13], \port$22908$0 [13], \port$22906$0 [13], \port$22904$0 [13], \port$22902$0 [13], \port$22900$0 [13], \port$22898$0 [13], \port$22896$0 [13], \port$22894$0 [13], \port$22892$0 [13], \port$22890$0 [13], \port$22920$0 [12], \port$22918$0 [12], \port$22916$0 [12], \port$22914$0 [12], \port$22912$0 [12], \port$22910$0 [12], \port$22908$0 [12], \port$22906$0 [12], \port$22904$0 [12], \port$22902$0 [12], \port$22900$0 [12], \port$22898$0 [12], \port$22896$0 [12], \port$22894$0 [12], \port$22892$0 [12], \port$22890$0 [12], \port$22920$0 [11], \port$22918$0 [11], \port$22916$0 [11], \port$22914$0 [11], \port$22912$0 [11], \port$22910$0 [11], \port$22908$0 [11], \port$22906$0 [11], \port$22904$0 [11], \port$22902$0 [11], \port$22900$0 [11], \port$22898$0 [11], \port$22896$0 [11], \port$22894$0 [11], \port$22892$0 [11], \port$22890$0 [11], \port$22920$0 [10], \port$22918$0 [10], \port$22916$0 [10], \port$22914$0 [10], \port$22912$0 [10], \port$22910$0 [10], \port$22908$0 [10], \port$22906$0 [10], \port$22904$0 [10], \port$22902$0 [10], \port$22900$0 [10], \port$22898$0 [10], \port$22896$0 [10], \port$22894$0 [10], \port$22892$0 [10], \port$22890$0 [10], \port$22920$0 [9], \port$22918$0 [9], \port$22916$0 [9], \port$22914$0 [9], \port$22912$0 [9], \port$22910$0 [9], \port$22908$0 [9], \port$22906$0 [9], \port$22904$0 [9], \port$22902$0 [9], \port$22900$0 [9], \port$22898$0 [9], \port$22896$0 [9], \port$22894$0 [9], \port$22892$0 [9], \port$22890$0 [9], \port$22920$0 [8], \port$22918$0 [8], \port$22916$0 [8], \port$22914$0 [8], \port$22912$0 [8], \port$22910$0 [8], \port$22908$0 [8], \port$22906$0 [8], \port$22904$0 [8], \port$22902$0 [8], \port$22900$0 [8], \port$22898$0 [8], \port$22896$0 [8], \port$22894$0 [8], \port$22892$0 [8], \port$22890$0 [8], \port$22920$0 [7], \port$22918$0 [7], \port$22916$0 [7], \port$22914$0 [7], \port$22912$0 [7], \port$22910$0 [7], \port$22908$0 [7], \port$22906$0 [7], \port$22904$0 [7], \port$22902$0 [7], \port$22900$0 [7], \port$22898$0 [7], \port$22896$0 [7], \port$22894$0 [7], \port$22892$0 [7], \port$22890$0 [7], \port$22920$0 [6], \port$22918$0 [6], \port$22916$0 [6], \port$22914$0 [6], \port$22912$0 [6], \port$22910$0 [6], \port$22908$0 [6], \port$22906$0 [6], \port$22904$0 [6], \port$22902$0 [6], \port$22900$0 [6], \port$22898$0 [6], \port$22896$0 [6], \port$22894$0 [6], \port$22892$0 [6], \port$22890$0 [6], \port$22920$0 [5], \port$22918$0 [5], \port$22916$0 [5], \port$22914$0 [5], \port$22912$0 [5], \port$22910$0 [5], \port$22908$0 [5], \port$22906$0 [5], \port$22904$0 [5], \port$22902$0 [5], \port$22900$0 [5], \port$22898$0 [5], \port$22896$0 [5], \port$22894$0 [5], \port$22892$0 [5], \port$22890$0 [5], \port$22920$0 [4], \port$22918$0 [4], \port$22916$0 [4], \port$22914$0 [4], \port$22912$0 [4], \port$22910$0 [4], \port$22908$0 [4], \port$22906$0 [4], \port$22904$0 [4], \port$22902$0 [4], \port$22900$0 [4], \port$22898$0 [4], \port$22896$0 [4], \port$22894$0 [4], \port$22892$0 [4], \port$22890$0 [4], \port$22920$0 [3], \port$22918$0 [3], \port$22916$0 [3], \port$22914$0 [3], \port$22912$0 [3], \port$22910$0 [3], \port$22908$0 [3], \port$22906$0 [3], \port$22904$0 [3], \port$22902$0 [3], \port$22900$0 [3], \port$22898$0 [3], \port$22896$0 [3], \port$22894$0 [3], \port$22892$0 [3], \port$22890$0 [3], \port$22920$0 [2], \port$22918$0 [2], \port$22916$0 [2], \port$22914$0 [2], \port$22912$0 [2], \port$22910$0 [2], \port$22908$0 [2], \port$22906$0 [2], \port$22904$0 [2], \port$22902$0 [2], \port$22900$0 [2], \port$22898$0 [2], \port$22896$0 [2], \port$22894$0 [2], \port$22892$0 [2], \port$22890$0 [2], \port$22920$0 [1], \port$22918$0 [1], \port$22916$0 [1], \port$22914$0 [1], \port$22912$0 [1], \port$22910$0 [1], \port$22908$0 [1], \port$22906$0 [1], \port$22904$0 [1], \port$22902$0 [1], \port$22900$0 [1], \port$22898$0 [1], \port$22896$0 [1], \port$22894$0 [1], \port$22892$0 [1], \port$22890$0 [1], \port$22920$0 [0], \port$22918$0 [0], \port$22916$0 [0], \port$22914$0 [0], \port$22912$0 [0], \port$22910$0 [0], \port$22908$0 [0], \port$22906$0 [0], \port$22904$0 [0], \port$22902$0 [0], \port$22900$0 [0], \port$22898$0 [0], \port$22896$0 [0], \port$22894$0 [0], \port$22892$0 [0], \port$22890$0 [0] };
-  assign \write__data$5  = { \port$22920$0 [15], \port$22918$0 [15], \port$22916$0 [15], \port$22914$0 [15], \port$22912$0 [15], \port$22910$0 [15], \port$22908$0 [15], \port$22906$0 [15], \port$22904$0 [15], \port$22902$0 [15], \port$22900$0 [15], \port$22898$0 [15], \port$22896$0 [15], \port$22894$0 [15], \port$22892$0 [15], \port$22890$0 [15], \port$22920$0 [14], \port$22918$0 [14], \port$22916$0 [14], \port$22914$0 [14], \port$22912$0 [14], \port$22910$0 [14], \port$22908$0 [14], \port$22906$0 [14], \port$22904$0 [14], \port$22902$0 [14], \port$22900$0 [14], \port$22898$0 [14], \port$22896$0 [14], \port$22894$0 [14], \port$22892$0 [14], \port$22890$0 [14], \port$22920$0 [13], \port$22918$0 [13], \port$22916$0 [13], \port$22914$0 [13], \port$22912$0 [13], \port$22910$0 [13], \port$22908$0 [13], \port$22906$0 [13], \port$22904$0 [13], \port$22902$0 [13], \port$22900$0 [13], \port$22898$0 [13], \port$22896$0 [13], \port$22894$0 [13], \port$22892$0 [13], \port$22890$0 [13], \port$22920$0 [12], \port$22918$0 [12], \port$22916$0 [12], \port$22914$0 [12], \port$22912$0 [12], \port$22910$0 [12], \port$22908$0 [12], \port$22906$0 [12], \port$22904$0 [12], \port$22902$0 [12], \port$22900$0 [12], \port$22898$0 [12], \port$22896$0 [12], \port$22894$0 [12], \port$22892$0 [12], \port$22890$0 [12], \port$22920$0 [11], \port$22918$0 [11], \port$22916$0 [11], \port$22914$0 [11], \port$22912$0 [11], \port$22910$0 [11], \port$22908$0 [11], \port$22906$0 [11], \port$22904$0 [11], \port$22902$0 [11], \port$22900$0 [11], \port$22898$0 [11], \port$22896$0 [11], \port$22894$0 [11], \port$22892$0 [11], \port$22890$0 [11], \port$22920$0 [10], \port$22918$0 [10], \port$22916$0 [10], \port$22914$0 [10], \port$22912$0 [10], \port$22910$0 [10], \port$22908$0 [10], \port$22906$0 [10], \port$22904$0 [10], \port$22902$0 [10], \port$22900$0 [10], \port$22898$0 [10], \port$22896$0 [10], \port$22894$0 [10], \port$22892$0 [10], \port$22890$0 [10], \port$22920$0 [9], \port$22918$0 [9], \port$22916$0 [9], \port$22914$0 [9], \port$22912$0 [9], \port$22910$0 [9], \port$22908$0 [9], \port$22906$0 [9], \port$22904$0 [9], \port$22902$0 [9], \port$22900$0 [9], \port$22898$0 [9], \port$22896$0 [9], \port$22894$0 [9], \port$22892$0 [9], \port$22890$0 [9], \port$22920$0 [8], \port$22918$0 [8], \port$22916$0 [8], \port$22914$0 [8], \port$22912$0 [8], \port$22910$0 [8], \port$22908$0 [8], \port$22906$0 [8], \port$22904$0 [8], \port$22902$0 [8], \port$22900$0 [8], \port$22898$0 [8], \port$22896$0 [8], \port$22894$0 [8], \port$22892$0 [8], \port$22890$0 [8], \port$22920$0 [7], \port$22918$0 [7], \port$22916$0 [7], \port$22914$0 [7], \port$22912$0 [7], \port$22910$0 [7], \port$22908$0 [7], \port$22906$0 [7], \port$22904$0 [7], \port$22902$0 [7], \port$22900$0 [7], \port$22898$0 [7], \port$22896$0 [7], \port$22894$0 [7], \port$22892$0 [7], \port$22890$0 [7], \port$22920$0 [6], \port$22918$0 [6], \port$22916$0 [6], \port$22914$0 [6], \port$22912$0 [6], \port$22910$0 [6], \port$22908$0 [6], \port$22906$0 [6], \port$22904$0 [6], \port$22902$0 [6], \port$22900$0 [6], \port$22898$0 [6], \port$22896$0 [6], \port$22894$0 [6], \port$22892$0 [6], \port$22890$0 [6], \port$22920$0 [5], \port$22918$0 [5], \port$22916$0 [5], \port$22914$0 [5], \port$22912$0 [5], \port$22910$0 [5], \port$22908$0 [5], \port$22906$0 [5], \port$22904$0 [5], \port$22902$0 [5], \port$22900$0 [5], \port$22898$0 [5], \port$22896$0 [5], \port$22894$0 [5], \port$22892$0 [5], \port$22890$0 [5], \port$22920$0 [4], \port$22918$0 [4], \port$22916$0 [4], \port$22914$0 [4], \port$22912$0 [4], \port$22910$0 [4], \port$22908$0 [4], \port$22906$0 [4], \port$22904$0 [4], \port$22902$0 [4], \port$22900$0 [4], \port$22898$0 [4], \port$22896$0 [4], \port$22894$0 [4], \port$22892$0 [4], \port$22890$0 [4], \port$22920$0 [3], \port$22918$0 [3], \port$22916$0 [3], \port$22914$0 [3], \port$22912$0 [3], \port$22910$0 [3], \port$22908$0 [3], \port$22906$0 [3], \port$22904$0 [3], \port$22902$0 [3], \port$22900$0 [3], \port$22898$0 [3], \port$22896$0 [3], \port$22894$0 [3], \port$22892$0 [3], \port$22890$0 [3], \port$22920$0 [2], \port$22918$0 [2], \port$22916$0 [2], \port$22914$0 [2], \port$22912$0 [2], \port$22910$0 [2], \port$22908$0 [2], \port$22906$0 [2], \port$22904$0 [2], \port$22902$0 [2], \port$22900$0 [2], \port$22898$0 [2], \port$22896$0 [2], \port$22894$0 [2], \port$22892$0 [2], \port$22890$0 [2], \port$22920$0 [1], \port$22918$0 [1], \port$22916$0 [1], \port$22914$0 [1], \port$22912$0 [1], \port$22910$0 [1], \port$22908$0 [1], \port$22906$0 [1], \port$22904$0 [1], \port$22902$0 [1], \port$22900$0 [1], \port$22898$0 [1], \port$22896$0 [1], \port$22894$0 [1], \port$22892$0 [1], \port$22890$0 [1], \port$22920$0 [0], \port$22918$0 [0], \port$22916$0 [0], \port$22914$0 [0], \port$22912$0 [0], \port$22910$0 [0], \port$22908$0 [0], \port$22906$0 [0], \port$22904$0 [0], \port$22902$0 [0], \port$22900$0 [0], \port$22898$0 [0], \port$22896$0 [0], \port$22894$0 [0], \port$22892$0 [0], \port$22890$0 [0] };
+  assign write__data = { \port$22216$0 [15], \port$22214$0 [15], \port$22212$0 [15], \port$22210$0 [15], \port$22208$0 [15], \port$22206$0 [15], \port$22204$0 [15], \port$22202$0 [15], \port$22200$0 [15], \port$22198$0 [15], \port$22196$0 [15], \port$22194$0 [15], \port$22192$0 [15], \port$22190$0 [15], \port$22188$0 [15], \port$22186$0 [15], \port$22216$0 [14], \port$22214$0 [14], \port$22212$0 [14], \port$22210$0 [14], \port$22208$0 [14], \port$22206$0 [14], \port$22204$0 [14], \port$22202$0 [14], \port$22200$0 [14], \port$22198$0 [14], \port$22196$0 [14], \port$22194$0 [14], \port$22192$0 [14], \port$22190$0 [14], \port$22188$0 [14], \port$22186$0 [14], \port$22216$0 [13], \port$22214$0 [13], \port$22212$0 [13], \port$22210$0 [13], \port$22208$0 [13], \port$22206$0 [13], \port$22204$0 [13], \port$22202$0 [13], \port$22200$0 [13], \port$22198$0 [13], \port$22196$0 [13], \port$22194$0 [13], \port$22192$0 [13], \port$22190$0 [13], \port$22188$0 [13], \port$22186$0 [13], \port$22216$0 [12], \port$22214$0 [12], \port$22212$0 [12], \port$22210$0 [12], \port$22208$0 [12], \port$22206$0 [12], \port$22204$0 [12], \port$22202$0 [12], \port$22200$0 [12], \port$22198$0 [12], \port$22196$0 [12], \port$22194$0 [12], \port$22192$0 [12], \port$22190$0 [12], \port$22188$0 [12], \port$22186$0 [12], \port$22216$0 [11], \port$22214$0 [11], \port$22212$0 [11], \port$22210$0 [11], \port$22208$0 [11], \port$22206$0 [11], \port$22204$0 [11], \port$22202$0 [11], \port$22200$0 [11], \port$22198$0 [11], \port$22196$0 [11], \port$22194$0 [11], \port$22192$0 [11], \port$22190$0 [11], \port$22188$0 [11], \port$22186$0 [11], \port$22216$0 [10], \port$22214$0 [10], \port$22212$0 [10], \port$22210$0 [10], \port$22208$0 [10], \port$22206$0 [10], \port$22204$0 [10], \port$22202$0 [10], \port$22200$0 [10], \port$22198$0 [10], \port$22196$0 [10], \port$22194$0 [10], \port$22192$0 [10], \port$22190$0 [10], \port$22188$0 [10], \port$22186$0 [10], \port$22216$0 [9], \port$22214$0 [9], \port$22212$0 [9], \port$22210$0 [9], \port$22208$0 [9], \port$22206$0 [9], \port$22204$0 [9], \port$22202$0 [9], \port$22200$0 [9], \port$22198$0 [9], \port$22196$0 [9], \port$22194$0 [9], \port$22192$0 [9], \port$22190$0 [9], \port$22188$0 [9], \port$22186$0 [9], \port$22216$0 [8], \port$22214$0 [8], \port$22212$0 [8], \port$22210$0 [8], \port$22208$0 [8], \port$22206$0 [8], \port$22204$0 [8], \port$22202$0 [8], \port$22200$0 [8], \port$22198$0 [8], \port$22196$0 [8], \port$22194$0 [8], \port$22192$0 [8], \port$22190$0 [8], \port$22188$0 [8], \port$22186$0 [8], \port$22216$0 [7], \port$22214$0 [7], \port$22212$0 [7], \port$22210$0 [7], \port$22208$0 [7], \port$22206$0 [7], \port$22204$0 [7], \port$22202$0 [7], \port$22200$0 [7], \port$22198$0 [7], \port$22196$0 [7], \port$22194$0 [7], \port$22192$0 [7], \port$22190$0 [7], \port$22188$0 [7], \port$22186$0 [7], \port$22216$0 [6], \port$22214$0 [6], \port$22212$0 [6], \port$22210$0 [6], \port$22208$0 [6], \port$22206$0 [6], \port$22204$0 [6], \port$22202$0 [6], \port$22200$0 [6], \port$22198$0 [6], \port$22196$0 [6], \port$22194$0 [6], \port$22192$0 [6], \port$22190$0 [6], \port$22188$0 [6], \port$22186$0 [6], \port$22216$0 [5], \port$22214$0 [5], \port$22212$0 [5], \port$22210$0 [5], \port$22208$0 [5], \port$22206$0 [5], \port$22204$0 [5], \port$22202$0 [5], \port$22200$0 [5], \port$22198$0 [5], \port$22196$0 [5], \port$22194$0 [5], \port$22192$0 [5], \port$22190$0 [5], \port$22188$0 [5], \port$22186$0 [5], \port$22216$0 [4], \port$22214$0 [4], \port$22212$0 [4], \port$22210$0 [4], \port$22208$0 [4], \port$22206$0 [4], \port$22204$0 [4], \port$22202$0 [4], \port$22200$0 [4], \port$22198$0 [4], \port$22196$0 [4], \port$22194$0 [4], \port$22192$0 [4], \port$22190$0 [4], \port$22188$0 [4], \port$22186$0 [4], \port$22216$0 [3], \port$22214$0 [3], \port$22212$0 [3], \port$22210$0 [3], \port$22208$0 [3], \port$22206$0 [3], \port$22204$0 [3], \port$22202$0 [3], \port$22200$0 [3], \port$22198$0 [3], \port$22196$0 [3], \port$22194$0 [3], \port$22192$0 [3], \port$22190$0 [3], \port$22188$0 [3], \port$22186$0 [3], \port$22216$0 [2], \port$22214$0 [2], \port$22212$0 [2], \port$22210$0 [2], \port$22208$0 [2], \port$22206$0 [2], \port$22204$0 [2], \port$22202$0 [2], \port$22200$0 [2], \port$22198$0 [2], \port$22196$0 [2], \port$22194$0 [2], \port$22192$0 [2], \port$22190$0 [2], \port$22188$0 [2], \port$22186$0 [2], \port$22216$0 [1], \port$22214$0 [1], \port$22212$0 [1], \port$22210$0 [1], \port$22208$0 [1], \port$22206$0 [1], \port$22204$0 [1], \port$22202$0 [1], \port$22200$0 [1], \port$22198$0 [1], \port$22196$0 [1], \port$22194$0 [1], \port$22192$0 [1], \port$22190$0 [1], \port$22188$0 [1], \port$22186$0 [1], \port$22216$0 [0], \port$22214$0 [0], \port$22212$0 [0], \port$22210$0 [0], \port$22208$0 [0], \port$22206$0 [0], \port$22204$0 [0], \port$22202$0 [0], \port$22200$0 [0], \port$22198$0 [0], \port$22196$0 [0], \port$22194$0 [0], \port$22192$0 [0], \port$22190$0 [0], \port$22188$0 [0], \port$22186$0 [0] };
+  assign \write__data$5  = { \port$22216$0 [15], \port$22214$0 [15], \port$22212$0 [15], \port$22210$0 [15], \port$22208$0 [15], \port$22206$0 [15], \port$22204$0 [15], \port$22202$0 [15], \port$22200$0 [15], \port$22198$0 [15], \port$22196$0 [15], \port$22194$0 [15], \port$22192$0 [15], \port$22190$0 [15], \port$22188$0 [15], \port$22186$0 [15], \port$22216$0 [14], \port$22214$0 [14], \port$22212$0 [14], \port$22210$0 [14], \port$22208$0 [14], \port$22206$0 [14], \port$22204$0 [14], \port$22202$0 [14], \port$22200$0 [14], \port$22198$0 [14], \port$22196$0 [14], \port$22194$0 [14], \port$22192$0 [14], \port$22190$0 [14], \port$22188$0 [14], \port$22186$0 [14], \port$22216$0 [13], \port$22214$0 [13], \port$22212$0 [13], \port$22210$0 [13], \port$22208$0 [13], \port$22206$0 [13], \port$22204$0 [13], \port$22202$0 [13], \port$22200$0 [13], \port$22198$0 [13], \port$22196$0 [13], \port$22194$0 [13], \port$22192$0 [13], \port$22190$0 [13], \port$22188$0 [13], \port$22186$0 [13], \port$22216$0 [12], \port$22214$0 [12], \port$22212$0 [12], \port$22210$0 [12], \port$22208$0 [12], \port$22206$0 [12], \port$22204$0 [12], \port$22202$0 [12], \port$22200$0 [12], \port$22198$0 [12], \port$22196$0 [12], \port$22194$0 [12], \port$22192$0 [12], \port$22190$0 [12], \port$22188$0 [12], \port$22186$0 [12], \port$22216$0 [11], \port$22214$0 [11], \port$22212$0 [11], \port$22210$0 [11], \port$22208$0 [11], \port$22206$0 [11], \port$22204$0 [11], \port$22202$0 [11], \port$22200$0 [11], \port$22198$0 [11], \port$22196$0 [11], \port$22194$0 [11], \port$22192$0 [11], \port$22190$0 [11], \port$22188$0 [11], \port$22186$0 [11], \port$22216$0 [10], \port$22214$0 [10], \port$22212$0 [10], \port$22210$0 [10], \port$22208$0 [10], \port$22206$0 [10], \port$22204$0 [10], \port$22202$0 [10], \port$22200$0 [10], \port$22198$0 [10], \port$22196$0 [10], \port$22194$0 [10], \port$22192$0 [10], \port$22190$0 [10], \port$22188$0 [10], \port$22186$0 [10], \port$22216$0 [9], \port$22214$0 [9], \port$22212$0 [9], \port$22210$0 [9], \port$22208$0 [9], \port$22206$0 [9], \port$22204$0 [9], \port$22202$0 [9], \port$22200$0 [9], \port$22198$0 [9], \port$22196$0 [9], \port$22194$0 [9], \port$22192$0 [9], \port$22190$0 [9], \port$22188$0 [9], \port$22186$0 [9], \port$22216$0 [8], \port$22214$0 [8], \port$22212$0 [8], \port$22210$0 [8], \port$22208$0 [8], \port$22206$0 [8], \port$22204$0 [8], \port$22202$0 [8], \port$22200$0 [8], \port$22198$0 [8], \port$22196$0 [8], \port$22194$0 [8], \port$22192$0 [8], \port$22190$0 [8], \port$22188$0 [8], \port$22186$0 [8], \port$22216$0 [7], \port$22214$0 [7], \port$22212$0 [7], \port$22210$0 [7], \port$22208$0 [7], \port$22206$0 [7], \port$22204$0 [7], \port$22202$0 [7], \port$22200$0 [7], \port$22198$0 [7], \port$22196$0 [7], \port$22194$0 [7], \port$22192$0 [7], \port$22190$0 [7], \port$22188$0 [7], \port$22186$0 [7], \port$22216$0 [6], \port$22214$0 [6], \port$22212$0 [6], \port$22210$0 [6], \port$22208$0 [6], \port$22206$0 [6], \port$22204$0 [6], \port$22202$0 [6], \port$22200$0 [6], \port$22198$0 [6], \port$22196$0 [6], \port$22194$0 [6], \port$22192$0 [6], \port$22190$0 [6], \port$22188$0 [6], \port$22186$0 [6], \port$22216$0 [5], \port$22214$0 [5], \port$22212$0 [5], \port$22210$0 [5], \port$22208$0 [5], \port$22206$0 [5], \port$22204$0 [5], \port$22202$0 [5], \port$22200$0 [5], \port$22198$0 [5], \port$22196$0 [5], \port$22194$0 [5], \port$22192$0 [5], \port$22190$0 [5], \port$22188$0 [5], \port$22186$0 [5], \port$22216$0 [4], \port$22214$0 [4], \port$22212$0 [4], \port$22210$0 [4], \port$22208$0 [4], \port$22206$0 [4], \port$22204$0 [4], \port$22202$0 [4], \port$22200$0 [4], \port$22198$0 [4], \port$22196$0 [4], \port$22194$0 [4], \port$22192$0 [4], \port$22190$0 [4], \port$22188$0 [4], \port$22186$0 [4], \port$22216$0 [3], \port$22214$0 [3], \port$22212$0 [3], \port$22210$0 [3], \port$22208$0 [3], \port$22206$0 [3], \port$22204$0 [3], \port$22202$0 [3], \port$22200$0 [3], \port$22198$0 [3], \port$22196$0 [3], \port$22194$0 [3], \port$22192$0 [3], \port$22190$0 [3], \port$22188$0 [3], \port$22186$0 [3], \port$22216$0 [2], \port$22214$0 [2], \port$22212$0 [2], \port$22210$0 [2], \port$22208$0 [2], \port$22206$0 [2], \port$22204$0 [2], \port$22202$0 [2], \port$22200$0 [2], \port$22198$0 [2], \port$22196$0 [2], \port$22194$0 [2], \port$22192$0 [2], \port$22190$0 [2], \port$22188$0 [2], \port$22186$0 [2], \port$22216$0 [1], \port$22214$0 [1], \port$22212$0 [1], \port$22210$0 [1], \port$22208$0 [1], \port$22206$0 [1], \port$22204$0 [1], \port$22202$0 [1], \port$22200$0 [1], \port$22198$0 [1], \port$22196$0 [1], \port$22194$0 [1], \port$22192$0 [1], \port$22190$0 [1], \port$22188$0 [1], \port$22186$0 [1], \port$22216$0 [0], \port$22214$0 [0], \port$22212$0 [0], \port$22210$0 [0], \port$22208$0 [0], \port$22206$0 [0], \port$22204$0 [0], \port$22202$0 [0], \port$22200$0 [0], \port$22198$0 [0], \port$22196$0 [0], \port$22194$0 [0], \port$22192$0 [0], \port$22190$0 [0], \port$22188$0 [0], \port$22186$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$7212$0 , read__en };
+  assign read0__en = { \port$6812$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$22920$0 [15], \port$22918$0 [15], \port$22916$0 [15], \port$22914$0 [15], \port$22912$0 [15], \port$22910$0 [15], \port$22908$0 [15], \port$22906$0 [15], \port$22904$0 [15], \port$22902$0 [15], \port$22900$0 [15], \port$22898$0 [15], \port$22896$0 [15], \port$22894$0 [15], \port$22892$0 [15], \port$22890$0 [15], \port$22920$0 [14], \port$22918$0 [14], \port$22916$0 [14], \port$22914$0 [14], \port$22912$0 [14], \port$22910$0 [14], \port$22908$0 [14], \port$22906$0 [14], \port$22904$0 [14], \port$22902$0 [14], \port$22900$0 [14], \port$22898$0 [14], \port$22896$0 [14], \port$22894$0 [14], \port$22892$0 [14], \port$22890$0 [14], \port$22920$0 [13], \port$22918$0 [13], \port$22916$0 [13], \port$22914$0 [13], \port$22912$0 [13], \port$22910$0 [13], \port$22908$0 [13], \port$22906$0 [13], \port$22904$0 [13], \port$22902$0 [13], \port$22900$0 [13], \port$22898$0 [13], \port$22896$0 [13], \port$22894$0 [13], \port$22892$0 [13], \port$22890$0 [13], \port$22920$0 [12], \port$22918$0 [12], \port$22916$0 [12], \port$22914$0 [12], \port$22912$0 [12], \port$22910$0 [12], \port$22908$0 [12], \port$22906$0 [12], \port$22904$0 [12], \port$22902$0 [12], \port$22900$0 [12], \port$22898$0 [12], \port$22896$0 [12], \port$22894$0 [12], \port$22892$0 [12], \port$22890$0 [12], \port$22920$0 [11], \port$22918$0 [11], \port$22916$0 [11], \port$22914$0 [11], \port$22912$0 [11], \port$22910$0 [11], \port$22908$0 [11], \port$22906$0 [11], \port$22904$0 [11], \port$22902$0 [11], \port$22900$0 [11], \port$22898$0 [11], \port$22896$0 [11], \port$22894$0 [11], \port$22892$0 [11], \port$22890$0 [11], \port$22920$0 [10], \port$22918$0 [10], \port$22916$0 [10], \port$22914$0 [10], \port$22912$0 [10], \port$22910$0 [10], \port$22908$0 [10], \port$22906$0 [10], \port$22904$0 [10], \port$22902$0 [10], \port$22900$0 [10], \port$22898$0 [10], \port$22896$0 [10], \port$22894$0 [10], \port$22892$0 [10], \port$22890$0 [10], \port$22920$0 [9], \port$22918$0 [9], \port$22916$0 [9], \port$22914$0 [9], \port$22912$0 [9], \port$22910$0 [9], \port$22908$0 [9], \port$22906$0 [9], \port$22904$0 [9], \port$22902$0 [9], \port$22900$0 [9], \port$22898$0 [9], \port$22896$0 [9], \port$22894$0 [9], \port$22892$0 [9], \port$22890$0 [9], \port$22920$0 [8], \port$22918$0 [8], \port$22916$0 [8], \port$22914$0 [8], \port$22912$0 [8], \port$22910$0 [8], \port$22908$0 [8], \port$22906$0 [8], \port$22904$0 [8], \port$22902$0 [8], \port$22900$0 [8], \port$22898$0 [8], \port$22896$0 [8], \port$22894$0 [8], \port$22892$0 [8], \port$22890$0 [8], \port$22920$0 [7], \port$22918$0 [7], \port$22916$0 [7], \port$22914$0 [7], \port$22912$0 [7], \port$22910$0 [7], \port$22908$0 [7], \port$22906$0 [7], \port$22904$0 [7], \port$22902$0 [7], \port$22900$0 [7], \port$22898$0 [7], \port$22896$0 [7], \port$22894$0 [7], \port$22892$0 [7], \port$22890$0 [7], \port$22920$0 [6], \port$22918$0 [6], \port$22916$0 [6], \port$22914$0 [6], \port$22912$0 [6], \port$22910$0 [6], \port$22908$0 [6], \port$22906$0 [6], \port$22904$0 [6], \port$22902$0 [6], \port$22900$0 [6], \port$22898$0 [6], \port$22896$0 [6], \port$22894$0 [6], \port$22892$0 [6], \port$22890$0 [6], \port$22920$0 [5], \port$22918$0 [5], \port$22916$0 [5], \port$22914$0 [5], \port$22912$0 [5], \port$22910$0 [5], \port$22908$0 [5], \port$22906$0 [5], \port$22904$0 [5], \port$22902$0 [5], \port$22900$0 [5], \port$22898$0 [5], \port$22896$0 [5], \port$22894$0 [5], \port$22892$0 [5], \port$22890$0 [5], \port$22920$0 [4], \port$22918$0 [4], \port$22916$0 [4], \port$22914$0 [4], \port$22912$0 [4], \port$22910$0 [4], \port$22908$0 [4], \port$22906$0 [4], \port$22904$0 [4], \port$22902$0 [4], \port$22900$0 [4], \port$22898$0 [4], \port$22896$0 [4], \port$22894$0 [4], \port$22892$0 [4], \port$22890$0 [4], \port$22920$0 [3], \port$22918$0 [3], \port$22916$0 [3], \port$22914$0 [3], \port$22912$0 [3], \port$22910$0 [3], \port$22908$0 [3], \port$22906$0 [3], \port$22904$0 [3], \port$22902$0 [3], \port$22900$0 [3], \port$22898$0 [3], \port$22896$0 [3], \port$22894$0 [3], \port$22892$0 [3], \port$22890$0 [3], \port$22920$0 [2], \port$22918$0 [2], \port$22916$0 [2], \port$22914$0 [2], \port$22912$0 [2], \port$22910$0 [2], \port$22908$0 [2], \port$22906$0 [2], \port$22904$0 [2], \port$22902$0 [2], \port$22900$0 [2], \port$22898$0 [2], \port$22896$0 [2], \port$22894$0 [2], \port$22892$0 [2], \port$22890$0 [2], \port$22920$0 [1], \port$22918$0 [1], \port$22916$0 [1], \port$22914$0 [1], \port$22912$0 [1], \port$22910$0 [1], \port$22908$0 [1], \port$22906$0 [1], \port$22904$0 [1], \port$22902$0 [1], \port$22900$0 [1], \port$22898$0 [1], \port$22896$0 [1], \port$22894$0 [1], \port$22892$0 [1], \port$22890$0 [1], \port$22920$0 [0], \port$22918$0 [0], \port$22916$0 [0], \port$22914$0 [0], \port$22912$0 [0], \port$22910$0 [0], \port$22908$0 [0], \port$22906$0 [0], \port$22904$0 [0], \port$22902$0 [0], \port$22900$0 [0], \port$22898$0 [0], \port$22896$0 [0], \port$22894$0 [0], \port$22892$0 [0], \port$22890$0 [0] };
+  assign \write__data$14  = { \port$22216$0 [15], \port$22214$0 [15], \port$22212$0 [15], \port$22210$0 [15], \port$22208$0 [15], \port$22206$0 [15], \port$22204$0 [15], \port$22202$0 [15], \port$22200$0 [15], \port$22198$0 [15], \port$22196$0 [15], \port$22194$0 [15], \port$22192$0 [15], \port$22190$0 [15], \port$22188$0 [15], \port$22186$0 [15], \port$22216$0 [14], \port$22214$0 [14], \port$22212$0 [14], \port$22210$0 [14], \port$22208$0 [14], \port$22206$0 [14], \port$22204$0 [14], \port$22202$0 [14], \port$22200$0 [14], \port$22198$0 [14], \port$22196$0 [14], \port$22194$0 [14], \port$22192$0 [14], \port$22190$0 [14], \port$22188$0 [14], \port$22186$0 [14], \port$22216$0 [13], \port$22214$0 [13], \port$22212$0 [13], \port$22210$0 [13], \port$22208$0 [13], \port$22206$0 [13], \port$22204$0 [13], \port$22202$0 [13], \port$22200$0 [13], \port$22198$0 [13], \port$22196$0 [13], \port$22194$0 [13], \port$22192$0 [13], \port$22190$0 [13], \port$22188$0 [13], \port$22186$0 [13], \port$22216$0 [12], \port$22214$0 [12], \port$22212$0 [12], \port$22210$0 [12], \port$22208$0 [12], \port$22206$0 [12], \port$22204$0 [12], \port$22202$0 [12], \port$22200$0 [12], \port$22198$0 [12], \port$22196$0 [12], \port$22194$0 [12], \port$22192$0 [12], \port$22190$0 [12], \port$22188$0 [12], \port$22186$0 [12], \port$22216$0 [11], \port$22214$0 [11], \port$22212$0 [11], \port$22210$0 [11], \port$22208$0 [11], \port$22206$0 [11], \port$22204$0 [11], \port$22202$0 [11], \port$22200$0 [11], \port$22198$0 [11], \port$22196$0 [11], \port$22194$0 [11], \port$22192$0 [11], \port$22190$0 [11], \port$22188$0 [11], \port$22186$0 [11], \port$22216$0 [10], \port$22214$0 [10], \port$22212$0 [10], \port$22210$0 [10], \port$22208$0 [10], \port$22206$0 [10], \port$22204$0 [10], \port$22202$0 [10], \port$22200$0 [10], \port$22198$0 [10], \port$22196$0 [10], \port$22194$0 [10], \port$22192$0 [10], \port$22190$0 [10], \port$22188$0 [10], \port$22186$0 [10], \port$22216$0 [9], \port$22214$0 [9], \port$22212$0 [9], \port$22210$0 [9], \port$22208$0 [9], \port$22206$0 [9], \port$22204$0 [9], \port$22202$0 [9], \port$22200$0 [9], \port$22198$0 [9], \port$22196$0 [9], \port$22194$0 [9], \port$22192$0 [9], \port$22190$0 [9], \port$22188$0 [9], \port$22186$0 [9], \port$22216$0 [8], \port$22214$0 [8], \port$22212$0 [8], \port$22210$0 [8], \port$22208$0 [8], \port$22206$0 [8], \port$22204$0 [8], \port$22202$0 [8], \port$22200$0 [8], \port$22198$0 [8], \port$22196$0 [8], \port$22194$0 [8], \port$22192$0 [8], \port$22190$0 [8], \port$22188$0 [8], \port$22186$0 [8], \port$22216$0 [7], \port$22214$0 [7], \port$22212$0 [7], \port$22210$0 [7], \port$22208$0 [7], \port$22206$0 [7], \port$22204$0 [7], \port$22202$0 [7], \port$22200$0 [7], \port$22198$0 [7], \port$22196$0 [7], \port$22194$0 [7], \port$22192$0 [7], \port$22190$0 [7], \port$22188$0 [7], \port$22186$0 [7], \port$22216$0 [6], \port$22214$0 [6], \port$22212$0 [6], \port$22210$0 [6], \port$22208$0 [6], \port$22206$0 [6], \port$22204$0 [6], \port$22202$0 [6], \port$22200$0 [6], \port$22198$0 [6], \port$22196$0 [6], \port$22194$0 [6], \port$22192$0 [6], \port$22190$0 [6], \port$22188$0 [6], \port$22186$0 [6], \port$22216$0 [5], \port$22214$0 [5], \port$22212$0 [5], \port$22210$0 [5], \port$22208$0 [5], \port$22206$0 [5], \port$22204$0 [5], \port$22202$0 [5], \port$22200$0 [5], \port$22198$0 [5], \port$22196$0 [5], \port$22194$0 [5], \port$22192$0 [5], \port$22190$0 [5], \port$22188$0 [5], \port$22186$0 [5], \port$22216$0 [4], \port$22214$0 [4], \port$22212$0 [4], \port$22210$0 [4], \port$22208$0 [4], \port$22206$0 [4], \port$22204$0 [4], \port$22202$0 [4], \port$22200$0 [4], \port$22198$0 [4], \port$22196$0 [4], \port$22194$0 [4], \port$22192$0 [4], \port$22190$0 [4], \port$22188$0 [4], \port$22186$0 [4], \port$22216$0 [3], \port$22214$0 [3], \port$22212$0 [3], \port$22210$0 [3], \port$22208$0 [3], \port$22206$0 [3], \port$22204$0 [3], \port$22202$0 [3], \port$22200$0 [3], \port$22198$0 [3], \port$22196$0 [3], \port$22194$0 [3], \port$22192$0 [3], \port$22190$0 [3], \port$22188$0 [3], \port$22186$0 [3], \port$22216$0 [2], \port$22214$0 [2], \port$22212$0 [2], \port$22210$0 [2], \port$22208$0 [2], \port$22206$0 [2], \port$22204$0 [2], \port$22202$0 [2], \port$22200$0 [2], \port$22198$0 [2], \port$22196$0 [2], \port$22194$0 [2], \port$22192$0 [2], \port$22190$0 [2], \port$22188$0 [2], \port$22186$0 [2], \port$22216$0 [1], \port$22214$0 [1], \port$22212$0 [1], \port$22210$0 [1], \port$22208$0 [1], \port$22206$0 [1], \port$22204$0 [1], \port$22202$0 [1], \port$22200$0 [1], \port$22198$0 [1], \port$22196$0 [1], \port$22194$0 [1], \port$22192$0 [1], \port$22190$0 [1], \port$22188$0 [1], \port$22186$0 [1], \port$22216$0 [0], \port$22214$0 [0], \port$22212$0 [0], \port$22210$0 [0], \port$22208$0 [0], \port$22206$0 [0], \port$22204$0 [0], \port$22202$0 [0], \port$22200$0 [0], \port$22198$0 [0], \port$22196$0 [0], \port$22194$0 [0], \port$22192$0 [0], \port$22190$0 [0], \port$22188$0 [0], \port$22186$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$12972$0 , \read__en$19  };
+  assign read1__en = { \port$12572$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -46403,8 +46382,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1490$0 , \port$1492$0 , \write__en$14 , \port$12970$0 , \port$12972$0 , host__request__ready, host__response__valid, host__request__payload, \port$20939$0 , \read0__addr$23 , \port$21642$0 , \port$21644$0 , \port$21646$0 , \port$21648$0 , \port$21650$0 , \port$21652$0 , \port$21654$0 , \port$21656$0
-, \port$21658$0 , \port$21660$0 , \port$21662$0 , \port$21664$0 , \port$21666$0 , \port$21668$0 , \port$21670$0 , \port$21672$0 , \port$21675$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1490$0 , \port$1492$0 , \write__en$14 , \port$12570$0 , \port$12572$0 , host__request__ready, host__response__valid, host__request__payload, \port$20139$0 , \read0__addr$23 , \port$20938$0 , \port$20940$0 , \port$20942$0 , \port$20944$0 , \port$20946$0 , \port$20948$0 , \port$20950$0 , \port$20952$0
+, \port$20954$0 , \port$20956$0 , \port$20958$0 , \port$20960$0 , \port$20962$0 , \port$20964$0 , \port$20966$0 , \port$20968$0 , \port$20971$0 , read1__addr, read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -46438,50 +46417,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$149
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$12970$0 ;
-  wire \port$12970$0 ;
-  input \port$12972$0 ;
-  wire \port$12972$0 ;
+  input \port$12570$0 ;
+  wire \port$12570$0 ;
+  input \port$12572$0 ;
+  wire \port$12572$0 ;
   input \port$1490$0 ;
   wire \port$1490$0 ;
   input \port$1492$0 ;
   wire \port$1492$0 ;
-  input \port$20939$0 ;
-  wire \port$20939$0 ;
-  input [15:0] \port$21642$0 ;
-  wire [15:0] \port$21642$0 ;
-  input [15:0] \port$21644$0 ;
-  wire [15:0] \port$21644$0 ;
-  input [15:0] \port$21646$0 ;
-  wire [15:0] \port$21646$0 ;
-  input [15:0] \port$21648$0 ;
-  wire [15:0] \port$21648$0 ;
-  input [15:0] \port$21650$0 ;
-  wire [15:0] \port$21650$0 ;
-  input [15:0] \port$21652$0 ;
-  wire [15:0] \port$21652$0 ;
-  input [15:0] \port$21654$0 ;
-  wire [15:0] \port$21654$0 ;
-  input [15:0] \port$21656$0 ;
-  wire [15:0] \port$21656$0 ;
-  input [15:0] \port$21658$0 ;
-  wire [15:0] \port$21658$0 ;
-  input [15:0] \port$21660$0 ;
-  wire [15:0] \port$21660$0 ;
-  input [15:0] \port$21662$0 ;
-  wire [15:0] \port$21662$0 ;
-  input [15:0] \port$21664$0 ;
-  wire [15:0] \port$21664$0 ;
-  input [15:0] \port$21666$0 ;
-  wire [15:0] \port$21666$0 ;
-  input [15:0] \port$21668$0 ;
-  wire [15:0] \port$21668$0 ;
-  input [15:0] \port$21670$0 ;
-  wire [15:0] \port$21670$0 ;
-  input [15:0] \port$21672$0 ;
-  wire [15:0] \port$21672$0 ;
-  input [8:0] \port$21675$0 ;
-  wire [8:0] \port$21675$0 ;
+  input \port$20139$0 ;
+  wire \port$20139$0 ;
+  input [15:0] \port$20938$0 ;
+  wire [15:0] \port$20938$0 ;
+  input [15:0] \port$20940$0 ;
+  wire [15:0] \port$20940$0 ;
+  input [15:0] \port$20942$0 ;
+  wire [15:0] \port$20942$0 ;
+  input [15:0] \port$20944$0 ;
+  wire [15:0] \port$20944$0 ;
+  input [15:0] \port$20946$0 ;
+  wire [15:0] \port$20946$0 ;
+  input [15:0] \port$20948$0 ;
+  wire [15:0] \port$20948$0 ;
+  input [15:0] \port$20950$0 ;
+  wire [15:0] \port$20950$0 ;
+  input [15:0] \port$20952$0 ;
+  wire [15:0] \port$20952$0 ;
+  input [15:0] \port$20954$0 ;
+  wire [15:0] \port$20954$0 ;
+  input [15:0] \port$20956$0 ;
+  wire [15:0] \port$20956$0 ;
+  input [15:0] \port$20958$0 ;
+  wire [15:0] \port$20958$0 ;
+  input [15:0] \port$20960$0 ;
+  wire [15:0] \port$20960$0 ;
+  input [15:0] \port$20962$0 ;
+  wire [15:0] \port$20962$0 ;
+  input [15:0] \port$20964$0 ;
+  wire [15:0] \port$20964$0 ;
+  input [15:0] \port$20966$0 ;
+  wire [15:0] \port$20966$0 ;
+  input [15:0] \port$20968$0 ;
+  wire [15:0] \port$20968$0 ;
+  input [8:0] \port$20971$0 ;
+  wire [8:0] \port$20971$0 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$23 ;
   wire [9:0] \read0__addr$23 ;
@@ -46511,17 +46490,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$149
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$20939$0 , \port$21675$0  };
-  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$21672$0 [15], \port$21670$0 [15], \port$21668$0 [15], \port$21666$0 [15], \port$21664$0 [15], \port$21662$0 [15], \port$21660$0 [15], \port$21658$0 [15], \port$21656$0 [15], \port$21654$0 [15], \port$21652$0 [15], \port$21650$0 [15], \port$21648$0 [15], \port$21646$0 [15], \port$21644$0 [15], \port$21642$0 [15], \port$21672$0 [14], \port$21670$0 [14], \port$21668$0 [14], \port$21666$0 [14], \port$21664$0 [14], \port$21662$0 [14], \port$21660$0 [14], \port$21658$0 [14], \port$21656$0 [14], \port$21654$0 [14], \port$21652$0 [14], \port$21650$0 [14], \port$21648$0 [14], \port$21646$0 [14], \port$21644$0 [14], \port$21642$0 [14], \port$21672$0 [13], \port$21670$0 [13], \port$21668$0 [13], \port$21666$0 [13], \port$21664$0 [13], \port$21662$0 [13], \port$21660$0 [13], \port$21658$0 [13], \port$21656$0 [13], \port$21654$0 [13], \port$21652$0 [13], \port$21650$0 [13], \port$21648$0 [13], \port$21646$0 [13], \port$21644$0 [13], \port$21642$0 [13], \port$21672$0 [12], \port$21670$0 [12], \port$21668$0 [12], \port$21666$0 [12], \port$21664$0 [12], \port$21662$0 [12], \port$21660$0 [12], \port$21658$0 [12], \port$21656$0 [12], \port$21654$0 [12], \port$21652$0 [12], \port$21650$0 [12], \port$21648$0 [12], \port$21646$0 [12], \port$21644$0 [12], \port$21642$0 [12], \port$21672$0 [11], \port$21670$0 [11], \port$21668$0 [11], \port$21666$0 [11], \port$21664$0 [11], \port$21662$0 [11], \port$21660$0 [11], \port$21658$0 [11], \port$21656$0 [11], \port$21654$0 [11], \port$21652$0 [11], \port$21650$0 [11], \port$21648$0 [11], \port$21646$0 [11], \port$21644$0 [11], \port$21642$0 [11], \port$21672$0 [10], \port$21670$0 [10], \port$21668$0 [10], \port$21666$0 [10], \port$21664$0 [10], \port$21662$0 [10], \port$21660$0 [10], \port$21658$0 [10], \port$21656$0 [10], \port$21654$0 [10], \port$21652$0 [10], \port$21650$0 [10], \port$21648$0 [10], \port$21646$0 [10], \port$21644$0 [10], \port$21642$0 [10], \port$21672$0 [9], \port$21670$0 [9], \port$21668$0 [9], \port$21666$0 [9], \port$21664$0 [9], \port$21662$0 [9], \port$21660$0 [9], \port$21658$0 [9], \port$21656$0 [9], \port$21654$0 [9], \port$21652$0 [9], \port$21650$0 [9], \port$21648$0 [9], \port$21646$0 [9], \port$21644$0 [9], \port$21642$0 [9], \port$21672$0 [8], \port$21670$0 [8], \port$21668$0 [8], \port$21666$0 [8], \port$21664$0 [8], \port$21662$0 [8], \port$21660$0 [8], \port$21658$0 [8], \port$21656$0 [8], \port$21654$0 [8], \port$21652$0 [8], \port$21650$0 [8], \port$21648$0 [8], \port$21646$0 [8], \port$21644$0 [8], \port$21642$0 [8], \port$21672$0 [7], \port$21670$0 [7], \port$21668$0 [7], \port$21666$0 [7], \port$21664$0 [7], \port$21662$0 [7], \port$21660$0 [7], \port$21658$0 [7], \port$21656$0 [7], \port$21654$0 [7], \port$21652$0 [7], \port$21650$0 [7], \port$21648$0 [7], \port$21646$0 [7], \port$21644$0 [7], \port$21642$0 [7], \port$21672$0 [6], \port$21670$0 [6], \port$21668$0 [6], \port$21666$0 [6], \port$21664$0 [6], \port$21662$0 [6], \port$21660$0 [6], \port$21658$0 [6], \port$21656$0 [6], \port$21654$0 [6], \port$21652$0 [6], \port$21650$0 [6], \port$21648$0 [6], \port$21646$0 [6], \port$21644$0 [6], \port$21642$0 [6], \port$21672$0 [5], \port$21670$0 [5], \port$21668$0 [5], \port$21666$0 [5], \port$21664$0 [5], \port$21662$0 [5], \port$21660$0 [5], \port$21658$0 [5], \port$21656$0 [5], \port$21654$0 [5], \port$21652$0 [5], \port$21650$0 [5], \port$21648$0 [5], \port$21646$0 [5], \port$21644$0 [5], \port$21642$0 [5], \port$21672$0 [4], \port$21670$0 [4], \port$21668$0 [4], \port$21666$0 [4], \port$21664$0 [4], \port$21662$0 [4], \port$21660$0 [4], \port$21658$0 [4], \port$21656$0 [4], \port$21654$0 [4], \port$21652$0 [4], \port$21650$0 [4], \port$21648$0 [4], \port$21646$0 [4], \port$21644$0 [4], \port$21642$0 [4], \port$21672$0 [3], \port$21670$0 [3], \port$21668$0 [3], \port$21666$0 [3], \port$21664$0 [3], \port$21662$0 [3], \port$21660$0 [3], \port$21658$0 [3], \port$21656$0 [3], \port$21654$0 [3], \port$21652$0 [3], \port$21650$0 [3], \port$21648$0 [3], \port$21646$0 [3], \port$21644$0 [3], \port$21642$0 [3], \port$21672$0 [2], \port$21670$0 [2], \port$21668$0 [2], \port$21666$0 [2], \port$21664$0 [2], \port$21662$0 [2], \port$21660$0 [2], \port$21658$0 [2], \port$21656$0 [2], \port$21654$0 [2], \port$21652$0 [2], \port$21650$0 [2], \port$21648$0 [2], \port$21646$0 [2], \port$21644$0 [2], \port$21642$0 [2], \port$21672$0 [1], \port$21670$0 [1], \port$21668$0 [1], \port$21666$0 [1], \port$21664$0 [1], \port$21662$0 [1], \port$21660$0 [1], \port$21658$0 [1], \port$21656$0 [1], \port$21654$0 [1], \port$21652$0 [1], \port$21650$0 [1], \port$21648$0 [1], \port$21646$0 [1], \port$21644$0 [1], \port$21642$0 [1], \port$21672$0 [0], \port$21670$0 [0], \port$21668$0 [0], \port$21666$0 [0], \port$21664$0 [0], \port$21662$0 [0], \port$21660$0 [0], \port$21658$0 [0], \port$21656$0 [0], \port$21654$0 [0], \port$21652$0 [0], \port$21650$0 [0], \port$21648$0 [0], \port$21646$0 [0], \port$21644$0 [0], \port$21642$0 [0] };
+  assign write__addr = rest ? address : { \port$20139$0 , \port$20971$0  };
+  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$20968$0 [15], \port$20966$0 [15], \port$20964$0 [15], \port$20962$0 [15], \port$20960$0 [15], \port$20958$0 [15], \port$20956$0 [15], \port$20954$0 [15], \port$20952$0 [15], \port$20950$0 [15], \port$20948$0 [15], \port$20946$0 [15], \port$20944$0 [15], \port$20942$0 [15], \port$20940$0 [15], \port$20938$0 [15], \port$20968$0 [14], \port$20966$0 [14], \port$20964$0 [14], \port$20962$0 [14], \port$20960$0 [14], \port$20958$0 [14], \port$20956$0 [14], \port$20954$0 [14], \port$20952$0 [14], \port$20950$0 [14], \port$20948$0 [14], \port$20946$0 [14], \port$20944$0 [14], \port$20942$0 [14], \port$20940$0 [14], \port$20938$0 [14], \port$20968$0 [13], \port$20966$0 [13], \port$20964$0 [13], \port$20962$0 [13], \port$20960$0 [13], \port$20958$0 [13], \port$20956$0 [13], \port$20954$0 [13], \port$20952$0 [13], \port$20950$0 [13], \port$20948$0 [13], \port$20946$0 [13], \port$20944$0 [13], \port$20942$0 [13], \port$20940$0 [13], \port$20938$0 [13], \port$20968$0 [12], \port$20966$0 [12], \port$20964$0 [12], \port$20962$0 [12], \port$20960$0 [12], \port$20958$0 [12], \port$20956$0 [12], \port$20954$0 [12], \port$20952$0 [12], \port$20950$0 [12], \port$20948$0 [12], \port$20946$0 [12], \port$20944$0 [12], \port$20942$0 [12], \port$20940$0 [12], \port$20938$0 [12], \port$20968$0 [11], \port$20966$0 [11], \port$20964$0 [11], \port$20962$0 [11], \port$20960$0 [11], \port$20958$0 [11], \port$20956$0 [11], \port$20954$0 [11], \port$20952$0 [11], \port$20950$0 [11], \port$20948$0 [11], \port$20946$0 [11], \port$20944$0 [11], \port$20942$0 [11], \port$20940$0 [11], \port$20938$0 [11], \port$20968$0 [10], \port$20966$0 [10], \port$20964$0 [10], \port$20962$0 [10], \port$20960$0 [10], \port$20958$0 [10], \port$20956$0 [10], \port$20954$0 [10], \port$20952$0 [10], \port$20950$0 [10], \port$20948$0 [10], \port$20946$0 [10], \port$20944$0 [10], \port$20942$0 [10], \port$20940$0 [10], \port$20938$0 [10], \port$20968$0 [9], \port$20966$0 [9], \port$20964$0 [9], \port$20962$0 [9], \port$20960$0 [9], \port$20958$0 [9], \port$20956$0 [9], \port$20954$0 [9], \port$20952$0 [9], \port$20950$0 [9], \port$20948$0 [9], \port$20946$0 [9], \port$20944$0 [9], \port$20942$0 [9], \port$20940$0 [9], \port$20938$0 [9], \port$20968$0 [8], \port$20966$0 [8], \port$20964$0 [8], \port$20962$0 [8], \port$20960$0 [8], \port$20958$0 [8], \port$20956$0 [8], \port$20954$0 [8], \port$20952$0 [8], \port$20950$0 [8], \port$20948$0 [8], \port$20946$0 [8], \port$20944$0 [8], \port$20942$0 [8], \port$20940$0 [8], \port$20938$0 [8], \port$20968$0 [7], \port$20966$0 [7], \port$20964$0 [7], \port$20962$0 [7], \port$20960$0 [7], \port$20958$0 [7], \port$20956$0 [7], \port$20954$0 [7], \port$20952$0 [7], \port$20950$0 [7], \port$20948$0 [7], \port$20946$0 [7], \port$20944$0 [7], \port$20942$0 [7], \port$20940$0 [7], \port$20938$0 [7], \port$20968$0 [6], \port$20966$0 [6], \port$20964$0 [6], \port$20962$0 [6], \port$20960$0 [6], \port$20958$0 [6], \port$20956$0 [6], \port$20954$0 [6], \port$20952$0 [6], \port$20950$0 [6], \port$20948$0 [6], \port$20946$0 [6], \port$20944$0 [6], \port$20942$0 [6], \port$20940$0 [6], \port$20938$0 [6], \port$20968$0 [5], \port$20966$0 [5], \port$20964$0 [5], \port$20962$0 [5], \port$20960$0 [5], \port$20958$0 [5], \port$20956$0 [5], \port$20954$0 [5], \port$20952$0 [5], \port$20950$0 [5], \port$20948$0 [5], \port$20946$0 [5], \port$20944$0 [5], \port$20942$0 [5], \port$20940$0 [5], \port$20938$0 [5], \port$20968$0 [4], \port$20966$0 [4], \port$20964$0 [4], \port$20962$0 [4], \port$20960$0 [4], \port$20958$0 [4], \port$20956$0 [4], \port$20954$0 [4], \port$20952$0 [4], \port$20950$0 [4], \port$20948$0 [4], \port$20946$0 [4], \port$20944$0 [4], \port$20942$0 [4], \port$20940$0 [4], \port$20938$0 [4], \port$20968$0 [3], \port$20966$0 [3], \port$20964$0 [3], \port$20962$0 [3], \port$20960$0 [3], \port$20958$0 [3], \port$20956$0 [3], \port$20954$0 [3], \port$20952$0 [3], \port$20950$0 [3], \port$20948$0 [3], \port$20946$0 [3], \port$20944$0 [3], \port$20942$0 [3], \port$20940$0 [3], \port$20938$0 [3], \port$20968$0 [2], \port$20966$0 [2], \port$20964$0 [2], \port$20962$0 [2], \port$20960$0 [2], \port$20958$0 [2], \port$20956$0 [2], \port$20954$0 [2], \port$20952$0 [2], \port$20950$0 [2], \port$20948$0 [2], \port$20946$0 [2], \port$20944$0 [2], \port$20942$0 [2], \port$20940$0 [2], \port$20938$0 [2], \port$20968$0 [1], \port$20966$0 [1], \port$20964$0 [1], \port$20962$0 [1], \port$20960$0 [1], \port$20958$0 [1], \port$20956$0 [1], \port$20954$0 [1], \port$20952$0 [1], \port$20950$0 [1], \port$20948$0 [1], \port$20946$0 [1], \port$20944$0 [1], \port$20942$0 [1], \port$20940$0 [1], \port$20938$0 [1], \port$20968$0 [0], \port$20966$0 [0], \port$20964$0 [0], \port$20962$0 [0], \port$20960$0 [0], \port$20958$0 [0], \port$20956$0 [0], \port$20954$0 [0], \port$20952$0 [0], \port$20950$0 [0], \port$20948$0 [0], \port$20946$0 [0], \port$20944$0 [0], \port$20942$0 [0], \port$20940$0 [0], \port$20938$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$12972$0 (\port$12972$0 ),
+    .\port$12572$0 (\port$12572$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$12970$0 ),
+    .\read__en$19 (\port$12570$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -46561,14 +46540,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$149
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$20939$0 , \port$21675$0  };
-  assign \write__data$20  = { \port$21672$0 [15], \port$21670$0 [15], \port$21668$0 [15], \port$21666$0 [15], \port$21664$0 [15], \port$21662$0 [15], \port$21660$0 [15], \port$21658$0 [15], \port$21656$0 [15], \port$21654$0 [15], \port$21652$0 [15], \port$21650$0 [15], \port$21648$0 [15], \port$21646$0 [15], \port$21644$0 [15], \port$21642$0 [15], \port$21672$0 [14], \port$21670$0 [14], \port$21668$0 [14], \port$21666$0 [14], \port$21664$0 [14], \port$21662$0 [14], \port$21660$0 [14], \port$21658$0 [14], \port$21656$0 [14], \port$21654$0 [14], \port$21652$0 [14], \port$21650$0 [14], \port$21648$0 [14], \port$21646$0 [14], \port$21644$0 [14], \port$21642$0 [14], \port$21672$0 [13], \port$21670$0 [13], \port$21668$0 [13], \port$21666$0 [13], \port$21664$0 [13], \port$21662$0 [13], \port$21660$0 [13], \port$21658$0 [13], \port$21656$0 [13], \port$21654$0 [13], \port$21652$0 [13], \port$21650$0 [13], \port$21648$0 [13], \port$21646$0 [13], \port$21644$0 [13], \port$21642$0 [13], \port$21672$0 [12], \port$21670$0 [12], \port$21668$0 [12], \port$21666$0 [12], \port$21664$0 [12], \port$21662$0 [12], \port$21660$0 [12], \port$21658$0 [12], \port$21656$0 [12], \port$21654$0 [12], \port$21652$0 [12], \port$21650$0 [12], \port$21648$0 [12], \port$21646$0 [12], \port$21644$0 [12], \port$21642$0 [12], \port$21672$0 [11], \port$21670$0 [11], \port$21668$0 [11], \port$21666$0 [11], \port$21664$0 [11], \port$21662$0 [11], \port$21660$0 [11], \port$21658$0 [11], \port$21656$0 [11], \port$21654$0 [11], \port$21652$0 [11], \port$21650$0 [11], \port$21648$0 [11], \port$21646$0 [11], \port$21644$0 [11], \port$21642$0 [11], \port$21672$0 [10], \port$21670$0 [10], \port$21668$0 [10], \port$21666$0 [10], \port$21664$0 [10], \port$21662$0 [10], \port$21660$0 [10], \port$21658$0 [10], \port$21656$0 [10], \port$21654$0 [10], \port$21652$0 [10], \port$21650$0 [10], \port$21648$0 [10], \port$21646$0 [10], \port$21644$0 [10], \port$21642$0 [10], \port$21672$0 [9], \port$21670$0 [9], \port$21668$0 [9], \port$21666$0 [9], \port$21664$0 [9], \port$21662$0 [9], \port$21660$0 [9], \port$21658$0 [9], \port$21656$0 [9], \port$21654$0 [9], \port$21652$0 [9], \port$21650$0 [9], \port$21648$0 [9], \port$21646$0 [9], \port$21644$0 [9], \port$21642$0 [9], \port$21672$0 [8], \port$21670$0 [8], \port$21668$0 [8], \port$21666$0 [8], \port$21664$0 [8], \port$21662$0 [8], \port$21660$0 [8], \port$21658$0 [8], \port$21656$0 [8], \port$21654$0 [8], \port$21652$0 [8], \port$21650$0 [8], \port$21648$0 [8], \port$21646$0 [8], \port$21644$0 [8], \port$21642$0 [8], \port$21672$0 [7], \port$21670$0 [7], \port$21668$0 [7], \port$21666$0 [7], \port$21664$0 [7], \port$21662$0 [7], \port$21660$0 [7], \port$21658$0 [7], \port$21656$0 [7], \port$21654$0 [7], \port$21652$0 [7], \port$21650$0 [7], \port$21648$0 [7], \port$21646$0 [7], \port$21644$0 [7], \port$21642$0 [7], \port$21672$0 [6], \port$21670$0 [6], \port$21668$0 [6], \port$21666$0 [6], \port$21664$0 [6], \port$21662$0 [6], \port$21660$0 [6], \port$21658$0 [6], \port$21656$0 [6], \port$21654$0 [6], \port$21652$0 [6], \port$21650$0 [6], \port$21648$0 [6], \port$21646$0 [6], \port$21644$0 [6], \port$21642$0 [6], \port$21672$0 [5], \port$21670$0 [5], \port$21668$0 [5], \port$21666$0 [5], \port$21664$0 [5], \port$21662$0 [5], \port$21660$0 [5], \port$21658$0 [5], \port$21656$0 [5], \port$21654$0 [5], \port$21652$0 [5], \port$21650$0 [5], \port$21648$0 [5], \port$21646$0 [5], \port$21644$0 [5], \port$21642$0 [5], \port$21672$0 [4], \port$21670$0 [4], \port$21668$0 [4], \port$21666$0 [4], \port$21664$0 [4], \port$21662$0 [4], \port$21660$0 [4], \port$21658$0 [4], \port$21656$0 [4], \port$21654$0 [4], \port$21652$0 [4], \port$21650$0 [4], \port$21648$0 [4], \port$21646$0 [4], \port$21644$0 [4], \port$21642$0 [4], \port$21672$0 [3], \port$21670$0 [3], \port$21668$0 [3], \port$21666$0 [3], \port$21664$0 [3], \port$21662$0 [3], \port$21660$0 [3], \port$21658$0 [3], \port$21656$0 [3], \port$21654$0 [3], \port$21652$0 [3], \port$21650$0 [3], \port$21648$0 [3], \port$21646$0 [3], \port$21644$0 [3], \port$21642$0 [3], \port$21672$0 [2], \port$21670$0 [2], \port$21668$0 [2], \port$21666$0 [2], \port$21664$0 [2], \port$21662$0 [2], \port$21660$0 [2], \port$21658$0 [2], \port$21656$0 [2], \port$21654$0 [2], \port$21652$0 [2], \port$21650$0 [2], \port$21648$0 [2], \port$21646$0 [2], \port$21644$0 [2], \port$21642$0 [2], \port$21672$0 [1], \port$21670$0 [1], \port$21668$0 [1], \port$21666$0 [1], \port$21664$0 [1], \port$21662$0 [1], \port$21660$0 [1], \port$21658$0 [1], \port$21656$0 [1], \port$21654$0 [1], \port$21652$0 [1], \port$21650$0 [1], \port$21648$0 [1], \port$21646$0 [1], \port$21644$0 [1], \port$21642$0 [1], \port$21672$0 [0], \port$21670$0 [0], \port$21668$0 [0], \port$21666$0 [0], \port$21664$0 [0], \port$21662$0 [0], \port$21660$0 [0], \port$21658$0 [0], \port$21656$0 [0], \port$21654$0 [0], \port$21652$0 [0], \port$21650$0 [0], \port$21648$0 [0], \port$21646$0 [0], \port$21644$0 [0], \port$21642$0 [0] };
+  assign \write__addr$17  = { \port$20139$0 , \port$20971$0  };
+  assign \write__data$20  = { \port$20968$0 [15], \port$20966$0 [15], \port$20964$0 [15], \port$20962$0 [15], \port$20960$0 [15], \port$20958$0 [15], \port$20956$0 [15], \port$20954$0 [15], \port$20952$0 [15], \port$20950$0 [15], \port$20948$0 [15], \port$20946$0 [15], \port$20944$0 [15], \port$20942$0 [15], \port$20940$0 [15], \port$20938$0 [15], \port$20968$0 [14], \port$20966$0 [14], \port$20964$0 [14], \port$20962$0 [14], \port$20960$0 [14], \port$20958$0 [14], \port$20956$0 [14], \port$20954$0 [14], \port$20952$0 [14], \port$20950$0 [14], \port$20948$0 [14], \port$20946$0 [14], \port$20944$0 [14], \port$20942$0 [14], \port$20940$0 [14], \port$20938$0 [14], \port$20968$0 [13], \port$20966$0 [13], \port$20964$0 [13], \port$20962$0 [13], \port$20960$0 [13], \port$20958$0 [13], \port$20956$0 [13], \port$20954$0 [13], \port$20952$0 [13], \port$20950$0 [13], \port$20948$0 [13], \port$20946$0 [13], \port$20944$0 [13], \port$20942$0 [13], \port$20940$0 [13], \port$20938$0 [13], \port$20968$0 [12], \port$20966$0 [12], \port$20964$0 [12], \port$20962$0 [12], \port$20960$0 [12], \port$20958$0 [12], \port$20956$0 [12], \port$20954$0 [12], \port$20952$0 [12], \port$20950$0 [12], \port$20948$0 [12], \port$20946$0 [12], \port$20944$0 [12], \port$20942$0 [12], \port$20940$0 [12], \port$20938$0 [12], \port$20968$0 [11], \port$20966$0 [11], \port$20964$0 [11], \port$20962$0 [11], \port$20960$0 [11], \port$20958$0 [11], \port$20956$0 [11], \port$20954$0 [11], \port$20952$0 [11], \port$20950$0 [11], \port$20948$0 [11], \port$20946$0 [11], \port$20944$0 [11], \port$20942$0 [11], \port$20940$0 [11], \port$20938$0 [11], \port$20968$0 [10], \port$20966$0 [10], \port$20964$0 [10], \port$20962$0 [10], \port$20960$0 [10], \port$20958$0 [10], \port$20956$0 [10], \port$20954$0 [10], \port$20952$0 [10], \port$20950$0 [10], \port$20948$0 [10], \port$20946$0 [10], \port$20944$0 [10], \port$20942$0 [10], \port$20940$0 [10], \port$20938$0 [10], \port$20968$0 [9], \port$20966$0 [9], \port$20964$0 [9], \port$20962$0 [9], \port$20960$0 [9], \port$20958$0 [9], \port$20956$0 [9], \port$20954$0 [9], \port$20952$0 [9], \port$20950$0 [9], \port$20948$0 [9], \port$20946$0 [9], \port$20944$0 [9], \port$20942$0 [9], \port$20940$0 [9], \port$20938$0 [9], \port$20968$0 [8], \port$20966$0 [8], \port$20964$0 [8], \port$20962$0 [8], \port$20960$0 [8], \port$20958$0 [8], \port$20956$0 [8], \port$20954$0 [8], \port$20952$0 [8], \port$20950$0 [8], \port$20948$0 [8], \port$20946$0 [8], \port$20944$0 [8], \port$20942$0 [8], \port$20940$0 [8], \port$20938$0 [8], \port$20968$0 [7], \port$20966$0 [7], \port$20964$0 [7], \port$20962$0 [7], \port$20960$0 [7], \port$20958$0 [7], \port$20956$0 [7], \port$20954$0 [7], \port$20952$0 [7], \port$20950$0 [7], \port$20948$0 [7], \port$20946$0 [7], \port$20944$0 [7], \port$20942$0 [7], \port$20940$0 [7], \port$20938$0 [7], \port$20968$0 [6], \port$20966$0 [6], \port$20964$0 [6], \port$20962$0 [6], \port$20960$0 [6], \port$20958$0 [6], \port$20956$0 [6], \port$20954$0 [6], \port$20952$0 [6], \port$20950$0 [6], \port$20948$0 [6], \port$20946$0 [6], \port$20944$0 [6], \port$20942$0 [6], \port$20940$0 [6], \port$20938$0 [6], \port$20968$0 [5], \port$20966$0 [5], \port$20964$0 [5], \port$20962$0 [5], \port$20960$0 [5], \port$20958$0 [5], \port$20956$0 [5], \port$20954$0 [5], \port$20952$0 [5], \port$20950$0 [5], \port$20948$0 [5], \port$20946$0 [5], \port$20944$0 [5], \port$20942$0 [5], \port$20940$0 [5], \port$20938$0 [5], \port$20968$0 [4], \port$20966$0 [4], \port$20964$0 [4], \port$20962$0 [4], \port$20960$0 [4], \port$20958$0 [4], \port$20956$0 [4], \port$20954$0 [4], \port$20952$0 [4], \port$20950$0 [4], \port$20948$0 [4], \port$20946$0 [4], \port$20944$0 [4], \port$20942$0 [4], \port$20940$0 [4], \port$20938$0 [4], \port$20968$0 [3], \port$20966$0 [3], \port$20964$0 [3], \port$20962$0 [3], \port$20960$0 [3], \port$20958$0 [3], \port$20956$0 [3], \port$20954$0 [3], \port$20952$0 [3], \port$20950$0 [3], \port$20948$0 [3], \port$20946$0 [3], \port$20944$0 [3], \port$20942$0 [3], \port$20940$0 [3], \port$20938$0 [3], \port$20968$0 [2], \port$20966$0 [2], \port$20964$0 [2], \port$20962$0 [2], \port$20960$0 [2], \port$20958$0 [2], \port$20956$0 [2], \port$20954$0 [2], \port$20952$0 [2], \port$20950$0 [2], \port$20948$0 [2], \port$20946$0 [2], \port$20944$0 [2], \port$20942$0 [2], \port$20940$0 [2], \port$20938$0 [2], \port$20968$0 [1], \port$20966$0 [1], \port$20964$0 [1], \port$20962$0 [1], \port$20960$0 [1], \port$20958$0 [1], \port$20956$0 [1], \port$20954$0 [1], \port$20952$0 [1], \port$20950$0 [1], \port$20948$0 [1], \port$20946$0 [1], \port$20944$0 [1], \port$20942$0 [1], \port$20940$0 [1], \port$20938$0 [1], \port$20968$0 [0], \port$20966$0 [0], \port$20964$0 [0], \port$20962$0 [0], \port$20960$0 [0], \port$20958$0 [0], \port$20956$0 [0], \port$20954$0 [0], \port$20952$0 [0], \port$20950$0 [0], \port$20948$0 [0], \port$20946$0 [0], \port$20944$0 [0], \port$20942$0 [0], \port$20940$0 [0], \port$20938$0 [0] };
   assign \read0__data$25  = read0__data;
   assign \read0__en$27  = { \port$1492$0 , \port$1490$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$12972$0 , \port$12970$0  };
-  assign \read1__en$33  = { \port$12972$0 , \port$12970$0  };
+  assign read1__en = { \port$12572$0 , \port$12570$0  };
+  assign \read1__en$33  = { \port$12572$0 , \port$12570$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[13:1];
@@ -46582,7 +46561,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$149
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$12972$0 , write__en, write__addr, write__data, \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$12572$0 , write__en, write__addr, write__data, \read__addr$15 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -46592,8 +46571,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$12972$0 , w
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$12972$0 ;
-  wire \port$12972$0 ;
+  input \port$12572$0 ;
+  wire \port$12572$0 ;
   wire [9:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -46689,7 +46668,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$12972$0 , w
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$12972$0 ) begin
+    if (\port$12572$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -46711,7 +46690,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$12972$0 , w
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$12972$0 , \read__en$19  };
+  assign read1__en = { \port$12572$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -47765,7 +47744,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[9:1];
 endmodule
 
-module \backspike_core.weights (rst, write__addr, row__turn, row__write, column__stride, \port$22300$0 , write__data, \write__data$159 , \write__data$165 , \write__data$171 , \write__data$177 , \write__data$183 , \write__data$189 , \write__data$195 , \write__data$201 , \write__data$207 , \write__data$213 , \write__data$219 , \write__data$225 , \write__data$231 , \write__data$237
+module \backspike_core.weights (rst, write__addr, row__turn, row__write, column__stride, \port$21596$0 , write__data, \write__data$159 , \write__data$165 , \write__data$171 , \write__data$177 , \write__data$183 , \write__data$189 , \write__data$195 , \write__data$201 , \write__data$207 , \write__data$213 , \write__data$219 , \write__data$225 , \write__data$231 , \write__data$237
 , \write__data$243 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -47969,8 +47948,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   reg [12:0] first_1 = 13'h0000;
   reg [12:0] last = 13'h0000;
   reg [12:0] last_1 = 13'h0000;
-  input [16:0] \port$22300$0 ;
-  wire [16:0] \port$22300$0 ;
+  input [16:0] \port$21596$0 ;
+  wire [16:0] \port$21596$0 ;
   (* init = 13'h0000 *)
   wire [12:0] read_column__addr;
   (* init = 13'h0000 *)
@@ -48716,7 +48695,7 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   always @(posedge clk)
     back <= \$1 ;
   always @(posedge clk)
-    first <= \port$22300$0 [16:4];
+    first <= \port$21596$0 [16:4];
   always @(posedge clk)
     last <= \$3 [12:0];
   always @(posedge clk)
@@ -48760,7 +48739,7 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$22300$0 [3:0];
+    column_turn_0 <= \port$21596$0 [3:0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -48869,8 +48848,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
     row__vector <= \$70 ;
   always @(posedge clk)
     column__vector <= \$71 ;
-  assign \$1  = column__stride * \port$22300$0 [3:0];
-  assign \$3  = \port$22300$0 [16:4] + \$2 ;
+  assign \$1  = column__stride * \port$21596$0 [3:0];
+  assign \$3  = \port$21596$0 [16:4] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -48940,8 +48919,8 @@ module \backspike_core.weights (rst, write__addr, row__turn, row__write, column_
       \$71  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
     end
   end
-  assign column__turn = \port$22300$0 [3:0];
-  assign column__address = \port$22300$0 [16:4];
+  assign column__turn = \port$21596$0 [3:0];
+  assign column__address = \port$21596$0 [16:4];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$243 , \write__data$237 , \write__data$231 , \write__data$225 , \write__data$219 , \write__data$213 , \write__data$207 , \write__data$201 , \write__data$195 , \write__data$189 , \write__data$183 , \write__data$177 , \write__data$171 , \write__data$165 , \write__data$159 , write__data };
@@ -49337,9 +49316,9 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$29  = { 3'h0, host__request__payload[16:4] };
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$12970$0 , \port$12972$0 , \port$14653$0 , \port$14655$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity, \begin , \end
-, start, rehearse, abort, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$23502$0 , front_gradients__addr, drain_row_turn, \port$23960$0 , \port$23962$0 , \port$23964$0 , \port$23966$0 , \port$23968$0 , \port$23970$0 , \port$23972$0 , \port$23974$0
-, \port$23976$0 , \port$23978$0 , \port$23980$0 , \port$23982$0 , \port$23984$0 , \port$23986$0 , \port$23988$0 , \port$23990$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$12570$0 , \port$12572$0 , \port$14253$0 , \port$14255$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity, \begin , \end
+, start, rehearse, abort, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, \port$22798$0 , front_gradients__addr, drain_row_turn, \port$23352$0 , \port$23354$0 , \port$23356$0 , \port$23358$0 , \port$23360$0 , \port$23362$0 , \port$23364$0 , \port$23366$0
+, \port$23368$0 , \port$23370$0 , \port$23372$0 , \port$23374$0 , \port$23376$0 , \port$23378$0 , \port$23380$0 , \port$23382$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -49600,48 +49579,48 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output \port$12970$0 ;
-  wire \port$12970$0 ;
-  output \port$12972$0 ;
-  wire \port$12972$0 ;
-  output \port$14653$0 ;
-  wire \port$14653$0 ;
-  output \port$14655$0 ;
-  wire \port$14655$0 ;
-  output [17:0] \port$23502$0 ;
-  wire [17:0] \port$23502$0 ;
-  output [15:0] \port$23960$0 ;
-  wire [15:0] \port$23960$0 ;
-  output [15:0] \port$23962$0 ;
-  wire [15:0] \port$23962$0 ;
-  output [15:0] \port$23964$0 ;
-  wire [15:0] \port$23964$0 ;
-  output [15:0] \port$23966$0 ;
-  wire [15:0] \port$23966$0 ;
-  output [15:0] \port$23968$0 ;
-  wire [15:0] \port$23968$0 ;
-  output [15:0] \port$23970$0 ;
-  wire [15:0] \port$23970$0 ;
-  output [15:0] \port$23972$0 ;
-  wire [15:0] \port$23972$0 ;
-  output [15:0] \port$23974$0 ;
-  wire [15:0] \port$23974$0 ;
-  output [15:0] \port$23976$0 ;
-  wire [15:0] \port$23976$0 ;
-  output [15:0] \port$23978$0 ;
-  wire [15:0] \port$23978$0 ;
-  output [15:0] \port$23980$0 ;
-  wire [15:0] \port$23980$0 ;
-  output [15:0] \port$23982$0 ;
-  wire [15:0] \port$23982$0 ;
-  output [15:0] \port$23984$0 ;
-  wire [15:0] \port$23984$0 ;
-  output [15:0] \port$23986$0 ;
-  wire [15:0] \port$23986$0 ;
-  output [15:0] \port$23988$0 ;
-  wire [15:0] \port$23988$0 ;
-  output [15:0] \port$23990$0 ;
-  wire [15:0] \port$23990$0 ;
+  output \port$12570$0 ;
+  wire \port$12570$0 ;
+  output \port$12572$0 ;
+  wire \port$12572$0 ;
+  output \port$14253$0 ;
+  wire \port$14253$0 ;
+  output \port$14255$0 ;
+  wire \port$14255$0 ;
+  output [17:0] \port$22798$0 ;
+  wire [17:0] \port$22798$0 ;
+  output [15:0] \port$23352$0 ;
+  wire [15:0] \port$23352$0 ;
+  output [15:0] \port$23354$0 ;
+  wire [15:0] \port$23354$0 ;
+  output [15:0] \port$23356$0 ;
+  wire [15:0] \port$23356$0 ;
+  output [15:0] \port$23358$0 ;
+  wire [15:0] \port$23358$0 ;
+  output [15:0] \port$23360$0 ;
+  wire [15:0] \port$23360$0 ;
+  output [15:0] \port$23362$0 ;
+  wire [15:0] \port$23362$0 ;
+  output [15:0] \port$23364$0 ;
+  wire [15:0] \port$23364$0 ;
+  output [15:0] \port$23366$0 ;
+  wire [15:0] \port$23366$0 ;
+  output [15:0] \port$23368$0 ;
+  wire [15:0] \port$23368$0 ;
+  output [15:0] \port$23370$0 ;
+  wire [15:0] \port$23370$0 ;
+  output [15:0] \port$23372$0 ;
+  wire [15:0] \port$23372$0 ;
+  output [15:0] \port$23374$0 ;
+  wire [15:0] \port$23374$0 ;
+  output [15:0] \port$23376$0 ;
+  wire [15:0] \port$23376$0 ;
+  output [15:0] \port$23378$0 ;
+  wire [15:0] \port$23378$0 ;
+  output [15:0] \port$23380$0 ;
+  wire [15:0] \port$23380$0 ;
+  output [15:0] \port$23382$0 ;
+  wire [15:0] \port$23382$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -49797,10 +49776,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$16384$0 (\$6 ),
-    .\port$16385$0 (\$7 ),
-    .\port$16386$0 (\$8 ),
-    .\port$16387$0 (\$9 ),
+    .\port$15584$0 (\$6 ),
+    .\port$15585$0 (\$7 ),
+    .\port$15586$0 (\$8 ),
+    .\port$15587$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -49852,8 +49831,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$3 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$12972$0 (\$2 ),
-    .\port$14655$0 (\$4 ),
+    .\port$12572$0 (\$2 ),
+    .\port$14255$0 (\$4 ),
     .\row$64 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -49878,10 +49857,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$16384$0 (\$6 ),
-    .\port$16385$0 (\$7 ),
-    .\port$16386$0 (\$8 ),
-    .\port$16387$0 (\$9 ),
+    .\port$15584$0 (\$6 ),
+    .\port$15585$0 (\$7 ),
+    .\port$15586$0 (\$8 ),
+    .\port$15587$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -49994,27 +49973,27 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$12970$0  = \$1 ;
-  assign \port$12972$0  = \$2 ;
-  assign \port$14653$0  = \$3 ;
-  assign \port$14655$0  = \$4 ;
-  assign \port$23502$0  = \$5 ;
-  assign \port$23960$0  = \$10 ;
-  assign \port$23962$0  = \$11 ;
-  assign \port$23964$0  = \$12 ;
-  assign \port$23966$0  = \$13 ;
-  assign \port$23968$0  = \$14 ;
-  assign \port$23970$0  = \$15 ;
-  assign \port$23972$0  = \$16 ;
-  assign \port$23974$0  = \$17 ;
-  assign \port$23976$0  = \$18 ;
-  assign \port$23978$0  = \$19 ;
-  assign \port$23980$0  = \$20 ;
-  assign \port$23982$0  = \$21 ;
-  assign \port$23984$0  = \$22 ;
-  assign \port$23986$0  = \$23 ;
-  assign \port$23988$0  = \$24 ;
-  assign \port$23990$0  = \$25 ;
+  assign \port$12570$0  = \$1 ;
+  assign \port$12572$0  = \$2 ;
+  assign \port$14253$0  = \$3 ;
+  assign \port$14255$0  = \$4 ;
+  assign \port$22798$0  = \$5 ;
+  assign \port$23352$0  = \$10 ;
+  assign \port$23354$0  = \$11 ;
+  assign \port$23356$0  = \$12 ;
+  assign \port$23358$0  = \$13 ;
+  assign \port$23360$0  = \$14 ;
+  assign \port$23362$0  = \$15 ;
+  assign \port$23364$0  = \$16 ;
+  assign \port$23366$0  = \$17 ;
+  assign \port$23368$0  = \$18 ;
+  assign \port$23370$0  = \$19 ;
+  assign \port$23372$0  = \$20 ;
+  assign \port$23374$0  = \$21 ;
+  assign \port$23376$0  = \$22 ;
+  assign \port$23378$0  = \$23 ;
+  assign \port$23380$0  = \$24 ;
+  assign \port$23382$0  = \$25 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -50207,7 +50186,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[15]  = sums[847:795];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$16384$0 , \port$16385$0 , \port$16386$0 , \port$16387$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$15584$0 , \port$15585$0 , \port$15586$0 , \port$15587$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
 , weight_4, weight_5, weight_6, weight_7, weight_8, weight_9, weight_10, weight_11, weight_12, weight_13, weight_14, weight_15, write_0, done, row_vector, \word$210 , clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -51319,14 +51298,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
-  output \port$16384$0 ;
-  wire \port$16384$0 ;
-  output \port$16385$0 ;
-  wire \port$16385$0 ;
-  output \port$16386$0 ;
-  wire \port$16386$0 ;
-  output \port$16387$0 ;
-  wire \port$16387$0 ;
+  output \port$15584$0 ;
+  wire \port$15584$0 ;
+  output \port$15585$0 ;
+  wire \port$15585$0 ;
+  output \port$15586$0 ;
+  wire \port$15586$0 ;
+  output \port$15587$0 ;
+  wire \port$15587$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$15 ;
@@ -52771,8 +52750,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$79 ),
@@ -52783,8 +52762,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(\old$34 ),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$80 ),
@@ -52795,8 +52774,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(\old$41 ),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$81 ),
@@ -52807,8 +52786,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(\old$48 ),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$82 ),
@@ -52819,8 +52798,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(\old$55 ),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$83 ),
@@ -52831,8 +52810,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(\old$62 ),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$84 ),
@@ -52843,8 +52822,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(\old$69 ),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$85 ),
@@ -52855,8 +52834,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
     .clk(clk),
     .live(live),
     .old(\old$76 ),
-    .\port$23444$90 (\config [122:90]),
-    .\port$23932$0 (words_8),
+    .\port$22740$90 (\config [122:90]),
+    .\port$23324$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$86 ),
@@ -53231,10 +53210,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
   assign read_turn_2 = row_turn;
   assign row_data = { weight_15, weight_14, weight_13, weight_12, weight_11, weight_10, weight_9, weight_8, weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$16384$0  = \$758 ;
-  assign \port$16385$0  = \$759 ;
-  assign \port$16386$0  = \$760 ;
-  assign \port$16387$0  = \$761 ;
+  assign \port$15584$0  = \$758 ;
+  assign \port$15585$0  = \$759 ;
+  assign \port$15586$0  = \$760 ;
+  assign \port$15587$0  = \$761 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -53546,7 +53525,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$163
   assign \$910  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -53739,10 +53718,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -54043,9 +54022,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -54059,10 +54038,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24053$0 (least),
-    .\port$24054$0 (total),
+    .\port$23445$0 (least),
+    .\port$23446$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -54072,14 +54051,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h0, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h0, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h0, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h0, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -54108,7 +54087,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -54139,8 +54118,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -54150,8 +54129,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h0, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h0, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h0, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h0, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -54177,7 +54156,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$30  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$32  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h0, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h0, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -54551,7 +54530,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$24053$0 , \port$24054$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$23445$0 , \port$23446$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -54699,10 +54678,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$24053$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24053$0 ;
-  wire \port$24053$0 ;
-  input [59:0] \port$24054$0 ;
-  wire [59:0] \port$24054$0 ;
+  input \port$23445$0 ;
+  wire \port$23445$0 ;
+  input [59:0] \port$23446$0 ;
+  wire [59:0] \port$23446$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -54784,24 +54763,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$24053$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24054$0 [55:50] ^ { \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59] };
+  assign \$58  = \port$23446$0 [55:50] ^ { \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24054$0 [41:34] ^ { \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59] };
+  assign \$60  = \port$23446$0 [41:34] ^ { \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24054$0 [49:42] ^ { \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59] };
+  assign \$62  = \port$23446$0 [49:42] ^ { \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24054$0 [55:50] ^ { \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59] };
+  assign \$67  = \port$23446$0 [55:50] ^ { \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24054$0 [49:42] ^ { \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59] };
+  assign \$69  = \port$23446$0 [49:42] ^ { \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24054$0 [7:0];
-  assign \$74  = | \port$24054$0 [15:8];
-  assign \$75  = | \port$24054$0 [23:16];
-  assign \$76  = \port$24054$0 [58:56] ^ { \port$24054$0 [59], \port$24054$0 [59], \port$24054$0 [59] };
+  assign \$73  = | \port$23446$0 [7:0];
+  assign \$74  = | \port$23446$0 [15:8];
+  assign \$75  = | \port$23446$0 [23:16];
+  assign \$76  = \port$23446$0 [58:56] ^ { \port$23446$0 [59], \port$23446$0 [59], \port$23446$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -54845,11 +54824,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$24053$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24054$0 [55:0];
+    window1 <= \port$23446$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24054$0 [59];
+    sign1 <= \port$23446$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -54913,8 +54892,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$24053$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24054$0 [55:0], \port$24053$0  };
-  assign i = { \port$24054$0 , \port$24053$0  };
+  assign x = { \port$23446$0 [55:0], \port$23445$0  };
+  assign i = { \port$23446$0 , \port$23445$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -54930,10 +54909,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$24053$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24053$0 ;
+  assign \$72  = \port$23445$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -55126,10 +55105,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -55430,9 +55409,9 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit1.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -55446,10 +55425,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit1.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24178$0 (least),
-    .\port$24179$0 (total),
+    .\port$23570$0 (least),
+    .\port$23571$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -55459,14 +55438,14 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h1, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h1, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h1, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h1, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -55495,7 +55474,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -55526,8 +55505,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -55537,8 +55516,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h1, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h1, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h1, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h1, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -55564,7 +55543,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$26  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$28  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h1, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h1, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -55577,7 +55556,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$24178$0 , \port$24179$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$23570$0 , \port$23571$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -55725,10 +55704,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$24178$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24178$0 ;
-  wire \port$24178$0 ;
-  input [59:0] \port$24179$0 ;
-  wire [59:0] \port$24179$0 ;
+  input \port$23570$0 ;
+  wire \port$23570$0 ;
+  input [59:0] \port$23571$0 ;
+  wire [59:0] \port$23571$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -55810,24 +55789,24 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$24178$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24179$0 [55:50] ^ { \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59] };
+  assign \$58  = \port$23571$0 [55:50] ^ { \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24179$0 [41:34] ^ { \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59] };
+  assign \$60  = \port$23571$0 [41:34] ^ { \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24179$0 [49:42] ^ { \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59] };
+  assign \$62  = \port$23571$0 [49:42] ^ { \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24179$0 [55:50] ^ { \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59] };
+  assign \$67  = \port$23571$0 [55:50] ^ { \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24179$0 [49:42] ^ { \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59] };
+  assign \$69  = \port$23571$0 [49:42] ^ { \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24179$0 [7:0];
-  assign \$74  = | \port$24179$0 [15:8];
-  assign \$75  = | \port$24179$0 [23:16];
-  assign \$76  = \port$24179$0 [58:56] ^ { \port$24179$0 [59], \port$24179$0 [59], \port$24179$0 [59] };
+  assign \$73  = | \port$23571$0 [7:0];
+  assign \$74  = | \port$23571$0 [15:8];
+  assign \$75  = | \port$23571$0 [23:16];
+  assign \$76  = \port$23571$0 [58:56] ^ { \port$23571$0 [59], \port$23571$0 [59], \port$23571$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -55871,11 +55850,11 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$24178$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24179$0 [55:0];
+    window1 <= \port$23571$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24179$0 [59];
+    sign1 <= \port$23571$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -55939,8 +55918,8 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$24178$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24179$0 [55:0], \port$24178$0  };
-  assign i = { \port$24179$0 , \port$24178$0  };
+  assign x = { \port$23571$0 [55:0], \port$23570$0  };
+  assign i = { \port$23571$0 , \port$23570$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -55956,10 +55935,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$24178$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24178$0 ;
+  assign \$72  = \port$23570$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -56152,10 +56131,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -56456,9 +56435,9 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit2.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -56472,10 +56451,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit2.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24303$0 (least),
-    .\port$24304$0 (total),
+    .\port$23695$0 (least),
+    .\port$23696$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -56485,14 +56464,14 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h2, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h2, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h2, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h2, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -56521,7 +56500,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -56552,8 +56531,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -56563,8 +56542,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h2, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h2, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h2, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h2, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -56590,7 +56569,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$22  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$24  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h2, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h2, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -56603,7 +56582,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$24303$0 , \port$24304$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$23695$0 , \port$23696$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -56751,10 +56730,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$24303$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24303$0 ;
-  wire \port$24303$0 ;
-  input [59:0] \port$24304$0 ;
-  wire [59:0] \port$24304$0 ;
+  input \port$23695$0 ;
+  wire \port$23695$0 ;
+  input [59:0] \port$23696$0 ;
+  wire [59:0] \port$23696$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -56836,24 +56815,24 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$24303$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24304$0 [55:50] ^ { \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59] };
+  assign \$58  = \port$23696$0 [55:50] ^ { \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24304$0 [41:34] ^ { \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59] };
+  assign \$60  = \port$23696$0 [41:34] ^ { \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24304$0 [49:42] ^ { \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59] };
+  assign \$62  = \port$23696$0 [49:42] ^ { \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24304$0 [55:50] ^ { \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59] };
+  assign \$67  = \port$23696$0 [55:50] ^ { \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24304$0 [49:42] ^ { \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59] };
+  assign \$69  = \port$23696$0 [49:42] ^ { \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24304$0 [7:0];
-  assign \$74  = | \port$24304$0 [15:8];
-  assign \$75  = | \port$24304$0 [23:16];
-  assign \$76  = \port$24304$0 [58:56] ^ { \port$24304$0 [59], \port$24304$0 [59], \port$24304$0 [59] };
+  assign \$73  = | \port$23696$0 [7:0];
+  assign \$74  = | \port$23696$0 [15:8];
+  assign \$75  = | \port$23696$0 [23:16];
+  assign \$76  = \port$23696$0 [58:56] ^ { \port$23696$0 [59], \port$23696$0 [59], \port$23696$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -56897,11 +56876,11 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$24303$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24304$0 [55:0];
+    window1 <= \port$23696$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24304$0 [59];
+    sign1 <= \port$23696$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -56965,8 +56944,8 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$24303$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24304$0 [55:0], \port$24303$0  };
-  assign i = { \port$24304$0 , \port$24303$0  };
+  assign x = { \port$23696$0 [55:0], \port$23695$0  };
+  assign i = { \port$23696$0 , \port$23695$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -56982,10 +56961,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$24303$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24303$0 ;
+  assign \$72  = \port$23695$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -57178,10 +57157,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -57482,9 +57461,9 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit3.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -57498,10 +57477,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit3.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24428$0 (least),
-    .\port$24429$0 (total),
+    .\port$23820$0 (least),
+    .\port$23821$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -57511,14 +57490,14 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h3, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h3, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h3, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h3, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -57547,7 +57526,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -57578,8 +57557,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -57589,8 +57568,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h3, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h3, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h3, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h3, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -57616,7 +57595,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$18  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$20  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h3, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h3, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -57629,7 +57608,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$24428$0 , \port$24429$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$23820$0 , \port$23821$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -57777,10 +57756,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$24428$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24428$0 ;
-  wire \port$24428$0 ;
-  input [59:0] \port$24429$0 ;
-  wire [59:0] \port$24429$0 ;
+  input \port$23820$0 ;
+  wire \port$23820$0 ;
+  input [59:0] \port$23821$0 ;
+  wire [59:0] \port$23821$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -57862,24 +57841,24 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$24428$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24429$0 [55:50] ^ { \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59] };
+  assign \$58  = \port$23821$0 [55:50] ^ { \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24429$0 [41:34] ^ { \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59] };
+  assign \$60  = \port$23821$0 [41:34] ^ { \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24429$0 [49:42] ^ { \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59] };
+  assign \$62  = \port$23821$0 [49:42] ^ { \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24429$0 [55:50] ^ { \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59] };
+  assign \$67  = \port$23821$0 [55:50] ^ { \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24429$0 [49:42] ^ { \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59] };
+  assign \$69  = \port$23821$0 [49:42] ^ { \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24429$0 [7:0];
-  assign \$74  = | \port$24429$0 [15:8];
-  assign \$75  = | \port$24429$0 [23:16];
-  assign \$76  = \port$24429$0 [58:56] ^ { \port$24429$0 [59], \port$24429$0 [59], \port$24429$0 [59] };
+  assign \$73  = | \port$23821$0 [7:0];
+  assign \$74  = | \port$23821$0 [15:8];
+  assign \$75  = | \port$23821$0 [23:16];
+  assign \$76  = \port$23821$0 [58:56] ^ { \port$23821$0 [59], \port$23821$0 [59], \port$23821$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -57923,11 +57902,11 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$24428$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24429$0 [55:0];
+    window1 <= \port$23821$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24429$0 [59];
+    sign1 <= \port$23821$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -57991,8 +57970,8 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$24428$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24429$0 [55:0], \port$24428$0  };
-  assign i = { \port$24429$0 , \port$24428$0  };
+  assign x = { \port$23821$0 [55:0], \port$23820$0  };
+  assign i = { \port$23821$0 , \port$23820$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -58008,10 +57987,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$24428$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24428$0 ;
+  assign \$72  = \port$23820$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -58204,10 +58183,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -58508,9 +58487,9 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit4.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -58524,10 +58503,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit4.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24553$0 (least),
-    .\port$24554$0 (total),
+    .\port$23945$0 (least),
+    .\port$23946$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -58537,14 +58516,14 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h4, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h4, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h4, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h4, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -58573,7 +58552,7 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -58604,8 +58583,8 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -58615,8 +58594,8 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h4, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h4, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h4, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h4, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -58642,7 +58621,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$14  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$16  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h4, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h4, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -58655,7 +58634,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$24553$0 , \port$24554$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$23945$0 , \port$23946$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -58803,10 +58782,10 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$24553$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24553$0 ;
-  wire \port$24553$0 ;
-  input [59:0] \port$24554$0 ;
-  wire [59:0] \port$24554$0 ;
+  input \port$23945$0 ;
+  wire \port$23945$0 ;
+  input [59:0] \port$23946$0 ;
+  wire [59:0] \port$23946$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -58888,24 +58867,24 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$24553$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24554$0 [55:50] ^ { \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59] };
+  assign \$58  = \port$23946$0 [55:50] ^ { \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24554$0 [41:34] ^ { \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59] };
+  assign \$60  = \port$23946$0 [41:34] ^ { \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24554$0 [49:42] ^ { \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59] };
+  assign \$62  = \port$23946$0 [49:42] ^ { \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24554$0 [55:50] ^ { \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59] };
+  assign \$67  = \port$23946$0 [55:50] ^ { \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24554$0 [49:42] ^ { \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59] };
+  assign \$69  = \port$23946$0 [49:42] ^ { \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24554$0 [7:0];
-  assign \$74  = | \port$24554$0 [15:8];
-  assign \$75  = | \port$24554$0 [23:16];
-  assign \$76  = \port$24554$0 [58:56] ^ { \port$24554$0 [59], \port$24554$0 [59], \port$24554$0 [59] };
+  assign \$73  = | \port$23946$0 [7:0];
+  assign \$74  = | \port$23946$0 [15:8];
+  assign \$75  = | \port$23946$0 [23:16];
+  assign \$76  = \port$23946$0 [58:56] ^ { \port$23946$0 [59], \port$23946$0 [59], \port$23946$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -58949,11 +58928,11 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$24553$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24554$0 [55:0];
+    window1 <= \port$23946$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24554$0 [59];
+    sign1 <= \port$23946$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -59017,8 +58996,8 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$24553$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24554$0 [55:0], \port$24553$0  };
-  assign i = { \port$24554$0 , \port$24553$0  };
+  assign x = { \port$23946$0 [55:0], \port$23945$0  };
+  assign i = { \port$23946$0 , \port$23945$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -59034,10 +59013,10 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$24553$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24553$0 ;
+  assign \$72  = \port$23945$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -59230,10 +59209,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -59534,9 +59513,9 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit5.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -59550,10 +59529,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit5.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24678$0 (least),
-    .\port$24679$0 (total),
+    .\port$24070$0 (least),
+    .\port$24071$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -59563,14 +59542,14 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h5, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h5, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h5, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h5, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -59599,7 +59578,7 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -59630,8 +59609,8 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -59641,8 +59620,8 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h5, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h5, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h5, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h5, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -59668,7 +59647,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$12  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign \$auto$rtlil.cc:2739:Not$10  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h5, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h5, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -59681,7 +59660,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$24678$0 , \port$24679$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$24070$0 , \port$24071$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -59829,10 +59808,10 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$24678$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24678$0 ;
-  wire \port$24678$0 ;
-  input [59:0] \port$24679$0 ;
-  wire [59:0] \port$24679$0 ;
+  input \port$24070$0 ;
+  wire \port$24070$0 ;
+  input [59:0] \port$24071$0 ;
+  wire [59:0] \port$24071$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -59914,24 +59893,24 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$24678$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24679$0 [55:50] ^ { \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59] };
+  assign \$58  = \port$24071$0 [55:50] ^ { \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24679$0 [41:34] ^ { \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59] };
+  assign \$60  = \port$24071$0 [41:34] ^ { \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24679$0 [49:42] ^ { \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59] };
+  assign \$62  = \port$24071$0 [49:42] ^ { \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24679$0 [55:50] ^ { \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59] };
+  assign \$67  = \port$24071$0 [55:50] ^ { \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24679$0 [49:42] ^ { \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59] };
+  assign \$69  = \port$24071$0 [49:42] ^ { \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24679$0 [7:0];
-  assign \$74  = | \port$24679$0 [15:8];
-  assign \$75  = | \port$24679$0 [23:16];
-  assign \$76  = \port$24679$0 [58:56] ^ { \port$24679$0 [59], \port$24679$0 [59], \port$24679$0 [59] };
+  assign \$73  = | \port$24071$0 [7:0];
+  assign \$74  = | \port$24071$0 [15:8];
+  assign \$75  = | \port$24071$0 [23:16];
+  assign \$76  = \port$24071$0 [58:56] ^ { \port$24071$0 [59], \port$24071$0 [59], \port$24071$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -59975,11 +59954,11 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$24678$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24679$0 [55:0];
+    window1 <= \port$24071$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24679$0 [59];
+    sign1 <= \port$24071$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -60043,8 +60022,8 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$24678$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24679$0 [55:0], \port$24678$0  };
-  assign i = { \port$24679$0 , \port$24678$0  };
+  assign x = { \port$24071$0 [55:0], \port$24070$0  };
+  assign i = { \port$24071$0 , \port$24070$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -60060,10 +60039,10 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$24678$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24678$0 ;
+  assign \$72  = \port$24070$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -60256,10 +60235,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -60560,9 +60539,9 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit6.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -60576,10 +60555,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit6.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24803$0 (least),
-    .\port$24804$0 (total),
+    .\port$24195$0 (least),
+    .\port$24196$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -60589,14 +60568,14 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h6, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h6, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h6, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h6, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -60625,7 +60604,7 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -60656,8 +60635,8 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -60667,8 +60646,8 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h6, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h6, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h6, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h6, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -60694,7 +60673,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$6  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$8  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h6, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h6, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -60707,7 +60686,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$24803$0 , \port$24804$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$24195$0 , \port$24196$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -60855,10 +60834,10 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$24803$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24803$0 ;
-  wire \port$24803$0 ;
-  input [59:0] \port$24804$0 ;
-  wire [59:0] \port$24804$0 ;
+  input \port$24195$0 ;
+  wire \port$24195$0 ;
+  input [59:0] \port$24196$0 ;
+  wire [59:0] \port$24196$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -60940,24 +60919,24 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$24803$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24804$0 [55:50] ^ { \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59] };
+  assign \$58  = \port$24196$0 [55:50] ^ { \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24804$0 [41:34] ^ { \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59] };
+  assign \$60  = \port$24196$0 [41:34] ^ { \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24804$0 [49:42] ^ { \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59] };
+  assign \$62  = \port$24196$0 [49:42] ^ { \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24804$0 [55:50] ^ { \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59] };
+  assign \$67  = \port$24196$0 [55:50] ^ { \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24804$0 [49:42] ^ { \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59] };
+  assign \$69  = \port$24196$0 [49:42] ^ { \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24804$0 [7:0];
-  assign \$74  = | \port$24804$0 [15:8];
-  assign \$75  = | \port$24804$0 [23:16];
-  assign \$76  = \port$24804$0 [58:56] ^ { \port$24804$0 [59], \port$24804$0 [59], \port$24804$0 [59] };
+  assign \$73  = | \port$24196$0 [7:0];
+  assign \$74  = | \port$24196$0 [15:8];
+  assign \$75  = | \port$24196$0 [23:16];
+  assign \$76  = \port$24196$0 [58:56] ^ { \port$24196$0 [59], \port$24196$0 [59], \port$24196$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -61001,11 +60980,11 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$24803$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24804$0 [55:0];
+    window1 <= \port$24196$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24804$0 [59];
+    sign1 <= \port$24196$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -61069,8 +61048,8 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$24803$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24804$0 [55:0], \port$24803$0  };
-  assign i = { \port$24804$0 , \port$24803$0  };
+  assign x = { \port$24196$0 [55:0], \port$24195$0  };
+  assign i = { \port$24196$0 , \port$24195$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -61086,10 +61065,10 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$24803$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24803$0 ;
+  assign \$72  = \port$24195$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$23444$90 , rate, live, \port$23932$0 , weight, clk);
+module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$22740$90 , rate, live, \port$23324$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -61282,10 +61261,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2344
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$23444$90 ;
-  wire [32:0] \port$23444$90 ;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [32:0] \port$22740$90 ;
+  wire [32:0] \port$22740$90 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -61586,9 +61565,9 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2344
     live_10 <= live_9;
   \backspike_core.wg.drain.unit7.mix  mix (
     .clk(clk),
-    .i_key(\port$23444$90 [32:1]),
+    .i_key(\port$22740$90 [32:1]),
     .o(\o$78 ),
-    .\port$23932$0 (\port$23932$0 ),
+    .\port$23324$0 (\port$23324$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -61602,10 +61581,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2344
   \backspike_core.wg.drain.unit7.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$23444$90 [0]),
+    .i_stochastic(\port$22740$90 [0]),
     .negative(\$133 ),
-    .\port$24928$0 (least),
-    .\port$24929$0 (total),
+    .\port$24320$0 (least),
+    .\port$24321$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -61615,14 +61594,14 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2344
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$23444$90 [32:1];
-  assign key = \port$23444$90 [32:1];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h7, \port$23932$0 [0] };
-  assign word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h7, \port$23932$0 [0] };
+  assign i_key = \port$22740$90 [32:1];
+  assign key = \port$22740$90 [32:1];
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h7, \port$23324$0 [0] };
+  assign word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h7, \port$23324$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$23444$90 [0];
-  assign stochastic = \port$23444$90 [0];
+  assign i_stochastic = \port$22740$90 [0];
+  assign stochastic = \port$22740$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -61651,7 +61630,7 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2344
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$23932$0 , o, clk);
+module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$23324$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -61682,8 +61661,8 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$23932$0 ;
-  wire [21:0] \port$23932$0 ;
+  input [21:0] \port$23324$0 ;
+  wire [21:0] \port$23324$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -61693,8 +61672,8 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$23932$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h7, \port$23932$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h7, \port$23932$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h7, \port$23324$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h7, \port$23324$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -61720,7 +61699,7 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$23932$0 [21:9], 4'h0, \port$23932$0 [8:1], 3'h7, \port$23932$0 [0] };
+  assign i_word = { 3'h0, \port$23324$0 [21:9], 4'h0, \port$23324$0 [8:1], 3'h7, \port$23324$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -61733,7 +61712,7 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$23932$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$24928$0 , \port$24929$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$24320$0 , \port$24321$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -61881,10 +61860,10 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$24928$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$24928$0 ;
-  wire \port$24928$0 ;
-  input [59:0] \port$24929$0 ;
-  wire [59:0] \port$24929$0 ;
+  input \port$24320$0 ;
+  wire \port$24320$0 ;
+  input [59:0] \port$24321$0 ;
+  wire [59:0] \port$24321$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -61966,24 +61945,24 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$24928$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$24929$0 [55:50] ^ { \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59] };
+  assign \$58  = \port$24321$0 [55:50] ^ { \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$24929$0 [41:34] ^ { \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59] };
+  assign \$60  = \port$24321$0 [41:34] ^ { \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$24929$0 [49:42] ^ { \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59] };
+  assign \$62  = \port$24321$0 [49:42] ^ { \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$24929$0 [55:50] ^ { \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59] };
+  assign \$67  = \port$24321$0 [55:50] ^ { \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$24929$0 [49:42] ^ { \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59] };
+  assign \$69  = \port$24321$0 [49:42] ^ { \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$24929$0 [7:0];
-  assign \$74  = | \port$24929$0 [15:8];
-  assign \$75  = | \port$24929$0 [23:16];
-  assign \$76  = \port$24929$0 [58:56] ^ { \port$24929$0 [59], \port$24929$0 [59], \port$24929$0 [59] };
+  assign \$73  = | \port$24321$0 [7:0];
+  assign \$74  = | \port$24321$0 [15:8];
+  assign \$75  = | \port$24321$0 [23:16];
+  assign \$76  = \port$24321$0 [58:56] ^ { \port$24321$0 [59], \port$24321$0 [59], \port$24321$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -62027,11 +62006,11 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$24928$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$24929$0 [55:0];
+    window1 <= \port$24321$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$24929$0 [59];
+    sign1 <= \port$24321$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -62095,8 +62074,8 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$24928$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$24929$0 [55:0], \port$24928$0  };
-  assign i = { \port$24929$0 , \port$24928$0  };
+  assign x = { \port$24321$0 [55:0], \port$24320$0  };
+  assign i = { \port$24321$0 , \port$24320$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -62112,10 +62091,10 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$24928$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$24928$0 ;
+  assign \$72  = \port$24320$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, \i__ready$86 , \port$12972$0 , o_lines__ready, \port$14655$0 , o_events__ready, \o__ready$70 , o_headers__ready, batch, extent, parity, \config , \i__valid$82 , \i__payload$81 , \address$15 , o_headers__payload, i__ready, o_headers__valid, o_events__payload, \i__payload$58 , o_events__valid
+module \backspike_core.wg.front (rst, \i__ready$86 , \port$12572$0 , o_lines__ready, \port$14255$0 , o_events__ready, \o__ready$70 , o_headers__ready, batch, extent, parity, \config , \i__valid$82 , \i__payload$81 , \address$15 , o_headers__payload, i__ready, o_headers__valid, o_events__payload, \i__payload$58 , o_events__valid
 , o_vectors__valid, spikes__data, \row$64 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -62526,10 +62505,10 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$12972$0 , o_lines__re
   input parity;
   wire parity;
   reg part = 1'h0;
-  output \port$12972$0 ;
-  wire \port$12972$0 ;
-  output \port$14655$0 ;
-  wire \port$14655$0 ;
+  output \port$12572$0 ;
+  wire \port$12572$0 ;
+  output \port$14255$0 ;
+  wire \port$14255$0 ;
   wire [511:0] row;
   reg [15:0] \row$23  = 16'h0000;
   input [255:0] \row$64 ;
@@ -62890,8 +62869,8 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$12972$0 , o_lines__re
     .move1(\$259 ),
     .o__payload(o__payload),
     .o__ready(o__ready),
-    .\port$25043$0 (spikes__data),
-    .\port$25166$0 (masks__data),
+    .\port$24435$0 (spikes__data),
+    .\port$24558$0 (masks__data),
     .rst(rst),
     .valid1(o__valid)
   );
@@ -63172,8 +63151,8 @@ module \backspike_core.wg.front (rst, \i__ready$86 , \port$12972$0 , o_lines__re
   assign o_vectors__ready = \o__ready$70 ;
   assign \o_events__valid$73  = o_events__valid;
   assign \o_events__ready$75  = o_events__ready;
-  assign \port$12972$0  = \$259 ;
-  assign \port$14655$0  = \$260 ;
+  assign \port$12572$0  = \$259 ;
+  assign \port$14255$0  = \$260 ;
   assign \address$15  = i__payload[17:0];
   assign \tag.source  = tag[47:0];
   assign \tag.source.sources  = tag[15:0];
@@ -67338,7 +67317,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, o__ready, i__ready, 
   assign \$798  = \$794 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, i__valid, o__payload, valid1, \port$25043$0 , \port$25166$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, i__valid, o__payload, valid1, \port$24435$0 , \port$24558$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -67369,10 +67348,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [255:0] \port$25043$0 ;
-  wire [255:0] \port$25043$0 ;
-  input [255:0] \port$25166$0 ;
-  wire [255:0] \port$25166$0 ;
+  input [255:0] \port$24435$0 ;
+  wire [255:0] \port$24435$0 ;
+  input [255:0] \port$24558$0 ;
+  wire [255:0] \port$24558$0 ;
   wire [511:0] row;
   input rst;
   wire rst;
@@ -67428,7 +67407,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
     end
   end
   assign address = i__payload[17:0];
-  assign row = { \port$25166$0 , \port$25043$0  };
+  assign row = { \port$24558$0 , \port$24435$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -67437,7 +67416,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__payload, 
   assign \o__payload.row  = o__payload[511:0];
   assign \o__payload.tag  = o__payload[569:512];
   assign o__payload[569:512] = tag1;
-  assign o__payload[511:0] = { \port$25166$0 , \port$25043$0  };
+  assign o__payload[511:0] = { \port$24558$0 , \port$24435$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -67559,7 +67538,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$16384$0 , \port$16385$0 , \port$16386$0 , \port$16387$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$15584$0 , \port$15585$0 , \port$15586$0 , \port$15587$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -67859,14 +67838,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   wire [1:0] next_block;
   wire [15:0] now;
-  input \port$16384$0 ;
-  wire \port$16384$0 ;
-  input \port$16385$0 ;
-  wire \port$16385$0 ;
-  input \port$16386$0 ;
-  wire \port$16386$0 ;
-  input \port$16387$0 ;
-  wire \port$16387$0 ;
+  input \port$15584$0 ;
+  wire \port$15584$0 ;
+  input \port$15585$0 ;
+  wire \port$15585$0 ;
+  input \port$15586$0 ;
+  wire \port$15586$0 ;
+  input \port$15587$0 ;
+  wire \port$15587$0 ;
   wire [5:0] read__addr;
   wire [847:0] read__data;
   (* init = 1'h0 *)
@@ -68045,7 +68024,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [847:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$16387$0 , \port$16386$0 , \port$16385$0 , \port$16384$0  }];
+      _0_ <= buffer[{ drain_block, \port$15587$0 , \port$15586$0 , \port$15585$0 , \port$15584$0  }];
     end
   end
   assign read__data = _0_;
@@ -68068,7 +68047,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$12  = \$9  - \$11 ;
   assign \$13  = draining & busy;
   assign \$14  = start | \$13 ;
-  assign \$15  = drained >> { \port$16387$0 , \port$16386$0 , \port$16385$0 , \port$16384$0  };
+  assign \$15  = drained >> { \port$15587$0 , \port$15586$0 , \port$15585$0 , \port$15584$0  };
   assign \$16  = ~ \$15 ;
   assign \$17  = i_events__valid & i_events__payload[10];
   assign \$18  = \$17  & i_events__payload[8];
@@ -68467,7 +68446,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$91  = 2'h3;
     end
   end
-  assign entry = { \port$16387$0 , \port$16386$0 , \port$16385$0 , \port$16384$0  };
+  assign entry = { \port$15587$0 , \port$15586$0 , \port$15585$0 , \port$15584$0  };
   assign next_block = \$62 [1:0];
   assign i_events__ready = go;
   assign \go$32  = go;
@@ -68538,7 +68517,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \total$130  = { \$121 , \$120  };
   assign \total$131  = { \$123 , \$122  };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$16387$0 , \port$16386$0 , \port$16385$0 , \port$16384$0  };
+  assign read__addr = { drain_block, \port$15587$0 , \port$15586$0 , \port$15585$0 , \port$15584$0  };
   assign \$signature__en$134  = finish;
   assign \$signature__addr$135  = block;
   assign \$signature__data$136  = now;
@@ -68879,50 +68858,29 @@ endmodule
 module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [11:0] \$11 ;
-  wire \$12 ;
-  wire [11:0] \$13 ;
-  wire [14:0] \$14 ;
-  wire [21:0] \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [11:0] \$19 ;
+  reg [10:0] \$10 ;
+  reg [15:0] \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg [40:0] \$14 ;
+  reg \$15 ;
   wire \$2 ;
-  wire \$20 ;
-  wire [11:0] \$21 ;
-  wire [14:0] \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire [11:0] \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [14:0] \$29 ;
-  wire \$3 ;
-  wire [21:0] \$30 ;
-  wire [4:0] \$31 ;
-  wire [48:0] \$32 ;
-  wire [48:0] \$33 ;
-  wire [48:0] \$34 ;
-  reg [20:0] \$35 ;
-  reg [40:0] \$36 ;
-  reg \$37 ;
-  wire [11:0] \$4 ;
-  wire \$5 ;
-  wire [11:0] \$6 ;
-  wire [14:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [15:0] \$3 ;
+  wire [15:0] \$4 ;
+  wire [56:0] \$5 ;
+  wire [56:0] \$6 ;
+  wire [56:0] \$7 ;
+  wire [56:0] \$8 ;
+  wire [26:0] \$9 ;
   output carry;
   reg carry = 1'h0;
   (* init = 1'h0 *)
-  wire \carry$9 ;
+  wire \carry$13 ;
   input clk;
   wire clk;
   input en;
   wire en;
+  reg far = 1'h0;
   output [40:0] fixed;
   reg [40:0] fixed = 41'h00000000000;
   input [15:0] i;
@@ -68932,83 +68890,83 @@ module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk)
   wire \i.sign ;
   input load;
   wire load;
+  reg [10:0] magnitude = 11'h000;
+  wire [25:0] near;
   (* init = 41'h00000000000 *)
   wire [40:0] o;
+  reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
-  reg [20:0] taken = 21'h000000;
-  wire [1:0] \taken.shift ;
-  wire \taken.sign ;
-  wire [17:0] \taken.significand ;
-  assign \$1  = ! i[14:10];
-  assign \$2  = i[10] | \$1 ;
-  assign \$3  = | i[14:10];
-  assign \$5  = | i[14:10];
-  assign \$6  = \$2  ? \$4  : { 1'h0, \$5 , i[9:0] };
-  assign \$8  = ! i[14:10];
-  assign \$9  = i[10] | \$8 ;
-  assign \$10  = | i[14:10];
-  assign \$12  = | i[14:10];
-  assign \$13  = \$9  ? \$11  : { 1'h0, \$12 , i[9:0] };
-  assign \$14  = i[11] ? \$7  : { 3'h0, \$13  };
-  assign \$16  = ! i[14:10];
-  assign \$17  = i[10] | \$16 ;
-  assign \$18  = | i[14:10];
-  assign \$20  = | i[14:10];
-  assign \$21  = \$17  ? \$19  : { 1'h0, \$20 , i[9:0] };
-  assign \$23  = ! i[14:10];
-  assign \$24  = i[10] | \$23 ;
-  assign \$25  = | i[14:10];
-  assign \$27  = | i[14:10];
-  assign \$28  = \$24  ? \$26  : { 1'h0, \$27 , i[9:0] };
-  assign \$29  = i[11] ? \$22  : { 3'h0, \$28  };
-  assign \$30  = i[12] ? \$15  : { 7'h00, \$29  };
-  assign \$32  = taken[17:0] << \$31 ;
-  assign \$34  = \$33  ^ { 8'h00, taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20], taken[20] };
+  reg sign = 1'h0;
+  assign \$1  = | i[14:10];
+  assign \$2  = ! i[14:10];
+  assign \$3  = 1'h1 << i[13:10];
+  assign \$4  = \$2  ? 16'h0002 : \$3 ;
+  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
+  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = magnitude * power;
   always @(posedge clk)
-    taken <= \$35 ;
+    magnitude <= \$10 ;
   always @(posedge clk)
-    fixed <= \$36 ;
+    power <= \$11 ;
   always @(posedge clk)
-    carry <= \$37 ;
+    far <= \$12 ;
+  always @(posedge clk)
+    sign <= \$13 ;
+  always @(posedge clk)
+    fixed <= \$14 ;
+  always @(posedge clk)
+    carry <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    \$35  = taken;
+    \$10  = magnitude;
     if (load) begin
-      \$35  = { i[15:13], \$30 [17:0] };
+      \$10  = { \$1 , i[9:0] };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = fixed;
-    if (en) begin
-      \$36  = \$34 [40:0];
+    \$11  = power;
+    if (load) begin
+      \$11  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = carry;
-    if (en) begin
-      \$37  = taken[20];
+    \$12  = far;
+    if (load) begin
+      \$12  = i[14];
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$13  = sign;
+    if (load) begin
+      \$13  = i[15];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = fixed;
+    if (en) begin
+      \$14  = \$8 [40:0];
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = carry;
+    if (en) begin
+      \$15  = sign;
+    end
+  end
+  assign near = \$9 [25:0];
   assign o = fixed;
-  assign \carry$9  = carry;
-  assign \taken.significand  = taken[17:0];
-  assign \taken.shift  = taken[19:18];
-  assign \taken.sign  = taken[20];
+  assign \carry$13  = carry;
   assign \i.mantissa  = i[9:0];
   assign \i.exponent  = i[14:10];
   assign \i.sign  = i[15];
-  assign \$4  = { \$3 , i[9:0], 1'h0 };
-  assign \$7  = { 1'h0, \$6 , 2'h0 };
-  assign \$11  = { \$10 , i[9:0], 1'h0 };
-  assign \$15  = { 3'h0, \$14 , 4'h0 };
-  assign \$19  = { \$18 , i[9:0], 1'h0 };
-  assign \$22  = { 1'h0, \$21 , 2'h0 };
-  assign \$26  = { \$25 , i[9:0], 1'h0 };
-  assign \$31  = { taken[19:18], 3'h0 };
-  assign \$33  = { 1'h0, \$32 [48:1] };
+  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
+  assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
 module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$45 , start, rehearse, abort, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready
