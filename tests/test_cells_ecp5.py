@@ -1,6 +1,7 @@
 """Models of ECP5 cells beside what Lattice writes of them (FPGA-TN-02204, FPGA-TN-02205)."""
 
-import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -184,9 +185,13 @@ def random_inputs(naive: Naive, cycles: int) -> tuple[list[dict], list[dict]]:
     return given, shown
 
 
+def memory_model() -> Bulk:
+    return Bulk(Memories(CONFIGS), "cells_ecp5_memories", CELLS)
+
+
 @pytest.fixture(scope="module")
 def memories() -> Bulk:
-    return Bulk(Memories(CONFIGS), "cells_ecp5_memories", CELLS)
+    return memory_model()
 
 
 def test_memories_do_as_documented(memories):
@@ -209,15 +214,16 @@ def test_memories_do_as_documented(memories):
             assert (len(set(want.tolist())) > 1) == reads
 
 
-def stopped(run, capfd) -> str:
-    """What a model prints that stops itself: in a process of its own, which ends with it."""
-    child = os.fork()
-    if child == 0:
-        run()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert status
-    return "".join(capfd.readouterr())
+def stopped(model: str, arrays: dict[str, list[int]]) -> str:
+    """What a model prints that stops itself, and the process with it. model: who makes it here."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import numpy as np, test_cells_ecp5 as tests\n"
+        f"tests.{model}()(**{{name: np.array(values) for name, values in {arrays!r}.items()}})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -230,9 +236,9 @@ def stopped(run, capfd) -> str:
         ("words", {"ce_b": 1, "we_b": 1, "cs_b": 2}, "port B shows a word of which"),
     ],
 )
-def test_signals_that_are_not_modelled_stop_it(memories, capfd, name, inputs, message):
-    arrays = {f"{name}_{pin}": np.array([value, 0]) for pin, value in inputs.items()}
-    assert f"DP16KD: {message}" in stopped(lambda: memories(**arrays), capfd)
+def test_signals_that_are_not_modelled_stop_it(memories, name, inputs, message):
+    arrays = {f"{name}_{pin}": [value, 0] for pin, value in inputs.items()}
+    assert f"DP16KD: {message}" in stopped("memory_model", arrays)
 
 
 USUAL = config(18, 18)
@@ -280,9 +286,13 @@ class Multiplier(wiring.Component):
         return m
 
 
+def multiplier_model() -> Bulk:
+    return Bulk(Multiplier(), "cells_ecp5_multiplier", CELLS)
+
+
 @pytest.fixture(scope="module")
 def multiplier() -> Bulk:
-    return Bulk(Multiplier(), "cells_ecp5_multiplier", CELLS)
+    return multiplier_model()
 
 
 def test_products_of_either_sign(multiplier):
@@ -298,8 +308,8 @@ def test_products_of_either_sign(multiplier):
             assert p == value(one, sa) * value(other, sb) & (1 << 36) - 1, (signs, one, other)
 
 
-def test_a_multiplier_that_is_not_modelled(multiplier, capfd):
-    told = stopped(lambda: multiplier(sourcea=np.array([1])), capfd)
+def test_a_multiplier_that_is_not_modelled(multiplier):
+    told = stopped("multiplier_model", {"sourcea": [1]})
     assert "MULT18X18D: it takes another's operand" in told
     with pytest.raises(BuildError, match="MULT18X18D: it has registers: none are modelled"):
         Bulk(Multiplier(REG_OUTPUT_CLK="CLK0"), "cells_ecp5_registers", CELLS)
