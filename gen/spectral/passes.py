@@ -43,7 +43,7 @@ def lines_inside(log_size: int) -> int:
 def pass_cycles(machine: SpectralMachine, log_points: int, log_lines: int) -> int:
     """Cycles of a pass along 2^log_lines lines of 2^log_points samples, if nothing waits."""
     words = 1 << (log_points + log_lines)
-    way = FETCH + 1 + Align.latency + latency(machine.log_size, log_points)
+    way = FETCH + 3 + Align.latency + latency(machine.log_size, log_points)
     return words + way + SETTLE
 
 
