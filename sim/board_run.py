@@ -22,7 +22,7 @@ from backspike.golden.backend import GoldenBackend
 from backspike.network import Layer, Learning, Network
 from backspike.sim.board import BoardUart, Lights, board_library, cached_files
 from backspike.sim.damage import Damage
-from backspike.sim.random_run import random_batch, random_halves
+from backspike.sim.random_run import train
 from backspike.sim.serial_backend import SerialBackend
 from backspike.sim.serial_board import SerialBoard
 
@@ -64,11 +64,7 @@ def run_board(
             NETWORK, LEARNING, machine, pins.path, board.baud, patience=patience
         )
         lockstep = Lockstep(backend, GoldenBackend(NETWORK, LEARNING))
-        lockstep.load_weights([random_halves(rng, shape, "usual") for shape in NETWORK.shapes])
-        lockstep.forward(*random_batch(rng, NETWORK, LEARNING.batch))
-        for step in range(batches - 1):
-            lockstep.update_forward(None, step, *random_batch(rng, NETWORK, LEARNING.batch))
-        lockstep.update(None, batches - 1)
+        train(lockstep, NETWORK, [LEARNING.batch] * batches, rng)
         link = backend.link
         backend.close()
         pins.unplug()

@@ -28,11 +28,11 @@ from backspike.gen.spectral.map import spectral_map
 from backspike.golden.backend import GoldenBackend
 from backspike.golden.spectral import Sums
 from backspike.network import Layer, Learning, Network, arctan, rectangle
+from backspike.sim import random_run
 from backspike.sim.board import BoardUart, cached_files
 from backspike.sim.core_backend import CoreBackend
 from backspike.sim.link import LinkPort
 from backspike.sim.netlist_model import netlist_library, netlist_text
-from backspike.sim.random_run import random_batch, random_halves
 from backspike.sim.spectral_driver import Matrix, SpectralDriver
 from backspike.sim.uart import Uart, UartLine
 
@@ -107,12 +107,8 @@ def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) 
     rng = np.random.default_rng(0)
     lockstep = Lockstep(LinkedBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
     lockstep.counts = counts
-    lockstep.load_weights([random_halves(rng, shape, "usual") for shape in NETWORK.shapes])
-    lockstep.forward(*random_batch(rng, NETWORK, LEARNING.batch))
-    for step in range(batches - 1):
-        samples = LEARNING.batch - (step % 3 == 1)  # not all blocks full
-        lockstep.update_forward(None, step, *random_batch(rng, NETWORK, samples))
-    lockstep.update(None, batches - 1)
+    sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
+    random_run.train(lockstep, NETWORK, sizes, rng)
 
 
 class LinkedUnit:

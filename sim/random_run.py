@@ -137,6 +137,21 @@ def random_batch(rng: np.random.Generator, network: Network, samples: int):
     return spikes.astype(np.uint8), rng.integers(0, network.sizes[-1], samples)
 
 
+def train(
+    lockstep: Lockstep, network: Network, sizes: Sequence[int], rng: np.random.Generator
+) -> None:
+    """Train random weights on random batches of these sizes, each update beside the next batch's
+    forward pass. The loss is mse, so no error is supplied.
+
+    Raises Mismatch at the first bit of any tensor that differs.
+    """
+    lockstep.load_weights([random_halves(rng, shape, "usual") for shape in network.shapes])
+    lockstep.forward(*random_batch(rng, network, sizes[0]))
+    for step, samples in enumerate(sizes[1:]):
+        lockstep.update_forward(None, step, *random_batch(rng, network, samples))
+    lockstep.update(None, len(sizes) - 1)
+
+
 def random_error(rng: np.random.Generator, case: Case, samples: int) -> np.ndarray | None:
     """A host-supplied error, uint16 (B, N), if the loss needs one."""
     if case.learning.loss == "mse":

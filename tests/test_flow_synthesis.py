@@ -26,6 +26,13 @@ def test_a_wire_with_two_drivers_is_refused(sums, monkeypatch):
 
 
 def test_ice40_multipliers_keep_their_registers_outside(sums):
-    cells = synthesis.synthesise(sums, "ice40", "sums").cells
-    assert cells["SB_MAC16"] >= 10
-    assert cells["SB_DFF"] + cells["SB_DFFE"] > 34 * 3  # at least the three registers of two
+    netlist = synthesis.synthesise(sums, "ice40", "sums")
+    multipliers = [c for c in netlist.module["cells"].values() if c["type"] == "SB_MAC16"]
+    assert len(multipliers) >= 10
+    for cell in multipliers:
+        parameters = cell["parameters"]
+        inside = [name for name in parameters if name.endswith(("_REG", "_REG1", "_REG2"))]
+        assert len(inside) == 8
+        assert not any(int(parameters[name], 2) for name in inside)
+        for half in ("TOP", "BOT"):
+            assert int(parameters[f"{half}OUTPUT_SELECT"], 2) == 3  # the product itself

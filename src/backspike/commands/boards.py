@@ -118,11 +118,6 @@ def _units(report: "Report") -> str:
 
 def _brief(report: "Report") -> str:
     """Why there is no bitstream, in a few words."""
-    lacking = ", ".join(
-        f"{each.used:,} {each.name} of {each.available:,}"
-        for each in report.resources
-        if each.used > each.available
-    )
-    if lacking:
-        return f"does not fit: {lacking}"
+    if not report.fits:
+        return f"does not fit: {report.lacking}"
     return "cannot be routed" if report.mhz is None else f"too slow: {report.mhz:.1f} MHz"

@@ -109,14 +109,9 @@ def stage(name: str, tell: Tell) -> Iterator[None]:
 
 
 def _does_not_fit(report: Report) -> str:
-    lacking = ", ".join(
-        f"{each.used:,} {each.name} of {each.available:,}"
-        for each in report.resources
-        if each.used > each.available
-    )
     return (
         f"machine {report.machine!r} does not fit {report.board} ({report.device}): it needs "
-        f"{lacking}"
+        f"{report.lacking}"
     )
 
 

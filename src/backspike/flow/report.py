@@ -40,6 +40,15 @@ class Report:
         return all(each.used <= each.available for each in self.resources)
 
     @property
+    def lacking(self) -> str:
+        """What the part has too little of, and by how much; empty if it fits."""
+        return ", ".join(
+            f"{each.used:,} {each.name} of {each.available:,}"
+            for each in self.resources
+            if each.used > each.available
+        )
+
+    @property
     def mhz(self) -> float | None:
         """The median over the seeds of what the core's clock reaches."""
         return median(each.mhz for each in self.placements) if self.placements else None
