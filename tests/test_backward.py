@@ -194,7 +194,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: i
     network = Network(inputs=1, layers=layers, steps=steps)
     config = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]
     config = config | {"size": size, "output_unit": output}
-    most = steps * max(samples * share, RECURRENCE)
+    most = steps * max(samples * share, RECURRENCE) + 1
     config, table = settings("bp", config)
     run = Run(config, table=table, parity=parity, most=most,
               loss=bool(loss), **shape.ports())  # fmt: skip

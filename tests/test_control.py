@@ -192,9 +192,9 @@ async def batches(dut):
     for steps in (0, 1, 3, 16, 17, 31):
         for samples in (0, 1, 5, 16, 31):
             for blocks in (0, 1, 1023):
-                await change(dut, bench)
                 shape = {"steps": steps, "samples": samples, "blocks": blocks}
                 dut.batch.value = packed(BATCH).pack(shape)
+                await change(dut, bench)
                 queues.runs.clear()
                 await ring(dut, bench)
                 good = 1 <= steps * samples <= DEPTH and blocks > 0

@@ -15,7 +15,7 @@ SHAPES = [(t, s) for t in range(1, DEPTH + 1) for s in range(1, DEPTH // t + 1)]
 def block(
     steps: int, samples: int, share: int, recurrence: int, reverse: bool, skipped: int, free: bool
 ):
-    """(cycle, slot) of every slot of a block, cycles counted from the one after its start.
+    """(cycle, slot) of every slot of a block, cycles counted from the first.
 
     skipped: mask of the entries that take one slot.
     """
@@ -52,35 +52,36 @@ def block(
 def test_every_shape(share, recurrence, reverse):
     """Blocks follow each other as soon as they may, in the last slot's cycle, or later.
 
-    The shape holds while a block lasts, so another one comes a cycle later at the earliest.
+    The shape is there a cycle before a block begins and until its last slot, so after another one
+    a block begins a cycle later at the earliest.
     """
     rng = np.random.default_rng(1)
     order = [shape for shape in rng.permutation(SHAPES).tolist() for _ in range(3)]
     layout, batch = packed(slot_layout(share)), packed(BATCH)
-    starts, batches, frees, want, busy, skips = [], [], [], {}, [], {}
+    starts, batches, frees, skips, want, busy = [], [], [], [], {}, []
     cycle = 3
     for n, (steps, samples) in enumerate(order):
         skipped = int(rng.integers(1 << DEPTH)) if rng.random() < 0.5 else 0
         free = bool(rng.random() < 0.5)
         slots = block(steps, samples, share, recurrence, reverse, skipped, free)
-        want |= {cycle + 1 + at: slot for at, slot in slots}
-        skips |= {cycle + 1 + at: slot["skip"] for at, slot in slots}
-        last = cycle + 1 + slots[-1][0]
+        want |= {cycle + 2 + at: slot for at, slot in slots}
+        last = cycle + 2 + slots[-1][0]
         busy += range(cycle + 1, last)
         following = last + int(rng.choice([0, 0, 1, 5])) + (n % 3 == 2)
         starts.append(cycle)
         batches += [batch.pack(steps=steps, samples=samples, blocks=1)] * (following - cycle)
         frees += [free] * (following - cycle)
+        skips += [skipped] * (following - cycle)
         cycle = following
     cycles = cycle + 5
     start = np.zeros(cycles, int)
     start[starts] = 1
-    shape, free = (np.array([x[0]] * 3 + x + [x[-1]] * 5) for x in (batches, frees))
-    skip = np.array([skips.get(n, 0) for n in range(cycles)])
+    shape, free, skip = (np.array([x[0]] * 3 + x + [x[-1]] * 5) for x in (batches, frees, skips))
+    shape[:-1] = shape[1:]
     out = Bulk(
         TimeOrder(share=share, recurrence=recurrence, reverse=reverse),
         f"time_order_{share}_{recurrence}",
-    )(start=start, batch=shape, free=free, skip=skip)
+    )(start=start, batch=shape, free=free, skips=skip)
 
     for cycle in range(cycles):
         got = layout.unpack(int(out["o"][cycle]))

@@ -179,15 +179,16 @@ class Accumulator(wiring.Component):
         end = valid[-1] & tail.end
         block = Signal(range(BLOCKS))  # the one that accumulates
         held = Signal(range(BLOCKS))  # how many have ended and are not drained
+        full = Signal()  # held is BLOCKS - 1
         finish = Signal()  # a block ends
         accumulated = Signal(DEPTH)  # entries that have a term
         now = Signal(DEPTH)
         step = Signal(STEP)
         m.d.comb += [
             self.stall_vector.eq(take & ~self.i_vectors.valid),
-            self.stall_drain.eq(end & (held == BLOCKS - 1)),
+            self.stall_drain.eq(end & full),
             go.eq(~self.stall_vector & ~self.stall_drain),
-            self.i_vectors.ready.eq(go & take),
+            self.i_vectors.ready.eq(take & ~self.stall_drain),
             self.event.eq(go & valid[-1] & tail.hit),
             finish.eq(go & end),
             now.eq(accumulated | Mux(self.event, 1 << tail.i, 0)),
@@ -223,7 +224,7 @@ class Accumulator(wiring.Component):
         draining = Signal()
         drained = Signal(DEPTH)  # entries that have a sum, of the block that drains
         drain_block = Signal(range(BLOCKS), init=BLOCKS - 1)
-        next_block = Signal(range(BLOCKS))
+        next_block = Signal(range(BLOCKS))  # after drain_block
         untouched = Signal(reset_less=True)
         written = self._lanes[0].latency
         complete = Signal(written)  # (not `later`: a reset must end it)
@@ -248,19 +249,24 @@ class Accumulator(wiring.Component):
             mask_write.addr.eq(block),
             mask_write.data.eq(now),
             mask_read.addr.eq(next_block),
-            next_block.eq(drain_block + 1),
             self.touched.eq(mask_read.data),
             self.start.eq(~self.busy & (ready != 0)),
         ]
+        held_next = (held + finish - (draining & ~self.busy))[: len(held)]
         m.d.sync += [
             complete.eq(Cat(finish, complete)),
             ready.eq(ready + complete[-1] - self.start),
-            held.eq(held + finish - (draining & ~self.busy)),
+            held.eq(held_next),
+            full.eq(held_next == BLOCKS - 1),
             draining.eq(self.start | (draining & self.busy)),
             untouched.eq(~drained.bit_select(self.entry, 1)),
         ]
         with m.If(self.start):
-            m.d.sync += [drained.eq(self.touched), drain_block.eq(next_block)]
+            m.d.sync += [
+                drained.eq(self.touched),
+                drain_block.eq(next_block),
+                next_block.eq(next_block + 1),
+            ]
         for n in range(len(self._lanes)):
             total = read.data.word_select(n, self.width)
             m.d.comb += self.sums[n].eq(Mux(untouched, 0, total))

@@ -163,8 +163,8 @@ class BackwardDrain(wiring.Component):
     Where gradients do not depend on those of the next step (no temporal path), an entry without
     any error takes one cycle instead of `share`.
 
-    Latency: a block takes T * max(samples * share, RECURRENCE) cycles at the most; its results are
-    written up to 16 cycles later, while the next block drains. Throughput: P / share neurons a
+    Latency: a block takes T * max(samples * share, RECURRENCE) + 1 cycles at the most; its results
+    are written up to 16 cycles later, while the next block drains. Throughput: P / share neurons a
     cycle.
 
     Ports: table: a surrogate derivative h is written, while no block drains; i_headers; start,
@@ -218,7 +218,7 @@ class BackwardDrain(wiring.Component):
             time.start.eq(begin),
             time.batch.eq(self.batch),
             time.free.eq(~config.loss & ~config.temporal),
-            time.skip.eq(time.free & ~touched.bit_select(time.o.entry, 1)),
+            time.skips.eq(Mux(time.free, ~touched, 0)),
             self.busy.eq(time.busy),
             self.entry.eq(time.o.entry),
             self.i_headers.ready.eq(begin),
@@ -258,7 +258,8 @@ class BackwardDrain(wiring.Component):
         ]
         slot = later(m, time.o, ahead, "slot")
         live = Signal(lanes)  # lanes that hold a neuron, in an entry that holds a sample
-        neurons, _ = lane_masks(lanes, header.tile, config.size, 0)
+        neurons = Signal(lanes, reset_less=True)
+        m.d.sync += neurons.eq(lane_masks(lanes, header.tile, config.size, 0)[0])
         m.d.comb += live.eq(neurons & present.bit_select(time.o.entry, 1).replicate(lanes))
         live = later(m, live, ahead, "live")
         kept = [

@@ -12,6 +12,7 @@ from backspike.gen.core.source import HEADER
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import COLUMN_LATENCY
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.elastic import RegisterSlice
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -79,16 +80,18 @@ class BackwardFront(wiring.Component):
         m.submodules.tiles = tiles = ReadPipe(
             address_width=2 * units, row_width=lanes * DEPTH + DEPTH, tag_width=tag_layout.size
         )
+        m.submodules.asked = asked = RegisterSlice(tiles.i.payload.shape())
+        wiring.connect(m, asked.o, tiles.i)
         m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=scan_tag.size)
         tag = Signal(tag_layout)
         m.d.comb += [
             tag.scan.row.eq(step.row),
             tag.scan.unit.eq(step.unit),
             tag.last.eq(step.last),
-            tiles.i.valid.eq(walk.o.valid),
-            walk.o.ready.eq(tiles.i.ready),
-            tiles.i.payload.address.eq(Cat(step.unit, step.own)),
-            tiles.i.payload.tag.eq(tag),
+            asked.i.valid.eq(walk.o.valid),
+            walk.o.ready.eq(asked.i.ready),
+            asked.i.payload.address.eq(Cat(step.unit, step.own)),
+            asked.i.payload.tag.eq(tag),
             Cat(self.masks.addr, self.active.addr).eq(tiles.address),
             self.masks.en.eq(tiles.en),
             self.active.en.eq(tiles.en),
@@ -139,6 +142,8 @@ class BackwardFront(wiring.Component):
             row_width=lanes * 16,
             tag_width=len(plain.as_value()),
         )
+        m.submodules.valued = valued_events = RegisterSlice(self.o_events.payload.shape())
+        wiring.connect(m, valued_events.o, wiring.flipped(self.o_events))
         valued = Signal(plain.shape())
         m.d.comb += [
             event_tag.eq(event.tag),
@@ -150,11 +155,11 @@ class BackwardFront(wiring.Component):
             self.gradients.addr.eq(values.address),
             self.gradients.en.eq(values.en),
             values.row.eq(self.gradients.data),
-            self.o_events.valid.eq(values.o.valid),
-            values.o.ready.eq(self.o_events.ready),
+            valued_events.i.valid.eq(values.o.valid),
+            values.o.ready.eq(valued_events.i.ready),
             valued.eq(values.o.payload.tag),
-            self.o_events.payload.event.eq(valued),
-            self.o_events.payload.value.eq(
+            valued_events.i.payload.event.eq(valued),
+            valued_events.i.payload.value.eq(
                 one_of(
                     [values.o.payload.row.word_select(n, 16) for n in range(lanes)],
                     [valued.x == n for n in range(lanes)],

@@ -14,7 +14,8 @@ class RunControl(wiring.Component):
 
     The rehearsal is left out as long as nothing has changed since the last one that passed.
 
-    Ports: doorbell; changed: tasks, descriptors or the configuration were written; batch; go (one
+    Ports: doorbell; changed: tasks, descriptors or the configuration were written; batch, from the
+    cycle before the doorbell on; go (one
     cycle) with rehearse; abort; running, stuck, faults, positions: the queues', in ENGINES'
     order; busy: a run or rehearsal is under way; begins (one cycle), earnest: a run is; fault,
     fault_engine, fault_task: why the last doorbell was refused.
@@ -47,7 +48,15 @@ class RunControl(wiring.Component):
         m = Module()
         sound = Signal()  # the last rehearsal passed, and nothing has changed since
         room = self.batch.steps * self.batch.samples
+        empty = Signal()  # the batch is, or does not fit
+        m.d.sync += empty.eq((room == 0) | (room > DEPTH) | (self.batch.blocks == 0))
+        # What the queues say, a cycle later: one that faults is at rest by then, and if all that
+        # run were stuck, none can have been helped since.
+        stuck = Signal.like(self.stuck)
+        faults = [Signal(Fault, name=f"fault{n}") for n in range(len(ENGINES))]
+        m.d.sync += [stuck.eq(self.stuck), Cat(faults).eq(Cat(self.faults))]
         with m.FSM() as fsm:
+            m.d.sync += self.abort.eq(fsm.ongoing("ABORT"))
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("REST")),
                 self.earnest.eq(fsm.ongoing("RUN")),
@@ -59,7 +68,7 @@ class RunControl(wiring.Component):
                         self.fault_engine.eq(0),
                         self.fault_task.eq(0),
                     ]
-                    with m.If((room == 0) | (room > DEPTH) | (self.batch.blocks == 0)):
+                    with m.If(empty):
                         m.d.sync += [self.fault.eq(Fault.BATCH), sound.eq(0)]
                     with m.Elif(sound & ~self.changed):
                         m.next = "BEGIN"
@@ -67,18 +76,19 @@ class RunControl(wiring.Component):
                         m.d.comb += [self.go.eq(1), self.rehearse.eq(1)]
                         m.next = "REHEARSE"
             with m.State("REHEARSE"):
-                for n in range(len(ENGINES)):
-                    with m.If(self.faults[n] != Fault.NONE):
-                        m.d.sync += [
-                            self.fault.eq(self.faults[n]),
-                            self.fault_engine.eq(n),
-                            self.fault_task.eq(self.positions[n]),
-                        ]
-                        m.next = "ABORT"
-                with m.If(self.running.any() & (self.running == self.stuck)):
+                with m.If(Cat(faults).any()):
+                    for n in range(len(ENGINES)):
+                        with m.If(faults[n] != Fault.NONE):
+                            m.d.sync += [
+                                self.fault.eq(faults[n]),
+                                self.fault_engine.eq(n),
+                                self.fault_task.eq(self.positions[n]),
+                            ]
+                    m.next = "ABORT"
+                with m.Elif(self.running.any() & (self.running == stuck)):
                     engine = Signal(2)
                     for n in range(len(ENGINES)):
-                        with m.If(self.stuck[n]):
+                        with m.If(stuck[n]):
                             m.d.comb += engine.eq(n)
                     m.d.sync += [
                         self.fault.eq(Fault.DEADLOCK),
@@ -86,11 +96,10 @@ class RunControl(wiring.Component):
                         self.fault_task.eq(Array(self.positions)[engine]),
                     ]
                     m.next = "ABORT"
-                with m.Elif(~self.running.any() & (Cat(self.faults).any() == 0)):
+                with m.Elif(~self.running.any()):
                     m.d.sync += sound.eq(1)
                     m.next = "BEGIN"
             with m.State("ABORT"):
-                m.d.comb += self.abort.eq(1)
                 with m.If(~self.running.any()):
                     m.next = "REST"
             with m.State("BEGIN"):

@@ -133,12 +133,14 @@ class Counters(wiring.Component):
             state |= small & turn.replicate(SMALL)
             one |= now & turn
         counted, small_sum = Signal(SMALL), Signal(SMALL + 1)
-        with m.Switch(state):
+        turned, once, twice = Signal(SMALL), Signal(), Signal()  # a cycle later
+        m.d.sync += [turned.eq(state), once.eq(one), twice.eq(at[WORDS["wg_bound"]])]
+        with m.Switch(turned):
             for n, value in enumerate(states()):
                 with m.Case(value):
                     m.d.comb += counted.eq(n)
-        m.d.comb += small_sum.eq(counted + one)
-        amount = Mux(at[WORDS["wg_bound"]], small_sum << 1, small_sum)
+        m.d.comb += small_sum.eq(counted + once)
+        amount = Mux(twice, small_sum << 1, small_sum)
 
         # By how much the layer in hand has more events than twice its rows; of a layer before, what
         # has not been added yet.
@@ -188,14 +190,14 @@ class Counters(wiring.Component):
         amounts, present = Signal(WORD), Signal(3)
         m.d.sync += [
             replace.eq(first),
-            amounts.eq(surplus),
+            amounts.eq(0),
             found.eq(read.data),
-            addend.eq(amounts),
+            addend.eq(amounts | amount),  # one of them is zero
             total.eq(found + addend),
             present.eq(Cat(active, present)),
         ]
-        with m.If(~settle):
-            m.d.sync += amounts.eq(amount)
+        with m.If(settle):
+            m.d.sync += amounts.eq(surplus)
         with m.If(replace):
             m.d.sync += found.eq(0)
         m.d.comb += [

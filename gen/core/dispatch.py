@@ -188,7 +188,8 @@ class Dispatcher(wiring.Component):
         )
         product = Signal(len(count) + len(times), reset_less=True)
         total = Signal(max(len(base), len(product)) + 1, reset_less=True)
-        excess = Cat(beyond(total, row[4]) for row in checks) & check
+        excess = Signal(len(checks), reset_less=True)
+        m.d.sync += excess.eq(Cat(beyond(total, row[4]) for row in checks) & check)
         fault = one_of([Const(row[0].value, 4) for row in checks], check)
 
         m.d.comb += [
@@ -201,6 +202,11 @@ class Dispatcher(wiring.Component):
             (self.waits_first >= task.wait_first) & (self.waits_second >= task.wait_second)
         )
         m.d.comb += self.busy.eq(self.completed != issued)
+        beyond_end, at_end = Signal(), Signal()
+        m.d.sync += [
+            beyond_end.eq((position > end) | (end > machine.tasks)),
+            at_end.eq(position == end),
+        ]
         finish = Signal()  # a task has been completed
         m.d.comb += finish.eq(self.done)
         with m.If(finish):
@@ -224,11 +230,13 @@ class Dispatcher(wiring.Component):
                 with m.If(self.abort):
                     m.d.sync += delay.eq(0)
                     m.next = "REST"
-                with m.Elif(rehearsing & ((position > end) | (end > machine.tasks))):
+                with m.Elif(delay == 0):
+                    pass  # the comparisons are of the position before
+                with m.Elif(rehearsing & beyond_end):
                     m.d.comb += self.fault.eq(Fault.QUEUE)
                     m.d.sync += delay.eq(0)
                     m.next = "REST"
-                with m.Elif(position == end):
+                with m.Elif(at_end):
                     with m.If(self.completed == issued):
                         m.d.sync += delay.eq(0)
                         m.next = "REST"
@@ -269,6 +277,8 @@ class Dispatcher(wiring.Component):
                 m.next = "ADD"
             with m.State("ADD"):
                 m.d.sync += total.eq(base + product)
+                m.next = "COMPARE"
+            with m.State("COMPARE"):
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += check.eq(check << 1)

@@ -43,11 +43,15 @@ class TimeOrder(wiring.Component):
     Within a step samples and the `share` turns of a drain unit follow each other. A step takes at
     least `recurrence` cycles, the latency after which a neuron's state can be used again.
 
-    Throughput: one slot a cycle; a block takes T * max(samples * share, recurrence) cycles.
+    The entry after the one in hand is found while that one has its turns, so `o` comes out of
+    registers.
 
-    Ports: start (one cycle, while not busy), batch, o (slot, from the cycle after start), busy
-    (until the cycle of the last slot); free: no step has to wait for another; skip: what o.entry
-    names takes one slot instead of `share`.
+    Latency: 2 cycles from start to the first slot. Throughput: one slot a cycle; a block takes
+    T * max(samples * share, recurrence) cycles and one more.
+
+    Ports: start (one cycle, while not busy), batch (constant from the cycle before start), o
+    (slot), busy (from the cycle after start until that of the last slot); free: no step has to wait
+    for another; skips: entries that take one slot instead of `share` (from the cycle after start).
     """
 
     def __init__(self, *, share: int, recurrence: int, reverse: bool):
@@ -57,7 +61,7 @@ class TimeOrder(wiring.Component):
                 "start": In(1),
                 "batch": In(BATCH),
                 "free": In(1),
-                "skip": In(1),
+                "skips": In(DEPTH),
                 "o": Out(slot_layout(share)),
                 "busy": Out(1),
             }
@@ -65,59 +69,67 @@ class TimeOrder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        share, batch, o = self._share, self.batch, self.o
-        running = Signal()
-        step = Signal(5)
-        base = Signal(5)  # first entry of the step
-        sample = Signal(5)
-        turn = Signal(range(max(2, share)))
-        wait = Signal(range(max(2, self._recurrence + 1)))
-        issuing = Signal()
-        last_turn = (turn == share - 1) | self.skip
+        batch, o = self.batch, self.o
+        running = Signal()  # the last slot is not over
+
+        # The next entry; `base` is the first one of its step.
+        ahead = Signal()
+        begins = Signal()  # it is the first one of its step
+        step, sample = Signal(5), Signal(5)
+        entry, base, start = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal(range(DEPTH))
+        if self._reverse:
+            m.d.sync += start.eq((batch.steps - 1) * batch.samples)
         last_sample = sample == batch.samples - 1
         last_step = step == batch.steps - 1
-        m.d.comb += [
-            o.valid.eq(running & issuing),
-            self.busy.eq(running & ~(o.valid & o.final)),
-            o.entry.eq(base + sample),
-            o.sample.eq(sample),
-            o.turn.eq(turn),
-            o.skip.eq(self.skip),
-            o.whole.eq(last_turn),
-            o.first.eq(step == 0),
-            o.last.eq((step == 0) if self._reverse else last_step),
-            o.final.eq(last_turn & last_sample & last_step),
-        ]
-        rested = self.free | (wait >= self._recurrence - 1)
-        with m.If(running):
-            with m.If(~rested):
-                m.d.sync += wait.eq(wait + 1)
-            with m.If(issuing):
-                m.d.sync += turn.eq(turn + 1)
-                with m.If(last_turn):
-                    m.d.sync += [turn.eq(0), sample.eq(sample + 1)]
-                    with m.If(last_sample):
-                        m.d.sync += issuing.eq(0)
-            with m.If(o.valid & o.final):
-                m.d.sync += running.eq(0)
-            with m.Elif(rested & (~issuing | (last_turn & last_sample))):
-                m.d.sync += [
-                    issuing.eq(1),
-                    step.eq(step + 1),
-                    base.eq(base - batch.samples if self._reverse else base + batch.samples),
-                    sample.eq(0),
-                    wait.eq(0),
-                ]
-        with m.If(self.start):
+
+        # The entry in hand.
+        last_entry = Signal()
+        m.d.comb += self.busy.eq(running & ~(o.valid & o.final))
+        rested = Signal()  # the next step need not wait
+        wait = Signal(range(self._recurrence))
+        over = ~o.valid | o.whole
+        take = ahead & over & (~begins | rested | self.free)
+        with m.If(over):
+            m.d.sync += [o.valid.eq(take), o.turn.eq(0)]
+        with m.Else():
+            last_turn = o.turn == self._share - 2
             m.d.sync += [
-                running.eq(1),
-                issuing.eq(1),
-                step.eq(0),
-                base.eq((batch.steps - 1) * batch.samples if self._reverse else 0),
-                sample.eq(0),
-                turn.eq(0),
-                wait.eq(0),
+                o.turn.eq(o.turn + 1),
+                o.whole.eq(last_turn),
+                o.final.eq(last_turn & last_entry),
             ]
+        m.d.sync += wait.eq(wait + 1)
+        if self._recurrence > 1:
+            with m.If(wait == self._recurrence - 2):
+                m.d.sync += rested.eq(1)
+        with m.If(take):
+            skip, final = self.skips.bit_select(entry, 1), last_sample & last_step
+            whole = skip | (self._share == 1)
+            m.d.sync += [
+                o.entry.eq(entry),
+                o.sample.eq(sample),
+                o.first.eq(step == 0),
+                o.last.eq((step == 0) if self._reverse else last_step),
+                o.skip.eq(skip),
+                o.whole.eq(whole),
+                o.final.eq(whole & final),
+                last_entry.eq(final),
+                entry.eq(entry + 1),
+                sample.eq(sample + 1),
+                begins.eq(last_sample),
+                ahead.eq(~final),
+            ]
+            with m.If(last_sample):
+                m.d.sync += [sample.eq(0), step.eq(step + 1)]
+                if self._reverse:
+                    m.d.sync += [entry.eq(base - batch.samples), base.eq(base - batch.samples)]
+            with m.If(begins):
+                m.d.sync += [wait.eq(0), rested.eq(self._recurrence == 1)]
+        with m.If(o.valid & o.final):
+            m.d.sync += running.eq(0)
+        with m.If(self.start):
+            m.d.sync += [running.eq(1), ahead.eq(1), begins.eq(1), rested.eq(1)]
+            m.d.sync += [entry.eq(start), base.eq(start), sample.eq(0), step.eq(0)]
         return m
 
 

@@ -11,7 +11,7 @@ from backspike.gen.core.source import HEADER, cleaned, entries, lane_masks, sour
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import elastic
+from backspike.gen.memory.elastic import RegisterSlice, elastic
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -76,6 +76,8 @@ class ForwardFront(wiring.Component):
         m.submodules.tiles = tiles = ReadPipe(
             address_width=units + 1, row_width=lanes * DEPTH, tag_width=tag_layout.size
         )
+        m.submodules.asked = asked = RegisterSlice(tiles.i.payload.shape())
+        wiring.connect(m, asked.o, tiles.i)
         m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=rows)
         tag = Signal(tag_layout)
         sources, bias = lane_masks(lanes, step.source, config.sources, config.bias)
@@ -85,10 +87,10 @@ class ForwardFront(wiring.Component):
             tag.source.entries.eq(entries(whole_block(m, batch), self.extent, step.block)),
             tag.row.eq(step.row),
             tag.last.eq(step.last),
-            tiles.i.valid.eq(walk.o.valid),
-            walk.o.ready.eq(tiles.i.ready),
-            tiles.i.payload.address.eq(Cat(step.unit, self.parity)),
-            tiles.i.payload.tag.eq(tag),
+            asked.i.valid.eq(walk.o.valid),
+            walk.o.ready.eq(asked.i.ready),
+            asked.i.payload.address.eq(Cat(step.unit, self.parity)),
+            asked.i.payload.tag.eq(tag),
             self.spikes.addr.eq(tiles.address),
             self.spikes.en.eq(tiles.en),
             tiles.row.eq(self.spikes.data),

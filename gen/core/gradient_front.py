@@ -10,6 +10,7 @@ from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import cleaned, entries, lane_masks, source_tag, whole_block
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.elastic import RegisterSlice
 from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -64,6 +65,8 @@ class GradientFront(wiring.Component):
         m.submodules.tiles = tiles = ReadPipe(
             address_width=units + 1 + own, row_width=2 * lanes * DEPTH, tag_width=tag_layout.size
         )
+        m.submodules.asked = asked = RegisterSlice(tiles.i.payload.shape())
+        wiring.connect(m, asked.o, tiles.i)
         m.submodules.scan = scan = Scan(lines=DEPTH, length=DEPTH, tag_width=own)
 
         tile = Signal(8)
@@ -90,8 +93,8 @@ class GradientFront(wiring.Component):
             tag.unit.eq(unit + block),
             tag.final.eq(last_part),
             tag.last.eq(last_block),
-            tiles.i.payload.address.eq(Cat(address, self.parity, tag.unit)),
-            tiles.i.payload.tag.eq(tag),
+            asked.i.payload.address.eq(Cat(address, self.parity, tag.unit)),
+            asked.i.payload.tag.eq(tag),
             Cat(self.spikes.addr, self.masks.addr).eq(tiles.address),
             self.spikes.en.eq(tiles.en),
             self.masks.en.eq(tiles.en),
@@ -123,8 +126,8 @@ class GradientFront(wiring.Component):
                 with m.If(self.o_headers.ready):
                     m.next = "BLOCKS"
             with m.State("BLOCKS"):
-                m.d.comb += tiles.i.valid.eq(1)
-                with m.If(tiles.i.ready):
+                m.d.comb += asked.i.valid.eq(1)
+                with m.If(asked.i.ready):
                     m.d.sync += [part.eq(part + 1), address.eq(address + batch.blocks)]
                     with m.If(last_part):
                         m.d.sync += [

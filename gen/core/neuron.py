@@ -143,8 +143,8 @@ class NeuronUnit(wiring.Component):
 class NeuronDrain(wiring.Component):
     """Drains finished sums of the feed-forward engine into spikes, codes and logits.
 
-    Latency: a block takes T * max(samples * share, RECURRENCE) cycles at the most; its results are
-    written up to 18 cycles later, while the next block drains. Throughput: P / share neurons a
+    Latency: a block takes T * max(samples * share, RECURRENCE) + 1 cycles at the most; its results
+    are written up to 18 cycles later, while the next block drains. Throughput: P / share neurons a
     cycle.
 
     Ports: table: an edge of the surrogate is written, while no block drains; i_headers; start,
@@ -206,7 +206,8 @@ class NeuronDrain(wiring.Component):
         turn = later(m, time.o.turn, SUM_LATENCY, "turn")
         slot = later(m, time.o, SUM_LATENCY + 1, "slot")
         here = Signal(lanes)  # lanes that hold a neuron, in an entry that holds a sample
-        neurons, _ = lane_masks(lanes, header.tile, config.size, 0)
+        neurons = Signal(lanes, reset_less=True)
+        m.d.sync += neurons.eq(lane_masks(lanes, header.tile, config.size, 0)[0])
         m.d.comb += here.eq(neurons & present.bit_select(time.o.entry, 1).replicate(lanes))
         live = later(m, here, SUM_LATENCY + 1, "live")
         units = []

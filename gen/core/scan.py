@@ -1,6 +1,8 @@
 """Scanning a bit matrix: from a tile of bits to one event a cycle, empty lines skipped."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+import itertools
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,12 +26,42 @@ def lowest(bits):
     )
 
 
-def single(bits):
-    """Whether no more than one bit is set."""
+def few(bits, most: int):
+    """Whether no more than `most` bits are set."""
+    return ~at_least(bits, most + 1)[-1]
+
+
+def at_least(bits, most: int) -> list:
+    """Whether 1, 2, … `most` bits are set, or more."""
     if len(bits) <= PART:
-        return ~Cat(bits[n] & bits[:n].any() for n in range(1, len(bits))).any()
+        return [
+            Cat(Cat(chosen).all() for chosen in itertools.combinations(bits, n)).any()
+            for n in range(1, most + 1)
+        ]
+    low, high = (
+        [Const(1), *at_least(Cat(half), most)]
+        for half in (bits[: split_at(bits)], bits[split_at(bits) :])
+    )
+    return [
+        Cat(low[n] & high[count - n] for n in range(count + 1)).any()
+        for count in range(1, most + 1)
+    ]
+
+
+def split_at(bits) -> int:
+    """Where whole parts are cut in half."""
+    parts = -(-len(bits) // PART)
+    return (parts + 1) // 2 * PART
+
+
+def without_lowest(bits):
+    """The bits but for the lowest one that is set."""
     parts = parts_of(bits)
-    return Cat(single(part) for part in parts).all() & single(Cat(part.any() for part in parts))
+    some = Cat(part.any() for part in parts)
+    return Cat(
+        Mux(some[:n].any(), part, part & ~lowest(part)) if n else part & ~lowest(part)
+        for n, part in enumerate(parts)
+    )
 
 
 def encode(one_hot):
@@ -64,14 +96,14 @@ def line_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
 class LinePicker(wiring.Component):
     """Takes tiles of `lines` x `length` bits apart into their lines that are not empty.
 
-    A tile waits beside the one in work, and an empty one makes way at once: so it costs a cycle
-    only where its predecessor has no more than one line.
+    A tile waits beside the one in work, and an empty one makes way in two cycles, or in one if no
+    tile is in work: so it costs a cycle only where its predecessor has no more than two lines.
 
     Latency: 3 cycles. Throughput: one line a cycle; a tile follows its predecessor's last line
     without a pause.
 
     Ports: i {tile (line x at bits x * length), tag, last: a sum ends with this tile};
-    o, see `line_layout`.
+    room: a line may be picked; o, see `line_layout`, not to be refused.
     """
 
     def __init__(self, *, lines: int, length: int, tag_width: int):
@@ -84,7 +116,12 @@ class LinePicker(wiring.Component):
                         data.StructLayout({"tile": lines * length, "tag": tag_width, "last": 1})
                     )
                 ),
-                "o": Out(stream.Signature(line_layout(lines, length, tag_width))),
+                "room": In(1),
+                "o": Out(
+                    wiring.Signature(
+                        {"valid": Out(1), "payload": Out(line_layout(lines, length, tag_width))}
+                    )
+                ),
             }
         )
 
@@ -96,22 +133,19 @@ class LinePicker(wiring.Component):
         coming = Signal(self._lines)  # lines of the waiting tile that are not empty
         left = Signal(self._lines)  # lines still to be picked
         ahead, busy = Signal(), Signal()  # is there a tile waiting, in work
-        picked = Signal()  # is there a line
-        leave = Signal()  # the picked line leaves, or there is none
         done = Signal()  # the tile in work has been picked, or there is none
         move = Signal()  # the waiting tile goes into work
         pick = Signal(self._lines)
         final = Signal()  # at most one line left
+        useless = Signal()  # the waiting tile has no line; it is known a cycle late
         wanted = coming.any() | waiting.last
         m.d.comb += [
             pick.eq(lowest(left)),
-            final.eq(single(left)),
-            leave.eq(~picked | self.o.ready),
-            done.eq(~busy | (leave & final)),
+            done.eq(~busy | (self.room & final)),
             move.eq(ahead & wanted & done),
-            self.i.ready.eq(~ahead | ~wanted | done),
-            self.o.valid.eq(picked),
+            self.i.ready.eq(~ahead | useless | done),
         ]
+        m.d.sync += self.o.valid.eq(busy & self.room)
 
         # A register for each line, zero unless it is picked: then to choose one takes no more than
         # to put them together, and a register that can be reset takes no logic.
@@ -119,10 +153,9 @@ class LinePicker(wiring.Component):
             Signal(self._length, name=f"chosen{x}", reset_less=True) for x in range(self._lines)
         ]
         for x, line in enumerate(chosen):
-            with m.If(leave):
-                m.d.sync += line.eq(work.tile.word_select(x, self._length))
-                with m.If(~pick[x]):
-                    m.d.sync += line.eq(0)
+            m.d.sync += line.eq(work.tile.word_select(x, self._length))
+            with m.If(~pick[x]):
+                m.d.sync += line.eq(0)
         m.d.comb += o.word.eq(
             Cat(Cat(line[bit] for line in chosen).any() for bit in range(self._length))
         )
@@ -131,17 +164,18 @@ class LinePicker(wiring.Component):
             for name in ("x", "tag", "last", "some")
         )
         m.d.comb += [o.x.eq(x), o.tag.eq(tag), o.last.eq(last), o.some.eq(some)]
-        with m.If(leave):
-            m.d.sync += [
-                picked.eq(busy),
-                x.eq(encode(pick)),
-                tag.eq(work.tag),
-                last.eq(work.last & final),
-                some.eq(left.any()),
-                left.eq(left & ~pick),
-            ]
+        m.d.sync += [
+            x.eq(encode(pick)),
+            tag.eq(work.tag),
+            last.eq(work.last & final),
+            some.eq(left.any()),
+        ]
+        with m.If(self.room):
+            m.d.sync += [left.eq(left & ~pick), final.eq(few(left, 2))]
         with m.If(done):
-            m.d.sync += [busy.eq(move), work.eq(waiting), left.eq(coming)]
+            m.d.sync += [busy.eq(move), work.eq(waiting)]
+            m.d.sync += [left.eq(coming), final.eq(few(coming, 1))]
+        m.d.sync += useless.eq(ahead & ~wanted & ~self.i.ready)
         arriving = self.i.payload.tile
         with m.If(self.i.ready):
             m.d.sync += [
@@ -200,7 +234,7 @@ class EventEmitter(wiring.Component):
         busy = Signal()
         first = Signal(reset_less=True)
         rest = Signal(self._length)  # the word without its lowest bit
-        final = Signal()  # no more than one bit is left
+        final = Signal(reset_less=True)  # no more than one bit is left
         step, load = Signal(), Signal()
 
         # Only the lowest part that is not empty counts, and loses its lowest bit.
@@ -210,10 +244,7 @@ class EventEmitter(wiring.Component):
         inner = [encode(lowest(part)) for part in parts]
         m.d.comb += [
             some.eq(Cat(part.any() for part in parts)),
-            rest.eq(
-                Cat(Mux(some[:n].any(), part, part & ~lowest(part)) for n, part in enumerate(parts))
-            ),
-            final.eq(single(word)),
+            rest.eq(without_lowest(word)),
             self.o.valid.eq(busy),
             o.i.eq(Cat(one_of(inner, chosen), encode(chosen))),
             o.x.eq(line.x),
@@ -226,7 +257,9 @@ class EventEmitter(wiring.Component):
             self.i.ready.eq(load),
         ]
         with m.If(step):
-            m.d.sync += [word.eq(Mux(load, self.i.payload.word, rest)), first.eq(load)]
+            m.d.sync += [word.eq(rest), final.eq(few(word, 2)), first.eq(load)]
         with m.If(load):
+            come = self.i.payload.word
+            m.d.sync += [word.eq(come), final.eq(few(come, 1))]
             m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
         return m

@@ -1,13 +1,17 @@
 """From tiles to events, with the lines that the events need announced ahead."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.scan import EventEmitter, LinePicker, event_layout
+from backspike.gen.memory.elastic import RegisterSlice
 
 AHEAD = 16
 """Lines announced before their events: covers the fetch of a line's vector at one event a line."""
+MARGIN = 4
+"""Of these, places that are kept for lines on their way (a power of two: so the level's upper bits
+tell)."""
 
 
 def same_event(target, source) -> list:
@@ -16,10 +20,10 @@ def same_event(target, source) -> list:
 
 
 class Scan(wiring.Component):
-    """Scans tiles; announces every line that is not empty, then emits its events.
+    """Scans tiles; announces every line that is not empty, and emits its events.
 
-    Latency: 3 cycles from tile to line, 5 to its first event. Throughput: one event and one line
-    a cycle.
+    Latency: 4 cycles from tile to line, 6 to its first event. Throughput: one event and one line
+    a cycle. Lines and events leave through queues, so no path leads from consumers back to tiles.
 
     Ports: i, see `LinePicker`; o_lines {x, tag}; o_events, see `event_layout`.
     """
@@ -45,17 +49,26 @@ class Scan(wiring.Component):
         m.submodules.emitter = emitter = EventEmitter(
             lines=self._lines, length=self._length, tag_width=self._tag_width
         )
+        m.submodules.lines = lines = fifo.SyncFIFO(
+            width=self.o_lines.payload.shape().size, depth=AHEAD
+        )
+        m.submodules.events = events = RegisterSlice(self.o_events.payload.shape())
         wiring.connect(m, wiring.flipped(self.i), picker.i)
-        wiring.connect(m, wiring.flipped(self.o_events), emitter.o)
+        wiring.connect(m, emitter.o, events.i)
+        wiring.connect(m, events.o, wiring.flipped(self.o_events))
 
-        announced = picker.o.payload.some
+        # Between `room` and its line in a queue there are two cycles, and so two lines.
+        queues = lines, ahead
+        picked = picker.o.payload
+        m.d.sync += picker.room.eq(Cat(queue.level < AHEAD - MARGIN for queue in queues).all())
         m.d.comb += [
-            self.o_lines.payload.x.eq(picker.o.payload.x),
-            self.o_lines.payload.tag.eq(picker.o.payload.tag),
-            self.o_lines.valid.eq(picker.o.valid & announced & ahead.w_rdy),
-            ahead.w_data.eq(picker.o.payload),
-            ahead.w_en.eq(picker.o.valid & (self.o_lines.ready | ~announced)),
-            picker.o.ready.eq(ahead.w_rdy & (self.o_lines.ready | ~announced)),
+            lines.w_en.eq(picker.o.valid & picked.some),
+            lines.w_data.eq(Cat(picked.x, picked.tag)),
+            self.o_lines.valid.eq(lines.r_rdy),
+            Value.cast(self.o_lines.payload).eq(lines.r_data),
+            lines.r_en.eq(self.o_lines.ready),
+            ahead.w_en.eq(picker.o.valid),
+            ahead.w_data.eq(picked),
             emitter.i.valid.eq(ahead.r_rdy),
             emitter.i.payload.eq(ahead.r_data),
             ahead.r_en.eq(emitter.i.ready),

@@ -70,8 +70,13 @@ class Core(wiring.Component):
         )
         before = Signal(len(configuration))
         m.d.sync += before.eq(configuration)
-        saturated = Signal()
+        saturated, changed, locked = Signal(), Signal(), Signal()
         batch = Signal(BATCH)
+        # Two cycles pass between requests, so a register is in time for the next one.
+        m.d.sync += [
+            changed.eq((configuration != before) | writes),
+            locked.eq(control.busy | registers.start.valid),
+        ]
         m.d.comb += [
             *(batch[name].eq(registers.batch[name]) for name in ("steps", "samples", "blocks")),
             registers.ident.eq(IDENT),
@@ -83,8 +88,8 @@ class Core(wiring.Component):
             registers.machine.layers.eq(self.machine.layers),
             registers.machine.depth.eq(DEPTH),
             *(registers.sizes[name].eq(exact_log2(getattr(self.machine, name))) for name in SIZES),
-            registers.lock.eq(control.busy | registers.start.valid),
-            registers.status.running.eq(control.busy | registers.start.valid),
+            registers.lock.eq(locked),
+            registers.status.running.eq(locked),
             registers.status.saturated.eq(saturated),
             registers.status.fault.eq(control.fault),
             registers.status.fault_engine.eq(control.fault_engine),
@@ -92,7 +97,7 @@ class Core(wiring.Component):
             self.running.eq(registers.status.running),
             self.fault.eq(control.fault != Fault.NONE),
             control.doorbell.eq(registers.start.valid),
-            control.changed.eq((configuration != before) | writes),
+            control.changed.eq(changed),
             control.batch.eq(batch),
         ]
         with m.If(registers.clear.valid):
@@ -235,9 +240,9 @@ class Core(wiring.Component):
             m.d.comb += [
                 row.address.eq(fp.front_row_address),
                 row.turn.eq(fp.front_row_turn),
-                fp.front_row_grant.eq(1),
             ]
         m.d.comb += [
+            fp.front_row_grant.eq(~wg.drain_row_valid),  # at rest it asks for nothing
             wg.drain_rest.eq(rest),
             wg.drain_word.eq(window.data),
             row.data.eq(wg.drain_row_data),
@@ -251,10 +256,10 @@ class Core(wiring.Component):
         ]
 
     def _counters(self, m, registers, engines, control) -> None:
-        """What each engine does, into the map's counters."""
+        """What each engine does, into the map's counters, a cycle later."""
         m.submodules.counters = counters = Counters()
         wiring.connect(m, registers.counters, counters.host)
-        m.d.comb += [
+        m.d.sync += [
             counters.clear.eq(control.begins),
             counters.count.eq(control.earnest),
             counters.wg_loaded.eq(engines["wg"].loaded),
@@ -272,4 +277,4 @@ class Core(wiring.Component):
                 "refused": refused,
             }
             for condition, value in conditions.items():
-                m.d.comb += getattr(counters, f"{name}_{condition}").eq(value)
+                m.d.sync += getattr(counters, f"{name}_{condition}").eq(value)

@@ -9,7 +9,7 @@ from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import later, turn_of
 from backspike.gen.core.gradient_front import ROWS_HEADER
 from backspike.gen.core.layout import config_layout, weight_bits
-from backspike.gen.core.scan import encode, lowest
+from backspike.gen.core.scan import encode, few, lowest
 from backspike.gen.core.update_unit import SUM_TO_W, W_AT, WORD_AT, Scaled, UpdateUnit, scaled
 from backspike.gen.core.weights import ROW_LATENCY, rotate
 from backspike.gen.host.bus import WORD
@@ -72,8 +72,10 @@ class UpdateDrain(wiring.Component):
         turns = max(2, share)
         header = Signal(ROWS_HEADER, reset_less=True)
         left = Signal(DEPTH)  # rows to update
-        row_now = Signal(DEPTH)  # of these, the one in hand
+        row_now = Signal(DEPTH, reset_less=True)  # of these, the one in hand
+        last_row = Signal(reset_less=True)  # it is the only one
         others = Signal(DEPTH)
+        some = Signal()  # there is a row left
         turn = Signal(range(turns))  # never stops, so that reads and writes keep to their cycles
         begun = Signal()  # a row has begun in this round of turns
         reading = Signal()
@@ -81,13 +83,12 @@ class UpdateDrain(wiring.Component):
         final = Signal()
         m.d.comb += [
             self.i_headers.ready.eq(self.start),
-            row_now.eq(lowest(left)),
             others.eq(left & ~row_now),
             self.entry.eq(encode(row_now)),
-            reading.eq(Mux(turn == 0, left.any(), begun)),
+            reading.eq(Mux(turn == 0, some, begun)),
             self.rows.eq(reading & (turn == 0)),
-            final.eq(reading & (turn == turns - 1) & (others == 0)),
-            self.busy.eq(empty | (left.any() & ~final)),
+            final.eq(reading & (turn == turns - 1) & last_row),
+            self.busy.eq(empty | (some & ~final)),
         ]
         m.d.sync += [
             turn.eq(Mux(turn == turns - 1, 0, turn + 1)),
@@ -95,9 +96,20 @@ class UpdateDrain(wiring.Component):
             empty.eq(self.start & ~self.touched.any()),
         ]
         with m.If(reading & (turn == turns - 1)):
-            m.d.sync += left.eq(others)
+            m.d.sync += [
+                left.eq(others),
+                some.eq(~last_row),
+                row_now.eq(lowest(others)),
+                last_row.eq(few(left, 2)),
+            ]
         with m.If(self.start):
-            m.d.sync += [header.eq(self.i_headers.payload), left.eq(self.touched)]
+            m.d.sync += [
+                header.eq(self.i_headers.payload),
+                left.eq(self.touched),
+                row_now.eq(lowest(self.touched)),
+                some.eq(self.touched.any()),
+                last_row.eq(few(self.touched, 1)),
+            ]
 
         # A slot: turn of a row.
         slot = Signal(data.StructLayout({"valid": 1, "turn": range(turns), "k": range(DEPTH)}))

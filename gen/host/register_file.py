@@ -88,10 +88,15 @@ class RegisterFile(wiring.Component):
         answer_error = Signal()
         routed = Signal()
         accept = Signal()
+        here = Signal()  # accept, if it is no window's
         pending = Signal(range(OUTSTANDING + 1))  # requests that a window has not answered
         free = Signal()  # there are none
         taken = Signal()
-        m.d.comb += [free.eq(pending == 0), accept.eq(request.valid & ~routed & free)]
+        m.d.comb += [
+            free.eq(pending == 0),
+            here.eq(request.valid & free),
+            accept.eq(here & ~routed),
+        ]
         m.d.sync += [
             answer.eq(accept),
             pending.eq(pending + taken - (response.valid & ~answer)),
@@ -101,13 +106,11 @@ class RegisterFile(wiring.Component):
         for register in self.registers.registers:
             port, at = getattr(self, register.name), Signal(name=f"{register.name}_at")
             m.d.comb += at.eq(address == register.offset // BYTES)
-            may, value = self._access(m, register, port, accept & at, write, word)
+            may, value = self._access(m, register, port, here & at, write, word)
             allowed.append(at & may)
             found |= value & at.replicate(WORD)
-        m.d.sync += [answer_error.eq(0), answer_data.eq(0)]
-        with m.If(accept):
-            m.d.sync += answer_error.eq(~Cat(allowed).any())
-        with m.If(accept & ~write):
+        m.d.sync += [answer_error.eq(accept & ~Cat(allowed).any()), answer_data.eq(0)]
+        with m.If(here & ~write):  # (of a window, nothing is found)
             m.d.sync += answer_data.eq(found)
 
         # Each window's answer has a register, which is zero if it has none: joining them takes no

@@ -1,6 +1,8 @@
 """Registers in a row that may stall."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
 
 
 def elastic(m: Module, *, valid, ready, stages: int) -> tuple[list[Signal], Signal]:
@@ -20,3 +22,34 @@ def elastic(m: Module, *, valid, ready, stages: int) -> tuple[list[Signal], Sign
             m.d.sync += holds.eq(valid)
         valid = holds
     return moves, valid
+
+
+class RegisterSlice(wiring.Component):
+    """Cuts every path of a stream: o comes out of registers, and so does i.ready.
+
+    Latency: a cycle. Throughput: one a cycle.
+
+    Parameter: shape of the payload. Ports: i, o.
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        came, left = Value.cast(self.i.payload), Value.cast(self.o.payload)
+        first = Signal(len(came), reset_less=True)
+        second = Signal(len(came), reset_less=True)  # what came while the first could not leave
+        valid, waits = Signal(), Signal()
+        m.d.comb += [self.i.ready.eq(~waits), self.o.valid.eq(valid), left.eq(first)]
+        with m.If(~waits):
+            m.d.sync += second.eq(came)
+        with m.If(~valid | self.o.ready):
+            m.d.sync += [
+                first.eq(Mux(waits, second, came)),
+                valid.eq(waits | self.i.valid),
+                waits.eq(0),
+            ]
+        with m.Else():
+            m.d.sync += waits.eq(waits | self.i.valid)
+        return m

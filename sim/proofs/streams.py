@@ -3,6 +3,7 @@
 from amaranth.hdl import Array, Cat, Mux, Signal, Value
 from amaranth.lib import enum
 
+from backspike.gen.core.scanner import AHEAD
 from backspike.sim.proofs.bench import Bench, MemorySpy, Spy
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
@@ -158,8 +159,7 @@ def picker(load: Load) -> Bench:
     bench = Bench()
     inside = bench.device(load("core.scan").LinePicker(lines=LINES, length=LENGTH, tag_width=WIDTH))
     device, m = inside.component, bench.module
-    bench.kept(device.o)
-    came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
+    came, left = device.i.valid & device.i.ready, device.o.valid
     arriving = Value.cast(device.i.payload.tile)
 
     def filled(tile: Value) -> Value:
@@ -185,6 +185,9 @@ def picker(load: Load) -> Bench:
     with m.If(inside["busy"]):
         bench.always((inside["left"] & ~filled(Value.cast(work.tile))) == 0)
         bench.always(inside["left"].any() | (work.last & ~Value.cast(work.tile).any()))
+        bench.always(inside["final"] == (ones(inside["left"]) <= 1))
+    wanted = inside["coming"].any() | waiting.last
+    bench.always(~inside["useless"] | (inside["ahead"] & ~wanted))
 
     chosen, followed = bench.free(Signal(name="chosen")), Signal(name="followed")
     tile, rest = Signal(LINES * LENGTH, name="tile"), Signal(LINES, name="rest")
@@ -216,11 +219,11 @@ def picker(load: Load) -> Bench:
         ours = Cat(tile, tag, last)
         waits = inside["ahead"] & (before == device.o.valid + in_work) & (rest == filled(tile))
         works = inside["busy"] & (Value.cast(work) == ours)
-        whole = works & (before == device.o.valid) & (rest == filled(tile))
+        begun = works & (before == device.o.valid) & (inside["left"] == rest)
         after = works & (inside["left"] == (rest & (rest - 1)[:LINES]))
         bench.always(
             (waits & (Value.cast(waiting) == ours))
-            | (whole & (inside["left"] == rest))
+            | begun
             | (device.o.valid & (before == 0) & ((ones(rest) <= 1) | after))
         )
         bench.always((rest & ~filled(tile)) == 0)
@@ -249,6 +252,7 @@ def emitter(load: Load) -> Bench:
         bench.always((event.x == line.x) & (event.tag == line.tag) & (event.first == first))
         bench.always(event.end == (line.last & (ones(rest) <= 1)))
         bench.always((Value.cast(inside["line"]) == Value.cast(line)) & (inside["word"] == rest))
+        bench.always(inside["final"] == (ones(rest) <= 1))
     with m.If(left):
         m.d.sync += [rest.eq(rest & (rest - 1)), first.eq(0), owes.eq(ones(rest) > 1)]
     with m.If(came):
@@ -261,30 +265,62 @@ def emitter(load: Load) -> Bench:
 
 
 def scan(load: Load) -> Bench:
-    """Each line that is not empty is announced once, and none of its events comes before."""
+    """No line is lost: there is room in both queues for each that comes."""
     bench = Bench()
     inside = bench.device(load("core.scanner").Scan(lines=LINES, length=BITS, tag_width=WIDTH))
-    device, m = inside.component, bench.module
+    device = inside.component
     bench.kept(device.o_lines)
-    picked = inside.module.submodules.picker.o
-    queue = inside.part("ahead").component
-    Spy(bench, inside.part("ahead"))
-    bench.kept(picked, given=True)  # proved: line-picker
-    goes, announced = picked.valid & picked.ready, picked.payload.some
-    tells = device.o_lines.valid & device.o_lines.ready
-    bench.always(tells == (goes & announced))
-    bench.always((queue.w_en & queue.w_rdy) == goes)
-    with m.If(tells):
-        bench.always(device.o_lines.payload.x == picked.payload.x)
-        bench.always(device.o_lines.payload.tag == picked.payload.tag)
-        bench.always(queue.w_data == Value.cast(picked.payload))
-    # So a line's events, which come out of the queue, come after its announcement.
+    picker = inside.module.submodules.picker
+    picked, room = picker.o, picker.room
+    lines, ahead = (inside.part(name).component for name in ("lines", "ahead"))
+    # A line comes two cycles after there was room at the earliest, and it is queued at once.
+    before = bench.past(room, "before")
+    bench.always(~picked.valid | before)
+    for name, queue in (("lines", lines), ("ahead", ahead)):
+        Spy(bench, inside.part(name))
+        bench.always(queue.level + picked.valid + room <= AHEAD)
+        bench.always(~queue.w_en | queue.w_rdy)
+    bench.always(ahead.w_en == picked.valid)
+    bench.always(lines.w_en == (picked.valid & picked.payload.some))
+    with bench.module.If(picked.valid):
+        bench.always(ahead.w_data == Value.cast(picked.payload))
+        bench.always(lines.w_data == Cat(picked.payload.x, picked.payload.tag))
     events = inside.module.submodules.emitter.i
-    bench.always(events.valid == queue.r_rdy)
-    bench.always(Value.cast(events.payload) == queue.r_data)
-    bench.always((queue.r_en & queue.r_rdy) == (events.valid & events.ready))
-    bench.possible(tells & (queue.level == 2))
-    bench.possible(goes & ~announced)
+    bench.always(events.valid == ahead.r_rdy)
+    bench.always(Value.cast(events.payload) == ahead.r_data)
+    bench.always((ahead.r_en & ahead.r_rdy) == (events.valid & events.ready))
+    bench.always(device.o_lines.valid == lines.r_rdy)
+    bench.always(Value.cast(device.o_lines.payload) == lines.r_data)
+    bench.always((lines.r_en & lines.r_rdy) == (device.o_lines.valid & device.o_lines.ready))
+    bench.possible(picked.valid & (lines.level == 2) & (ahead.level == 3))
+    bench.possible(ahead.w_en & ~lines.w_en)
+    return bench
+
+
+def register_slice(load: Load) -> Bench:
+    """Two registers as a stream: any one payload comes out once, in its turn, and stays."""
+    bench = Bench()
+    inside = bench.device(load("memory.elastic").RegisterSlice(WIDTH))
+    device, m = inside.component, bench.module
+    bench.kept(device.o)
+    came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
+    held = bench.count(came, left, 2, "inside")
+    bench.always(held == device.o.valid + inside["waits"])
+    bench.always(device.o.valid | ~inside["waits"])
+    chosen, followed = bench.free(Signal(name="chosen")), Signal(name="followed")
+    word, ahead = Signal(WIDTH, name="word"), Signal(range(3), name="ahead")
+    with m.If(~followed & chosen & came):
+        m.d.sync += [followed.eq(1), word.eq(device.i.payload), ahead.eq(held - left)]
+    with m.If(followed):
+        bench.always(ahead < held)
+        with m.If(ahead == 0):
+            bench.always(device.o.payload == word)
+        with m.Else():
+            bench.always(inside["second"] == word)
+        with m.If(left):
+            m.d.sync += [ahead.eq(ahead - 1), followed.eq(ahead != 0)]
+    bench.possible(followed & left & (ahead == 0) & (word == 2) & inside["waits"])
+    bench.possible(followed & (ahead == 1) & left)
     return bench
 
 
@@ -343,8 +379,8 @@ PROOFS = (
             Bug(
                 "a waiting tile is overwritten",
                 SCAN,
-                "self.i.ready.eq(~ahead | ~wanted | done)",
-                "self.i.ready.eq(~ahead | ~wanted | leave)",
+                "self.i.ready.eq(~ahead | useless | done)",
+                "self.i.ready.eq(~ahead | useless | self.room)",
             ),
             Bug(
                 "an empty tile that ends a sum is left out",
@@ -377,16 +413,44 @@ PROOFS = (
     ),
     Proof(
         name="scan",
-        claim="every line that is not empty is announced once, before its events",
+        claim="every line is queued, and announced if it is not empty: both queues have room",
         bench=scan,
         depth=3,
-        search=10,
+        search=24,
+        long=True,
         bugs=(
             Bug(
-                "a line is queued although nobody heard of it",
+                "an empty line is announced",
                 "core.scanner",
-                "ahead.w_en.eq(picker.o.valid & (self.o_lines.ready | ~announced))",
-                "ahead.w_en.eq(picker.o.valid)",
+                "lines.w_en.eq(picker.o.valid & picked.some)",
+                "lines.w_en.eq(picker.o.valid)",
+            ),
+            Bug(
+                "lines come when there is no place left for those on their way",
+                "core.scanner",
+                "MARGIN = 4",
+                "MARGIN = 1",
+            ),
+        ),
+    ),
+    Proof(
+        name="register-slice",
+        claim="a cut in a stream: each payload comes once, in order, and stays till taken",
+        bench=register_slice,
+        depth=2,
+        search=6,
+        bugs=(
+            Bug(
+                "what waits is overwritten",
+                "memory.elastic",
+                "self.i.ready.eq(~waits)",
+                "self.i.ready.eq(1)",
+            ),
+            Bug(
+                "the first register moves on although it was not taken",
+                "memory.elastic",
+                "m.If(~valid | self.o.ready)",
+                "m.If(~waits | self.o.ready)",
             ),
         ),
     ),
