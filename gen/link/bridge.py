@@ -32,7 +32,7 @@ class Bridge(wiring.Component):
     request is carried out, or waits until the answer before it has been sent, what comes is
     dropped: the other end has not been answered, so it can only be impatience.
 
-    Latency: 3 cycles from a frame's end to the first access of a read, 5 of a write; a word takes
+    Latency: 4 cycles from a frame's end to the first access of a read, 6 of a write; a word takes
     as long as the subordinate, and 2 cycles more to read, 4 to write.
 
     Parameters: rate (told in the answer to HELLO), addr_width of the AXI4-Lite port.
@@ -135,6 +135,16 @@ class Bridge(wiring.Component):
             m.d.sync += answer.status.eq(Status.DECERR)
             m.next = "KEEP"
 
+        # Whether a request's length and count are those of its operation, a cycle later.
+        writes = request.op == Op.WRITE
+        hello, repeat = request.op == Op.HELLO, request.op == Op.REPEAT
+        expected = Mux(writes, request.count << 2, 0) + (HEADER_BYTES + CRC_BYTES)
+        counted = (request.count != 0) & (request.count <= WORDS)
+        proportioned = Signal(reset_less=True)
+        m.d.sync += proportioned.eq(
+            (length == expected) & Mux(hello | repeat, request.count == 0, counted)
+        )
+
         m.d.comb += unframe.hold.eq(1)
         with m.FSM():
             with m.State("IDLE"):
@@ -147,18 +157,15 @@ class Bridge(wiring.Component):
                     m.d.sync += damaged.eq(1)
                 with m.Elif(unframe.done):
                     m.d.sync += damaged.eq(0)
-                    m.next = "CHECK"
+                    m.next = "MEASURE"
+            with m.State("MEASURE"):
+                m.next = "CHECK"
             with m.State("CHECK"):
-                writes = request.op == Op.WRITE
-                hello, repeat = request.op == Op.HELLO, request.op == Op.REPEAT
-                bare = hello | repeat
-                expected = Mux(writes, request.count << 2, 0) + (HEADER_BYTES + CRC_BYTES)
-                counted = (request.count != 0) & (request.count <= WORDS)
                 with m.If(~frame.i.ready):
                     pass  # the answer before is being sent, out of the memory
                 with m.Elif(request.spare | (request.version != VERSION)):
                     refuse(Status.ALIEN)
-                with m.Elif((length != expected) | Mux(bare, request.count != 0, ~counted)):
+                with m.Elif(~proportioned):
                     refuse(Status.LENGTH)
                 with m.Elif(hello):
                     begin()

@@ -88,14 +88,23 @@ class Queue:
                 bench.always(self.inside.state("FETCH") | (queue.position < end))
             with m.Else():
                 bench.always(rehearsing & (issued == 0) & self.inside.state("FETCH"))
-            with m.If(self.inside.state("LOAD", "MULTIPLY", "ADD", "CHECK")):
+            with m.If(self.inside.state("LOAD", "MULTIPLY", "ADD", "COMPARE", "CHECK")):
                 bench.always(self.work == 0)  # a queue runs empty before it changes layers
         with m.Else():
             bench.always(self.work == 0)
         # What runs in earnest was checked, since it was changed last.
         bench.always(~(control.earnest | control.begins) | self.fits)
         bench.always(~(self.control["sound"] & ~control.changed) | self.fits)
-        bench.always(~(self.control.state("REHEARSE") & ~queue.running) | self.fits)
+        refused = self.control[f"fault{first}"].any()
+        bench.always(~(self.control.state("REHEARSE") & ~queue.running) | self.fits | refused)
+        delay, at_end = self.inside["delay"], self.inside["at_end"]
+        bench.always(self.inside.state("FETCH") | (delay == 0))
+        with m.If(delay != 0):
+            bench.always(at_end == (queue.position == self.inside["end"]))
+            bench.always(
+                self.inside["beyond_end"]
+                == ((queue.position > self.inside["end"]) | (self.inside["end"] > TASKS))
+            )
         bench.always(queue.completed + self.work == issued)
 
 
@@ -141,11 +150,10 @@ def tokens(load: Load) -> Bench:
                 bench.always(inside["delay"] <= READ_LATENCY)
         with m.Else():
             bench.always(Value.cast(inside["task"]) == held)
-        with m.If(inside.state("LOAD", "MULTIPLY", "ADD", "CHECK", "ISSUE")):
+        with m.If(inside.state("LOAD", "MULTIPLY", "ADD", "COMPARE", "CHECK", "ISSUE")):
             bench.always(there & inside["known"] & (inside["layer"] == word.layer))
         with m.If(device.o.valid):
             bench.always(there & (device.o.payload == word.tile))
-    bench.always(inside.state("FETCH") | (inside["delay"] == 0))
     # A layer's descriptor changes only while the engine has nothing to do.
     config = Value.cast(device.config)
     changed = config != bench.past(config, "config_before")
@@ -160,7 +168,7 @@ PROOFS = (
         claim="completed <= issued <= the queue's tasks <= 1024: no counter of a queue overflows",
         bench=counts,
         depth=4,
-        search=10,
+        search=14,
         long=True,
         cut="t:$mul",  # the extents of layers
         bugs=(

@@ -38,6 +38,8 @@ def buffer(load: Load) -> Bench:
     bench.always(~bench.past(complete[-1], "just_complete") | (ready != 0))
     bench.always(device.start == (~device.busy & (ready != 0)))
     bench.always(~device.busy | draining)
+    bench.always(inside["full"] == (held == BLOCKS - 1))
+    bench.always(inside["next_block"] == (drain_block + 1)[: len(block)])
 
     # An addition under way belongs to the block that was accumulated when it began. (What was
     # under way when a reset came is over before anything drains.)
@@ -99,12 +101,12 @@ def states(load: Load) -> Bench:
     bench = Bench()
     module = load("core.drain")
     inside = bench.device(
-        module.TimeOrder(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skip")
+        module.TimeOrder(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
     )
     device = inside.component
     batch, slot = device.batch, device.o
     bench.given((batch.steps != 0) & (batch.samples != 0) & (batch.steps * batch.samples <= 16))
-    stays = bench.past(device.busy | device.start, "stays")
+    stays = bench.past(device.busy | device.start, "stays") | device.start
     bench.given(~stays | (Value.cast(batch) == bench.past(batch, "batch_before")))
     bench.given(~(device.start & device.busy))
     key = Cat(slot.sample, slot.turn)
@@ -113,15 +115,24 @@ def states(load: Load) -> Bench:
         used, valid = bench.past(used, f"used{n}"), bench.past(valid, f"valid{n}")
         bench.always(~(slot.valid & ~slot.first & valid & (used == key)))
     # Slots go on one a cycle, and the step's cycles are counted up to its least length.
-    wait, place = inside["wait"], 2 * slot.sample + slot.turn
-    rested = wait == RECURRENCE - 1
-    bench.always((wait < RECURRENCE) & (slot.turn < 2))
-    with bench.module.If(inside["running"]):
-        with bench.module.If(inside["issuing"]):
-            bench.always(inside["sample"] < batch.samples)
-            bench.always(Mux(rested, place >= wait, place == wait))
-        with bench.module.Else():
-            bench.always(2 * batch.samples <= wait)
+    wait, rested, ahead, begins = (inside[x] for x in ("wait", "rested", "ahead", "begins"))
+    place, following = 2 * slot.sample + slot.turn, inside["sample"]
+    bench.always(~slot.valid | (slot.whole == (slot.turn == 1)))
+    bench.always(~(ahead | slot.valid) | inside["running"])
+    bench.always(~slot.valid | (slot.sample < batch.samples))
+    bench.always(~ahead | (following < batch.samples))
+    bench.always(~ahead | (begins == (following == 0)))
+    with bench.module.If(slot.valid):
+        bench.always(Mux(rested, place >= RECURRENCE - 1, place == wait))
+        # The next entry is the next sample's, or the next step's first.
+        more = slot.sample != batch.samples - 1
+        bench.always(~more | (ahead & (following == slot.sample + 1)))
+        bench.always(more | ~ahead | begins)
+        bench.always(inside["last_entry"] == ~ahead)
+        bench.always(slot.final == (slot.whole & inside["last_entry"]))
+    with bench.module.Elif(ahead):
+        bench.always(begins)
+        bench.always(rested | (2 * batch.samples <= wait))
     bench.possible(slot.valid & slot.last & ~slot.first & slot.final)
     bench.possible(slot.valid & ~slot.first & (slot.sample == 2))
     return bench
@@ -146,8 +157,8 @@ PROOFS = (
             Bug(
                 "a block that drains has its place taken",
                 "core.accumulate",
-                "end & (held == BLOCKS - 1)",
-                "end & (held == BLOCKS)",
+                "full.eq(held_next == BLOCKS - 1)",
+                "full.eq(held_next == BLOCKS)",
             ),
         ),
     ),
@@ -177,8 +188,8 @@ PROOFS = (
             Bug(
                 "steps follow each other a cycle too soon",
                 "core.drain",
-                "rested = self.free | (wait >= self._recurrence - 1)",
-                "rested = self.free | (wait >= self._recurrence - 2)",
+                "m.If(wait == self._recurrence - 2)",
+                "m.If(wait == self._recurrence - 3)",
             ),
         ),
     ),
