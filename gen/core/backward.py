@@ -9,7 +9,7 @@ from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import TimeOrder, collect, gather, later, served, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
 from backspike.gen.core.neuron import CODE
-from backspike.gen.core.source import HEADER, entries, lane_masks, whole_block
+from backspike.gen.core.source import HEADER, entries, lane_mask, whole_block
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
 from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED, Half
@@ -259,7 +259,7 @@ class BackwardDrain(wiring.Component):
         slot = later(m, time.o, ahead, "slot")
         live = Signal(lanes)  # lanes that hold a neuron, in an entry that holds a sample
         neurons = Signal(lanes, reset_less=True)
-        m.d.sync += neurons.eq(lane_masks(lanes, header.tile, config.size, 0)[0])
+        m.d.sync += neurons.eq(lane_mask(lanes, header.tile, config.size))
         m.d.comb += live.eq(neurons & present.bit_select(time.o.entry, 1).replicate(lanes))
         live = later(m, live, ahead, "live")
         kept = [

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
-from backspike.gen.core.source import HEADER, cleaned, entries, lane_masks, source_tag, whole_block
+from backspike.gen.core.source import HEADER, PLACE, cleaned, masks_of, place_of, whole_block
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
@@ -71,8 +71,8 @@ class ForwardFront(wiring.Component):
             walk.source_rows.eq(config.tiles * lanes),
         ]
 
-        # The tile's tag: masks, and the row tile of its first source.
-        tag_layout = data.StructLayout({"source": source_tag(lanes), "row": rows, "last": 1})
+        # The tile's tag: where it is, and the row tile of its first source.
+        tag_layout = data.StructLayout({"place": PLACE, "row": rows, "last": 1})
         m.submodules.tiles = tiles = ReadPipe(
             address_width=units + 1, row_width=lanes * DEPTH, tag_width=tag_layout.size
         )
@@ -80,11 +80,9 @@ class ForwardFront(wiring.Component):
         wiring.connect(m, asked.o, tiles.i)
         m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=rows)
         tag = Signal(tag_layout)
-        sources, bias = lane_masks(lanes, step.source, config.sources, config.bias)
+        place = place_of(lanes, step.source, config.sources, step.block, self.extent)
         m.d.comb += [
-            tag.source.sources.eq(sources),
-            tag.source.bias.eq(bias),
-            tag.source.entries.eq(entries(whole_block(m, batch), self.extent, step.block)),
+            tag.place.eq(place),
             tag.row.eq(step.row),
             tag.last.eq(step.last),
             asked.i.valid.eq(walk.o.valid),
@@ -97,13 +95,13 @@ class ForwardFront(wiring.Component):
         ]
 
         got = Signal(tag_layout)
+        whole = whole_block(m, batch)
+        masks = masks_of(lanes, got.place, config.sources, config.bias, whole, self.extent)
         m.d.comb += [
             got.eq(tiles.o.payload.tag),
             scan.i.valid.eq(tiles.o.valid),
             tiles.o.ready.eq(scan.i.ready),
-            scan.i.payload.tile.eq(
-                Cat(cleaned(m, tiles.o.payload.row, got.source, lanes, "spike"))
-            ),
+            scan.i.payload.tile.eq(Cat(cleaned(m, tiles.o.payload.row, masks, "spike"))),
             scan.i.payload.tag.eq(got.row),
             scan.i.payload.last.eq(got.last),
         ]

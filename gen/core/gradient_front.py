@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits
 from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
-from backspike.gen.core.source import cleaned, entries, lane_masks, source_tag, whole_block
+from backspike.gen.core.source import PLACE, cleaned, masks_of, place_of, whole_block
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.elastic import RegisterSlice
 from backspike.gen.memory.prefetch import ReadPipe
@@ -59,9 +59,7 @@ class GradientFront(wiring.Component):
         parts = DEPTH // lanes  # spike tiles side by side in a block of DEPTH sources
         units, own = unit_bits(machine), exact_log2(machine.units)
 
-        tag_layout = data.StructLayout(
-            {"source": source_tag(lanes), "unit": own, "final": 1, "last": 1}
-        )
+        tag_layout = data.StructLayout({"place": PLACE, "unit": own, "final": 1, "last": 1})
         m.submodules.tiles = tiles = ReadPipe(
             address_width=units + 1 + own, row_width=2 * lanes * DEPTH, tag_width=tag_layout.size
         )
@@ -85,11 +83,8 @@ class GradientFront(wiring.Component):
         header = self.o_headers.payload
         tag = Signal(tag_layout)
         m.d.comb += source.eq(first + part)
-        masks = lane_masks(lanes, source, config.sources, config.bias)
         m.d.comb += [
-            tag.source.sources.eq(masks[0]),
-            tag.source.bias.eq(masks[1]),
-            tag.source.entries.eq(entries(whole_block(m, batch), self.extent, block)),
+            tag.place.eq(place_of(lanes, source, config.sources, block, self.extent)),
             tag.unit.eq(unit + block),
             tag.final.eq(last_part),
             tag.last.eq(last_block),
@@ -148,16 +143,18 @@ class GradientFront(wiring.Component):
         # Put spike tiles side by side: a line for each entry, a bit for each of DEPTH sources.
         # Entries without a gradient are as good as absent.
         got = Signal(tag_layout)
-        met = Signal(source_tag(lanes))
         mask = Signal(lanes * DEPTH)  # of gradients, lines over entries
         m.d.comb += [
             got.eq(tiles.o.payload.tag),
             mask.eq(tiles.o.payload.row[lanes * DEPTH :]),
-            met.sources.eq(got.source.sources),
-            met.bias.eq(got.source.bias),
-            met.entries.eq(got.source.entries & Cat(mask[d::DEPTH].any() for d in range(DEPTH))),
         ]
-        lines = cleaned(m, tiles.o.payload.row[: lanes * DEPTH], met, lanes, "spike")
+        whole = whole_block(m, batch)
+        in_tile, bias, present = masks_of(
+            lanes, got.place, config.sources, config.bias, whole, self.extent
+        )
+        met = present & Cat(mask[d::DEPTH].any() for d in range(DEPTH))
+        spikes = tiles.o.payload.row[: lanes * DEPTH]
+        lines = cleaned(m, spikes, (in_tile, bias, met), "spike")
         kept = [Signal(DEPTH, name=f"kept{n}", reset_less=True) for n in range(DEPTH - lanes)]
         sources = [*kept, *lines]
         with m.If(tiles.o.valid & tiles.o.ready):

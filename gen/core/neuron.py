@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.accumulate import SUM_LATENCY, sum_width
 from backspike.gen.core.drain import TimeOrder, collect, gather, later, served, slot_layout, turn_of
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
-from backspike.gen.core.source import HEADER, entries, lane_masks, whole_block
+from backspike.gen.core.source import HEADER, entries, lane_mask, whole_block
 from backspike.gen.core.surrogate import CodeSearch, order
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import write_signature
@@ -207,7 +207,7 @@ class NeuronDrain(wiring.Component):
         slot = later(m, time.o, SUM_LATENCY + 1, "slot")
         here = Signal(lanes)  # lanes that hold a neuron, in an entry that holds a sample
         neurons = Signal(lanes, reset_less=True)
-        m.d.sync += neurons.eq(lane_masks(lanes, header.tile, config.size, 0)[0])
+        m.d.sync += neurons.eq(lane_mask(lanes, header.tile, config.size))
         m.d.comb += here.eq(neurons & present.bit_select(time.o.entry, 1).replicate(lanes))
         live = later(m, here, SUM_LATENCY + 1, "live")
         units = []

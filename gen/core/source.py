@@ -1,6 +1,6 @@
 """Reading the sources of a layer: spike tiles, cleaned of padding, with the bias."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
@@ -31,26 +31,46 @@ def whole_block(m: Module, batch):
     return mask
 
 
-def source_tag(lanes: int) -> data.StructLayout:
-    """Travels beside a spike tile: which lanes are sources, which is the bias, which entries."""
-    return data.StructLayout({"sources": lanes, "bias": lanes, "entries": DEPTH})
+PLACE = data.StructLayout({"inner": 1, "last": 1, "full": 1, "partial": 1})
+"""Travels beside a spike tile: all its lanes are sources, or it is the tile that has the last ones
+and the bias; its block is full, or the one that is partly so."""
 
 
-def lane_masks(lanes: int, tile, sources, bias):
-    """(sources, bias): lanes of `tile` that are sources, and the lane that is the bias."""
+def place_of(lanes: int, tile, sources, block, extent) -> Value:
+    """The PLACE of a tile in a block."""
     bits = exact_log2(lanes)
-    whole = tile < sources[bits:]
-    partial = tile == sources[bits:]
-    return (
-        Cat(whole | (partial & (sources[:bits] > n)) for n in range(lanes)),
-        Cat(bias & partial & (sources[:bits] == n) for n in range(lanes)),
+    return Cat(
+        tile < sources[bits:], tile == sources[bits:], block < extent.full, block == extent.full
     )
 
 
-def cleaned(m: Module, row, tag, lanes: int, name: str) -> list:
-    """The tile's lines over entries, one a lane: padding zero, bias one, absent samples zero."""
+def masks_of(lanes: int, place, sources, bias, whole, extent):
+    """(sources, bias, entries) of a PLACE: lanes that are sources, the lane that is the bias, and
+    the entries that hold a sample (whole: of a full block, see `whole_block`)."""
+    last = sources[: exact_log2(lanes)]
+    return (
+        Cat(place.inner | (place.last & (last > n)) for n in range(lanes)),
+        Cat(bias & place.last & (last == n) for n in range(lanes)),
+        Mux(place.full, whole, Mux(place.partial, extent.partial, 0)),
+    )
+
+
+def lane_mask(lanes: int, tile, size):
+    """Lanes of `tile` that hold one of `size` neurons."""
+    bits = exact_log2(lanes)
+    inner, last = tile < size[bits:], tile == size[bits:]
+    return Cat(inner | (last & (size[:bits] > n)) for n in range(lanes))
+
+
+def cleaned(m: Module, row, masks, name: str) -> list:
+    """The tile's lines over entries, one a lane: padding zero, bias one, absent samples zero.
+
+    masks: (sources, bias, entries), see `masks_of`.
+    """
+    sources, bias, entries = masks
+    lanes = len(sources)
     lines = [Signal(DEPTH, name=f"{name}_line{n}") for n in range(lanes)]
     for n, line in enumerate(lines):
-        present = tag.sources[n].replicate(DEPTH) & row.word_select(n, DEPTH)
-        m.d.comb += line.eq((present | tag.bias[n].replicate(DEPTH)) & tag.entries)
+        present = sources[n].replicate(DEPTH) & row.word_select(n, DEPTH)
+        m.d.comb += line.eq((present | bias[n].replicate(DEPTH)) & entries)
     return lines
