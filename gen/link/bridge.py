@@ -79,6 +79,9 @@ class Bridge(wiring.Component):
             axi.araddr.eq(address),
             axi.wdata.eq(words.read0.data),
             axi.wstrb.eq(~0),
+            # Answers come to accesses alone, and each of these waits for its own.
+            axi.rready.eq(1),
+            axi.bready.eq(1),
         ]
 
         def keep(word):
@@ -198,7 +201,6 @@ class Bridge(wiring.Component):
                 with m.Elif(axi.arready):
                     m.next = "DATA"
             with m.State("DATA"):
-                m.d.comb += axi.rready.eq(1)
                 with m.If(axi.rvalid):
                     keep(axi.rdata)
                     advance(axi.rresp, "READ")
@@ -225,7 +227,6 @@ class Bridge(wiring.Component):
                     m.d.sync += [aw_done.eq(0), w_done.eq(0)]
                     m.next = "RESPONSE"
             with m.State("RESPONSE"):
-                m.d.comb += axi.bready.eq(1)
                 with m.If(axi.bvalid):
                     advance(axi.bresp, "FETCH")
 
