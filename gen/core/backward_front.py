@@ -142,7 +142,7 @@ class BackwardFront(wiring.Component):
             row_width=lanes * 16,
             tag_width=len(plain.as_value()),
         )
-        m.submodules.valued = valued_events = RegisterSlice(self.o_events.payload.shape())
+        m.submodules.valued_events = valued_events = RegisterSlice(self.o_events.payload.shape())
         wiring.connect(m, valued_events.o, wiring.flipped(self.o_events))
         valued = Signal(plain.shape())
         m.d.comb += [
