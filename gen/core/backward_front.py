@@ -12,7 +12,7 @@ from backspike.gen.core.source import HEADER
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import COLUMN_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import RegisterSlice
+from backspike.gen.memory.elastic import PingPong, RegisterSlice
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -80,7 +80,7 @@ class BackwardFront(wiring.Component):
         m.submodules.tiles = tiles = ReadPipe(
             address_width=2 * units, row_width=lanes * DEPTH + DEPTH, tag_width=tag_layout.size
         )
-        m.submodules.asked = asked = RegisterSlice(tiles.i.payload.shape())
+        m.submodules.asked = asked = PingPong(tiles.i.payload.shape())
         wiring.connect(m, asked.o, tiles.i)
         m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=scan_tag.size)
         tag = Signal(tag_layout)

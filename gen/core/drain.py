@@ -79,8 +79,10 @@ class TimeOrder(wiring.Component):
         entry, base, start = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal(range(DEPTH))
         if self._reverse:
             m.d.sync += start.eq((batch.steps - 1) * batch.samples)
-        last_sample = sample == batch.samples - 1
-        last_step = step == batch.steps - 1
+        samples_before, steps_before = Signal(5), Signal(5)  # the last one
+        m.d.sync += [samples_before.eq(batch.samples - 1), steps_before.eq(batch.steps - 1)]
+        last_sample = sample == samples_before
+        last_step = step == steps_before
 
         # The entry in hand.
         last_entry = Signal()

@@ -11,7 +11,7 @@ from backspike.gen.core.source import HEADER, PLACE, cleaned, masks_of, place_of
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import RegisterSlice, elastic
+from backspike.gen.memory.elastic import PingPong, elastic
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -76,7 +76,7 @@ class ForwardFront(wiring.Component):
         m.submodules.tiles = tiles = ReadPipe(
             address_width=units + 1, row_width=lanes * DEPTH, tag_width=tag_layout.size
         )
-        m.submodules.asked = asked = RegisterSlice(tiles.i.payload.shape())
+        m.submodules.asked = asked = PingPong(tiles.i.payload.shape())
         wiring.connect(m, asked.o, tiles.i)
         m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=rows)
         tag = Signal(tag_layout)

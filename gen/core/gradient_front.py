@@ -10,7 +10,7 @@ from backspike.gen.core.scan import event_layout
 from backspike.gen.core.scanner import Scan, same_event
 from backspike.gen.core.source import PLACE, cleaned, masks_of, place_of, whole_block
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import RegisterSlice
+from backspike.gen.memory.elastic import PingPong
 from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -63,7 +63,7 @@ class GradientFront(wiring.Component):
         m.submodules.tiles = tiles = ReadPipe(
             address_width=units + 1 + own, row_width=2 * lanes * DEPTH, tag_width=tag_layout.size
         )
-        m.submodules.asked = asked = RegisterSlice(tiles.i.payload.shape())
+        m.submodules.asked = asked = PingPong(tiles.i.payload.shape())
         wiring.connect(m, asked.o, tiles.i)
         m.submodules.scan = scan = Scan(lines=DEPTH, length=DEPTH, tag_width=own)
 
@@ -78,7 +78,9 @@ class GradientFront(wiring.Component):
         row = Signal(16, reset_less=True)
         tile_units = Signal(own, reset_less=True)  # gradient tiles of the layer before `tile`
         last_part = part == parts - 1
-        last_block = block == batch.blocks - 1
+        blocks_before = Signal(10)  # the last one
+        m.d.sync += blocks_before.eq(batch.blocks - 1)  # a batch stays while anything runs
+        last_block = block == blocks_before
         last_sources = first + parts >= config.source_tiles
         header = self.o_headers.payload
         tag = Signal(tag_layout)

@@ -63,8 +63,14 @@ class BlockWalk(wiring.Component):
         unit = Signal(self._units, reset_less=True)
         first_row = Signal(self._rows, reset_less=True)
         row = Signal(self._rows, reset_less=True)
-        last_source = source == (self.source_tiles - 1)[:9]
-        last_block = block == (batch.blocks - 1)[:10]
+        # Constant during a task, as its layer and the batch are.
+        sources_before, blocks_before = Signal(9), Signal(10)  # the last one
+        m.d.sync += [
+            sources_before.eq(self.source_tiles - 1),
+            blocks_before.eq(batch.blocks - 1),
+        ]
+        last_source = source == sources_before
+        last_block = block == blocks_before
         m.d.comb += [
             header.unit.eq(step.own),
             header.block.eq(block),

@@ -111,7 +111,7 @@ class AXI4LiteSubordinate(wiring.Component):
         offered = Signal()  # the request was offered before and must not change
         was_read = Signal()  # the access offered, under way, or last done
         may_write = aw_full & w_full & (~axi.bvalid | axi.bready)
-        may_read = ar.r_rdy & (claimed != OUTSTANDING)
+        may_read = ar.r_rdy & ~claimed[-1]  # OUTSTANDING is a power of two
 
         read = Signal()
         start = Signal()

@@ -53,3 +53,35 @@ class RegisterSlice(wiring.Component):
         with m.Else():
             m.d.sync += waits.eq(waits | self.i.valid)
         return m
+
+
+class PingPong(wiring.Component):
+    """Cuts a stream as `RegisterSlice` does, but for a choice between two registers behind them:
+    so what takes from it drives a pointer, and not the registers.
+
+    Latency: a cycle. Throughput: one a cycle.
+
+    Parameter: shape of the payload. Ports: i, o.
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        came, left = Value.cast(self.i.payload), Value.cast(self.o.payload)
+        places = [Signal(len(came), name=f"place{n}", reset_less=True) for n in range(2)]
+        write, read = Signal(2), Signal(2)  # they differ by what is held
+        m.d.comb += [
+            self.i.ready.eq((write ^ read) != 2),
+            self.o.valid.eq(write != read),
+            left.eq(Mux(read[0], places[1], places[0])),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += write.eq(write + 1)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += read.eq(read + 1)
+        for n, place in enumerate(places):
+            with m.If((write[0] == n) & self.i.ready):
+                m.d.sync += place.eq(came)
+        return m

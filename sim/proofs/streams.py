@@ -324,6 +324,32 @@ def register_slice(load: Load) -> Bench:
     return bench
 
 
+def ping_pong(load: Load) -> Bench:
+    """Two registers in turn as a stream: any one payload comes out once, in its turn, and stays."""
+    bench = Bench()
+    inside = bench.device(load("memory.elastic").PingPong(WIDTH))
+    device, m = inside.component, bench.module
+    bench.kept(device.o)
+    came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready
+    held = bench.count(came, left, 2, "inside")
+    write, read = inside["write"], inside["read"]
+    bench.always(held == (write - read)[:2])
+    chosen, followed = bench.free(Signal(name="chosen")), Signal(name="followed")
+    word, place = Signal(WIDTH, name="word"), Signal(2, name="place")
+    with m.If(~followed & chosen & came):
+        m.d.sync += [followed.eq(1), word.eq(device.i.payload), place.eq(write)]
+    with m.If(followed):
+        bench.always((place - read)[:2] < held)
+        bench.always(Mux(place[0], inside["place1"], inside["place0"]) == word)
+        with m.If(place == read):
+            bench.always(device.o.payload == word)
+            with m.If(left):
+                m.d.sync += followed.eq(0)
+    bench.possible(followed & left & (place == read) & (word == 2) & (held == 2))
+    bench.possible(followed & (place != read) & left)
+    return bench
+
+
 SCAN = "core.scan"
 PROOFS = (
     Proof(
@@ -451,6 +477,27 @@ PROOFS = (
                 "memory.elastic",
                 "m.If(~valid | self.o.ready)",
                 "m.If(~waits | self.o.ready)",
+            ),
+        ),
+    ),
+    Proof(
+        name="ping-pong",
+        claim="two registers in turn: each payload comes once, in order, and stays till taken",
+        bench=ping_pong,
+        depth=2,
+        search=6,
+        bugs=(
+            Bug(
+                "a full place is written",
+                "memory.elastic",
+                "m.If((write[0] == n) & self.i.ready)",
+                "m.If(write[0] == n)",
+            ),
+            Bug(
+                "what was not taken is passed by",
+                "memory.elastic",
+                "m.If(self.o.valid & self.o.ready)",
+                "m.If(self.o.valid)",
             ),
         ),
     ),
