@@ -67,8 +67,14 @@ def cleaned(m: Module, row, masks, name: str) -> list:
 
     masks: (sources, bias, entries), see `masks_of`.
     """
-    sources, bias, entries = masks
-    lanes = len(sources)
+    lanes = len(masks[0])
+    sources, bias, entries = (
+        Signal(len(mask), name=f"{name}_{part}")
+        for mask, part in zip(masks, ("sources", "bias", "entries"), strict=True)
+    )
+    m.d.comb += [
+        signal.eq(mask) for signal, mask in zip((sources, bias, entries), masks, strict=True)
+    ]
     lines = [Signal(DEPTH, name=f"{name}_line{n}") for n in range(lanes)]
     for n, line in enumerate(lines):
         present = sources[n].replicate(DEPTH) & row.word_select(n, DEPTH)

@@ -480,16 +480,16 @@ module backspike_spectral(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi
     .host__request__payload(host__request__payload),
     .host__request__valid(host__request__valid),
     .host__response__payload(sums__response__payload),
-    .\port$2621$0 (\saa$159 ),
-    .\port$2623$0 (\sbb$161 ),
-    .\port$2625$0 (\sab$163 ),
-    .\port$2627$0 (\ta$165 ),
-    .\port$2629$0 (\tb$167 ),
-    .\port$2643$0 (\x$169 ),
-    .\port$2645$0 (\y$171 ),
-    .\port$2648$0 (\xx$173 ),
-    .\port$2651$0 (\yy$175 ),
-    .\port$2654$0 (\xy$177 ),
+    .\port$2620$0 (\saa$159 ),
+    .\port$2622$0 (\sbb$161 ),
+    .\port$2624$0 (\sab$163 ),
+    .\port$2626$0 (\ta$165 ),
+    .\port$2628$0 (\tb$167 ),
+    .\port$2642$0 (\x$169 ),
+    .\port$2644$0 (\y$171 ),
+    .\port$2647$0 (\xx$173 ),
+    .\port$2650$0 (\yy$175 ),
+    .\port$2653$0 (\xy$177 ),
     .rst(rst)
   );
   assign \axi__araddr$23  = axi__araddr;
@@ -855,8 +855,8 @@ module \backspike_spectral.analysis (rst, clear, i__valid, i__ready, log_height,
     .i__valid(\i__valid$14 ),
     .o__payload(\i__payload$16 ),
     .o__valid(\i__valid$18 ),
-    .\port$2550$0 (\$4 ),
-    .\port$2553$0 (\$5 ),
+    .\port$2549$0 (\$4 ),
+    .\port$2552$0 (\$5 ),
     .rst(rst)
   );
   \backspike_spectral.analysis.spectral_sums  spectral_sums (
@@ -1195,9 +1195,9 @@ module \backspike_spectral.analysis.column_pairs (rst, clear, i__ready, log_heig
   \backspike_spectral.analysis.column_pairs.memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2469$0 (i__payload),
-    .\port$2520$0 (second),
-    .\port$2526$0 (place),
+    .\port$2468$0 (i__payload),
+    .\port$2519$0 (second),
+    .\port$2525$0 (place),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1607,19 +1607,19 @@ module \backspike_spectral.analysis.column_pairs (rst, clear, i__ready, log_heig
   assign \$5  = { 1'h0, \$4 [15:1] };
 endmodule
 
-module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, \port$2469$0 , \port$2520$0 , \port$2526$0 , read__addr, read0__data, clk);
+module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, \port$2468$0 , \port$2519$0 , \port$2525$0 , read__addr, read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
   (* init = 58'h000000000000000 *)
   wire [57:0] data;
-  input [65:0] \port$2469$0 ;
-  wire [65:0] \port$2469$0 ;
-  input \port$2520$0 ;
-  wire \port$2520$0 ;
-  input \port$2526$0 ;
-  wire \port$2526$0 ;
+  input [65:0] \port$2468$0 ;
+  wire [65:0] \port$2468$0 ;
+  input \port$2519$0 ;
+  wire \port$2519$0 ;
+  input \port$2525$0 ;
+  wire \port$2525$0 ;
   wire [9:0] read0__addr;
   output [57:0] read0__data;
   reg [57:0] read0__data = 58'h000000000000000;
@@ -1639,7 +1639,7 @@ module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, 
   reg [57:0] copy0 [1023:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$2526$0 , \port$2520$0 , \port$2469$0 [65:58] }] <= \port$2469$0 [57:0];
+      copy0[{ \port$2525$0 , \port$2519$0 , \port$2468$0 [65:58] }] <= \port$2468$0 [57:0];
   end
   reg [57:0] _0_;
   always @(posedge clk) begin
@@ -1649,10 +1649,10 @@ module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, 
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$2526$0 , \port$2520$0 , \port$2469$0 [65:58] };
-  assign \write__addr$3  = { \port$2526$0 , \port$2520$0 , \port$2469$0 [65:58] };
-  assign write__data = \port$2469$0 [57:0];
-  assign \write__data$5  = \port$2469$0 [57:0];
+  assign write__addr = { \port$2525$0 , \port$2519$0 , \port$2468$0 [65:58] };
+  assign \write__addr$3  = { \port$2525$0 , \port$2519$0 , \port$2468$0 [65:58] };
+  assign write__data = \port$2468$0 [57:0];
+  assign \write__data$5  = \port$2468$0 [57:0];
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
@@ -1786,8 +1786,8 @@ module \backspike_spectral.analysis.cumulate (rst, clear, i__payload, i__valid, 
   \backspike_spectral.analysis.cumulate.memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2587$0 (image_result),
-    .\port$2593$0 (reference_result),
+    .\port$2586$0 (image_result),
+    .\port$2592$0 (reference_result),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1896,17 +1896,17 @@ module \backspike_spectral.analysis.cumulate (rst, clear, i__payload, i__valid, 
   assign o__payload[32:0] = image_result;
 endmodule
 
-module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, write__en, write__addr, \port$2587$0 , \port$2593$0 , read0__data, clk);
+module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, write__en, write__addr, \port$2586$0 , \port$2592$0 , read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
   (* init = 66'h00000000000000000 *)
   wire [65:0] data;
-  input [32:0] \port$2587$0 ;
-  wire [32:0] \port$2587$0 ;
-  input [32:0] \port$2593$0 ;
-  wire [32:0] \port$2593$0 ;
+  input [32:0] \port$2586$0 ;
+  wire [32:0] \port$2586$0 ;
+  input [32:0] \port$2592$0 ;
+  wire [32:0] \port$2592$0 ;
   wire [8:0] read0__addr;
   output [65:0] read0__data;
   reg [65:0] read0__data = 66'h00000000000000000;
@@ -1927,7 +1927,7 @@ module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, wri
   reg [65:0] copy0 [511:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$2593$0 , \port$2587$0  };
+      copy0[write__addr] <= { \port$2592$0 , \port$2586$0  };
   end
   reg [65:0] _0_;
   always @(posedge clk) begin
@@ -1938,8 +1938,8 @@ module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, wri
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$2593$0 , \port$2587$0  };
-  assign \write__data$5  = { \port$2593$0 , \port$2587$0  };
+  assign write__data = { \port$2592$0 , \port$2586$0  };
+  assign \write__data$5  = { \port$2592$0 , \port$2586$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
@@ -2215,7 +2215,7 @@ module \backspike_spectral.analysis.scale (rst, clear, i__valid, go, o__ready, i
   assign o__payload[65:58] = row4;
 endmodule
 
-module \backspike_spectral.analysis.separate (rst, clear, \port$2550$0 , i__valid, \port$2553$0 , o__payload, o__valid, clk);
+module \backspike_spectral.analysis.separate (rst, clear, \port$2549$0 , i__valid, \port$2552$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [28:0] \$1 ;
   wire [3:0] \$10 ;
@@ -2282,10 +2282,10 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2550$0 , i__vali
   wire \place.last ;
   wire \place.lower ;
   wire \place.start ;
-  input [4:0] \port$2550$0 ;
-  wire [4:0] \port$2550$0 ;
-  input [57:0] \port$2553$0 ;
-  wire [57:0] \port$2553$0 ;
+  input [4:0] \port$2549$0 ;
+  wire [4:0] \port$2549$0 ;
+  input [57:0] \port$2552$0 ;
+  wire [57:0] \port$2552$0 ;
   reg [29:0] reference = 30'h00000000;
   wire [28:0] reference_left;
   wire [28:0] reference_right;
@@ -2293,21 +2293,21 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2550$0 , i__vali
   wire rst;
   (* init = 1'h0 *)
   wire valid;
-  assign complete = i__valid & \port$2550$0 [0];
+  assign complete = i__valid & \port$2549$0 [0];
   assign image_left = imaginary ? here[57:29] : here[28:0];
   assign \$1  = ~ mirrored[57:29];
-  assign image_right = imaginary ? \$1  : \port$2553$0 [28:0];
-  assign reference_left = imaginary ? mirrored[28:0] : \port$2553$0 [57:29];
+  assign image_right = imaginary ? \$1  : \port$2552$0 [28:0];
+  assign reference_left = imaginary ? mirrored[28:0] : \port$2552$0 [57:29];
   assign \$2  = ~ here[28:0];
   assign reference_right = imaginary ? \$2  : here[57:29];
-  assign \$3  = ~ \port$2550$0 [0];
+  assign \$3  = ~ \port$2549$0 [0];
   assign \$4  = i__valid & \$3 ;
   assign \$5  = $signed(image_left) + $signed(image_right);
   assign \$6  = $signed(\$5 ) + $signed({ 1'h0, imaginary });
   assign \$7  = $signed(reference_left) + $signed(reference_right);
   assign \$8  = $signed(\$7 ) + $signed({ 1'h0, imaginary });
   assign \$9  = complete | imaginary;
-  assign \$10  = imaginary ? place : \port$2550$0 [4:1];
+  assign \$10  = imaginary ? place : \port$2549$0 [4:1];
   always @(posedge clk)
     here <= \$11 ;
   always @(posedge clk)
@@ -2330,21 +2330,21 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2550$0 , i__vali
     if (\$initially ) begin end
     \$11  = here;
     if (\$4 ) begin
-      \$11  = \port$2553$0 ;
+      \$11  = \port$2552$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$12  = mirrored;
     if (complete) begin
-      \$12  = \port$2553$0 ;
+      \$12  = \port$2552$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$13  = place;
     if (complete) begin
-      \$13  = \port$2550$0 [4:1];
+      \$13  = \port$2549$0 [4:1];
     end
   end
   always @* begin
@@ -2367,17 +2367,17 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2550$0 , i__vali
       \$15  = 1'h0;
     end
   end
-  assign i__payload = { \port$2550$0 , \port$2553$0  };
+  assign i__payload = { \port$2549$0 , \port$2552$0  };
   assign valid = o__valid;
-  assign \i__payload.z  = \port$2553$0 ;
-  assign \i__payload.z.re  = \port$2553$0 [28:0];
-  assign \i__payload.z.im  = \port$2553$0 [57:29];
-  assign \i__payload.mirrored  = \port$2550$0 [0];
-  assign \i__payload.place  = \port$2550$0 [4:1];
-  assign \i__payload.place.start  = \port$2550$0 [1];
-  assign \i__payload.place.lower  = \port$2550$0 [2];
-  assign \i__payload.place.first  = \port$2550$0 [3];
-  assign \i__payload.place.last  = \port$2550$0 [4];
+  assign \i__payload.z  = \port$2552$0 ;
+  assign \i__payload.z.re  = \port$2552$0 [28:0];
+  assign \i__payload.z.im  = \port$2552$0 [57:29];
+  assign \i__payload.mirrored  = \port$2549$0 [0];
+  assign \i__payload.place  = \port$2549$0 [4:1];
+  assign \i__payload.place.start  = \port$2549$0 [1];
+  assign \i__payload.place.lower  = \port$2549$0 [2];
+  assign \i__payload.place.first  = \port$2549$0 [3];
+  assign \i__payload.place.last  = \port$2549$0 [4];
   assign \here.re  = here[28:0];
   assign \here.im  = here[57:29];
   assign \mirrored.re  = mirrored[28:0];
@@ -3314,7 +3314,7 @@ module \backspike_spectral.engine (rst, busy, read__addr, columns__valid, write_
     .columns(second),
     .exponent(exponent),
     .line(at[15:8]),
-    .\port$2444$36 (\o__payload$61 [49:36]),
+    .\port$2443$36 (\o__payload$61 [49:36]),
     .replace(replace),
     .rst(rst),
     .update(write__en)
@@ -3327,8 +3327,8 @@ module \backspike_spectral.engine (rst, busy, read__addr, columns__valid, write_
     .o__payload(o__payload),
     .o__ready(\i__ready$25 ),
     .o__valid(o__valid),
-    .\port$1797$0 (read__data),
-    .\port$1956$0 (exponent),
+    .\port$1796$0 (read__data),
+    .\port$1955$0 (exponent),
     .rst(rst)
   );
   \backspike_spectral.engine.fft  fft (
@@ -3834,7 +3834,7 @@ module \backspike_spectral.engine.align (rst, i__valid, step, o__ready, i__paylo
   assign \$13 [5:3] = { 1'h0, shift[4:3] };
 endmodule
 
-module \backspike_spectral.engine.exponents (rst, replace, columns, line, exponent, update, \port$2444$36 , clk);
+module \backspike_spectral.engine.exponents (rst, replace, columns, line, exponent, update, \port$2443$36 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -3860,8 +3860,8 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   wire [7:0] place;
   reg [7:0] place0 = 8'h00;
   reg [7:0] place1 = 8'h00;
-  input [13:0] \port$2444$36 ;
-  wire [13:0] \port$2444$36 ;
+  input [13:0] \port$2443$36 ;
+  wire [13:0] \port$2443$36 ;
   wire [8:0] read0__addr;
   wire [5:0] read0__data;
   wire [8:0] read1__addr;
@@ -3889,9 +3889,9 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   always @(posedge clk)
     update0 <= \$6 ;
   always @(posedge clk)
-    place0 <= \port$2444$36 [13:6];
+    place0 <= \port$2443$36 [13:6];
   always @(posedge clk)
-    value0 <= \port$2444$36 [5:0];
+    value0 <= \port$2443$36 [5:0];
   always @(posedge clk)
     replace0 <= replace;
   always @(posedge clk)
@@ -3911,12 +3911,12 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   assign \$1  = ~ columns;
   \backspike_spectral.engine.exponents.table  \table (
     .clk(clk),
-    .\port$1906$0 (columns),
-    .\port$1913$8 (line),
-    .\port$1954$0 (\$like ),
-    .\port$2444$42 (\port$2444$36 [13:6]),
-    .\port$675$0 (\$1 ),
-    .\port$676$0 (\$2 ),
+    .\port$1905$0 (columns),
+    .\port$1912$8 (line),
+    .\port$1953$0 (\$like ),
+    .\port$2443$42 (\port$2443$36 [13:6]),
+    .\port$674$0 (\$1 ),
+    .\port$675$0 (\$2 ),
     .read0__data(exponent),
     .read1__data(read1__data),
     .rst(rst),
@@ -3946,33 +3946,33 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   end
   assign read0__addr = { columns, line };
   assign read0__data = exponent;
-  assign read1__addr = { \$1 , \port$2444$36 [13:6] };
-  assign place = \port$2444$36 [13:6];
+  assign read1__addr = { \$1 , \port$2443$36 [13:6] };
+  assign place = \port$2443$36 [13:6];
   assign enable = write__en;
   assign write__addr = { \$2 , \$like  };
   assign greatest = write__data;
-  assign value = \port$2444$36 [5:0];
+  assign value = \port$2443$36 [5:0];
 endmodule
 
-module \backspike_spectral.engine.exponents.table (rst, \port$675$0 , \port$676$0 , \port$1906$0 , \port$1913$8 , write__en, \port$1954$0 , write__data, read0__data, read1__data, \port$2444$42 , clk);
+module \backspike_spectral.engine.exponents.table (rst, \port$674$0 , \port$675$0 , \port$1905$0 , \port$1912$8 , write__en, \port$1953$0 , write__data, read0__data, read1__data, \port$2443$42 , clk);
   input clk;
   wire clk;
   (* init = 6'h00 *)
   wire [5:0] data;
   (* init = 6'h00 *)
   wire [5:0] \data$16 ;
-  input \port$1906$0 ;
-  wire \port$1906$0 ;
-  input [7:0] \port$1913$8 ;
-  wire [7:0] \port$1913$8 ;
-  input [7:0] \port$1954$0 ;
-  wire [7:0] \port$1954$0 ;
-  input [7:0] \port$2444$42 ;
-  wire [7:0] \port$2444$42 ;
+  input \port$1905$0 ;
+  wire \port$1905$0 ;
+  input [7:0] \port$1912$8 ;
+  wire [7:0] \port$1912$8 ;
+  input [7:0] \port$1953$0 ;
+  wire [7:0] \port$1953$0 ;
+  input [7:0] \port$2443$42 ;
+  wire [7:0] \port$2443$42 ;
+  input \port$674$0 ;
+  wire \port$674$0 ;
   input \port$675$0 ;
   wire \port$675$0 ;
-  input \port$676$0 ;
-  wire \port$676$0 ;
   wire [8:0] read0__addr;
   output [5:0] read0__data;
   reg [5:0] read0__data = 6'h00;
@@ -4000,22 +4000,22 @@ module \backspike_spectral.engine.exponents.table (rst, \port$675$0 , \port$676$
   reg [5:0] copy0 [511:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$676$0 , \port$1954$0  }] <= write__data;
+      copy0[{ \port$675$0 , \port$1953$0  }] <= write__data;
   end
   reg [5:0] _0_;
   always @(posedge clk) begin
-    _0_ <= copy0[{ \port$1906$0 , \port$1913$8  }];
+    _0_ <= copy0[{ \port$1905$0 , \port$1912$8  }];
   end
   assign read__data = _0_;
   (* no_rw_check = 32'd1 *)
   reg [5:0] copy1 [511:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$676$0 , \port$1954$0  }] <= write__data;
+      copy1[{ \port$675$0 , \port$1953$0  }] <= write__data;
   end
   reg [5:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$675$0 , \port$2444$42  }];
+    _1_ <= copy1[{ \port$674$0 , \port$2443$42  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -4023,21 +4023,21 @@ module \backspike_spectral.engine.exponents.table (rst, \port$675$0 , \port$676$
   always @(posedge clk)
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$676$0 , \port$1954$0  };
-  assign \write__addr$3  = { \port$676$0 , \port$1954$0  };
+  assign write__addr = { \port$675$0 , \port$1953$0  };
+  assign \write__addr$3  = { \port$675$0 , \port$1953$0  };
   assign \write__data$5  = write__data;
-  assign read__addr = { \port$1906$0 , \port$1913$8  };
-  assign read0__addr = { \port$1906$0 , \port$1913$8  };
+  assign read__addr = { \port$1905$0 , \port$1912$8  };
+  assign read0__addr = { \port$1905$0 , \port$1912$8  };
   assign data = read0__data;
   assign \write__en$10  = write__en;
-  assign \write__addr$11  = { \port$676$0 , \port$1954$0  };
+  assign \write__addr$11  = { \port$675$0 , \port$1953$0  };
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$675$0 , \port$2444$42  };
-  assign read1__addr = { \port$675$0 , \port$2444$42  };
+  assign \read__addr$13  = { \port$674$0 , \port$2443$42  };
+  assign read1__addr = { \port$674$0 , \port$2443$42  };
   assign \data$16  = read1__data;
 endmodule
 
-module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1797$0 , i__payload, i__valid, \port$1956$0 , o__payload, o__valid, clk);
+module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1796$0 , i__payload, i__valid, \port$1955$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -4089,10 +4089,10 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1797$0 ,
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [41:0] \port$1797$0 ;
-  wire [41:0] \port$1797$0 ;
-  input [5:0] \port$1956$0 ;
-  wire [5:0] \port$1956$0 ;
+  input [41:0] \port$1796$0 ;
+  wire [41:0] \port$1796$0 ;
+  input [5:0] \port$1955$0 ;
+  wire [5:0] \port$1955$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -4144,10 +4144,10 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1797$0 ,
     tag2 <= tag1;
   \backspike_spectral.engine.fetch.buffer  buffer (
     .clk(clk),
-    .\port$1797$0 (\port$1797$0 ),
-    .\port$1956$0 (\port$1956$0 ),
-    .\port$1975$0 (tag2),
-    .\port$706$0 (\$13 ),
+    .\port$1796$0 (\port$1796$0 ),
+    .\port$1955$0 (\port$1955$0 ),
+    .\port$1974$0 (tag2),
+    .\port$705$0 (\$13 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -4213,8 +4213,8 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1797$0 ,
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
-  assign write__data = { tag2, \port$1956$0 , \port$1797$0  };
-  assign row = { \port$1956$0 , \port$1797$0  };
+  assign write__data = { tag2, \port$1955$0 , \port$1796$0  };
+  assign row = { \port$1955$0 , \port$1796$0  };
   assign \i__payload$23  = read[3:0];
   assign read0__addr = read[3:0];
   assign \address$25  = read[3:0];
@@ -4236,21 +4236,21 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1797$0 ,
   assign \$signal  = valid;
 endmodule
 
-module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$706$0 , \port$1797$0 , \port$1956$0 , write__addr, read__addr, write__en, \port$1975$0 , read0__data, clk);
+module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$705$0 , \port$1796$0 , \port$1955$0 , write__addr, read__addr, write__en, \port$1974$0 , read0__data, clk);
   reg \$initially  = 0;
   reg [49:0] \$1 ;
   input clk;
   wire clk;
   (* init = 50'h0000000000000 *)
   wire [49:0] data;
-  input [41:0] \port$1797$0 ;
-  wire [41:0] \port$1797$0 ;
-  input [5:0] \port$1956$0 ;
-  wire [5:0] \port$1956$0 ;
-  input [1:0] \port$1975$0 ;
-  wire [1:0] \port$1975$0 ;
-  input \port$706$0 ;
-  wire \port$706$0 ;
+  input [41:0] \port$1796$0 ;
+  wire [41:0] \port$1796$0 ;
+  input [5:0] \port$1955$0 ;
+  wire [5:0] \port$1955$0 ;
+  input [1:0] \port$1974$0 ;
+  wire [1:0] \port$1974$0 ;
+  input \port$705$0 ;
+  wire \port$705$0 ;
   wire [3:0] read0__addr;
   output [49:0] read0__data;
   reg [49:0] read0__data = 50'h0000000000000;
@@ -4275,7 +4275,7 @@ module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$706$0 , \po
   reg [49:0] copy0 [15:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$1975$0 , \port$1956$0 , \port$1797$0  };
+      copy0[write__addr] <= { \port$1974$0 , \port$1955$0 , \port$1796$0  };
   end
   reg [49:0] _0_;
   always @(posedge clk) begin
@@ -4289,17 +4289,17 @@ module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$706$0 , \po
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$706$0 ) begin
+    if (\port$705$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$1975$0 , \port$1956$0 , \port$1797$0  };
-  assign \write__data$5  = { \port$1975$0 , \port$1956$0 , \port$1797$0  };
+  assign write__data = { \port$1974$0 , \port$1955$0 , \port$1796$0  };
+  assign \write__data$5  = { \port$1974$0 , \port$1955$0 , \port$1796$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$706$0 , read__en };
+  assign read0__en = { \port$705$0 , read__en };
 endmodule
 
 module \backspike_spectral.engine.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -10270,7 +10270,7 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
     b_error <= \$66 ;
   assign axi__awready = ~ aw_full;
   assign axi__wready = ~ w_full;
-  assign \$1  = claimed != 4'h8;
+  assign \$1  = ~ claimed[3];
   assign \$2  = r_rdy & \$1 ;
   assign \$3  = aw_full & w_full;
   assign \$4  = ~ axi__bvalid;
@@ -10284,7 +10284,7 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   assign \$11  = ~ axi__bvalid;
   assign \$12  = \$11  | axi__bready;
   assign \$13  = \$10  & \$12 ;
-  assign \$14  = claimed != 4'h8;
+  assign \$14  = ~ claimed[3];
   assign \$15  = r_rdy & \$14 ;
   assign \$16  = \$13  | \$15 ;
   assign \$17  = ~ writing;
@@ -10733,8 +10733,8 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire [31:0] \$101 ;
+  wire [31:0] \$100 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
@@ -10826,34 +10826,34 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [31:0] \$57 ;
   wire [31:0] \$58 ;
   wire [31:0] \$59 ;
   wire \$6 ;
-  wire [31:0] \$60 ;
-  wire [4:0] \$61 ;
+  wire [4:0] \$60 ;
+  wire \$61 ;
   wire \$62 ;
-  wire \$63 ;
-  wire [5:0] \$64 ;
+  wire [5:0] \$63 ;
+  wire \$64 ;
   wire \$65 ;
-  wire \$66 ;
-  wire [31:0] \$67 ;
+  wire [31:0] \$66 ;
+  wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
   wire \$72 ;
-  wire \$73 ;
-  wire [31:0] \$74 ;
+  wire [31:0] \$73 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
-  wire [31:0] \$81 ;
+  wire [31:0] \$80 ;
+  wire \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
@@ -10866,8 +10866,8 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire \$93 ;
-  wire [31:0] \$94 ;
+  wire [31:0] \$93 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
@@ -10883,6 +10883,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire [31:0] cycles;
   wire cycles_at;
   wire free;
+  wire here;
   wire [31:0] ident;
   wire ident_at;
   input lock;
@@ -11005,9 +11006,9 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire [31:0] version;
   wire version_at;
   assign free = ! pending;
+  assign here = request__valid & free;
   assign \$1  = ~ routed;
-  assign \$2  = request__valid & \$1 ;
-  assign accept = \$2  & free;
+  assign accept = here & \$1 ;
   assign ident_at = ! request__payload[22:1];
   assign version_at = request__payload[22:1] == 1'h1;
   assign machine_at = request__payload[22:1] == 2'h2;
@@ -11015,118 +11016,119 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   assign start_at = request__payload[22:1] == 3'h4;
   assign size_at = request__payload[22:1] == 3'h5;
   assign cycles_at = request__payload[22:1] == 3'h6;
-  assign \$3  = request__payload[22:6] == 1'h1;
-  assign \$4  = request__payload[5:1] < 5'h1e;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = ~ request__payload[0];
-  assign \$7  = ~ lock;
-  assign \$8  = \$6  & \$7 ;
-  assign sums_hit = \$5  & \$8 ;
-  assign \$9  = sums_chosen | free;
-  assign \$10  = sums_hit & \$9 ;
-  assign sums__request__valid = request__valid & \$10 ;
-  assign \$11  = request__payload[22:17] == 4'h8;
-  assign \$12  = request__payload[16:1] < 17'h10000;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = ~ lock;
-  assign \$15  = request__payload[0] & \$14 ;
-  assign pixels_hit = \$13  & \$15 ;
-  assign \$16  = pixels_chosen | free;
-  assign \$17  = pixels_hit & \$16 ;
-  assign pixels__request__valid = request__valid & \$17 ;
-  assign \$18  = request__payload[22:18] == 4'h8;
-  assign \$19  = request__payload[17:1] < 18'h20000;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = ~ lock;
-  assign samples_hit = \$20  & \$22 ;
-  assign \$23  = samples_chosen | free;
-  assign \$24  = samples_hit & \$23 ;
-  assign samples__request__valid = request__valid & \$24 ;
+  assign \$2  = request__payload[22:6] == 1'h1;
+  assign \$3  = request__payload[5:1] < 5'h1e;
+  assign \$4  = \$2  & \$3 ;
+  assign \$5  = ~ request__payload[0];
+  assign \$6  = ~ lock;
+  assign \$7  = \$5  & \$6 ;
+  assign sums_hit = \$4  & \$7 ;
+  assign \$8  = sums_chosen | free;
+  assign \$9  = sums_hit & \$8 ;
+  assign sums__request__valid = request__valid & \$9 ;
+  assign \$10  = request__payload[22:17] == 4'h8;
+  assign \$11  = request__payload[16:1] < 17'h10000;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = ~ lock;
+  assign \$14  = request__payload[0] & \$13 ;
+  assign pixels_hit = \$12  & \$14 ;
+  assign \$15  = pixels_chosen | free;
+  assign \$16  = pixels_hit & \$15 ;
+  assign pixels__request__valid = request__valid & \$16 ;
+  assign \$17  = request__payload[22:18] == 4'h8;
+  assign \$18  = request__payload[17:1] < 18'h20000;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = ~ lock;
+  assign samples_hit = \$19  & \$21 ;
+  assign \$22  = samples_chosen | free;
+  assign \$23  = samples_hit & \$22 ;
+  assign samples__request__valid = request__valid & \$23 ;
   assign routed = | { samples_hit, pixels_hit, sums_hit };
-  assign \$25  = ~ routed;
-  assign \$26  = \$25  & free;
-  assign \$27  = sums_chosen | free;
-  assign \$28  = sums_hit & \$27 ;
-  assign \$30  = \$26  | \$29 ;
-  assign \$31  = pixels_chosen | free;
-  assign \$32  = pixels_hit & \$31 ;
-  assign \$33  = \$32  & pixels__request__ready;
-  assign \$34  = \$30  | \$33 ;
-  assign \$35  = samples_chosen | free;
-  assign \$36  = samples_hit & \$35 ;
-  assign \$37  = \$36  & samples__request__ready;
-  assign request__ready = \$34  | \$37 ;
-  assign \$38  = request__valid & routed;
-  assign \$39  = ~ routed;
-  assign \$40  = \$39  & free;
-  assign \$41  = sums_chosen | free;
-  assign \$42  = sums_hit & \$41 ;
-  assign \$44  = \$40  | \$43 ;
-  assign \$45  = pixels_chosen | free;
-  assign \$46  = pixels_hit & \$45 ;
-  assign \$47  = \$46  & pixels__request__ready;
-  assign \$48  = \$44  | \$47 ;
-  assign \$49  = samples_chosen | free;
-  assign \$50  = samples_hit & \$49 ;
-  assign \$51  = \$50  & samples__request__ready;
-  assign \$52  = \$48  | \$51 ;
-  assign taken = \$38  & \$52 ;
-  assign \$53  = answer | sums_came;
-  assign \$54  = \$53  | pixels_came;
-  assign response__valid = \$54  | samples_came;
-  assign \$55  = answer_error | sums_found[32];
-  assign \$56  = \$55  | pixels_found[32];
-  assign \$57  = \$56  | samples_found[32];
-  assign \$58  = answer_data | sums_found[31:0];
-  assign \$59  = \$58  | pixels_found[31:0];
-  assign \$60  = \$59  | samples_found[31:0];
-  assign \$61  = pending + taken;
-  assign \$62  = ~ answer;
-  assign \$63  = response__valid & \$62 ;
-  assign \$64  = \$61  - \$63 ;
-  assign \$65  = accept & start_at;
-  assign \$66  = \$65  & request__payload[0];
-  assign \$68  = ! \$67 ;
-  assign \$69  = ~ lock;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = \$66  & \$70 ;
-  assign \$72  = accept & start_at;
-  assign \$73  = \$72  & request__payload[0];
-  assign \$75  = ! \$74 ;
-  assign \$76  = ~ lock;
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = \$73  & \$77 ;
-  assign \$79  = accept & size_at;
-  assign \$80  = \$79  & request__payload[0];
-  assign \$82  = ! \$81 ;
-  assign \$83  = ~ lock;
-  assign \$84  = \$82  & \$83 ;
-  assign \$85  = \$80  & \$84 ;
-  assign \$86  = ~ request__payload[0];
-  assign \$87  = ident_at & \$86 ;
-  assign \$88  = ~ request__payload[0];
-  assign \$89  = version_at & \$88 ;
-  assign \$90  = ~ request__payload[0];
-  assign \$91  = machine_at & \$90 ;
-  assign \$92  = ~ request__payload[0];
-  assign \$93  = status_at & \$92 ;
-  assign \$95  = ! \$94 ;
-  assign \$96  = ~ lock;
-  assign \$97  = \$95  & \$96 ;
-  assign \$98  = request__payload[0] & \$97 ;
-  assign \$99  = start_at & \$98 ;
-  assign \$100  = ~ request__payload[0];
-  assign \$102  = ! \$101 ;
-  assign \$103  = ~ lock;
-  assign \$104  = \$102  & \$103 ;
-  assign \$105  = \$100  | \$104 ;
-  assign \$106  = size_at & \$105 ;
-  assign \$107  = ~ request__payload[0];
-  assign \$108  = cycles_at & \$107 ;
-  assign \$109  = | { \$108 , \$106 , \$99 , \$93 , \$91 , \$89 , \$87  };
-  assign \$110  = ~ \$109 ;
+  assign \$24  = ~ routed;
+  assign \$25  = \$24  & free;
+  assign \$26  = sums_chosen | free;
+  assign \$27  = sums_hit & \$26 ;
+  assign \$29  = \$25  | \$28 ;
+  assign \$30  = pixels_chosen | free;
+  assign \$31  = pixels_hit & \$30 ;
+  assign \$32  = \$31  & pixels__request__ready;
+  assign \$33  = \$29  | \$32 ;
+  assign \$34  = samples_chosen | free;
+  assign \$35  = samples_hit & \$34 ;
+  assign \$36  = \$35  & samples__request__ready;
+  assign request__ready = \$33  | \$36 ;
+  assign \$37  = request__valid & routed;
+  assign \$38  = ~ routed;
+  assign \$39  = \$38  & free;
+  assign \$40  = sums_chosen | free;
+  assign \$41  = sums_hit & \$40 ;
+  assign \$43  = \$39  | \$42 ;
+  assign \$44  = pixels_chosen | free;
+  assign \$45  = pixels_hit & \$44 ;
+  assign \$46  = \$45  & pixels__request__ready;
+  assign \$47  = \$43  | \$46 ;
+  assign \$48  = samples_chosen | free;
+  assign \$49  = samples_hit & \$48 ;
+  assign \$50  = \$49  & samples__request__ready;
+  assign \$51  = \$47  | \$50 ;
+  assign taken = \$37  & \$51 ;
+  assign \$52  = answer | sums_came;
+  assign \$53  = \$52  | pixels_came;
+  assign response__valid = \$53  | samples_came;
+  assign \$54  = answer_error | sums_found[32];
+  assign \$55  = \$54  | pixels_found[32];
+  assign \$56  = \$55  | samples_found[32];
+  assign \$57  = answer_data | sums_found[31:0];
+  assign \$58  = \$57  | pixels_found[31:0];
+  assign \$59  = \$58  | samples_found[31:0];
+  assign \$60  = pending + taken;
+  assign \$61  = ~ answer;
+  assign \$62  = response__valid & \$61 ;
+  assign \$63  = \$60  - \$62 ;
+  assign \$64  = here & start_at;
+  assign \$65  = \$64  & request__payload[0];
+  assign \$67  = ! \$66 ;
+  assign \$68  = ~ lock;
+  assign \$69  = \$67  & \$68 ;
+  assign \$70  = \$65  & \$69 ;
+  assign \$71  = here & start_at;
+  assign \$72  = \$71  & request__payload[0];
+  assign \$74  = ! \$73 ;
+  assign \$75  = ~ lock;
+  assign \$76  = \$74  & \$75 ;
+  assign \$77  = \$72  & \$76 ;
+  assign \$78  = here & size_at;
+  assign \$79  = \$78  & request__payload[0];
+  assign \$81  = ! \$80 ;
+  assign \$82  = ~ lock;
+  assign \$83  = \$81  & \$82 ;
+  assign \$84  = \$79  & \$83 ;
+  assign \$85  = ~ request__payload[0];
+  assign \$86  = ident_at & \$85 ;
+  assign \$87  = ~ request__payload[0];
+  assign \$88  = version_at & \$87 ;
+  assign \$89  = ~ request__payload[0];
+  assign \$90  = machine_at & \$89 ;
+  assign \$91  = ~ request__payload[0];
+  assign \$92  = status_at & \$91 ;
+  assign \$94  = ! \$93 ;
+  assign \$95  = ~ lock;
+  assign \$96  = \$94  & \$95 ;
+  assign \$97  = request__payload[0] & \$96 ;
+  assign \$98  = start_at & \$97 ;
+  assign \$99  = ~ request__payload[0];
+  assign \$101  = ! \$100 ;
+  assign \$102  = ~ lock;
+  assign \$103  = \$101  & \$102 ;
+  assign \$104  = \$99  | \$103 ;
+  assign \$105  = size_at & \$104 ;
+  assign \$106  = ~ request__payload[0];
+  assign \$107  = cycles_at & \$106 ;
+  assign \$108  = | { \$107 , \$105 , \$98 , \$92 , \$90 , \$88 , \$86  };
+  assign \$109  = ~ \$108 ;
+  assign \$110  = accept & \$109 ;
   assign \$111  = ~ request__payload[0];
-  assign \$112  = accept & \$111 ;
+  assign \$112  = here & \$111 ;
   assign \$116  = \$114  | \$115 ;
   assign \$117  = { 5'h00, machine } & { machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at };
   assign \$118  = \$116  | \$117 ;
@@ -11177,7 +11179,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   end
   always @* begin
     if (\$initially ) begin end
-    \$128  = \$64 [3:0];
+    \$128  = \$63 [3:0];
     if (rst) begin
       \$128  = 4'h0;
     end
@@ -11185,7 +11187,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   always @* begin
     if (\$initially ) begin end
     \$129  = start__data;
-    if (\$71 ) begin
+    if (\$70 ) begin
       \$129  = request__payload[25:23];
     end
     if (rst) begin
@@ -11194,7 +11196,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   end
   always @* begin
     if (\$initially ) begin end
-    \$130  = \$78 ;
+    \$130  = \$77 ;
     if (rst) begin
       \$130  = 1'h0;
     end
@@ -11202,7 +11204,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   always @* begin
     if (\$initially ) begin end
     \$131  = size;
-    if (\$85 ) begin
+    if (\$84 ) begin
       \$131  = request__payload[34:23];
     end
     if (rst) begin
@@ -11211,10 +11213,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   end
   always @* begin
     if (\$initially ) begin end
-    \$132  = 1'h0;
-    if (accept) begin
-      \$132  = \$110 ;
-    end
+    \$132  = \$110 ;
     if (rst) begin
       \$132  = 1'h0;
     end
@@ -11358,8 +11357,8 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   assign \pixels__response__payload.error  = pixels__response__payload[32];
   assign \samples__response__payload.data  = samples__response__payload[31:0];
   assign \samples__response__payload.error  = samples__response__payload[32];
-  assign response__payload[31:0] = \$60 ;
-  assign response__payload[32] = \$57 ;
+  assign response__payload[31:0] = \$59 ;
+  assign response__payload[32] = \$56 ;
   assign samples__request__payload[49:18] = request__payload[54:23];
   assign samples__request__payload[17:1] = request__payload[17:1];
   assign samples__request__payload[0] = request__payload[0];
@@ -11369,19 +11368,19 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   assign sums__request__payload[37:6] = request__payload[54:23];
   assign sums__request__payload[5:1] = request__payload[5:1];
   assign sums__request__payload[0] = request__payload[0];
-  assign \$22  = \$21 ;
-  assign \$29  = \$28 ;
-  assign \$43  = \$42 ;
-  assign \$67 [2:0] = 3'h0;
-  assign \$67 [31:3] = request__payload[54:26];
-  assign \$74 [2:0] = 3'h0;
-  assign \$74 [31:3] = request__payload[54:26];
-  assign { \$81 [11:8], \$81 [3:0] } = 8'h00;
-  assign { \$81 [31:12], \$81 [7:4] } = { request__payload[54:35], request__payload[30:27] };
-  assign \$94 [2:0] = 3'h0;
-  assign \$94 [31:3] = request__payload[54:26];
-  assign { \$101 [11:8], \$101 [3:0] } = 8'h00;
-  assign { \$101 [31:12], \$101 [7:4] } = { request__payload[54:35], request__payload[30:27] };
+  assign \$21  = \$20 ;
+  assign \$28  = \$27 ;
+  assign \$42  = \$41 ;
+  assign \$66 [2:0] = 3'h0;
+  assign \$66 [31:3] = request__payload[54:26];
+  assign \$73 [2:0] = 3'h0;
+  assign \$73 [31:3] = request__payload[54:26];
+  assign { \$80 [11:8], \$80 [3:0] } = 8'h00;
+  assign { \$80 [31:12], \$80 [7:4] } = { request__payload[54:35], request__payload[30:27] };
+  assign \$93 [2:0] = 3'h0;
+  assign \$93 [31:3] = request__payload[54:26];
+  assign { \$100 [11:8], \$100 [3:0] } = 8'h00;
+  assign { \$100 [31:12], \$100 [7:4] } = { request__payload[54:35], request__payload[30:27] };
   assign { \$113 [31], \$113 [29:26], \$113 [24:23], \$113 [21:20], \$113 [18], \$113 [15], \$113 [13:11], \$113 [8:7], \$113 [5], \$113 [3], \$113 [1:0] } = 20'h00000;
   assign { \$113 [30], \$113 [25], \$113 [22], \$113 [19], \$113 [17:16], \$113 [14], \$113 [10:9], \$113 [6], \$113 [4], \$113 [2] } = { ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at };
   assign \$114  = { 1'h0, ident_at, 4'h0, ident_at, 2'h0, ident_at, 2'h0, ident_at, 1'h0, ident_at, ident_at, 1'h0, ident_at, 3'h0, ident_at, ident_at, 2'h0, ident_at, 1'h0, ident_at, 1'h0, ident_at, 2'h0 };
@@ -11811,7 +11810,7 @@ module \backspike_spectral.store (rst, rest, host__request__valid, \host__reques
     .host__request__valid(\host__request__valid$16 ),
     .host__response__payload(samples__response__payload),
     .host__response__valid(samples__response__valid),
-    .\port$1797$0 (read__data),
+    .\port$1796$0 (read__data),
     .rst(rst)
   );
   always @* begin
@@ -12632,7 +12631,7 @@ module \backspike_spectral.store.pixels_window (rst, host__request__valid, host_
   assign \$12  = host__request__payload[16:1];
 endmodule
 
-module \backspike_spectral.store.samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1797$0 , host__response__payload, address, data, clk);
+module \backspike_spectral.store.samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1796$0 , host__response__payload, address, data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -12691,8 +12690,8 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [41:0] \port$1797$0 ;
-  wire [41:0] \port$1797$0 ;
+  input [41:0] \port$1796$0 ;
+  wire [41:0] \port$1796$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -12747,9 +12746,9 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$9  = { 2'h0, \port$1797$0 [41:36], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17:0] };
+          \$9  = { 2'h0, \port$1796$0 [41:36], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17:0] };
       1'h1:
-          \$9  = { 2'h0, \port$1797$0 [41:35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35:18] };
+          \$9  = { 2'h0, \port$1796$0 [41:35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35:18] };
     endcase
   end
   always @* begin
@@ -12817,7 +12816,7 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 2'h0, \port$1797$0 [41:35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35], \port$1797$0 [35:18], 2'h0, \port$1797$0 [41:36], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17], \port$1797$0 [17:0] };
+  assign row = { 2'h0, \port$1796$0 [41:35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35], \port$1796$0 [35:18], 2'h0, \port$1796$0 [41:36], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17], \port$1796$0 [17:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -12831,7 +12830,7 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
   assign \$16  = { 1'h0, host__request__payload[17:2] };
 endmodule
 
-module \backspike_spectral.sums_window (rst, host__request__valid, host__request__payload, \port$2621$0 , \port$2623$0 , \port$2625$0 , \port$2627$0 , \port$2629$0 , \port$2643$0 , \port$2645$0 , \port$2648$0 , \port$2651$0 , \port$2654$0 , found, host__response__payload, clk);
+module \backspike_spectral.sums_window (rst, host__request__valid, host__request__payload, \port$2620$0 , \port$2622$0 , \port$2624$0 , \port$2626$0 , \port$2628$0 , \port$2642$0 , \port$2644$0 , \port$2647$0 , \port$2650$0 , \port$2653$0 , found, host__response__payload, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg \$2 ;
@@ -12856,26 +12855,26 @@ module \backspike_spectral.sums_window (rst, host__request__valid, host__request
   wire \host__response__payload.error ;
   (* init = 1'h0 *)
   wire host__response__valid;
-  input [80:0] \port$2621$0 ;
-  wire [80:0] \port$2621$0 ;
-  input [80:0] \port$2623$0 ;
-  wire [80:0] \port$2623$0 ;
-  input [80:0] \port$2625$0 ;
-  wire [80:0] \port$2625$0 ;
-  input [47:0] \port$2627$0 ;
-  wire [47:0] \port$2627$0 ;
-  input [47:0] \port$2629$0 ;
-  wire [47:0] \port$2629$0 ;
-  input [33:0] \port$2643$0 ;
-  wire [33:0] \port$2643$0 ;
-  input [33:0] \port$2645$0 ;
-  wire [33:0] \port$2645$0 ;
-  input [51:0] \port$2648$0 ;
-  wire [51:0] \port$2648$0 ;
-  input [51:0] \port$2651$0 ;
-  wire [51:0] \port$2651$0 ;
-  input [51:0] \port$2654$0 ;
-  wire [51:0] \port$2654$0 ;
+  input [80:0] \port$2620$0 ;
+  wire [80:0] \port$2620$0 ;
+  input [80:0] \port$2622$0 ;
+  wire [80:0] \port$2622$0 ;
+  input [80:0] \port$2624$0 ;
+  wire [80:0] \port$2624$0 ;
+  input [47:0] \port$2626$0 ;
+  wire [47:0] \port$2626$0 ;
+  input [47:0] \port$2628$0 ;
+  wire [47:0] \port$2628$0 ;
+  input [33:0] \port$2642$0 ;
+  wire [33:0] \port$2642$0 ;
+  input [33:0] \port$2644$0 ;
+  wire [33:0] \port$2644$0 ;
+  input [51:0] \port$2647$0 ;
+  wire [51:0] \port$2647$0 ;
+  input [51:0] \port$2650$0 ;
+  wire [51:0] \port$2650$0 ;
+  input [51:0] \port$2653$0 ;
+  wire [51:0] \port$2653$0 ;
   input rst;
   wire rst;
   wire [95:0] saa;
@@ -12902,65 +12901,65 @@ module \backspike_spectral.sums_window (rst, host__request__valid, host__request
     \$1  = 32'd0;
     casez (address)
       5'h00:
-          \$1  = \port$2621$0 [31:0];
+          \$1  = \port$2620$0 [31:0];
       5'h01:
-          \$1  = \port$2621$0 [63:32];
+          \$1  = \port$2620$0 [63:32];
       5'h02:
-          \$1  = { \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80:64] };
+          \$1  = { \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80:64] };
       5'h03:
-          \$1  = \port$2623$0 [31:0];
+          \$1  = \port$2622$0 [31:0];
       5'h04:
-          \$1  = \port$2623$0 [63:32];
+          \$1  = \port$2622$0 [63:32];
       5'h05:
-          \$1  = { \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80:64] };
+          \$1  = { \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80:64] };
       5'h06:
-          \$1  = \port$2625$0 [31:0];
+          \$1  = \port$2624$0 [31:0];
       5'h07:
-          \$1  = \port$2625$0 [63:32];
+          \$1  = \port$2624$0 [63:32];
       5'h08:
-          \$1  = { \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80:64] };
+          \$1  = { \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80:64] };
       5'h09:
-          \$1  = \port$2627$0 [31:0];
+          \$1  = \port$2626$0 [31:0];
       5'h0a:
-          \$1  = { \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47:32] };
+          \$1  = { \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47:32] };
       5'h0b:
-          \$1  = { \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47] };
+          \$1  = { \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47] };
       5'h0c:
-          \$1  = \port$2629$0 [31:0];
+          \$1  = \port$2628$0 [31:0];
       5'h0d:
-          \$1  = { \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47:32] };
+          \$1  = { \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47:32] };
       5'h0e:
-          \$1  = { \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47] };
+          \$1  = { \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47] };
       5'h0f:
-          \$1  = \port$2643$0 [31:0];
+          \$1  = \port$2642$0 [31:0];
       5'h10:
-          \$1  = { \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33:32] };
+          \$1  = { \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33:32] };
       5'h11:
-          \$1  = { \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33] };
+          \$1  = { \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33] };
       5'h12:
-          \$1  = \port$2645$0 [31:0];
+          \$1  = \port$2644$0 [31:0];
       5'h13:
-          \$1  = { \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33:32] };
+          \$1  = { \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33:32] };
       5'h14:
-          \$1  = { \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33] };
+          \$1  = { \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33] };
       5'h15:
-          \$1  = \port$2648$0 [31:0];
+          \$1  = \port$2647$0 [31:0];
       5'h16:
-          \$1  = { \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51:32] };
+          \$1  = { \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51:32] };
       5'h17:
-          \$1  = { \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51] };
+          \$1  = { \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51] };
       5'h18:
-          \$1  = \port$2651$0 [31:0];
+          \$1  = \port$2650$0 [31:0];
       5'h19:
-          \$1  = { \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51:32] };
+          \$1  = { \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51:32] };
       5'h1a:
-          \$1  = { \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51] };
+          \$1  = { \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51] };
       5'h1b:
-          \$1  = \port$2654$0 [31:0];
+          \$1  = \port$2653$0 [31:0];
       5'h1c:
-          \$1  = { \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51:32] };
+          \$1  = { \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51:32] };
       5'h1d:
-          \$1  = { \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51] };
+          \$1  = { \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51] };
     endcase
   end
   always @* begin
@@ -12977,16 +12976,16 @@ module \backspike_spectral.sums_window (rst, host__request__valid, host__request
       \$3  = 1'h0;
     end
   end
-  assign saa = { \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0 [80], \port$2621$0  };
-  assign sbb = { \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0 [80], \port$2623$0  };
-  assign sab = { \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0 [80], \port$2625$0  };
-  assign ta = { \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0 [47], \port$2627$0  };
-  assign tb = { \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0 [47], \port$2629$0  };
-  assign x = { \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0 [33], \port$2643$0  };
-  assign y = { \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0 [33], \port$2645$0  };
-  assign xx = { \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0 [51], \port$2648$0  };
-  assign yy = { \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0 [51], \port$2651$0  };
-  assign xy = { \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0 [51], \port$2654$0  };
+  assign saa = { \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0 [80], \port$2620$0  };
+  assign sbb = { \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0 [80], \port$2622$0  };
+  assign sab = { \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0 [80], \port$2624$0  };
+  assign ta = { \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0 [47], \port$2626$0  };
+  assign tb = { \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0 [47], \port$2628$0  };
+  assign x = { \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0 [33], \port$2642$0  };
+  assign y = { \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0 [33], \port$2644$0  };
+  assign xx = { \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0 [51], \port$2647$0  };
+  assign yy = { \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0 [51], \port$2650$0  };
+  assign xy = { \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0 [51], \port$2653$0  };
   assign host__request__ready = 1'h1;
   assign host__response__valid = found;
   assign \host__request__payload.write  = host__request__payload[0];
