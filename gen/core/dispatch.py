@@ -8,6 +8,7 @@ from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from backspike.gen.core.drain import later
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
@@ -184,7 +185,8 @@ class Dispatcher(wiring.Component):
         checks = extents(machine, self._engine, self.config, self.batch.blocks)
         check = Signal(len(checks))  # one-hot
         base, count, times = (
-            one_of([Value.cast(row[n]) for row in checks], check) for n in range(1, 4)
+            later(m, one_of([Value.cast(row[n]) for row in checks], check), 1, name)
+            for n, name in enumerate(("base", "count", "times"), 1)
         )
         product = Signal(len(count) + len(times), reset_less=True)
         total = Signal(max(len(base), len(product)) + 1, reset_less=True)
@@ -271,7 +273,9 @@ class Dispatcher(wiring.Component):
                     m.d.comb += self.loaded.eq(1)
                     m.next = "ISSUE"
                     with m.If(rehearsing):
-                        m.next = "MULTIPLY"
+                        m.next = "SELECT"
+            with m.State("SELECT"):
+                m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
                 m.d.sync += product.eq(count * times)
                 m.next = "ADD"
@@ -288,7 +292,7 @@ class Dispatcher(wiring.Component):
                 with m.Elif(check[-1]):
                     m.next = "ISSUE"
                 with m.Else():
-                    m.next = "MULTIPLY"
+                    m.next = "SELECT"
             with m.State("ISSUE"):
                 with m.If(rehearsing):
                     m.d.comb += finish.eq(task.tile < self.config.tiles)

@@ -1037,23 +1037,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     wg_refused <= \$56 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$12146$2 (\$63 [2]),
-    .\port$12148$2 (\$64 [2]),
-    .\port$12150$2 (\$65 [2]),
-    .\port$12152$2 (\$66 [2]),
-    .\port$12154$2 (\$67 [2]),
-    .\port$12156$2 (\$68 [2]),
-    .\port$12158$2 (\$69 [2]),
-    .\port$12160$2 (\$70 [2]),
-    .\port$12162$2 (\$71 [2]),
-    .\port$12164$2 (\$72 [2]),
-    .\port$12166$2 (\$73 [2]),
-    .\port$12168$2 (\$74 [2]),
-    .\port$12170$2 (\$75 [2]),
-    .\port$12172$2 (\$76 [2]),
-    .\port$12174$2 (\$77 [2]),
-    .\port$12176$2 (\$78 [2]),
-    .\port$3759$0 (\$81 ),
+    .\port$12155$2 (\$63 [2]),
+    .\port$12157$2 (\$64 [2]),
+    .\port$12159$2 (\$65 [2]),
+    .\port$12161$2 (\$66 [2]),
+    .\port$12163$2 (\$67 [2]),
+    .\port$12165$2 (\$68 [2]),
+    .\port$12167$2 (\$69 [2]),
+    .\port$12169$2 (\$70 [2]),
+    .\port$12171$2 (\$71 [2]),
+    .\port$12173$2 (\$72 [2]),
+    .\port$12175$2 (\$73 [2]),
+    .\port$12177$2 (\$74 [2]),
+    .\port$12179$2 (\$75 [2]),
+    .\port$12181$2 (\$76 [2]),
+    .\port$12183$2 (\$77 [2]),
+    .\port$12185$2 (\$78 [2]),
+    .\port$3763$0 (\$81 ),
     .read0__data(front_active__data),
     .read__addr(\$82 [13:7]),
     .read__en(\$80 ),
@@ -1084,36 +1084,36 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$385 [8]),
-    .\port$12669$0 (\$86 ),
-    .\port$12669$13 (\$87 ),
-    .\port$12675$0 (\$88 ),
-    .\port$12706$0 (\$89 ),
-    .\port$12708$0 (\$90 ),
-    .\port$12709$1 (\$91 ),
-    .\port$12724$0 (\$92 ),
-    .\port$12729$0 (\$93 ),
-    .\port$12731$0 (\$94 ),
-    .\port$12733$0 (\$95 ),
-    .\port$12735$0 (\$96 ),
-    .\port$12737$0 (\$97 ),
-    .\port$12739$0 (\$98 ),
-    .\port$12741$0 (\$99 ),
-    .\port$12743$0 (\$100 ),
-    .\port$12745$0 (\$101 ),
-    .\port$12747$0 (\$102 ),
-    .\port$12749$0 (\$103 ),
-    .\port$12751$0 (\$104 ),
-    .\port$12753$0 (\$105 ),
-    .\port$12755$0 (\$106 ),
-    .\port$12757$0 (\$107 ),
-    .\port$12759$0 (\$108 ),
-    .\port$12771$1 (\$109 ),
-    .\port$3757$0 (\$80 ),
-    .\port$3759$0 (\$81 ),
-    .\port$3771$0 (\$82 ),
-    .\port$4808$0 (\$83 ),
-    .\port$4850$0 (\$84 ),
-    .\port$4852$0 (\$85 ),
+    .\port$12681$0 (\$86 ),
+    .\port$12681$13 (\$87 ),
+    .\port$12687$0 (\$88 ),
+    .\port$12718$0 (\$89 ),
+    .\port$12720$0 (\$90 ),
+    .\port$12721$1 (\$91 ),
+    .\port$12736$0 (\$92 ),
+    .\port$12741$0 (\$93 ),
+    .\port$12743$0 (\$94 ),
+    .\port$12745$0 (\$95 ),
+    .\port$12747$0 (\$96 ),
+    .\port$12749$0 (\$97 ),
+    .\port$12751$0 (\$98 ),
+    .\port$12753$0 (\$99 ),
+    .\port$12755$0 (\$100 ),
+    .\port$12757$0 (\$101 ),
+    .\port$12759$0 (\$102 ),
+    .\port$12761$0 (\$103 ),
+    .\port$12763$0 (\$104 ),
+    .\port$12765$0 (\$105 ),
+    .\port$12767$0 (\$106 ),
+    .\port$12769$0 (\$107 ),
+    .\port$12771$0 (\$108 ),
+    .\port$12783$1 (\$109 ),
+    .\port$3761$0 (\$80 ),
+    .\port$3763$0 (\$81 ),
+    .\port$3775$0 (\$82 ),
+    .\port$4812$0 (\$83 ),
+    .\port$4854$0 (\$84 ),
+    .\port$4856$0 (\$85 ),
     .queue_busy(\busy$484 ),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1137,12 +1137,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$12122$0 (\$59 ),
-    .\port$12139$1 (\$60 [4:0]),
-    .\port$12141$1 (\$61 [4:0]),
-    .\port$12142$1 (\$62 [3:0]),
-    .\port$12669$0 (\$86 ),
-    .\port$12771$1 (\$109 [3:0]),
+    .\port$12131$0 (\$59 ),
+    .\port$12148$1 (\$60 [4:0]),
+    .\port$12150$1 (\$61 [4:0]),
+    .\port$12151$1 (\$62 [3:0]),
+    .\port$12681$0 (\$86 ),
+    .\port$12783$1 (\$109 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1222,29 +1222,29 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_valid(front_row_valid),
     .front_spikes__addr(read0__addr),
     .parity(\parity$385 [0]),
-    .\port$12122$0 (\$59 ),
-    .\port$12139$1 (\$60 ),
-    .\port$12141$1 (\$61 ),
-    .\port$12142$1 (\$62 ),
-    .\port$12146$0 (\$63 ),
-    .\port$12148$0 (\$64 ),
-    .\port$12150$0 (\$65 ),
-    .\port$12152$0 (\$66 ),
-    .\port$12154$0 (\$67 ),
-    .\port$12156$0 (\$68 ),
-    .\port$12158$0 (\$69 ),
-    .\port$12160$0 (\$70 ),
-    .\port$12162$0 (\$71 ),
-    .\port$12164$0 (\$72 ),
-    .\port$12166$0 (\$73 ),
-    .\port$12168$0 (\$74 ),
-    .\port$12170$0 (\$75 ),
-    .\port$12172$0 (\$76 ),
-    .\port$12174$0 (\$77 ),
-    .\port$12176$0 (\$78 ),
-    .\port$12179$0 (\$79 ),
-    .\port$1290$0 (\$57 ),
-    .\port$1292$0 (\$58 ),
+    .\port$12131$0 (\$59 ),
+    .\port$12148$1 (\$60 ),
+    .\port$12150$1 (\$61 ),
+    .\port$12151$1 (\$62 ),
+    .\port$12155$0 (\$63 ),
+    .\port$12157$0 (\$64 ),
+    .\port$12159$0 (\$65 ),
+    .\port$12161$0 (\$66 ),
+    .\port$12163$0 (\$67 ),
+    .\port$12165$0 (\$68 ),
+    .\port$12167$0 (\$69 ),
+    .\port$12169$0 (\$70 ),
+    .\port$12171$0 (\$71 ),
+    .\port$12173$0 (\$72 ),
+    .\port$12175$0 (\$73 ),
+    .\port$12177$0 (\$74 ),
+    .\port$12179$0 (\$75 ),
+    .\port$12181$0 (\$76 ),
+    .\port$12183$0 (\$77 ),
+    .\port$12185$0 (\$78 ),
+    .\port$12188$0 (\$79 ),
+    .\port$1292$0 (\$57 ),
+    .\port$1294$0 (\$58 ),
     .queue_busy(\busy$473 ),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1271,14 +1271,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$12706$0 (\$89 ),
-    .\port$12708$0 (\$90 ),
-    .\port$12709$1 (\$91 ),
-    .\port$12724$0 (\$92 ),
-    .\port$4850$0 (\$84 ),
-    .\port$4852$0 (\$85 ),
-    .\port$8431$0 (\$113 ),
-    .\port$8433$0 (\$114 ),
+    .\port$12718$0 (\$89 ),
+    .\port$12720$0 (\$90 ),
+    .\port$12721$1 (\$91 ),
+    .\port$12736$0 (\$92 ),
+    .\port$4854$0 (\$84 ),
+    .\port$4856$0 (\$85 ),
+    .\port$8437$0 (\$113 ),
+    .\port$8439$0 (\$114 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1294,9 +1294,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$11650$8 (\parity$385 [8]),
-    .\port$12669$13 (\$87 ),
-    .\port$12771$5 (\$109 [7:4]),
+    .\port$11656$8 (\parity$385 [8]),
+    .\port$12681$13 (\$87 ),
+    .\port$12783$5 (\$109 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1344,12 +1344,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$12122$0 (\$59 [5:0]),
-    .\port$12139$6 (\$60 [20:5]),
-    .\port$12141$6 (\$61 [20:5]),
-    .\port$12142$5 (\$62 [7:4]),
-    .\port$12675$0 (\$88 ),
-    .\port$12771$5 (\$109 [7:4]),
+    .\port$12131$0 (\$59 [5:0]),
+    .\port$12148$6 (\$60 [20:5]),
+    .\port$12150$6 (\$61 [20:5]),
+    .\port$12151$5 (\$62 [7:4]),
+    .\port$12687$0 (\$88 ),
+    .\port$12783$5 (\$109 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1357,24 +1357,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$12729$0 (\$93 ),
-    .\port$12731$0 (\$94 ),
-    .\port$12733$0 (\$95 ),
-    .\port$12735$0 (\$96 ),
-    .\port$12737$0 (\$97 ),
-    .\port$12739$0 (\$98 ),
-    .\port$12741$0 (\$99 ),
-    .\port$12743$0 (\$100 ),
-    .\port$12745$0 (\$101 ),
-    .\port$12747$0 (\$102 ),
-    .\port$12749$0 (\$103 ),
-    .\port$12751$0 (\$104 ),
-    .\port$12753$0 (\$105 ),
-    .\port$12755$0 (\$106 ),
-    .\port$12757$0 (\$107 ),
-    .\port$12759$0 (\$108 ),
-    .\port$3759$0 (\$81 ),
-    .\port$6312$0 (\$111 ),
+    .\port$12741$0 (\$93 ),
+    .\port$12743$0 (\$94 ),
+    .\port$12745$0 (\$95 ),
+    .\port$12747$0 (\$96 ),
+    .\port$12749$0 (\$97 ),
+    .\port$12751$0 (\$98 ),
+    .\port$12753$0 (\$99 ),
+    .\port$12755$0 (\$100 ),
+    .\port$12757$0 (\$101 ),
+    .\port$12759$0 (\$102 ),
+    .\port$12761$0 (\$103 ),
+    .\port$12763$0 (\$104 ),
+    .\port$12765$0 (\$105 ),
+    .\port$12767$0 (\$106 ),
+    .\port$12769$0 (\$107 ),
+    .\port$12771$0 (\$108 ),
+    .\port$3763$0 (\$81 ),
+    .\port$6318$0 (\$111 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$82 [6:0]),
@@ -1519,28 +1519,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$11650$0 (\parity$385 [0]),
-    .\port$12146$0 (\$63 [1:0]),
-    .\port$12148$0 (\$64 [1:0]),
-    .\port$12150$0 (\$65 [1:0]),
-    .\port$12152$0 (\$66 [1:0]),
-    .\port$12154$0 (\$67 [1:0]),
-    .\port$12156$0 (\$68 [1:0]),
-    .\port$12158$0 (\$69 [1:0]),
-    .\port$12160$0 (\$70 [1:0]),
-    .\port$12162$0 (\$71 [1:0]),
-    .\port$12164$0 (\$72 [1:0]),
-    .\port$12166$0 (\$73 [1:0]),
-    .\port$12168$0 (\$74 [1:0]),
-    .\port$12170$0 (\$75 [1:0]),
-    .\port$12172$0 (\$76 [1:0]),
-    .\port$12174$0 (\$77 [1:0]),
-    .\port$12176$0 (\$78 [1:0]),
-    .\port$12179$0 (\$79 ),
-    .\port$1290$0 (\$57 ),
-    .\port$1292$0 (\$58 ),
-    .\port$6310$0 (\$110 ),
-    .\port$6312$0 (\$111 ),
+    .\port$11656$0 (\parity$385 [0]),
+    .\port$12155$0 (\$63 [1:0]),
+    .\port$12157$0 (\$64 [1:0]),
+    .\port$12159$0 (\$65 [1:0]),
+    .\port$12161$0 (\$66 [1:0]),
+    .\port$12163$0 (\$67 [1:0]),
+    .\port$12165$0 (\$68 [1:0]),
+    .\port$12167$0 (\$69 [1:0]),
+    .\port$12169$0 (\$70 [1:0]),
+    .\port$12171$0 (\$71 [1:0]),
+    .\port$12173$0 (\$72 [1:0]),
+    .\port$12175$0 (\$73 [1:0]),
+    .\port$12177$0 (\$74 [1:0]),
+    .\port$12179$0 (\$75 [1:0]),
+    .\port$12181$0 (\$76 [1:0]),
+    .\port$12183$0 (\$77 [1:0]),
+    .\port$12185$0 (\$78 [1:0]),
+    .\port$12188$0 (\$79 ),
+    .\port$1292$0 (\$57 ),
+    .\port$1294$0 (\$58 ),
+    .\port$6316$0 (\$110 ),
+    .\port$6318$0 (\$111 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$112 [8:0]),
@@ -1589,7 +1589,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$4808$0 (\$83 ),
+    .\port$4812$0 (\$83 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1631,13 +1631,13 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$385 [8]),
-    .\port$13315$0 (\$115 ),
-    .\port$13317$0 (\$116 ),
-    .\port$6310$0 (\$110 ),
-    .\port$6312$0 (\$111 ),
-    .\port$6324$0 (\$112 ),
-    .\port$8431$0 (\$113 ),
-    .\port$8433$0 (\$114 ),
+    .\port$13330$0 (\$115 ),
+    .\port$13332$0 (\$116 ),
+    .\port$6316$0 (\$110 ),
+    .\port$6318$0 (\$111 ),
+    .\port$6330$0 (\$112 ),
+    .\port$8437$0 (\$113 ),
+    .\port$8439$0 (\$114 ),
     .queue_busy(\busy$494 ),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2404,7 +2404,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \$23  = drain_row_valid;
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$3759$0 , read__addr, \port$12146$2 , \port$12148$2 , \port$12150$2 , \port$12152$2 , \port$12154$2 , \port$12156$2 , \port$12158$2 , \port$12160$2 , \port$12162$2 , \port$12164$2 , \port$12166$2 , \port$12168$2 , \port$12170$2 , \port$12172$2 , \port$12174$2 , \port$12176$2
+module \backspike_core.active_memory (rst, write__en, read__en, \port$3763$0 , read__addr, \port$12155$2 , \port$12157$2 , \port$12159$2 , \port$12161$2 , \port$12163$2 , \port$12165$2 , \port$12167$2 , \port$12169$2 , \port$12171$2 , \port$12173$2 , \port$12175$2 , \port$12177$2 , \port$12179$2 , \port$12181$2 , \port$12183$2 , \port$12185$2
 , write__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2412,40 +2412,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3759$0 , r
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$12146$2 ;
-  wire \port$12146$2 ;
-  input \port$12148$2 ;
-  wire \port$12148$2 ;
-  input \port$12150$2 ;
-  wire \port$12150$2 ;
-  input \port$12152$2 ;
-  wire \port$12152$2 ;
-  input \port$12154$2 ;
-  wire \port$12154$2 ;
-  input \port$12156$2 ;
-  wire \port$12156$2 ;
-  input \port$12158$2 ;
-  wire \port$12158$2 ;
-  input \port$12160$2 ;
-  wire \port$12160$2 ;
-  input \port$12162$2 ;
-  wire \port$12162$2 ;
-  input \port$12164$2 ;
-  wire \port$12164$2 ;
-  input \port$12166$2 ;
-  wire \port$12166$2 ;
-  input \port$12168$2 ;
-  wire \port$12168$2 ;
-  input \port$12170$2 ;
-  wire \port$12170$2 ;
-  input \port$12172$2 ;
-  wire \port$12172$2 ;
-  input \port$12174$2 ;
-  wire \port$12174$2 ;
-  input \port$12176$2 ;
-  wire \port$12176$2 ;
-  input \port$3759$0 ;
-  wire \port$3759$0 ;
+  input \port$12155$2 ;
+  wire \port$12155$2 ;
+  input \port$12157$2 ;
+  wire \port$12157$2 ;
+  input \port$12159$2 ;
+  wire \port$12159$2 ;
+  input \port$12161$2 ;
+  wire \port$12161$2 ;
+  input \port$12163$2 ;
+  wire \port$12163$2 ;
+  input \port$12165$2 ;
+  wire \port$12165$2 ;
+  input \port$12167$2 ;
+  wire \port$12167$2 ;
+  input \port$12169$2 ;
+  wire \port$12169$2 ;
+  input \port$12171$2 ;
+  wire \port$12171$2 ;
+  input \port$12173$2 ;
+  wire \port$12173$2 ;
+  input \port$12175$2 ;
+  wire \port$12175$2 ;
+  input \port$12177$2 ;
+  wire \port$12177$2 ;
+  input \port$12179$2 ;
+  wire \port$12179$2 ;
+  input \port$12181$2 ;
+  wire \port$12181$2 ;
+  input \port$12183$2 ;
+  wire \port$12183$2 ;
+  input \port$12185$2 ;
+  wire \port$12185$2 ;
+  input \port$3763$0 ;
+  wire \port$3763$0 ;
   wire [6:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2470,7 +2470,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3759$0 , r
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2 , \port$12154$2 , \port$12152$2 , \port$12150$2 , \port$12148$2 , \port$12146$2  };
+      copy0[write__addr] <= { \port$12185$2 , \port$12183$2 , \port$12181$2 , \port$12179$2 , \port$12177$2 , \port$12175$2 , \port$12173$2 , \port$12171$2 , \port$12169$2 , \port$12167$2 , \port$12165$2 , \port$12163$2 , \port$12161$2 , \port$12159$2 , \port$12157$2 , \port$12155$2  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2484,22 +2484,22 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3759$0 , r
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3759$0 ) begin
+    if (\port$3763$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2 , \port$12154$2 , \port$12152$2 , \port$12150$2 , \port$12148$2 , \port$12146$2  };
-  assign \write__data$5  = { \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2 , \port$12154$2 , \port$12152$2 , \port$12150$2 , \port$12148$2 , \port$12146$2  };
+  assign write__data = { \port$12185$2 , \port$12183$2 , \port$12181$2 , \port$12179$2 , \port$12177$2 , \port$12175$2 , \port$12173$2 , \port$12171$2 , \port$12169$2 , \port$12167$2 , \port$12165$2 , \port$12163$2 , \port$12161$2 , \port$12159$2 , \port$12157$2 , \port$12155$2  };
+  assign \write__data$5  = { \port$12185$2 , \port$12183$2 , \port$12181$2 , \port$12179$2 , \port$12177$2 , \port$12175$2 , \port$12173$2 , \port$12171$2 , \port$12169$2 , \port$12167$2 , \port$12165$2 , \port$12163$2 , \port$12161$2 , \port$12159$2 , \port$12157$2 , \port$12155$2  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3759$0 , read__en };
+  assign read0__en = { \port$3763$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3757$0 , \port$3759$0 , \port$3771$0 , \port$4808$0 , \port$4850$0 , \port$4852$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
-, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$12669$0 , \port$12669$13 , \port$12675$0 , \port$12706$0 , \port$12708$0 , \port$12709$1 , \port$12724$0 , drain_masks__addr, \port$12729$0 , \port$12731$0 , \port$12733$0 , \port$12735$0
-, \port$12737$0 , \port$12739$0 , \port$12741$0 , \port$12743$0 , \port$12745$0 , \port$12747$0 , \port$12749$0 , \port$12751$0 , \port$12753$0 , \port$12755$0 , \port$12757$0 , \port$12759$0 , drain_masks__en, \port$12771$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3761$0 , \port$3763$0 , \port$3775$0 , \port$4812$0 , \port$4854$0 , \port$4856$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
+, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$12681$0 , \port$12681$13 , \port$12687$0 , \port$12718$0 , \port$12720$0 , \port$12721$1 , \port$12736$0 , drain_masks__addr, \port$12741$0 , \port$12743$0 , \port$12745$0 , \port$12747$0
+, \port$12749$0 , \port$12751$0 , \port$12753$0 , \port$12755$0 , \port$12757$0 , \port$12759$0 , \port$12761$0 , \port$12763$0 , \port$12765$0 , \port$12767$0 , \port$12769$0 , \port$12771$0 , drain_masks__en, \port$12783$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
 , descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -2755,32 +2755,20 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [6:0] \port$12669$0 ;
-  wire [6:0] \port$12669$0 ;
-  output [5:0] \port$12669$13 ;
-  wire [5:0] \port$12669$13 ;
-  output [5:0] \port$12675$0 ;
-  wire [5:0] \port$12675$0 ;
-  output [15:0] \port$12706$0 ;
-  wire [15:0] \port$12706$0 ;
-  output [15:0] \port$12708$0 ;
-  wire [15:0] \port$12708$0 ;
-  output [3:0] \port$12709$1 ;
-  wire [3:0] \port$12709$1 ;
-  output [6:0] \port$12724$0 ;
-  wire [6:0] \port$12724$0 ;
-  output [1:0] \port$12729$0 ;
-  wire [1:0] \port$12729$0 ;
-  output [1:0] \port$12731$0 ;
-  wire [1:0] \port$12731$0 ;
-  output [1:0] \port$12733$0 ;
-  wire [1:0] \port$12733$0 ;
-  output [1:0] \port$12735$0 ;
-  wire [1:0] \port$12735$0 ;
-  output [1:0] \port$12737$0 ;
-  wire [1:0] \port$12737$0 ;
-  output [1:0] \port$12739$0 ;
-  wire [1:0] \port$12739$0 ;
+  output [6:0] \port$12681$0 ;
+  wire [6:0] \port$12681$0 ;
+  output [5:0] \port$12681$13 ;
+  wire [5:0] \port$12681$13 ;
+  output [5:0] \port$12687$0 ;
+  wire [5:0] \port$12687$0 ;
+  output [15:0] \port$12718$0 ;
+  wire [15:0] \port$12718$0 ;
+  output [15:0] \port$12720$0 ;
+  wire [15:0] \port$12720$0 ;
+  output [3:0] \port$12721$1 ;
+  wire [3:0] \port$12721$1 ;
+  output [6:0] \port$12736$0 ;
+  wire [6:0] \port$12736$0 ;
   output [1:0] \port$12741$0 ;
   wire [1:0] \port$12741$0 ;
   output [1:0] \port$12743$0 ;
@@ -2801,20 +2789,32 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire [1:0] \port$12757$0 ;
   output [1:0] \port$12759$0 ;
   wire [1:0] \port$12759$0 ;
-  output [7:0] \port$12771$1 ;
-  wire [7:0] \port$12771$1 ;
-  output \port$3757$0 ;
-  wire \port$3757$0 ;
-  output \port$3759$0 ;
-  wire \port$3759$0 ;
-  output [13:0] \port$3771$0 ;
-  wire [13:0] \port$3771$0 ;
-  output [11:0] \port$4808$0 ;
-  wire [11:0] \port$4808$0 ;
-  output \port$4850$0 ;
-  wire \port$4850$0 ;
-  output \port$4852$0 ;
-  wire \port$4852$0 ;
+  output [1:0] \port$12761$0 ;
+  wire [1:0] \port$12761$0 ;
+  output [1:0] \port$12763$0 ;
+  wire [1:0] \port$12763$0 ;
+  output [1:0] \port$12765$0 ;
+  wire [1:0] \port$12765$0 ;
+  output [1:0] \port$12767$0 ;
+  wire [1:0] \port$12767$0 ;
+  output [1:0] \port$12769$0 ;
+  wire [1:0] \port$12769$0 ;
+  output [1:0] \port$12771$0 ;
+  wire [1:0] \port$12771$0 ;
+  output [7:0] \port$12783$1 ;
+  wire [7:0] \port$12783$1 ;
+  output \port$3761$0 ;
+  wire \port$3761$0 ;
+  output \port$3763$0 ;
+  wire \port$3763$0 ;
+  output [13:0] \port$3775$0 ;
+  wire [13:0] \port$3775$0 ;
+  output [11:0] \port$4812$0 ;
+  wire [11:0] \port$4812$0 ;
+  output \port$4854$0 ;
+  wire \port$4854$0 ;
+  output \port$4856$0 ;
+  wire \port$4856$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2912,14 +2912,14 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$12669$0 (\$7 ),
-    .\port$12669$13 (\$8 ),
-    .\port$12675$0 (\$9 ),
-    .\port$12706$0 (\$10 ),
-    .\port$12708$0 (\$11 ),
-    .\port$12709$1 (\$12 ),
-    .\port$12724$0 (\$13 ),
-    .\port$12771$1 (\$30 ),
+    .\port$12681$0 (\$7 ),
+    .\port$12681$13 (\$8 ),
+    .\port$12687$0 (\$9 ),
+    .\port$12718$0 (\$10 ),
+    .\port$12720$0 (\$11 ),
+    .\port$12721$1 (\$12 ),
+    .\port$12736$0 (\$13 ),
+    .\port$12783$1 (\$30 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -2965,9 +2965,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$3759$0 (\$2 ),
-    .\port$4808$0 (\$4 ),
-    .\port$4852$0 (\$6 ),
+    .\port$3763$0 (\$2 ),
+    .\port$4812$0 (\$4 ),
+    .\port$4856$0 (\$6 ),
     .\row$64 (column_vector),
     .\row$90 (gradients__data),
     .rst(rst)
@@ -3011,7 +3011,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end$20 (\end ),
+    .\end$25 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -3120,37 +3120,37 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$3757$0  = \$1 ;
-  assign \port$3759$0  = \$2 ;
-  assign \port$3771$0  = \$3 ;
-  assign \port$4808$0  = \$4 ;
-  assign \port$4850$0  = \$5 ;
-  assign \port$4852$0  = \$6 ;
+  assign \port$3761$0  = \$1 ;
+  assign \port$3763$0  = \$2 ;
+  assign \port$3775$0  = \$3 ;
+  assign \port$4812$0  = \$4 ;
+  assign \port$4854$0  = \$5 ;
+  assign \port$4856$0  = \$6 ;
   assign front_column_stride = \config [45:37];
-  assign \port$12669$0  = \$7 ;
-  assign \port$12669$13  = \$8 ;
-  assign \port$12675$0  = \$9 ;
-  assign \port$12706$0  = \$10 ;
-  assign \port$12708$0  = \$11 ;
-  assign \port$12709$1  = \$12 ;
-  assign \port$12724$0  = \$13 ;
-  assign \port$12729$0  = \$14 ;
-  assign \port$12731$0  = \$15 ;
-  assign \port$12733$0  = \$16 ;
-  assign \port$12735$0  = \$17 ;
-  assign \port$12737$0  = \$18 ;
-  assign \port$12739$0  = \$19 ;
-  assign \port$12741$0  = \$20 ;
-  assign \port$12743$0  = \$21 ;
-  assign \port$12745$0  = \$22 ;
-  assign \port$12747$0  = \$23 ;
-  assign \port$12749$0  = \$24 ;
-  assign \port$12751$0  = \$25 ;
-  assign \port$12753$0  = \$26 ;
-  assign \port$12755$0  = \$27 ;
-  assign \port$12757$0  = \$28 ;
-  assign \port$12759$0  = \$29 ;
-  assign \port$12771$1  = \$30 ;
+  assign \port$12681$0  = \$7 ;
+  assign \port$12681$13  = \$8 ;
+  assign \port$12687$0  = \$9 ;
+  assign \port$12718$0  = \$10 ;
+  assign \port$12720$0  = \$11 ;
+  assign \port$12721$1  = \$12 ;
+  assign \port$12736$0  = \$13 ;
+  assign \port$12741$0  = \$14 ;
+  assign \port$12743$0  = \$15 ;
+  assign \port$12745$0  = \$16 ;
+  assign \port$12747$0  = \$17 ;
+  assign \port$12749$0  = \$18 ;
+  assign \port$12751$0  = \$19 ;
+  assign \port$12753$0  = \$20 ;
+  assign \port$12755$0  = \$21 ;
+  assign \port$12757$0  = \$22 ;
+  assign \port$12759$0  = \$23 ;
+  assign \port$12761$0  = \$24 ;
+  assign \port$12763$0  = \$25 ;
+  assign \port$12765$0  = \$26 ;
+  assign \port$12767$0  = \$27 ;
+  assign \port$12769$0  = \$28 ;
+  assign \port$12771$0  = \$29 ;
+  assign \port$12783$1  = \$30 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3248,8 +3248,8 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12669$0 , \port$12669$13 , \port$12675$0 , \port$12706$0 , \port$12708$0
-, \port$12709$1 , \port$12724$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$12771$1
+module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12681$0 , \port$12681$13 , \port$12687$0 , \port$12718$0 , \port$12720$0
+, \port$12721$1 , \port$12736$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$12783$1
 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -3597,22 +3597,22 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
   wire onehot;
   input parity;
   wire parity;
-  output [6:0] \port$12669$0 ;
-  wire [6:0] \port$12669$0 ;
-  output [5:0] \port$12669$13 ;
-  wire [5:0] \port$12669$13 ;
-  output [5:0] \port$12675$0 ;
-  wire [5:0] \port$12675$0 ;
-  output [15:0] \port$12706$0 ;
-  wire [15:0] \port$12706$0 ;
-  output [15:0] \port$12708$0 ;
-  wire [15:0] \port$12708$0 ;
-  output [3:0] \port$12709$1 ;
-  wire [3:0] \port$12709$1 ;
-  output [6:0] \port$12724$0 ;
-  wire [6:0] \port$12724$0 ;
-  output [7:0] \port$12771$1 ;
-  wire [7:0] \port$12771$1 ;
+  output [6:0] \port$12681$0 ;
+  wire [6:0] \port$12681$0 ;
+  output [5:0] \port$12681$13 ;
+  wire [5:0] \port$12681$13 ;
+  output [5:0] \port$12687$0 ;
+  wire [5:0] \port$12687$0 ;
+  output [15:0] \port$12718$0 ;
+  wire [15:0] \port$12718$0 ;
+  output [15:0] \port$12720$0 ;
+  wire [15:0] \port$12720$0 ;
+  output [3:0] \port$12721$1 ;
+  wire [3:0] \port$12721$1 ;
+  output [6:0] \port$12736$0 ;
+  wire [6:0] \port$12736$0 ;
+  output [7:0] \port$12783$1 ;
+  wire [7:0] \port$12783$1 ;
   reg [15:0] present = 16'h0000;
   reg read_turn_0 = 1'h0;
   reg read_turn_1 = 1'h0;
@@ -4160,9 +4160,9 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
     .i(sum),
     .live(\live$33 ),
     .onehot(onehot),
-    .\port$12913$0 (\$146 ),
-    .\port$12914$0 (\$147 ),
-    .\port$5090$0 (\$8 ),
+    .\port$12925$0 (\$146 ),
+    .\port$12926$0 (\$147 ),
+    .\port$5094$0 (\$8 ),
     .rst(rst),
     .saturated(\saturated$44 ),
     .slot(slot),
@@ -4436,15 +4436,15 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
   assign finishing = masks__en;
   assign masks__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign gradient = { \$147 , \$146  };
-  assign \port$12669$0  = header[6:0];
-  assign \port$12669$13  = header[18:13];
-  assign \port$12675$0  = o_unit[5:0];
-  assign \port$12706$0  = gradient_0[15:0];
-  assign \port$12708$0  = gradient_1[15:0];
-  assign \port$12709$1  = whole_0[4:1];
-  assign \port$12724$0  = header_14[6:0];
+  assign \port$12681$0  = header[6:0];
+  assign \port$12681$13  = header[18:13];
+  assign \port$12687$0  = o_unit[5:0];
+  assign \port$12718$0  = gradient_0[15:0];
+  assign \port$12720$0  = gradient_1[15:0];
+  assign \port$12721$1  = whole_0[4:1];
+  assign \port$12736$0  = header_14[6:0];
   assign masks__addr = last_0[6:0];
-  assign \port$12771$1  = o[8:1];
+  assign \port$12783$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -5113,7 +5113,7 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   assign \$33  = \$32 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5090$0 , onehot, saturated, \table , \config , slot, \port$12913$0 , \port$12914$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5094$0 , onehot, saturated, \table , \config , slot, \port$12925$0 , \port$12926$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -5392,12 +5392,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5090$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$12913$0 ;
-  wire [14:0] \port$12913$0 ;
-  output \port$12914$0 ;
-  wire \port$12914$0 ;
-  input [20:0] \port$5090$0 ;
-  wire [20:0] \port$5090$0 ;
+  output [14:0] \port$12925$0 ;
+  wire [14:0] \port$12925$0 ;
+  output \port$12926$0 ;
+  wire \port$12926$0 ;
+  input [20:0] \port$5094$0 ;
+  wire [20:0] \port$5094$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5658,13 +5658,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5090$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$5090$0 [4:0];
+    code_0 <= \port$5094$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$5090$0 [20:5];
+    logit_0 <= \port$5094$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -5797,10 +5797,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5090$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[9:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$5090$0 [4:0];
-  assign logit = \port$5090$0 [20:5];
-  assign \port$12913$0  = \$125 ;
-  assign \port$12914$0  = \$126 ;
+  assign code = \port$5094$0 [4:0];
+  assign logit = \port$5094$0 [20:5];
+  assign \port$12925$0  = \$125 ;
+  assign \port$12926$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -5914,8 +5914,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5090$0 , onehot, satu
   assign \slot_2.final  = slot_2[14];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$5090$0 [3:0];
-  assign \code.spike  = \port$5090$0 [4];
+  assign \code.code  = \port$5094$0 [3:0];
+  assign \code.spike  = \port$5094$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -7074,7 +7074,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$3759$0 , address, \port$4808$0 , \o_events__ready$83 , \port$4852$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
+module \backspike_core.bp.front (rst, o__ready, \port$3763$0 , address, \port$4812$0 , \o_events__ready$83 , \port$4856$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
 , o_events__valid, \row$90 , active__data, masks__data, \row$64 , clk);
   wire [31:0] \$1 ;
   wire \$10 ;
@@ -7370,12 +7370,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$3759$0 , address, \port$48
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output \port$3759$0 ;
-  wire \port$3759$0 ;
-  output [11:0] \port$4808$0 ;
-  wire [11:0] \port$4808$0 ;
-  output \port$4852$0 ;
-  wire \port$4852$0 ;
+  output \port$3763$0 ;
+  wire \port$3763$0 ;
+  output [11:0] \port$4812$0 ;
+  wire [11:0] \port$4812$0 ;
+  output \port$4856$0 ;
+  wire \port$4856$0 ;
   wire [47:0] row;
   input [31:0] \row$64 ;
   wire [31:0] \row$64 ;
@@ -7483,7 +7483,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3759$0 , address, \port$48
     .i__valid(\i__valid$55 ),
     .o__ready(\o__ready$70 ),
     .o__valid(o_vectors__valid),
-    .\port$4808$0 (o_lines__payload[11:0]),
+    .\port$4812$0 (o_lines__payload[11:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$64 )
@@ -7509,8 +7509,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$3759$0 , address, \port$48
     .move1(\$82 ),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$50 ),
-    .\port$13614$0 (active__data),
-    .\port$13616$0 (masks__data),
+    .\port$13629$0 (active__data),
+    .\port$13631$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$48 )
   );
@@ -7549,7 +7549,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3759$0 , address, \port$48
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [28:22]),
-    .\port$12400$37 (\config [52:37]),
+    .\port$12412$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$13 (tile_rows),
@@ -7609,10 +7609,10 @@ module \backspike_core.bp.front (rst, o__ready, \port$3759$0 , address, \port$48
   assign \o__valid$93  = \i__valid$92 ;
   assign \i__ready$95  = \o__ready$94 ;
   assign valued = \o__payload$97 [39:32];
-  assign \port$3759$0  = \$82 ;
+  assign \port$3763$0  = \$82 ;
   assign address = \i__payload$22 [13:0];
-  assign \port$4808$0  = o_lines__payload[11:0];
-  assign \port$4852$0  = \$83 ;
+  assign \port$4812$0  = o_lines__payload[11:0];
+  assign \port$4856$0  = \$83 ;
   assign gradients__addr = \i__payload$85 [10:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -7852,7 +7852,7 @@ module \backspike_core.bp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, \port$4808$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, \port$4812$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -7905,8 +7905,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4808$0 , i__ready, o
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [11:0] \port$4808$0 ;
-  wire [11:0] \port$4808$0 ;
+  input [11:0] \port$4812$0 ;
+  wire [11:0] \port$4812$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -7966,7 +7966,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4808$0 , i__ready, o
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$4840$0 (\$16 ),
+    .\port$4844$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -8049,8 +8049,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4808$0 , i__ready, o
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$4808$0 [0], \port$4808$0 [11:1] };
-  assign i__payload = { \port$4808$0 [0], \port$4808$0 [11:1] };
+  assign address = { \port$4812$0 [0], \port$4812$0 [11:1] };
+  assign i__payload = { \port$4812$0 [0], \port$4812$0 [11:1] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -8066,7 +8066,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4808$0 , i__ready, o
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$4808$0 [0], \port$4808$0 [11:1] };
+  assign \i__payload.address  = { \port$4812$0 [0], \port$4812$0 [11:1] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -8074,15 +8074,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4808$0 , i__ready, o
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4840$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4844$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
-  input \port$4840$0 ;
-  wire \port$4840$0 ;
+  input \port$4844$0 ;
+  wire \port$4844$0 ;
   wire [3:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -8140,7 +8140,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4840$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4840$0 ) begin
+    if (\port$4844$0 ) begin
       \$1  = read__data;
     end
   end
@@ -8149,7 +8149,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4840$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4840$0 , read__en };
+  assign read0__en = { \port$4844$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -8365,8 +8365,8 @@ module \backspike_core.bp.front.scan (rst, i__ready, o_lines__valid, o_lines__pa
   \backspike_core.bp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$12469$0 (\o__payload$20 [0]),
-    .\port$12469$17 (\o__payload$20 [34:17]),
+    .\port$12481$0 (\o__payload$20 [0]),
+    .\port$12481$17 (\o__payload$20 [34:17]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -10601,7 +10601,7 @@ module \backspike_core.bp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[25];
 endmodule
 
-module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$12469$0 , \port$12469$17 , level, clk);
+module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$12481$0 , \port$12481$17 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10626,10 +10626,10 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input \port$12469$0 ;
-  wire \port$12469$0 ;
-  input [17:0] \port$12469$17 ;
-  wire [17:0] \port$12469$17 ;
+  input \port$12481$0 ;
+  wire \port$12481$0 ;
+  input [17:0] \port$12481$17 ;
+  wire [17:0] \port$12481$17 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [18:0] r_data;
@@ -10656,7 +10656,7 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [18:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$12469$17 , \port$12469$0  };
+      storage[w_port__addr] <= { \port$12481$17 , \port$12481$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -10718,8 +10718,8 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$12469$17 , \port$12469$0  };
-  assign w_data = { \port$12469$17 , \port$12469$0  };
+  assign w_port__data = { \port$12481$17 , \port$12481$0  };
+  assign w_data = { \port$12481$17 , \port$12481$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -11037,7 +11037,7 @@ module \backspike_core.bp.front.scan.picker (rst, i__ready, i__payload, i__valid
   assign \$41  = \$40 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$13614$0 , \port$13616$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$13629$0 , \port$13631$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -11068,10 +11068,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$13614$0 ;
-  wire [15:0] \port$13614$0 ;
-  input [31:0] \port$13616$0 ;
-  wire [31:0] \port$13616$0 ;
+  input [15:0] \port$13629$0 ;
+  wire [15:0] \port$13629$0 ;
+  input [31:0] \port$13631$0 ;
+  wire [31:0] \port$13631$0 ;
   wire [47:0] row;
   input rst;
   wire rst;
@@ -11127,7 +11127,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
     end
   end
   assign address = i__payload[13:0];
-  assign row = { \port$13614$0 , \port$13616$0  };
+  assign row = { \port$13629$0 , \port$13631$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -11136,7 +11136,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   assign \o__payload.row  = o__payload[47:0];
   assign \o__payload.tag  = o__payload[66:48];
   assign o__payload[66:48] = tag1;
-  assign o__payload[47:0] = { \port$13614$0 , \port$13616$0  };
+  assign o__payload[47:0] = { \port$13629$0 , \port$13631$0  };
 endmodule
 
 module \backspike_core.bp.front.valued_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -11356,7 +11356,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[31:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$12400$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$12412$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -11436,8 +11436,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] own = 7'h00;
   input [6:0] own_unit;
   wire [6:0] own_unit;
-  input [15:0] \port$12400$37 ;
-  wire [15:0] \port$12400$37 ;
+  input [15:0] \port$12412$37 ;
+  wire [15:0] \port$12412$37 ;
   reg [10:0] row = 11'h000;
   input rst;
   wire rst;
@@ -11455,13 +11455,13 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] unit = 7'h00;
   input [10:0] weights;
   wire [10:0] weights;
-  assign \$1  = \port$12400$37 [8:0] - 1'h1;
+  assign \$1  = \port$12412$37 [8:0] - 1'h1;
   assign \$2  = batch[19:10] - 1'h1;
   assign \$3  = tile * batch[19:10];
   assign \$4  = tile * \tile_rows$13 ;
   assign \$5  = own_unit + tile_units;
   assign \$6  = weights + tile_rows;
-  assign \$7  = \port$12400$37 [15:9] + block;
+  assign \$7  = \port$12412$37 [15:9] + block;
   assign \$8  = block + 1'h1;
   assign \$9  = block == blocks_before;
   assign \$10  = source + 1'h1;
@@ -11729,8 +11729,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
           o__valid = 1'h1;
     endcase
   end
-  assign source_tiles = \port$12400$37 [8:0];
-  assign source_unit = \port$12400$37 [15:9];
+  assign source_tiles = \port$12412$37 [8:0];
+  assign source_unit = \port$12412$37 [15:9];
   assign source_rows = 11'h001;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -12827,214 +12827,214 @@ module \backspike_core.bp.lanes.lane0.term (rst, en, load, i_half, i_factor, fix
   assign \$36  = { 2'h0, \$35 [98:2] };
 endmodule
 
-module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$20 , abort, start, rehearse, waits_first, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid
+module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , abort, start, rehearse, waits_first, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid
 , o__ready, waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [8:0] \$100 ;
+  wire [15:0] \$10 ;
+  wire \$100 ;
   wire \$101 ;
-  wire [8:0] \$102 ;
-  wire \$103 ;
-  wire \$104 ;
+  wire \$102 ;
+  wire [12:0] \$103 ;
+  wire [12:0] \$104 ;
   wire \$105 ;
-  wire [8:0] \$106 ;
+  wire [15:0] \$106 ;
   wire \$107 ;
-  wire [8:0] \$108 ;
-  wire \$109 ;
+  wire \$108 ;
+  wire [15:0] \$109 ;
   wire \$11 ;
-  wire [8:0] \$110 ;
+  wire \$110 ;
   wire \$111 ;
-  wire \$112 ;
+  wire [15:0] \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
+  wire [15:0] \$115 ;
   wire \$116 ;
   wire \$117 ;
   wire \$118 ;
-  wire \$119 ;
+  wire [8:0] \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire \$121 ;
+  wire [8:0] \$121 ;
   wire \$122 ;
-  wire \$123 ;
+  wire [8:0] \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
-  wire \$127 ;
+  wire [8:0] \$127 ;
   wire \$128 ;
-  wire \$129 ;
+  wire [8:0] \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire \$131 ;
+  wire [8:0] \$131 ;
   wire \$132 ;
   wire \$133 ;
   wire \$134 ;
-  wire \$135 ;
+  wire [8:0] \$135 ;
   wire \$136 ;
-  wire \$137 ;
+  wire [8:0] \$137 ;
   wire \$138 ;
-  wire \$139 ;
+  wire [8:0] \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire \$143 ;
+  wire [8:0] \$143 ;
   wire \$144 ;
-  wire \$145 ;
+  wire [8:0] \$145 ;
   wire \$146 ;
-  wire \$147 ;
+  wire [8:0] \$147 ;
   wire \$148 ;
   wire \$149 ;
-  wire \$15 ;
+  wire [12:0] \$15 ;
   wire \$150 ;
-  wire \$151 ;
+  wire [8:0] \$151 ;
   wire \$152 ;
-  wire \$153 ;
+  wire [8:0] \$153 ;
   wire \$154 ;
-  wire \$155 ;
+  wire [8:0] \$155 ;
   wire \$156 ;
   wire \$157 ;
   wire \$158 ;
-  wire \$159 ;
-  wire \$16 ;
+  wire [8:0] \$159 ;
+  wire [12:0] \$16 ;
   wire \$160 ;
-  wire \$161 ;
+  wire [8:0] \$161 ;
   wire \$162 ;
-  wire \$163 ;
+  wire [8:0] \$163 ;
   wire \$164 ;
   wire \$165 ;
   wire \$166 ;
-  wire \$167 ;
+  wire [8:0] \$167 ;
   wire \$168 ;
-  wire [21:0] \$169 ;
+  wire [8:0] \$169 ;
   wire \$17 ;
   wire \$170 ;
-  wire \$171 ;
+  wire [8:0] \$171 ;
   wire \$172 ;
-  wire [12:0] \$173 ;
-  wire [12:0] \$174 ;
-  wire \$175 ;
-  wire [15:0] \$176 ;
-  wire \$177 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire [8:0] \$175 ;
+  wire \$176 ;
+  wire [8:0] \$177 ;
   wire \$178 ;
-  wire \$179 ;
-  wire \$18 ;
+  wire [8:0] \$179 ;
+  wire [15:0] \$18 ;
   wire \$180 ;
-  wire [12:0] \$181 ;
-  wire [12:0] \$182 ;
-  wire \$183 ;
-  wire [15:0] \$184 ;
-  wire \$185 ;
+  wire \$181 ;
+  wire \$182 ;
+  wire [8:0] \$183 ;
+  wire \$184 ;
+  wire [8:0] \$185 ;
   wire \$186 ;
-  wire \$187 ;
+  wire [8:0] \$187 ;
   wire \$188 ;
-  wire [12:0] \$189 ;
+  wire \$189 ;
   wire \$19 ;
-  wire [12:0] \$190 ;
+  wire \$190 ;
   wire \$191 ;
-  wire [15:0] \$192 ;
+  wire \$192 ;
   wire \$193 ;
   wire \$194 ;
   wire \$195 ;
   wire \$196 ;
-  wire [12:0] \$197 ;
-  wire [12:0] \$198 ;
+  wire \$197 ;
+  wire \$198 ;
   wire \$199 ;
   wire \$2 ;
-  wire [3:0] \$20 ;
-  wire [15:0] \$200 ;
+  wire \$20 ;
+  wire \$200 ;
   wire \$201 ;
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
-  wire [12:0] \$205 ;
-  wire [12:0] \$206 ;
+  wire \$205 ;
+  wire \$206 ;
   wire \$207 ;
-  wire [15:0] \$208 ;
+  wire \$208 ;
   wire \$209 ;
   wire \$21 ;
   wire \$210 ;
   wire \$211 ;
   wire \$212 ;
-  wire [12:0] \$213 ;
-  wire [12:0] \$214 ;
+  wire \$213 ;
+  wire \$214 ;
   wire \$215 ;
-  wire [15:0] \$216 ;
+  wire \$216 ;
   wire \$217 ;
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [12:0] \$221 ;
-  wire [12:0] \$222 ;
+  wire \$221 ;
+  wire \$222 ;
   wire \$223 ;
-  wire [15:0] \$224 ;
+  wire \$224 ;
   wire \$225 ;
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire [12:0] \$229 ;
-  wire \$23 ;
-  wire [12:0] \$230 ;
+  wire \$229 ;
+  wire [12:0] \$23 ;
+  wire \$230 ;
   wire \$231 ;
-  wire [15:0] \$232 ;
+  wire \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
   wire \$236 ;
-  wire [12:0] \$237 ;
-  wire [12:0] \$238 ;
+  wire \$237 ;
+  wire \$238 ;
   wire \$239 ;
-  wire \$24 ;
-  wire [15:0] \$240 ;
+  wire [12:0] \$24 ;
+  wire \$240 ;
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
-  wire [12:0] \$245 ;
-  wire [12:0] \$246 ;
+  wire \$245 ;
+  wire \$246 ;
   wire \$247 ;
-  wire [15:0] \$248 ;
+  wire \$248 ;
   wire \$249 ;
-  wire [11:0] \$25 ;
+  wire \$25 ;
   wire \$250 ;
   wire \$251 ;
   wire \$252 ;
-  wire [12:0] \$253 ;
-  wire [12:0] \$254 ;
+  wire \$253 ;
+  wire \$254 ;
   wire \$255 ;
-  wire [15:0] \$256 ;
+  wire \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
-  wire [2:0] \$26 ;
+  wire [15:0] \$26 ;
   wire \$260 ;
-  wire [12:0] \$261 ;
-  wire [12:0] \$262 ;
+  wire \$261 ;
+  wire [3:0] \$262 ;
   wire \$263 ;
-  wire [15:0] \$264 ;
+  wire \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire \$267 ;
-  wire \$268 ;
-  wire [12:0] \$269 ;
+  wire [11:0] \$267 ;
+  wire [2:0] \$268 ;
+  wire \$269 ;
   wire \$27 ;
-  wire [12:0] \$270 ;
+  wire \$270 ;
   wire \$271 ;
-  wire [15:0] \$272 ;
+  wire \$272 ;
   wire \$273 ;
   wire \$274 ;
-  wire [15:0] \$275 ;
+  wire \$275 ;
   wire \$276 ;
   wire \$277 ;
-  wire [15:0] \$278 ;
+  wire [5:0] \$278 ;
   wire \$279 ;
   wire \$28 ;
   wire \$280 ;
-  wire [15:0] \$281 ;
+  wire \$281 ;
   wire \$282 ;
-  wire \$283 ;
+  wire [21:0] \$283 ;
   wire [22:0] \$284 ;
   wire [4:0] \$285 ;
   wire \$286 ;
@@ -13064,7 +13064,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$307 ;
   wire \$308 ;
   wire \$309 ;
-  wire \$31 ;
+  wire [12:0] \$31 ;
   wire \$310 ;
   wire \$311 ;
   wire \$312 ;
@@ -13075,7 +13075,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$317 ;
   wire \$318 ;
   wire \$319 ;
-  wire \$32 ;
+  wire [12:0] \$32 ;
   wire \$320 ;
   wire \$321 ;
   wire \$322 ;
@@ -13097,111 +13097,113 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$337 ;
   wire \$338 ;
   wire \$339 ;
-  wire \$34 ;
-  reg [20:0] \$340 ;
-  reg \$341 ;
+  wire [15:0] \$34 ;
+  wire \$340 ;
+  reg [20:0] \$341 ;
   reg \$342 ;
-  reg [10:0] \$343 ;
-  reg \$344 ;
-  reg [10:0] \$345 ;
+  reg \$343 ;
+  reg [10:0] \$344 ;
+  reg \$345 ;
   reg [10:0] \$346 ;
   reg [10:0] \$347 ;
-  reg \$348 ;
-  reg [3:0] \$349 ;
+  reg [10:0] \$348 ;
+  reg \$349 ;
   wire \$35 ;
-  reg [1:0] \$350 ;
-  reg [31:0] \$351 ;
-  reg [3:0] \$352 ;
-  reg [4:0] \$353 ;
-  reg [3:0] \$354 ;
-  reg [8:0] \$355 ;
-  reg [12:0] \$356 ;
+  reg [3:0] \$350 ;
+  reg [1:0] \$351 ;
+  reg [31:0] \$352 ;
+  reg [3:0] \$353 ;
+  reg [4:0] \$354 ;
+  reg [3:0] \$355 ;
+  reg [8:0] \$356 ;
   reg [12:0] \$357 ;
   reg [12:0] \$358 ;
   reg [12:0] \$359 ;
-  wire [5:0] \$36 ;
+  wire \$36 ;
   reg [12:0] \$360 ;
   reg [12:0] \$361 ;
-  reg [15:0] \$362 ;
+  reg [12:0] \$362 ;
   reg [15:0] \$363 ;
   reg [15:0] \$364 ;
   reg [15:0] \$365 ;
   reg [15:0] \$366 ;
-  reg [21:0] \$367 ;
-  reg [22:0] \$368 ;
+  reg [15:0] \$367 ;
+  reg [21:0] \$368 ;
+  reg [22:0] \$369 ;
   wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [12:0] \$39 ;
   wire \$4 ;
-  wire \$40 ;
+  wire [12:0] \$40 ;
   wire \$41 ;
-  wire [8:0] \$42 ;
+  wire [15:0] \$42 ;
   wire \$43 ;
-  wire [8:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
-  wire [8:0] \$46 ;
-  wire \$47 ;
-  wire \$48 ;
+  wire \$46 ;
+  wire [12:0] \$47 ;
+  wire [12:0] \$48 ;
   wire \$49 ;
   wire \$5 ;
-  wire [8:0] \$50 ;
+  wire [15:0] \$50 ;
   wire \$51 ;
-  wire [8:0] \$52 ;
+  wire \$52 ;
   wire \$53 ;
-  wire [8:0] \$54 ;
-  wire \$55 ;
-  wire \$56 ;
+  wire \$54 ;
+  wire [12:0] \$55 ;
+  wire [12:0] \$56 ;
   wire \$57 ;
-  wire [8:0] \$58 ;
+  wire [15:0] \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [8:0] \$60 ;
+  wire \$60 ;
   wire \$61 ;
-  wire [8:0] \$62 ;
-  wire \$63 ;
-  wire \$64 ;
+  wire \$62 ;
+  wire [12:0] \$63 ;
+  wire [12:0] \$64 ;
   wire \$65 ;
-  wire [8:0] \$66 ;
+  wire [15:0] \$66 ;
   wire \$67 ;
-  wire [8:0] \$68 ;
+  wire \$68 ;
   wire \$69 ;
-  wire \$7 ;
-  wire [8:0] \$70 ;
-  wire \$71 ;
-  wire \$72 ;
+  wire [12:0] \$7 ;
+  wire \$70 ;
+  wire [12:0] \$71 ;
+  wire [12:0] \$72 ;
   wire \$73 ;
-  wire [8:0] \$74 ;
+  wire [15:0] \$74 ;
   wire \$75 ;
-  wire [8:0] \$76 ;
+  wire \$76 ;
   wire \$77 ;
-  wire [8:0] \$78 ;
-  wire \$79 ;
-  wire \$8 ;
-  wire \$80 ;
+  wire \$78 ;
+  wire [12:0] \$79 ;
+  wire [12:0] \$8 ;
+  wire [12:0] \$80 ;
   wire \$81 ;
-  wire [8:0] \$82 ;
+  wire [15:0] \$82 ;
   wire \$83 ;
-  wire [8:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
-  wire [8:0] \$86 ;
-  wire \$87 ;
-  wire \$88 ;
+  wire \$86 ;
+  wire [12:0] \$87 ;
+  wire [12:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire [8:0] \$90 ;
+  wire [15:0] \$90 ;
   wire \$91 ;
-  wire [8:0] \$92 ;
+  wire \$92 ;
   wire \$93 ;
-  wire [8:0] \$94 ;
-  wire \$95 ;
-  wire \$96 ;
+  wire \$94 ;
+  wire [12:0] \$95 ;
+  wire [12:0] \$96 ;
   wire \$97 ;
-  wire [8:0] \$98 ;
+  wire [15:0] \$98 ;
   wire \$99 ;
   reg \$signal  = 1'h0;
   input abort;
   wire abort;
   reg at_end = 1'h0;
+  reg [15:0] base_0 = 16'h0000;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
@@ -13230,6 +13232,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \config.squared ;
   wire \config.temporal ;
   wire [8:0] \config.tiles ;
+  reg [8:0] count_0 = 9'h000;
   reg [1:0] delay = 2'h0;
   output [6:0] descriptors__addr;
   wire [6:0] descriptors__addr;
@@ -13238,8 +13241,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   input done;
   wire done;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$20 ;
-  wire [10:0] \end$20 ;
+  input [10:0] \end$25 ;
+  wire [10:0] \end$25 ;
   reg [3:0] excess = 4'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -13305,6 +13308,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] tasks__data;
   reg [15:0] temporal = 16'h0000;
   reg [8:0] tiles = 9'h000;
+  reg [12:0] times_0 = 13'h0000;
   wire tokens;
   reg [22:0] total = 23'h000000;
   input [10:0] waits_first;
@@ -13315,280 +13319,280 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$1  = word >= 4'he;
   assign \$2  = loads & \$1 ;
   assign \$3  = word - 4'he;
-  assign \$4  = | total[22:8];
-  assign \$5  = | total[6:0];
-  assign \$6  = total[7] & \$5 ;
-  assign \$7  = \$4  | \$6 ;
-  assign \$8  = | total[22:7];
-  assign \$9  = | total[5:0];
-  assign \$10  = total[6] & \$9 ;
-  assign \$11  = \$8  | \$10 ;
-  assign \$12  = | total[22:8];
-  assign \$13  = | total[6:0];
-  assign \$14  = total[7] & \$13 ;
-  assign \$15  = \$12  | \$14 ;
-  assign \$16  = | total[22:12];
-  assign \$17  = | total[10:0];
-  assign \$18  = total[11] & \$17 ;
-  assign \$19  = \$16  | \$18 ;
-  assign \$20  = { \$19 , \$15 , \$11 , \$7  } & check;
-  assign \$21  = position > \end ;
-  assign \$22  = \end  > 9'h100;
-  assign \$23  = \$21  | \$22 ;
-  assign \$24  = position == \end ;
-  assign \$25  = completed + 1'h1;
-  assign \$26  = delay + 1'h1;
-  assign \$27  = ! delay;
-  assign \$28  = rehearsing & \$signal ;
-  assign \$29  = delay == 2'h2;
-  assign \$30  = completed == issued;
-  assign \$31  = ~ tokens;
-  assign \$32  = layer == \task [3:0];
-  assign \$33  = known & \$32 ;
-  assign \$34  = completed == issued;
-  assign \$35  = \task [3:0] >= 3'h4;
-  assign \$36  = word + 1'h1;
-  assign \$37  = word >= 2'h2;
-  assign \$38  = word < 4'he;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = word == 5'h1d;
-  assign \$41  = \config [0] & check[0];
-  assign \$42  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$43  = \$42 [0] & check[1];
-  assign \$44  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$45  = \$44 [0] & check[2];
-  assign \$46  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$47  = \$46 [0] & check[3];
-  assign \$48  = | { \$47 , \$45 , \$43 , \$41  };
-  assign \$49  = \config [1] & check[0];
-  assign \$50  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$51  = \$50 [1] & check[1];
-  assign \$52  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$53  = \$52 [1] & check[2];
-  assign \$54  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$55  = \$54 [1] & check[3];
-  assign \$56  = | { \$55 , \$53 , \$51 , \$49  };
-  assign \$57  = \config [2] & check[0];
-  assign \$58  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$59  = \$58 [2] & check[1];
-  assign \$60  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$61  = \$60 [2] & check[2];
-  assign \$62  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$63  = \$62 [2] & check[3];
-  assign \$64  = | { \$63 , \$61 , \$59 , \$57  };
-  assign \$65  = \config [3] & check[0];
-  assign \$66  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$67  = \$66 [3] & check[1];
-  assign \$68  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$69  = \$68 [3] & check[2];
-  assign \$70  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$71  = \$70 [3] & check[3];
-  assign \$72  = | { \$71 , \$69 , \$67 , \$65  };
-  assign \$73  = \config [4] & check[0];
-  assign \$74  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$75  = \$74 [4] & check[1];
-  assign \$76  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$77  = \$76 [4] & check[2];
-  assign \$78  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$79  = \$78 [4] & check[3];
-  assign \$80  = | { \$79 , \$77 , \$75 , \$73  };
-  assign \$81  = \config [5] & check[0];
-  assign \$82  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$83  = \$82 [5] & check[1];
-  assign \$84  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$85  = \$84 [5] & check[2];
-  assign \$86  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$87  = \$86 [5] & check[3];
-  assign \$88  = | { \$87 , \$85 , \$83 , \$81  };
-  assign \$89  = \config [6] & check[0];
-  assign \$90  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$91  = \$90 [6] & check[1];
-  assign \$92  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$93  = \$92 [6] & check[2];
-  assign \$94  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$95  = \$94 [6] & check[3];
-  assign \$96  = | { \$95 , \$93 , \$91 , \$89  };
-  assign \$97  = \config [7] & check[0];
-  assign \$98  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$99  = \$98 [7] & check[1];
-  assign \$100  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$101  = \$100 [7] & check[2];
-  assign \$102  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$103  = \$102 [7] & check[3];
-  assign \$104  = | { \$103 , \$101 , \$99 , \$97  };
-  assign \$105  = \config [8] & check[0];
-  assign \$106  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$107  = \$106 [8] & check[1];
-  assign \$108  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$109  = \$108 [8] & check[2];
-  assign \$110  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$111  = \$110 [8] & check[3];
-  assign \$112  = | { \$111 , \$109 , \$107 , \$105  };
-  assign \$113  = batch[10] & check[0];
-  assign \$114  = batch[10] & check[1];
-  assign \$115  = batch[10] & check[2];
-  assign \$116  = \config [9] & check[3];
-  assign \$117  = | { \$116 , \$115 , \$114 , \$113  };
-  assign \$118  = batch[11] & check[0];
-  assign \$119  = batch[11] & check[1];
-  assign \$120  = batch[11] & check[2];
-  assign \$121  = \config [10] & check[3];
-  assign \$122  = | { \$121 , \$120 , \$119 , \$118  };
-  assign \$123  = batch[12] & check[0];
-  assign \$124  = batch[12] & check[1];
-  assign \$125  = batch[12] & check[2];
-  assign \$126  = \config [11] & check[3];
-  assign \$127  = | { \$126 , \$125 , \$124 , \$123  };
-  assign \$128  = batch[13] & check[0];
-  assign \$129  = batch[13] & check[1];
-  assign \$130  = batch[13] & check[2];
-  assign \$131  = \config [12] & check[3];
-  assign \$132  = | { \$131 , \$130 , \$129 , \$128  };
-  assign \$133  = batch[14] & check[0];
-  assign \$134  = batch[14] & check[1];
-  assign \$135  = batch[14] & check[2];
-  assign \$136  = \config [13] & check[3];
-  assign \$137  = | { \$136 , \$135 , \$134 , \$133  };
-  assign \$138  = batch[15] & check[0];
-  assign \$139  = batch[15] & check[1];
-  assign \$140  = batch[15] & check[2];
-  assign \$141  = \config [14] & check[3];
-  assign \$142  = | { \$141 , \$140 , \$139 , \$138  };
-  assign \$143  = batch[16] & check[0];
-  assign \$144  = batch[16] & check[1];
-  assign \$145  = batch[16] & check[2];
-  assign \$146  = \config [15] & check[3];
-  assign \$147  = | { \$146 , \$145 , \$144 , \$143  };
-  assign \$148  = batch[17] & check[0];
-  assign \$149  = batch[17] & check[1];
-  assign \$150  = batch[17] & check[2];
-  assign \$151  = \config [16] & check[3];
-  assign \$152  = | { \$151 , \$150 , \$149 , \$148  };
-  assign \$153  = batch[18] & check[0];
-  assign \$154  = batch[18] & check[1];
-  assign \$155  = batch[18] & check[2];
-  assign \$156  = \config [17] & check[3];
-  assign \$157  = | { \$156 , \$155 , \$154 , \$153  };
-  assign \$158  = batch[19] & check[0];
-  assign \$159  = batch[19] & check[1];
-  assign \$160  = batch[19] & check[2];
-  assign \$161  = \config [18] & check[3];
-  assign \$162  = | { \$161 , \$160 , \$159 , \$158  };
-  assign \$163  = \config [19] & check[3];
-  assign \$165  = \config [20] & check[3];
-  assign \$167  = \config [21] & check[3];
-  assign \$169  = { \$112 , \$104 , \$96 , \$88 , \$80 , \$72 , \$64 , \$56 , \$48  } * { \$168 , \$166 , \$164 , \$162 , \$157 , \$152 , \$147 , \$142 , \$137 , \$132 , \$127 , \$122 , \$117  };
-  assign \$170  = \config [22] & check[0];
-  assign \$172  = | \config [45:37];
-  assign \$173  = \$172  ? \config [58:46] : 13'h0081;
-  assign \$174  = \config [35] ? 13'h0000 : \$173 ;
-  assign \$175  = \$174 [0] & check[2];
-  assign \$176  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$177  = \$176 [0] & check[3];
-  assign \$178  = | { \$177 , \$175 , \$171 , \$170  };
-  assign \$179  = \config [23] & check[0];
-  assign \$180  = | \config [45:37];
-  assign \$181  = \$180  ? \config [58:46] : 13'h0081;
-  assign \$182  = \config [35] ? 13'h0000 : \$181 ;
-  assign \$183  = \$182 [1] & check[2];
-  assign \$184  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$185  = \$184 [1] & check[3];
-  assign \$186  = | { \$185 , \$183 , \$179  };
-  assign \$187  = \config [24] & check[0];
-  assign \$188  = | \config [45:37];
-  assign \$189  = \$188  ? \config [58:46] : 13'h0081;
-  assign \$190  = \config [35] ? 13'h0000 : \$189 ;
-  assign \$191  = \$190 [2] & check[2];
-  assign \$192  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$193  = \$192 [2] & check[3];
-  assign \$194  = | { \$193 , \$191 , \$187  };
-  assign \$195  = \config [25] & check[0];
-  assign \$196  = | \config [45:37];
-  assign \$197  = \$196  ? \config [58:46] : 13'h0081;
-  assign \$198  = \config [35] ? 13'h0000 : \$197 ;
-  assign \$199  = \$198 [3] & check[2];
-  assign \$200  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$201  = \$200 [3] & check[3];
-  assign \$202  = | { \$201 , \$199 , \$195  };
-  assign \$203  = \config [26] & check[0];
-  assign \$204  = | \config [45:37];
-  assign \$205  = \$204  ? \config [58:46] : 13'h0081;
-  assign \$206  = \config [35] ? 13'h0000 : \$205 ;
-  assign \$207  = \$206 [4] & check[2];
-  assign \$208  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$209  = \$208 [4] & check[3];
-  assign \$210  = | { \$209 , \$207 , \$203  };
-  assign \$211  = \config [27] & check[0];
-  assign \$212  = | \config [45:37];
-  assign \$213  = \$212  ? \config [58:46] : 13'h0081;
-  assign \$214  = \config [35] ? 13'h0000 : \$213 ;
-  assign \$215  = \$214 [5] & check[2];
-  assign \$216  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$217  = \$216 [5] & check[3];
-  assign \$218  = | { \$217 , \$215 , \$211  };
-  assign \$219  = \config [28] & check[0];
-  assign \$220  = | \config [45:37];
-  assign \$221  = \$220  ? \config [58:46] : 13'h0081;
-  assign \$222  = \config [35] ? 13'h0000 : \$221 ;
-  assign \$223  = \$222 [6] & check[2];
-  assign \$224  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$225  = \$224 [6] & check[3];
-  assign \$226  = | { \$225 , \$223 , \$219  };
-  assign \$227  = \config [29] & check[0];
-  assign \$228  = | \config [45:37];
-  assign \$229  = \$228  ? \config [58:46] : 13'h0081;
-  assign \$230  = \config [35] ? 13'h0000 : \$229 ;
-  assign \$231  = \$230 [7] & check[2];
-  assign \$232  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$233  = \$232 [7] & check[3];
-  assign \$234  = | { \$233 , \$231 , \$227  };
-  assign \$235  = \config [30] & check[0];
-  assign \$236  = | \config [45:37];
-  assign \$237  = \$236  ? \config [58:46] : 13'h0081;
-  assign \$238  = \config [35] ? 13'h0000 : \$237 ;
-  assign \$239  = \$238 [8] & check[2];
-  assign \$240  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$241  = \$240 [8] & check[3];
-  assign \$242  = | { \$241 , \$239 , \$235  };
-  assign \$243  = \config [31] & check[0];
-  assign \$244  = | \config [45:37];
-  assign \$245  = \$244  ? \config [58:46] : 13'h0081;
-  assign \$246  = \config [35] ? 13'h0000 : \$245 ;
-  assign \$247  = \$246 [9] & check[2];
-  assign \$248  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$249  = \$248 [9] & check[3];
-  assign \$250  = | { \$249 , \$247 , \$243  };
-  assign \$251  = \config [32] & check[0];
-  assign \$252  = | \config [45:37];
-  assign \$253  = \$252  ? \config [58:46] : 13'h0081;
-  assign \$254  = \config [35] ? 13'h0000 : \$253 ;
-  assign \$255  = \$254 [10] & check[2];
-  assign \$256  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$257  = \$256 [10] & check[3];
-  assign \$258  = | { \$257 , \$255 , \$251  };
-  assign \$259  = \config [33] & check[0];
-  assign \$260  = | \config [45:37];
-  assign \$261  = \$260  ? \config [58:46] : 13'h0081;
-  assign \$262  = \config [35] ? 13'h0000 : \$261 ;
-  assign \$263  = \$262 [11] & check[2];
-  assign \$264  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$265  = \$264 [11] & check[3];
-  assign \$266  = | { \$265 , \$263 , \$259  };
-  assign \$267  = \config [34] & check[0];
-  assign \$268  = | \config [45:37];
-  assign \$269  = \$268  ? \config [58:46] : 13'h0081;
-  assign \$270  = \config [35] ? 13'h0000 : \$269 ;
-  assign \$271  = \$270 [12] & check[2];
-  assign \$272  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$273  = \$272 [12] & check[3];
-  assign \$274  = | { \$273 , \$271 , \$267  };
-  assign \$275  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$276  = \$275 [13] & check[3];
-  assign \$278  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$279  = \$278 [14] & check[3];
-  assign \$281  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$282  = \$281 [15] & check[3];
-  assign \$284  = { \$283 , \$280 , \$277 , \$274 , \$266 , \$258 , \$250 , \$242 , \$234 , \$226 , \$218 , \$210 , \$202 , \$194 , \$186 , \$178  } + product;
+  assign \$4  = \config [22] & check[0];
+  assign \$6  = | \config [45:37];
+  assign \$7  = \$6  ? \config [58:46] : 13'h0081;
+  assign \$8  = \config [35] ? 13'h0000 : \$7 ;
+  assign \$9  = \$8 [0] & check[2];
+  assign \$10  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$11  = \$10 [0] & check[3];
+  assign \$12  = | { \$11 , \$9 , \$5 , \$4  };
+  assign \$13  = \config [23] & check[0];
+  assign \$14  = | \config [45:37];
+  assign \$15  = \$14  ? \config [58:46] : 13'h0081;
+  assign \$16  = \config [35] ? 13'h0000 : \$15 ;
+  assign \$17  = \$16 [1] & check[2];
+  assign \$18  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$19  = \$18 [1] & check[3];
+  assign \$20  = | { \$19 , \$17 , \$13  };
+  assign \$21  = \config [24] & check[0];
+  assign \$22  = | \config [45:37];
+  assign \$23  = \$22  ? \config [58:46] : 13'h0081;
+  assign \$24  = \config [35] ? 13'h0000 : \$23 ;
+  assign \$25  = \$24 [2] & check[2];
+  assign \$26  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$27  = \$26 [2] & check[3];
+  assign \$28  = | { \$27 , \$25 , \$21  };
+  assign \$29  = \config [25] & check[0];
+  assign \$30  = | \config [45:37];
+  assign \$31  = \$30  ? \config [58:46] : 13'h0081;
+  assign \$32  = \config [35] ? 13'h0000 : \$31 ;
+  assign \$33  = \$32 [3] & check[2];
+  assign \$34  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$35  = \$34 [3] & check[3];
+  assign \$36  = | { \$35 , \$33 , \$29  };
+  assign \$37  = \config [26] & check[0];
+  assign \$38  = | \config [45:37];
+  assign \$39  = \$38  ? \config [58:46] : 13'h0081;
+  assign \$40  = \config [35] ? 13'h0000 : \$39 ;
+  assign \$41  = \$40 [4] & check[2];
+  assign \$42  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$43  = \$42 [4] & check[3];
+  assign \$44  = | { \$43 , \$41 , \$37  };
+  assign \$45  = \config [27] & check[0];
+  assign \$46  = | \config [45:37];
+  assign \$47  = \$46  ? \config [58:46] : 13'h0081;
+  assign \$48  = \config [35] ? 13'h0000 : \$47 ;
+  assign \$49  = \$48 [5] & check[2];
+  assign \$50  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$51  = \$50 [5] & check[3];
+  assign \$52  = | { \$51 , \$49 , \$45  };
+  assign \$53  = \config [28] & check[0];
+  assign \$54  = | \config [45:37];
+  assign \$55  = \$54  ? \config [58:46] : 13'h0081;
+  assign \$56  = \config [35] ? 13'h0000 : \$55 ;
+  assign \$57  = \$56 [6] & check[2];
+  assign \$58  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$59  = \$58 [6] & check[3];
+  assign \$60  = | { \$59 , \$57 , \$53  };
+  assign \$61  = \config [29] & check[0];
+  assign \$62  = | \config [45:37];
+  assign \$63  = \$62  ? \config [58:46] : 13'h0081;
+  assign \$64  = \config [35] ? 13'h0000 : \$63 ;
+  assign \$65  = \$64 [7] & check[2];
+  assign \$66  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$67  = \$66 [7] & check[3];
+  assign \$68  = | { \$67 , \$65 , \$61  };
+  assign \$69  = \config [30] & check[0];
+  assign \$70  = | \config [45:37];
+  assign \$71  = \$70  ? \config [58:46] : 13'h0081;
+  assign \$72  = \config [35] ? 13'h0000 : \$71 ;
+  assign \$73  = \$72 [8] & check[2];
+  assign \$74  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$75  = \$74 [8] & check[3];
+  assign \$76  = | { \$75 , \$73 , \$69  };
+  assign \$77  = \config [31] & check[0];
+  assign \$78  = | \config [45:37];
+  assign \$79  = \$78  ? \config [58:46] : 13'h0081;
+  assign \$80  = \config [35] ? 13'h0000 : \$79 ;
+  assign \$81  = \$80 [9] & check[2];
+  assign \$82  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$83  = \$82 [9] & check[3];
+  assign \$84  = | { \$83 , \$81 , \$77  };
+  assign \$85  = \config [32] & check[0];
+  assign \$86  = | \config [45:37];
+  assign \$87  = \$86  ? \config [58:46] : 13'h0081;
+  assign \$88  = \config [35] ? 13'h0000 : \$87 ;
+  assign \$89  = \$88 [10] & check[2];
+  assign \$90  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$91  = \$90 [10] & check[3];
+  assign \$92  = | { \$91 , \$89 , \$85  };
+  assign \$93  = \config [33] & check[0];
+  assign \$94  = | \config [45:37];
+  assign \$95  = \$94  ? \config [58:46] : 13'h0081;
+  assign \$96  = \config [35] ? 13'h0000 : \$95 ;
+  assign \$97  = \$96 [11] & check[2];
+  assign \$98  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$99  = \$98 [11] & check[3];
+  assign \$100  = | { \$99 , \$97 , \$93  };
+  assign \$101  = \config [34] & check[0];
+  assign \$102  = | \config [45:37];
+  assign \$103  = \$102  ? \config [58:46] : 13'h0081;
+  assign \$104  = \config [35] ? 13'h0000 : \$103 ;
+  assign \$105  = \$104 [12] & check[2];
+  assign \$106  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$107  = \$106 [12] & check[3];
+  assign \$108  = | { \$107 , \$105 , \$101  };
+  assign \$109  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$110  = \$109 [13] & check[3];
+  assign \$112  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$113  = \$112 [14] & check[3];
+  assign \$115  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$116  = \$115 [15] & check[3];
+  assign \$118  = \config [0] & check[0];
+  assign \$119  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$120  = \$119 [0] & check[1];
+  assign \$121  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$122  = \$121 [0] & check[2];
+  assign \$123  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$124  = \$123 [0] & check[3];
+  assign \$125  = | { \$124 , \$122 , \$120 , \$118  };
+  assign \$126  = \config [1] & check[0];
+  assign \$127  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$128  = \$127 [1] & check[1];
+  assign \$129  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$130  = \$129 [1] & check[2];
+  assign \$131  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$132  = \$131 [1] & check[3];
+  assign \$133  = | { \$132 , \$130 , \$128 , \$126  };
+  assign \$134  = \config [2] & check[0];
+  assign \$135  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$136  = \$135 [2] & check[1];
+  assign \$137  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$138  = \$137 [2] & check[2];
+  assign \$139  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$140  = \$139 [2] & check[3];
+  assign \$141  = | { \$140 , \$138 , \$136 , \$134  };
+  assign \$142  = \config [3] & check[0];
+  assign \$143  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$144  = \$143 [3] & check[1];
+  assign \$145  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$146  = \$145 [3] & check[2];
+  assign \$147  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$148  = \$147 [3] & check[3];
+  assign \$149  = | { \$148 , \$146 , \$144 , \$142  };
+  assign \$150  = \config [4] & check[0];
+  assign \$151  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$152  = \$151 [4] & check[1];
+  assign \$153  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$154  = \$153 [4] & check[2];
+  assign \$155  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$156  = \$155 [4] & check[3];
+  assign \$157  = | { \$156 , \$154 , \$152 , \$150  };
+  assign \$158  = \config [5] & check[0];
+  assign \$159  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$160  = \$159 [5] & check[1];
+  assign \$161  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$162  = \$161 [5] & check[2];
+  assign \$163  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$164  = \$163 [5] & check[3];
+  assign \$165  = | { \$164 , \$162 , \$160 , \$158  };
+  assign \$166  = \config [6] & check[0];
+  assign \$167  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$168  = \$167 [6] & check[1];
+  assign \$169  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$170  = \$169 [6] & check[2];
+  assign \$171  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$172  = \$171 [6] & check[3];
+  assign \$173  = | { \$172 , \$170 , \$168 , \$166  };
+  assign \$174  = \config [7] & check[0];
+  assign \$175  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$176  = \$175 [7] & check[1];
+  assign \$177  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$178  = \$177 [7] & check[2];
+  assign \$179  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$180  = \$179 [7] & check[3];
+  assign \$181  = | { \$180 , \$178 , \$176 , \$174  };
+  assign \$182  = \config [8] & check[0];
+  assign \$183  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$184  = \$183 [8] & check[1];
+  assign \$185  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$186  = \$185 [8] & check[2];
+  assign \$187  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$188  = \$187 [8] & check[3];
+  assign \$189  = | { \$188 , \$186 , \$184 , \$182  };
+  assign \$190  = batch[10] & check[0];
+  assign \$191  = batch[10] & check[1];
+  assign \$192  = batch[10] & check[2];
+  assign \$193  = \config [9] & check[3];
+  assign \$194  = | { \$193 , \$192 , \$191 , \$190  };
+  assign \$195  = batch[11] & check[0];
+  assign \$196  = batch[11] & check[1];
+  assign \$197  = batch[11] & check[2];
+  assign \$198  = \config [10] & check[3];
+  assign \$199  = | { \$198 , \$197 , \$196 , \$195  };
+  assign \$200  = batch[12] & check[0];
+  assign \$201  = batch[12] & check[1];
+  assign \$202  = batch[12] & check[2];
+  assign \$203  = \config [11] & check[3];
+  assign \$204  = | { \$203 , \$202 , \$201 , \$200  };
+  assign \$205  = batch[13] & check[0];
+  assign \$206  = batch[13] & check[1];
+  assign \$207  = batch[13] & check[2];
+  assign \$208  = \config [12] & check[3];
+  assign \$209  = | { \$208 , \$207 , \$206 , \$205  };
+  assign \$210  = batch[14] & check[0];
+  assign \$211  = batch[14] & check[1];
+  assign \$212  = batch[14] & check[2];
+  assign \$213  = \config [13] & check[3];
+  assign \$214  = | { \$213 , \$212 , \$211 , \$210  };
+  assign \$215  = batch[15] & check[0];
+  assign \$216  = batch[15] & check[1];
+  assign \$217  = batch[15] & check[2];
+  assign \$218  = \config [14] & check[3];
+  assign \$219  = | { \$218 , \$217 , \$216 , \$215  };
+  assign \$220  = batch[16] & check[0];
+  assign \$221  = batch[16] & check[1];
+  assign \$222  = batch[16] & check[2];
+  assign \$223  = \config [15] & check[3];
+  assign \$224  = | { \$223 , \$222 , \$221 , \$220  };
+  assign \$225  = batch[17] & check[0];
+  assign \$226  = batch[17] & check[1];
+  assign \$227  = batch[17] & check[2];
+  assign \$228  = \config [16] & check[3];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225  };
+  assign \$230  = batch[18] & check[0];
+  assign \$231  = batch[18] & check[1];
+  assign \$232  = batch[18] & check[2];
+  assign \$233  = \config [17] & check[3];
+  assign \$234  = | { \$233 , \$232 , \$231 , \$230  };
+  assign \$235  = batch[19] & check[0];
+  assign \$236  = batch[19] & check[1];
+  assign \$237  = batch[19] & check[2];
+  assign \$238  = \config [18] & check[3];
+  assign \$239  = | { \$238 , \$237 , \$236 , \$235  };
+  assign \$240  = \config [19] & check[3];
+  assign \$242  = \config [20] & check[3];
+  assign \$244  = \config [21] & check[3];
+  assign \$246  = | total[22:8];
+  assign \$247  = | total[6:0];
+  assign \$248  = total[7] & \$247 ;
+  assign \$249  = \$246  | \$248 ;
+  assign \$250  = | total[22:7];
+  assign \$251  = | total[5:0];
+  assign \$252  = total[6] & \$251 ;
+  assign \$253  = \$250  | \$252 ;
+  assign \$254  = | total[22:8];
+  assign \$255  = | total[6:0];
+  assign \$256  = total[7] & \$255 ;
+  assign \$257  = \$254  | \$256 ;
+  assign \$258  = | total[22:12];
+  assign \$259  = | total[10:0];
+  assign \$260  = total[11] & \$259 ;
+  assign \$261  = \$258  | \$260 ;
+  assign \$262  = { \$261 , \$257 , \$253 , \$249  } & check;
+  assign \$263  = position > \end ;
+  assign \$264  = \end  > 9'h100;
+  assign \$265  = \$263  | \$264 ;
+  assign \$266  = position == \end ;
+  assign \$267  = completed + 1'h1;
+  assign \$268  = delay + 1'h1;
+  assign \$269  = ! delay;
+  assign \$270  = rehearsing & \$signal ;
+  assign \$271  = delay == 2'h2;
+  assign \$272  = completed == issued;
+  assign \$273  = ~ tokens;
+  assign \$274  = layer == \task [3:0];
+  assign \$275  = known & \$274 ;
+  assign \$276  = completed == issued;
+  assign \$277  = \task [3:0] >= 3'h4;
+  assign \$278  = word + 1'h1;
+  assign \$279  = word >= 2'h2;
+  assign \$280  = word < 4'he;
+  assign \$281  = \$279  & \$280 ;
+  assign \$282  = word == 5'h1d;
+  assign \$283  = count_0 * times_0;
+  assign \$284  = base_0 + product;
   assign \$286  = | excess;
   assign \$287  = \task [11:4] >= \config [8:0];
   assign \$288  = \task [11:4] < \config [8:0];
@@ -13628,125 +13632,132 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$337  = fsm_state == 3'h6;
   assign \$338  = fsm_state == 3'h7;
   assign \$339  = fsm_state == 4'h8;
+  assign \$340  = fsm_state == 4'h9;
   always @(posedge clk)
-    \table  <= \$340 ;
+    \table  <= \$341 ;
   always @(posedge clk)
-    excess <= \$20 ;
+    base_0 <= { \$117 , \$114 , \$111 , \$108 , \$100 , \$92 , \$84 , \$76 , \$68 , \$60 , \$52 , \$44 , \$36 , \$28 , \$20 , \$12  };
   always @(posedge clk)
-    \$signal  <= \$341 ;
+    count_0 <= { \$189 , \$181 , \$173 , \$165 , \$157 , \$149 , \$141 , \$133 , \$125  };
   always @(posedge clk)
-    at_end <= \$342 ;
+    times_0 <= { \$245 , \$243 , \$241 , \$239 , \$234 , \$229 , \$224 , \$219 , \$214 , \$209 , \$204 , \$199 , \$194  };
   always @(posedge clk)
-    completed <= \$343 ;
+    excess <= \$262 ;
   always @(posedge clk)
-    rehearsing <= \$344 ;
+    \$signal  <= \$342 ;
   always @(posedge clk)
-    position <= \$345 ;
+    at_end <= \$343 ;
   always @(posedge clk)
-    \end  <= \$346 ;
+    completed <= \$344 ;
   always @(posedge clk)
-    issued <= \$347 ;
+    rehearsing <= \$345 ;
   always @(posedge clk)
-    known <= \$348 ;
+    position <= \$346 ;
   always @(posedge clk)
-    fsm_state <= \$349 ;
+    \end  <= \$347 ;
   always @(posedge clk)
-    delay <= \$350 ;
+    issued <= \$348 ;
   always @(posedge clk)
-    \task  <= \$351 ;
+    known <= \$349 ;
   always @(posedge clk)
-    layer <= \$352 ;
+    fsm_state <= \$350 ;
   always @(posedge clk)
-    word <= \$353 ;
+    delay <= \$351 ;
   always @(posedge clk)
-    check <= \$354 ;
+    \task  <= \$352 ;
   always @(posedge clk)
-    tiles <= \$355 ;
+    layer <= \$353 ;
   always @(posedge clk)
-    size <= \$356 ;
+    word <= \$354 ;
   always @(posedge clk)
-    output_unit <= \$357 ;
+    check <= \$355 ;
   always @(posedge clk)
-    loss <= \$358 ;
+    tiles <= \$356 ;
   always @(posedge clk)
-    squared <= \$359 ;
+    size <= \$357 ;
   always @(posedge clk)
-    next_tiles <= \$360 ;
+    output_unit <= \$358 ;
   always @(posedge clk)
-    next_unit <= \$361 ;
+    loss <= \$359 ;
   always @(posedge clk)
-    next_weights <= \$362 ;
+    squared <= \$360 ;
   always @(posedge clk)
-    leak <= \$363 ;
+    next_tiles <= \$361 ;
   always @(posedge clk)
-    \soft  <= \$364 ;
+    next_unit <= \$362 ;
   always @(posedge clk)
-    temporal <= \$365 ;
+    next_weights <= \$363 ;
   always @(posedge clk)
-    spikes_only <= \$366 ;
+    leak <= \$364 ;
   always @(posedge clk)
-    product <= \$367 ;
+    \soft  <= \$365 ;
   always @(posedge clk)
-    total <= \$368 ;
+    temporal <= \$366 ;
+  always @(posedge clk)
+    spikes_only <= \$367 ;
+  always @(posedge clk)
+    product <= \$368 ;
+  always @(posedge clk)
+    total <= \$369 ;
   always @* begin
     if (\$initially ) begin end
-    \$340 [0] = \$2 ;
-    \$340 [4:1] = \$3 [3:0];
-    \$340 [20:5] = descriptors__data[15:0];
+    \$341 [0] = \$2 ;
+    \$341 [4:1] = \$3 [3:0];
+    \$341 [20:5] = descriptors__data[15:0];
     if (rst) begin
-      \$340  = 21'h000000;
+      \$341  = 21'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$341  = \$23 ;
-    if (rst) begin
-      \$341  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$342  = \$24 ;
+    \$342  = \$265 ;
     if (rst) begin
       \$342  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$343  = completed;
+    \$343  = \$266 ;
+    if (rst) begin
+      \$343  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$344  = completed;
     if (finish) begin
-      \$343  = \$25 [10:0];
+      \$344  = \$267 [10:0];
     end
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$343  = 11'h000;
+            \$344  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$343  = 11'h000;
+      \$344  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$344  = rehearsing;
+    \$345  = rehearsing;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$344  = rehearse;
+            \$345  = rehearse;
           end
     endcase
     if (rst) begin
-      \$344  = 1'h0;
+      \$345  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$345  = position;
+    \$346  = position;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$345  = \begin ;
+            \$346  = \begin ;
           end
       4'h1:
           /* empty */;
@@ -13762,22 +13773,11 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           if (\$291 ) begin
-            \$345  = \$293 [10:0];
-          end
-    endcase
-    if (rst) begin
-      \$345  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$346  = \end ;
-    casez (fsm_state)
-      4'h0:
-          if (start) begin
-            \$346  = \end$20 ;
+            \$346  = \$293 [10:0];
           end
     endcase
     if (rst) begin
@@ -13786,29 +13786,11 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$347  = issued;
+    \$347  = \end ;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$347  = 11'h000;
-          end
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          /* empty */;
-      4'h5:
-          /* empty */;
-      4'h6:
-          /* empty */;
-      4'h7:
-          /* empty */;
-      4'h8:
-          /* empty */;
-      4'h3:
-          if (\$291 ) begin
-            \$347  = \$292 [10:0];
+            \$347  = \end$25 ;
           end
     endcase
     if (rst) begin
@@ -13817,145 +13799,180 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$348  = known;
+    \$348  = issued;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$348  = 1'h0;
+            \$348  = 11'h000;
+          end
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          /* empty */;
+      4'h8:
+          /* empty */;
+      4'h9:
+          /* empty */;
+      4'h3:
+          if (\$291 ) begin
+            \$348  = \$292 [10:0];
+          end
+    endcase
+    if (rst) begin
+      \$348  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$349  = known;
+    casez (fsm_state)
+      4'h0:
+          if (start) begin
+            \$349  = 1'h0;
           end
       4'h1:
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$348  = 1'h1;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$349  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$348  = 1'h0;
+      \$349  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$349  = fsm_state;
+    \$350  = fsm_state;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$349  = 4'h1;
+            \$350  = 4'h1;
           end
       4'h1:
           if (abort) begin
-            \$349  = 4'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$349  = 4'h0;
+            \$350  = 4'h0;
+          end else if (\$269 ) begin
+          end else if (\$270 ) begin
+            \$350  = 4'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$349  = 4'h0;
+            if (\$272 ) begin
+              \$350  = 4'h0;
             end
-          end else if (\$29 ) begin
-            \$349  = 4'h2;
+          end else if (\$271 ) begin
+            \$350  = 4'h2;
           end
       4'h2:
           if (abort) begin
-            \$349  = 4'h0;
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-            \$349  = 4'h3;
-          end else if (\$34 ) begin
+            \$350  = 4'h0;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+            \$350  = 4'h3;
+          end else if (\$276 ) begin
             (* full_case = 32'd1 *)
-            if (\$35 ) begin
-              \$349  = 4'h0;
+            if (\$277 ) begin
+              \$350  = 4'h0;
             end else begin
-              \$349  = 4'h4;
+              \$350  = 4'h4;
             end
           end
       4'h4:
-          if (\$40 ) begin
-            \$349  = 4'h3;
+          if (\$282 ) begin
+            \$350  = 4'h3;
             if (rehearsing) begin
-              \$349  = 4'h5;
+              \$350  = 4'h5;
             end
           end
       4'h5:
-          \$349  = 4'h6;
+          \$350  = 4'h6;
       4'h6:
-          \$349  = 4'h7;
+          \$350  = 4'h7;
       4'h7:
-          \$349  = 4'h8;
+          \$350  = 4'h8;
       4'h8:
+          \$350  = 4'h9;
+      4'h9:
           (* full_case = 32'd1 *)
           if (\$286 ) begin
-            \$349  = 4'h0;
+            \$350  = 4'h0;
           end else if (check[3]) begin
-            \$349  = 4'h3;
+            \$350  = 4'h3;
           end else begin
-            \$349  = 4'h5;
+            \$350  = 4'h5;
           end
       4'h3:
         begin
           if (rehearsing) begin
             if (\$287 ) begin
-              \$349  = 4'h0;
+              \$350  = 4'h0;
             end
           end
           if (\$291 ) begin
-            \$349  = 4'h1;
+            \$350  = 4'h1;
           end
         end
     endcase
     if (rst) begin
-      \$349  = 4'h0;
+      \$350  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$350  = delay;
+    \$351  = delay;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
         begin
-          \$350  = \$26 [1:0];
+          \$351  = \$268 [1:0];
           if (abort) begin
-            \$350  = 2'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$350  = 2'h0;
+            \$351  = 2'h0;
+          end else if (\$269 ) begin
+          end else if (\$270 ) begin
+            \$351  = 2'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$350  = 2'h0;
+            if (\$272 ) begin
+              \$351  = 2'h0;
             end
-          end else if (\$29 ) begin
-            \$350  = 2'h0;
+          end else if (\$271 ) begin
+            \$351  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$350  = 2'h0;
+      \$351  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$351  = \task ;
+    \$352  = \task ;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
           if (abort) begin
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
+          end else if (\$269 ) begin
+          end else if (\$270 ) begin
           end else if (at_end) begin
-          end else if (\$29 ) begin
-            \$351  = tasks__data;
+          end else if (\$271 ) begin
+            \$352  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$352  = layer;
+    \$353  = layer;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -13963,19 +13980,19 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$352  = \task [3:0];
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$353  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$352  = 4'h0;
+      \$353  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$353  = word;
+    \$354  = word;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -13983,21 +14000,21 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$353  = 5'h00;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$354  = 5'h00;
           end
       4'h4:
-          \$353  = \$36 [4:0];
+          \$354  = \$278 [4:0];
     endcase
     if (rst) begin
-      \$353  = 5'h00;
+      \$354  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$354  = check;
+    \$355  = check;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14005,10 +14022,10 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$354  = 4'h1;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$355  = 4'h1;
           end
       4'h4:
           /* empty */;
@@ -14019,15 +14036,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
-          \$354  = \$285 [3:0];
+          /* empty */;
+      4'h9:
+          \$355  = \$285 [3:0];
     endcase
     if (rst) begin
-      \$354  = 4'h0;
+      \$355  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$355  = tiles;
+    \$356  = tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14036,17 +14055,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$355  = size[8:0];
+          if (\$281 ) begin
+            \$356  = size[8:0];
           end
     endcase
     if (rst) begin
-      \$355  = 9'h000;
+      \$356  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$356  = size;
+    \$357  = size;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14055,27 +14074,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$356  = output_unit;
-          end
-    endcase
-    if (rst) begin
-      \$356  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$357  = output_unit;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          if (\$39 ) begin
-            \$357  = loss;
+          if (\$281 ) begin
+            \$357  = output_unit;
           end
     endcase
     if (rst) begin
@@ -14084,7 +14084,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$358  = loss;
+    \$358  = output_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14093,8 +14093,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$358  = squared;
+          if (\$281 ) begin
+            \$358  = loss;
           end
     endcase
     if (rst) begin
@@ -14103,7 +14103,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$359  = squared;
+    \$359  = loss;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14112,8 +14112,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$359  = next_tiles;
+          if (\$281 ) begin
+            \$359  = squared;
           end
     endcase
     if (rst) begin
@@ -14122,7 +14122,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$360  = next_tiles;
+    \$360  = squared;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14131,8 +14131,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$360  = next_unit;
+          if (\$281 ) begin
+            \$360  = next_tiles;
           end
     endcase
     if (rst) begin
@@ -14141,7 +14141,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$361  = next_unit;
+    \$361  = next_tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14150,8 +14150,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$361  = next_weights[12:0];
+          if (\$281 ) begin
+            \$361  = next_unit;
           end
     endcase
     if (rst) begin
@@ -14160,7 +14160,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$362  = next_weights;
+    \$362  = next_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14169,17 +14169,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$362  = leak;
+          if (\$281 ) begin
+            \$362  = next_weights[12:0];
           end
     endcase
     if (rst) begin
-      \$362  = 16'h0000;
+      \$362  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$363  = leak;
+    \$363  = next_weights;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14188,8 +14188,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$363  = \soft ;
+          if (\$281 ) begin
+            \$363  = leak;
           end
     endcase
     if (rst) begin
@@ -14198,7 +14198,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$364  = \soft ;
+    \$364  = leak;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14207,8 +14207,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$364  = temporal;
+          if (\$281 ) begin
+            \$364  = \soft ;
           end
     endcase
     if (rst) begin
@@ -14217,7 +14217,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$365  = temporal;
+    \$365  = \soft ;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14226,8 +14226,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$365  = spikes_only;
+          if (\$281 ) begin
+            \$365  = temporal;
           end
     endcase
     if (rst) begin
@@ -14236,7 +14236,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$366  = spikes_only;
+    \$366  = temporal;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14245,8 +14245,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$366  = descriptors__data[15:0];
+          if (\$281 ) begin
+            \$366  = spikes_only;
           end
     endcase
     if (rst) begin
@@ -14255,7 +14255,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$367  = product;
+    \$367  = spikes_only;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14264,14 +14264,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          /* empty */;
-      4'h5:
-          \$367  = \$169 ;
+          if (\$281 ) begin
+            \$367  = descriptors__data[15:0];
+          end
     endcase
+    if (rst) begin
+      \$367  = 16'h0000;
+    end
   end
   always @* begin
     if (\$initially ) begin end
-    \$368  = total;
+    \$368  = product;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -14284,7 +14287,27 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h5:
           /* empty */;
       4'h6:
-          \$368  = \$284 ;
+          \$368  = \$283 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$369  = total;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          \$369  = \$284 ;
     endcase
   end
   always @* begin
@@ -14306,6 +14329,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           /* empty */;
       4'h3:
           if (rehearsing) begin
@@ -14343,6 +14368,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           if (\$307 ) begin
             fault = { \$327 , \$322 , \$317 , \$312  };
           end
@@ -14419,6 +14446,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           o__valid = \$330 ;
     endcase
@@ -14429,10 +14458,6 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
-  assign \task.layer  = \task [3:0];
-  assign \task.tile  = \task [11:4];
-  assign \task.wait_first  = \task [21:12];
-  assign \task.wait_second  = \task [31:22];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -14448,6 +14473,10 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
+  assign \task.layer  = \task [3:0];
+  assign \task.tile  = \task [11:4];
+  assign \task.wait_first  = \task [21:12];
+  assign \task.wait_second  = \task [31:22];
   assign \config [93] = spikes_only[0];
   assign \config [92] = temporal[0];
   assign \config [91] = \soft [0];
@@ -14460,13 +14489,13 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \config [34:22] = output_unit;
   assign \config [21:9] = size;
   assign \config [8:0] = tiles;
-  assign \$164  = \$163 ;
-  assign \$166  = \$165 ;
-  assign \$168  = \$167 ;
-  assign \$171  = 1'h0;
-  assign \$277  = \$276 ;
-  assign \$280  = \$279 ;
-  assign \$283  = \$282 ;
+  assign \$5  = 1'h0;
+  assign \$111  = \$110 ;
+  assign \$114  = \$113 ;
+  assign \$117  = \$116 ;
+  assign \$241  = \$240 ;
+  assign \$243  = \$242 ;
+  assign \$245  = \$244 ;
   assign \$285  = { check, 1'h0 };
   assign \$308  = check[0];
   assign \$309  = check[1];
@@ -14488,7 +14517,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$327  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$12122$0 , \port$12139$1 , \port$12141$1 , \port$12142$1 , \port$12669$0 , \port$12771$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , \port$12681$0 , \port$12783$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -14520,18 +14549,18 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [6:0] \port$12122$0 ;
-  wire [6:0] \port$12122$0 ;
-  input [4:0] \port$12139$1 ;
-  wire [4:0] \port$12139$1 ;
-  input [4:0] \port$12141$1 ;
-  wire [4:0] \port$12141$1 ;
-  input [3:0] \port$12142$1 ;
-  wire [3:0] \port$12142$1 ;
-  input [6:0] \port$12669$0 ;
-  wire [6:0] \port$12669$0 ;
-  input [3:0] \port$12771$1 ;
-  wire [3:0] \port$12771$1 ;
+  input [6:0] \port$12131$0 ;
+  wire [6:0] \port$12131$0 ;
+  input [4:0] \port$12148$1 ;
+  wire [4:0] \port$12148$1 ;
+  input [4:0] \port$12150$1 ;
+  wire [4:0] \port$12150$1 ;
+  input [3:0] \port$12151$1 ;
+  wire [3:0] \port$12151$1 ;
+  input [6:0] \port$12681$0 ;
+  wire [6:0] \port$12681$0 ;
+  input [3:0] \port$12783$1 ;
+  wire [3:0] \port$12783$1 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [9:0] read0__data;
@@ -14551,10 +14580,10 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$12122$0 (\port$12122$0 ),
-    .\port$12139$1 (\port$12139$1 ),
-    .\port$12141$1 (\port$12141$1 ),
-    .\port$12142$1 (\port$12142$1 ),
+    .\port$12131$0 (\port$12131$0 ),
+    .\port$12148$1 (\port$12148$1 ),
+    .\port$12150$1 (\port$12150$1 ),
+    .\port$12151$1 (\port$12151$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -14568,12 +14597,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$13518$0 (read0__data),
+    .\port$13533$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12669$0 , \port$12771$1  };
+    read0__addr = { \port$12681$0 , \port$12783$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -14586,11 +14615,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$12122$0 , \port$12142$1  };
-  assign \write__addr$15  = { \port$12122$0 , \port$12142$1  };
-  assign write__data = { \port$12141$1 , \port$12139$1  };
-  assign \write__data$17  = { \port$12141$1 , \port$12139$1  };
-  assign \read0__addr$19  = { \port$12669$0 , \port$12771$1  };
+  assign write__addr = { \port$12131$0 , \port$12151$1  };
+  assign \write__addr$15  = { \port$12131$0 , \port$12151$1  };
+  assign write__data = { \port$12150$1 , \port$12148$1  };
+  assign \write__data$17  = { \port$12150$1 , \port$12148$1  };
+  assign \read0__addr$19  = { \port$12681$0 , \port$12783$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -14605,19 +14634,19 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$12122$0 , \port$12139$1 , \port$12141$1 , \port$12142$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [6:0] \port$12122$0 ;
-  wire [6:0] \port$12122$0 ;
-  input [4:0] \port$12139$1 ;
-  wire [4:0] \port$12139$1 ;
-  input [4:0] \port$12141$1 ;
-  wire [4:0] \port$12141$1 ;
-  input [3:0] \port$12142$1 ;
-  wire [3:0] \port$12142$1 ;
+  input [6:0] \port$12131$0 ;
+  wire [6:0] \port$12131$0 ;
+  input [4:0] \port$12148$1 ;
+  wire [4:0] \port$12148$1 ;
+  input [4:0] \port$12150$1 ;
+  wire [4:0] \port$12150$1 ;
+  input [3:0] \port$12151$1 ;
+  wire [3:0] \port$12151$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -14637,7 +14666,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$12122$0 , \port$
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$12122$0 , \port$12142$1  }] <= { \port$12141$1 , \port$12139$1  };
+      copy0[{ \port$12131$0 , \port$12151$1  }] <= { \port$12150$1 , \port$12148$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -14647,15 +14676,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$12122$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$12122$0 , \port$12142$1  };
-  assign \write__addr$3  = { \port$12122$0 , \port$12142$1  };
-  assign write__data = { \port$12141$1 , \port$12139$1  };
-  assign \write__data$5  = { \port$12141$1 , \port$12139$1  };
+  assign write__addr = { \port$12131$0 , \port$12151$1  };
+  assign \write__addr$3  = { \port$12131$0 , \port$12151$1  };
+  assign write__data = { \port$12150$1 , \port$12148$1  };
+  assign \write__data$5  = { \port$12150$1 , \port$12148$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13518$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13533$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -14703,8 +14732,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [9:0] \port$13518$0 ;
-  wire [9:0] \port$13518$0 ;
+  input [9:0] \port$13533$0 ;
+  wire [9:0] \port$13533$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -14752,7 +14781,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     \$1  = 32'd0;
     casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$13518$0 [9:5], 3'h0, \port$13518$0 [4:0] };
+          \$1  = { 19'h00000, \port$13533$0 [9:5], 3'h0, \port$13533$0 [4:0] };
     endcase
   end
   always @* begin
@@ -14820,7 +14849,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$13518$0 [9:5], 3'h0, \port$13518$0 [4:0] };
+  assign row = { 3'h0, \port$13533$0 [9:5], 3'h0, \port$13533$0 [4:0] };
   assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
@@ -16799,9 +16828,9 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1290$0 , \port$1292$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
-, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$12122$0 , \port$12139$1 , \port$12141$1 , \port$12142$1 , \port$12146$0 , \port$12148$0 , \port$12150$0 , \port$12152$0 , \port$12154$0 , \port$12156$0 , \port$12158$0
-, \port$12160$0 , \port$12162$0 , \port$12164$0 , \port$12166$0 , \port$12168$0 , \port$12170$0 , \port$12172$0 , \port$12174$0 , \port$12176$0 , \port$12179$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1292$0 , \port$1294$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
+, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , \port$12155$0 , \port$12157$0 , \port$12159$0 , \port$12161$0 , \port$12163$0 , \port$12165$0 , \port$12167$0
+, \port$12169$0 , \port$12171$0 , \port$12173$0 , \port$12175$0 , \port$12177$0 , \port$12179$0 , \port$12181$0 , \port$12183$0 , \port$12185$0 , \port$12188$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [2:0] \$10 ;
   wire [2:0] \$11 ;
@@ -17026,52 +17055,52 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   wire parity;
   wire \parity$42 ;
   wire \parity$62 ;
-  output [6:0] \port$12122$0 ;
-  wire [6:0] \port$12122$0 ;
-  output [20:0] \port$12139$1 ;
-  wire [20:0] \port$12139$1 ;
-  output [20:0] \port$12141$1 ;
-  wire [20:0] \port$12141$1 ;
-  output [7:0] \port$12142$1 ;
-  wire [7:0] \port$12142$1 ;
-  output [2:0] \port$12146$0 ;
-  wire [2:0] \port$12146$0 ;
-  output [2:0] \port$12148$0 ;
-  wire [2:0] \port$12148$0 ;
-  output [2:0] \port$12150$0 ;
-  wire [2:0] \port$12150$0 ;
-  output [2:0] \port$12152$0 ;
-  wire [2:0] \port$12152$0 ;
-  output [2:0] \port$12154$0 ;
-  wire [2:0] \port$12154$0 ;
-  output [2:0] \port$12156$0 ;
-  wire [2:0] \port$12156$0 ;
-  output [2:0] \port$12158$0 ;
-  wire [2:0] \port$12158$0 ;
-  output [2:0] \port$12160$0 ;
-  wire [2:0] \port$12160$0 ;
-  output [2:0] \port$12162$0 ;
-  wire [2:0] \port$12162$0 ;
-  output [2:0] \port$12164$0 ;
-  wire [2:0] \port$12164$0 ;
-  output [2:0] \port$12166$0 ;
-  wire [2:0] \port$12166$0 ;
-  output [2:0] \port$12168$0 ;
-  wire [2:0] \port$12168$0 ;
-  output [2:0] \port$12170$0 ;
-  wire [2:0] \port$12170$0 ;
-  output [2:0] \port$12172$0 ;
-  wire [2:0] \port$12172$0 ;
-  output [2:0] \port$12174$0 ;
-  wire [2:0] \port$12174$0 ;
-  output [2:0] \port$12176$0 ;
-  wire [2:0] \port$12176$0 ;
-  output [7:0] \port$12179$0 ;
-  wire [7:0] \port$12179$0 ;
-  output \port$1290$0 ;
-  wire \port$1290$0 ;
+  output [6:0] \port$12131$0 ;
+  wire [6:0] \port$12131$0 ;
+  output [20:0] \port$12148$1 ;
+  wire [20:0] \port$12148$1 ;
+  output [20:0] \port$12150$1 ;
+  wire [20:0] \port$12150$1 ;
+  output [7:0] \port$12151$1 ;
+  wire [7:0] \port$12151$1 ;
+  output [2:0] \port$12155$0 ;
+  wire [2:0] \port$12155$0 ;
+  output [2:0] \port$12157$0 ;
+  wire [2:0] \port$12157$0 ;
+  output [2:0] \port$12159$0 ;
+  wire [2:0] \port$12159$0 ;
+  output [2:0] \port$12161$0 ;
+  wire [2:0] \port$12161$0 ;
+  output [2:0] \port$12163$0 ;
+  wire [2:0] \port$12163$0 ;
+  output [2:0] \port$12165$0 ;
+  wire [2:0] \port$12165$0 ;
+  output [2:0] \port$12167$0 ;
+  wire [2:0] \port$12167$0 ;
+  output [2:0] \port$12169$0 ;
+  wire [2:0] \port$12169$0 ;
+  output [2:0] \port$12171$0 ;
+  wire [2:0] \port$12171$0 ;
+  output [2:0] \port$12173$0 ;
+  wire [2:0] \port$12173$0 ;
+  output [2:0] \port$12175$0 ;
+  wire [2:0] \port$12175$0 ;
+  output [2:0] \port$12177$0 ;
+  wire [2:0] \port$12177$0 ;
+  output [2:0] \port$12179$0 ;
+  wire [2:0] \port$12179$0 ;
+  output [2:0] \port$12181$0 ;
+  wire [2:0] \port$12181$0 ;
+  output [2:0] \port$12183$0 ;
+  wire [2:0] \port$12183$0 ;
+  output [2:0] \port$12185$0 ;
+  wire [2:0] \port$12185$0 ;
+  output [7:0] \port$12188$0 ;
+  wire [7:0] \port$12188$0 ;
   output \port$1292$0 ;
   wire \port$1292$0 ;
+  output \port$1294$0 ;
+  wire \port$1294$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -17179,11 +17208,11 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$12122$0 (\$3 ),
-    .\port$12139$1 (\$4 ),
-    .\port$12141$1 (\$5 ),
-    .\port$12142$1 (\$6 ),
-    .\port$12179$0 (\$23 ),
+    .\port$12131$0 (\$3 ),
+    .\port$12148$1 (\$4 ),
+    .\port$12150$1 (\$5 ),
+    .\port$12151$1 (\$6 ),
+    .\port$12188$0 (\$23 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -17228,7 +17257,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$1292$0 (\$2 ),
+    .\port$1294$0 (\$2 ),
     .row(spikes__data),
     .\row$72 (row_vector),
     .row1(front_row_address),
@@ -17274,7 +17303,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end$20 (\end ),
+    .\end$25 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -17375,29 +17404,29 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \stall_vector$135  = stall_vector;
   assign \stall_drain$137  = stall_drain;
   assign \table$139  = \table ;
-  assign \port$1290$0  = \$1 ;
-  assign \port$1292$0  = \$2 ;
-  assign \port$12122$0  = \$3 ;
-  assign \port$12139$1  = \$4 ;
-  assign \port$12141$1  = \$5 ;
-  assign \port$12142$1  = \$6 ;
-  assign \port$12146$0  = \$7 ;
-  assign \port$12148$0  = \$8 ;
-  assign \port$12150$0  = \$9 ;
-  assign \port$12152$0  = \$10 ;
-  assign \port$12154$0  = \$11 ;
-  assign \port$12156$0  = \$12 ;
-  assign \port$12158$0  = \$13 ;
-  assign \port$12160$0  = \$14 ;
-  assign \port$12162$0  = \$15 ;
-  assign \port$12164$0  = \$16 ;
-  assign \port$12166$0  = \$17 ;
-  assign \port$12168$0  = \$18 ;
-  assign \port$12170$0  = \$19 ;
-  assign \port$12172$0  = \$20 ;
-  assign \port$12174$0  = \$21 ;
-  assign \port$12176$0  = \$22 ;
-  assign \port$12179$0  = \$23 ;
+  assign \port$1292$0  = \$1 ;
+  assign \port$1294$0  = \$2 ;
+  assign \port$12131$0  = \$3 ;
+  assign \port$12148$1  = \$4 ;
+  assign \port$12150$1  = \$5 ;
+  assign \port$12151$1  = \$6 ;
+  assign \port$12155$0  = \$7 ;
+  assign \port$12157$0  = \$8 ;
+  assign \port$12159$0  = \$9 ;
+  assign \port$12161$0  = \$10 ;
+  assign \port$12163$0  = \$11 ;
+  assign \port$12165$0  = \$12 ;
+  assign \port$12167$0  = \$13 ;
+  assign \port$12169$0  = \$14 ;
+  assign \port$12171$0  = \$15 ;
+  assign \port$12173$0  = \$16 ;
+  assign \port$12175$0  = \$17 ;
+  assign \port$12177$0  = \$18 ;
+  assign \port$12179$0  = \$19 ;
+  assign \port$12181$0  = \$20 ;
+  assign \port$12183$0  = \$21 ;
+  assign \port$12185$0  = \$22 ;
+  assign \port$12188$0  = \$23 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -17497,8 +17526,8 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12122$0 , \port$12139$1 , \port$12141$1 , \port$12142$1 , tile_0
-, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$12179$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , tile_0
+, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$12188$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -17869,16 +17898,16 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [6:0] \port$12122$0 ;
-  wire [6:0] \port$12122$0 ;
-  output [20:0] \port$12139$1 ;
-  wire [20:0] \port$12139$1 ;
-  output [20:0] \port$12141$1 ;
-  wire [20:0] \port$12141$1 ;
-  output [7:0] \port$12142$1 ;
-  wire [7:0] \port$12142$1 ;
-  output [7:0] \port$12179$0 ;
-  wire [7:0] \port$12179$0 ;
+  output [6:0] \port$12131$0 ;
+  wire [6:0] \port$12131$0 ;
+  output [20:0] \port$12148$1 ;
+  wire [20:0] \port$12148$1 ;
+  output [20:0] \port$12150$1 ;
+  wire [20:0] \port$12150$1 ;
+  output [7:0] \port$12151$1 ;
+  wire [7:0] \port$12151$1 ;
+  output [7:0] \port$12188$0 ;
+  wire [7:0] \port$12188$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -18763,11 +18792,11 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[6:0];
   assign active__data = { tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2] };
-  assign \port$12122$0  = header_16[6:0];
-  assign \port$12139$1  = result_0[21:1];
-  assign \port$12141$1  = result_1[21:1];
-  assign \port$12142$1  = whole_0[8:1];
-  assign \port$12179$0  = last_0[7:0];
+  assign \port$12131$0  = header_16[6:0];
+  assign \port$12148$1  = result_0[21:1];
+  assign \port$12150$1  = result_1[21:1];
+  assign \port$12151$1  = whole_0[8:1];
+  assign \port$12188$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -19969,8 +19998,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$12294$0 (\$54 ),
-    .\port$12295$0 (\$55 ),
+    .\port$12303$0 (\$54 ),
+    .\port$12304$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -19994,8 +20023,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$2815$0 (\$2 ),
-    .\port$2816$0 (\$3 ),
+    .\port$2817$0 (\$2 ),
+    .\port$2818$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -20224,7 +20253,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[49], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12294$0 , \port$12295$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12303$0 , \port$12304$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -20368,10 +20397,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12294$0 , \port$12
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$12294$0 ;
-  wire [14:0] \port$12294$0 ;
-  input \port$12295$0 ;
-  wire \port$12295$0 ;
+  input [14:0] \port$12303$0 ;
+  wire [14:0] \port$12303$0 ;
+  input \port$12304$0 ;
+  wire \port$12304$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -20394,13 +20423,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12294$0 , \port$12
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$12294$0 [14:10];
-  assign exponent_a = \port$12294$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$12303$0 [14:10];
+  assign exponent_a = \port$12303$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$12295$0 ;
+  assign \$4  = \$3  & \port$12304$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -20466,13 +20495,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12294$0 , \port$12
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$12294$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$12294$0 [9:0] };
-  assign \$79  = | \port$12294$0 [14:10];
+  assign \$77  = | \port$12303$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$12303$0 [9:0] };
+  assign \$79  = | \port$12303$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$12294$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$12303$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$12295$0  == i_b[15];
+  assign \$83  = \port$12304$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -20540,16 +20569,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12294$0 , \port$12
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$12295$0 , \port$12294$0  };
+  assign i_a = { \port$12304$0 , \port$12303$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$12294$0 [9:0];
-  assign \i_a.exponent  = \port$12294$0 [14:10];
-  assign \i_a.sign  = \port$12295$0 ;
+  assign \i_a.mantissa  = \port$12303$0 [9:0];
+  assign \i_a.exponent  = \port$12303$0 [14:10];
+  assign \i_a.sign  = \port$12304$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -20929,7 +20958,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$2815$0 , \port$2816$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$2817$0 , \port$2818$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -20982,10 +21011,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2815$0 , \port$2816$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$2815$0 ;
-  wire [14:0] \port$2815$0 ;
-  input \port$2816$0 ;
-  wire \port$2816$0 ;
+  input [14:0] \port$2817$0 ;
+  wire [14:0] \port$2817$0 ;
+  input \port$2818$0 ;
+  wire \port$2818$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -21021,7 +21050,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2815$0 , \port$2816$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$2816$0 , \port$2815$0  } >= \$10 ;
+  assign \$11  = { \port$2818$0 , \port$2817$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -21034,7 +21063,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2815$0 , \port$2816$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$2816$0 , \port$2815$0  };
+    key0_0 <= { \port$2818$0 , \port$2817$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -21082,7 +21111,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2815$0 , \port$2816$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$2816$0 , \port$2815$0  };
+  assign i_key = { \port$2818$0 , \port$2817$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -21093,7 +21122,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2815$0 , \port$2816$0 ,
   assign \$14  = \table [4];
 endmodule
 
-module \backspike_core.fp.front (rst, grant, o__ready, \port$1292$0 , spikes__addr, row_valid, o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
+module \backspike_core.fp.front (rst, grant, o__ready, \port$1294$0 , spikes__addr, row_valid, o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$72 , clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -21308,8 +21337,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1292$0 , spikes__ad
   wire [7:0] own_unit;
   input parity;
   wire parity;
-  output \port$1292$0 ;
-  wire \port$1292$0 ;
+  output \port$1294$0 ;
+  wire \port$1294$0 ;
   reg [10:0] product = 11'h000;
   input [31:0] row;
   wire [31:0] row;
@@ -21440,8 +21469,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1292$0 , spikes__ad
     .i__valid(valid1),
     .o__ready(\o__ready$78 ),
     .o__valid(o_vectors__valid),
-    .\port$11864$0 (lane1),
-    .\port$11866$0 (row1),
+    .\port$11873$0 (lane1),
+    .\port$11875$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -21600,7 +21629,7 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1292$0 , spikes__ad
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$1292$0  = \$53 ;
+  assign \port$1294$0  = \$53 ;
   assign spikes__addr = \i__payload$21 [8:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -21797,7 +21826,7 @@ module \backspike_core.fp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$11864$0 , \port$11866$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$11873$0 , \port$11875$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -21848,10 +21877,10 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input \port$11864$0 ;
-  wire \port$11864$0 ;
-  input [10:0] \port$11866$0 ;
-  wire [10:0] \port$11866$0 ;
+  input \port$11873$0 ;
+  wire \port$11873$0 ;
+  input [10:0] \port$11875$0 ;
+  wire [10:0] \port$11875$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -21902,7 +21931,7 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
     \$signal$14  <= \$12 ;
   \backspike_core.fp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$2373$0 (\$13 ),
+    .\port$2375$0 (\$13 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -21964,8 +21993,8 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$11864$0 , \port$11866$0  };
-  assign i__payload = { \port$11864$0 , \port$11866$0  };
+  assign address = { \port$11873$0 , \port$11875$0  };
+  assign i__payload = { \port$11873$0 , \port$11875$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -21980,21 +22009,21 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$11864$0 , \port$11866$0  };
+  assign \i__payload.address  = { \port$11873$0 , \port$11875$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
 endmodule
 
-module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2373$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2375$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
-  input \port$2373$0 ;
-  wire \port$2373$0 ;
+  input \port$2375$0 ;
+  wire \port$2375$0 ;
   wire [3:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -22052,7 +22081,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2373$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$2373$0 ) begin
+    if (\port$2375$0 ) begin
       \$1  = read__data;
     end
   end
@@ -22061,7 +22090,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2373$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$2373$0 , read__en };
+  assign read0__en = { \port$2375$0 , read__en };
 endmodule
 
 module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lines__payload, \o__ready$14 , i__payload, i__valid, o_events__payload, o_events__valid, clk);
@@ -22203,8 +22232,8 @@ module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lin
   \backspike_core.fp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$11923$0 (\o__payload$20 [0]),
-    .\port$11923$17 (\o__payload$20 [27:17]),
+    .\port$11932$0 (\o__payload$20 [0]),
+    .\port$11932$17 (\o__payload$20 [27:17]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -24439,7 +24468,7 @@ module \backspike_core.fp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[18];
 endmodule
 
-module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$11923$0 , \port$11923$17 , level, clk);
+module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$11932$0 , \port$11932$17 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24464,10 +24493,10 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input \port$11923$0 ;
-  wire \port$11923$0 ;
-  input [10:0] \port$11923$17 ;
-  wire [10:0] \port$11923$17 ;
+  input \port$11932$0 ;
+  wire \port$11932$0 ;
+  input [10:0] \port$11932$17 ;
+  wire [10:0] \port$11932$17 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [11:0] r_data;
@@ -24494,7 +24523,7 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   reg [11:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$11923$17 , \port$11923$0  };
+      storage[w_port__addr] <= { \port$11932$17 , \port$11932$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -24556,8 +24585,8 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$11923$17 , \port$11923$0  };
-  assign w_data = { \port$11923$17 , \port$11923$0  };
+  assign w_port__data = { \port$11932$17 , \port$11932$0  };
+  assign w_data = { \port$11932$17 , \port$11932$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -26039,65 +26068,65 @@ module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk)
   assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
-module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$20 , abort, start, rehearse, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
+module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , abort, start, rehearse, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
 , waits_first, waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire [8:0] \$101 ;
+  wire [8:0] \$100 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
-  wire [13:0] \$105 ;
+  wire [8:0] \$105 ;
   wire \$106 ;
-  wire \$107 ;
+  wire [8:0] \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire [13:0] \$111 ;
-  wire \$112 ;
+  wire \$111 ;
+  wire [8:0] \$112 ;
   wire \$113 ;
-  wire \$114 ;
+  wire [8:0] \$114 ;
   wire \$115 ;
   wire \$116 ;
-  wire [13:0] \$117 ;
+  wire \$117 ;
   wire \$118 ;
-  wire \$119 ;
-  wire \$12 ;
+  wire [8:0] \$119 ;
+  wire [12:0] \$12 ;
   wire \$120 ;
-  wire \$121 ;
+  wire [8:0] \$121 ;
   wire \$122 ;
-  wire [13:0] \$123 ;
+  wire \$123 ;
   wire \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [8:0] \$126 ;
   wire \$127 ;
-  wire \$128 ;
-  wire [13:0] \$129 ;
+  wire [8:0] \$128 ;
+  wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [8:0] \$133 ;
   wire \$134 ;
-  wire [13:0] \$135 ;
+  wire [8:0] \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  wire [13:0] \$141 ;
-  wire \$142 ;
+  wire [8:0] \$140 ;
+  wire \$141 ;
+  wire [8:0] \$142 ;
   wire \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
-  wire [13:0] \$147 ;
+  wire [8:0] \$147 ;
   wire \$148 ;
-  wire \$149 ;
+  wire [8:0] \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
@@ -26114,115 +26143,115 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
-  wire [13:0] \$164 ;
-  wire \$165 ;
+  wire \$164 ;
+  wire [13:0] \$165 ;
   wire \$166 ;
-  wire [13:0] \$167 ;
+  wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
-  wire [13:0] \$170 ;
-  wire \$171 ;
+  wire \$170 ;
+  wire [13:0] \$171 ;
   wire \$172 ;
-  wire [13:0] \$173 ;
+  wire \$173 ;
   wire \$174 ;
   wire \$175 ;
-  wire [22:0] \$176 ;
-  wire \$177 ;
-  wire [12:0] \$178 ;
+  wire \$176 ;
+  wire [13:0] \$177 ;
+  wire \$178 ;
   wire \$179 ;
-  wire \$18 ;
+  wire [12:0] \$18 ;
   wire \$180 ;
   wire \$181 ;
   wire \$182 ;
-  wire \$183 ;
+  wire [13:0] \$183 ;
   wire \$184 ;
-  wire [12:0] \$185 ;
+  wire \$185 ;
   wire \$186 ;
   wire \$187 ;
   wire \$188 ;
-  wire \$189 ;
+  wire [13:0] \$189 ;
   wire \$19 ;
   wire \$190 ;
-  wire [12:0] \$191 ;
+  wire \$191 ;
   wire \$192 ;
   wire \$193 ;
   wire \$194 ;
-  wire \$195 ;
+  wire [13:0] \$195 ;
   wire \$196 ;
-  wire [12:0] \$197 ;
+  wire \$197 ;
   wire \$198 ;
   wire \$199 ;
   wire \$2 ;
-  wire [3:0] \$20 ;
+  wire \$20 ;
   wire \$200 ;
-  wire \$201 ;
+  wire [13:0] \$201 ;
   wire \$202 ;
-  wire [12:0] \$203 ;
+  wire \$203 ;
   wire \$204 ;
   wire \$205 ;
   wire \$206 ;
-  wire \$207 ;
+  wire [13:0] \$207 ;
   wire \$208 ;
-  wire [12:0] \$209 ;
+  wire \$209 ;
   wire \$21 ;
   wire \$210 ;
   wire \$211 ;
-  wire \$212 ;
+  wire [13:0] \$212 ;
   wire \$213 ;
   wire \$214 ;
-  wire [12:0] \$215 ;
+  wire [13:0] \$215 ;
   wire \$216 ;
   wire \$217 ;
-  wire \$218 ;
+  wire [13:0] \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [12:0] \$221 ;
+  wire [13:0] \$221 ;
   wire \$222 ;
   wire \$223 ;
   wire \$224 ;
   wire \$225 ;
   wire \$226 ;
-  wire [12:0] \$227 ;
+  wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
   wire \$230 ;
   wire \$231 ;
   wire \$232 ;
-  wire [12:0] \$233 ;
+  wire \$233 ;
   wire \$234 ;
   wire \$235 ;
   wire \$236 ;
   wire \$237 ;
   wire \$238 ;
-  wire [12:0] \$239 ;
-  wire \$24 ;
-  wire \$240 ;
+  wire \$239 ;
+  wire [12:0] \$24 ;
+  wire [3:0] \$240 ;
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
-  wire [12:0] \$245 ;
-  wire \$246 ;
+  wire [11:0] \$245 ;
+  wire [2:0] \$246 ;
   wire \$247 ;
   wire \$248 ;
   wire \$249 ;
-  wire [11:0] \$25 ;
+  wire \$25 ;
   wire \$250 ;
-  wire [12:0] \$251 ;
+  wire \$251 ;
   wire \$252 ;
   wire \$253 ;
   wire \$254 ;
   wire \$255 ;
-  wire \$256 ;
+  wire [5:0] \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
-  wire [2:0] \$26 ;
+  wire \$26 ;
   wire \$260 ;
-  wire \$261 ;
+  wire [22:0] \$261 ;
   wire [23:0] \$262 ;
   wire [4:0] \$263 ;
   wire \$264 ;
@@ -26265,7 +26294,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$298 ;
   wire \$299 ;
   wire [5:0] \$3 ;
-  wire \$30 ;
+  wire [12:0] \$30 ;
   wire \$300 ;
   wire \$301 ;
   wire \$302 ;
@@ -26285,115 +26314,117 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$315 ;
   wire \$316 ;
   wire \$317 ;
-  reg [20:0] \$318 ;
-  reg \$319 ;
+  wire \$318 ;
+  reg [20:0] \$319 ;
   wire \$32 ;
   reg \$320 ;
-  reg [10:0] \$321 ;
-  reg \$322 ;
-  reg [10:0] \$323 ;
+  reg \$321 ;
+  reg [10:0] \$322 ;
+  reg \$323 ;
   reg [10:0] \$324 ;
   reg [10:0] \$325 ;
-  reg \$326 ;
-  reg [3:0] \$327 ;
-  reg [1:0] \$328 ;
-  reg [31:0] \$329 ;
+  reg [10:0] \$326 ;
+  reg \$327 ;
+  reg [3:0] \$328 ;
+  reg [1:0] \$329 ;
   wire \$33 ;
-  reg [3:0] \$330 ;
-  reg [4:0] \$331 ;
-  reg [3:0] \$332 ;
-  reg [8:0] \$333 ;
-  reg [12:0] \$334 ;
+  reg [31:0] \$330 ;
+  reg [3:0] \$331 ;
+  reg [4:0] \$332 ;
+  reg [3:0] \$333 ;
+  reg [8:0] \$334 ;
   reg [12:0] \$335 ;
   reg [12:0] \$336 ;
   reg [12:0] \$337 ;
   reg [12:0] \$338 ;
   reg [12:0] \$339 ;
   wire \$34 ;
-  reg [15:0] \$340 ;
+  reg [12:0] \$340 ;
   reg [15:0] \$341 ;
   reg [15:0] \$342 ;
   reg [15:0] \$343 ;
   reg [15:0] \$344 ;
   reg [15:0] \$345 ;
   reg [15:0] \$346 ;
-  reg [22:0] \$347 ;
-  reg [23:0] \$348 ;
+  reg [15:0] \$347 ;
+  reg [22:0] \$348 ;
+  reg [23:0] \$349 ;
   wire \$35 ;
-  wire [5:0] \$36 ;
+  wire [12:0] \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
-  wire [8:0] \$43 ;
+  wire [12:0] \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire [8:0] \$45 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  wire \$48 ;
+  wire [12:0] \$48 ;
   wire \$49 ;
-  wire \$5 ;
-  wire [8:0] \$50 ;
+  wire [12:0] \$5 ;
+  wire \$50 ;
   wire \$51 ;
-  wire [8:0] \$52 ;
+  wire \$52 ;
   wire \$53 ;
-  wire \$54 ;
+  wire [12:0] \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [8:0] \$57 ;
+  wire \$57 ;
   wire \$58 ;
-  wire [8:0] \$59 ;
+  wire \$59 ;
   wire \$6 ;
-  wire \$60 ;
+  wire [12:0] \$60 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  wire [8:0] \$64 ;
+  wire \$64 ;
   wire \$65 ;
-  wire [8:0] \$66 ;
+  wire [12:0] \$66 ;
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [8:0] \$71 ;
-  wire \$72 ;
-  wire [8:0] \$73 ;
+  wire \$71 ;
+  wire [12:0] \$72 ;
+  wire \$73 ;
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [8:0] \$78 ;
+  wire [12:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [8:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire [8:0] \$85 ;
+  wire \$85 ;
   wire \$86 ;
-  wire [8:0] \$87 ;
+  wire \$87 ;
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire \$91 ;
-  wire [8:0] \$92 ;
-  wire \$93 ;
-  wire [8:0] \$94 ;
+  wire [8:0] \$91 ;
+  wire \$92 ;
+  wire [8:0] \$93 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
-  wire \$98 ;
-  wire [8:0] \$99 ;
+  wire [8:0] \$98 ;
+  wire \$99 ;
   reg \$signal  = 1'h0;
   input abort;
   wire abort;
   reg at_end = 1'h0;
+  reg [15:0] base_0 = 16'h0000;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
@@ -26425,6 +26456,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [15:0] \config.threshold ;
   wire [8:0] \config.tiles ;
   wire [15:0] \config.weights ;
+  reg [8:0] count_0 = 9'h000;
   reg [1:0] delay = 2'h0;
   output [6:0] descriptors__addr;
   wire [6:0] descriptors__addr;
@@ -26433,8 +26465,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   input done;
   wire done;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$20 ;
-  wire [10:0] \end$20 ;
+  input [10:0] \end$25 ;
+  wire [10:0] \end$25 ;
   reg [3:0] excess = 4'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -26500,6 +26532,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] tasks__data;
   reg [15:0] threshold = 16'h0000;
   reg [8:0] tiles = 9'h000;
+  reg [13:0] times_0 = 14'h0000;
   wire tokens;
   reg [23:0] total = 24'h000000;
   input [10:0] waits_first;
@@ -26511,257 +26544,257 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$1  = word >= 5'h10;
   assign \$2  = loads & \$1 ;
   assign \$3  = word - 5'h10;
-  assign \$4  = | total[23:9];
-  assign \$5  = | total[7:0];
-  assign \$6  = total[8] & \$5 ;
-  assign \$7  = \$4  | \$6 ;
-  assign \$8  = | total[23:12];
-  assign \$9  = | total[10:0];
-  assign \$10  = total[11] & \$9 ;
-  assign \$11  = \$8  | \$10 ;
-  assign \$12  = | total[23:8];
-  assign \$13  = | total[6:0];
-  assign \$14  = total[7] & \$13 ;
-  assign \$15  = \$12  | \$14 ;
-  assign \$16  = | total[23:7];
-  assign \$17  = | total[5:0];
-  assign \$18  = total[6] & \$17 ;
-  assign \$19  = \$16  | \$18 ;
-  assign \$20  = { \$19 , \$15 , \$11 , \$7  } & check;
-  assign \$21  = position > \end ;
-  assign \$22  = \end  > 9'h100;
-  assign \$23  = \$21  | \$22 ;
-  assign \$24  = position == \end ;
-  assign \$25  = completed + 1'h1;
-  assign \$26  = delay + 1'h1;
-  assign \$27  = ! delay;
-  assign \$28  = rehearsing & \$signal ;
-  assign \$29  = delay == 2'h2;
-  assign \$30  = completed == issued;
-  assign \$31  = ~ tokens;
-  assign \$32  = layer == \task [3:0];
-  assign \$33  = known & \$32 ;
-  assign \$34  = completed == issued;
-  assign \$35  = \task [3:0] >= 3'h4;
-  assign \$36  = word + 1'h1;
-  assign \$37  = word >= 2'h2;
-  assign \$38  = word < 5'h10;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = word == 5'h1e;
-  assign \$41  = \config [22] & check[0];
-  assign \$42  = \config [0] & check[1];
-  assign \$43  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$44  = \$43 [0] & check[2];
-  assign \$45  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$46  = \$45 [0] & check[3];
-  assign \$47  = | { \$46 , \$44 , \$42 , \$41  };
-  assign \$48  = \config [23] & check[0];
-  assign \$49  = \config [1] & check[1];
-  assign \$50  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$51  = \$50 [1] & check[2];
-  assign \$52  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$53  = \$52 [1] & check[3];
-  assign \$54  = | { \$53 , \$51 , \$49 , \$48  };
-  assign \$55  = \config [24] & check[0];
-  assign \$56  = \config [2] & check[1];
-  assign \$57  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$58  = \$57 [2] & check[2];
-  assign \$59  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$60  = \$59 [2] & check[3];
-  assign \$61  = | { \$60 , \$58 , \$56 , \$55  };
-  assign \$62  = \config [25] & check[0];
-  assign \$63  = \config [3] & check[1];
-  assign \$64  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$65  = \$64 [3] & check[2];
-  assign \$66  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$67  = \$66 [3] & check[3];
-  assign \$68  = | { \$67 , \$65 , \$63 , \$62  };
-  assign \$69  = \config [26] & check[0];
-  assign \$70  = \config [4] & check[1];
-  assign \$71  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$72  = \$71 [4] & check[2];
-  assign \$73  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$74  = \$73 [4] & check[3];
-  assign \$75  = | { \$74 , \$72 , \$70 , \$69  };
-  assign \$76  = \config [27] & check[0];
-  assign \$77  = \config [5] & check[1];
-  assign \$78  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$79  = \$78 [5] & check[2];
-  assign \$80  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$81  = \$80 [5] & check[3];
-  assign \$82  = | { \$81 , \$79 , \$77 , \$76  };
-  assign \$83  = \config [28] & check[0];
-  assign \$84  = \config [6] & check[1];
-  assign \$85  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$86  = \$85 [6] & check[2];
-  assign \$87  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$88  = \$87 [6] & check[3];
-  assign \$89  = | { \$88 , \$86 , \$84 , \$83  };
-  assign \$90  = \config [29] & check[0];
-  assign \$91  = \config [7] & check[1];
-  assign \$92  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$93  = \$92 [7] & check[2];
-  assign \$94  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$95  = \$94 [7] & check[3];
-  assign \$96  = | { \$95 , \$93 , \$91 , \$90  };
-  assign \$97  = \config [30] & check[0];
-  assign \$98  = \config [8] & check[1];
-  assign \$99  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$100  = \$99 [8] & check[2];
-  assign \$101  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$102  = \$101 [8] & check[3];
-  assign \$103  = | { \$102 , \$100 , \$98 , \$97  };
-  assign \$104  = batch[10] & check[0];
-  assign \$105  = \config [43:31] + \config [44];
-  assign \$106  = \$105 [0] & check[1];
-  assign \$107  = batch[10] & check[2];
-  assign \$108  = batch[10] & check[3];
-  assign \$109  = | { \$108 , \$107 , \$106 , \$104  };
-  assign \$110  = batch[11] & check[0];
-  assign \$111  = \config [43:31] + \config [44];
-  assign \$112  = \$111 [1] & check[1];
-  assign \$113  = batch[11] & check[2];
-  assign \$114  = batch[11] & check[3];
-  assign \$115  = | { \$114 , \$113 , \$112 , \$110  };
-  assign \$116  = batch[12] & check[0];
-  assign \$117  = \config [43:31] + \config [44];
-  assign \$118  = \$117 [2] & check[1];
-  assign \$119  = batch[12] & check[2];
-  assign \$120  = batch[12] & check[3];
-  assign \$121  = | { \$120 , \$119 , \$118 , \$116  };
-  assign \$122  = batch[13] & check[0];
-  assign \$123  = \config [43:31] + \config [44];
-  assign \$124  = \$123 [3] & check[1];
-  assign \$125  = batch[13] & check[2];
-  assign \$126  = batch[13] & check[3];
-  assign \$127  = | { \$126 , \$125 , \$124 , \$122  };
-  assign \$128  = batch[14] & check[0];
-  assign \$129  = \config [43:31] + \config [44];
-  assign \$130  = \$129 [4] & check[1];
-  assign \$131  = batch[14] & check[2];
-  assign \$132  = batch[14] & check[3];
-  assign \$133  = | { \$132 , \$131 , \$130 , \$128  };
-  assign \$134  = batch[15] & check[0];
-  assign \$135  = \config [43:31] + \config [44];
-  assign \$136  = \$135 [5] & check[1];
-  assign \$137  = batch[15] & check[2];
-  assign \$138  = batch[15] & check[3];
-  assign \$139  = | { \$138 , \$137 , \$136 , \$134  };
-  assign \$140  = batch[16] & check[0];
-  assign \$141  = \config [43:31] + \config [44];
-  assign \$142  = \$141 [6] & check[1];
-  assign \$143  = batch[16] & check[2];
-  assign \$144  = batch[16] & check[3];
-  assign \$145  = | { \$144 , \$143 , \$142 , \$140  };
-  assign \$146  = batch[17] & check[0];
-  assign \$147  = \config [43:31] + \config [44];
-  assign \$148  = \$147 [7] & check[1];
-  assign \$149  = batch[17] & check[2];
-  assign \$150  = batch[17] & check[3];
-  assign \$151  = | { \$150 , \$149 , \$148 , \$146  };
-  assign \$152  = batch[18] & check[0];
+  assign \$4  = | \config [30:22];
+  assign \$5  = \$4  ? \config [57:45] : 13'h0101;
+  assign \$6  = \$5 [0] & check[0];
+  assign \$7  = \config [71] & check[1];
+  assign \$8  = \config [58] & check[2];
+  assign \$10  = | { \$9 , \$8 , \$7 , \$6  };
+  assign \$11  = | \config [30:22];
+  assign \$12  = \$11  ? \config [57:45] : 13'h0101;
+  assign \$13  = \$12 [1] & check[0];
+  assign \$14  = \config [72] & check[1];
+  assign \$15  = \config [59] & check[2];
+  assign \$16  = | { \$15 , \$14 , \$13  };
+  assign \$17  = | \config [30:22];
+  assign \$18  = \$17  ? \config [57:45] : 13'h0101;
+  assign \$19  = \$18 [2] & check[0];
+  assign \$20  = \config [73] & check[1];
+  assign \$21  = \config [60] & check[2];
+  assign \$22  = | { \$21 , \$20 , \$19  };
+  assign \$23  = | \config [30:22];
+  assign \$24  = \$23  ? \config [57:45] : 13'h0101;
+  assign \$25  = \$24 [3] & check[0];
+  assign \$26  = \config [74] & check[1];
+  assign \$27  = \config [61] & check[2];
+  assign \$28  = | { \$27 , \$26 , \$25  };
+  assign \$29  = | \config [30:22];
+  assign \$30  = \$29  ? \config [57:45] : 13'h0101;
+  assign \$31  = \$30 [4] & check[0];
+  assign \$32  = \config [75] & check[1];
+  assign \$33  = \config [62] & check[2];
+  assign \$34  = | { \$33 , \$32 , \$31  };
+  assign \$35  = | \config [30:22];
+  assign \$36  = \$35  ? \config [57:45] : 13'h0101;
+  assign \$37  = \$36 [5] & check[0];
+  assign \$38  = \config [76] & check[1];
+  assign \$39  = \config [63] & check[2];
+  assign \$40  = | { \$39 , \$38 , \$37  };
+  assign \$41  = | \config [30:22];
+  assign \$42  = \$41  ? \config [57:45] : 13'h0101;
+  assign \$43  = \$42 [6] & check[0];
+  assign \$44  = \config [77] & check[1];
+  assign \$45  = \config [64] & check[2];
+  assign \$46  = | { \$45 , \$44 , \$43  };
+  assign \$47  = | \config [30:22];
+  assign \$48  = \$47  ? \config [57:45] : 13'h0101;
+  assign \$49  = \$48 [7] & check[0];
+  assign \$50  = \config [78] & check[1];
+  assign \$51  = \config [65] & check[2];
+  assign \$52  = | { \$51 , \$50 , \$49  };
+  assign \$53  = | \config [30:22];
+  assign \$54  = \$53  ? \config [57:45] : 13'h0101;
+  assign \$55  = \$54 [8] & check[0];
+  assign \$56  = \config [79] & check[1];
+  assign \$57  = \config [66] & check[2];
+  assign \$58  = | { \$57 , \$56 , \$55  };
+  assign \$59  = | \config [30:22];
+  assign \$60  = \$59  ? \config [57:45] : 13'h0101;
+  assign \$61  = \$60 [9] & check[0];
+  assign \$62  = \config [80] & check[1];
+  assign \$63  = \config [67] & check[2];
+  assign \$64  = | { \$63 , \$62 , \$61  };
+  assign \$65  = | \config [30:22];
+  assign \$66  = \$65  ? \config [57:45] : 13'h0101;
+  assign \$67  = \$66 [10] & check[0];
+  assign \$68  = \config [81] & check[1];
+  assign \$69  = \config [68] & check[2];
+  assign \$70  = | { \$69 , \$68 , \$67  };
+  assign \$71  = | \config [30:22];
+  assign \$72  = \$71  ? \config [57:45] : 13'h0101;
+  assign \$73  = \$72 [11] & check[0];
+  assign \$74  = \config [82] & check[1];
+  assign \$75  = \config [69] & check[2];
+  assign \$76  = | { \$75 , \$74 , \$73  };
+  assign \$77  = | \config [30:22];
+  assign \$78  = \$77  ? \config [57:45] : 13'h0101;
+  assign \$79  = \$78 [12] & check[0];
+  assign \$80  = \config [83] & check[1];
+  assign \$81  = \config [70] & check[2];
+  assign \$82  = | { \$81 , \$80 , \$79  };
+  assign \$83  = \config [84] & check[1];
+  assign \$85  = \config [85] & check[1];
+  assign \$87  = \config [86] & check[1];
+  assign \$89  = \config [22] & check[0];
+  assign \$90  = \config [0] & check[1];
+  assign \$91  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$92  = \$91 [0] & check[2];
+  assign \$93  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$94  = \$93 [0] & check[3];
+  assign \$95  = | { \$94 , \$92 , \$90 , \$89  };
+  assign \$96  = \config [23] & check[0];
+  assign \$97  = \config [1] & check[1];
+  assign \$98  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$99  = \$98 [1] & check[2];
+  assign \$100  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$101  = \$100 [1] & check[3];
+  assign \$102  = | { \$101 , \$99 , \$97 , \$96  };
+  assign \$103  = \config [24] & check[0];
+  assign \$104  = \config [2] & check[1];
+  assign \$105  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$106  = \$105 [2] & check[2];
+  assign \$107  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$108  = \$107 [2] & check[3];
+  assign \$109  = | { \$108 , \$106 , \$104 , \$103  };
+  assign \$110  = \config [25] & check[0];
+  assign \$111  = \config [3] & check[1];
+  assign \$112  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$113  = \$112 [3] & check[2];
+  assign \$114  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$115  = \$114 [3] & check[3];
+  assign \$116  = | { \$115 , \$113 , \$111 , \$110  };
+  assign \$117  = \config [26] & check[0];
+  assign \$118  = \config [4] & check[1];
+  assign \$119  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$120  = \$119 [4] & check[2];
+  assign \$121  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$122  = \$121 [4] & check[3];
+  assign \$123  = | { \$122 , \$120 , \$118 , \$117  };
+  assign \$124  = \config [27] & check[0];
+  assign \$125  = \config [5] & check[1];
+  assign \$126  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$127  = \$126 [5] & check[2];
+  assign \$128  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$129  = \$128 [5] & check[3];
+  assign \$130  = | { \$129 , \$127 , \$125 , \$124  };
+  assign \$131  = \config [28] & check[0];
+  assign \$132  = \config [6] & check[1];
+  assign \$133  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$134  = \$133 [6] & check[2];
+  assign \$135  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$136  = \$135 [6] & check[3];
+  assign \$137  = | { \$136 , \$134 , \$132 , \$131  };
+  assign \$138  = \config [29] & check[0];
+  assign \$139  = \config [7] & check[1];
+  assign \$140  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$141  = \$140 [7] & check[2];
+  assign \$142  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$143  = \$142 [7] & check[3];
+  assign \$144  = | { \$143 , \$141 , \$139 , \$138  };
+  assign \$145  = \config [30] & check[0];
+  assign \$146  = \config [8] & check[1];
+  assign \$147  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$148  = \$147 [8] & check[2];
+  assign \$149  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$150  = \$149 [8] & check[3];
+  assign \$151  = | { \$150 , \$148 , \$146 , \$145  };
+  assign \$152  = batch[10] & check[0];
   assign \$153  = \config [43:31] + \config [44];
-  assign \$154  = \$153 [8] & check[1];
-  assign \$155  = batch[18] & check[2];
-  assign \$156  = batch[18] & check[3];
+  assign \$154  = \$153 [0] & check[1];
+  assign \$155  = batch[10] & check[2];
+  assign \$156  = batch[10] & check[3];
   assign \$157  = | { \$156 , \$155 , \$154 , \$152  };
-  assign \$158  = batch[19] & check[0];
+  assign \$158  = batch[11] & check[0];
   assign \$159  = \config [43:31] + \config [44];
-  assign \$160  = \$159 [9] & check[1];
-  assign \$161  = batch[19] & check[2];
-  assign \$162  = batch[19] & check[3];
+  assign \$160  = \$159 [1] & check[1];
+  assign \$161  = batch[11] & check[2];
+  assign \$162  = batch[11] & check[3];
   assign \$163  = | { \$162 , \$161 , \$160 , \$158  };
-  assign \$164  = \config [43:31] + \config [44];
-  assign \$165  = \$164 [10] & check[1];
-  assign \$167  = \config [43:31] + \config [44];
-  assign \$168  = \$167 [11] & check[1];
-  assign \$170  = \config [43:31] + \config [44];
-  assign \$171  = \$170 [12] & check[1];
-  assign \$173  = \config [43:31] + \config [44];
-  assign \$174  = \$173 [13] & check[1];
-  assign \$176  = { \$103 , \$96 , \$89 , \$82 , \$75 , \$68 , \$61 , \$54 , \$47  } * { \$175 , \$172 , \$169 , \$166 , \$163 , \$157 , \$151 , \$145 , \$139 , \$133 , \$127 , \$121 , \$115 , \$109  };
-  assign \$177  = | \config [30:22];
-  assign \$178  = \$177  ? \config [57:45] : 13'h0101;
-  assign \$179  = \$178 [0] & check[0];
-  assign \$180  = \config [71] & check[1];
-  assign \$181  = \config [58] & check[2];
-  assign \$183  = | { \$182 , \$181 , \$180 , \$179  };
-  assign \$184  = | \config [30:22];
-  assign \$185  = \$184  ? \config [57:45] : 13'h0101;
-  assign \$186  = \$185 [1] & check[0];
-  assign \$187  = \config [72] & check[1];
-  assign \$188  = \config [59] & check[2];
-  assign \$189  = | { \$188 , \$187 , \$186  };
-  assign \$190  = | \config [30:22];
-  assign \$191  = \$190  ? \config [57:45] : 13'h0101;
-  assign \$192  = \$191 [2] & check[0];
-  assign \$193  = \config [73] & check[1];
-  assign \$194  = \config [60] & check[2];
-  assign \$195  = | { \$194 , \$193 , \$192  };
-  assign \$196  = | \config [30:22];
-  assign \$197  = \$196  ? \config [57:45] : 13'h0101;
-  assign \$198  = \$197 [3] & check[0];
-  assign \$199  = \config [74] & check[1];
-  assign \$200  = \config [61] & check[2];
-  assign \$201  = | { \$200 , \$199 , \$198  };
-  assign \$202  = | \config [30:22];
-  assign \$203  = \$202  ? \config [57:45] : 13'h0101;
-  assign \$204  = \$203 [4] & check[0];
-  assign \$205  = \config [75] & check[1];
-  assign \$206  = \config [62] & check[2];
-  assign \$207  = | { \$206 , \$205 , \$204  };
-  assign \$208  = | \config [30:22];
-  assign \$209  = \$208  ? \config [57:45] : 13'h0101;
-  assign \$210  = \$209 [5] & check[0];
-  assign \$211  = \config [76] & check[1];
-  assign \$212  = \config [63] & check[2];
-  assign \$213  = | { \$212 , \$211 , \$210  };
-  assign \$214  = | \config [30:22];
-  assign \$215  = \$214  ? \config [57:45] : 13'h0101;
-  assign \$216  = \$215 [6] & check[0];
-  assign \$217  = \config [77] & check[1];
-  assign \$218  = \config [64] & check[2];
-  assign \$219  = | { \$218 , \$217 , \$216  };
-  assign \$220  = | \config [30:22];
-  assign \$221  = \$220  ? \config [57:45] : 13'h0101;
-  assign \$222  = \$221 [7] & check[0];
-  assign \$223  = \config [78] & check[1];
-  assign \$224  = \config [65] & check[2];
-  assign \$225  = | { \$224 , \$223 , \$222  };
-  assign \$226  = | \config [30:22];
-  assign \$227  = \$226  ? \config [57:45] : 13'h0101;
-  assign \$228  = \$227 [8] & check[0];
-  assign \$229  = \config [79] & check[1];
-  assign \$230  = \config [66] & check[2];
-  assign \$231  = | { \$230 , \$229 , \$228  };
-  assign \$232  = | \config [30:22];
-  assign \$233  = \$232  ? \config [57:45] : 13'h0101;
-  assign \$234  = \$233 [9] & check[0];
-  assign \$235  = \config [80] & check[1];
-  assign \$236  = \config [67] & check[2];
-  assign \$237  = | { \$236 , \$235 , \$234  };
-  assign \$238  = | \config [30:22];
-  assign \$239  = \$238  ? \config [57:45] : 13'h0101;
-  assign \$240  = \$239 [10] & check[0];
-  assign \$241  = \config [81] & check[1];
-  assign \$242  = \config [68] & check[2];
-  assign \$243  = | { \$242 , \$241 , \$240  };
-  assign \$244  = | \config [30:22];
-  assign \$245  = \$244  ? \config [57:45] : 13'h0101;
-  assign \$246  = \$245 [11] & check[0];
-  assign \$247  = \config [82] & check[1];
-  assign \$248  = \config [69] & check[2];
-  assign \$249  = | { \$248 , \$247 , \$246  };
-  assign \$250  = | \config [30:22];
-  assign \$251  = \$250  ? \config [57:45] : 13'h0101;
-  assign \$252  = \$251 [12] & check[0];
-  assign \$253  = \config [83] & check[1];
-  assign \$254  = \config [70] & check[2];
-  assign \$255  = | { \$254 , \$253 , \$252  };
-  assign \$256  = \config [84] & check[1];
-  assign \$258  = \config [85] & check[1];
-  assign \$260  = \config [86] & check[1];
-  assign \$262  = { \$261 , \$259 , \$257 , \$255 , \$249 , \$243 , \$237 , \$231 , \$225 , \$219 , \$213 , \$207 , \$201 , \$195 , \$189 , \$183  } + product;
+  assign \$164  = batch[12] & check[0];
+  assign \$165  = \config [43:31] + \config [44];
+  assign \$166  = \$165 [2] & check[1];
+  assign \$167  = batch[12] & check[2];
+  assign \$168  = batch[12] & check[3];
+  assign \$169  = | { \$168 , \$167 , \$166 , \$164  };
+  assign \$170  = batch[13] & check[0];
+  assign \$171  = \config [43:31] + \config [44];
+  assign \$172  = \$171 [3] & check[1];
+  assign \$173  = batch[13] & check[2];
+  assign \$174  = batch[13] & check[3];
+  assign \$175  = | { \$174 , \$173 , \$172 , \$170  };
+  assign \$176  = batch[14] & check[0];
+  assign \$177  = \config [43:31] + \config [44];
+  assign \$178  = \$177 [4] & check[1];
+  assign \$179  = batch[14] & check[2];
+  assign \$180  = batch[14] & check[3];
+  assign \$181  = | { \$180 , \$179 , \$178 , \$176  };
+  assign \$182  = batch[15] & check[0];
+  assign \$183  = \config [43:31] + \config [44];
+  assign \$184  = \$183 [5] & check[1];
+  assign \$185  = batch[15] & check[2];
+  assign \$186  = batch[15] & check[3];
+  assign \$187  = | { \$186 , \$185 , \$184 , \$182  };
+  assign \$188  = batch[16] & check[0];
+  assign \$189  = \config [43:31] + \config [44];
+  assign \$190  = \$189 [6] & check[1];
+  assign \$191  = batch[16] & check[2];
+  assign \$192  = batch[16] & check[3];
+  assign \$193  = | { \$192 , \$191 , \$190 , \$188  };
+  assign \$194  = batch[17] & check[0];
+  assign \$195  = \config [43:31] + \config [44];
+  assign \$196  = \$195 [7] & check[1];
+  assign \$197  = batch[17] & check[2];
+  assign \$198  = batch[17] & check[3];
+  assign \$199  = | { \$198 , \$197 , \$196 , \$194  };
+  assign \$200  = batch[18] & check[0];
+  assign \$201  = \config [43:31] + \config [44];
+  assign \$202  = \$201 [8] & check[1];
+  assign \$203  = batch[18] & check[2];
+  assign \$204  = batch[18] & check[3];
+  assign \$205  = | { \$204 , \$203 , \$202 , \$200  };
+  assign \$206  = batch[19] & check[0];
+  assign \$207  = \config [43:31] + \config [44];
+  assign \$208  = \$207 [9] & check[1];
+  assign \$209  = batch[19] & check[2];
+  assign \$210  = batch[19] & check[3];
+  assign \$211  = | { \$210 , \$209 , \$208 , \$206  };
+  assign \$212  = \config [43:31] + \config [44];
+  assign \$213  = \$212 [10] & check[1];
+  assign \$215  = \config [43:31] + \config [44];
+  assign \$216  = \$215 [11] & check[1];
+  assign \$218  = \config [43:31] + \config [44];
+  assign \$219  = \$218 [12] & check[1];
+  assign \$221  = \config [43:31] + \config [44];
+  assign \$222  = \$221 [13] & check[1];
+  assign \$224  = | total[23:9];
+  assign \$225  = | total[7:0];
+  assign \$226  = total[8] & \$225 ;
+  assign \$227  = \$224  | \$226 ;
+  assign \$228  = | total[23:12];
+  assign \$229  = | total[10:0];
+  assign \$230  = total[11] & \$229 ;
+  assign \$231  = \$228  | \$230 ;
+  assign \$232  = | total[23:8];
+  assign \$233  = | total[6:0];
+  assign \$234  = total[7] & \$233 ;
+  assign \$235  = \$232  | \$234 ;
+  assign \$236  = | total[23:7];
+  assign \$237  = | total[5:0];
+  assign \$238  = total[6] & \$237 ;
+  assign \$239  = \$236  | \$238 ;
+  assign \$240  = { \$239 , \$235 , \$231 , \$227  } & check;
+  assign \$241  = position > \end ;
+  assign \$242  = \end  > 9'h100;
+  assign \$243  = \$241  | \$242 ;
+  assign \$244  = position == \end ;
+  assign \$245  = completed + 1'h1;
+  assign \$246  = delay + 1'h1;
+  assign \$247  = ! delay;
+  assign \$248  = rehearsing & \$signal ;
+  assign \$249  = delay == 2'h2;
+  assign \$250  = completed == issued;
+  assign \$251  = ~ tokens;
+  assign \$252  = layer == \task [3:0];
+  assign \$253  = known & \$252 ;
+  assign \$254  = completed == issued;
+  assign \$255  = \task [3:0] >= 3'h4;
+  assign \$256  = word + 1'h1;
+  assign \$257  = word >= 2'h2;
+  assign \$258  = word < 5'h10;
+  assign \$259  = \$257  & \$258 ;
+  assign \$260  = word == 5'h1e;
+  assign \$261  = count_0 * times_0;
+  assign \$262  = base_0 + product;
   assign \$264  = | excess;
   assign \$265  = \task [11:4] >= \config [8:0];
   assign \$266  = \task [11:4] < \config [8:0];
@@ -26801,129 +26834,136 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$315  = fsm_state == 3'h6;
   assign \$316  = fsm_state == 3'h7;
   assign \$317  = fsm_state == 4'h8;
+  assign \$318  = fsm_state == 4'h9;
   always @(posedge clk)
-    \table  <= \$318 ;
+    \table  <= \$319 ;
   always @(posedge clk)
-    excess <= \$20 ;
+    base_0 <= { \$88 , \$86 , \$84 , \$82 , \$76 , \$70 , \$64 , \$58 , \$52 , \$46 , \$40 , \$34 , \$28 , \$22 , \$16 , \$10  };
   always @(posedge clk)
-    \$signal  <= \$319 ;
+    count_0 <= { \$151 , \$144 , \$137 , \$130 , \$123 , \$116 , \$109 , \$102 , \$95  };
   always @(posedge clk)
-    at_end <= \$320 ;
+    times_0 <= { \$223 , \$220 , \$217 , \$214 , \$211 , \$205 , \$199 , \$193 , \$187 , \$181 , \$175 , \$169 , \$163 , \$157  };
   always @(posedge clk)
-    completed <= \$321 ;
+    excess <= \$240 ;
   always @(posedge clk)
-    rehearsing <= \$322 ;
+    \$signal  <= \$320 ;
   always @(posedge clk)
-    position <= \$323 ;
+    at_end <= \$321 ;
   always @(posedge clk)
-    \end  <= \$324 ;
+    completed <= \$322 ;
   always @(posedge clk)
-    issued <= \$325 ;
+    rehearsing <= \$323 ;
   always @(posedge clk)
-    known <= \$326 ;
+    position <= \$324 ;
   always @(posedge clk)
-    fsm_state <= \$327 ;
+    \end  <= \$325 ;
   always @(posedge clk)
-    delay <= \$328 ;
+    issued <= \$326 ;
   always @(posedge clk)
-    \task  <= \$329 ;
+    known <= \$327 ;
   always @(posedge clk)
-    layer <= \$330 ;
+    fsm_state <= \$328 ;
   always @(posedge clk)
-    word <= \$331 ;
+    delay <= \$329 ;
   always @(posedge clk)
-    check <= \$332 ;
+    \task  <= \$330 ;
   always @(posedge clk)
-    tiles <= \$333 ;
+    layer <= \$331 ;
   always @(posedge clk)
-    size <= \$334 ;
+    word <= \$332 ;
   always @(posedge clk)
-    source_tiles <= \$335 ;
+    check <= \$333 ;
   always @(posedge clk)
-    sources <= \$336 ;
+    tiles <= \$334 ;
   always @(posedge clk)
-    bias <= \$337 ;
+    size <= \$335 ;
   always @(posedge clk)
-    source_unit <= \$338 ;
+    source_tiles <= \$336 ;
   always @(posedge clk)
-    output_unit <= \$339 ;
+    sources <= \$337 ;
   always @(posedge clk)
-    weights <= \$340 ;
+    bias <= \$338 ;
   always @(posedge clk)
-    leak <= \$341 ;
+    source_unit <= \$339 ;
   always @(posedge clk)
-    threshold <= \$342 ;
+    output_unit <= \$340 ;
   always @(posedge clk)
-    \soft  <= \$343 ;
+    weights <= \$341 ;
   always @(posedge clk)
-    readout <= \$344 ;
+    leak <= \$342 ;
   always @(posedge clk)
-    spikes_only <= \$345 ;
+    threshold <= \$343 ;
   always @(posedge clk)
-    nonzero <= \$346 ;
+    \soft  <= \$344 ;
   always @(posedge clk)
-    product <= \$347 ;
+    readout <= \$345 ;
   always @(posedge clk)
-    total <= \$348 ;
+    spikes_only <= \$346 ;
+  always @(posedge clk)
+    nonzero <= \$347 ;
+  always @(posedge clk)
+    product <= \$348 ;
+  always @(posedge clk)
+    total <= \$349 ;
   always @* begin
     if (\$initially ) begin end
-    \$318 [0] = \$2 ;
-    \$318 [4:1] = \$3 [3:0];
-    \$318 [20:5] = descriptors__data[15:0];
+    \$319 [0] = \$2 ;
+    \$319 [4:1] = \$3 [3:0];
+    \$319 [20:5] = descriptors__data[15:0];
     if (rst) begin
-      \$318  = 21'h000000;
+      \$319  = 21'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$319  = \$23 ;
-    if (rst) begin
-      \$319  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$320  = \$24 ;
+    \$320  = \$243 ;
     if (rst) begin
       \$320  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$321  = completed;
+    \$321  = \$244 ;
+    if (rst) begin
+      \$321  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$322  = completed;
     if (finish) begin
-      \$321  = \$25 [10:0];
+      \$322  = \$245 [10:0];
     end
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$321  = 11'h000;
+            \$322  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$321  = 11'h000;
+      \$322  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$322  = rehearsing;
+    \$323  = rehearsing;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$322  = rehearse;
+            \$323  = rehearse;
           end
     endcase
     if (rst) begin
-      \$322  = 1'h0;
+      \$323  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$323  = position;
+    \$324  = position;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$323  = \begin ;
+            \$324  = \begin ;
           end
       4'h1:
           /* empty */;
@@ -26939,22 +26979,11 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           if (\$269 ) begin
-            \$323  = \$271 [10:0];
-          end
-    endcase
-    if (rst) begin
-      \$323  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$324  = \end ;
-    casez (fsm_state)
-      4'h0:
-          if (start) begin
-            \$324  = \end$20 ;
+            \$324  = \$271 [10:0];
           end
     endcase
     if (rst) begin
@@ -26963,29 +26992,11 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$325  = issued;
+    \$325  = \end ;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$325  = 11'h000;
-          end
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          /* empty */;
-      4'h5:
-          /* empty */;
-      4'h6:
-          /* empty */;
-      4'h7:
-          /* empty */;
-      4'h8:
-          /* empty */;
-      4'h3:
-          if (\$269 ) begin
-            \$325  = \$270 [10:0];
+            \$325  = \end$25 ;
           end
     endcase
     if (rst) begin
@@ -26994,145 +27005,180 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$326  = known;
+    \$326  = issued;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$326  = 1'h0;
+            \$326  = 11'h000;
+          end
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          /* empty */;
+      4'h8:
+          /* empty */;
+      4'h9:
+          /* empty */;
+      4'h3:
+          if (\$269 ) begin
+            \$326  = \$270 [10:0];
+          end
+    endcase
+    if (rst) begin
+      \$326  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$327  = known;
+    casez (fsm_state)
+      4'h0:
+          if (start) begin
+            \$327  = 1'h0;
           end
       4'h1:
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$326  = 1'h1;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$327  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$326  = 1'h0;
+      \$327  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$327  = fsm_state;
+    \$328  = fsm_state;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$327  = 4'h1;
+            \$328  = 4'h1;
           end
       4'h1:
           if (abort) begin
-            \$327  = 4'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$327  = 4'h0;
+            \$328  = 4'h0;
+          end else if (\$247 ) begin
+          end else if (\$248 ) begin
+            \$328  = 4'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$327  = 4'h0;
+            if (\$250 ) begin
+              \$328  = 4'h0;
             end
-          end else if (\$29 ) begin
-            \$327  = 4'h2;
+          end else if (\$249 ) begin
+            \$328  = 4'h2;
           end
       4'h2:
           if (abort) begin
-            \$327  = 4'h0;
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-            \$327  = 4'h3;
-          end else if (\$34 ) begin
+            \$328  = 4'h0;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+            \$328  = 4'h3;
+          end else if (\$254 ) begin
             (* full_case = 32'd1 *)
-            if (\$35 ) begin
-              \$327  = 4'h0;
+            if (\$255 ) begin
+              \$328  = 4'h0;
             end else begin
-              \$327  = 4'h4;
+              \$328  = 4'h4;
             end
           end
       4'h4:
-          if (\$40 ) begin
-            \$327  = 4'h3;
+          if (\$260 ) begin
+            \$328  = 4'h3;
             if (rehearsing) begin
-              \$327  = 4'h5;
+              \$328  = 4'h5;
             end
           end
       4'h5:
-          \$327  = 4'h6;
+          \$328  = 4'h6;
       4'h6:
-          \$327  = 4'h7;
+          \$328  = 4'h7;
       4'h7:
-          \$327  = 4'h8;
+          \$328  = 4'h8;
       4'h8:
+          \$328  = 4'h9;
+      4'h9:
           (* full_case = 32'd1 *)
           if (\$264 ) begin
-            \$327  = 4'h0;
+            \$328  = 4'h0;
           end else if (check[3]) begin
-            \$327  = 4'h3;
+            \$328  = 4'h3;
           end else begin
-            \$327  = 4'h5;
+            \$328  = 4'h5;
           end
       4'h3:
         begin
           if (rehearsing) begin
             if (\$265 ) begin
-              \$327  = 4'h0;
+              \$328  = 4'h0;
             end
           end
           if (\$269 ) begin
-            \$327  = 4'h1;
+            \$328  = 4'h1;
           end
         end
     endcase
     if (rst) begin
-      \$327  = 4'h0;
+      \$328  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$328  = delay;
+    \$329  = delay;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
         begin
-          \$328  = \$26 [1:0];
+          \$329  = \$246 [1:0];
           if (abort) begin
-            \$328  = 2'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$328  = 2'h0;
+            \$329  = 2'h0;
+          end else if (\$247 ) begin
+          end else if (\$248 ) begin
+            \$329  = 2'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$328  = 2'h0;
+            if (\$250 ) begin
+              \$329  = 2'h0;
             end
-          end else if (\$29 ) begin
-            \$328  = 2'h0;
+          end else if (\$249 ) begin
+            \$329  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$328  = 2'h0;
+      \$329  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$329  = \task ;
+    \$330  = \task ;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
           if (abort) begin
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
+          end else if (\$247 ) begin
+          end else if (\$248 ) begin
           end else if (at_end) begin
-          end else if (\$29 ) begin
-            \$329  = tasks__data;
+          end else if (\$249 ) begin
+            \$330  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$330  = layer;
+    \$331  = layer;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27140,19 +27186,19 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$330  = \task [3:0];
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$331  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$330  = 4'h0;
+      \$331  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$331  = word;
+    \$332  = word;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27160,21 +27206,21 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$331  = 5'h00;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$332  = 5'h00;
           end
       4'h4:
-          \$331  = \$36 [4:0];
+          \$332  = \$256 [4:0];
     endcase
     if (rst) begin
-      \$331  = 5'h00;
+      \$332  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$332  = check;
+    \$333  = check;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27182,10 +27228,10 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$332  = 4'h1;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$333  = 4'h1;
           end
       4'h4:
           /* empty */;
@@ -27196,15 +27242,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
-          \$332  = \$263 [3:0];
+          /* empty */;
+      4'h9:
+          \$333  = \$263 [3:0];
     endcase
     if (rst) begin
-      \$332  = 4'h0;
+      \$333  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$333  = tiles;
+    \$334  = tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27213,17 +27261,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$333  = size[8:0];
+          if (\$259 ) begin
+            \$334  = size[8:0];
           end
     endcase
     if (rst) begin
-      \$333  = 9'h000;
+      \$334  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$334  = size;
+    \$335  = size;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27232,27 +27280,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$334  = source_tiles;
-          end
-    endcase
-    if (rst) begin
-      \$334  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$335  = source_tiles;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          if (\$39 ) begin
-            \$335  = sources;
+          if (\$259 ) begin
+            \$335  = source_tiles;
           end
     endcase
     if (rst) begin
@@ -27261,7 +27290,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$336  = sources;
+    \$336  = source_tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27270,8 +27299,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$336  = bias;
+          if (\$259 ) begin
+            \$336  = sources;
           end
     endcase
     if (rst) begin
@@ -27280,7 +27309,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$337  = bias;
+    \$337  = sources;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27289,8 +27318,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$337  = source_unit;
+          if (\$259 ) begin
+            \$337  = bias;
           end
     endcase
     if (rst) begin
@@ -27299,7 +27328,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$338  = source_unit;
+    \$338  = bias;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27308,8 +27337,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$338  = output_unit;
+          if (\$259 ) begin
+            \$338  = source_unit;
           end
     endcase
     if (rst) begin
@@ -27318,7 +27347,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$339  = output_unit;
+    \$339  = source_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27327,8 +27356,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$339  = weights[12:0];
+          if (\$259 ) begin
+            \$339  = output_unit;
           end
     endcase
     if (rst) begin
@@ -27337,7 +27366,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$340  = weights;
+    \$340  = output_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27346,17 +27375,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$340  = leak;
+          if (\$259 ) begin
+            \$340  = weights[12:0];
           end
     endcase
     if (rst) begin
-      \$340  = 16'h0000;
+      \$340  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$341  = leak;
+    \$341  = weights;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27365,8 +27394,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$341  = threshold;
+          if (\$259 ) begin
+            \$341  = leak;
           end
     endcase
     if (rst) begin
@@ -27375,7 +27404,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$342  = threshold;
+    \$342  = leak;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27384,8 +27413,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$342  = \soft ;
+          if (\$259 ) begin
+            \$342  = threshold;
           end
     endcase
     if (rst) begin
@@ -27394,7 +27423,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$343  = \soft ;
+    \$343  = threshold;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27403,8 +27432,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$343  = readout;
+          if (\$259 ) begin
+            \$343  = \soft ;
           end
     endcase
     if (rst) begin
@@ -27413,7 +27442,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$344  = readout;
+    \$344  = \soft ;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27422,8 +27451,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$344  = spikes_only;
+          if (\$259 ) begin
+            \$344  = readout;
           end
     endcase
     if (rst) begin
@@ -27432,7 +27461,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$345  = spikes_only;
+    \$345  = readout;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27441,8 +27470,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$345  = nonzero;
+          if (\$259 ) begin
+            \$345  = spikes_only;
           end
     endcase
     if (rst) begin
@@ -27451,7 +27480,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$346  = nonzero;
+    \$346  = spikes_only;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27460,8 +27489,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$346  = descriptors__data[15:0];
+          if (\$259 ) begin
+            \$346  = nonzero;
           end
     endcase
     if (rst) begin
@@ -27470,7 +27499,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$347  = product;
+    \$347  = nonzero;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27479,14 +27508,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          /* empty */;
-      4'h5:
-          \$347  = \$176 ;
+          if (\$259 ) begin
+            \$347  = descriptors__data[15:0];
+          end
     endcase
+    if (rst) begin
+      \$347  = 16'h0000;
+    end
   end
   always @* begin
     if (\$initially ) begin end
-    \$348  = total;
+    \$348  = product;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -27499,7 +27531,27 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h5:
           /* empty */;
       4'h6:
-          \$348  = \$262 ;
+          \$348  = \$261 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$349  = total;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          \$349  = \$262 ;
     endcase
   end
   always @* begin
@@ -27521,6 +27573,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           /* empty */;
       4'h3:
           if (rehearsing) begin
@@ -27558,6 +27612,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           if (\$285 ) begin
             fault = { \$305 , \$300 , \$295 , \$290  };
           end
@@ -27634,6 +27690,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           o__valid = \$308 ;
     endcase
@@ -27644,10 +27702,6 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
-  assign \task.layer  = \task [3:0];
-  assign \task.tile  = \task [11:4];
-  assign \task.wait_first  = \task [21:12];
-  assign \task.wait_second  = \task [31:22];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.source_tiles  = \config [30:22];
@@ -27665,6 +27719,10 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
+  assign \task.layer  = \task [3:0];
+  assign \task.tile  = \task [11:4];
+  assign \task.wait_first  = \task [21:12];
+  assign \task.wait_second  = \task [31:22];
   assign \config [137:122] = nonzero;
   assign \config [121] = spikes_only[0];
   assign \config [120] = readout[0];
@@ -27679,14 +27737,14 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \config [30:22] = source_tiles[8:0];
   assign \config [21:9] = size;
   assign \config [8:0] = tiles;
-  assign \$166  = \$165 ;
-  assign \$169  = \$168 ;
-  assign \$172  = \$171 ;
-  assign \$175  = \$174 ;
-  assign \$182  = 1'h0;
-  assign \$257  = \$256 ;
-  assign \$259  = \$258 ;
-  assign \$261  = \$260 ;
+  assign \$9  = 1'h0;
+  assign \$84  = \$83 ;
+  assign \$86  = \$85 ;
+  assign \$88  = \$87 ;
+  assign \$214  = \$213 ;
+  assign \$217  = \$216 ;
+  assign \$220  = \$219 ;
+  assign \$223  = \$222 ;
   assign \$263  = { check, 1'h0 };
   assign \$286  = check[0];
   assign \$287  = 1'h0;
@@ -27708,7 +27766,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$305  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4850$0 , \port$4852$0 , write__en, read1__addr, \port$8431$0 , \port$8433$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$12706$0 , \port$12708$0 , \port$12709$1 , \port$12724$0 , read0__data, read1__data, host__response__payload, clk
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4854$0 , \port$4856$0 , write__en, read1__addr, \port$8437$0 , \port$8439$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$12718$0 , \port$12720$0 , \port$12721$1 , \port$12736$0 , read0__data, read1__data, host__response__payload, clk
 );
   reg \$initially  = 0;
   wire [10:0] address;
@@ -27741,22 +27799,22 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$12706$0 ;
-  wire [15:0] \port$12706$0 ;
-  input [15:0] \port$12708$0 ;
-  wire [15:0] \port$12708$0 ;
-  input [3:0] \port$12709$1 ;
-  wire [3:0] \port$12709$1 ;
-  input [6:0] \port$12724$0 ;
-  wire [6:0] \port$12724$0 ;
-  input \port$4850$0 ;
-  wire \port$4850$0 ;
-  input \port$4852$0 ;
-  wire \port$4852$0 ;
-  input \port$8431$0 ;
-  wire \port$8431$0 ;
-  input \port$8433$0 ;
-  wire \port$8433$0 ;
+  input [15:0] \port$12718$0 ;
+  wire [15:0] \port$12718$0 ;
+  input [15:0] \port$12720$0 ;
+  wire [15:0] \port$12720$0 ;
+  input [3:0] \port$12721$1 ;
+  wire [3:0] \port$12721$1 ;
+  input [6:0] \port$12736$0 ;
+  wire [6:0] \port$12736$0 ;
+  input \port$4854$0 ;
+  wire \port$4854$0 ;
+  input \port$4856$0 ;
+  wire \port$4856$0 ;
+  input \port$8437$0 ;
+  wire \port$8437$0 ;
+  input \port$8439$0 ;
+  wire \port$8439$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -27787,17 +27845,17 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$12706$0 (\port$12706$0 ),
-    .\port$12708$0 (\port$12708$0 ),
-    .\port$12709$1 (\port$12709$1 ),
-    .\port$12724$0 (\port$12724$0 ),
-    .\port$8433$0 (\port$8433$0 ),
+    .\port$12718$0 (\port$12718$0 ),
+    .\port$12720$0 (\port$12720$0 ),
+    .\port$12721$1 (\port$12721$1 ),
+    .\port$12736$0 (\port$12736$0 ),
+    .\port$8439$0 (\port$8439$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$8431$0 ),
+    .\read__en$19 (\port$8437$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -27821,7 +27879,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$4852$0 , \port$4850$0  };
+    read0__en = { \port$4856$0 , \port$4854$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -27834,16 +27892,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$12724$0 , \port$12709$1  };
-  assign \write__addr$15  = { \port$12724$0 , \port$12709$1  };
-  assign write__data = { \port$12708$0 , \port$12706$0  };
-  assign \write__data$17  = { \port$12708$0 , \port$12706$0  };
+  assign write__addr = { \port$12736$0 , \port$12721$1  };
+  assign \write__addr$15  = { \port$12736$0 , \port$12721$1  };
+  assign write__data = { \port$12720$0 , \port$12718$0  };
+  assign \write__data$17  = { \port$12720$0 , \port$12718$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$4852$0 , \port$4850$0  };
+  assign \read0__en$23  = { \port$4856$0 , \port$4854$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$8433$0 , \port$8431$0  };
-  assign \read1__en$29  = { \port$8433$0 , \port$8431$0  };
+  assign read1__en = { \port$8439$0 , \port$8437$0  };
+  assign \read1__en$29  = { \port$8439$0 , \port$8437$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
@@ -27857,7 +27915,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$8433$0 , \port$12706$0 , \port$12708$0 , \port$12709$1 , \port$12724$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$8439$0 , \port$12718$0 , \port$12720$0 , \port$12721$1 , \port$12736$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -27867,16 +27925,16 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [15:0] \port$12706$0 ;
-  wire [15:0] \port$12706$0 ;
-  input [15:0] \port$12708$0 ;
-  wire [15:0] \port$12708$0 ;
-  input [3:0] \port$12709$1 ;
-  wire [3:0] \port$12709$1 ;
-  input [6:0] \port$12724$0 ;
-  wire [6:0] \port$12724$0 ;
-  input \port$8433$0 ;
-  wire \port$8433$0 ;
+  input [15:0] \port$12718$0 ;
+  wire [15:0] \port$12718$0 ;
+  input [15:0] \port$12720$0 ;
+  wire [15:0] \port$12720$0 ;
+  input [3:0] \port$12721$1 ;
+  wire [3:0] \port$12721$1 ;
+  input [6:0] \port$12736$0 ;
+  wire [6:0] \port$12736$0 ;
+  input \port$8439$0 ;
+  wire \port$8439$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -29962,7 +30020,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$12724$0 , \port$12709$1  }] <= { \port$12708$0 , \port$12706$0  };
+      copy0[{ \port$12736$0 , \port$12721$1  }] <= { \port$12720$0 , \port$12718$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -32026,7 +32084,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$12724$0 , \port$12709$1  }] <= { \port$12708$0 , \port$12706$0  };
+      copy1[{ \port$12736$0 , \port$12721$1  }] <= { \port$12720$0 , \port$12718$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -32042,7 +32100,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$8433$0 ) begin
+    if (\port$8439$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -32054,19 +32112,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$12724$0 , \port$12709$1  };
-  assign \write__addr$3  = { \port$12724$0 , \port$12709$1  };
-  assign write__data = { \port$12708$0 , \port$12706$0  };
-  assign \write__data$5  = { \port$12708$0 , \port$12706$0  };
+  assign write__addr = { \port$12736$0 , \port$12721$1  };
+  assign \write__addr$3  = { \port$12736$0 , \port$12721$1  };
+  assign write__data = { \port$12720$0 , \port$12718$0  };
+  assign \write__data$5  = { \port$12720$0 , \port$12718$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$12724$0 , \port$12709$1  };
-  assign \write__data$14  = { \port$12708$0 , \port$12706$0  };
+  assign \write__addr$13  = { \port$12736$0 , \port$12721$1  };
+  assign \write__data$14  = { \port$12720$0 , \port$12718$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$8433$0 , \read__en$19  };
+  assign read1__en = { \port$8439$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -32244,7 +32302,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$11650$8 , \port$12669$13 , \port$12771$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$11656$8 , \port$12681$13 , \port$12783$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -32278,12 +32336,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$11650$8 ;
-  wire \port$11650$8 ;
-  input [5:0] \port$12669$13 ;
-  wire [5:0] \port$12669$13 ;
-  input [3:0] \port$12771$5 ;
-  wire [3:0] \port$12771$5 ;
+  input \port$11656$8 ;
+  wire \port$11656$8 ;
+  input [5:0] \port$12681$13 ;
+  wire [5:0] \port$12681$13 ;
+  input [3:0] \port$12783$5 ;
+  wire [3:0] \port$12783$5 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -32321,7 +32379,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$11650$8 , \port$12669$13 , \port$12771$5  };
+    read0__addr = { \port$11656$8 , \port$12681$13 , \port$12783$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -32336,7 +32394,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$11650$8 , \port$12669$13 , \port$12771$5  };
+  assign \read0__addr$19  = { \port$11656$8 , \port$12681$13 , \port$12783$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -33020,7 +33078,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$12122$0 , \port$12139$6 , \port$12141$6 , \port$12142$5 , \port$12675$0 , \port$12771$5 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$12131$0 , \port$12148$6 , \port$12150$6 , \port$12151$5 , \port$12687$0 , \port$12783$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -33054,18 +33112,18 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$12122$0 ;
-  wire [5:0] \port$12122$0 ;
-  input [15:0] \port$12139$6 ;
-  wire [15:0] \port$12139$6 ;
-  input [15:0] \port$12141$6 ;
-  wire [15:0] \port$12141$6 ;
-  input [3:0] \port$12142$5 ;
-  wire [3:0] \port$12142$5 ;
-  input [5:0] \port$12675$0 ;
-  wire [5:0] \port$12675$0 ;
-  input [3:0] \port$12771$5 ;
-  wire [3:0] \port$12771$5 ;
+  input [5:0] \port$12131$0 ;
+  wire [5:0] \port$12131$0 ;
+  input [15:0] \port$12148$6 ;
+  wire [15:0] \port$12148$6 ;
+  input [15:0] \port$12150$6 ;
+  wire [15:0] \port$12150$6 ;
+  input [3:0] \port$12151$5 ;
+  wire [3:0] \port$12151$5 ;
+  input [5:0] \port$12687$0 ;
+  wire [5:0] \port$12687$0 ;
+  input [3:0] \port$12783$5 ;
+  wire [3:0] \port$12783$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$23 ;
   output [31:0] read0__data;
@@ -33084,8 +33142,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$12122$0 , \port$12142$5  };
-  assign write__data = rest ? data : { \port$12141$6 , \port$12139$6  };
+  assign write__addr = rest ? address : { \port$12131$0 , \port$12151$5  };
+  assign write__data = rest ? data : { \port$12150$6 , \port$12148$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33110,7 +33168,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12675$0 , \port$12771$5  };
+    read0__addr = { \port$12687$0 , \port$12783$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -33122,9 +33180,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$12122$0 , \port$12142$5  };
-  assign \write__data$20  = { \port$12141$6 , \port$12139$6  };
-  assign \read0__addr$23  = { \port$12675$0 , \port$12771$5  };
+  assign \write__addr$17  = { \port$12131$0 , \port$12151$5  };
+  assign \write__data$20  = { \port$12150$6 , \port$12148$6  };
+  assign \read0__addr$23  = { \port$12687$0 , \port$12783$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -34402,8 +34460,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$3759$0 , read__addr, \read__en$19 , \port$6312$0 , \read__addr$15 , write__addr, \port$12729$0 , \port$12731$0 , \port$12733$0 , \port$12735$0 , \port$12737$0 , \port$12739$0 , \port$12741$0 , \port$12743$0 , \port$12745$0 , \port$12747$0 , \port$12749$0 , \port$12751$0 , \port$12753$0
-, \port$12755$0 , \port$12757$0 , \port$12759$0 , write__en, read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$3763$0 , read__addr, \read__en$19 , \port$6318$0 , \read__addr$15 , write__addr, \port$12741$0 , \port$12743$0 , \port$12745$0 , \port$12747$0 , \port$12749$0 , \port$12751$0 , \port$12753$0 , \port$12755$0 , \port$12757$0 , \port$12759$0 , \port$12761$0 , \port$12763$0 , \port$12765$0
+, \port$12767$0 , \port$12769$0 , \port$12771$0 , write__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -34413,18 +34471,6 @@ module \backspike_core.masks_memory (rst, read__en, \port$3759$0 , read__addr, \
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [1:0] \port$12729$0 ;
-  wire [1:0] \port$12729$0 ;
-  input [1:0] \port$12731$0 ;
-  wire [1:0] \port$12731$0 ;
-  input [1:0] \port$12733$0 ;
-  wire [1:0] \port$12733$0 ;
-  input [1:0] \port$12735$0 ;
-  wire [1:0] \port$12735$0 ;
-  input [1:0] \port$12737$0 ;
-  wire [1:0] \port$12737$0 ;
-  input [1:0] \port$12739$0 ;
-  wire [1:0] \port$12739$0 ;
   input [1:0] \port$12741$0 ;
   wire [1:0] \port$12741$0 ;
   input [1:0] \port$12743$0 ;
@@ -34445,10 +34491,22 @@ module \backspike_core.masks_memory (rst, read__en, \port$3759$0 , read__addr, \
   wire [1:0] \port$12757$0 ;
   input [1:0] \port$12759$0 ;
   wire [1:0] \port$12759$0 ;
-  input \port$3759$0 ;
-  wire \port$3759$0 ;
-  input \port$6312$0 ;
-  wire \port$6312$0 ;
+  input [1:0] \port$12761$0 ;
+  wire [1:0] \port$12761$0 ;
+  input [1:0] \port$12763$0 ;
+  wire [1:0] \port$12763$0 ;
+  input [1:0] \port$12765$0 ;
+  wire [1:0] \port$12765$0 ;
+  input [1:0] \port$12767$0 ;
+  wire [1:0] \port$12767$0 ;
+  input [1:0] \port$12769$0 ;
+  wire [1:0] \port$12769$0 ;
+  input [1:0] \port$12771$0 ;
+  wire [1:0] \port$12771$0 ;
+  input \port$3763$0 ;
+  wire \port$3763$0 ;
+  input \port$6318$0 ;
+  wire \port$6318$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -34615,7 +34673,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3759$0 , read__addr, \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12739$0 [1], \port$12737$0 [1], \port$12735$0 [1], \port$12733$0 [1], \port$12731$0 [1], \port$12729$0 [1], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0], \port$12739$0 [0], \port$12737$0 [0], \port$12735$0 [0], \port$12733$0 [0], \port$12731$0 [0], \port$12729$0 [0] };
+      copy0[write__addr] <= { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -34759,7 +34817,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3759$0 , read__addr, \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12739$0 [1], \port$12737$0 [1], \port$12735$0 [1], \port$12733$0 [1], \port$12731$0 [1], \port$12729$0 [1], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0], \port$12739$0 [0], \port$12737$0 [0], \port$12735$0 [0], \port$12733$0 [0], \port$12731$0 [0], \port$12729$0 [0] };
+      copy1[write__addr] <= { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -34775,30 +34833,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$3759$0 , read__addr, \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$6312$0 ) begin
+    if (\port$6318$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3759$0 ) begin
+    if (\port$3763$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12739$0 [1], \port$12737$0 [1], \port$12735$0 [1], \port$12733$0 [1], \port$12731$0 [1], \port$12729$0 [1], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0], \port$12739$0 [0], \port$12737$0 [0], \port$12735$0 [0], \port$12733$0 [0], \port$12731$0 [0], \port$12729$0 [0] };
-  assign \write__data$5  = { \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12739$0 [1], \port$12737$0 [1], \port$12735$0 [1], \port$12733$0 [1], \port$12731$0 [1], \port$12729$0 [1], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0], \port$12739$0 [0], \port$12737$0 [0], \port$12735$0 [0], \port$12733$0 [0], \port$12731$0 [0], \port$12729$0 [0] };
+  assign write__data = { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
+  assign \write__data$5  = { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3759$0 , read__en };
+  assign read0__en = { \port$3763$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12739$0 [1], \port$12737$0 [1], \port$12735$0 [1], \port$12733$0 [1], \port$12731$0 [1], \port$12729$0 [1], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0], \port$12739$0 [0], \port$12737$0 [0], \port$12735$0 [0], \port$12733$0 [0], \port$12731$0 [0], \port$12729$0 [0] };
+  assign \write__data$14  = { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$6312$0 , \read__en$19  };
+  assign read1__en = { \port$6318$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -37734,8 +37792,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1290$0 , \port$1292$0 , \read0__addr$23 , \write__en$14 , \port$6310$0 , \port$6312$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$11650$0 , \port$12146$0 , \port$12148$0 , \port$12150$0 , \port$12152$0 , \port$12154$0 , \port$12156$0 , \port$12158$0
-, \port$12160$0 , \port$12162$0 , \port$12164$0 , \port$12166$0 , \port$12168$0 , \port$12170$0 , \port$12172$0 , \port$12174$0 , \port$12176$0 , \port$12179$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1292$0 , \port$1294$0 , \read0__addr$23 , \write__en$14 , \port$6316$0 , \port$6318$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$11656$0 , \port$12155$0 , \port$12157$0 , \port$12159$0 , \port$12161$0 , \port$12163$0 , \port$12165$0 , \port$12167$0
+, \port$12169$0 , \port$12171$0 , \port$12173$0 , \port$12175$0 , \port$12177$0 , \port$12179$0 , \port$12181$0 , \port$12183$0 , \port$12185$0 , \port$12188$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -37769,50 +37827,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$11650$0 ;
-  wire \port$11650$0 ;
-  input [1:0] \port$12146$0 ;
-  wire [1:0] \port$12146$0 ;
-  input [1:0] \port$12148$0 ;
-  wire [1:0] \port$12148$0 ;
-  input [1:0] \port$12150$0 ;
-  wire [1:0] \port$12150$0 ;
-  input [1:0] \port$12152$0 ;
-  wire [1:0] \port$12152$0 ;
-  input [1:0] \port$12154$0 ;
-  wire [1:0] \port$12154$0 ;
-  input [1:0] \port$12156$0 ;
-  wire [1:0] \port$12156$0 ;
-  input [1:0] \port$12158$0 ;
-  wire [1:0] \port$12158$0 ;
-  input [1:0] \port$12160$0 ;
-  wire [1:0] \port$12160$0 ;
-  input [1:0] \port$12162$0 ;
-  wire [1:0] \port$12162$0 ;
-  input [1:0] \port$12164$0 ;
-  wire [1:0] \port$12164$0 ;
-  input [1:0] \port$12166$0 ;
-  wire [1:0] \port$12166$0 ;
-  input [1:0] \port$12168$0 ;
-  wire [1:0] \port$12168$0 ;
-  input [1:0] \port$12170$0 ;
-  wire [1:0] \port$12170$0 ;
-  input [1:0] \port$12172$0 ;
-  wire [1:0] \port$12172$0 ;
-  input [1:0] \port$12174$0 ;
-  wire [1:0] \port$12174$0 ;
-  input [1:0] \port$12176$0 ;
-  wire [1:0] \port$12176$0 ;
-  input [7:0] \port$12179$0 ;
-  wire [7:0] \port$12179$0 ;
-  input \port$1290$0 ;
-  wire \port$1290$0 ;
+  input \port$11656$0 ;
+  wire \port$11656$0 ;
+  input [1:0] \port$12155$0 ;
+  wire [1:0] \port$12155$0 ;
+  input [1:0] \port$12157$0 ;
+  wire [1:0] \port$12157$0 ;
+  input [1:0] \port$12159$0 ;
+  wire [1:0] \port$12159$0 ;
+  input [1:0] \port$12161$0 ;
+  wire [1:0] \port$12161$0 ;
+  input [1:0] \port$12163$0 ;
+  wire [1:0] \port$12163$0 ;
+  input [1:0] \port$12165$0 ;
+  wire [1:0] \port$12165$0 ;
+  input [1:0] \port$12167$0 ;
+  wire [1:0] \port$12167$0 ;
+  input [1:0] \port$12169$0 ;
+  wire [1:0] \port$12169$0 ;
+  input [1:0] \port$12171$0 ;
+  wire [1:0] \port$12171$0 ;
+  input [1:0] \port$12173$0 ;
+  wire [1:0] \port$12173$0 ;
+  input [1:0] \port$12175$0 ;
+  wire [1:0] \port$12175$0 ;
+  input [1:0] \port$12177$0 ;
+  wire [1:0] \port$12177$0 ;
+  input [1:0] \port$12179$0 ;
+  wire [1:0] \port$12179$0 ;
+  input [1:0] \port$12181$0 ;
+  wire [1:0] \port$12181$0 ;
+  input [1:0] \port$12183$0 ;
+  wire [1:0] \port$12183$0 ;
+  input [1:0] \port$12185$0 ;
+  wire [1:0] \port$12185$0 ;
+  input [7:0] \port$12188$0 ;
+  wire [7:0] \port$12188$0 ;
   input \port$1292$0 ;
   wire \port$1292$0 ;
-  input \port$6310$0 ;
-  wire \port$6310$0 ;
-  input \port$6312$0 ;
-  wire \port$6312$0 ;
+  input \port$1294$0 ;
+  wire \port$1294$0 ;
+  input \port$6316$0 ;
+  wire \port$6316$0 ;
+  input \port$6318$0 ;
+  wire \port$6318$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -37842,17 +37900,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$11650$0 , \port$12179$0  };
-  assign write__data = rest ? data : { \port$12176$0 [1], \port$12174$0 [1], \port$12172$0 [1], \port$12170$0 [1], \port$12168$0 [1], \port$12166$0 [1], \port$12164$0 [1], \port$12162$0 [1], \port$12160$0 [1], \port$12158$0 [1], \port$12156$0 [1], \port$12154$0 [1], \port$12152$0 [1], \port$12150$0 [1], \port$12148$0 [1], \port$12146$0 [1], \port$12176$0 [0], \port$12174$0 [0], \port$12172$0 [0], \port$12170$0 [0], \port$12168$0 [0], \port$12166$0 [0], \port$12164$0 [0], \port$12162$0 [0], \port$12160$0 [0], \port$12158$0 [0], \port$12156$0 [0], \port$12154$0 [0], \port$12152$0 [0], \port$12150$0 [0], \port$12148$0 [0], \port$12146$0 [0] };
+  assign write__addr = rest ? address : { \port$11656$0 , \port$12188$0  };
+  assign write__data = rest ? data : { \port$12185$0 [1], \port$12183$0 [1], \port$12181$0 [1], \port$12179$0 [1], \port$12177$0 [1], \port$12175$0 [1], \port$12173$0 [1], \port$12171$0 [1], \port$12169$0 [1], \port$12167$0 [1], \port$12165$0 [1], \port$12163$0 [1], \port$12161$0 [1], \port$12159$0 [1], \port$12157$0 [1], \port$12155$0 [1], \port$12185$0 [0], \port$12183$0 [0], \port$12181$0 [0], \port$12179$0 [0], \port$12177$0 [0], \port$12175$0 [0], \port$12173$0 [0], \port$12171$0 [0], \port$12169$0 [0], \port$12167$0 [0], \port$12165$0 [0], \port$12163$0 [0], \port$12161$0 [0], \port$12159$0 [0], \port$12157$0 [0], \port$12155$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$6312$0 (\port$6312$0 ),
+    .\port$6318$0 (\port$6318$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$6310$0 ),
+    .\read__en$19 (\port$6316$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -37880,7 +37938,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1292$0 , \port$1290$0  };
+    read0__en = { \port$1294$0 , \port$1292$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -37892,14 +37950,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$11650$0 , \port$12179$0  };
-  assign \write__data$20  = { \port$12176$0 [1], \port$12174$0 [1], \port$12172$0 [1], \port$12170$0 [1], \port$12168$0 [1], \port$12166$0 [1], \port$12164$0 [1], \port$12162$0 [1], \port$12160$0 [1], \port$12158$0 [1], \port$12156$0 [1], \port$12154$0 [1], \port$12152$0 [1], \port$12150$0 [1], \port$12148$0 [1], \port$12146$0 [1], \port$12176$0 [0], \port$12174$0 [0], \port$12172$0 [0], \port$12170$0 [0], \port$12168$0 [0], \port$12166$0 [0], \port$12164$0 [0], \port$12162$0 [0], \port$12160$0 [0], \port$12158$0 [0], \port$12156$0 [0], \port$12154$0 [0], \port$12152$0 [0], \port$12150$0 [0], \port$12148$0 [0], \port$12146$0 [0] };
+  assign \write__addr$17  = { \port$11656$0 , \port$12188$0  };
+  assign \write__data$20  = { \port$12185$0 [1], \port$12183$0 [1], \port$12181$0 [1], \port$12179$0 [1], \port$12177$0 [1], \port$12175$0 [1], \port$12173$0 [1], \port$12171$0 [1], \port$12169$0 [1], \port$12167$0 [1], \port$12165$0 [1], \port$12163$0 [1], \port$12161$0 [1], \port$12159$0 [1], \port$12157$0 [1], \port$12155$0 [1], \port$12185$0 [0], \port$12183$0 [0], \port$12181$0 [0], \port$12179$0 [0], \port$12177$0 [0], \port$12175$0 [0], \port$12173$0 [0], \port$12171$0 [0], \port$12169$0 [0], \port$12167$0 [0], \port$12165$0 [0], \port$12163$0 [0], \port$12161$0 [0], \port$12159$0 [0], \port$12157$0 [0], \port$12155$0 [0] };
   assign \read0__data$25  = read0__data;
-  assign \read0__en$27  = { \port$1292$0 , \port$1290$0  };
+  assign \read0__en$27  = { \port$1294$0 , \port$1292$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$6312$0 , \port$6310$0  };
-  assign \read1__en$33  = { \port$6312$0 , \port$6310$0  };
+  assign read1__en = { \port$6318$0 , \port$6316$0  };
+  assign \read1__en$33  = { \port$6318$0 , \port$6316$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[9:1];
@@ -37913,7 +37971,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6312$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6318$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -37923,8 +37981,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6312$0 , \r
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input \port$6312$0 ;
-  wire \port$6312$0 ;
+  input \port$6318$0 ;
+  wire \port$6318$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -39020,7 +39078,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6312$0 , \r
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$6312$0 ) begin
+    if (\port$6318$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -39042,7 +39100,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6312$0 , \r
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$6312$0 , \read__en$19  };
+  assign read1__en = { \port$6318$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -39800,7 +39858,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, \port$4808$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$47 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, \port$4812$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$47 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -39843,8 +39901,8 @@ module \backspike_core.weights (rst, \port$4808$0 , write__addr, row__turn, row_
   reg [10:0] first_1 = 11'h000;
   reg [10:0] last = 11'h000;
   reg [10:0] last_1 = 11'h000;
-  input [11:0] \port$4808$0 ;
-  wire [11:0] \port$4808$0 ;
+  input [11:0] \port$4812$0 ;
+  wire [11:0] \port$4812$0 ;
   (* init = 11'h000 *)
   wire [10:0] read_column__addr;
   (* init = 11'h000 *)
@@ -39920,8 +39978,8 @@ module \backspike_core.weights (rst, \port$4808$0 , write__addr, row__turn, row_
   end
   assign \read_column__data$26  = _2_;
   assign \read_row__data$24  = _3_;
-  assign \$1  = column__stride * \port$4808$0 [0];
-  assign \$3  = \port$4808$0 [11:1] + \$2 ;
+  assign \$1  = column__stride * \port$4812$0 [0];
+  assign \$3  = \port$4812$0 [11:1] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -39941,7 +39999,7 @@ module \backspike_core.weights (rst, \port$4808$0 , write__addr, row__turn, row_
   always @(posedge clk)
     back <= { 1'h0, \$1  };
   always @(posedge clk)
-    first <= \port$4808$0 [11:1];
+    first <= \port$4812$0 [11:1];
   always @(posedge clk)
     last <= \$3 [10:0];
   always @(posedge clk)
@@ -39957,7 +40015,7 @@ module \backspike_core.weights (rst, \port$4808$0 , write__addr, row__turn, row_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$4808$0 [0];
+    column_turn_0 <= \port$4812$0 [0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -39998,8 +40056,8 @@ module \backspike_core.weights (rst, \port$4808$0 , write__addr, row__turn, row_
       \$15  = 32'd0;
     end
   end
-  assign column__turn = \port$4808$0 [0];
-  assign column__address = \port$4808$0 [11:1];
+  assign column__turn = \port$4812$0 [0];
+  assign column__address = \port$4812$0 [11:1];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$47 , write__data };
@@ -40257,8 +40315,8 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$16  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$6310$0 , \port$6312$0 , \port$6324$0 , front_gradients__addr, \port$8431$0 , \port$8433$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
-, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$13315$0 , \port$13317$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$6316$0 , \port$6318$0 , \port$6330$0 , front_gradients__addr, \port$8437$0 , \port$8439$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
+, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$13330$0 , \port$13332$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data
 , row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -40450,20 +40508,20 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [15:0] \port$13315$0 ;
-  wire [15:0] \port$13315$0 ;
-  output [15:0] \port$13317$0 ;
-  wire [15:0] \port$13317$0 ;
-  output \port$6310$0 ;
-  wire \port$6310$0 ;
-  output \port$6312$0 ;
-  wire \port$6312$0 ;
-  output [15:0] \port$6324$0 ;
-  wire [15:0] \port$6324$0 ;
-  output \port$8431$0 ;
-  wire \port$8431$0 ;
-  output \port$8433$0 ;
-  wire \port$8433$0 ;
+  output [15:0] \port$13330$0 ;
+  wire [15:0] \port$13330$0 ;
+  output [15:0] \port$13332$0 ;
+  wire [15:0] \port$13332$0 ;
+  output \port$6316$0 ;
+  wire \port$6316$0 ;
+  output \port$6318$0 ;
+  wire \port$6318$0 ;
+  output [15:0] \port$6330$0 ;
+  wire [15:0] \port$6330$0 ;
+  output \port$8437$0 ;
+  wire \port$8437$0 ;
+  output \port$8439$0 ;
+  wire \port$8439$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -40563,10 +40621,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$8551$0 (\$6 ),
-    .\port$8552$0 (\$7 ),
-    .\port$8553$0 (\$8 ),
-    .\port$8554$0 (\$9 ),
+    .\port$8557$0 (\$6 ),
+    .\port$8558$0 (\$7 ),
+    .\port$8559$0 (\$8 ),
+    .\port$8560$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -40604,8 +40662,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$4 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$6312$0 (\$2 ),
-    .\port$8433$0 (\$5 ),
+    .\port$6318$0 (\$2 ),
+    .\port$8439$0 (\$5 ),
     .\row$72 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -40630,10 +40688,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$8551$0 (\$6 ),
-    .\port$8552$0 (\$7 ),
-    .\port$8553$0 (\$8 ),
-    .\port$8554$0 (\$9 ),
+    .\port$8557$0 (\$6 ),
+    .\port$8558$0 (\$7 ),
+    .\port$8559$0 (\$8 ),
+    .\port$8560$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -40652,7 +40710,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end$48 (\end ),
+    .\end$52 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -40746,13 +40804,13 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$6310$0  = \$1 ;
-  assign \port$6312$0  = \$2 ;
-  assign \port$6324$0  = \$3 ;
-  assign \port$8431$0  = \$4 ;
-  assign \port$8433$0  = \$5 ;
-  assign \port$13315$0  = \$10 ;
-  assign \port$13317$0  = \$11 ;
+  assign \port$6316$0  = \$1 ;
+  assign \port$6318$0  = \$2 ;
+  assign \port$6330$0  = \$3 ;
+  assign \port$8437$0  = \$4 ;
+  assign \port$8439$0  = \$5 ;
+  assign \port$13330$0  = \$10 ;
+  assign \port$13332$0  = \$11 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -40833,7 +40891,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[1]  = sums[103:52];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8551$0 , \port$8552$0 , \port$8553$0 , \port$8554$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8557$0 , \port$8558$0 , \port$8559$0 , \port$8560$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
 , row_vector, \word$104 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -42765,14 +42823,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
-  output \port$8551$0 ;
-  wire \port$8551$0 ;
-  output \port$8552$0 ;
-  wire \port$8552$0 ;
-  output \port$8553$0 ;
-  wire \port$8553$0 ;
-  output \port$8554$0 ;
-  wire \port$8554$0 ;
+  output \port$8557$0 ;
+  wire \port$8557$0 ;
+  output \port$8558$0 ;
+  wire \port$8558$0 ;
+  output \port$8559$0 ;
+  wire \port$8559$0 ;
+  output \port$8560$0 ;
+  wire \port$8560$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$17 ;
@@ -44694,8 +44752,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$12924$90 (\config [122:90]),
-    .\port$13294$0 (words_8),
+    .\port$12936$90 (\config [122:90]),
+    .\port$13309$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$32 ),
@@ -44827,10 +44885,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$8551$0  = \$2 ;
-  assign \port$8552$0  = \$3 ;
-  assign \port$8553$0  = \$4 ;
-  assign \port$8554$0  = \$5 ;
+  assign \port$8557$0  = \$2 ;
+  assign \port$8558$0  = \$3 ;
+  assign \port$8559$0  = \$4 ;
+  assign \port$8560$0  = \$5 ;
   assign row_turn = read_turn_2[0];
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
@@ -45202,7 +45260,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   assign \$1810  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$12924$90 , rate, live, \port$13294$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$12936$90 , rate, live, \port$13309$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -45395,10 +45453,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1292
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$12924$90 ;
-  wire [32:0] \port$12924$90 ;
-  input [21:0] \port$13294$0 ;
-  wire [21:0] \port$13294$0 ;
+  input [32:0] \port$12936$90 ;
+  wire [32:0] \port$12936$90 ;
+  input [21:0] \port$13309$0 ;
+  wire [21:0] \port$13309$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -45699,9 +45757,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1292
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$12924$90 [32:1]),
+    .i_key(\port$12936$90 [32:1]),
     .o(\o$78 ),
-    .\port$13294$0 (\port$13294$0 ),
+    .\port$13309$0 (\port$13309$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -45715,10 +45773,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1292
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$12924$90 [0]),
+    .i_stochastic(\port$12936$90 [0]),
     .negative(\$133 ),
-    .\port$13380$0 (least),
-    .\port$13381$0 (total),
+    .\port$13395$0 (least),
+    .\port$13396$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -45728,14 +45786,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1292
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$12924$90 [32:1];
-  assign key = \port$12924$90 [32:1];
-  assign i_word = { 3'h0, \port$13294$0 [21:9], 7'h00, \port$13294$0 [8:0] };
-  assign word = { 3'h0, \port$13294$0 [21:9], 7'h00, \port$13294$0 [8:0] };
+  assign i_key = \port$12936$90 [32:1];
+  assign key = \port$12936$90 [32:1];
+  assign i_word = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] };
+  assign word = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$12924$90 [0];
-  assign stochastic = \port$12924$90 [0];
+  assign i_stochastic = \port$12936$90 [0];
+  assign stochastic = \port$12936$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -45764,7 +45822,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1292
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13294$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13309$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -45795,8 +45853,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13294$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$13294$0 ;
-  wire [21:0] \port$13294$0 ;
+  input [21:0] \port$13309$0 ;
+  wire [21:0] \port$13309$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -45806,8 +45864,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13294$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$13294$0 [21:9], 7'h00, \port$13294$0 [8:0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$13294$0 [21:9], 7'h00, \port$13294$0 [8:0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -45833,7 +45891,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13294$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$13294$0 [21:9], 7'h00, \port$13294$0 [8:0] };
+  assign i_word = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -46207,7 +46265,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13380$0 , \port$13381$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13395$0 , \port$13396$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -46355,10 +46413,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13380$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$13380$0 ;
-  wire \port$13380$0 ;
-  input [59:0] \port$13381$0 ;
-  wire [59:0] \port$13381$0 ;
+  input \port$13395$0 ;
+  wire \port$13395$0 ;
+  input [59:0] \port$13396$0 ;
+  wire [59:0] \port$13396$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -46440,24 +46498,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13380$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$13381$0 [55:50] ^ { \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59] };
+  assign \$58  = \port$13396$0 [55:50] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$13381$0 [41:34] ^ { \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59] };
+  assign \$60  = \port$13396$0 [41:34] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$13381$0 [49:42] ^ { \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59] };
+  assign \$62  = \port$13396$0 [49:42] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$13381$0 [55:50] ^ { \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59] };
+  assign \$67  = \port$13396$0 [55:50] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$13381$0 [49:42] ^ { \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59] };
+  assign \$69  = \port$13396$0 [49:42] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$13381$0 [7:0];
-  assign \$74  = | \port$13381$0 [15:8];
-  assign \$75  = | \port$13381$0 [23:16];
-  assign \$76  = \port$13381$0 [58:56] ^ { \port$13381$0 [59], \port$13381$0 [59], \port$13381$0 [59] };
+  assign \$73  = | \port$13396$0 [7:0];
+  assign \$74  = | \port$13396$0 [15:8];
+  assign \$75  = | \port$13396$0 [23:16];
+  assign \$76  = \port$13396$0 [58:56] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -46501,11 +46559,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13380$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$13381$0 [55:0];
+    window1 <= \port$13396$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$13381$0 [59];
+    sign1 <= \port$13396$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -46569,8 +46627,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13380$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$13381$0 [55:0], \port$13380$0  };
-  assign i = { \port$13381$0 , \port$13380$0  };
+  assign x = { \port$13396$0 [55:0], \port$13395$0  };
+  assign i = { \port$13396$0 , \port$13395$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -46586,10 +46644,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13380$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$13380$0 ;
+  assign \$72  = \port$13395$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, o__ready, \port$6312$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$8433$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
+module \backspike_core.wg.front (rst, o__ready, \port$6318$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$8439$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
 , o_vectors__valid, spikes__data, \row$72 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -46864,10 +46922,10 @@ module \backspike_core.wg.front (rst, o__ready, \port$6312$0 , \address$20 , \i_
   input parity;
   wire parity;
   reg [3:0] part = 4'h0;
-  output \port$6312$0 ;
-  wire \port$6312$0 ;
-  output \port$8433$0 ;
-  wire \port$8433$0 ;
+  output \port$6318$0 ;
+  wire \port$6318$0 ;
+  output \port$8439$0 ;
+  wire \port$8439$0 ;
   wire [63:0] row;
   reg [15:0] \row$28  = 16'h0000;
   input [31:0] \row$72 ;
@@ -47085,8 +47143,8 @@ module \backspike_core.wg.front (rst, o__ready, \port$6312$0 , \address$20 , \i_
     .move1(\$115 ),
     .o__payload(\o__payload$35 ),
     .o__ready(\o__ready$45 ),
-    .\port$13495$0 (spikes__data),
-    .\port$13618$0 (masks__data),
+    .\port$13510$0 (spikes__data),
+    .\port$13633$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$44 )
   );
@@ -47477,9 +47535,9 @@ module \backspike_core.wg.front (rst, o__ready, \port$6312$0 , \address$20 , \i_
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$6312$0  = \$115 ;
+  assign \port$6318$0  = \$115 ;
   assign \address$20  = i__payload[15:0];
-  assign \port$8433$0  = \$116 ;
+  assign \port$8439$0  = \$116 ;
   assign \i__payload.address  = i__payload[15:0];
   assign \i__payload.tag  = i__payload[28:16];
   assign \o__payload.address  = i__payload[15:0];
@@ -47876,8 +47934,8 @@ module \backspike_core.wg.front.scan (rst, i__valid, i__ready, o_lines__valid, o
   \backspike_core.wg.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$13075$0 (\o__payload$20 [3:0]),
-    .\port$13075$20 (\o__payload$20 [26:20]),
+    .\port$13090$0 (\o__payload$20 [3:0]),
+    .\port$13090$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -50112,7 +50170,7 @@ module \backspike_core.wg.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[17];
 endmodule
 
-module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$13075$0 , \port$13075$20 , level, clk);
+module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$13090$0 , \port$13090$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -50137,10 +50195,10 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$13075$0 ;
-  wire [3:0] \port$13075$0 ;
-  input [6:0] \port$13075$20 ;
-  wire [6:0] \port$13075$20 ;
+  input [3:0] \port$13090$0 ;
+  wire [3:0] \port$13090$0 ;
+  input [6:0] \port$13090$20 ;
+  wire [6:0] \port$13090$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [10:0] r_data;
@@ -50167,7 +50225,7 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13075$20 , \port$13075$0  };
+      storage[w_port__addr] <= { \port$13090$20 , \port$13090$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -50229,8 +50287,8 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13075$20 , \port$13075$0  };
-  assign w_data = { \port$13075$20 , \port$13075$0  };
+  assign w_port__data = { \port$13090$20 , \port$13090$0  };
+  assign w_data = { \port$13090$20 , \port$13090$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -52760,7 +52818,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, i__ready, i__payload
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$13495$0 , \port$13618$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$13510$0 , \port$13633$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -52791,10 +52849,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [31:0] \port$13495$0 ;
-  wire [31:0] \port$13495$0 ;
-  input [31:0] \port$13618$0 ;
-  wire [31:0] \port$13618$0 ;
+  input [31:0] \port$13510$0 ;
+  wire [31:0] \port$13510$0 ;
+  input [31:0] \port$13633$0 ;
+  wire [31:0] \port$13633$0 ;
   wire [63:0] row;
   input rst;
   wire rst;
@@ -52850,7 +52908,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$13618$0 , \port$13495$0  };
+  assign row = { \port$13633$0 , \port$13510$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -52859,7 +52917,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   assign \o__payload.row  = o__payload[63:0];
   assign \o__payload.tag  = o__payload[76:64];
   assign o__payload[76:64] = tag1;
-  assign o__payload[63:0] = { \port$13618$0 , \port$13495$0  };
+  assign o__payload[63:0] = { \port$13633$0 , \port$13510$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -52981,7 +53039,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8551$0 , \port$8552$0 , \port$8553$0 , \port$8554$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8557$0 , \port$8558$0 , \port$8559$0 , \port$8560$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -53113,14 +53171,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   reg [1:0] next_block = 2'h0;
   wire [15:0] now;
-  input \port$8551$0 ;
-  wire \port$8551$0 ;
-  input \port$8552$0 ;
-  wire \port$8552$0 ;
-  input \port$8553$0 ;
-  wire \port$8553$0 ;
-  input \port$8554$0 ;
-  wire \port$8554$0 ;
+  input \port$8557$0 ;
+  wire \port$8557$0 ;
+  input \port$8558$0 ;
+  wire \port$8558$0 ;
+  input \port$8559$0 ;
+  wire \port$8559$0 ;
+  input \port$8560$0 ;
+  wire \port$8560$0 ;
   wire [5:0] read__addr;
   wire [103:0] read__data;
   (* init = 1'h0 *)
@@ -53173,7 +53231,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [103:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$8554$0 , \port$8553$0 , \port$8552$0 , \port$8551$0  }];
+      _0_ <= buffer[{ drain_block, \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  }];
     end
   end
   assign read__data = _0_;
@@ -53243,7 +53301,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$17  = \$16 [1:0] == 2'h3;
   assign \$18  = draining & busy;
   assign \$19  = start | \$18 ;
-  assign \$20  = drained >> { \port$8554$0 , \port$8553$0 , \port$8552$0 , \port$8551$0  };
+  assign \$20  = drained >> { \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  };
   assign \$21  = ~ \$20 ;
   assign \$22  = next_block + 1'h1;
   assign \$23  = i_events__valid & i_events__payload[10];
@@ -53393,7 +53451,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$56  = 2'h0;
     end
   end
-  assign entry = { \port$8554$0 , \port$8553$0 , \port$8552$0 , \port$8551$0  };
+  assign entry = { \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  };
   assign i_events__ready = go;
   assign \go$32  = go;
   assign element = i_vectors__payload[15:0];
@@ -53405,7 +53463,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$signature__addr  = last_0[7:2];
   assign \$signature__data  = { \total$47 , total };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$8554$0 , \port$8553$0 , \port$8552$0 , \port$8551$0  };
+  assign read__addr = { drain_block, \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  };
   assign \$signature__en$50  = finish;
   assign \$signature__addr$51  = block;
   assign \$signature__data$52  = now;
@@ -53667,7 +53725,7 @@ module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk)
   assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
-module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$48 , abort, start, rehearse, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready
+module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$52 , abort, start, rehearse, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready
 , done, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -53677,216 +53735,217 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
-  wire \$105 ;
+  wire [12:0] \$105 ;
   wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire \$111 ;
+  wire [12:0] \$111 ;
   wire \$112 ;
-  wire [13:0] \$113 ;
+  wire \$113 ;
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
-  wire \$117 ;
-  wire [13:0] \$118 ;
+  wire [12:0] \$117 ;
+  wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
   wire \$122 ;
-  wire [13:0] \$123 ;
+  wire \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire [13:0] \$128 ;
+  wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire [13:0] \$133 ;
+  wire \$133 ;
   wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire [13:0] \$138 ;
+  wire \$138 ;
   wire \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire [13:0] \$143 ;
+  wire \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  wire [13:0] \$148 ;
+  wire \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire [13:0] \$153 ;
+  wire \$153 ;
   wire \$154 ;
   wire \$155 ;
   wire \$156 ;
   wire \$157 ;
-  wire [13:0] \$158 ;
+  wire \$158 ;
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
   wire \$161 ;
-  wire [13:0] \$162 ;
+  wire \$162 ;
   wire \$163 ;
   wire \$164 ;
   wire [13:0] \$165 ;
   wire \$166 ;
   wire \$167 ;
-  wire [13:0] \$168 ;
+  wire \$168 ;
   wire \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire [13:0] \$171 ;
+  wire [13:0] \$170 ;
+  wire \$171 ;
   wire \$172 ;
   wire \$173 ;
-  wire [22:0] \$174 ;
-  wire \$175 ;
-  wire [12:0] \$176 ;
+  wire \$174 ;
+  wire [13:0] \$175 ;
+  wire \$176 ;
   wire \$177 ;
   wire \$178 ;
   wire \$179 ;
   wire \$18 ;
-  wire \$180 ;
+  wire [13:0] \$180 ;
   wire \$181 ;
-  wire [12:0] \$182 ;
+  wire \$182 ;
   wire \$183 ;
   wire \$184 ;
-  wire \$185 ;
+  wire [13:0] \$185 ;
   wire \$186 ;
   wire \$187 ;
-  wire [12:0] \$188 ;
+  wire \$188 ;
   wire \$189 ;
   wire \$19 ;
-  wire \$190 ;
+  wire [13:0] \$190 ;
   wire \$191 ;
   wire \$192 ;
   wire \$193 ;
-  wire [12:0] \$194 ;
-  wire \$195 ;
+  wire \$194 ;
+  wire [13:0] \$195 ;
   wire \$196 ;
   wire \$197 ;
   wire \$198 ;
   wire \$199 ;
   wire [10:0] \$2 ;
   wire \$20 ;
-  wire [12:0] \$200 ;
+  wire [13:0] \$200 ;
   wire \$201 ;
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
-  wire \$205 ;
-  wire [12:0] \$206 ;
+  wire [13:0] \$205 ;
+  wire \$206 ;
   wire \$207 ;
   wire \$208 ;
   wire \$209 ;
   wire \$21 ;
-  wire \$210 ;
+  wire [13:0] \$210 ;
   wire \$211 ;
-  wire [12:0] \$212 ;
+  wire \$212 ;
   wire \$213 ;
-  wire \$214 ;
+  wire [13:0] \$214 ;
   wire \$215 ;
   wire \$216 ;
-  wire \$217 ;
-  wire [12:0] \$218 ;
+  wire [13:0] \$217 ;
+  wire \$218 ;
   wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
+  wire [13:0] \$220 ;
   wire \$221 ;
   wire \$222 ;
-  wire \$223 ;
-  wire [12:0] \$224 ;
+  wire [13:0] \$223 ;
+  wire \$224 ;
   wire \$225 ;
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
-  wire [12:0] \$230 ;
+  wire \$230 ;
   wire \$231 ;
   wire \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
-  wire [12:0] \$236 ;
+  wire \$236 ;
   wire \$237 ;
-  wire \$238 ;
+  wire [2:0] \$238 ;
   wire \$239 ;
   wire \$24 ;
   wire \$240 ;
   wire \$241 ;
-  wire [12:0] \$242 ;
-  wire \$243 ;
-  wire \$244 ;
+  wire \$242 ;
+  wire [11:0] \$243 ;
+  wire [2:0] \$244 ;
   wire \$245 ;
   wire \$246 ;
   wire \$247 ;
-  wire [12:0] \$248 ;
+  wire \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
-  wire \$254 ;
+  wire [4:0] \$254 ;
   wire \$255 ;
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire [23:0] \$259 ;
+  wire [22:0] \$259 ;
   wire \$26 ;
-  wire [3:0] \$260 ;
-  wire \$261 ;
+  wire [23:0] \$260 ;
+  wire [3:0] \$261 ;
   wire \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire [11:0] \$267 ;
+  wire \$267 ;
   wire [11:0] \$268 ;
-  reg \$269 ;
+  wire [11:0] \$269 ;
   wire \$27 ;
   reg \$270 ;
-  reg [10:0] \$271 ;
-  reg \$272 ;
-  reg [10:0] \$273 ;
+  reg \$271 ;
+  reg [10:0] \$272 ;
+  reg \$273 ;
   reg [10:0] \$274 ;
   reg [10:0] \$275 ;
-  reg \$276 ;
-  reg [3:0] \$277 ;
-  reg [1:0] \$278 ;
-  reg [31:0] \$279 ;
+  reg [10:0] \$276 ;
+  reg \$277 ;
+  reg [3:0] \$278 ;
+  reg [1:0] \$279 ;
   wire \$28 ;
-  reg [3:0] \$280 ;
+  reg [31:0] \$280 ;
   reg [3:0] \$281 ;
-  reg [2:0] \$282 ;
-  reg [8:0] \$283 ;
+  reg [3:0] \$282 ;
+  reg [2:0] \$283 ;
   reg [8:0] \$284 ;
-  reg [12:0] \$285 ;
+  reg [8:0] \$285 ;
   reg [12:0] \$286 ;
   reg [12:0] \$287 ;
   reg [12:0] \$288 ;
-  reg [15:0] \$289 ;
+  reg [12:0] \$289 ;
   wire \$29 ;
   reg [15:0] \$290 ;
   reg [15:0] \$291 ;
-  reg [31:0] \$292 ;
-  reg [22:0] \$293 ;
-  reg [23:0] \$294 ;
+  reg [15:0] \$292 ;
+  reg [31:0] \$293 ;
+  reg [22:0] \$294 ;
+  reg [23:0] \$295 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
@@ -53904,70 +53963,71 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
+  wire [12:0] \$45 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
+  wire [12:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  wire [2:0] \$55 ;
+  wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [12:0] \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [11:0] \$60 ;
-  wire [2:0] \$61 ;
+  wire \$60 ;
+  wire \$61 ;
   wire \$62 ;
-  wire \$63 ;
+  wire [12:0] \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
+  wire [12:0] \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [4:0] \$71 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire \$75 ;
+  wire [12:0] \$75 ;
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
+  wire [12:0] \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
+  wire [12:0] \$87 ;
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire \$93 ;
+  wire [12:0] \$93 ;
   wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
   wire \$98 ;
-  wire \$99 ;
+  wire [12:0] \$99 ;
   reg \$signal  = 1'h0;
   input abort;
   wire abort;
   reg at_end = 1'h0;
+  reg [15:0] base_0 = 16'h0000;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
@@ -53995,6 +54055,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \config.stochastic ;
   wire [8:0] \config.tiles ;
   wire [15:0] \config.weights ;
+  reg [8:0] count_0 = 9'h000;
   reg [1:0] delay = 2'h0;
   output [6:0] descriptors__addr;
   wire [6:0] descriptors__addr;
@@ -54003,8 +54064,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   input done;
   wire done;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$48 ;
-  wire [10:0] \end$48 ;
+  input [10:0] \end$52 ;
+  wire [10:0] \end$52 ;
   reg [2:0] excess = 3'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -54061,6 +54122,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   input [31:0] tasks__data;
   wire [31:0] tasks__data;
   reg [8:0] tiles = 9'h000;
+  reg [13:0] times_0 = 14'h0000;
   wire tokens;
   reg [23:0] total = 24'h000000;
   input [10:0] waits_first;
@@ -54100,278 +54162,285 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   assign \$40  = fsm_state == 3'h6;
   assign \$41  = fsm_state == 3'h7;
   assign \$42  = fsm_state == 4'h8;
-  assign \$43  = | total[23:9];
-  assign \$44  = | total[7:0];
-  assign \$45  = total[8] & \$44 ;
-  assign \$46  = \$43  | \$45 ;
-  assign \$47  = | total[23:12];
-  assign \$48  = | total[10:0];
-  assign \$49  = total[11] & \$48 ;
-  assign \$50  = \$47  | \$49 ;
-  assign \$51  = | total[23:8];
-  assign \$52  = | total[6:0];
-  assign \$53  = total[7] & \$52 ;
-  assign \$54  = \$51  | \$53 ;
-  assign \$55  = { \$54 , \$50 , \$46  } & check;
-  assign \$56  = position > \end ;
-  assign \$57  = \end  > 9'h100;
-  assign \$58  = \$56  | \$57 ;
-  assign \$59  = position == \end ;
-  assign \$60  = completed + 1'h1;
-  assign \$61  = delay + 1'h1;
-  assign \$62  = ! delay;
-  assign \$63  = rehearsing & \$signal ;
-  assign \$64  = delay == 2'h2;
-  assign \$65  = completed == issued;
-  assign \$66  = ~ tokens;
-  assign \$67  = layer == \task [3:0];
-  assign \$68  = known & \$67 ;
-  assign \$69  = completed == issued;
-  assign \$70  = \task [3:0] >= 3'h4;
-  assign \$71  = word + 1'h1;
-  assign \$72  = word >= 2'h2;
-  assign \$73  = word < 4'hc;
-  assign \$74  = \$72  & \$73 ;
-  assign \$75  = word == 4'hb;
-  assign \$76  = \config [9] & check[0];
-  assign \$77  = \config [0] & check[1];
-  assign \$78  = \config [0] & check[2];
+  assign \$43  = fsm_state == 4'h9;
+  assign \$44  = | \config [17:9];
+  assign \$45  = \$44  ? \config [44:32] : 13'h0101;
+  assign \$46  = \$45 [0] & check[0];
+  assign \$47  = \config [58] & check[1];
+  assign \$48  = \config [45] & check[2];
+  assign \$49  = | { \$48 , \$47 , \$46  };
+  assign \$50  = | \config [17:9];
+  assign \$51  = \$50  ? \config [44:32] : 13'h0101;
+  assign \$52  = \$51 [1] & check[0];
+  assign \$53  = \config [59] & check[1];
+  assign \$54  = \config [46] & check[2];
+  assign \$55  = | { \$54 , \$53 , \$52  };
+  assign \$56  = | \config [17:9];
+  assign \$57  = \$56  ? \config [44:32] : 13'h0101;
+  assign \$58  = \$57 [2] & check[0];
+  assign \$59  = \config [60] & check[1];
+  assign \$60  = \config [47] & check[2];
+  assign \$61  = | { \$60 , \$59 , \$58  };
+  assign \$62  = | \config [17:9];
+  assign \$63  = \$62  ? \config [44:32] : 13'h0101;
+  assign \$64  = \$63 [3] & check[0];
+  assign \$65  = \config [61] & check[1];
+  assign \$66  = \config [48] & check[2];
+  assign \$67  = | { \$66 , \$65 , \$64  };
+  assign \$68  = | \config [17:9];
+  assign \$69  = \$68  ? \config [44:32] : 13'h0101;
+  assign \$70  = \$69 [4] & check[0];
+  assign \$71  = \config [62] & check[1];
+  assign \$72  = \config [49] & check[2];
+  assign \$73  = | { \$72 , \$71 , \$70  };
+  assign \$74  = | \config [17:9];
+  assign \$75  = \$74  ? \config [44:32] : 13'h0101;
+  assign \$76  = \$75 [5] & check[0];
+  assign \$77  = \config [63] & check[1];
+  assign \$78  = \config [50] & check[2];
   assign \$79  = | { \$78 , \$77 , \$76  };
-  assign \$80  = \config [10] & check[0];
-  assign \$81  = \config [1] & check[1];
-  assign \$82  = \config [1] & check[2];
-  assign \$83  = | { \$82 , \$81 , \$80  };
-  assign \$84  = \config [11] & check[0];
-  assign \$85  = \config [2] & check[1];
-  assign \$86  = \config [2] & check[2];
-  assign \$87  = | { \$86 , \$85 , \$84  };
-  assign \$88  = \config [12] & check[0];
-  assign \$89  = \config [3] & check[1];
-  assign \$90  = \config [3] & check[2];
+  assign \$80  = | \config [17:9];
+  assign \$81  = \$80  ? \config [44:32] : 13'h0101;
+  assign \$82  = \$81 [6] & check[0];
+  assign \$83  = \config [64] & check[1];
+  assign \$84  = \config [51] & check[2];
+  assign \$85  = | { \$84 , \$83 , \$82  };
+  assign \$86  = | \config [17:9];
+  assign \$87  = \$86  ? \config [44:32] : 13'h0101;
+  assign \$88  = \$87 [7] & check[0];
+  assign \$89  = \config [65] & check[1];
+  assign \$90  = \config [52] & check[2];
   assign \$91  = | { \$90 , \$89 , \$88  };
-  assign \$92  = \config [13] & check[0];
-  assign \$93  = \config [4] & check[1];
-  assign \$94  = \config [4] & check[2];
-  assign \$95  = | { \$94 , \$93 , \$92  };
-  assign \$96  = \config [14] & check[0];
-  assign \$97  = \config [5] & check[1];
-  assign \$98  = \config [5] & check[2];
-  assign \$99  = | { \$98 , \$97 , \$96  };
-  assign \$100  = \config [15] & check[0];
-  assign \$101  = \config [6] & check[1];
-  assign \$102  = \config [6] & check[2];
+  assign \$92  = | \config [17:9];
+  assign \$93  = \$92  ? \config [44:32] : 13'h0101;
+  assign \$94  = \$93 [8] & check[0];
+  assign \$95  = \config [66] & check[1];
+  assign \$96  = \config [53] & check[2];
+  assign \$97  = | { \$96 , \$95 , \$94  };
+  assign \$98  = | \config [17:9];
+  assign \$99  = \$98  ? \config [44:32] : 13'h0101;
+  assign \$100  = \$99 [9] & check[0];
+  assign \$101  = \config [67] & check[1];
+  assign \$102  = \config [54] & check[2];
   assign \$103  = | { \$102 , \$101 , \$100  };
-  assign \$104  = \config [16] & check[0];
-  assign \$105  = \config [7] & check[1];
-  assign \$106  = \config [7] & check[2];
-  assign \$107  = | { \$106 , \$105 , \$104  };
-  assign \$108  = \config [17] & check[0];
-  assign \$109  = \config [8] & check[1];
-  assign \$110  = \config [8] & check[2];
-  assign \$111  = | { \$110 , \$109 , \$108  };
-  assign \$112  = batch[10] & check[0];
-  assign \$113  = \config [30:18] + \config [31];
-  assign \$114  = \$113 [0] & check[1];
-  assign \$115  = batch[10] & check[2];
-  assign \$116  = | { \$115 , \$114 , \$112  };
-  assign \$117  = batch[11] & check[0];
-  assign \$118  = \config [30:18] + \config [31];
-  assign \$119  = \$118 [1] & check[1];
-  assign \$120  = batch[11] & check[2];
-  assign \$121  = | { \$120 , \$119 , \$117  };
-  assign \$122  = batch[12] & check[0];
-  assign \$123  = \config [30:18] + \config [31];
-  assign \$124  = \$123 [2] & check[1];
-  assign \$125  = batch[12] & check[2];
-  assign \$126  = | { \$125 , \$124 , \$122  };
-  assign \$127  = batch[13] & check[0];
-  assign \$128  = \config [30:18] + \config [31];
-  assign \$129  = \$128 [3] & check[1];
-  assign \$130  = batch[13] & check[2];
-  assign \$131  = | { \$130 , \$129 , \$127  };
-  assign \$132  = batch[14] & check[0];
-  assign \$133  = \config [30:18] + \config [31];
-  assign \$134  = \$133 [4] & check[1];
-  assign \$135  = batch[14] & check[2];
-  assign \$136  = | { \$135 , \$134 , \$132  };
-  assign \$137  = batch[15] & check[0];
-  assign \$138  = \config [30:18] + \config [31];
-  assign \$139  = \$138 [5] & check[1];
-  assign \$140  = batch[15] & check[2];
-  assign \$141  = | { \$140 , \$139 , \$137  };
-  assign \$142  = batch[16] & check[0];
-  assign \$143  = \config [30:18] + \config [31];
-  assign \$144  = \$143 [6] & check[1];
-  assign \$145  = batch[16] & check[2];
-  assign \$146  = | { \$145 , \$144 , \$142  };
-  assign \$147  = batch[17] & check[0];
-  assign \$148  = \config [30:18] + \config [31];
-  assign \$149  = \$148 [7] & check[1];
-  assign \$150  = batch[17] & check[2];
-  assign \$151  = | { \$150 , \$149 , \$147  };
-  assign \$152  = batch[18] & check[0];
-  assign \$153  = \config [30:18] + \config [31];
-  assign \$154  = \$153 [8] & check[1];
-  assign \$155  = batch[18] & check[2];
-  assign \$156  = | { \$155 , \$154 , \$152  };
-  assign \$157  = batch[19] & check[0];
-  assign \$158  = \config [30:18] + \config [31];
-  assign \$159  = \$158 [9] & check[1];
-  assign \$160  = batch[19] & check[2];
-  assign \$161  = | { \$160 , \$159 , \$157  };
-  assign \$162  = \config [30:18] + \config [31];
-  assign \$163  = \$162 [10] & check[1];
+  assign \$104  = | \config [17:9];
+  assign \$105  = \$104  ? \config [44:32] : 13'h0101;
+  assign \$106  = \$105 [10] & check[0];
+  assign \$107  = \config [68] & check[1];
+  assign \$108  = \config [55] & check[2];
+  assign \$109  = | { \$108 , \$107 , \$106  };
+  assign \$110  = | \config [17:9];
+  assign \$111  = \$110  ? \config [44:32] : 13'h0101;
+  assign \$112  = \$111 [11] & check[0];
+  assign \$113  = \config [69] & check[1];
+  assign \$114  = \config [56] & check[2];
+  assign \$115  = | { \$114 , \$113 , \$112  };
+  assign \$116  = | \config [17:9];
+  assign \$117  = \$116  ? \config [44:32] : 13'h0101;
+  assign \$118  = \$117 [12] & check[0];
+  assign \$119  = \config [70] & check[1];
+  assign \$120  = \config [57] & check[2];
+  assign \$121  = | { \$120 , \$119 , \$118  };
+  assign \$122  = \config [71] & check[1];
+  assign \$124  = \config [72] & check[1];
+  assign \$126  = \config [73] & check[1];
+  assign \$128  = \config [9] & check[0];
+  assign \$129  = \config [0] & check[1];
+  assign \$130  = \config [0] & check[2];
+  assign \$131  = | { \$130 , \$129 , \$128  };
+  assign \$132  = \config [10] & check[0];
+  assign \$133  = \config [1] & check[1];
+  assign \$134  = \config [1] & check[2];
+  assign \$135  = | { \$134 , \$133 , \$132  };
+  assign \$136  = \config [11] & check[0];
+  assign \$137  = \config [2] & check[1];
+  assign \$138  = \config [2] & check[2];
+  assign \$139  = | { \$138 , \$137 , \$136  };
+  assign \$140  = \config [12] & check[0];
+  assign \$141  = \config [3] & check[1];
+  assign \$142  = \config [3] & check[2];
+  assign \$143  = | { \$142 , \$141 , \$140  };
+  assign \$144  = \config [13] & check[0];
+  assign \$145  = \config [4] & check[1];
+  assign \$146  = \config [4] & check[2];
+  assign \$147  = | { \$146 , \$145 , \$144  };
+  assign \$148  = \config [14] & check[0];
+  assign \$149  = \config [5] & check[1];
+  assign \$150  = \config [5] & check[2];
+  assign \$151  = | { \$150 , \$149 , \$148  };
+  assign \$152  = \config [15] & check[0];
+  assign \$153  = \config [6] & check[1];
+  assign \$154  = \config [6] & check[2];
+  assign \$155  = | { \$154 , \$153 , \$152  };
+  assign \$156  = \config [16] & check[0];
+  assign \$157  = \config [7] & check[1];
+  assign \$158  = \config [7] & check[2];
+  assign \$159  = | { \$158 , \$157 , \$156  };
+  assign \$160  = \config [17] & check[0];
+  assign \$161  = \config [8] & check[1];
+  assign \$162  = \config [8] & check[2];
+  assign \$163  = | { \$162 , \$161 , \$160  };
+  assign \$164  = batch[10] & check[0];
   assign \$165  = \config [30:18] + \config [31];
-  assign \$166  = \$165 [11] & check[1];
-  assign \$168  = \config [30:18] + \config [31];
-  assign \$169  = \$168 [12] & check[1];
-  assign \$171  = \config [30:18] + \config [31];
-  assign \$172  = \$171 [13] & check[1];
-  assign \$174  = { \$111 , \$107 , \$103 , \$99 , \$95 , \$91 , \$87 , \$83 , \$79  } * { \$173 , \$170 , \$167 , \$164 , \$161 , \$156 , \$151 , \$146 , \$141 , \$136 , \$131 , \$126 , \$121 , \$116  };
-  assign \$175  = | \config [17:9];
-  assign \$176  = \$175  ? \config [44:32] : 13'h0101;
-  assign \$177  = \$176 [0] & check[0];
-  assign \$178  = \config [58] & check[1];
-  assign \$179  = \config [45] & check[2];
-  assign \$180  = | { \$179 , \$178 , \$177  };
-  assign \$181  = | \config [17:9];
-  assign \$182  = \$181  ? \config [44:32] : 13'h0101;
-  assign \$183  = \$182 [1] & check[0];
-  assign \$184  = \config [59] & check[1];
-  assign \$185  = \config [46] & check[2];
-  assign \$186  = | { \$185 , \$184 , \$183  };
-  assign \$187  = | \config [17:9];
-  assign \$188  = \$187  ? \config [44:32] : 13'h0101;
-  assign \$189  = \$188 [2] & check[0];
-  assign \$190  = \config [60] & check[1];
-  assign \$191  = \config [47] & check[2];
-  assign \$192  = | { \$191 , \$190 , \$189  };
-  assign \$193  = | \config [17:9];
-  assign \$194  = \$193  ? \config [44:32] : 13'h0101;
-  assign \$195  = \$194 [3] & check[0];
-  assign \$196  = \config [61] & check[1];
-  assign \$197  = \config [48] & check[2];
-  assign \$198  = | { \$197 , \$196 , \$195  };
-  assign \$199  = | \config [17:9];
-  assign \$200  = \$199  ? \config [44:32] : 13'h0101;
-  assign \$201  = \$200 [4] & check[0];
-  assign \$202  = \config [62] & check[1];
-  assign \$203  = \config [49] & check[2];
-  assign \$204  = | { \$203 , \$202 , \$201  };
-  assign \$205  = | \config [17:9];
-  assign \$206  = \$205  ? \config [44:32] : 13'h0101;
-  assign \$207  = \$206 [5] & check[0];
-  assign \$208  = \config [63] & check[1];
-  assign \$209  = \config [50] & check[2];
-  assign \$210  = | { \$209 , \$208 , \$207  };
-  assign \$211  = | \config [17:9];
-  assign \$212  = \$211  ? \config [44:32] : 13'h0101;
-  assign \$213  = \$212 [6] & check[0];
-  assign \$214  = \config [64] & check[1];
-  assign \$215  = \config [51] & check[2];
-  assign \$216  = | { \$215 , \$214 , \$213  };
-  assign \$217  = | \config [17:9];
-  assign \$218  = \$217  ? \config [44:32] : 13'h0101;
-  assign \$219  = \$218 [7] & check[0];
-  assign \$220  = \config [65] & check[1];
-  assign \$221  = \config [52] & check[2];
-  assign \$222  = | { \$221 , \$220 , \$219  };
-  assign \$223  = | \config [17:9];
-  assign \$224  = \$223  ? \config [44:32] : 13'h0101;
-  assign \$225  = \$224 [8] & check[0];
-  assign \$226  = \config [66] & check[1];
-  assign \$227  = \config [53] & check[2];
-  assign \$228  = | { \$227 , \$226 , \$225  };
-  assign \$229  = | \config [17:9];
-  assign \$230  = \$229  ? \config [44:32] : 13'h0101;
-  assign \$231  = \$230 [9] & check[0];
-  assign \$232  = \config [67] & check[1];
-  assign \$233  = \config [54] & check[2];
-  assign \$234  = | { \$233 , \$232 , \$231  };
-  assign \$235  = | \config [17:9];
-  assign \$236  = \$235  ? \config [44:32] : 13'h0101;
-  assign \$237  = \$236 [10] & check[0];
-  assign \$238  = \config [68] & check[1];
-  assign \$239  = \config [55] & check[2];
-  assign \$240  = | { \$239 , \$238 , \$237  };
-  assign \$241  = | \config [17:9];
-  assign \$242  = \$241  ? \config [44:32] : 13'h0101;
-  assign \$243  = \$242 [11] & check[0];
-  assign \$244  = \config [69] & check[1];
-  assign \$245  = \config [56] & check[2];
-  assign \$246  = | { \$245 , \$244 , \$243  };
-  assign \$247  = | \config [17:9];
-  assign \$248  = \$247  ? \config [44:32] : 13'h0101;
-  assign \$249  = \$248 [12] & check[0];
-  assign \$250  = \config [70] & check[1];
-  assign \$251  = \config [57] & check[2];
-  assign \$252  = | { \$251 , \$250 , \$249  };
-  assign \$253  = \config [71] & check[1];
-  assign \$255  = \config [72] & check[1];
-  assign \$257  = \config [73] & check[1];
-  assign \$259  = { \$258 , \$256 , \$254 , \$252 , \$246 , \$240 , \$234 , \$228 , \$222 , \$216 , \$210 , \$204 , \$198 , \$192 , \$186 , \$180  } + product;
-  assign \$261  = | excess;
-  assign \$262  = \task [11:4] >= \config [8:0];
-  assign \$263  = \task [11:4] < \config [8:0];
-  assign \$264  = rehearsing & \$263 ;
-  assign \$265  = o__valid & o__ready;
-  assign \$266  = \$264  | \$265 ;
-  assign \$267  = issued + 1'h1;
-  assign \$268  = position + 1'h1;
+  assign \$166  = \$165 [0] & check[1];
+  assign \$167  = batch[10] & check[2];
+  assign \$168  = | { \$167 , \$166 , \$164  };
+  assign \$169  = batch[11] & check[0];
+  assign \$170  = \config [30:18] + \config [31];
+  assign \$171  = \$170 [1] & check[1];
+  assign \$172  = batch[11] & check[2];
+  assign \$173  = | { \$172 , \$171 , \$169  };
+  assign \$174  = batch[12] & check[0];
+  assign \$175  = \config [30:18] + \config [31];
+  assign \$176  = \$175 [2] & check[1];
+  assign \$177  = batch[12] & check[2];
+  assign \$178  = | { \$177 , \$176 , \$174  };
+  assign \$179  = batch[13] & check[0];
+  assign \$180  = \config [30:18] + \config [31];
+  assign \$181  = \$180 [3] & check[1];
+  assign \$182  = batch[13] & check[2];
+  assign \$183  = | { \$182 , \$181 , \$179  };
+  assign \$184  = batch[14] & check[0];
+  assign \$185  = \config [30:18] + \config [31];
+  assign \$186  = \$185 [4] & check[1];
+  assign \$187  = batch[14] & check[2];
+  assign \$188  = | { \$187 , \$186 , \$184  };
+  assign \$189  = batch[15] & check[0];
+  assign \$190  = \config [30:18] + \config [31];
+  assign \$191  = \$190 [5] & check[1];
+  assign \$192  = batch[15] & check[2];
+  assign \$193  = | { \$192 , \$191 , \$189  };
+  assign \$194  = batch[16] & check[0];
+  assign \$195  = \config [30:18] + \config [31];
+  assign \$196  = \$195 [6] & check[1];
+  assign \$197  = batch[16] & check[2];
+  assign \$198  = | { \$197 , \$196 , \$194  };
+  assign \$199  = batch[17] & check[0];
+  assign \$200  = \config [30:18] + \config [31];
+  assign \$201  = \$200 [7] & check[1];
+  assign \$202  = batch[17] & check[2];
+  assign \$203  = | { \$202 , \$201 , \$199  };
+  assign \$204  = batch[18] & check[0];
+  assign \$205  = \config [30:18] + \config [31];
+  assign \$206  = \$205 [8] & check[1];
+  assign \$207  = batch[18] & check[2];
+  assign \$208  = | { \$207 , \$206 , \$204  };
+  assign \$209  = batch[19] & check[0];
+  assign \$210  = \config [30:18] + \config [31];
+  assign \$211  = \$210 [9] & check[1];
+  assign \$212  = batch[19] & check[2];
+  assign \$213  = | { \$212 , \$211 , \$209  };
+  assign \$214  = \config [30:18] + \config [31];
+  assign \$215  = \$214 [10] & check[1];
+  assign \$217  = \config [30:18] + \config [31];
+  assign \$218  = \$217 [11] & check[1];
+  assign \$220  = \config [30:18] + \config [31];
+  assign \$221  = \$220 [12] & check[1];
+  assign \$223  = \config [30:18] + \config [31];
+  assign \$224  = \$223 [13] & check[1];
+  assign \$226  = | total[23:9];
+  assign \$227  = | total[7:0];
+  assign \$228  = total[8] & \$227 ;
+  assign \$229  = \$226  | \$228 ;
+  assign \$230  = | total[23:12];
+  assign \$231  = | total[10:0];
+  assign \$232  = total[11] & \$231 ;
+  assign \$233  = \$230  | \$232 ;
+  assign \$234  = | total[23:8];
+  assign \$235  = | total[6:0];
+  assign \$236  = total[7] & \$235 ;
+  assign \$237  = \$234  | \$236 ;
+  assign \$238  = { \$237 , \$233 , \$229  } & check;
+  assign \$239  = position > \end ;
+  assign \$240  = \end  > 9'h100;
+  assign \$241  = \$239  | \$240 ;
+  assign \$242  = position == \end ;
+  assign \$243  = completed + 1'h1;
+  assign \$244  = delay + 1'h1;
+  assign \$245  = ! delay;
+  assign \$246  = rehearsing & \$signal ;
+  assign \$247  = delay == 2'h2;
+  assign \$248  = completed == issued;
+  assign \$249  = ~ tokens;
+  assign \$250  = layer == \task [3:0];
+  assign \$251  = known & \$250 ;
+  assign \$252  = completed == issued;
+  assign \$253  = \task [3:0] >= 3'h4;
+  assign \$254  = word + 1'h1;
+  assign \$255  = word >= 2'h2;
+  assign \$256  = word < 4'hc;
+  assign \$257  = \$255  & \$256 ;
+  assign \$258  = word == 4'hb;
+  assign \$259  = count_0 * times_0;
+  assign \$260  = base_0 + product;
+  assign \$262  = | excess;
+  assign \$263  = \task [11:4] >= \config [8:0];
+  assign \$264  = \task [11:4] < \config [8:0];
+  assign \$265  = rehearsing & \$264 ;
+  assign \$266  = o__valid & o__ready;
+  assign \$267  = \$265  | \$266 ;
+  assign \$268  = issued + 1'h1;
+  assign \$269  = position + 1'h1;
   always @(posedge clk)
-    excess <= \$55 ;
+    base_0 <= { \$127 , \$125 , \$123 , \$121 , \$115 , \$109 , \$103 , \$97 , \$91 , \$85 , \$79 , \$73 , \$67 , \$61 , \$55 , \$49  };
   always @(posedge clk)
-    \$signal  <= \$269 ;
+    count_0 <= { \$163 , \$159 , \$155 , \$151 , \$147 , \$143 , \$139 , \$135 , \$131  };
   always @(posedge clk)
-    at_end <= \$270 ;
+    times_0 <= { \$225 , \$222 , \$219 , \$216 , \$213 , \$208 , \$203 , \$198 , \$193 , \$188 , \$183 , \$178 , \$173 , \$168  };
   always @(posedge clk)
-    completed <= \$271 ;
+    excess <= \$238 ;
   always @(posedge clk)
-    rehearsing <= \$272 ;
+    \$signal  <= \$270 ;
   always @(posedge clk)
-    position <= \$273 ;
+    at_end <= \$271 ;
   always @(posedge clk)
-    \end  <= \$274 ;
+    completed <= \$272 ;
   always @(posedge clk)
-    issued <= \$275 ;
+    rehearsing <= \$273 ;
   always @(posedge clk)
-    known <= \$276 ;
+    position <= \$274 ;
   always @(posedge clk)
-    fsm_state <= \$277 ;
+    \end  <= \$275 ;
   always @(posedge clk)
-    delay <= \$278 ;
+    issued <= \$276 ;
   always @(posedge clk)
-    \task  <= \$279 ;
+    known <= \$277 ;
   always @(posedge clk)
-    layer <= \$280 ;
+    fsm_state <= \$278 ;
   always @(posedge clk)
-    word <= \$281 ;
+    delay <= \$279 ;
   always @(posedge clk)
-    check <= \$282 ;
+    \task  <= \$280 ;
   always @(posedge clk)
-    tiles <= \$283 ;
+    layer <= \$281 ;
   always @(posedge clk)
-    source_tiles <= \$284 ;
+    word <= \$282 ;
   always @(posedge clk)
-    sources <= \$285 ;
+    check <= \$283 ;
   always @(posedge clk)
-    bias <= \$286 ;
+    tiles <= \$284 ;
   always @(posedge clk)
-    source_unit <= \$287 ;
+    source_tiles <= \$285 ;
   always @(posedge clk)
-    gradient_unit <= \$288 ;
+    sources <= \$286 ;
   always @(posedge clk)
-    weights <= \$289 ;
+    bias <= \$287 ;
   always @(posedge clk)
-    rate <= \$290 ;
+    source_unit <= \$288 ;
   always @(posedge clk)
-    stochastic <= \$291 ;
+    gradient_unit <= \$289 ;
   always @(posedge clk)
-    key <= \$292 ;
+    weights <= \$290 ;
   always @(posedge clk)
-    product <= \$293 ;
+    rate <= \$291 ;
   always @(posedge clk)
-    total <= \$294 ;
+    stochastic <= \$292 ;
+  always @(posedge clk)
+    key <= \$293 ;
+  always @(posedge clk)
+    product <= \$294 ;
+  always @(posedge clk)
+    total <= \$295 ;
   always @* begin
     if (\$initially ) begin end
     finish = done;
@@ -54391,6 +54460,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           /* empty */;
       4'h3:
           if (rehearsing) begin
@@ -54428,6 +54499,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           if (\$14 ) begin
             fault = { \$30 , \$26 , \$22 , \$18  };
           end
@@ -54504,60 +54577,62 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           o__valid = \$33 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$269  = \$58 ;
-    if (rst) begin
-      \$269  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$270  = \$59 ;
+    \$270  = \$241 ;
     if (rst) begin
       \$270  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$271  = completed;
+    \$271  = \$242 ;
+    if (rst) begin
+      \$271  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$272  = completed;
     if (finish) begin
-      \$271  = \$60 [10:0];
+      \$272  = \$243 [10:0];
     end
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$271  = 11'h000;
+            \$272  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$271  = 11'h000;
+      \$272  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$272  = rehearsing;
+    \$273  = rehearsing;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$272  = rehearse;
+            \$273  = rehearse;
           end
     endcase
     if (rst) begin
-      \$272  = 1'h0;
+      \$273  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$273  = position;
+    \$274  = position;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$273  = \begin ;
+            \$274  = \begin ;
           end
       4'h1:
           /* empty */;
@@ -54573,22 +54648,11 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
-          if (\$266 ) begin
-            \$273  = \$268 [10:0];
-          end
-    endcase
-    if (rst) begin
-      \$273  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$274  = \end ;
-    casez (fsm_state)
-      4'h0:
-          if (start) begin
-            \$274  = \end$48 ;
+          if (\$267 ) begin
+            \$274  = \$269 [10:0];
           end
     endcase
     if (rst) begin
@@ -54597,29 +54661,11 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$275  = issued;
+    \$275  = \end ;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$275  = 11'h000;
-          end
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          /* empty */;
-      4'h5:
-          /* empty */;
-      4'h6:
-          /* empty */;
-      4'h7:
-          /* empty */;
-      4'h8:
-          /* empty */;
-      4'h3:
-          if (\$266 ) begin
-            \$275  = \$267 [10:0];
+            \$275  = \end$52 ;
           end
     endcase
     if (rst) begin
@@ -54628,145 +54674,180 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$276  = known;
+    \$276  = issued;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$276  = 1'h0;
+            \$276  = 11'h000;
+          end
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          /* empty */;
+      4'h8:
+          /* empty */;
+      4'h9:
+          /* empty */;
+      4'h3:
+          if (\$267 ) begin
+            \$276  = \$268 [10:0];
+          end
+    endcase
+    if (rst) begin
+      \$276  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$277  = known;
+    casez (fsm_state)
+      4'h0:
+          if (start) begin
+            \$277  = 1'h0;
           end
       4'h1:
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$276  = 1'h1;
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$277  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$276  = 1'h0;
+      \$277  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$277  = fsm_state;
+    \$278  = fsm_state;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$277  = 4'h1;
+            \$278  = 4'h1;
           end
       4'h1:
           if (abort) begin
-            \$277  = 4'h0;
-          end else if (\$62 ) begin
-          end else if (\$63 ) begin
-            \$277  = 4'h0;
+            \$278  = 4'h0;
+          end else if (\$245 ) begin
+          end else if (\$246 ) begin
+            \$278  = 4'h0;
           end else if (at_end) begin
-            if (\$65 ) begin
-              \$277  = 4'h0;
+            if (\$248 ) begin
+              \$278  = 4'h0;
             end
-          end else if (\$64 ) begin
-            \$277  = 4'h2;
+          end else if (\$247 ) begin
+            \$278  = 4'h2;
           end
       4'h2:
           if (abort) begin
-            \$277  = 4'h0;
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-            \$277  = 4'h3;
-          end else if (\$69 ) begin
+            \$278  = 4'h0;
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+            \$278  = 4'h3;
+          end else if (\$252 ) begin
             (* full_case = 32'd1 *)
-            if (\$70 ) begin
-              \$277  = 4'h0;
+            if (\$253 ) begin
+              \$278  = 4'h0;
             end else begin
-              \$277  = 4'h4;
+              \$278  = 4'h4;
             end
           end
       4'h4:
-          if (\$75 ) begin
-            \$277  = 4'h3;
+          if (\$258 ) begin
+            \$278  = 4'h3;
             if (rehearsing) begin
-              \$277  = 4'h5;
+              \$278  = 4'h5;
             end
           end
       4'h5:
-          \$277  = 4'h6;
+          \$278  = 4'h6;
       4'h6:
-          \$277  = 4'h7;
+          \$278  = 4'h7;
       4'h7:
-          \$277  = 4'h8;
+          \$278  = 4'h8;
       4'h8:
+          \$278  = 4'h9;
+      4'h9:
           (* full_case = 32'd1 *)
-          if (\$261 ) begin
-            \$277  = 4'h0;
+          if (\$262 ) begin
+            \$278  = 4'h0;
           end else if (check[2]) begin
-            \$277  = 4'h3;
+            \$278  = 4'h3;
           end else begin
-            \$277  = 4'h5;
+            \$278  = 4'h5;
           end
       4'h3:
         begin
           if (rehearsing) begin
-            if (\$262 ) begin
-              \$277  = 4'h0;
+            if (\$263 ) begin
+              \$278  = 4'h0;
             end
           end
-          if (\$266 ) begin
-            \$277  = 4'h1;
+          if (\$267 ) begin
+            \$278  = 4'h1;
           end
         end
     endcase
     if (rst) begin
-      \$277  = 4'h0;
+      \$278  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$278  = delay;
+    \$279  = delay;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
         begin
-          \$278  = \$61 [1:0];
+          \$279  = \$244 [1:0];
           if (abort) begin
-            \$278  = 2'h0;
-          end else if (\$62 ) begin
-          end else if (\$63 ) begin
-            \$278  = 2'h0;
+            \$279  = 2'h0;
+          end else if (\$245 ) begin
+          end else if (\$246 ) begin
+            \$279  = 2'h0;
           end else if (at_end) begin
-            if (\$65 ) begin
-              \$278  = 2'h0;
+            if (\$248 ) begin
+              \$279  = 2'h0;
             end
-          end else if (\$64 ) begin
-            \$278  = 2'h0;
+          end else if (\$247 ) begin
+            \$279  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$278  = 2'h0;
+      \$279  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$279  = \task ;
+    \$280  = \task ;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
           if (abort) begin
-          end else if (\$62 ) begin
-          end else if (\$63 ) begin
+          end else if (\$245 ) begin
+          end else if (\$246 ) begin
           end else if (at_end) begin
-          end else if (\$64 ) begin
-            \$279  = tasks__data;
+          end else if (\$247 ) begin
+            \$280  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$280  = layer;
+    \$281  = layer;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54774,33 +54855,11 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$280  = \task [3:0];
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$281  = \task [3:0];
           end
-    endcase
-    if (rst) begin
-      \$280  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$281  = word;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$281  = 4'h0;
-          end
-      4'h4:
-          \$281  = \$71 [3:0];
     endcase
     if (rst) begin
       \$281  = 4'h0;
@@ -54808,7 +54867,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$282  = check;
+    \$282  = word;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54816,10 +54875,32 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$282  = 3'h1;
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$282  = 4'h0;
+          end
+      4'h4:
+          \$282  = \$254 [3:0];
+    endcase
+    if (rst) begin
+      \$282  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$283  = check;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          if (abort) begin
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$283  = 3'h1;
           end
       4'h4:
           /* empty */;
@@ -54830,15 +54911,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h7:
           /* empty */;
       4'h8:
-          \$282  = \$260 [2:0];
+          /* empty */;
+      4'h9:
+          \$283  = \$261 [2:0];
     endcase
     if (rst) begin
-      \$282  = 3'h0;
+      \$283  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$283  = tiles;
+    \$284  = tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54847,27 +54930,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$283  = source_tiles;
-          end
-    endcase
-    if (rst) begin
-      \$283  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$284  = source_tiles;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          if (\$74 ) begin
-            \$284  = sources[8:0];
+          if (\$257 ) begin
+            \$284  = source_tiles;
           end
     endcase
     if (rst) begin
@@ -54876,7 +54940,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$285  = sources;
+    \$285  = source_tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54885,17 +54949,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$285  = bias;
+          if (\$257 ) begin
+            \$285  = sources[8:0];
           end
     endcase
     if (rst) begin
-      \$285  = 13'h0000;
+      \$285  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$286  = bias;
+    \$286  = sources;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54904,8 +54968,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$286  = source_unit;
+          if (\$257 ) begin
+            \$286  = bias;
           end
     endcase
     if (rst) begin
@@ -54914,7 +54978,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$287  = source_unit;
+    \$287  = bias;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54923,8 +54987,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$287  = gradient_unit;
+          if (\$257 ) begin
+            \$287  = source_unit;
           end
     endcase
     if (rst) begin
@@ -54933,7 +54997,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$288  = gradient_unit;
+    \$288  = source_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54942,8 +55006,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$288  = weights[12:0];
+          if (\$257 ) begin
+            \$288  = gradient_unit;
           end
     endcase
     if (rst) begin
@@ -54952,7 +55016,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$289  = weights;
+    \$289  = gradient_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54961,17 +55025,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$289  = rate;
+          if (\$257 ) begin
+            \$289  = weights[12:0];
           end
     endcase
     if (rst) begin
-      \$289  = 16'h0000;
+      \$289  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$290  = rate;
+    \$290  = weights;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54980,8 +55044,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$290  = stochastic;
+          if (\$257 ) begin
+            \$290  = rate;
           end
     endcase
     if (rst) begin
@@ -54990,7 +55054,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$291  = stochastic;
+    \$291  = rate;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -54999,8 +55063,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$291  = key[15:0];
+          if (\$257 ) begin
+            \$291  = stochastic;
           end
     endcase
     if (rst) begin
@@ -55009,7 +55073,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$292  = key;
+    \$292  = stochastic;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -55018,17 +55082,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$292  = descriptors__data;
+          if (\$257 ) begin
+            \$292  = key[15:0];
           end
     endcase
     if (rst) begin
-      \$292  = 32'd0;
+      \$292  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$293  = product;
+    \$293  = key;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -55037,14 +55101,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          /* empty */;
-      4'h5:
-          \$293  = \$174 ;
+          if (\$257 ) begin
+            \$293  = descriptors__data;
+          end
     endcase
+    if (rst) begin
+      \$293  = 32'd0;
+    end
   end
   always @* begin
     if (\$initially ) begin end
-    \$294  = total;
+    \$294  = product;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -55058,6 +55125,26 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h6:
           \$294  = \$259 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$295  = total;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          \$295  = \$260 ;
     endcase
   end
   assign tasks__addr = position[7:0];
@@ -55104,12 +55191,12 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   assign \$28  = 1'h0;
   assign \$29  = 1'h0;
   assign \$30  = 1'h0;
-  assign \$164  = \$163 ;
-  assign \$167  = \$166 ;
-  assign \$170  = \$169 ;
-  assign \$173  = \$172 ;
-  assign \$254  = \$253 ;
-  assign \$256  = \$255 ;
-  assign \$258  = \$257 ;
-  assign \$260  = { check, 1'h0 };
+  assign \$123  = \$122 ;
+  assign \$125  = \$124 ;
+  assign \$127  = \$126 ;
+  assign \$216  = \$215 ;
+  assign \$219  = \$218 ;
+  assign \$222  = \$221 ;
+  assign \$225  = \$224 ;
+  assign \$261  = { check, 1'h0 };
 endmodule

@@ -1177,23 +1177,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     wg_refused <= \$56 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$23261$16 (\$77 [16]),
-    .\port$23263$16 (\$78 [16]),
-    .\port$23265$16 (\$79 [16]),
-    .\port$23267$16 (\$80 [16]),
-    .\port$23269$16 (\$81 [16]),
-    .\port$23271$16 (\$82 [16]),
-    .\port$23273$16 (\$83 [16]),
-    .\port$23275$16 (\$84 [16]),
-    .\port$23277$16 (\$85 [16]),
-    .\port$23279$16 (\$86 [16]),
-    .\port$23281$16 (\$87 [16]),
-    .\port$23283$16 (\$88 [16]),
-    .\port$23285$16 (\$89 [16]),
-    .\port$23287$16 (\$90 [16]),
-    .\port$23289$16 (\$91 [16]),
-    .\port$23291$16 (\$92 [16]),
-    .\port$7172$0 (\$95 ),
+    .\port$23270$16 (\$77 [16]),
+    .\port$23272$16 (\$78 [16]),
+    .\port$23274$16 (\$79 [16]),
+    .\port$23276$16 (\$80 [16]),
+    .\port$23278$16 (\$81 [16]),
+    .\port$23280$16 (\$82 [16]),
+    .\port$23282$16 (\$83 [16]),
+    .\port$23284$16 (\$84 [16]),
+    .\port$23286$16 (\$85 [16]),
+    .\port$23288$16 (\$86 [16]),
+    .\port$23290$16 (\$87 [16]),
+    .\port$23292$16 (\$88 [16]),
+    .\port$23294$16 (\$89 [16]),
+    .\port$23296$16 (\$90 [16]),
+    .\port$23298$16 (\$91 [16]),
+    .\port$23300$16 (\$92 [16]),
+    .\port$7176$0 (\$95 ),
     .read0__data(front_active__data),
     .read__addr(\$96 [15:8]),
     .read__en(\$94 ),
@@ -1224,50 +1224,50 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$385 [8]),
-    .\port$24461$0 (\$100 ),
-    .\port$24461$13 (\$101 ),
-    .\port$24467$0 (\$102 ),
-    .\port$24526$0 (\$103 ),
-    .\port$24528$0 (\$104 ),
-    .\port$24530$0 (\$105 ),
-    .\port$24532$0 (\$106 ),
-    .\port$24534$0 (\$107 ),
-    .\port$24536$0 (\$108 ),
-    .\port$24538$0 (\$109 ),
-    .\port$24540$0 (\$110 ),
-    .\port$24542$0 (\$111 ),
-    .\port$24544$0 (\$112 ),
-    .\port$24546$0 (\$113 ),
-    .\port$24548$0 (\$114 ),
-    .\port$24550$0 (\$115 ),
-    .\port$24552$0 (\$116 ),
-    .\port$24554$0 (\$117 ),
-    .\port$24556$0 (\$118 ),
-    .\port$24557$1 (\$119 ),
-    .\port$24572$0 (\$120 ),
-    .\port$24577$0 (\$121 ),
-    .\port$24579$0 (\$122 ),
-    .\port$24581$0 (\$123 ),
-    .\port$24583$0 (\$124 ),
-    .\port$24585$0 (\$125 ),
-    .\port$24587$0 (\$126 ),
-    .\port$24589$0 (\$127 ),
-    .\port$24591$0 (\$128 ),
-    .\port$24593$0 (\$129 ),
-    .\port$24595$0 (\$130 ),
-    .\port$24597$0 (\$131 ),
-    .\port$24599$0 (\$132 ),
-    .\port$24601$0 (\$133 ),
-    .\port$24603$0 (\$134 ),
-    .\port$24605$0 (\$135 ),
-    .\port$24607$0 (\$136 ),
-    .\port$24619$1 (\$137 ),
-    .\port$7170$0 (\$94 ),
-    .\port$7172$0 (\$95 ),
-    .\port$7184$0 (\$96 ),
-    .\port$9278$0 (\$97 ),
-    .\port$9320$0 (\$98 ),
-    .\port$9322$0 (\$99 ),
+    .\port$24473$0 (\$100 ),
+    .\port$24473$13 (\$101 ),
+    .\port$24479$0 (\$102 ),
+    .\port$24538$0 (\$103 ),
+    .\port$24540$0 (\$104 ),
+    .\port$24542$0 (\$105 ),
+    .\port$24544$0 (\$106 ),
+    .\port$24546$0 (\$107 ),
+    .\port$24548$0 (\$108 ),
+    .\port$24550$0 (\$109 ),
+    .\port$24552$0 (\$110 ),
+    .\port$24554$0 (\$111 ),
+    .\port$24556$0 (\$112 ),
+    .\port$24558$0 (\$113 ),
+    .\port$24560$0 (\$114 ),
+    .\port$24562$0 (\$115 ),
+    .\port$24564$0 (\$116 ),
+    .\port$24566$0 (\$117 ),
+    .\port$24568$0 (\$118 ),
+    .\port$24569$1 (\$119 ),
+    .\port$24584$0 (\$120 ),
+    .\port$24589$0 (\$121 ),
+    .\port$24591$0 (\$122 ),
+    .\port$24593$0 (\$123 ),
+    .\port$24595$0 (\$124 ),
+    .\port$24597$0 (\$125 ),
+    .\port$24599$0 (\$126 ),
+    .\port$24601$0 (\$127 ),
+    .\port$24603$0 (\$128 ),
+    .\port$24605$0 (\$129 ),
+    .\port$24607$0 (\$130 ),
+    .\port$24609$0 (\$131 ),
+    .\port$24611$0 (\$132 ),
+    .\port$24613$0 (\$133 ),
+    .\port$24615$0 (\$134 ),
+    .\port$24617$0 (\$135 ),
+    .\port$24619$0 (\$136 ),
+    .\port$24631$1 (\$137 ),
+    .\port$7174$0 (\$94 ),
+    .\port$7176$0 (\$95 ),
+    .\port$7188$0 (\$96 ),
+    .\port$9282$0 (\$97 ),
+    .\port$9324$0 (\$98 ),
+    .\port$9326$0 (\$99 ),
     .queue_busy(\busy$484 ),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1291,26 +1291,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$23209$0 (\$59 ),
-    .\port$23226$1 (\$60 [4:0]),
-    .\port$23228$1 (\$61 [4:0]),
-    .\port$23230$1 (\$62 [4:0]),
-    .\port$23232$1 (\$63 [4:0]),
-    .\port$23234$1 (\$64 [4:0]),
-    .\port$23236$1 (\$65 [4:0]),
-    .\port$23238$1 (\$66 [4:0]),
-    .\port$23240$1 (\$67 [4:0]),
-    .\port$23242$1 (\$68 [4:0]),
-    .\port$23244$1 (\$69 [4:0]),
-    .\port$23246$1 (\$70 [4:0]),
-    .\port$23248$1 (\$71 [4:0]),
-    .\port$23250$1 (\$72 [4:0]),
-    .\port$23252$1 (\$73 [4:0]),
-    .\port$23254$1 (\$74 [4:0]),
-    .\port$23256$1 (\$75 [4:0]),
-    .\port$23257$1 (\$76 [3:0]),
-    .\port$24461$0 (\$100 ),
-    .\port$24619$1 (\$137 [3:0]),
+    .\port$23218$0 (\$59 ),
+    .\port$23235$1 (\$60 [4:0]),
+    .\port$23237$1 (\$61 [4:0]),
+    .\port$23239$1 (\$62 [4:0]),
+    .\port$23241$1 (\$63 [4:0]),
+    .\port$23243$1 (\$64 [4:0]),
+    .\port$23245$1 (\$65 [4:0]),
+    .\port$23247$1 (\$66 [4:0]),
+    .\port$23249$1 (\$67 [4:0]),
+    .\port$23251$1 (\$68 [4:0]),
+    .\port$23253$1 (\$69 [4:0]),
+    .\port$23255$1 (\$70 [4:0]),
+    .\port$23257$1 (\$71 [4:0]),
+    .\port$23259$1 (\$72 [4:0]),
+    .\port$23261$1 (\$73 [4:0]),
+    .\port$23263$1 (\$74 [4:0]),
+    .\port$23265$1 (\$75 [4:0]),
+    .\port$23266$1 (\$76 [3:0]),
+    .\port$24473$0 (\$100 ),
+    .\port$24631$1 (\$137 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1390,43 +1390,43 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_valid(front_row_valid),
     .front_spikes__addr(read0__addr),
     .parity(\parity$385 [0]),
-    .\port$1416$0 (\$57 ),
-    .\port$1418$0 (\$58 ),
-    .\port$23209$0 (\$59 ),
-    .\port$23226$1 (\$60 ),
-    .\port$23228$1 (\$61 ),
-    .\port$23230$1 (\$62 ),
-    .\port$23232$1 (\$63 ),
-    .\port$23234$1 (\$64 ),
-    .\port$23236$1 (\$65 ),
-    .\port$23238$1 (\$66 ),
-    .\port$23240$1 (\$67 ),
-    .\port$23242$1 (\$68 ),
-    .\port$23244$1 (\$69 ),
-    .\port$23246$1 (\$70 ),
-    .\port$23248$1 (\$71 ),
-    .\port$23250$1 (\$72 ),
-    .\port$23252$1 (\$73 ),
-    .\port$23254$1 (\$74 ),
-    .\port$23256$1 (\$75 ),
-    .\port$23257$1 (\$76 ),
-    .\port$23261$0 (\$77 ),
-    .\port$23263$0 (\$78 ),
-    .\port$23265$0 (\$79 ),
-    .\port$23267$0 (\$80 ),
-    .\port$23269$0 (\$81 ),
-    .\port$23271$0 (\$82 ),
-    .\port$23273$0 (\$83 ),
-    .\port$23275$0 (\$84 ),
-    .\port$23277$0 (\$85 ),
-    .\port$23279$0 (\$86 ),
-    .\port$23281$0 (\$87 ),
-    .\port$23283$0 (\$88 ),
-    .\port$23285$0 (\$89 ),
-    .\port$23287$0 (\$90 ),
-    .\port$23289$0 (\$91 ),
-    .\port$23291$0 (\$92 ),
-    .\port$23294$0 (\$93 ),
+    .\port$1418$0 (\$57 ),
+    .\port$1420$0 (\$58 ),
+    .\port$23218$0 (\$59 ),
+    .\port$23235$1 (\$60 ),
+    .\port$23237$1 (\$61 ),
+    .\port$23239$1 (\$62 ),
+    .\port$23241$1 (\$63 ),
+    .\port$23243$1 (\$64 ),
+    .\port$23245$1 (\$65 ),
+    .\port$23247$1 (\$66 ),
+    .\port$23249$1 (\$67 ),
+    .\port$23251$1 (\$68 ),
+    .\port$23253$1 (\$69 ),
+    .\port$23255$1 (\$70 ),
+    .\port$23257$1 (\$71 ),
+    .\port$23259$1 (\$72 ),
+    .\port$23261$1 (\$73 ),
+    .\port$23263$1 (\$74 ),
+    .\port$23265$1 (\$75 ),
+    .\port$23266$1 (\$76 ),
+    .\port$23270$0 (\$77 ),
+    .\port$23272$0 (\$78 ),
+    .\port$23274$0 (\$79 ),
+    .\port$23276$0 (\$80 ),
+    .\port$23278$0 (\$81 ),
+    .\port$23280$0 (\$82 ),
+    .\port$23282$0 (\$83 ),
+    .\port$23284$0 (\$84 ),
+    .\port$23286$0 (\$85 ),
+    .\port$23288$0 (\$86 ),
+    .\port$23290$0 (\$87 ),
+    .\port$23292$0 (\$88 ),
+    .\port$23294$0 (\$89 ),
+    .\port$23296$0 (\$90 ),
+    .\port$23298$0 (\$91 ),
+    .\port$23300$0 (\$92 ),
+    .\port$23303$0 (\$93 ),
     .queue_busy(\busy$473 ),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1453,28 +1453,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$15458$0 (\$141 ),
-    .\port$15460$0 (\$142 ),
-    .\port$24526$0 (\$103 ),
-    .\port$24528$0 (\$104 ),
-    .\port$24530$0 (\$105 ),
-    .\port$24532$0 (\$106 ),
-    .\port$24534$0 (\$107 ),
-    .\port$24536$0 (\$108 ),
-    .\port$24538$0 (\$109 ),
-    .\port$24540$0 (\$110 ),
-    .\port$24542$0 (\$111 ),
-    .\port$24544$0 (\$112 ),
-    .\port$24546$0 (\$113 ),
-    .\port$24548$0 (\$114 ),
-    .\port$24550$0 (\$115 ),
-    .\port$24552$0 (\$116 ),
-    .\port$24554$0 (\$117 ),
-    .\port$24556$0 (\$118 ),
-    .\port$24557$1 (\$119 ),
-    .\port$24572$0 (\$120 ),
-    .\port$9320$0 (\$98 ),
-    .\port$9322$0 (\$99 ),
+    .\port$15464$0 (\$141 ),
+    .\port$15466$0 (\$142 ),
+    .\port$24538$0 (\$103 ),
+    .\port$24540$0 (\$104 ),
+    .\port$24542$0 (\$105 ),
+    .\port$24544$0 (\$106 ),
+    .\port$24546$0 (\$107 ),
+    .\port$24548$0 (\$108 ),
+    .\port$24550$0 (\$109 ),
+    .\port$24552$0 (\$110 ),
+    .\port$24554$0 (\$111 ),
+    .\port$24556$0 (\$112 ),
+    .\port$24558$0 (\$113 ),
+    .\port$24560$0 (\$114 ),
+    .\port$24562$0 (\$115 ),
+    .\port$24564$0 (\$116 ),
+    .\port$24566$0 (\$117 ),
+    .\port$24568$0 (\$118 ),
+    .\port$24569$1 (\$119 ),
+    .\port$24584$0 (\$120 ),
+    .\port$9324$0 (\$98 ),
+    .\port$9326$0 (\$99 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1490,9 +1490,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$22404$8 (\parity$385 [8]),
-    .\port$24461$13 (\$101 ),
-    .\port$24619$5 (\$137 [7:4]),
+    .\port$22410$8 (\parity$385 [8]),
+    .\port$24473$13 (\$101 ),
+    .\port$24631$5 (\$137 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1540,26 +1540,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$23209$0 (\$59 [5:0]),
-    .\port$23226$6 (\$60 [20:5]),
-    .\port$23228$6 (\$61 [20:5]),
-    .\port$23230$6 (\$62 [20:5]),
-    .\port$23232$6 (\$63 [20:5]),
-    .\port$23234$6 (\$64 [20:5]),
-    .\port$23236$6 (\$65 [20:5]),
-    .\port$23238$6 (\$66 [20:5]),
-    .\port$23240$6 (\$67 [20:5]),
-    .\port$23242$6 (\$68 [20:5]),
-    .\port$23244$6 (\$69 [20:5]),
-    .\port$23246$6 (\$70 [20:5]),
-    .\port$23248$6 (\$71 [20:5]),
-    .\port$23250$6 (\$72 [20:5]),
-    .\port$23252$6 (\$73 [20:5]),
-    .\port$23254$6 (\$74 [20:5]),
-    .\port$23256$6 (\$75 [20:5]),
-    .\port$23257$5 (\$76 [7:4]),
-    .\port$24467$0 (\$102 ),
-    .\port$24619$5 (\$137 [7:4]),
+    .\port$23218$0 (\$59 [5:0]),
+    .\port$23235$6 (\$60 [20:5]),
+    .\port$23237$6 (\$61 [20:5]),
+    .\port$23239$6 (\$62 [20:5]),
+    .\port$23241$6 (\$63 [20:5]),
+    .\port$23243$6 (\$64 [20:5]),
+    .\port$23245$6 (\$65 [20:5]),
+    .\port$23247$6 (\$66 [20:5]),
+    .\port$23249$6 (\$67 [20:5]),
+    .\port$23251$6 (\$68 [20:5]),
+    .\port$23253$6 (\$69 [20:5]),
+    .\port$23255$6 (\$70 [20:5]),
+    .\port$23257$6 (\$71 [20:5]),
+    .\port$23259$6 (\$72 [20:5]),
+    .\port$23261$6 (\$73 [20:5]),
+    .\port$23263$6 (\$74 [20:5]),
+    .\port$23265$6 (\$75 [20:5]),
+    .\port$23266$5 (\$76 [7:4]),
+    .\port$24479$0 (\$102 ),
+    .\port$24631$5 (\$137 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1567,24 +1567,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$13339$0 (\$139 ),
-    .\port$24577$0 (\$121 ),
-    .\port$24579$0 (\$122 ),
-    .\port$24581$0 (\$123 ),
-    .\port$24583$0 (\$124 ),
-    .\port$24585$0 (\$125 ),
-    .\port$24587$0 (\$126 ),
-    .\port$24589$0 (\$127 ),
-    .\port$24591$0 (\$128 ),
-    .\port$24593$0 (\$129 ),
-    .\port$24595$0 (\$130 ),
-    .\port$24597$0 (\$131 ),
-    .\port$24599$0 (\$132 ),
-    .\port$24601$0 (\$133 ),
-    .\port$24603$0 (\$134 ),
-    .\port$24605$0 (\$135 ),
-    .\port$24607$0 (\$136 ),
-    .\port$7172$0 (\$95 ),
+    .\port$13345$0 (\$139 ),
+    .\port$24589$0 (\$121 ),
+    .\port$24591$0 (\$122 ),
+    .\port$24593$0 (\$123 ),
+    .\port$24595$0 (\$124 ),
+    .\port$24597$0 (\$125 ),
+    .\port$24599$0 (\$126 ),
+    .\port$24601$0 (\$127 ),
+    .\port$24603$0 (\$128 ),
+    .\port$24605$0 (\$129 ),
+    .\port$24607$0 (\$130 ),
+    .\port$24609$0 (\$131 ),
+    .\port$24611$0 (\$132 ),
+    .\port$24613$0 (\$133 ),
+    .\port$24615$0 (\$134 ),
+    .\port$24617$0 (\$135 ),
+    .\port$24619$0 (\$136 ),
+    .\port$7176$0 (\$95 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$96 [7:0]),
@@ -1729,28 +1729,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$13337$0 (\$138 ),
-    .\port$13339$0 (\$139 ),
-    .\port$1416$0 (\$57 ),
-    .\port$1418$0 (\$58 ),
-    .\port$22404$0 (\parity$385 [0]),
-    .\port$23261$0 (\$77 [15:0]),
-    .\port$23263$0 (\$78 [15:0]),
-    .\port$23265$0 (\$79 [15:0]),
-    .\port$23267$0 (\$80 [15:0]),
-    .\port$23269$0 (\$81 [15:0]),
-    .\port$23271$0 (\$82 [15:0]),
-    .\port$23273$0 (\$83 [15:0]),
-    .\port$23275$0 (\$84 [15:0]),
-    .\port$23277$0 (\$85 [15:0]),
-    .\port$23279$0 (\$86 [15:0]),
-    .\port$23281$0 (\$87 [15:0]),
-    .\port$23283$0 (\$88 [15:0]),
-    .\port$23285$0 (\$89 [15:0]),
-    .\port$23287$0 (\$90 [15:0]),
-    .\port$23289$0 (\$91 [15:0]),
-    .\port$23291$0 (\$92 [15:0]),
-    .\port$23294$0 (\$93 ),
+    .\port$13343$0 (\$138 ),
+    .\port$13345$0 (\$139 ),
+    .\port$1418$0 (\$57 ),
+    .\port$1420$0 (\$58 ),
+    .\port$22410$0 (\parity$385 [0]),
+    .\port$23270$0 (\$77 [15:0]),
+    .\port$23272$0 (\$78 [15:0]),
+    .\port$23274$0 (\$79 [15:0]),
+    .\port$23276$0 (\$80 [15:0]),
+    .\port$23278$0 (\$81 [15:0]),
+    .\port$23280$0 (\$82 [15:0]),
+    .\port$23282$0 (\$83 [15:0]),
+    .\port$23284$0 (\$84 [15:0]),
+    .\port$23286$0 (\$85 [15:0]),
+    .\port$23288$0 (\$86 [15:0]),
+    .\port$23290$0 (\$87 [15:0]),
+    .\port$23292$0 (\$88 [15:0]),
+    .\port$23294$0 (\$89 [15:0]),
+    .\port$23296$0 (\$90 [15:0]),
+    .\port$23298$0 (\$91 [15:0]),
+    .\port$23300$0 (\$92 [15:0]),
+    .\port$23303$0 (\$93 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$140 [9:0]),
@@ -1799,7 +1799,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$9278$0 (\$97 ),
+    .\port$9282$0 (\$97 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1855,27 +1855,27 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$385 [8]),
-    .\port$13337$0 (\$138 ),
-    .\port$13339$0 (\$139 ),
-    .\port$13351$0 (\$140 ),
-    .\port$15458$0 (\$141 ),
-    .\port$15460$0 (\$142 ),
-    .\port$25805$0 (\$143 ),
-    .\port$25807$0 (\$144 ),
-    .\port$25809$0 (\$145 ),
-    .\port$25811$0 (\$146 ),
-    .\port$25813$0 (\$147 ),
-    .\port$25815$0 (\$148 ),
-    .\port$25817$0 (\$149 ),
-    .\port$25819$0 (\$150 ),
-    .\port$25821$0 (\$151 ),
-    .\port$25823$0 (\$152 ),
-    .\port$25825$0 (\$153 ),
-    .\port$25827$0 (\$154 ),
-    .\port$25829$0 (\$155 ),
-    .\port$25831$0 (\$156 ),
-    .\port$25833$0 (\$157 ),
-    .\port$25835$0 (\$158 ),
+    .\port$13343$0 (\$138 ),
+    .\port$13345$0 (\$139 ),
+    .\port$13357$0 (\$140 ),
+    .\port$15464$0 (\$141 ),
+    .\port$15466$0 (\$142 ),
+    .\port$25820$0 (\$143 ),
+    .\port$25822$0 (\$144 ),
+    .\port$25824$0 (\$145 ),
+    .\port$25826$0 (\$146 ),
+    .\port$25828$0 (\$147 ),
+    .\port$25830$0 (\$148 ),
+    .\port$25832$0 (\$149 ),
+    .\port$25834$0 (\$150 ),
+    .\port$25836$0 (\$151 ),
+    .\port$25838$0 (\$152 ),
+    .\port$25840$0 (\$153 ),
+    .\port$25842$0 (\$154 ),
+    .\port$25844$0 (\$155 ),
+    .\port$25846$0 (\$156 ),
+    .\port$25848$0 (\$157 ),
+    .\port$25850$0 (\$158 ),
     .queue_busy(\busy$494 ),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2740,7 +2740,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \$23  = drain_row_valid;
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$7172$0 , read__addr, \port$23261$16 , \port$23263$16 , \port$23265$16 , \port$23267$16 , \port$23269$16 , \port$23271$16 , \port$23273$16 , \port$23275$16 , \port$23277$16 , \port$23279$16 , \port$23281$16 , \port$23283$16 , \port$23285$16 , \port$23287$16 , \port$23289$16 , \port$23291$16
+module \backspike_core.active_memory (rst, write__en, read__en, \port$7176$0 , read__addr, \port$23270$16 , \port$23272$16 , \port$23274$16 , \port$23276$16 , \port$23278$16 , \port$23280$16 , \port$23282$16 , \port$23284$16 , \port$23286$16 , \port$23288$16 , \port$23290$16 , \port$23292$16 , \port$23294$16 , \port$23296$16 , \port$23298$16 , \port$23300$16
 , write__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2748,40 +2748,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7172$0 , r
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$23261$16 ;
-  wire \port$23261$16 ;
-  input \port$23263$16 ;
-  wire \port$23263$16 ;
-  input \port$23265$16 ;
-  wire \port$23265$16 ;
-  input \port$23267$16 ;
-  wire \port$23267$16 ;
-  input \port$23269$16 ;
-  wire \port$23269$16 ;
-  input \port$23271$16 ;
-  wire \port$23271$16 ;
-  input \port$23273$16 ;
-  wire \port$23273$16 ;
-  input \port$23275$16 ;
-  wire \port$23275$16 ;
-  input \port$23277$16 ;
-  wire \port$23277$16 ;
-  input \port$23279$16 ;
-  wire \port$23279$16 ;
-  input \port$23281$16 ;
-  wire \port$23281$16 ;
-  input \port$23283$16 ;
-  wire \port$23283$16 ;
-  input \port$23285$16 ;
-  wire \port$23285$16 ;
-  input \port$23287$16 ;
-  wire \port$23287$16 ;
-  input \port$23289$16 ;
-  wire \port$23289$16 ;
-  input \port$23291$16 ;
-  wire \port$23291$16 ;
-  input \port$7172$0 ;
-  wire \port$7172$0 ;
+  input \port$23270$16 ;
+  wire \port$23270$16 ;
+  input \port$23272$16 ;
+  wire \port$23272$16 ;
+  input \port$23274$16 ;
+  wire \port$23274$16 ;
+  input \port$23276$16 ;
+  wire \port$23276$16 ;
+  input \port$23278$16 ;
+  wire \port$23278$16 ;
+  input \port$23280$16 ;
+  wire \port$23280$16 ;
+  input \port$23282$16 ;
+  wire \port$23282$16 ;
+  input \port$23284$16 ;
+  wire \port$23284$16 ;
+  input \port$23286$16 ;
+  wire \port$23286$16 ;
+  input \port$23288$16 ;
+  wire \port$23288$16 ;
+  input \port$23290$16 ;
+  wire \port$23290$16 ;
+  input \port$23292$16 ;
+  wire \port$23292$16 ;
+  input \port$23294$16 ;
+  wire \port$23294$16 ;
+  input \port$23296$16 ;
+  wire \port$23296$16 ;
+  input \port$23298$16 ;
+  wire \port$23298$16 ;
+  input \port$23300$16 ;
+  wire \port$23300$16 ;
+  input \port$7176$0 ;
+  wire \port$7176$0 ;
   wire [7:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2806,7 +2806,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7172$0 , r
   reg [15:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$23291$16 , \port$23289$16 , \port$23287$16 , \port$23285$16 , \port$23283$16 , \port$23281$16 , \port$23279$16 , \port$23277$16 , \port$23275$16 , \port$23273$16 , \port$23271$16 , \port$23269$16 , \port$23267$16 , \port$23265$16 , \port$23263$16 , \port$23261$16  };
+      copy0[write__addr] <= { \port$23300$16 , \port$23298$16 , \port$23296$16 , \port$23294$16 , \port$23292$16 , \port$23290$16 , \port$23288$16 , \port$23286$16 , \port$23284$16 , \port$23282$16 , \port$23280$16 , \port$23278$16 , \port$23276$16 , \port$23274$16 , \port$23272$16 , \port$23270$16  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2820,23 +2820,23 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7172$0 , r
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$7172$0 ) begin
+    if (\port$7176$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$23291$16 , \port$23289$16 , \port$23287$16 , \port$23285$16 , \port$23283$16 , \port$23281$16 , \port$23279$16 , \port$23277$16 , \port$23275$16 , \port$23273$16 , \port$23271$16 , \port$23269$16 , \port$23267$16 , \port$23265$16 , \port$23263$16 , \port$23261$16  };
-  assign \write__data$5  = { \port$23291$16 , \port$23289$16 , \port$23287$16 , \port$23285$16 , \port$23283$16 , \port$23281$16 , \port$23279$16 , \port$23277$16 , \port$23275$16 , \port$23273$16 , \port$23271$16 , \port$23269$16 , \port$23267$16 , \port$23265$16 , \port$23263$16 , \port$23261$16  };
+  assign write__data = { \port$23300$16 , \port$23298$16 , \port$23296$16 , \port$23294$16 , \port$23292$16 , \port$23290$16 , \port$23288$16 , \port$23286$16 , \port$23284$16 , \port$23282$16 , \port$23280$16 , \port$23278$16 , \port$23276$16 , \port$23274$16 , \port$23272$16 , \port$23270$16  };
+  assign \write__data$5  = { \port$23300$16 , \port$23298$16 , \port$23296$16 , \port$23294$16 , \port$23292$16 , \port$23290$16 , \port$23288$16 , \port$23286$16 , \port$23284$16 , \port$23282$16 , \port$23280$16 , \port$23278$16 , \port$23276$16 , \port$23274$16 , \port$23272$16 , \port$23270$16  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$7172$0 , read__en };
+  assign read0__en = { \port$7176$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$7170$0 , \port$7172$0 , \port$7184$0 , \port$9278$0 , \port$9320$0 , \port$9322$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
-, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$24461$0 , \port$24461$13 , \port$24467$0 , \port$24526$0 , \port$24528$0 , \port$24530$0 , \port$24532$0 , \port$24534$0 , \port$24536$0 , \port$24538$0 , \port$24540$0 , \port$24542$0
-, \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0 , \port$24557$1 , \port$24572$0 , drain_masks__addr, \port$24577$0 , \port$24579$0 , \port$24581$0 , \port$24583$0 , \port$24585$0 , \port$24587$0 , \port$24589$0 , \port$24591$0 , \port$24593$0 , \port$24595$0 , \port$24597$0
-, \port$24599$0 , \port$24601$0 , \port$24603$0 , \port$24605$0 , \port$24607$0 , drain_masks__en, \port$24619$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$7174$0 , \port$7176$0 , \port$7188$0 , \port$9282$0 , \port$9324$0 , \port$9326$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
+, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$24473$0 , \port$24473$13 , \port$24479$0 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0
+, \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0 , \port$24569$1 , \port$24584$0 , drain_masks__addr, \port$24589$0 , \port$24591$0 , \port$24593$0 , \port$24595$0 , \port$24597$0 , \port$24599$0 , \port$24601$0 , \port$24603$0 , \port$24605$0 , \port$24607$0 , \port$24609$0
+, \port$24611$0 , \port$24613$0 , \port$24615$0 , \port$24617$0 , \port$24619$0 , drain_masks__en, \port$24631$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -3161,24 +3161,12 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [7:0] \port$24461$0 ;
-  wire [7:0] \port$24461$0 ;
-  output [5:0] \port$24461$13 ;
-  wire [5:0] \port$24461$13 ;
-  output [5:0] \port$24467$0 ;
-  wire [5:0] \port$24467$0 ;
-  output [15:0] \port$24526$0 ;
-  wire [15:0] \port$24526$0 ;
-  output [15:0] \port$24528$0 ;
-  wire [15:0] \port$24528$0 ;
-  output [15:0] \port$24530$0 ;
-  wire [15:0] \port$24530$0 ;
-  output [15:0] \port$24532$0 ;
-  wire [15:0] \port$24532$0 ;
-  output [15:0] \port$24534$0 ;
-  wire [15:0] \port$24534$0 ;
-  output [15:0] \port$24536$0 ;
-  wire [15:0] \port$24536$0 ;
+  output [7:0] \port$24473$0 ;
+  wire [7:0] \port$24473$0 ;
+  output [5:0] \port$24473$13 ;
+  wire [5:0] \port$24473$13 ;
+  output [5:0] \port$24479$0 ;
+  wire [5:0] \port$24479$0 ;
   output [15:0] \port$24538$0 ;
   wire [15:0] \port$24538$0 ;
   output [15:0] \port$24540$0 ;
@@ -3199,22 +3187,22 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire [15:0] \port$24554$0 ;
   output [15:0] \port$24556$0 ;
   wire [15:0] \port$24556$0 ;
-  output [3:0] \port$24557$1 ;
-  wire [3:0] \port$24557$1 ;
-  output [7:0] \port$24572$0 ;
-  wire [7:0] \port$24572$0 ;
-  output [15:0] \port$24577$0 ;
-  wire [15:0] \port$24577$0 ;
-  output [15:0] \port$24579$0 ;
-  wire [15:0] \port$24579$0 ;
-  output [15:0] \port$24581$0 ;
-  wire [15:0] \port$24581$0 ;
-  output [15:0] \port$24583$0 ;
-  wire [15:0] \port$24583$0 ;
-  output [15:0] \port$24585$0 ;
-  wire [15:0] \port$24585$0 ;
-  output [15:0] \port$24587$0 ;
-  wire [15:0] \port$24587$0 ;
+  output [15:0] \port$24558$0 ;
+  wire [15:0] \port$24558$0 ;
+  output [15:0] \port$24560$0 ;
+  wire [15:0] \port$24560$0 ;
+  output [15:0] \port$24562$0 ;
+  wire [15:0] \port$24562$0 ;
+  output [15:0] \port$24564$0 ;
+  wire [15:0] \port$24564$0 ;
+  output [15:0] \port$24566$0 ;
+  wire [15:0] \port$24566$0 ;
+  output [15:0] \port$24568$0 ;
+  wire [15:0] \port$24568$0 ;
+  output [3:0] \port$24569$1 ;
+  wire [3:0] \port$24569$1 ;
+  output [7:0] \port$24584$0 ;
+  wire [7:0] \port$24584$0 ;
   output [15:0] \port$24589$0 ;
   wire [15:0] \port$24589$0 ;
   output [15:0] \port$24591$0 ;
@@ -3235,20 +3223,32 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire [15:0] \port$24605$0 ;
   output [15:0] \port$24607$0 ;
   wire [15:0] \port$24607$0 ;
-  output [7:0] \port$24619$1 ;
-  wire [7:0] \port$24619$1 ;
-  output \port$7170$0 ;
-  wire \port$7170$0 ;
-  output \port$7172$0 ;
-  wire \port$7172$0 ;
-  output [15:0] \port$7184$0 ;
-  wire [15:0] \port$7184$0 ;
-  output [16:0] \port$9278$0 ;
-  wire [16:0] \port$9278$0 ;
-  output \port$9320$0 ;
-  wire \port$9320$0 ;
-  output \port$9322$0 ;
-  wire \port$9322$0 ;
+  output [15:0] \port$24609$0 ;
+  wire [15:0] \port$24609$0 ;
+  output [15:0] \port$24611$0 ;
+  wire [15:0] \port$24611$0 ;
+  output [15:0] \port$24613$0 ;
+  wire [15:0] \port$24613$0 ;
+  output [15:0] \port$24615$0 ;
+  wire [15:0] \port$24615$0 ;
+  output [15:0] \port$24617$0 ;
+  wire [15:0] \port$24617$0 ;
+  output [15:0] \port$24619$0 ;
+  wire [15:0] \port$24619$0 ;
+  output [7:0] \port$24631$1 ;
+  wire [7:0] \port$24631$1 ;
+  output \port$7174$0 ;
+  wire \port$7174$0 ;
+  output \port$7176$0 ;
+  wire \port$7176$0 ;
+  output [15:0] \port$7188$0 ;
+  wire [15:0] \port$7188$0 ;
+  output [16:0] \port$9282$0 ;
+  wire [16:0] \port$9282$0 ;
+  output \port$9324$0 ;
+  wire \port$9324$0 ;
+  output \port$9326$0 ;
+  wire \port$9326$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -3374,28 +3374,28 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$24461$0 (\$7 ),
-    .\port$24461$13 (\$8 ),
-    .\port$24467$0 (\$9 ),
-    .\port$24526$0 (\$10 ),
-    .\port$24528$0 (\$11 ),
-    .\port$24530$0 (\$12 ),
-    .\port$24532$0 (\$13 ),
-    .\port$24534$0 (\$14 ),
-    .\port$24536$0 (\$15 ),
-    .\port$24538$0 (\$16 ),
-    .\port$24540$0 (\$17 ),
-    .\port$24542$0 (\$18 ),
-    .\port$24544$0 (\$19 ),
-    .\port$24546$0 (\$20 ),
-    .\port$24548$0 (\$21 ),
-    .\port$24550$0 (\$22 ),
-    .\port$24552$0 (\$23 ),
-    .\port$24554$0 (\$24 ),
-    .\port$24556$0 (\$25 ),
-    .\port$24557$1 (\$26 ),
-    .\port$24572$0 (\$27 ),
-    .\port$24619$1 (\$44 ),
+    .\port$24473$0 (\$7 ),
+    .\port$24473$13 (\$8 ),
+    .\port$24479$0 (\$9 ),
+    .\port$24538$0 (\$10 ),
+    .\port$24540$0 (\$11 ),
+    .\port$24542$0 (\$12 ),
+    .\port$24544$0 (\$13 ),
+    .\port$24546$0 (\$14 ),
+    .\port$24548$0 (\$15 ),
+    .\port$24550$0 (\$16 ),
+    .\port$24552$0 (\$17 ),
+    .\port$24554$0 (\$18 ),
+    .\port$24556$0 (\$19 ),
+    .\port$24558$0 (\$20 ),
+    .\port$24560$0 (\$21 ),
+    .\port$24562$0 (\$22 ),
+    .\port$24564$0 (\$23 ),
+    .\port$24566$0 (\$24 ),
+    .\port$24568$0 (\$25 ),
+    .\port$24569$1 (\$26 ),
+    .\port$24584$0 (\$27 ),
+    .\port$24631$1 (\$44 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -3441,9 +3441,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$7172$0 (\$2 ),
-    .\port$9278$0 (\$4 ),
-    .\port$9322$0 (\$6 ),
+    .\port$7176$0 (\$2 ),
+    .\port$9282$0 (\$4 ),
+    .\port$9326$0 (\$6 ),
     .\row$64 (column_vector),
     .\row$90 (gradients__data),
     .rst(rst)
@@ -3487,7 +3487,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end$20 (\end ),
+    .\end$25 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -3596,51 +3596,51 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$7170$0  = \$1 ;
-  assign \port$7172$0  = \$2 ;
-  assign \port$7184$0  = \$3 ;
-  assign \port$9278$0  = \$4 ;
-  assign \port$9320$0  = \$5 ;
-  assign \port$9322$0  = \$6 ;
+  assign \port$7174$0  = \$1 ;
+  assign \port$7176$0  = \$2 ;
+  assign \port$7188$0  = \$3 ;
+  assign \port$9282$0  = \$4 ;
+  assign \port$9324$0  = \$5 ;
+  assign \port$9326$0  = \$6 ;
   assign front_column_stride = \config [45:37];
-  assign \port$24461$0  = \$7 ;
-  assign \port$24461$13  = \$8 ;
-  assign \port$24467$0  = \$9 ;
-  assign \port$24526$0  = \$10 ;
-  assign \port$24528$0  = \$11 ;
-  assign \port$24530$0  = \$12 ;
-  assign \port$24532$0  = \$13 ;
-  assign \port$24534$0  = \$14 ;
-  assign \port$24536$0  = \$15 ;
-  assign \port$24538$0  = \$16 ;
-  assign \port$24540$0  = \$17 ;
-  assign \port$24542$0  = \$18 ;
-  assign \port$24544$0  = \$19 ;
-  assign \port$24546$0  = \$20 ;
-  assign \port$24548$0  = \$21 ;
-  assign \port$24550$0  = \$22 ;
-  assign \port$24552$0  = \$23 ;
-  assign \port$24554$0  = \$24 ;
-  assign \port$24556$0  = \$25 ;
-  assign \port$24557$1  = \$26 ;
-  assign \port$24572$0  = \$27 ;
-  assign \port$24577$0  = \$28 ;
-  assign \port$24579$0  = \$29 ;
-  assign \port$24581$0  = \$30 ;
-  assign \port$24583$0  = \$31 ;
-  assign \port$24585$0  = \$32 ;
-  assign \port$24587$0  = \$33 ;
-  assign \port$24589$0  = \$34 ;
-  assign \port$24591$0  = \$35 ;
-  assign \port$24593$0  = \$36 ;
-  assign \port$24595$0  = \$37 ;
-  assign \port$24597$0  = \$38 ;
-  assign \port$24599$0  = \$39 ;
-  assign \port$24601$0  = \$40 ;
-  assign \port$24603$0  = \$41 ;
-  assign \port$24605$0  = \$42 ;
-  assign \port$24607$0  = \$43 ;
-  assign \port$24619$1  = \$44 ;
+  assign \port$24473$0  = \$7 ;
+  assign \port$24473$13  = \$8 ;
+  assign \port$24479$0  = \$9 ;
+  assign \port$24538$0  = \$10 ;
+  assign \port$24540$0  = \$11 ;
+  assign \port$24542$0  = \$12 ;
+  assign \port$24544$0  = \$13 ;
+  assign \port$24546$0  = \$14 ;
+  assign \port$24548$0  = \$15 ;
+  assign \port$24550$0  = \$16 ;
+  assign \port$24552$0  = \$17 ;
+  assign \port$24554$0  = \$18 ;
+  assign \port$24556$0  = \$19 ;
+  assign \port$24558$0  = \$20 ;
+  assign \port$24560$0  = \$21 ;
+  assign \port$24562$0  = \$22 ;
+  assign \port$24564$0  = \$23 ;
+  assign \port$24566$0  = \$24 ;
+  assign \port$24568$0  = \$25 ;
+  assign \port$24569$1  = \$26 ;
+  assign \port$24584$0  = \$27 ;
+  assign \port$24589$0  = \$28 ;
+  assign \port$24591$0  = \$29 ;
+  assign \port$24593$0  = \$30 ;
+  assign \port$24595$0  = \$31 ;
+  assign \port$24597$0  = \$32 ;
+  assign \port$24599$0  = \$33 ;
+  assign \port$24601$0  = \$34 ;
+  assign \port$24603$0  = \$35 ;
+  assign \port$24605$0  = \$36 ;
+  assign \port$24607$0  = \$37 ;
+  assign \port$24609$0  = \$38 ;
+  assign \port$24611$0  = \$39 ;
+  assign \port$24613$0  = \$40 ;
+  assign \port$24615$0  = \$41 ;
+  assign \port$24617$0  = \$42 ;
+  assign \port$24619$0  = \$43 ;
+  assign \port$24631$1  = \$44 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3822,9 +3822,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$24461$0 , \port$24461$13 , \port$24467$0 , \port$24526$0 , \port$24528$0
-, \port$24530$0 , \port$24532$0 , \port$24534$0 , \port$24536$0 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0 , \port$24557$1 , \port$24572$0 , masks__addr, tile_0, tile_1, tile_2, tile_3
-, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$24619$1 , codes__data, logits__data, labels__data, clk);
+module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$24473$0 , \port$24473$13 , \port$24479$0 , \port$24538$0 , \port$24540$0
+, \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0 , \port$24569$1 , \port$24584$0 , masks__addr, tile_0, tile_1, tile_2, tile_3
+, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$24631$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4469,24 +4469,12 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
   wire \onehot$94 ;
   input parity;
   wire parity;
-  output [7:0] \port$24461$0 ;
-  wire [7:0] \port$24461$0 ;
-  output [5:0] \port$24461$13 ;
-  wire [5:0] \port$24461$13 ;
-  output [5:0] \port$24467$0 ;
-  wire [5:0] \port$24467$0 ;
-  output [15:0] \port$24526$0 ;
-  wire [15:0] \port$24526$0 ;
-  output [15:0] \port$24528$0 ;
-  wire [15:0] \port$24528$0 ;
-  output [15:0] \port$24530$0 ;
-  wire [15:0] \port$24530$0 ;
-  output [15:0] \port$24532$0 ;
-  wire [15:0] \port$24532$0 ;
-  output [15:0] \port$24534$0 ;
-  wire [15:0] \port$24534$0 ;
-  output [15:0] \port$24536$0 ;
-  wire [15:0] \port$24536$0 ;
+  output [7:0] \port$24473$0 ;
+  wire [7:0] \port$24473$0 ;
+  output [5:0] \port$24473$13 ;
+  wire [5:0] \port$24473$13 ;
+  output [5:0] \port$24479$0 ;
+  wire [5:0] \port$24479$0 ;
   output [15:0] \port$24538$0 ;
   wire [15:0] \port$24538$0 ;
   output [15:0] \port$24540$0 ;
@@ -4507,12 +4495,24 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
   wire [15:0] \port$24554$0 ;
   output [15:0] \port$24556$0 ;
   wire [15:0] \port$24556$0 ;
-  output [3:0] \port$24557$1 ;
-  wire [3:0] \port$24557$1 ;
-  output [7:0] \port$24572$0 ;
-  wire [7:0] \port$24572$0 ;
-  output [7:0] \port$24619$1 ;
-  wire [7:0] \port$24619$1 ;
+  output [15:0] \port$24558$0 ;
+  wire [15:0] \port$24558$0 ;
+  output [15:0] \port$24560$0 ;
+  wire [15:0] \port$24560$0 ;
+  output [15:0] \port$24562$0 ;
+  wire [15:0] \port$24562$0 ;
+  output [15:0] \port$24564$0 ;
+  wire [15:0] \port$24564$0 ;
+  output [15:0] \port$24566$0 ;
+  wire [15:0] \port$24566$0 ;
+  output [15:0] \port$24568$0 ;
+  wire [15:0] \port$24568$0 ;
+  output [3:0] \port$24569$1 ;
+  wire [3:0] \port$24569$1 ;
+  output [7:0] \port$24584$0 ;
+  wire [7:0] \port$24584$0 ;
+  output [7:0] \port$24631$1 ;
+  wire [7:0] \port$24631$1 ;
   reg [15:0] present = 16'h0000;
   reg [1:0] read_turn_0 = 2'h0;
   reg [1:0] read_turn_1 = 2'h0;
@@ -5423,9 +5423,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(sum),
     .live(\live$35 ),
     .onehot(onehot),
-    .\port$10378$0 (\$26 ),
-    .\port$24761$0 (\$350 ),
-    .\port$24762$0 (\$351 ),
+    .\port$10382$0 (\$26 ),
+    .\port$24773$0 (\$350 ),
+    .\port$24774$0 (\$351 ),
     .rst(rst),
     .saturated(\saturated$96 ),
     .slot(slot),
@@ -5437,9 +5437,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(\sum$50 ),
     .live(\live$55 ),
     .onehot(\onehot$62 ),
-    .\port$10387$0 (\$32 ),
-    .\port$24885$0 (\$352 ),
-    .\port$24886$0 (\$353 ),
+    .\port$10391$0 (\$32 ),
+    .\port$24897$0 (\$352 ),
+    .\port$24898$0 (\$353 ),
     .rst(rst),
     .saturated(\saturated$97 ),
     .slot(slot),
@@ -5451,9 +5451,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(\sum$66 ),
     .live(\live$71 ),
     .onehot(\onehot$78 ),
-    .\port$10396$0 (\$38 ),
-    .\port$25009$0 (\$354 ),
-    .\port$25010$0 (\$355 ),
+    .\port$10400$0 (\$38 ),
+    .\port$25021$0 (\$354 ),
+    .\port$25022$0 (\$355 ),
     .rst(rst),
     .saturated(\saturated$98 ),
     .slot(slot),
@@ -5465,9 +5465,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(\sum$82 ),
     .live(\live$87 ),
     .onehot(\onehot$94 ),
-    .\port$10405$0 (\$44 ),
-    .\port$25133$0 (\$356 ),
-    .\port$25134$0 (\$357 ),
+    .\port$10409$0 (\$44 ),
+    .\port$25145$0 (\$356 ),
+    .\port$25146$0 (\$357 ),
     .rst(rst),
     .saturated(\saturated$99 ),
     .slot(slot),
@@ -5945,29 +5945,29 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
   assign \gradient$191  = { \$353 , \$352  };
   assign \gradient$192  = { \$355 , \$354  };
   assign \gradient$193  = { \$357 , \$356  };
-  assign \port$24461$0  = header[7:0];
-  assign \port$24461$13  = header[18:13];
-  assign \port$24467$0  = o_unit[5:0];
-  assign \port$24526$0  = gradient_0[15:0];
-  assign \port$24528$0  = gradient_1[15:0];
-  assign \port$24530$0  = gradient_2[15:0];
-  assign \port$24532$0  = gradient_3[15:0];
-  assign \port$24534$0  = gradient_4[15:0];
-  assign \port$24536$0  = gradient_5[15:0];
-  assign \port$24538$0  = gradient_6[15:0];
-  assign \port$24540$0  = gradient_7[15:0];
-  assign \port$24542$0  = gradient_8[15:0];
-  assign \port$24544$0  = gradient_9[15:0];
-  assign \port$24546$0  = gradient_10[15:0];
-  assign \port$24548$0  = gradient_11[15:0];
-  assign \port$24550$0  = gradient_12[15:0];
-  assign \port$24552$0  = gradient_13[15:0];
-  assign \port$24554$0  = gradient_14[15:0];
-  assign \port$24556$0  = gradient_15[15:0];
-  assign \port$24557$1  = whole_0[4:1];
-  assign \port$24572$0  = header_14[7:0];
+  assign \port$24473$0  = header[7:0];
+  assign \port$24473$13  = header[18:13];
+  assign \port$24479$0  = o_unit[5:0];
+  assign \port$24538$0  = gradient_0[15:0];
+  assign \port$24540$0  = gradient_1[15:0];
+  assign \port$24542$0  = gradient_2[15:0];
+  assign \port$24544$0  = gradient_3[15:0];
+  assign \port$24546$0  = gradient_4[15:0];
+  assign \port$24548$0  = gradient_5[15:0];
+  assign \port$24550$0  = gradient_6[15:0];
+  assign \port$24552$0  = gradient_7[15:0];
+  assign \port$24554$0  = gradient_8[15:0];
+  assign \port$24556$0  = gradient_9[15:0];
+  assign \port$24558$0  = gradient_10[15:0];
+  assign \port$24560$0  = gradient_11[15:0];
+  assign \port$24562$0  = gradient_12[15:0];
+  assign \port$24564$0  = gradient_13[15:0];
+  assign \port$24566$0  = gradient_14[15:0];
+  assign \port$24568$0  = gradient_15[15:0];
+  assign \port$24569$1  = whole_0[4:1];
+  assign \port$24584$0  = header_14[7:0];
   assign masks__addr = last_0[7:0];
-  assign \port$24619$1  = o[8:1];
+  assign \port$24631$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -6724,7 +6724,7 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   assign \$33  = \$32 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10378$0 , onehot, saturated, \table , \config , slot, \port$24761$0 , \port$24762$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10382$0 , onehot, saturated, \table , \config , slot, \port$24773$0 , \port$24774$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7003,12 +7003,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10378$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10378$0 ;
-  wire [20:0] \port$10378$0 ;
-  output [14:0] \port$24761$0 ;
-  wire [14:0] \port$24761$0 ;
-  output \port$24762$0 ;
-  wire \port$24762$0 ;
+  input [20:0] \port$10382$0 ;
+  wire [20:0] \port$10382$0 ;
+  output [14:0] \port$24773$0 ;
+  wire [14:0] \port$24773$0 ;
+  output \port$24774$0 ;
+  wire \port$24774$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -7269,13 +7269,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10378$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10378$0 [4:0];
+    code_0 <= \port$10382$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10378$0 [20:5];
+    logit_0 <= \port$10382$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -7408,10 +7408,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10378$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10378$0 [4:0];
-  assign logit = \port$10378$0 [20:5];
-  assign \port$24761$0  = \$125 ;
-  assign \port$24762$0  = \$126 ;
+  assign code = \port$10382$0 [4:0];
+  assign logit = \port$10382$0 [20:5];
+  assign \port$24773$0  = \$125 ;
+  assign \port$24774$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -7525,8 +7525,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10378$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10378$0 [3:0];
-  assign \code.spike  = \port$10378$0 [4];
+  assign \code.code  = \port$10382$0 [3:0];
+  assign \code.spike  = \port$10382$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -8685,7 +8685,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10387$0 , onehot, saturated, \table , \config , slot, \port$24885$0 , \port$24886$0 , clk);
+module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10391$0 , onehot, saturated, \table , \config , slot, \port$24897$0 , \port$24898$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8964,12 +8964,12 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10387$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10387$0 ;
-  wire [20:0] \port$10387$0 ;
-  output [14:0] \port$24885$0 ;
-  wire [14:0] \port$24885$0 ;
-  output \port$24886$0 ;
-  wire \port$24886$0 ;
+  input [20:0] \port$10391$0 ;
+  wire [20:0] \port$10391$0 ;
+  output [14:0] \port$24897$0 ;
+  wire [14:0] \port$24897$0 ;
+  output \port$24898$0 ;
+  wire \port$24898$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -9230,13 +9230,13 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10387$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10387$0 [4:0];
+    code_0 <= \port$10391$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10387$0 [20:5];
+    logit_0 <= \port$10391$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -9369,10 +9369,10 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10387$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10387$0 [4:0];
-  assign logit = \port$10387$0 [20:5];
-  assign \port$24885$0  = \$125 ;
-  assign \port$24886$0  = \$126 ;
+  assign code = \port$10391$0 [4:0];
+  assign logit = \port$10391$0 [20:5];
+  assign \port$24897$0  = \$125 ;
+  assign \port$24898$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -9486,8 +9486,8 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10387$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10387$0 [3:0];
-  assign \code.spike  = \port$10387$0 [4];
+  assign \code.code  = \port$10391$0 [3:0];
+  assign \code.spike  = \port$10391$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -9635,7 +9635,7 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10387$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10396$0 , onehot, saturated, \table , \config , slot, \port$25009$0 , \port$25010$0 , clk);
+module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10400$0 , onehot, saturated, \table , \config , slot, \port$25021$0 , \port$25022$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -9914,12 +9914,12 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10396$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10396$0 ;
-  wire [20:0] \port$10396$0 ;
-  output [14:0] \port$25009$0 ;
-  wire [14:0] \port$25009$0 ;
-  output \port$25010$0 ;
-  wire \port$25010$0 ;
+  input [20:0] \port$10400$0 ;
+  wire [20:0] \port$10400$0 ;
+  output [14:0] \port$25021$0 ;
+  wire [14:0] \port$25021$0 ;
+  output \port$25022$0 ;
+  wire \port$25022$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -10180,13 +10180,13 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10396$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10396$0 [4:0];
+    code_0 <= \port$10400$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10396$0 [20:5];
+    logit_0 <= \port$10400$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -10319,10 +10319,10 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10396$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10396$0 [4:0];
-  assign logit = \port$10396$0 [20:5];
-  assign \port$25009$0  = \$125 ;
-  assign \port$25010$0  = \$126 ;
+  assign code = \port$10400$0 [4:0];
+  assign logit = \port$10400$0 [20:5];
+  assign \port$25021$0  = \$125 ;
+  assign \port$25022$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -10436,8 +10436,8 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10396$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10396$0 [3:0];
-  assign \code.spike  = \port$10396$0 [4];
+  assign \code.code  = \port$10400$0 [3:0];
+  assign \code.spike  = \port$10400$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -10585,7 +10585,7 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10396$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10405$0 , onehot, saturated, \table , \config , slot, \port$25133$0 , \port$25134$0 , clk);
+module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10409$0 , onehot, saturated, \table , \config , slot, \port$25145$0 , \port$25146$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10864,12 +10864,12 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10405$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10405$0 ;
-  wire [20:0] \port$10405$0 ;
-  output [14:0] \port$25133$0 ;
-  wire [14:0] \port$25133$0 ;
-  output \port$25134$0 ;
-  wire \port$25134$0 ;
+  input [20:0] \port$10409$0 ;
+  wire [20:0] \port$10409$0 ;
+  output [14:0] \port$25145$0 ;
+  wire [14:0] \port$25145$0 ;
+  output \port$25146$0 ;
+  wire \port$25146$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -11130,13 +11130,13 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10405$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10405$0 [4:0];
+    code_0 <= \port$10409$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10405$0 [20:5];
+    logit_0 <= \port$10409$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -11269,10 +11269,10 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10405$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10405$0 [4:0];
-  assign logit = \port$10405$0 [20:5];
-  assign \port$25133$0  = \$125 ;
-  assign \port$25134$0  = \$126 ;
+  assign code = \port$10409$0 [4:0];
+  assign logit = \port$10409$0 [20:5];
+  assign \port$25145$0  = \$125 ;
+  assign \port$25146$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -11386,8 +11386,8 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10405$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10405$0 [3:0];
-  assign \code.spike  = \port$10405$0 [4];
+  assign \code.code  = \port$10409$0 [3:0];
+  assign \code.spike  = \port$10409$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -11535,7 +11535,7 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10405$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$7172$0 , address, \port$9278$0 , \o_events__ready$83 , \port$9322$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
+module \backspike_core.bp.front (rst, o__ready, \port$7176$0 , address, \port$9282$0 , \o_events__ready$83 , \port$9326$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
 , o_events__valid, \row$90 , active__data, masks__data, \row$64 , clk);
   wire [13:0] \$1 ;
   wire \$10 ;
@@ -12308,12 +12308,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$7172$0 , address, \port$92
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [3:0] \plain.x ;
-  output \port$7172$0 ;
-  wire \port$7172$0 ;
-  output [16:0] \port$9278$0 ;
-  wire [16:0] \port$9278$0 ;
-  output \port$9322$0 ;
-  wire \port$9322$0 ;
+  output \port$7176$0 ;
+  wire \port$7176$0 ;
+  output [16:0] \port$9282$0 ;
+  wire [16:0] \port$9282$0 ;
+  output \port$9326$0 ;
+  wire \port$9326$0 ;
   wire [271:0] row;
   input [255:0] \row$64 ;
   wire [255:0] \row$64 ;
@@ -12885,7 +12885,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$7172$0 , address, \port$92
     .i__valid(\i__valid$55 ),
     .o__ready(\o__ready$70 ),
     .o__valid(o_vectors__valid),
-    .\port$9278$0 (o_lines__payload[16:0]),
+    .\port$9282$0 (o_lines__payload[16:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$64 )
@@ -12911,8 +12911,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$7172$0 , address, \port$92
     .move1(\$531 ),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$50 ),
-    .\port$27007$0 (active__data),
-    .\port$27009$0 (masks__data),
+    .\port$27022$0 (active__data),
+    .\port$27024$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$48 )
   );
@@ -12951,7 +12951,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$7172$0 , address, \port$92
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [29:22]),
-    .\port$23884$37 (\config [53:37]),
+    .\port$23896$37 (\config [53:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$13 (\$1 [12:0]),
@@ -13012,10 +13012,10 @@ module \backspike_core.bp.front (rst, o__ready, \port$7172$0 , address, \port$92
   assign \o__valid$93  = \i__valid$92 ;
   assign \i__ready$95  = \o__ready$94 ;
   assign valued = \o__payload$97 [266:256];
-  assign \port$7172$0  = \$531 ;
+  assign \port$7176$0  = \$531 ;
   assign address = \i__payload$22 [15:0];
-  assign \port$9278$0  = o_lines__payload[16:0];
-  assign \port$9322$0  = \$532 ;
+  assign \port$9282$0  = o_lines__payload[16:0];
+  assign \port$9326$0  = \$532 ;
   assign gradients__addr = \i__payload$85 [11:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -13267,7 +13267,7 @@ module \backspike_core.bp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, \port$9278$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, \port$9282$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -13320,8 +13320,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9278$0 , i__ready, o
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [16:0] \port$9278$0 ;
-  wire [16:0] \port$9278$0 ;
+  input [16:0] \port$9282$0 ;
+  wire [16:0] \port$9282$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -13381,7 +13381,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9278$0 , i__ready, o
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$9310$0 (\$16 ),
+    .\port$9314$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -13464,8 +13464,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9278$0 , i__ready, o
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$9278$0 [3:0], \port$9278$0 [16:4] };
-  assign i__payload = { \port$9278$0 [3:0], \port$9278$0 [16:4] };
+  assign address = { \port$9282$0 [3:0], \port$9282$0 [16:4] };
+  assign i__payload = { \port$9282$0 [3:0], \port$9282$0 [16:4] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -13481,7 +13481,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9278$0 , i__ready, o
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$9278$0 [3:0], \port$9278$0 [16:4] };
+  assign \i__payload.address  = { \port$9282$0 [3:0], \port$9282$0 [16:4] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -13489,15 +13489,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9278$0 , i__ready, o
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9310$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9314$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
-  input \port$9310$0 ;
-  wire \port$9310$0 ;
+  input \port$9314$0 ;
+  wire \port$9314$0 ;
   wire [3:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -13537,7 +13537,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9310$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$9310$0 ) begin
+    if (\port$9314$0 ) begin
       \$1  = read__data;
     end
   end
@@ -13546,7 +13546,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9310$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$9310$0 , read__en };
+  assign read0__en = { \port$9314$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -13762,8 +13762,8 @@ module \backspike_core.bp.front.scan (rst, i__ready, o_lines__valid, o_lines__pa
   \backspike_core.bp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$23953$0 (\o__payload$20 [3:0]),
-    .\port$23953$20 (\o__payload$20 [40:20]),
+    .\port$23965$0 (\o__payload$20 [3:0]),
+    .\port$23965$20 (\o__payload$20 [40:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -15998,7 +15998,7 @@ module \backspike_core.bp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[31];
 endmodule
 
-module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$23953$0 , \port$23953$20 , level, clk);
+module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$23965$0 , \port$23965$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -16023,10 +16023,10 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$23953$0 ;
-  wire [3:0] \port$23953$0 ;
-  input [20:0] \port$23953$20 ;
-  wire [20:0] \port$23953$20 ;
+  input [3:0] \port$23965$0 ;
+  wire [3:0] \port$23965$0 ;
+  input [20:0] \port$23965$20 ;
+  wire [20:0] \port$23965$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [24:0] r_data;
@@ -16053,7 +16053,7 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [24:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$23953$20 , \port$23953$0  };
+      storage[w_port__addr] <= { \port$23965$20 , \port$23965$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -16115,8 +16115,8 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$23953$20 , \port$23953$0  };
-  assign w_data = { \port$23953$20 , \port$23953$0  };
+  assign w_port__data = { \port$23965$20 , \port$23965$0  };
+  assign w_data = { \port$23965$20 , \port$23965$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -18646,7 +18646,7 @@ module \backspike_core.bp.front.scan.picker (rst, i__ready, i__payload, i__valid
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$27007$0 , \port$27009$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$27022$0 , \port$27024$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -18677,10 +18677,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$27007$0 ;
-  wire [15:0] \port$27007$0 ;
-  input [255:0] \port$27009$0 ;
-  wire [255:0] \port$27009$0 ;
+  input [15:0] \port$27022$0 ;
+  wire [15:0] \port$27022$0 ;
+  input [255:0] \port$27024$0 ;
+  wire [255:0] \port$27024$0 ;
   wire [271:0] row;
   input rst;
   wire rst;
@@ -18736,7 +18736,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$27007$0 , \port$27009$0  };
+  assign row = { \port$27022$0 , \port$27024$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -18745,7 +18745,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   assign \o__payload.row  = o__payload[271:0];
   assign \o__payload.tag  = o__payload[293:272];
   assign o__payload[293:272] = tag1;
-  assign o__payload[271:0] = { \port$27007$0 , \port$27009$0  };
+  assign o__payload[271:0] = { \port$27022$0 , \port$27024$0  };
 endmodule
 
 module \backspike_core.bp.front.valued_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -18965,7 +18965,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[255:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$23884$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$23896$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -19045,8 +19045,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [7:0] own = 8'h00;
   input [7:0] own_unit;
   wire [7:0] own_unit;
-  input [16:0] \port$23884$37 ;
-  wire [16:0] \port$23884$37 ;
+  input [16:0] \port$23896$37 ;
+  wire [16:0] \port$23896$37 ;
   reg [12:0] row = 13'h0000;
   input rst;
   wire rst;
@@ -19064,13 +19064,13 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [7:0] unit = 8'h00;
   input [12:0] weights;
   wire [12:0] weights;
-  assign \$1  = \port$23884$37 [8:0] - 1'h1;
+  assign \$1  = \port$23896$37 [8:0] - 1'h1;
   assign \$2  = batch[19:10] - 1'h1;
   assign \$3  = tile * batch[19:10];
   assign \$4  = tile * \tile_rows$13 ;
   assign \$5  = own_unit + tile_units;
   assign \$6  = weights + tile_rows;
-  assign \$7  = \port$23884$37 [16:9] + block;
+  assign \$7  = \port$23896$37 [16:9] + block;
   assign \$8  = block + 1'h1;
   assign \$9  = block == blocks_before;
   assign \$10  = source + 1'h1;
@@ -19338,8 +19338,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
           o__valid = 1'h1;
     endcase
   end
-  assign source_tiles = \port$23884$37 [8:0];
-  assign source_unit = \port$23884$37 [16:9];
+  assign source_tiles = \port$23896$37 [8:0];
+  assign source_unit = \port$23896$37 [16:9];
   assign source_rows = 13'h0001;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -21220,214 +21220,214 @@ module \backspike_core.bp.lanes.lane0.term (rst, en, load, i_half, i_factor, fix
   assign \$36  = { 2'h0, \$35 [98:2] };
 endmodule
 
-module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$20 , abort, start, rehearse, waits_first, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid
+module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , abort, start, rehearse, waits_first, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid
 , o__ready, waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [8:0] \$100 ;
+  wire [15:0] \$10 ;
+  wire \$100 ;
   wire \$101 ;
-  wire [8:0] \$102 ;
-  wire \$103 ;
-  wire \$104 ;
+  wire \$102 ;
+  wire [12:0] \$103 ;
+  wire [12:0] \$104 ;
   wire \$105 ;
-  wire [8:0] \$106 ;
+  wire [15:0] \$106 ;
   wire \$107 ;
-  wire [8:0] \$108 ;
-  wire \$109 ;
+  wire \$108 ;
+  wire [15:0] \$109 ;
   wire \$11 ;
-  wire [8:0] \$110 ;
+  wire \$110 ;
   wire \$111 ;
-  wire \$112 ;
+  wire [15:0] \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
+  wire [15:0] \$115 ;
   wire \$116 ;
   wire \$117 ;
   wire \$118 ;
-  wire \$119 ;
+  wire [8:0] \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire \$121 ;
+  wire [8:0] \$121 ;
   wire \$122 ;
-  wire \$123 ;
+  wire [8:0] \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
-  wire \$127 ;
+  wire [8:0] \$127 ;
   wire \$128 ;
-  wire \$129 ;
+  wire [8:0] \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire \$131 ;
+  wire [8:0] \$131 ;
   wire \$132 ;
   wire \$133 ;
   wire \$134 ;
-  wire \$135 ;
+  wire [8:0] \$135 ;
   wire \$136 ;
-  wire \$137 ;
+  wire [8:0] \$137 ;
   wire \$138 ;
-  wire \$139 ;
+  wire [8:0] \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire \$143 ;
+  wire [8:0] \$143 ;
   wire \$144 ;
-  wire \$145 ;
+  wire [8:0] \$145 ;
   wire \$146 ;
-  wire \$147 ;
+  wire [8:0] \$147 ;
   wire \$148 ;
   wire \$149 ;
-  wire \$15 ;
+  wire [12:0] \$15 ;
   wire \$150 ;
-  wire \$151 ;
+  wire [8:0] \$151 ;
   wire \$152 ;
-  wire \$153 ;
+  wire [8:0] \$153 ;
   wire \$154 ;
-  wire \$155 ;
+  wire [8:0] \$155 ;
   wire \$156 ;
   wire \$157 ;
   wire \$158 ;
-  wire \$159 ;
-  wire \$16 ;
+  wire [8:0] \$159 ;
+  wire [12:0] \$16 ;
   wire \$160 ;
-  wire \$161 ;
+  wire [8:0] \$161 ;
   wire \$162 ;
-  wire \$163 ;
+  wire [8:0] \$163 ;
   wire \$164 ;
   wire \$165 ;
   wire \$166 ;
-  wire \$167 ;
+  wire [8:0] \$167 ;
   wire \$168 ;
-  wire [21:0] \$169 ;
+  wire [8:0] \$169 ;
   wire \$17 ;
   wire \$170 ;
-  wire \$171 ;
+  wire [8:0] \$171 ;
   wire \$172 ;
-  wire [12:0] \$173 ;
-  wire [12:0] \$174 ;
-  wire \$175 ;
-  wire [15:0] \$176 ;
-  wire \$177 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire [8:0] \$175 ;
+  wire \$176 ;
+  wire [8:0] \$177 ;
   wire \$178 ;
-  wire \$179 ;
-  wire \$18 ;
+  wire [8:0] \$179 ;
+  wire [15:0] \$18 ;
   wire \$180 ;
-  wire [12:0] \$181 ;
-  wire [12:0] \$182 ;
-  wire \$183 ;
-  wire [15:0] \$184 ;
-  wire \$185 ;
+  wire \$181 ;
+  wire \$182 ;
+  wire [8:0] \$183 ;
+  wire \$184 ;
+  wire [8:0] \$185 ;
   wire \$186 ;
-  wire \$187 ;
+  wire [8:0] \$187 ;
   wire \$188 ;
-  wire [12:0] \$189 ;
+  wire \$189 ;
   wire \$19 ;
-  wire [12:0] \$190 ;
+  wire \$190 ;
   wire \$191 ;
-  wire [15:0] \$192 ;
+  wire \$192 ;
   wire \$193 ;
   wire \$194 ;
   wire \$195 ;
   wire \$196 ;
-  wire [12:0] \$197 ;
-  wire [12:0] \$198 ;
+  wire \$197 ;
+  wire \$198 ;
   wire \$199 ;
   wire \$2 ;
-  wire [3:0] \$20 ;
-  wire [15:0] \$200 ;
+  wire \$20 ;
+  wire \$200 ;
   wire \$201 ;
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
-  wire [12:0] \$205 ;
-  wire [12:0] \$206 ;
+  wire \$205 ;
+  wire \$206 ;
   wire \$207 ;
-  wire [15:0] \$208 ;
+  wire \$208 ;
   wire \$209 ;
   wire \$21 ;
   wire \$210 ;
   wire \$211 ;
   wire \$212 ;
-  wire [12:0] \$213 ;
-  wire [12:0] \$214 ;
+  wire \$213 ;
+  wire \$214 ;
   wire \$215 ;
-  wire [15:0] \$216 ;
+  wire \$216 ;
   wire \$217 ;
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [12:0] \$221 ;
-  wire [12:0] \$222 ;
+  wire \$221 ;
+  wire \$222 ;
   wire \$223 ;
-  wire [15:0] \$224 ;
+  wire \$224 ;
   wire \$225 ;
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire [12:0] \$229 ;
-  wire \$23 ;
-  wire [12:0] \$230 ;
+  wire \$229 ;
+  wire [12:0] \$23 ;
+  wire \$230 ;
   wire \$231 ;
-  wire [15:0] \$232 ;
+  wire \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
   wire \$236 ;
-  wire [12:0] \$237 ;
-  wire [12:0] \$238 ;
+  wire \$237 ;
+  wire \$238 ;
   wire \$239 ;
-  wire \$24 ;
-  wire [15:0] \$240 ;
+  wire [12:0] \$24 ;
+  wire \$240 ;
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
-  wire [12:0] \$245 ;
-  wire [12:0] \$246 ;
+  wire \$245 ;
+  wire \$246 ;
   wire \$247 ;
-  wire [15:0] \$248 ;
+  wire \$248 ;
   wire \$249 ;
-  wire [11:0] \$25 ;
+  wire \$25 ;
   wire \$250 ;
   wire \$251 ;
   wire \$252 ;
-  wire [12:0] \$253 ;
-  wire [12:0] \$254 ;
+  wire \$253 ;
+  wire \$254 ;
   wire \$255 ;
-  wire [15:0] \$256 ;
+  wire \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
-  wire [2:0] \$26 ;
+  wire [15:0] \$26 ;
   wire \$260 ;
-  wire [12:0] \$261 ;
-  wire [12:0] \$262 ;
+  wire \$261 ;
+  wire [3:0] \$262 ;
   wire \$263 ;
-  wire [15:0] \$264 ;
+  wire \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire \$267 ;
-  wire \$268 ;
-  wire [12:0] \$269 ;
+  wire [11:0] \$267 ;
+  wire [2:0] \$268 ;
+  wire \$269 ;
   wire \$27 ;
-  wire [12:0] \$270 ;
+  wire \$270 ;
   wire \$271 ;
-  wire [15:0] \$272 ;
+  wire \$272 ;
   wire \$273 ;
   wire \$274 ;
-  wire [15:0] \$275 ;
+  wire \$275 ;
   wire \$276 ;
   wire \$277 ;
-  wire [15:0] \$278 ;
+  wire [5:0] \$278 ;
   wire \$279 ;
   wire \$28 ;
   wire \$280 ;
-  wire [15:0] \$281 ;
+  wire \$281 ;
   wire \$282 ;
-  wire \$283 ;
+  wire [21:0] \$283 ;
   wire [22:0] \$284 ;
   wire [4:0] \$285 ;
   wire \$286 ;
@@ -21457,7 +21457,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$307 ;
   wire \$308 ;
   wire \$309 ;
-  wire \$31 ;
+  wire [12:0] \$31 ;
   wire \$310 ;
   wire \$311 ;
   wire \$312 ;
@@ -21468,7 +21468,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$317 ;
   wire \$318 ;
   wire \$319 ;
-  wire \$32 ;
+  wire [12:0] \$32 ;
   wire \$320 ;
   wire \$321 ;
   wire \$322 ;
@@ -21490,111 +21490,113 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$337 ;
   wire \$338 ;
   wire \$339 ;
-  wire \$34 ;
-  reg [20:0] \$340 ;
-  reg \$341 ;
+  wire [15:0] \$34 ;
+  wire \$340 ;
+  reg [20:0] \$341 ;
   reg \$342 ;
-  reg [10:0] \$343 ;
-  reg \$344 ;
-  reg [10:0] \$345 ;
+  reg \$343 ;
+  reg [10:0] \$344 ;
+  reg \$345 ;
   reg [10:0] \$346 ;
   reg [10:0] \$347 ;
-  reg \$348 ;
-  reg [3:0] \$349 ;
+  reg [10:0] \$348 ;
+  reg \$349 ;
   wire \$35 ;
-  reg [1:0] \$350 ;
-  reg [31:0] \$351 ;
-  reg [3:0] \$352 ;
-  reg [4:0] \$353 ;
-  reg [3:0] \$354 ;
-  reg [8:0] \$355 ;
-  reg [12:0] \$356 ;
+  reg [3:0] \$350 ;
+  reg [1:0] \$351 ;
+  reg [31:0] \$352 ;
+  reg [3:0] \$353 ;
+  reg [4:0] \$354 ;
+  reg [3:0] \$355 ;
+  reg [8:0] \$356 ;
   reg [12:0] \$357 ;
   reg [12:0] \$358 ;
   reg [12:0] \$359 ;
-  wire [5:0] \$36 ;
+  wire \$36 ;
   reg [12:0] \$360 ;
   reg [12:0] \$361 ;
-  reg [15:0] \$362 ;
+  reg [12:0] \$362 ;
   reg [15:0] \$363 ;
   reg [15:0] \$364 ;
   reg [15:0] \$365 ;
   reg [15:0] \$366 ;
-  reg [21:0] \$367 ;
-  reg [22:0] \$368 ;
+  reg [15:0] \$367 ;
+  reg [21:0] \$368 ;
+  reg [22:0] \$369 ;
   wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [12:0] \$39 ;
   wire \$4 ;
-  wire \$40 ;
+  wire [12:0] \$40 ;
   wire \$41 ;
-  wire [8:0] \$42 ;
+  wire [15:0] \$42 ;
   wire \$43 ;
-  wire [8:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
-  wire [8:0] \$46 ;
-  wire \$47 ;
-  wire \$48 ;
+  wire \$46 ;
+  wire [12:0] \$47 ;
+  wire [12:0] \$48 ;
   wire \$49 ;
   wire \$5 ;
-  wire [8:0] \$50 ;
+  wire [15:0] \$50 ;
   wire \$51 ;
-  wire [8:0] \$52 ;
+  wire \$52 ;
   wire \$53 ;
-  wire [8:0] \$54 ;
-  wire \$55 ;
-  wire \$56 ;
+  wire \$54 ;
+  wire [12:0] \$55 ;
+  wire [12:0] \$56 ;
   wire \$57 ;
-  wire [8:0] \$58 ;
+  wire [15:0] \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [8:0] \$60 ;
+  wire \$60 ;
   wire \$61 ;
-  wire [8:0] \$62 ;
-  wire \$63 ;
-  wire \$64 ;
+  wire \$62 ;
+  wire [12:0] \$63 ;
+  wire [12:0] \$64 ;
   wire \$65 ;
-  wire [8:0] \$66 ;
+  wire [15:0] \$66 ;
   wire \$67 ;
-  wire [8:0] \$68 ;
+  wire \$68 ;
   wire \$69 ;
-  wire \$7 ;
-  wire [8:0] \$70 ;
-  wire \$71 ;
-  wire \$72 ;
+  wire [12:0] \$7 ;
+  wire \$70 ;
+  wire [12:0] \$71 ;
+  wire [12:0] \$72 ;
   wire \$73 ;
-  wire [8:0] \$74 ;
+  wire [15:0] \$74 ;
   wire \$75 ;
-  wire [8:0] \$76 ;
+  wire \$76 ;
   wire \$77 ;
-  wire [8:0] \$78 ;
-  wire \$79 ;
-  wire \$8 ;
-  wire \$80 ;
+  wire \$78 ;
+  wire [12:0] \$79 ;
+  wire [12:0] \$8 ;
+  wire [12:0] \$80 ;
   wire \$81 ;
-  wire [8:0] \$82 ;
+  wire [15:0] \$82 ;
   wire \$83 ;
-  wire [8:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
-  wire [8:0] \$86 ;
-  wire \$87 ;
-  wire \$88 ;
+  wire \$86 ;
+  wire [12:0] \$87 ;
+  wire [12:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire [8:0] \$90 ;
+  wire [15:0] \$90 ;
   wire \$91 ;
-  wire [8:0] \$92 ;
+  wire \$92 ;
   wire \$93 ;
-  wire [8:0] \$94 ;
-  wire \$95 ;
-  wire \$96 ;
+  wire \$94 ;
+  wire [12:0] \$95 ;
+  wire [12:0] \$96 ;
   wire \$97 ;
-  wire [8:0] \$98 ;
+  wire [15:0] \$98 ;
   wire \$99 ;
   reg \$signal  = 1'h0;
   input abort;
   wire abort;
   reg at_end = 1'h0;
+  reg [15:0] base_0 = 16'h0000;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
@@ -21623,6 +21625,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \config.squared ;
   wire \config.temporal ;
   wire [8:0] \config.tiles ;
+  reg [8:0] count_0 = 9'h000;
   reg [1:0] delay = 2'h0;
   output [7:0] descriptors__addr;
   wire [7:0] descriptors__addr;
@@ -21631,8 +21634,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   input done;
   wire done;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$20 ;
-  wire [10:0] \end$20 ;
+  input [10:0] \end$25 ;
+  wire [10:0] \end$25 ;
   reg [3:0] excess = 4'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -21698,6 +21701,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] tasks__data;
   reg [15:0] temporal = 16'h0000;
   reg [8:0] tiles = 9'h000;
+  reg [12:0] times_0 = 13'h0000;
   wire tokens;
   reg [22:0] total = 23'h000000;
   input [10:0] waits_first;
@@ -21708,280 +21712,280 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$1  = word >= 4'he;
   assign \$2  = loads & \$1 ;
   assign \$3  = word - 4'he;
-  assign \$4  = | total[22:9];
-  assign \$5  = | total[7:0];
-  assign \$6  = total[8] & \$5 ;
-  assign \$7  = \$4  | \$6 ;
-  assign \$8  = | total[22:7];
-  assign \$9  = | total[5:0];
-  assign \$10  = total[6] & \$9 ;
-  assign \$11  = \$8  | \$10 ;
-  assign \$12  = | total[22:9];
-  assign \$13  = | total[7:0];
-  assign \$14  = total[8] & \$13 ;
-  assign \$15  = \$12  | \$14 ;
-  assign \$16  = | total[22:14];
-  assign \$17  = | total[12:0];
-  assign \$18  = total[13] & \$17 ;
-  assign \$19  = \$16  | \$18 ;
-  assign \$20  = { \$19 , \$15 , \$11 , \$7  } & check;
-  assign \$21  = position > \end ;
-  assign \$22  = \end  > 10'h200;
-  assign \$23  = \$21  | \$22 ;
-  assign \$24  = position == \end ;
-  assign \$25  = completed + 1'h1;
-  assign \$26  = delay + 1'h1;
-  assign \$27  = ! delay;
-  assign \$28  = rehearsing & \$signal ;
-  assign \$29  = delay == 2'h2;
-  assign \$30  = completed == issued;
-  assign \$31  = ~ tokens;
-  assign \$32  = layer == \task [3:0];
-  assign \$33  = known & \$32 ;
-  assign \$34  = completed == issued;
-  assign \$35  = \task [3:0] >= 4'h8;
-  assign \$36  = word + 1'h1;
-  assign \$37  = word >= 2'h2;
-  assign \$38  = word < 4'he;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = word == 5'h1d;
-  assign \$41  = \config [0] & check[0];
-  assign \$42  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$43  = \$42 [0] & check[1];
-  assign \$44  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$45  = \$44 [0] & check[2];
-  assign \$46  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$47  = \$46 [0] & check[3];
-  assign \$48  = | { \$47 , \$45 , \$43 , \$41  };
-  assign \$49  = \config [1] & check[0];
-  assign \$50  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$51  = \$50 [1] & check[1];
-  assign \$52  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$53  = \$52 [1] & check[2];
-  assign \$54  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$55  = \$54 [1] & check[3];
-  assign \$56  = | { \$55 , \$53 , \$51 , \$49  };
-  assign \$57  = \config [2] & check[0];
-  assign \$58  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$59  = \$58 [2] & check[1];
-  assign \$60  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$61  = \$60 [2] & check[2];
-  assign \$62  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$63  = \$62 [2] & check[3];
-  assign \$64  = | { \$63 , \$61 , \$59 , \$57  };
-  assign \$65  = \config [3] & check[0];
-  assign \$66  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$67  = \$66 [3] & check[1];
-  assign \$68  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$69  = \$68 [3] & check[2];
-  assign \$70  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$71  = \$70 [3] & check[3];
-  assign \$72  = | { \$71 , \$69 , \$67 , \$65  };
-  assign \$73  = \config [4] & check[0];
-  assign \$74  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$75  = \$74 [4] & check[1];
-  assign \$76  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$77  = \$76 [4] & check[2];
-  assign \$78  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$79  = \$78 [4] & check[3];
-  assign \$80  = | { \$79 , \$77 , \$75 , \$73  };
-  assign \$81  = \config [5] & check[0];
-  assign \$82  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$83  = \$82 [5] & check[1];
-  assign \$84  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$85  = \$84 [5] & check[2];
-  assign \$86  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$87  = \$86 [5] & check[3];
-  assign \$88  = | { \$87 , \$85 , \$83 , \$81  };
-  assign \$89  = \config [6] & check[0];
-  assign \$90  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$91  = \$90 [6] & check[1];
-  assign \$92  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$93  = \$92 [6] & check[2];
-  assign \$94  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$95  = \$94 [6] & check[3];
-  assign \$96  = | { \$95 , \$93 , \$91 , \$89  };
-  assign \$97  = \config [7] & check[0];
-  assign \$98  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$99  = \$98 [7] & check[1];
-  assign \$100  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$101  = \$100 [7] & check[2];
-  assign \$102  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$103  = \$102 [7] & check[3];
-  assign \$104  = | { \$103 , \$101 , \$99 , \$97  };
-  assign \$105  = \config [8] & check[0];
-  assign \$106  = \config [35] ? \config [8:0] : 9'h000;
-  assign \$107  = \$106 [8] & check[1];
-  assign \$108  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$109  = \$108 [8] & check[2];
-  assign \$110  = \config [35] ? 9'h000 : \config [45:37];
-  assign \$111  = \$110 [8] & check[3];
-  assign \$112  = | { \$111 , \$109 , \$107 , \$105  };
-  assign \$113  = batch[10] & check[0];
-  assign \$114  = batch[10] & check[1];
-  assign \$115  = batch[10] & check[2];
-  assign \$116  = \config [9] & check[3];
-  assign \$117  = | { \$116 , \$115 , \$114 , \$113  };
-  assign \$118  = batch[11] & check[0];
-  assign \$119  = batch[11] & check[1];
-  assign \$120  = batch[11] & check[2];
-  assign \$121  = \config [10] & check[3];
-  assign \$122  = | { \$121 , \$120 , \$119 , \$118  };
-  assign \$123  = batch[12] & check[0];
-  assign \$124  = batch[12] & check[1];
-  assign \$125  = batch[12] & check[2];
-  assign \$126  = \config [11] & check[3];
-  assign \$127  = | { \$126 , \$125 , \$124 , \$123  };
-  assign \$128  = batch[13] & check[0];
-  assign \$129  = batch[13] & check[1];
-  assign \$130  = batch[13] & check[2];
-  assign \$131  = \config [12] & check[3];
-  assign \$132  = | { \$131 , \$130 , \$129 , \$128  };
-  assign \$133  = batch[14] & check[0];
-  assign \$134  = batch[14] & check[1];
-  assign \$135  = batch[14] & check[2];
-  assign \$136  = \config [13] & check[3];
-  assign \$137  = | { \$136 , \$135 , \$134 , \$133  };
-  assign \$138  = batch[15] & check[0];
-  assign \$139  = batch[15] & check[1];
-  assign \$140  = batch[15] & check[2];
-  assign \$141  = \config [14] & check[3];
-  assign \$142  = | { \$141 , \$140 , \$139 , \$138  };
-  assign \$143  = batch[16] & check[0];
-  assign \$144  = batch[16] & check[1];
-  assign \$145  = batch[16] & check[2];
-  assign \$146  = \config [15] & check[3];
-  assign \$147  = | { \$146 , \$145 , \$144 , \$143  };
-  assign \$148  = batch[17] & check[0];
-  assign \$149  = batch[17] & check[1];
-  assign \$150  = batch[17] & check[2];
-  assign \$151  = \config [16] & check[3];
-  assign \$152  = | { \$151 , \$150 , \$149 , \$148  };
-  assign \$153  = batch[18] & check[0];
-  assign \$154  = batch[18] & check[1];
-  assign \$155  = batch[18] & check[2];
-  assign \$156  = \config [17] & check[3];
-  assign \$157  = | { \$156 , \$155 , \$154 , \$153  };
-  assign \$158  = batch[19] & check[0];
-  assign \$159  = batch[19] & check[1];
-  assign \$160  = batch[19] & check[2];
-  assign \$161  = \config [18] & check[3];
-  assign \$162  = | { \$161 , \$160 , \$159 , \$158  };
-  assign \$163  = \config [19] & check[3];
-  assign \$165  = \config [20] & check[3];
-  assign \$167  = \config [21] & check[3];
-  assign \$169  = { \$112 , \$104 , \$96 , \$88 , \$80 , \$72 , \$64 , \$56 , \$48  } * { \$168 , \$166 , \$164 , \$162 , \$157 , \$152 , \$147 , \$142 , \$137 , \$132 , \$127 , \$122 , \$117  };
-  assign \$170  = \config [22] & check[0];
-  assign \$172  = | \config [45:37];
-  assign \$173  = \$172  ? \config [58:46] : 13'h0101;
-  assign \$174  = \config [35] ? 13'h0000 : \$173 ;
-  assign \$175  = \$174 [0] & check[2];
-  assign \$176  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$177  = \$176 [0] & check[3];
-  assign \$178  = | { \$177 , \$175 , \$171 , \$170  };
-  assign \$179  = \config [23] & check[0];
-  assign \$180  = | \config [45:37];
-  assign \$181  = \$180  ? \config [58:46] : 13'h0101;
-  assign \$182  = \config [35] ? 13'h0000 : \$181 ;
-  assign \$183  = \$182 [1] & check[2];
-  assign \$184  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$185  = \$184 [1] & check[3];
-  assign \$186  = | { \$185 , \$183 , \$179  };
-  assign \$187  = \config [24] & check[0];
-  assign \$188  = | \config [45:37];
-  assign \$189  = \$188  ? \config [58:46] : 13'h0101;
-  assign \$190  = \config [35] ? 13'h0000 : \$189 ;
-  assign \$191  = \$190 [2] & check[2];
-  assign \$192  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$193  = \$192 [2] & check[3];
-  assign \$194  = | { \$193 , \$191 , \$187  };
-  assign \$195  = \config [25] & check[0];
-  assign \$196  = | \config [45:37];
-  assign \$197  = \$196  ? \config [58:46] : 13'h0101;
-  assign \$198  = \config [35] ? 13'h0000 : \$197 ;
-  assign \$199  = \$198 [3] & check[2];
-  assign \$200  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$201  = \$200 [3] & check[3];
-  assign \$202  = | { \$201 , \$199 , \$195  };
-  assign \$203  = \config [26] & check[0];
-  assign \$204  = | \config [45:37];
-  assign \$205  = \$204  ? \config [58:46] : 13'h0101;
-  assign \$206  = \config [35] ? 13'h0000 : \$205 ;
-  assign \$207  = \$206 [4] & check[2];
-  assign \$208  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$209  = \$208 [4] & check[3];
-  assign \$210  = | { \$209 , \$207 , \$203  };
-  assign \$211  = \config [27] & check[0];
-  assign \$212  = | \config [45:37];
-  assign \$213  = \$212  ? \config [58:46] : 13'h0101;
-  assign \$214  = \config [35] ? 13'h0000 : \$213 ;
-  assign \$215  = \$214 [5] & check[2];
-  assign \$216  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$217  = \$216 [5] & check[3];
-  assign \$218  = | { \$217 , \$215 , \$211  };
-  assign \$219  = \config [28] & check[0];
-  assign \$220  = | \config [45:37];
-  assign \$221  = \$220  ? \config [58:46] : 13'h0101;
-  assign \$222  = \config [35] ? 13'h0000 : \$221 ;
-  assign \$223  = \$222 [6] & check[2];
-  assign \$224  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$225  = \$224 [6] & check[3];
-  assign \$226  = | { \$225 , \$223 , \$219  };
-  assign \$227  = \config [29] & check[0];
-  assign \$228  = | \config [45:37];
-  assign \$229  = \$228  ? \config [58:46] : 13'h0101;
-  assign \$230  = \config [35] ? 13'h0000 : \$229 ;
-  assign \$231  = \$230 [7] & check[2];
-  assign \$232  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$233  = \$232 [7] & check[3];
-  assign \$234  = | { \$233 , \$231 , \$227  };
-  assign \$235  = \config [30] & check[0];
-  assign \$236  = | \config [45:37];
-  assign \$237  = \$236  ? \config [58:46] : 13'h0101;
-  assign \$238  = \config [35] ? 13'h0000 : \$237 ;
-  assign \$239  = \$238 [8] & check[2];
-  assign \$240  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$241  = \$240 [8] & check[3];
-  assign \$242  = | { \$241 , \$239 , \$235  };
-  assign \$243  = \config [31] & check[0];
-  assign \$244  = | \config [45:37];
-  assign \$245  = \$244  ? \config [58:46] : 13'h0101;
-  assign \$246  = \config [35] ? 13'h0000 : \$245 ;
-  assign \$247  = \$246 [9] & check[2];
-  assign \$248  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$249  = \$248 [9] & check[3];
-  assign \$250  = | { \$249 , \$247 , \$243  };
-  assign \$251  = \config [32] & check[0];
-  assign \$252  = | \config [45:37];
-  assign \$253  = \$252  ? \config [58:46] : 13'h0101;
-  assign \$254  = \config [35] ? 13'h0000 : \$253 ;
-  assign \$255  = \$254 [10] & check[2];
-  assign \$256  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$257  = \$256 [10] & check[3];
-  assign \$258  = | { \$257 , \$255 , \$251  };
-  assign \$259  = \config [33] & check[0];
-  assign \$260  = | \config [45:37];
-  assign \$261  = \$260  ? \config [58:46] : 13'h0101;
-  assign \$262  = \config [35] ? 13'h0000 : \$261 ;
-  assign \$263  = \$262 [11] & check[2];
-  assign \$264  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$265  = \$264 [11] & check[3];
-  assign \$266  = | { \$265 , \$263 , \$259  };
-  assign \$267  = \config [34] & check[0];
-  assign \$268  = | \config [45:37];
-  assign \$269  = \$268  ? \config [58:46] : 13'h0101;
-  assign \$270  = \config [35] ? 13'h0000 : \$269 ;
-  assign \$271  = \$270 [12] & check[2];
-  assign \$272  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$273  = \$272 [12] & check[3];
-  assign \$274  = | { \$273 , \$271 , \$267  };
-  assign \$275  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$276  = \$275 [13] & check[3];
-  assign \$278  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$279  = \$278 [14] & check[3];
-  assign \$281  = \config [35] ? 16'h0000 : \config [74:59];
-  assign \$282  = \$281 [15] & check[3];
-  assign \$284  = { \$283 , \$280 , \$277 , \$274 , \$266 , \$258 , \$250 , \$242 , \$234 , \$226 , \$218 , \$210 , \$202 , \$194 , \$186 , \$178  } + product;
+  assign \$4  = \config [22] & check[0];
+  assign \$6  = | \config [45:37];
+  assign \$7  = \$6  ? \config [58:46] : 13'h0101;
+  assign \$8  = \config [35] ? 13'h0000 : \$7 ;
+  assign \$9  = \$8 [0] & check[2];
+  assign \$10  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$11  = \$10 [0] & check[3];
+  assign \$12  = | { \$11 , \$9 , \$5 , \$4  };
+  assign \$13  = \config [23] & check[0];
+  assign \$14  = | \config [45:37];
+  assign \$15  = \$14  ? \config [58:46] : 13'h0101;
+  assign \$16  = \config [35] ? 13'h0000 : \$15 ;
+  assign \$17  = \$16 [1] & check[2];
+  assign \$18  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$19  = \$18 [1] & check[3];
+  assign \$20  = | { \$19 , \$17 , \$13  };
+  assign \$21  = \config [24] & check[0];
+  assign \$22  = | \config [45:37];
+  assign \$23  = \$22  ? \config [58:46] : 13'h0101;
+  assign \$24  = \config [35] ? 13'h0000 : \$23 ;
+  assign \$25  = \$24 [2] & check[2];
+  assign \$26  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$27  = \$26 [2] & check[3];
+  assign \$28  = | { \$27 , \$25 , \$21  };
+  assign \$29  = \config [25] & check[0];
+  assign \$30  = | \config [45:37];
+  assign \$31  = \$30  ? \config [58:46] : 13'h0101;
+  assign \$32  = \config [35] ? 13'h0000 : \$31 ;
+  assign \$33  = \$32 [3] & check[2];
+  assign \$34  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$35  = \$34 [3] & check[3];
+  assign \$36  = | { \$35 , \$33 , \$29  };
+  assign \$37  = \config [26] & check[0];
+  assign \$38  = | \config [45:37];
+  assign \$39  = \$38  ? \config [58:46] : 13'h0101;
+  assign \$40  = \config [35] ? 13'h0000 : \$39 ;
+  assign \$41  = \$40 [4] & check[2];
+  assign \$42  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$43  = \$42 [4] & check[3];
+  assign \$44  = | { \$43 , \$41 , \$37  };
+  assign \$45  = \config [27] & check[0];
+  assign \$46  = | \config [45:37];
+  assign \$47  = \$46  ? \config [58:46] : 13'h0101;
+  assign \$48  = \config [35] ? 13'h0000 : \$47 ;
+  assign \$49  = \$48 [5] & check[2];
+  assign \$50  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$51  = \$50 [5] & check[3];
+  assign \$52  = | { \$51 , \$49 , \$45  };
+  assign \$53  = \config [28] & check[0];
+  assign \$54  = | \config [45:37];
+  assign \$55  = \$54  ? \config [58:46] : 13'h0101;
+  assign \$56  = \config [35] ? 13'h0000 : \$55 ;
+  assign \$57  = \$56 [6] & check[2];
+  assign \$58  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$59  = \$58 [6] & check[3];
+  assign \$60  = | { \$59 , \$57 , \$53  };
+  assign \$61  = \config [29] & check[0];
+  assign \$62  = | \config [45:37];
+  assign \$63  = \$62  ? \config [58:46] : 13'h0101;
+  assign \$64  = \config [35] ? 13'h0000 : \$63 ;
+  assign \$65  = \$64 [7] & check[2];
+  assign \$66  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$67  = \$66 [7] & check[3];
+  assign \$68  = | { \$67 , \$65 , \$61  };
+  assign \$69  = \config [30] & check[0];
+  assign \$70  = | \config [45:37];
+  assign \$71  = \$70  ? \config [58:46] : 13'h0101;
+  assign \$72  = \config [35] ? 13'h0000 : \$71 ;
+  assign \$73  = \$72 [8] & check[2];
+  assign \$74  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$75  = \$74 [8] & check[3];
+  assign \$76  = | { \$75 , \$73 , \$69  };
+  assign \$77  = \config [31] & check[0];
+  assign \$78  = | \config [45:37];
+  assign \$79  = \$78  ? \config [58:46] : 13'h0101;
+  assign \$80  = \config [35] ? 13'h0000 : \$79 ;
+  assign \$81  = \$80 [9] & check[2];
+  assign \$82  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$83  = \$82 [9] & check[3];
+  assign \$84  = | { \$83 , \$81 , \$77  };
+  assign \$85  = \config [32] & check[0];
+  assign \$86  = | \config [45:37];
+  assign \$87  = \$86  ? \config [58:46] : 13'h0101;
+  assign \$88  = \config [35] ? 13'h0000 : \$87 ;
+  assign \$89  = \$88 [10] & check[2];
+  assign \$90  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$91  = \$90 [10] & check[3];
+  assign \$92  = | { \$91 , \$89 , \$85  };
+  assign \$93  = \config [33] & check[0];
+  assign \$94  = | \config [45:37];
+  assign \$95  = \$94  ? \config [58:46] : 13'h0101;
+  assign \$96  = \config [35] ? 13'h0000 : \$95 ;
+  assign \$97  = \$96 [11] & check[2];
+  assign \$98  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$99  = \$98 [11] & check[3];
+  assign \$100  = | { \$99 , \$97 , \$93  };
+  assign \$101  = \config [34] & check[0];
+  assign \$102  = | \config [45:37];
+  assign \$103  = \$102  ? \config [58:46] : 13'h0101;
+  assign \$104  = \config [35] ? 13'h0000 : \$103 ;
+  assign \$105  = \$104 [12] & check[2];
+  assign \$106  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$107  = \$106 [12] & check[3];
+  assign \$108  = | { \$107 , \$105 , \$101  };
+  assign \$109  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$110  = \$109 [13] & check[3];
+  assign \$112  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$113  = \$112 [14] & check[3];
+  assign \$115  = \config [35] ? 16'h0000 : \config [74:59];
+  assign \$116  = \$115 [15] & check[3];
+  assign \$118  = \config [0] & check[0];
+  assign \$119  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$120  = \$119 [0] & check[1];
+  assign \$121  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$122  = \$121 [0] & check[2];
+  assign \$123  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$124  = \$123 [0] & check[3];
+  assign \$125  = | { \$124 , \$122 , \$120 , \$118  };
+  assign \$126  = \config [1] & check[0];
+  assign \$127  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$128  = \$127 [1] & check[1];
+  assign \$129  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$130  = \$129 [1] & check[2];
+  assign \$131  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$132  = \$131 [1] & check[3];
+  assign \$133  = | { \$132 , \$130 , \$128 , \$126  };
+  assign \$134  = \config [2] & check[0];
+  assign \$135  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$136  = \$135 [2] & check[1];
+  assign \$137  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$138  = \$137 [2] & check[2];
+  assign \$139  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$140  = \$139 [2] & check[3];
+  assign \$141  = | { \$140 , \$138 , \$136 , \$134  };
+  assign \$142  = \config [3] & check[0];
+  assign \$143  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$144  = \$143 [3] & check[1];
+  assign \$145  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$146  = \$145 [3] & check[2];
+  assign \$147  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$148  = \$147 [3] & check[3];
+  assign \$149  = | { \$148 , \$146 , \$144 , \$142  };
+  assign \$150  = \config [4] & check[0];
+  assign \$151  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$152  = \$151 [4] & check[1];
+  assign \$153  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$154  = \$153 [4] & check[2];
+  assign \$155  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$156  = \$155 [4] & check[3];
+  assign \$157  = | { \$156 , \$154 , \$152 , \$150  };
+  assign \$158  = \config [5] & check[0];
+  assign \$159  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$160  = \$159 [5] & check[1];
+  assign \$161  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$162  = \$161 [5] & check[2];
+  assign \$163  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$164  = \$163 [5] & check[3];
+  assign \$165  = | { \$164 , \$162 , \$160 , \$158  };
+  assign \$166  = \config [6] & check[0];
+  assign \$167  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$168  = \$167 [6] & check[1];
+  assign \$169  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$170  = \$169 [6] & check[2];
+  assign \$171  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$172  = \$171 [6] & check[3];
+  assign \$173  = | { \$172 , \$170 , \$168 , \$166  };
+  assign \$174  = \config [7] & check[0];
+  assign \$175  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$176  = \$175 [7] & check[1];
+  assign \$177  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$178  = \$177 [7] & check[2];
+  assign \$179  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$180  = \$179 [7] & check[3];
+  assign \$181  = | { \$180 , \$178 , \$176 , \$174  };
+  assign \$182  = \config [8] & check[0];
+  assign \$183  = \config [35] ? \config [8:0] : 9'h000;
+  assign \$184  = \$183 [8] & check[1];
+  assign \$185  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$186  = \$185 [8] & check[2];
+  assign \$187  = \config [35] ? 9'h000 : \config [45:37];
+  assign \$188  = \$187 [8] & check[3];
+  assign \$189  = | { \$188 , \$186 , \$184 , \$182  };
+  assign \$190  = batch[10] & check[0];
+  assign \$191  = batch[10] & check[1];
+  assign \$192  = batch[10] & check[2];
+  assign \$193  = \config [9] & check[3];
+  assign \$194  = | { \$193 , \$192 , \$191 , \$190  };
+  assign \$195  = batch[11] & check[0];
+  assign \$196  = batch[11] & check[1];
+  assign \$197  = batch[11] & check[2];
+  assign \$198  = \config [10] & check[3];
+  assign \$199  = | { \$198 , \$197 , \$196 , \$195  };
+  assign \$200  = batch[12] & check[0];
+  assign \$201  = batch[12] & check[1];
+  assign \$202  = batch[12] & check[2];
+  assign \$203  = \config [11] & check[3];
+  assign \$204  = | { \$203 , \$202 , \$201 , \$200  };
+  assign \$205  = batch[13] & check[0];
+  assign \$206  = batch[13] & check[1];
+  assign \$207  = batch[13] & check[2];
+  assign \$208  = \config [12] & check[3];
+  assign \$209  = | { \$208 , \$207 , \$206 , \$205  };
+  assign \$210  = batch[14] & check[0];
+  assign \$211  = batch[14] & check[1];
+  assign \$212  = batch[14] & check[2];
+  assign \$213  = \config [13] & check[3];
+  assign \$214  = | { \$213 , \$212 , \$211 , \$210  };
+  assign \$215  = batch[15] & check[0];
+  assign \$216  = batch[15] & check[1];
+  assign \$217  = batch[15] & check[2];
+  assign \$218  = \config [14] & check[3];
+  assign \$219  = | { \$218 , \$217 , \$216 , \$215  };
+  assign \$220  = batch[16] & check[0];
+  assign \$221  = batch[16] & check[1];
+  assign \$222  = batch[16] & check[2];
+  assign \$223  = \config [15] & check[3];
+  assign \$224  = | { \$223 , \$222 , \$221 , \$220  };
+  assign \$225  = batch[17] & check[0];
+  assign \$226  = batch[17] & check[1];
+  assign \$227  = batch[17] & check[2];
+  assign \$228  = \config [16] & check[3];
+  assign \$229  = | { \$228 , \$227 , \$226 , \$225  };
+  assign \$230  = batch[18] & check[0];
+  assign \$231  = batch[18] & check[1];
+  assign \$232  = batch[18] & check[2];
+  assign \$233  = \config [17] & check[3];
+  assign \$234  = | { \$233 , \$232 , \$231 , \$230  };
+  assign \$235  = batch[19] & check[0];
+  assign \$236  = batch[19] & check[1];
+  assign \$237  = batch[19] & check[2];
+  assign \$238  = \config [18] & check[3];
+  assign \$239  = | { \$238 , \$237 , \$236 , \$235  };
+  assign \$240  = \config [19] & check[3];
+  assign \$242  = \config [20] & check[3];
+  assign \$244  = \config [21] & check[3];
+  assign \$246  = | total[22:9];
+  assign \$247  = | total[7:0];
+  assign \$248  = total[8] & \$247 ;
+  assign \$249  = \$246  | \$248 ;
+  assign \$250  = | total[22:7];
+  assign \$251  = | total[5:0];
+  assign \$252  = total[6] & \$251 ;
+  assign \$253  = \$250  | \$252 ;
+  assign \$254  = | total[22:9];
+  assign \$255  = | total[7:0];
+  assign \$256  = total[8] & \$255 ;
+  assign \$257  = \$254  | \$256 ;
+  assign \$258  = | total[22:14];
+  assign \$259  = | total[12:0];
+  assign \$260  = total[13] & \$259 ;
+  assign \$261  = \$258  | \$260 ;
+  assign \$262  = { \$261 , \$257 , \$253 , \$249  } & check;
+  assign \$263  = position > \end ;
+  assign \$264  = \end  > 10'h200;
+  assign \$265  = \$263  | \$264 ;
+  assign \$266  = position == \end ;
+  assign \$267  = completed + 1'h1;
+  assign \$268  = delay + 1'h1;
+  assign \$269  = ! delay;
+  assign \$270  = rehearsing & \$signal ;
+  assign \$271  = delay == 2'h2;
+  assign \$272  = completed == issued;
+  assign \$273  = ~ tokens;
+  assign \$274  = layer == \task [3:0];
+  assign \$275  = known & \$274 ;
+  assign \$276  = completed == issued;
+  assign \$277  = \task [3:0] >= 4'h8;
+  assign \$278  = word + 1'h1;
+  assign \$279  = word >= 2'h2;
+  assign \$280  = word < 4'he;
+  assign \$281  = \$279  & \$280 ;
+  assign \$282  = word == 5'h1d;
+  assign \$283  = count_0 * times_0;
+  assign \$284  = base_0 + product;
   assign \$286  = | excess;
   assign \$287  = \task [11:4] >= \config [8:0];
   assign \$288  = \task [11:4] < \config [8:0];
@@ -22021,125 +22025,132 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$337  = fsm_state == 3'h6;
   assign \$338  = fsm_state == 3'h7;
   assign \$339  = fsm_state == 4'h8;
+  assign \$340  = fsm_state == 4'h9;
   always @(posedge clk)
-    \table  <= \$340 ;
+    \table  <= \$341 ;
   always @(posedge clk)
-    excess <= \$20 ;
+    base_0 <= { \$117 , \$114 , \$111 , \$108 , \$100 , \$92 , \$84 , \$76 , \$68 , \$60 , \$52 , \$44 , \$36 , \$28 , \$20 , \$12  };
   always @(posedge clk)
-    \$signal  <= \$341 ;
+    count_0 <= { \$189 , \$181 , \$173 , \$165 , \$157 , \$149 , \$141 , \$133 , \$125  };
   always @(posedge clk)
-    at_end <= \$342 ;
+    times_0 <= { \$245 , \$243 , \$241 , \$239 , \$234 , \$229 , \$224 , \$219 , \$214 , \$209 , \$204 , \$199 , \$194  };
   always @(posedge clk)
-    completed <= \$343 ;
+    excess <= \$262 ;
   always @(posedge clk)
-    rehearsing <= \$344 ;
+    \$signal  <= \$342 ;
   always @(posedge clk)
-    position <= \$345 ;
+    at_end <= \$343 ;
   always @(posedge clk)
-    \end  <= \$346 ;
+    completed <= \$344 ;
   always @(posedge clk)
-    issued <= \$347 ;
+    rehearsing <= \$345 ;
   always @(posedge clk)
-    known <= \$348 ;
+    position <= \$346 ;
   always @(posedge clk)
-    fsm_state <= \$349 ;
+    \end  <= \$347 ;
   always @(posedge clk)
-    delay <= \$350 ;
+    issued <= \$348 ;
   always @(posedge clk)
-    \task  <= \$351 ;
+    known <= \$349 ;
   always @(posedge clk)
-    layer <= \$352 ;
+    fsm_state <= \$350 ;
   always @(posedge clk)
-    word <= \$353 ;
+    delay <= \$351 ;
   always @(posedge clk)
-    check <= \$354 ;
+    \task  <= \$352 ;
   always @(posedge clk)
-    tiles <= \$355 ;
+    layer <= \$353 ;
   always @(posedge clk)
-    size <= \$356 ;
+    word <= \$354 ;
   always @(posedge clk)
-    output_unit <= \$357 ;
+    check <= \$355 ;
   always @(posedge clk)
-    loss <= \$358 ;
+    tiles <= \$356 ;
   always @(posedge clk)
-    squared <= \$359 ;
+    size <= \$357 ;
   always @(posedge clk)
-    next_tiles <= \$360 ;
+    output_unit <= \$358 ;
   always @(posedge clk)
-    next_unit <= \$361 ;
+    loss <= \$359 ;
   always @(posedge clk)
-    next_weights <= \$362 ;
+    squared <= \$360 ;
   always @(posedge clk)
-    leak <= \$363 ;
+    next_tiles <= \$361 ;
   always @(posedge clk)
-    \soft  <= \$364 ;
+    next_unit <= \$362 ;
   always @(posedge clk)
-    temporal <= \$365 ;
+    next_weights <= \$363 ;
   always @(posedge clk)
-    spikes_only <= \$366 ;
+    leak <= \$364 ;
   always @(posedge clk)
-    product <= \$367 ;
+    \soft  <= \$365 ;
   always @(posedge clk)
-    total <= \$368 ;
+    temporal <= \$366 ;
+  always @(posedge clk)
+    spikes_only <= \$367 ;
+  always @(posedge clk)
+    product <= \$368 ;
+  always @(posedge clk)
+    total <= \$369 ;
   always @* begin
     if (\$initially ) begin end
-    \$340 [0] = \$2 ;
-    \$340 [4:1] = \$3 [3:0];
-    \$340 [20:5] = descriptors__data[15:0];
+    \$341 [0] = \$2 ;
+    \$341 [4:1] = \$3 [3:0];
+    \$341 [20:5] = descriptors__data[15:0];
     if (rst) begin
-      \$340  = 21'h000000;
+      \$341  = 21'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$341  = \$23 ;
-    if (rst) begin
-      \$341  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$342  = \$24 ;
+    \$342  = \$265 ;
     if (rst) begin
       \$342  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$343  = completed;
+    \$343  = \$266 ;
+    if (rst) begin
+      \$343  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$344  = completed;
     if (finish) begin
-      \$343  = \$25 [10:0];
+      \$344  = \$267 [10:0];
     end
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$343  = 11'h000;
+            \$344  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$343  = 11'h000;
+      \$344  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$344  = rehearsing;
+    \$345  = rehearsing;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$344  = rehearse;
+            \$345  = rehearse;
           end
     endcase
     if (rst) begin
-      \$344  = 1'h0;
+      \$345  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$345  = position;
+    \$346  = position;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$345  = \begin ;
+            \$346  = \begin ;
           end
       4'h1:
           /* empty */;
@@ -22155,22 +22166,11 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           if (\$291 ) begin
-            \$345  = \$293 [10:0];
-          end
-    endcase
-    if (rst) begin
-      \$345  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$346  = \end ;
-    casez (fsm_state)
-      4'h0:
-          if (start) begin
-            \$346  = \end$20 ;
+            \$346  = \$293 [10:0];
           end
     endcase
     if (rst) begin
@@ -22179,29 +22179,11 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$347  = issued;
+    \$347  = \end ;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$347  = 11'h000;
-          end
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          /* empty */;
-      4'h5:
-          /* empty */;
-      4'h6:
-          /* empty */;
-      4'h7:
-          /* empty */;
-      4'h8:
-          /* empty */;
-      4'h3:
-          if (\$291 ) begin
-            \$347  = \$292 [10:0];
+            \$347  = \end$25 ;
           end
     endcase
     if (rst) begin
@@ -22210,145 +22192,180 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$348  = known;
+    \$348  = issued;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$348  = 1'h0;
+            \$348  = 11'h000;
+          end
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          /* empty */;
+      4'h8:
+          /* empty */;
+      4'h9:
+          /* empty */;
+      4'h3:
+          if (\$291 ) begin
+            \$348  = \$292 [10:0];
+          end
+    endcase
+    if (rst) begin
+      \$348  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$349  = known;
+    casez (fsm_state)
+      4'h0:
+          if (start) begin
+            \$349  = 1'h0;
           end
       4'h1:
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$348  = 1'h1;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$349  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$348  = 1'h0;
+      \$349  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$349  = fsm_state;
+    \$350  = fsm_state;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$349  = 4'h1;
+            \$350  = 4'h1;
           end
       4'h1:
           if (abort) begin
-            \$349  = 4'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$349  = 4'h0;
+            \$350  = 4'h0;
+          end else if (\$269 ) begin
+          end else if (\$270 ) begin
+            \$350  = 4'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$349  = 4'h0;
+            if (\$272 ) begin
+              \$350  = 4'h0;
             end
-          end else if (\$29 ) begin
-            \$349  = 4'h2;
+          end else if (\$271 ) begin
+            \$350  = 4'h2;
           end
       4'h2:
           if (abort) begin
-            \$349  = 4'h0;
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-            \$349  = 4'h3;
-          end else if (\$34 ) begin
+            \$350  = 4'h0;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+            \$350  = 4'h3;
+          end else if (\$276 ) begin
             (* full_case = 32'd1 *)
-            if (\$35 ) begin
-              \$349  = 4'h0;
+            if (\$277 ) begin
+              \$350  = 4'h0;
             end else begin
-              \$349  = 4'h4;
+              \$350  = 4'h4;
             end
           end
       4'h4:
-          if (\$40 ) begin
-            \$349  = 4'h3;
+          if (\$282 ) begin
+            \$350  = 4'h3;
             if (rehearsing) begin
-              \$349  = 4'h5;
+              \$350  = 4'h5;
             end
           end
       4'h5:
-          \$349  = 4'h6;
+          \$350  = 4'h6;
       4'h6:
-          \$349  = 4'h7;
+          \$350  = 4'h7;
       4'h7:
-          \$349  = 4'h8;
+          \$350  = 4'h8;
       4'h8:
+          \$350  = 4'h9;
+      4'h9:
           (* full_case = 32'd1 *)
           if (\$286 ) begin
-            \$349  = 4'h0;
+            \$350  = 4'h0;
           end else if (check[3]) begin
-            \$349  = 4'h3;
+            \$350  = 4'h3;
           end else begin
-            \$349  = 4'h5;
+            \$350  = 4'h5;
           end
       4'h3:
         begin
           if (rehearsing) begin
             if (\$287 ) begin
-              \$349  = 4'h0;
+              \$350  = 4'h0;
             end
           end
           if (\$291 ) begin
-            \$349  = 4'h1;
+            \$350  = 4'h1;
           end
         end
     endcase
     if (rst) begin
-      \$349  = 4'h0;
+      \$350  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$350  = delay;
+    \$351  = delay;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
         begin
-          \$350  = \$26 [1:0];
+          \$351  = \$268 [1:0];
           if (abort) begin
-            \$350  = 2'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$350  = 2'h0;
+            \$351  = 2'h0;
+          end else if (\$269 ) begin
+          end else if (\$270 ) begin
+            \$351  = 2'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$350  = 2'h0;
+            if (\$272 ) begin
+              \$351  = 2'h0;
             end
-          end else if (\$29 ) begin
-            \$350  = 2'h0;
+          end else if (\$271 ) begin
+            \$351  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$350  = 2'h0;
+      \$351  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$351  = \task ;
+    \$352  = \task ;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
           if (abort) begin
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
+          end else if (\$269 ) begin
+          end else if (\$270 ) begin
           end else if (at_end) begin
-          end else if (\$29 ) begin
-            \$351  = tasks__data;
+          end else if (\$271 ) begin
+            \$352  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$352  = layer;
+    \$353  = layer;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22356,19 +22373,19 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$352  = \task [3:0];
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$353  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$352  = 4'h0;
+      \$353  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$353  = word;
+    \$354  = word;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22376,21 +22393,21 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$353  = 5'h00;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$354  = 5'h00;
           end
       4'h4:
-          \$353  = \$36 [4:0];
+          \$354  = \$278 [4:0];
     endcase
     if (rst) begin
-      \$353  = 5'h00;
+      \$354  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$354  = check;
+    \$355  = check;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22398,10 +22415,10 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$354  = 4'h1;
+          end else if (\$273 ) begin
+          end else if (\$275 ) begin
+          end else if (\$276 ) begin
+            \$355  = 4'h1;
           end
       4'h4:
           /* empty */;
@@ -22412,15 +22429,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
-          \$354  = \$285 [3:0];
+          /* empty */;
+      4'h9:
+          \$355  = \$285 [3:0];
     endcase
     if (rst) begin
-      \$354  = 4'h0;
+      \$355  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$355  = tiles;
+    \$356  = tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22429,17 +22448,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$355  = size[8:0];
+          if (\$281 ) begin
+            \$356  = size[8:0];
           end
     endcase
     if (rst) begin
-      \$355  = 9'h000;
+      \$356  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$356  = size;
+    \$357  = size;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22448,27 +22467,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$356  = output_unit;
-          end
-    endcase
-    if (rst) begin
-      \$356  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$357  = output_unit;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          if (\$39 ) begin
-            \$357  = loss;
+          if (\$281 ) begin
+            \$357  = output_unit;
           end
     endcase
     if (rst) begin
@@ -22477,7 +22477,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$358  = loss;
+    \$358  = output_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22486,8 +22486,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$358  = squared;
+          if (\$281 ) begin
+            \$358  = loss;
           end
     endcase
     if (rst) begin
@@ -22496,7 +22496,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$359  = squared;
+    \$359  = loss;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22505,8 +22505,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$359  = next_tiles;
+          if (\$281 ) begin
+            \$359  = squared;
           end
     endcase
     if (rst) begin
@@ -22515,7 +22515,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$360  = next_tiles;
+    \$360  = squared;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22524,8 +22524,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$360  = next_unit;
+          if (\$281 ) begin
+            \$360  = next_tiles;
           end
     endcase
     if (rst) begin
@@ -22534,7 +22534,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$361  = next_unit;
+    \$361  = next_tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22543,8 +22543,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$361  = next_weights[12:0];
+          if (\$281 ) begin
+            \$361  = next_unit;
           end
     endcase
     if (rst) begin
@@ -22553,7 +22553,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$362  = next_weights;
+    \$362  = next_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22562,17 +22562,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$362  = leak;
+          if (\$281 ) begin
+            \$362  = next_weights[12:0];
           end
     endcase
     if (rst) begin
-      \$362  = 16'h0000;
+      \$362  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$363  = leak;
+    \$363  = next_weights;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22581,8 +22581,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$363  = \soft ;
+          if (\$281 ) begin
+            \$363  = leak;
           end
     endcase
     if (rst) begin
@@ -22591,7 +22591,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$364  = \soft ;
+    \$364  = leak;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22600,8 +22600,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$364  = temporal;
+          if (\$281 ) begin
+            \$364  = \soft ;
           end
     endcase
     if (rst) begin
@@ -22610,7 +22610,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$365  = temporal;
+    \$365  = \soft ;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22619,8 +22619,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$365  = spikes_only;
+          if (\$281 ) begin
+            \$365  = temporal;
           end
     endcase
     if (rst) begin
@@ -22629,7 +22629,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$366  = spikes_only;
+    \$366  = temporal;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22638,8 +22638,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$366  = descriptors__data[15:0];
+          if (\$281 ) begin
+            \$366  = spikes_only;
           end
     endcase
     if (rst) begin
@@ -22648,7 +22648,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$367  = product;
+    \$367  = spikes_only;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22657,14 +22657,17 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          /* empty */;
-      4'h5:
-          \$367  = \$169 ;
+          if (\$281 ) begin
+            \$367  = descriptors__data[15:0];
+          end
     endcase
+    if (rst) begin
+      \$367  = 16'h0000;
+    end
   end
   always @* begin
     if (\$initially ) begin end
-    \$368  = total;
+    \$368  = product;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -22677,7 +22680,27 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h5:
           /* empty */;
       4'h6:
-          \$368  = \$284 ;
+          \$368  = \$283 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$369  = total;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          \$369  = \$284 ;
     endcase
   end
   always @* begin
@@ -22699,6 +22722,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           /* empty */;
       4'h3:
           if (rehearsing) begin
@@ -22736,6 +22761,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           if (\$307 ) begin
             fault = { \$327 , \$322 , \$317 , \$312  };
           end
@@ -22812,6 +22839,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           o__valid = \$330 ;
     endcase
@@ -22822,10 +22851,6 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
-  assign \task.layer  = \task [3:0];
-  assign \task.tile  = \task [11:4];
-  assign \task.wait_first  = \task [21:12];
-  assign \task.wait_second  = \task [31:22];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -22841,6 +22866,10 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
+  assign \task.layer  = \task [3:0];
+  assign \task.tile  = \task [11:4];
+  assign \task.wait_first  = \task [21:12];
+  assign \task.wait_second  = \task [31:22];
   assign \config [93] = spikes_only[0];
   assign \config [92] = temporal[0];
   assign \config [91] = \soft [0];
@@ -22853,13 +22882,13 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \config [34:22] = output_unit;
   assign \config [21:9] = size;
   assign \config [8:0] = tiles;
-  assign \$164  = \$163 ;
-  assign \$166  = \$165 ;
-  assign \$168  = \$167 ;
-  assign \$171  = 1'h0;
-  assign \$277  = \$276 ;
-  assign \$280  = \$279 ;
-  assign \$283  = \$282 ;
+  assign \$5  = 1'h0;
+  assign \$111  = \$110 ;
+  assign \$114  = \$113 ;
+  assign \$117  = \$116 ;
+  assign \$241  = \$240 ;
+  assign \$243  = \$242 ;
+  assign \$245  = \$244 ;
   assign \$285  = { check, 1'h0 };
   assign \$308  = check[0];
   assign \$309  = check[1];
@@ -22881,8 +22910,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$327  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$23209$0 , \port$23226$1 , \port$23228$1 , \port$23230$1 , \port$23232$1 , \port$23234$1 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1 , \port$23244$1 , \port$23246$1 , \port$23248$1 , \port$23250$1
-, \port$23252$1 , \port$23254$1 , \port$23256$1 , \port$23257$1 , \port$24461$0 , \port$24619$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1 , \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1 , \port$23255$1 , \port$23257$1 , \port$23259$1
+, \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , \port$24473$0 , \port$24631$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -22914,46 +22943,46 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [7:0] \port$23209$0 ;
-  wire [7:0] \port$23209$0 ;
-  input [4:0] \port$23226$1 ;
-  wire [4:0] \port$23226$1 ;
-  input [4:0] \port$23228$1 ;
-  wire [4:0] \port$23228$1 ;
-  input [4:0] \port$23230$1 ;
-  wire [4:0] \port$23230$1 ;
-  input [4:0] \port$23232$1 ;
-  wire [4:0] \port$23232$1 ;
-  input [4:0] \port$23234$1 ;
-  wire [4:0] \port$23234$1 ;
-  input [4:0] \port$23236$1 ;
-  wire [4:0] \port$23236$1 ;
-  input [4:0] \port$23238$1 ;
-  wire [4:0] \port$23238$1 ;
-  input [4:0] \port$23240$1 ;
-  wire [4:0] \port$23240$1 ;
-  input [4:0] \port$23242$1 ;
-  wire [4:0] \port$23242$1 ;
-  input [4:0] \port$23244$1 ;
-  wire [4:0] \port$23244$1 ;
-  input [4:0] \port$23246$1 ;
-  wire [4:0] \port$23246$1 ;
-  input [4:0] \port$23248$1 ;
-  wire [4:0] \port$23248$1 ;
-  input [4:0] \port$23250$1 ;
-  wire [4:0] \port$23250$1 ;
-  input [4:0] \port$23252$1 ;
-  wire [4:0] \port$23252$1 ;
-  input [4:0] \port$23254$1 ;
-  wire [4:0] \port$23254$1 ;
-  input [4:0] \port$23256$1 ;
-  wire [4:0] \port$23256$1 ;
-  input [3:0] \port$23257$1 ;
-  wire [3:0] \port$23257$1 ;
-  input [7:0] \port$24461$0 ;
-  wire [7:0] \port$24461$0 ;
-  input [3:0] \port$24619$1 ;
-  wire [3:0] \port$24619$1 ;
+  input [7:0] \port$23218$0 ;
+  wire [7:0] \port$23218$0 ;
+  input [4:0] \port$23235$1 ;
+  wire [4:0] \port$23235$1 ;
+  input [4:0] \port$23237$1 ;
+  wire [4:0] \port$23237$1 ;
+  input [4:0] \port$23239$1 ;
+  wire [4:0] \port$23239$1 ;
+  input [4:0] \port$23241$1 ;
+  wire [4:0] \port$23241$1 ;
+  input [4:0] \port$23243$1 ;
+  wire [4:0] \port$23243$1 ;
+  input [4:0] \port$23245$1 ;
+  wire [4:0] \port$23245$1 ;
+  input [4:0] \port$23247$1 ;
+  wire [4:0] \port$23247$1 ;
+  input [4:0] \port$23249$1 ;
+  wire [4:0] \port$23249$1 ;
+  input [4:0] \port$23251$1 ;
+  wire [4:0] \port$23251$1 ;
+  input [4:0] \port$23253$1 ;
+  wire [4:0] \port$23253$1 ;
+  input [4:0] \port$23255$1 ;
+  wire [4:0] \port$23255$1 ;
+  input [4:0] \port$23257$1 ;
+  wire [4:0] \port$23257$1 ;
+  input [4:0] \port$23259$1 ;
+  wire [4:0] \port$23259$1 ;
+  input [4:0] \port$23261$1 ;
+  wire [4:0] \port$23261$1 ;
+  input [4:0] \port$23263$1 ;
+  wire [4:0] \port$23263$1 ;
+  input [4:0] \port$23265$1 ;
+  wire [4:0] \port$23265$1 ;
+  input [3:0] \port$23266$1 ;
+  wire [3:0] \port$23266$1 ;
+  input [7:0] \port$24473$0 ;
+  wire [7:0] \port$24473$0 ;
+  input [3:0] \port$24631$1 ;
+  wire [3:0] \port$24631$1 ;
   reg [11:0] read0__addr;
   wire [11:0] \read0__addr$19 ;
   output [79:0] read0__data;
@@ -22973,24 +23002,24 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$23209$0 (\port$23209$0 ),
-    .\port$23226$1 (\port$23226$1 ),
-    .\port$23228$1 (\port$23228$1 ),
-    .\port$23230$1 (\port$23230$1 ),
-    .\port$23232$1 (\port$23232$1 ),
-    .\port$23234$1 (\port$23234$1 ),
-    .\port$23236$1 (\port$23236$1 ),
-    .\port$23238$1 (\port$23238$1 ),
-    .\port$23240$1 (\port$23240$1 ),
-    .\port$23242$1 (\port$23242$1 ),
-    .\port$23244$1 (\port$23244$1 ),
-    .\port$23246$1 (\port$23246$1 ),
-    .\port$23248$1 (\port$23248$1 ),
-    .\port$23250$1 (\port$23250$1 ),
-    .\port$23252$1 (\port$23252$1 ),
-    .\port$23254$1 (\port$23254$1 ),
-    .\port$23256$1 (\port$23256$1 ),
+    .\port$23218$0 (\port$23218$0 ),
+    .\port$23235$1 (\port$23235$1 ),
+    .\port$23237$1 (\port$23237$1 ),
+    .\port$23239$1 (\port$23239$1 ),
+    .\port$23241$1 (\port$23241$1 ),
+    .\port$23243$1 (\port$23243$1 ),
+    .\port$23245$1 (\port$23245$1 ),
+    .\port$23247$1 (\port$23247$1 ),
+    .\port$23249$1 (\port$23249$1 ),
+    .\port$23251$1 (\port$23251$1 ),
+    .\port$23253$1 (\port$23253$1 ),
+    .\port$23255$1 (\port$23255$1 ),
     .\port$23257$1 (\port$23257$1 ),
+    .\port$23259$1 (\port$23259$1 ),
+    .\port$23261$1 (\port$23261$1 ),
+    .\port$23263$1 (\port$23263$1 ),
+    .\port$23265$1 (\port$23265$1 ),
+    .\port$23266$1 (\port$23266$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -23004,12 +23033,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$26911$0 (read0__data),
+    .\port$26926$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$24461$0 , \port$24619$1  };
+    read0__addr = { \port$24473$0 , \port$24631$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -23022,11 +23051,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$23209$0 , \port$23257$1  };
-  assign \write__addr$15  = { \port$23209$0 , \port$23257$1  };
-  assign write__data = { \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1 , \port$23234$1 , \port$23232$1 , \port$23230$1 , \port$23228$1 , \port$23226$1  };
-  assign \write__data$17  = { \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1 , \port$23234$1 , \port$23232$1 , \port$23230$1 , \port$23228$1 , \port$23226$1  };
-  assign \read0__addr$19  = { \port$24461$0 , \port$24619$1  };
+  assign write__addr = { \port$23218$0 , \port$23266$1  };
+  assign \write__addr$15  = { \port$23218$0 , \port$23266$1  };
+  assign write__data = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
+  assign \write__data$17  = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
+  assign \read0__addr$19  = { \port$24473$0 , \port$24631$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[79:75], 3'h0, read0__data[74:70], 3'h0, read0__data[69:65], 3'h0, read0__data[64:60], 3'h0, read0__data[59:55], 3'h0, read0__data[54:50], 3'h0, read0__data[49:45], 3'h0, read0__data[44:40], 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -23041,48 +23070,48 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$23209$0 , \port$23226$1 , \port$23228$1 , \port$23230$1 , \port$23232$1 , \port$23234$1 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1 , \port$23244$1 , \port$23246$1 , \port$23248$1 , \port$23250$1 , \port$23252$1 , \port$23254$1 , \port$23256$1 , \port$23257$1 , read__addr
+module \backspike_core.codes_memory.rows (rst, write__en, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1 , \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1 , \port$23255$1 , \port$23257$1 , \port$23259$1 , \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , read__addr
 , read0__data, clk);
   input clk;
   wire clk;
   (* init = 80'h00000000000000000000 *)
   wire [79:0] data;
-  input [7:0] \port$23209$0 ;
-  wire [7:0] \port$23209$0 ;
-  input [4:0] \port$23226$1 ;
-  wire [4:0] \port$23226$1 ;
-  input [4:0] \port$23228$1 ;
-  wire [4:0] \port$23228$1 ;
-  input [4:0] \port$23230$1 ;
-  wire [4:0] \port$23230$1 ;
-  input [4:0] \port$23232$1 ;
-  wire [4:0] \port$23232$1 ;
-  input [4:0] \port$23234$1 ;
-  wire [4:0] \port$23234$1 ;
-  input [4:0] \port$23236$1 ;
-  wire [4:0] \port$23236$1 ;
-  input [4:0] \port$23238$1 ;
-  wire [4:0] \port$23238$1 ;
-  input [4:0] \port$23240$1 ;
-  wire [4:0] \port$23240$1 ;
-  input [4:0] \port$23242$1 ;
-  wire [4:0] \port$23242$1 ;
-  input [4:0] \port$23244$1 ;
-  wire [4:0] \port$23244$1 ;
-  input [4:0] \port$23246$1 ;
-  wire [4:0] \port$23246$1 ;
-  input [4:0] \port$23248$1 ;
-  wire [4:0] \port$23248$1 ;
-  input [4:0] \port$23250$1 ;
-  wire [4:0] \port$23250$1 ;
-  input [4:0] \port$23252$1 ;
-  wire [4:0] \port$23252$1 ;
-  input [4:0] \port$23254$1 ;
-  wire [4:0] \port$23254$1 ;
-  input [4:0] \port$23256$1 ;
-  wire [4:0] \port$23256$1 ;
-  input [3:0] \port$23257$1 ;
-  wire [3:0] \port$23257$1 ;
+  input [7:0] \port$23218$0 ;
+  wire [7:0] \port$23218$0 ;
+  input [4:0] \port$23235$1 ;
+  wire [4:0] \port$23235$1 ;
+  input [4:0] \port$23237$1 ;
+  wire [4:0] \port$23237$1 ;
+  input [4:0] \port$23239$1 ;
+  wire [4:0] \port$23239$1 ;
+  input [4:0] \port$23241$1 ;
+  wire [4:0] \port$23241$1 ;
+  input [4:0] \port$23243$1 ;
+  wire [4:0] \port$23243$1 ;
+  input [4:0] \port$23245$1 ;
+  wire [4:0] \port$23245$1 ;
+  input [4:0] \port$23247$1 ;
+  wire [4:0] \port$23247$1 ;
+  input [4:0] \port$23249$1 ;
+  wire [4:0] \port$23249$1 ;
+  input [4:0] \port$23251$1 ;
+  wire [4:0] \port$23251$1 ;
+  input [4:0] \port$23253$1 ;
+  wire [4:0] \port$23253$1 ;
+  input [4:0] \port$23255$1 ;
+  wire [4:0] \port$23255$1 ;
+  input [4:0] \port$23257$1 ;
+  wire [4:0] \port$23257$1 ;
+  input [4:0] \port$23259$1 ;
+  wire [4:0] \port$23259$1 ;
+  input [4:0] \port$23261$1 ;
+  wire [4:0] \port$23261$1 ;
+  input [4:0] \port$23263$1 ;
+  wire [4:0] \port$23263$1 ;
+  input [4:0] \port$23265$1 ;
+  wire [4:0] \port$23265$1 ;
+  input [3:0] \port$23266$1 ;
+  wire [3:0] \port$23266$1 ;
   wire [11:0] read0__addr;
   output [79:0] read0__data;
   reg [79:0] read0__data = 80'h00000000000000000000;
@@ -23102,7 +23131,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$23209$0 , \port$
   reg [79:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$23209$0 , \port$23257$1  }] <= { \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1 , \port$23234$1 , \port$23232$1 , \port$23230$1 , \port$23228$1 , \port$23226$1  };
+      copy0[{ \port$23218$0 , \port$23266$1  }] <= { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
   end
   reg [79:0] _0_;
   always @(posedge clk) begin
@@ -23112,15 +23141,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$23209$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$23209$0 , \port$23257$1  };
-  assign \write__addr$3  = { \port$23209$0 , \port$23257$1  };
-  assign write__data = { \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1 , \port$23234$1 , \port$23232$1 , \port$23230$1 , \port$23228$1 , \port$23226$1  };
-  assign \write__data$5  = { \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1 , \port$23234$1 , \port$23232$1 , \port$23230$1 , \port$23228$1 , \port$23226$1  };
+  assign write__addr = { \port$23218$0 , \port$23266$1  };
+  assign \write__addr$3  = { \port$23218$0 , \port$23266$1  };
+  assign write__data = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
+  assign \write__data$5  = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$26911$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$26926$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -23173,8 +23202,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [79:0] \port$26911$0 ;
-  wire [79:0] \port$26911$0 ;
+  input [79:0] \port$26926$0 ;
+  wire [79:0] \port$26926$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -23218,13 +23247,13 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     (* full_case = 32'd1 *)
     casez (word2)
       2'h0:
-          \$1  = { 3'h0, \port$26911$0 [19:15], 3'h0, \port$26911$0 [14:10], 3'h0, \port$26911$0 [9:5], 3'h0, \port$26911$0 [4:0] };
+          \$1  = { 3'h0, \port$26926$0 [19:15], 3'h0, \port$26926$0 [14:10], 3'h0, \port$26926$0 [9:5], 3'h0, \port$26926$0 [4:0] };
       2'h1:
-          \$1  = { 3'h0, \port$26911$0 [39:35], 3'h0, \port$26911$0 [34:30], 3'h0, \port$26911$0 [29:25], 3'h0, \port$26911$0 [24:20] };
+          \$1  = { 3'h0, \port$26926$0 [39:35], 3'h0, \port$26926$0 [34:30], 3'h0, \port$26926$0 [29:25], 3'h0, \port$26926$0 [24:20] };
       2'h2:
-          \$1  = { 3'h0, \port$26911$0 [59:55], 3'h0, \port$26911$0 [54:50], 3'h0, \port$26911$0 [49:45], 3'h0, \port$26911$0 [44:40] };
+          \$1  = { 3'h0, \port$26926$0 [59:55], 3'h0, \port$26926$0 [54:50], 3'h0, \port$26926$0 [49:45], 3'h0, \port$26926$0 [44:40] };
       2'h3:
-          \$1  = { 3'h0, \port$26911$0 [79:75], 3'h0, \port$26911$0 [74:70], 3'h0, \port$26911$0 [69:65], 3'h0, \port$26911$0 [64:60] };
+          \$1  = { 3'h0, \port$26926$0 [79:75], 3'h0, \port$26926$0 [74:70], 3'h0, \port$26926$0 [69:65], 3'h0, \port$26926$0 [64:60] };
     endcase
   end
   always @* begin
@@ -23293,7 +23322,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$26911$0 [79:75], 3'h0, \port$26911$0 [74:70], 3'h0, \port$26911$0 [69:65], 3'h0, \port$26911$0 [64:60], 3'h0, \port$26911$0 [59:55], 3'h0, \port$26911$0 [54:50], 3'h0, \port$26911$0 [49:45], 3'h0, \port$26911$0 [44:40], 3'h0, \port$26911$0 [39:35], 3'h0, \port$26911$0 [34:30], 3'h0, \port$26911$0 [29:25], 3'h0, \port$26911$0 [24:20], 3'h0, \port$26911$0 [19:15], 3'h0, \port$26911$0 [14:10], 3'h0, \port$26911$0 [9:5], 3'h0, \port$26911$0 [4:0] };
+  assign row = { 3'h0, \port$26926$0 [79:75], 3'h0, \port$26926$0 [74:70], 3'h0, \port$26926$0 [69:65], 3'h0, \port$26926$0 [64:60], 3'h0, \port$26926$0 [59:55], 3'h0, \port$26926$0 [54:50], 3'h0, \port$26926$0 [49:45], 3'h0, \port$26926$0 [44:40], 3'h0, \port$26926$0 [39:35], 3'h0, \port$26926$0 [34:30], 3'h0, \port$26926$0 [29:25], 3'h0, \port$26926$0 [24:20], 3'h0, \port$26926$0 [19:15], 3'h0, \port$26926$0 [14:10], 3'h0, \port$26926$0 [9:5], 3'h0, \port$26926$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -25280,10 +25309,10 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1416$0 , \port$1418$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
-, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$23209$0 , \port$23226$1 , \port$23228$1 , \port$23230$1 , \port$23232$1 , \port$23234$1 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1 , \port$23244$1
-, \port$23246$1 , \port$23248$1 , \port$23250$1 , \port$23252$1 , \port$23254$1 , \port$23256$1 , \port$23257$1 , \port$23261$0 , \port$23263$0 , \port$23265$0 , \port$23267$0 , \port$23269$0 , \port$23271$0 , \port$23273$0 , \port$23275$0 , \port$23277$0 , \port$23279$0 , \port$23281$0 , \port$23283$0 , \port$23285$0 , \port$23287$0
-, \port$23289$0 , \port$23291$0 , \port$23294$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1418$0 , \port$1420$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
+, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1 , \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1
+, \port$23255$1 , \port$23257$1 , \port$23259$1 , \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , \port$23270$0 , \port$23272$0 , \port$23274$0 , \port$23276$0 , \port$23278$0 , \port$23280$0 , \port$23282$0 , \port$23284$0 , \port$23286$0 , \port$23288$0 , \port$23290$0 , \port$23292$0 , \port$23294$0 , \port$23296$0
+, \port$23298$0 , \port$23300$0 , \port$23303$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
   wire [20:0] \$11 ;
@@ -25564,80 +25593,80 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   wire parity;
   wire \parity$42 ;
   wire \parity$62 ;
-  output \port$1416$0 ;
-  wire \port$1416$0 ;
   output \port$1418$0 ;
   wire \port$1418$0 ;
-  output [7:0] \port$23209$0 ;
-  wire [7:0] \port$23209$0 ;
-  output [20:0] \port$23226$1 ;
-  wire [20:0] \port$23226$1 ;
-  output [20:0] \port$23228$1 ;
-  wire [20:0] \port$23228$1 ;
-  output [20:0] \port$23230$1 ;
-  wire [20:0] \port$23230$1 ;
-  output [20:0] \port$23232$1 ;
-  wire [20:0] \port$23232$1 ;
-  output [20:0] \port$23234$1 ;
-  wire [20:0] \port$23234$1 ;
-  output [20:0] \port$23236$1 ;
-  wire [20:0] \port$23236$1 ;
-  output [20:0] \port$23238$1 ;
-  wire [20:0] \port$23238$1 ;
-  output [20:0] \port$23240$1 ;
-  wire [20:0] \port$23240$1 ;
-  output [20:0] \port$23242$1 ;
-  wire [20:0] \port$23242$1 ;
-  output [20:0] \port$23244$1 ;
-  wire [20:0] \port$23244$1 ;
-  output [20:0] \port$23246$1 ;
-  wire [20:0] \port$23246$1 ;
-  output [20:0] \port$23248$1 ;
-  wire [20:0] \port$23248$1 ;
-  output [20:0] \port$23250$1 ;
-  wire [20:0] \port$23250$1 ;
-  output [20:0] \port$23252$1 ;
-  wire [20:0] \port$23252$1 ;
-  output [20:0] \port$23254$1 ;
-  wire [20:0] \port$23254$1 ;
-  output [20:0] \port$23256$1 ;
-  wire [20:0] \port$23256$1 ;
-  output [7:0] \port$23257$1 ;
-  wire [7:0] \port$23257$1 ;
-  output [16:0] \port$23261$0 ;
-  wire [16:0] \port$23261$0 ;
-  output [16:0] \port$23263$0 ;
-  wire [16:0] \port$23263$0 ;
-  output [16:0] \port$23265$0 ;
-  wire [16:0] \port$23265$0 ;
-  output [16:0] \port$23267$0 ;
-  wire [16:0] \port$23267$0 ;
-  output [16:0] \port$23269$0 ;
-  wire [16:0] \port$23269$0 ;
-  output [16:0] \port$23271$0 ;
-  wire [16:0] \port$23271$0 ;
-  output [16:0] \port$23273$0 ;
-  wire [16:0] \port$23273$0 ;
-  output [16:0] \port$23275$0 ;
-  wire [16:0] \port$23275$0 ;
-  output [16:0] \port$23277$0 ;
-  wire [16:0] \port$23277$0 ;
-  output [16:0] \port$23279$0 ;
-  wire [16:0] \port$23279$0 ;
-  output [16:0] \port$23281$0 ;
-  wire [16:0] \port$23281$0 ;
-  output [16:0] \port$23283$0 ;
-  wire [16:0] \port$23283$0 ;
-  output [16:0] \port$23285$0 ;
-  wire [16:0] \port$23285$0 ;
-  output [16:0] \port$23287$0 ;
-  wire [16:0] \port$23287$0 ;
-  output [16:0] \port$23289$0 ;
-  wire [16:0] \port$23289$0 ;
-  output [16:0] \port$23291$0 ;
-  wire [16:0] \port$23291$0 ;
-  output [8:0] \port$23294$0 ;
-  wire [8:0] \port$23294$0 ;
+  output \port$1420$0 ;
+  wire \port$1420$0 ;
+  output [7:0] \port$23218$0 ;
+  wire [7:0] \port$23218$0 ;
+  output [20:0] \port$23235$1 ;
+  wire [20:0] \port$23235$1 ;
+  output [20:0] \port$23237$1 ;
+  wire [20:0] \port$23237$1 ;
+  output [20:0] \port$23239$1 ;
+  wire [20:0] \port$23239$1 ;
+  output [20:0] \port$23241$1 ;
+  wire [20:0] \port$23241$1 ;
+  output [20:0] \port$23243$1 ;
+  wire [20:0] \port$23243$1 ;
+  output [20:0] \port$23245$1 ;
+  wire [20:0] \port$23245$1 ;
+  output [20:0] \port$23247$1 ;
+  wire [20:0] \port$23247$1 ;
+  output [20:0] \port$23249$1 ;
+  wire [20:0] \port$23249$1 ;
+  output [20:0] \port$23251$1 ;
+  wire [20:0] \port$23251$1 ;
+  output [20:0] \port$23253$1 ;
+  wire [20:0] \port$23253$1 ;
+  output [20:0] \port$23255$1 ;
+  wire [20:0] \port$23255$1 ;
+  output [20:0] \port$23257$1 ;
+  wire [20:0] \port$23257$1 ;
+  output [20:0] \port$23259$1 ;
+  wire [20:0] \port$23259$1 ;
+  output [20:0] \port$23261$1 ;
+  wire [20:0] \port$23261$1 ;
+  output [20:0] \port$23263$1 ;
+  wire [20:0] \port$23263$1 ;
+  output [20:0] \port$23265$1 ;
+  wire [20:0] \port$23265$1 ;
+  output [7:0] \port$23266$1 ;
+  wire [7:0] \port$23266$1 ;
+  output [16:0] \port$23270$0 ;
+  wire [16:0] \port$23270$0 ;
+  output [16:0] \port$23272$0 ;
+  wire [16:0] \port$23272$0 ;
+  output [16:0] \port$23274$0 ;
+  wire [16:0] \port$23274$0 ;
+  output [16:0] \port$23276$0 ;
+  wire [16:0] \port$23276$0 ;
+  output [16:0] \port$23278$0 ;
+  wire [16:0] \port$23278$0 ;
+  output [16:0] \port$23280$0 ;
+  wire [16:0] \port$23280$0 ;
+  output [16:0] \port$23282$0 ;
+  wire [16:0] \port$23282$0 ;
+  output [16:0] \port$23284$0 ;
+  wire [16:0] \port$23284$0 ;
+  output [16:0] \port$23286$0 ;
+  wire [16:0] \port$23286$0 ;
+  output [16:0] \port$23288$0 ;
+  wire [16:0] \port$23288$0 ;
+  output [16:0] \port$23290$0 ;
+  wire [16:0] \port$23290$0 ;
+  output [16:0] \port$23292$0 ;
+  wire [16:0] \port$23292$0 ;
+  output [16:0] \port$23294$0 ;
+  wire [16:0] \port$23294$0 ;
+  output [16:0] \port$23296$0 ;
+  wire [16:0] \port$23296$0 ;
+  output [16:0] \port$23298$0 ;
+  wire [16:0] \port$23298$0 ;
+  output [16:0] \port$23300$0 ;
+  wire [16:0] \port$23300$0 ;
+  output [8:0] \port$23303$0 ;
+  wire [8:0] \port$23303$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -25787,25 +25816,25 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$23209$0 (\$3 ),
-    .\port$23226$1 (\$4 ),
-    .\port$23228$1 (\$5 ),
-    .\port$23230$1 (\$6 ),
-    .\port$23232$1 (\$7 ),
-    .\port$23234$1 (\$8 ),
-    .\port$23236$1 (\$9 ),
-    .\port$23238$1 (\$10 ),
-    .\port$23240$1 (\$11 ),
-    .\port$23242$1 (\$12 ),
-    .\port$23244$1 (\$13 ),
-    .\port$23246$1 (\$14 ),
-    .\port$23248$1 (\$15 ),
-    .\port$23250$1 (\$16 ),
-    .\port$23252$1 (\$17 ),
-    .\port$23254$1 (\$18 ),
-    .\port$23256$1 (\$19 ),
-    .\port$23257$1 (\$20 ),
-    .\port$23294$0 (\$37 ),
+    .\port$23218$0 (\$3 ),
+    .\port$23235$1 (\$4 ),
+    .\port$23237$1 (\$5 ),
+    .\port$23239$1 (\$6 ),
+    .\port$23241$1 (\$7 ),
+    .\port$23243$1 (\$8 ),
+    .\port$23245$1 (\$9 ),
+    .\port$23247$1 (\$10 ),
+    .\port$23249$1 (\$11 ),
+    .\port$23251$1 (\$12 ),
+    .\port$23253$1 (\$13 ),
+    .\port$23255$1 (\$14 ),
+    .\port$23257$1 (\$15 ),
+    .\port$23259$1 (\$16 ),
+    .\port$23261$1 (\$17 ),
+    .\port$23263$1 (\$18 ),
+    .\port$23265$1 (\$19 ),
+    .\port$23266$1 (\$20 ),
+    .\port$23303$0 (\$37 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -25850,7 +25879,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$1418$0 (\$2 ),
+    .\port$1420$0 (\$2 ),
     .row(spikes__data),
     .\row$86 (row_vector),
     .row1(front_row_address),
@@ -25896,7 +25925,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end$20 (\end ),
+    .\end$25 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -25997,43 +26026,43 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \stall_vector$135  = stall_vector;
   assign \stall_drain$137  = stall_drain;
   assign \table$139  = \table ;
-  assign \port$1416$0  = \$1 ;
-  assign \port$1418$0  = \$2 ;
-  assign \port$23209$0  = \$3 ;
-  assign \port$23226$1  = \$4 ;
-  assign \port$23228$1  = \$5 ;
-  assign \port$23230$1  = \$6 ;
-  assign \port$23232$1  = \$7 ;
-  assign \port$23234$1  = \$8 ;
-  assign \port$23236$1  = \$9 ;
-  assign \port$23238$1  = \$10 ;
-  assign \port$23240$1  = \$11 ;
-  assign \port$23242$1  = \$12 ;
-  assign \port$23244$1  = \$13 ;
-  assign \port$23246$1  = \$14 ;
-  assign \port$23248$1  = \$15 ;
-  assign \port$23250$1  = \$16 ;
-  assign \port$23252$1  = \$17 ;
-  assign \port$23254$1  = \$18 ;
-  assign \port$23256$1  = \$19 ;
-  assign \port$23257$1  = \$20 ;
-  assign \port$23261$0  = \$21 ;
-  assign \port$23263$0  = \$22 ;
-  assign \port$23265$0  = \$23 ;
-  assign \port$23267$0  = \$24 ;
-  assign \port$23269$0  = \$25 ;
-  assign \port$23271$0  = \$26 ;
-  assign \port$23273$0  = \$27 ;
-  assign \port$23275$0  = \$28 ;
-  assign \port$23277$0  = \$29 ;
-  assign \port$23279$0  = \$30 ;
-  assign \port$23281$0  = \$31 ;
-  assign \port$23283$0  = \$32 ;
-  assign \port$23285$0  = \$33 ;
-  assign \port$23287$0  = \$34 ;
-  assign \port$23289$0  = \$35 ;
-  assign \port$23291$0  = \$36 ;
-  assign \port$23294$0  = \$37 ;
+  assign \port$1418$0  = \$1 ;
+  assign \port$1420$0  = \$2 ;
+  assign \port$23218$0  = \$3 ;
+  assign \port$23235$1  = \$4 ;
+  assign \port$23237$1  = \$5 ;
+  assign \port$23239$1  = \$6 ;
+  assign \port$23241$1  = \$7 ;
+  assign \port$23243$1  = \$8 ;
+  assign \port$23245$1  = \$9 ;
+  assign \port$23247$1  = \$10 ;
+  assign \port$23249$1  = \$11 ;
+  assign \port$23251$1  = \$12 ;
+  assign \port$23253$1  = \$13 ;
+  assign \port$23255$1  = \$14 ;
+  assign \port$23257$1  = \$15 ;
+  assign \port$23259$1  = \$16 ;
+  assign \port$23261$1  = \$17 ;
+  assign \port$23263$1  = \$18 ;
+  assign \port$23265$1  = \$19 ;
+  assign \port$23266$1  = \$20 ;
+  assign \port$23270$0  = \$21 ;
+  assign \port$23272$0  = \$22 ;
+  assign \port$23274$0  = \$23 ;
+  assign \port$23276$0  = \$24 ;
+  assign \port$23278$0  = \$25 ;
+  assign \port$23280$0  = \$26 ;
+  assign \port$23282$0  = \$27 ;
+  assign \port$23284$0  = \$28 ;
+  assign \port$23286$0  = \$29 ;
+  assign \port$23288$0  = \$30 ;
+  assign \port$23290$0  = \$31 ;
+  assign \port$23292$0  = \$32 ;
+  assign \port$23294$0  = \$33 ;
+  assign \port$23296$0  = \$34 ;
+  assign \port$23298$0  = \$35 ;
+  assign \port$23300$0  = \$36 ;
+  assign \port$23303$0  = \$37 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -26217,9 +26246,9 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$23209$0 , \port$23226$1 , \port$23228$1 , \port$23230$1 , \port$23232$1
-, \port$23234$1 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1 , \port$23244$1 , \port$23246$1 , \port$23248$1 , \port$23250$1 , \port$23252$1 , \port$23254$1 , \port$23256$1 , \port$23257$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7
-, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$23294$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1
+, \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1 , \port$23255$1 , \port$23257$1 , \port$23259$1 , \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7
+, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$23303$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -26795,44 +26824,44 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [7:0] \port$23209$0 ;
-  wire [7:0] \port$23209$0 ;
-  output [20:0] \port$23226$1 ;
-  wire [20:0] \port$23226$1 ;
-  output [20:0] \port$23228$1 ;
-  wire [20:0] \port$23228$1 ;
-  output [20:0] \port$23230$1 ;
-  wire [20:0] \port$23230$1 ;
-  output [20:0] \port$23232$1 ;
-  wire [20:0] \port$23232$1 ;
-  output [20:0] \port$23234$1 ;
-  wire [20:0] \port$23234$1 ;
-  output [20:0] \port$23236$1 ;
-  wire [20:0] \port$23236$1 ;
-  output [20:0] \port$23238$1 ;
-  wire [20:0] \port$23238$1 ;
-  output [20:0] \port$23240$1 ;
-  wire [20:0] \port$23240$1 ;
-  output [20:0] \port$23242$1 ;
-  wire [20:0] \port$23242$1 ;
-  output [20:0] \port$23244$1 ;
-  wire [20:0] \port$23244$1 ;
-  output [20:0] \port$23246$1 ;
-  wire [20:0] \port$23246$1 ;
-  output [20:0] \port$23248$1 ;
-  wire [20:0] \port$23248$1 ;
-  output [20:0] \port$23250$1 ;
-  wire [20:0] \port$23250$1 ;
-  output [20:0] \port$23252$1 ;
-  wire [20:0] \port$23252$1 ;
-  output [20:0] \port$23254$1 ;
-  wire [20:0] \port$23254$1 ;
-  output [20:0] \port$23256$1 ;
-  wire [20:0] \port$23256$1 ;
-  output [7:0] \port$23257$1 ;
-  wire [7:0] \port$23257$1 ;
-  output [8:0] \port$23294$0 ;
-  wire [8:0] \port$23294$0 ;
+  output [7:0] \port$23218$0 ;
+  wire [7:0] \port$23218$0 ;
+  output [20:0] \port$23235$1 ;
+  wire [20:0] \port$23235$1 ;
+  output [20:0] \port$23237$1 ;
+  wire [20:0] \port$23237$1 ;
+  output [20:0] \port$23239$1 ;
+  wire [20:0] \port$23239$1 ;
+  output [20:0] \port$23241$1 ;
+  wire [20:0] \port$23241$1 ;
+  output [20:0] \port$23243$1 ;
+  wire [20:0] \port$23243$1 ;
+  output [20:0] \port$23245$1 ;
+  wire [20:0] \port$23245$1 ;
+  output [20:0] \port$23247$1 ;
+  wire [20:0] \port$23247$1 ;
+  output [20:0] \port$23249$1 ;
+  wire [20:0] \port$23249$1 ;
+  output [20:0] \port$23251$1 ;
+  wire [20:0] \port$23251$1 ;
+  output [20:0] \port$23253$1 ;
+  wire [20:0] \port$23253$1 ;
+  output [20:0] \port$23255$1 ;
+  wire [20:0] \port$23255$1 ;
+  output [20:0] \port$23257$1 ;
+  wire [20:0] \port$23257$1 ;
+  output [20:0] \port$23259$1 ;
+  wire [20:0] \port$23259$1 ;
+  output [20:0] \port$23261$1 ;
+  wire [20:0] \port$23261$1 ;
+  output [20:0] \port$23263$1 ;
+  wire [20:0] \port$23263$1 ;
+  output [20:0] \port$23265$1 ;
+  wire [20:0] \port$23265$1 ;
+  output [7:0] \port$23266$1 ;
+  wire [7:0] \port$23266$1 ;
+  output [8:0] \port$23303$0 ;
+  wire [8:0] \port$23303$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -28204,25 +28233,25 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[15], tile_14[15], tile_13[15], tile_12[15], tile_11[15], tile_10[15], tile_9[15], tile_8[15], tile_7[15], tile_6[15], tile_5[15], tile_4[15], tile_3[15], tile_2[15], tile_1[15], tile_0[15], tile_15[14], tile_14[14], tile_13[14], tile_12[14], tile_11[14], tile_10[14], tile_9[14], tile_8[14], tile_7[14], tile_6[14], tile_5[14], tile_4[14], tile_3[14], tile_2[14], tile_1[14], tile_0[14], tile_15[13], tile_14[13], tile_13[13], tile_12[13], tile_11[13], tile_10[13], tile_9[13], tile_8[13], tile_7[13], tile_6[13], tile_5[13], tile_4[13], tile_3[13], tile_2[13], tile_1[13], tile_0[13], tile_15[12], tile_14[12], tile_13[12], tile_12[12], tile_11[12], tile_10[12], tile_9[12], tile_8[12], tile_7[12], tile_6[12], tile_5[12], tile_4[12], tile_3[12], tile_2[12], tile_1[12], tile_0[12], tile_15[11], tile_14[11], tile_13[11], tile_12[11], tile_11[11], tile_10[11], tile_9[11], tile_8[11], tile_7[11], tile_6[11], tile_5[11], tile_4[11], tile_3[11], tile_2[11], tile_1[11], tile_0[11], tile_15[10], tile_14[10], tile_13[10], tile_12[10], tile_11[10], tile_10[10], tile_9[10], tile_8[10], tile_7[10], tile_6[10], tile_5[10], tile_4[10], tile_3[10], tile_2[10], tile_1[10], tile_0[10], tile_15[9], tile_14[9], tile_13[9], tile_12[9], tile_11[9], tile_10[9], tile_9[9], tile_8[9], tile_7[9], tile_6[9], tile_5[9], tile_4[9], tile_3[9], tile_2[9], tile_1[9], tile_0[9], tile_15[8], tile_14[8], tile_13[8], tile_12[8], tile_11[8], tile_10[8], tile_9[8], tile_8[8], tile_7[8], tile_6[8], tile_5[8], tile_4[8], tile_3[8], tile_2[8], tile_1[8], tile_0[8], tile_15[7], tile_14[7], tile_13[7], tile_12[7], tile_11[7], tile_10[7], tile_9[7], tile_8[7], tile_7[7], tile_6[7], tile_5[7], tile_4[7], tile_3[7], tile_2[7], tile_1[7], tile_0[7], tile_15[6], tile_14[6], tile_13[6], tile_12[6], tile_11[6], tile_10[6], tile_9[6], tile_8[6], tile_7[6], tile_6[6], tile_5[6], tile_4[6], tile_3[6], tile_2[6], tile_1[6], tile_0[6], tile_15[5], tile_14[5], tile_13[5], tile_12[5], tile_11[5], tile_10[5], tile_9[5], tile_8[5], tile_7[5], tile_6[5], tile_5[5], tile_4[5], tile_3[5], tile_2[5], tile_1[5], tile_0[5], tile_15[4], tile_14[4], tile_13[4], tile_12[4], tile_11[4], tile_10[4], tile_9[4], tile_8[4], tile_7[4], tile_6[4], tile_5[4], tile_4[4], tile_3[4], tile_2[4], tile_1[4], tile_0[4], tile_15[3], tile_14[3], tile_13[3], tile_12[3], tile_11[3], tile_10[3], tile_9[3], tile_8[3], tile_7[3], tile_6[3], tile_5[3], tile_4[3], tile_3[3], tile_2[3], tile_1[3], tile_0[3], tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2], tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[7:0];
   assign active__data = { tile_15[16], tile_14[16], tile_13[16], tile_12[16], tile_11[16], tile_10[16], tile_9[16], tile_8[16], tile_7[16], tile_6[16], tile_5[16], tile_4[16], tile_3[16], tile_2[16], tile_1[16], tile_0[16] };
-  assign \port$23209$0  = header_16[7:0];
-  assign \port$23226$1  = result_0[21:1];
-  assign \port$23228$1  = result_1[21:1];
-  assign \port$23230$1  = result_2[21:1];
-  assign \port$23232$1  = result_3[21:1];
-  assign \port$23234$1  = result_4[21:1];
-  assign \port$23236$1  = result_5[21:1];
-  assign \port$23238$1  = result_6[21:1];
-  assign \port$23240$1  = result_7[21:1];
-  assign \port$23242$1  = result_8[21:1];
-  assign \port$23244$1  = result_9[21:1];
-  assign \port$23246$1  = result_10[21:1];
-  assign \port$23248$1  = result_11[21:1];
-  assign \port$23250$1  = result_12[21:1];
-  assign \port$23252$1  = result_13[21:1];
-  assign \port$23254$1  = result_14[21:1];
-  assign \port$23256$1  = result_15[21:1];
-  assign \port$23257$1  = whole_0[8:1];
-  assign \port$23294$0  = last_0[8:0];
+  assign \port$23218$0  = header_16[7:0];
+  assign \port$23235$1  = result_0[21:1];
+  assign \port$23237$1  = result_1[21:1];
+  assign \port$23239$1  = result_2[21:1];
+  assign \port$23241$1  = result_3[21:1];
+  assign \port$23243$1  = result_4[21:1];
+  assign \port$23245$1  = result_5[21:1];
+  assign \port$23247$1  = result_6[21:1];
+  assign \port$23249$1  = result_7[21:1];
+  assign \port$23251$1  = result_8[21:1];
+  assign \port$23253$1  = result_9[21:1];
+  assign \port$23255$1  = result_10[21:1];
+  assign \port$23257$1  = result_11[21:1];
+  assign \port$23259$1  = result_12[21:1];
+  assign \port$23261$1  = result_13[21:1];
+  assign \port$23263$1  = result_14[21:1];
+  assign \port$23265$1  = result_15[21:1];
+  assign \port$23266$1  = whole_0[8:1];
+  assign \port$23303$0  = last_0[8:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -29513,8 +29542,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23409$0 (\$54 ),
-    .\port$23410$0 (\$55 ),
+    .\port$23418$0 (\$54 ),
+    .\port$23419$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -29538,8 +29567,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$4628$0 (\$2 ),
-    .\port$4629$0 (\$3 ),
+    .\port$4630$0 (\$2 ),
+    .\port$4631$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -29768,7 +29797,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23409$0 , \port$23410$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23418$0 , \port$23419$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -29912,10 +29941,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23409$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23409$0 ;
-  wire [14:0] \port$23409$0 ;
-  input \port$23410$0 ;
-  wire \port$23410$0 ;
+  input [14:0] \port$23418$0 ;
+  wire [14:0] \port$23418$0 ;
+  input \port$23419$0 ;
+  wire \port$23419$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -29938,13 +29967,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23409$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23409$0 [14:10];
-  assign exponent_a = \port$23409$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23418$0 [14:10];
+  assign exponent_a = \port$23418$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23410$0 ;
+  assign \$4  = \$3  & \port$23419$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -30010,13 +30039,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23409$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23409$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23409$0 [9:0] };
-  assign \$79  = | \port$23409$0 [14:10];
+  assign \$77  = | \port$23418$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23418$0 [9:0] };
+  assign \$79  = | \port$23418$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23409$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23418$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23410$0  == i_b[15];
+  assign \$83  = \port$23419$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -30084,16 +30113,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23409$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23410$0 , \port$23409$0  };
+  assign i_a = { \port$23419$0 , \port$23418$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23409$0 [9:0];
-  assign \i_a.exponent  = \port$23409$0 [14:10];
-  assign \i_a.sign  = \port$23410$0 ;
+  assign \i_a.mantissa  = \port$23418$0 [9:0];
+  assign \i_a.exponent  = \port$23418$0 [14:10];
+  assign \i_a.sign  = \port$23419$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -30473,7 +30502,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$4628$0 , \port$4629$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$4630$0 , \port$4631$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -30526,10 +30555,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4628$0 , \port$4629$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$4628$0 ;
-  wire [14:0] \port$4628$0 ;
-  input \port$4629$0 ;
-  wire \port$4629$0 ;
+  input [14:0] \port$4630$0 ;
+  wire [14:0] \port$4630$0 ;
+  input \port$4631$0 ;
+  wire \port$4631$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -30565,7 +30594,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4628$0 , \port$4629$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$4629$0 , \port$4628$0  } >= \$10 ;
+  assign \$11  = { \port$4631$0 , \port$4630$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -30578,7 +30607,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4628$0 , \port$4629$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$4629$0 , \port$4628$0  };
+    key0_0 <= { \port$4631$0 , \port$4630$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -30626,7 +30655,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4628$0 , \port$4629$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$4629$0 , \port$4628$0  };
+  assign i_key = { \port$4631$0 , \port$4630$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -31167,8 +31196,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23532$0 (\$54 ),
-    .\port$23533$0 (\$55 ),
+    .\port$23541$0 (\$54 ),
+    .\port$23542$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -31192,8 +31221,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.search  search (
     .clk(clk),
     .o(code),
-    .\port$5012$0 (\$2 ),
-    .\port$5013$0 (\$3 ),
+    .\port$5014$0 (\$2 ),
+    .\port$5015$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -31422,7 +31451,7 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23532$0 , \port$23533$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23541$0 , \port$23542$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -31566,10 +31595,10 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23532$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23532$0 ;
-  wire [14:0] \port$23532$0 ;
-  input \port$23533$0 ;
-  wire \port$23533$0 ;
+  input [14:0] \port$23541$0 ;
+  wire [14:0] \port$23541$0 ;
+  input \port$23542$0 ;
+  wire \port$23542$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -31592,13 +31621,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23532$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23532$0 [14:10];
-  assign exponent_a = \port$23532$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23541$0 [14:10];
+  assign exponent_a = \port$23541$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23533$0 ;
+  assign \$4  = \$3  & \port$23542$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -31664,13 +31693,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23532$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23532$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23532$0 [9:0] };
-  assign \$79  = | \port$23532$0 [14:10];
+  assign \$77  = | \port$23541$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23541$0 [9:0] };
+  assign \$79  = | \port$23541$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23532$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23541$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23533$0  == i_b[15];
+  assign \$83  = \port$23542$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -31738,16 +31767,16 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23532$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23533$0 , \port$23532$0  };
+  assign i_a = { \port$23542$0 , \port$23541$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23532$0 [9:0];
-  assign \i_a.exponent  = \port$23532$0 [14:10];
-  assign \i_a.sign  = \port$23533$0 ;
+  assign \i_a.mantissa  = \port$23541$0 [9:0];
+  assign \i_a.exponent  = \port$23541$0 [14:10];
+  assign \i_a.sign  = \port$23542$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -31766,7 +31795,7 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23532$0 , \port$23
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.search (rst, \port$5012$0 , \port$5013$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit1.search (rst, \port$5014$0 , \port$5015$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -31819,10 +31848,10 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5012$0 , \port$5013$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5012$0 ;
-  wire [14:0] \port$5012$0 ;
-  input \port$5013$0 ;
-  wire \port$5013$0 ;
+  input [14:0] \port$5014$0 ;
+  wire [14:0] \port$5014$0 ;
+  input \port$5015$0 ;
+  wire \port$5015$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -31858,7 +31887,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5012$0 , \port$5013$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5013$0 , \port$5012$0  } >= \$10 ;
+  assign \$11  = { \port$5015$0 , \port$5014$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -31871,7 +31900,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5012$0 , \port$5013$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5013$0 , \port$5012$0  };
+    key0_0 <= { \port$5015$0 , \port$5014$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -31919,7 +31948,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5012$0 , \port$5013$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5013$0 , \port$5012$0  };
+  assign i_key = { \port$5015$0 , \port$5014$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -32460,8 +32489,8 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit2.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23655$0 (\$54 ),
-    .\port$23656$0 (\$55 ),
+    .\port$23664$0 (\$54 ),
+    .\port$23665$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -32485,8 +32514,8 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit2.search  search (
     .clk(clk),
     .o(code),
-    .\port$5396$0 (\$2 ),
-    .\port$5397$0 (\$3 ),
+    .\port$5398$0 (\$2 ),
+    .\port$5399$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -32715,7 +32744,7 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23655$0 , \port$23656$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23664$0 , \port$23665$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -32859,10 +32888,10 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23655$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23655$0 ;
-  wire [14:0] \port$23655$0 ;
-  input \port$23656$0 ;
-  wire \port$23656$0 ;
+  input [14:0] \port$23664$0 ;
+  wire [14:0] \port$23664$0 ;
+  input \port$23665$0 ;
+  wire \port$23665$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -32885,13 +32914,13 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23655$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23655$0 [14:10];
-  assign exponent_a = \port$23655$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23664$0 [14:10];
+  assign exponent_a = \port$23664$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23656$0 ;
+  assign \$4  = \$3  & \port$23665$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -32957,13 +32986,13 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23655$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23655$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23655$0 [9:0] };
-  assign \$79  = | \port$23655$0 [14:10];
+  assign \$77  = | \port$23664$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23664$0 [9:0] };
+  assign \$79  = | \port$23664$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23655$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23664$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23656$0  == i_b[15];
+  assign \$83  = \port$23665$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -33031,16 +33060,16 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23655$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23656$0 , \port$23655$0  };
+  assign i_a = { \port$23665$0 , \port$23664$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23655$0 [9:0];
-  assign \i_a.exponent  = \port$23655$0 [14:10];
-  assign \i_a.sign  = \port$23656$0 ;
+  assign \i_a.mantissa  = \port$23664$0 [9:0];
+  assign \i_a.exponent  = \port$23664$0 [14:10];
+  assign \i_a.sign  = \port$23665$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -33059,7 +33088,7 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23655$0 , \port$23
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit2.search (rst, \port$5396$0 , \port$5397$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit2.search (rst, \port$5398$0 , \port$5399$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -33112,10 +33141,10 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5396$0 , \port$5397$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5396$0 ;
-  wire [14:0] \port$5396$0 ;
-  input \port$5397$0 ;
-  wire \port$5397$0 ;
+  input [14:0] \port$5398$0 ;
+  wire [14:0] \port$5398$0 ;
+  input \port$5399$0 ;
+  wire \port$5399$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -33151,7 +33180,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5396$0 , \port$5397$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5397$0 , \port$5396$0  } >= \$10 ;
+  assign \$11  = { \port$5399$0 , \port$5398$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -33164,7 +33193,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5396$0 , \port$5397$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5397$0 , \port$5396$0  };
+    key0_0 <= { \port$5399$0 , \port$5398$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -33212,7 +33241,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5396$0 , \port$5397$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5397$0 , \port$5396$0  };
+  assign i_key = { \port$5399$0 , \port$5398$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -33753,8 +33782,8 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit3.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23778$0 (\$54 ),
-    .\port$23779$0 (\$55 ),
+    .\port$23787$0 (\$54 ),
+    .\port$23788$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -33778,8 +33807,8 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit3.search  search (
     .clk(clk),
     .o(code),
-    .\port$5780$0 (\$2 ),
-    .\port$5781$0 (\$3 ),
+    .\port$5782$0 (\$2 ),
+    .\port$5783$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -34008,7 +34037,7 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23778$0 , \port$23779$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23787$0 , \port$23788$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -34152,10 +34181,10 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23778$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23778$0 ;
-  wire [14:0] \port$23778$0 ;
-  input \port$23779$0 ;
-  wire \port$23779$0 ;
+  input [14:0] \port$23787$0 ;
+  wire [14:0] \port$23787$0 ;
+  input \port$23788$0 ;
+  wire \port$23788$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -34178,13 +34207,13 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23778$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23778$0 [14:10];
-  assign exponent_a = \port$23778$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23787$0 [14:10];
+  assign exponent_a = \port$23787$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23779$0 ;
+  assign \$4  = \$3  & \port$23788$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -34250,13 +34279,13 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23778$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23778$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23778$0 [9:0] };
-  assign \$79  = | \port$23778$0 [14:10];
+  assign \$77  = | \port$23787$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23787$0 [9:0] };
+  assign \$79  = | \port$23787$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23778$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23787$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23779$0  == i_b[15];
+  assign \$83  = \port$23788$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -34324,16 +34353,16 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23778$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23779$0 , \port$23778$0  };
+  assign i_a = { \port$23788$0 , \port$23787$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23778$0 [9:0];
-  assign \i_a.exponent  = \port$23778$0 [14:10];
-  assign \i_a.sign  = \port$23779$0 ;
+  assign \i_a.mantissa  = \port$23787$0 [9:0];
+  assign \i_a.exponent  = \port$23787$0 [14:10];
+  assign \i_a.sign  = \port$23788$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -34352,7 +34381,7 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23778$0 , \port$23
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit3.search (rst, \port$5780$0 , \port$5781$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit3.search (rst, \port$5782$0 , \port$5783$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -34405,10 +34434,10 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5780$0 , \port$5781$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5780$0 ;
-  wire [14:0] \port$5780$0 ;
-  input \port$5781$0 ;
-  wire \port$5781$0 ;
+  input [14:0] \port$5782$0 ;
+  wire [14:0] \port$5782$0 ;
+  input \port$5783$0 ;
+  wire \port$5783$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -34444,7 +34473,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5780$0 , \port$5781$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5781$0 , \port$5780$0  } >= \$10 ;
+  assign \$11  = { \port$5783$0 , \port$5782$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -34457,7 +34486,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5780$0 , \port$5781$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5781$0 , \port$5780$0  };
+    key0_0 <= { \port$5783$0 , \port$5782$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -34505,7 +34534,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5780$0 , \port$5781$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5781$0 , \port$5780$0  };
+  assign i_key = { \port$5783$0 , \port$5782$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -34516,7 +34545,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5780$0 , \port$5781$0 ,
   assign \$14  = \table [4];
 endmodule
 
-module \backspike_core.fp.front (rst, grant, o__ready, \port$1418$0 , spikes__addr, row_valid, o_events__ready, \o__ready$92 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
+module \backspike_core.fp.front (rst, grant, o__ready, \port$1420$0 , spikes__addr, row_valid, o_events__ready, \o__ready$92 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$86 , clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -34858,8 +34887,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1418$0 , spikes__ad
   wire [8:0] own_unit;
   input parity;
   wire parity;
-  output \port$1418$0 ;
-  wire \port$1418$0 ;
+  output \port$1420$0 ;
+  wire \port$1420$0 ;
   reg [12:0] product = 13'h0000;
   input [255:0] row;
   wire [255:0] row;
@@ -35145,8 +35174,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1418$0 , spikes__ad
     .i__valid(valid1),
     .o__ready(\o__ready$92 ),
     .o__valid(o_vectors__valid),
-    .\port$22618$0 (lane1),
-    .\port$22620$0 (row1),
+    .\port$22627$0 (lane1),
+    .\port$22629$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -35306,7 +35335,7 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1418$0 , spikes__ad
   assign o_vectors__ready = \o__ready$92 ;
   assign \o_events__valid$95  = o_events__valid;
   assign \o_events__ready$97  = o_events__ready;
-  assign \port$1418$0  = \$166 ;
+  assign \port$1420$0  = \$166 ;
   assign spikes__addr = \i__payload$21 [9:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -35530,7 +35559,7 @@ module \backspike_core.fp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$22618$0 , \port$22620$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$22627$0 , \port$22629$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -35581,10 +35610,10 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [3:0] \port$22618$0 ;
-  wire [3:0] \port$22618$0 ;
-  input [12:0] \port$22620$0 ;
-  wire [12:0] \port$22620$0 ;
+  input [3:0] \port$22627$0 ;
+  wire [3:0] \port$22627$0 ;
+  input [12:0] \port$22629$0 ;
+  wire [12:0] \port$22629$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -35635,7 +35664,7 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
     \$signal$14  <= \$12 ;
   \backspike_core.fp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$3556$0 (\$13 ),
+    .\port$3558$0 (\$13 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -35697,8 +35726,8 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$22618$0 , \port$22620$0  };
-  assign i__payload = { \port$22618$0 , \port$22620$0  };
+  assign address = { \port$22627$0 , \port$22629$0  };
+  assign i__payload = { \port$22627$0 , \port$22629$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -35713,21 +35742,21 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$22618$0 , \port$22620$0  };
+  assign \i__payload.address  = { \port$22627$0 , \port$22629$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
 endmodule
 
-module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3556$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3558$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
-  input \port$3556$0 ;
-  wire \port$3556$0 ;
+  input \port$3558$0 ;
+  wire \port$3558$0 ;
   wire [3:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -35767,7 +35796,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3556$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3556$0 ) begin
+    if (\port$3558$0 ) begin
       \$1  = read__data;
     end
   end
@@ -35776,7 +35805,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3556$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3556$0 , read__en };
+  assign read0__en = { \port$3558$0 , read__en };
 endmodule
 
 module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lines__payload, \o__ready$14 , i__payload, i__valid, o_events__payload, o_events__valid, clk);
@@ -35918,8 +35947,8 @@ module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lin
   \backspike_core.fp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$22677$0 (\o__payload$20 [3:0]),
-    .\port$22677$20 (\o__payload$20 [32:20]),
+    .\port$22686$0 (\o__payload$20 [3:0]),
+    .\port$22686$20 (\o__payload$20 [32:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -38154,7 +38183,7 @@ module \backspike_core.fp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[23];
 endmodule
 
-module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$22677$0 , \port$22677$20 , level, clk);
+module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$22686$0 , \port$22686$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -38179,10 +38208,10 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$22677$0 ;
-  wire [3:0] \port$22677$0 ;
-  input [12:0] \port$22677$20 ;
-  wire [12:0] \port$22677$20 ;
+  input [3:0] \port$22686$0 ;
+  wire [3:0] \port$22686$0 ;
+  input [12:0] \port$22686$20 ;
+  wire [12:0] \port$22686$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [16:0] r_data;
@@ -38209,7 +38238,7 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   reg [16:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$22677$20 , \port$22677$0  };
+      storage[w_port__addr] <= { \port$22686$20 , \port$22686$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -38271,8 +38300,8 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$22677$20 , \port$22677$0  };
-  assign w_data = { \port$22677$20 , \port$22677$0  };
+  assign w_port__data = { \port$22686$20 , \port$22686$0  };
+  assign w_data = { \port$22686$20 , \port$22686$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -42745,65 +42774,65 @@ module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk)
   assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
-module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$20 , abort, start, rehearse, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
+module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , abort, start, rehearse, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
 , waits_first, waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire [8:0] \$101 ;
+  wire [8:0] \$100 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
-  wire [13:0] \$105 ;
+  wire [8:0] \$105 ;
   wire \$106 ;
-  wire \$107 ;
+  wire [8:0] \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire [13:0] \$111 ;
-  wire \$112 ;
+  wire \$111 ;
+  wire [8:0] \$112 ;
   wire \$113 ;
-  wire \$114 ;
+  wire [8:0] \$114 ;
   wire \$115 ;
   wire \$116 ;
-  wire [13:0] \$117 ;
+  wire \$117 ;
   wire \$118 ;
-  wire \$119 ;
-  wire \$12 ;
+  wire [8:0] \$119 ;
+  wire [12:0] \$12 ;
   wire \$120 ;
-  wire \$121 ;
+  wire [8:0] \$121 ;
   wire \$122 ;
-  wire [13:0] \$123 ;
+  wire \$123 ;
   wire \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [8:0] \$126 ;
   wire \$127 ;
-  wire \$128 ;
-  wire [13:0] \$129 ;
+  wire [8:0] \$128 ;
+  wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [8:0] \$133 ;
   wire \$134 ;
-  wire [13:0] \$135 ;
+  wire [8:0] \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  wire [13:0] \$141 ;
-  wire \$142 ;
+  wire [8:0] \$140 ;
+  wire \$141 ;
+  wire [8:0] \$142 ;
   wire \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
-  wire [13:0] \$147 ;
+  wire [8:0] \$147 ;
   wire \$148 ;
-  wire \$149 ;
+  wire [8:0] \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
@@ -42820,115 +42849,115 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
-  wire [13:0] \$164 ;
-  wire \$165 ;
+  wire \$164 ;
+  wire [13:0] \$165 ;
   wire \$166 ;
-  wire [13:0] \$167 ;
+  wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
-  wire [13:0] \$170 ;
-  wire \$171 ;
+  wire \$170 ;
+  wire [13:0] \$171 ;
   wire \$172 ;
-  wire [13:0] \$173 ;
+  wire \$173 ;
   wire \$174 ;
   wire \$175 ;
-  wire [22:0] \$176 ;
-  wire \$177 ;
-  wire [12:0] \$178 ;
+  wire \$176 ;
+  wire [13:0] \$177 ;
+  wire \$178 ;
   wire \$179 ;
-  wire \$18 ;
+  wire [12:0] \$18 ;
   wire \$180 ;
   wire \$181 ;
   wire \$182 ;
-  wire \$183 ;
+  wire [13:0] \$183 ;
   wire \$184 ;
-  wire [12:0] \$185 ;
+  wire \$185 ;
   wire \$186 ;
   wire \$187 ;
   wire \$188 ;
-  wire \$189 ;
+  wire [13:0] \$189 ;
   wire \$19 ;
   wire \$190 ;
-  wire [12:0] \$191 ;
+  wire \$191 ;
   wire \$192 ;
   wire \$193 ;
   wire \$194 ;
-  wire \$195 ;
+  wire [13:0] \$195 ;
   wire \$196 ;
-  wire [12:0] \$197 ;
+  wire \$197 ;
   wire \$198 ;
   wire \$199 ;
   wire \$2 ;
-  wire [3:0] \$20 ;
+  wire \$20 ;
   wire \$200 ;
-  wire \$201 ;
+  wire [13:0] \$201 ;
   wire \$202 ;
-  wire [12:0] \$203 ;
+  wire \$203 ;
   wire \$204 ;
   wire \$205 ;
   wire \$206 ;
-  wire \$207 ;
+  wire [13:0] \$207 ;
   wire \$208 ;
-  wire [12:0] \$209 ;
+  wire \$209 ;
   wire \$21 ;
   wire \$210 ;
   wire \$211 ;
-  wire \$212 ;
+  wire [13:0] \$212 ;
   wire \$213 ;
   wire \$214 ;
-  wire [12:0] \$215 ;
+  wire [13:0] \$215 ;
   wire \$216 ;
   wire \$217 ;
-  wire \$218 ;
+  wire [13:0] \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [12:0] \$221 ;
+  wire [13:0] \$221 ;
   wire \$222 ;
   wire \$223 ;
   wire \$224 ;
   wire \$225 ;
   wire \$226 ;
-  wire [12:0] \$227 ;
+  wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
   wire \$230 ;
   wire \$231 ;
   wire \$232 ;
-  wire [12:0] \$233 ;
+  wire \$233 ;
   wire \$234 ;
   wire \$235 ;
   wire \$236 ;
   wire \$237 ;
   wire \$238 ;
-  wire [12:0] \$239 ;
-  wire \$24 ;
-  wire \$240 ;
+  wire \$239 ;
+  wire [12:0] \$24 ;
+  wire [3:0] \$240 ;
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
-  wire [12:0] \$245 ;
-  wire \$246 ;
+  wire [11:0] \$245 ;
+  wire [2:0] \$246 ;
   wire \$247 ;
   wire \$248 ;
   wire \$249 ;
-  wire [11:0] \$25 ;
+  wire \$25 ;
   wire \$250 ;
-  wire [12:0] \$251 ;
+  wire \$251 ;
   wire \$252 ;
   wire \$253 ;
   wire \$254 ;
   wire \$255 ;
-  wire \$256 ;
+  wire [5:0] \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
-  wire [2:0] \$26 ;
+  wire \$26 ;
   wire \$260 ;
-  wire \$261 ;
+  wire [22:0] \$261 ;
   wire [23:0] \$262 ;
   wire [4:0] \$263 ;
   wire \$264 ;
@@ -42971,7 +43000,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$298 ;
   wire \$299 ;
   wire [5:0] \$3 ;
-  wire \$30 ;
+  wire [12:0] \$30 ;
   wire \$300 ;
   wire \$301 ;
   wire \$302 ;
@@ -42991,115 +43020,117 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire \$315 ;
   wire \$316 ;
   wire \$317 ;
-  reg [20:0] \$318 ;
-  reg \$319 ;
+  wire \$318 ;
+  reg [20:0] \$319 ;
   wire \$32 ;
   reg \$320 ;
-  reg [10:0] \$321 ;
-  reg \$322 ;
-  reg [10:0] \$323 ;
+  reg \$321 ;
+  reg [10:0] \$322 ;
+  reg \$323 ;
   reg [10:0] \$324 ;
   reg [10:0] \$325 ;
-  reg \$326 ;
-  reg [3:0] \$327 ;
-  reg [1:0] \$328 ;
-  reg [31:0] \$329 ;
+  reg [10:0] \$326 ;
+  reg \$327 ;
+  reg [3:0] \$328 ;
+  reg [1:0] \$329 ;
   wire \$33 ;
-  reg [3:0] \$330 ;
-  reg [4:0] \$331 ;
-  reg [3:0] \$332 ;
-  reg [8:0] \$333 ;
-  reg [12:0] \$334 ;
+  reg [31:0] \$330 ;
+  reg [3:0] \$331 ;
+  reg [4:0] \$332 ;
+  reg [3:0] \$333 ;
+  reg [8:0] \$334 ;
   reg [12:0] \$335 ;
   reg [12:0] \$336 ;
   reg [12:0] \$337 ;
   reg [12:0] \$338 ;
   reg [12:0] \$339 ;
   wire \$34 ;
-  reg [15:0] \$340 ;
+  reg [12:0] \$340 ;
   reg [15:0] \$341 ;
   reg [15:0] \$342 ;
   reg [15:0] \$343 ;
   reg [15:0] \$344 ;
   reg [15:0] \$345 ;
   reg [15:0] \$346 ;
-  reg [22:0] \$347 ;
-  reg [23:0] \$348 ;
+  reg [15:0] \$347 ;
+  reg [22:0] \$348 ;
+  reg [23:0] \$349 ;
   wire \$35 ;
-  wire [5:0] \$36 ;
+  wire [12:0] \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
-  wire [8:0] \$43 ;
+  wire [12:0] \$42 ;
+  wire \$43 ;
   wire \$44 ;
-  wire [8:0] \$45 ;
+  wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  wire \$48 ;
+  wire [12:0] \$48 ;
   wire \$49 ;
-  wire \$5 ;
-  wire [8:0] \$50 ;
+  wire [12:0] \$5 ;
+  wire \$50 ;
   wire \$51 ;
-  wire [8:0] \$52 ;
+  wire \$52 ;
   wire \$53 ;
-  wire \$54 ;
+  wire [12:0] \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [8:0] \$57 ;
+  wire \$57 ;
   wire \$58 ;
-  wire [8:0] \$59 ;
+  wire \$59 ;
   wire \$6 ;
-  wire \$60 ;
+  wire [12:0] \$60 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  wire [8:0] \$64 ;
+  wire \$64 ;
   wire \$65 ;
-  wire [8:0] \$66 ;
+  wire [12:0] \$66 ;
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [8:0] \$71 ;
-  wire \$72 ;
-  wire [8:0] \$73 ;
+  wire \$71 ;
+  wire [12:0] \$72 ;
+  wire \$73 ;
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [8:0] \$78 ;
+  wire [12:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [8:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire [8:0] \$85 ;
+  wire \$85 ;
   wire \$86 ;
-  wire [8:0] \$87 ;
+  wire \$87 ;
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire \$91 ;
-  wire [8:0] \$92 ;
-  wire \$93 ;
-  wire [8:0] \$94 ;
+  wire [8:0] \$91 ;
+  wire \$92 ;
+  wire [8:0] \$93 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
-  wire \$98 ;
-  wire [8:0] \$99 ;
+  wire [8:0] \$98 ;
+  wire \$99 ;
   reg \$signal  = 1'h0;
   input abort;
   wire abort;
   reg at_end = 1'h0;
+  reg [15:0] base_0 = 16'h0000;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
@@ -43131,6 +43162,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [15:0] \config.threshold ;
   wire [8:0] \config.tiles ;
   wire [15:0] \config.weights ;
+  reg [8:0] count_0 = 9'h000;
   reg [1:0] delay = 2'h0;
   output [7:0] descriptors__addr;
   wire [7:0] descriptors__addr;
@@ -43139,8 +43171,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   input done;
   wire done;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$20 ;
-  wire [10:0] \end$20 ;
+  input [10:0] \end$25 ;
+  wire [10:0] \end$25 ;
   reg [3:0] excess = 4'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -43206,6 +43238,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   wire [31:0] tasks__data;
   reg [15:0] threshold = 16'h0000;
   reg [8:0] tiles = 9'h000;
+  reg [13:0] times_0 = 14'h0000;
   wire tokens;
   reg [23:0] total = 24'h000000;
   input [10:0] waits_first;
@@ -43217,257 +43250,257 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$1  = word >= 5'h10;
   assign \$2  = loads & \$1 ;
   assign \$3  = word - 5'h10;
-  assign \$4  = | total[23:10];
-  assign \$5  = | total[8:0];
-  assign \$6  = total[9] & \$5 ;
-  assign \$7  = \$4  | \$6 ;
-  assign \$8  = | total[23:14];
-  assign \$9  = | total[12:0];
-  assign \$10  = total[13] & \$9 ;
-  assign \$11  = \$8  | \$10 ;
-  assign \$12  = | total[23:9];
-  assign \$13  = | total[7:0];
-  assign \$14  = total[8] & \$13 ;
-  assign \$15  = \$12  | \$14 ;
-  assign \$16  = | total[23:7];
-  assign \$17  = | total[5:0];
-  assign \$18  = total[6] & \$17 ;
-  assign \$19  = \$16  | \$18 ;
-  assign \$20  = { \$19 , \$15 , \$11 , \$7  } & check;
-  assign \$21  = position > \end ;
-  assign \$22  = \end  > 10'h200;
-  assign \$23  = \$21  | \$22 ;
-  assign \$24  = position == \end ;
-  assign \$25  = completed + 1'h1;
-  assign \$26  = delay + 1'h1;
-  assign \$27  = ! delay;
-  assign \$28  = rehearsing & \$signal ;
-  assign \$29  = delay == 2'h2;
-  assign \$30  = completed == issued;
-  assign \$31  = ~ tokens;
-  assign \$32  = layer == \task [3:0];
-  assign \$33  = known & \$32 ;
-  assign \$34  = completed == issued;
-  assign \$35  = \task [3:0] >= 4'h8;
-  assign \$36  = word + 1'h1;
-  assign \$37  = word >= 2'h2;
-  assign \$38  = word < 5'h10;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = word == 5'h1e;
-  assign \$41  = \config [22] & check[0];
-  assign \$42  = \config [0] & check[1];
-  assign \$43  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$44  = \$43 [0] & check[2];
-  assign \$45  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$46  = \$45 [0] & check[3];
-  assign \$47  = | { \$46 , \$44 , \$42 , \$41  };
-  assign \$48  = \config [23] & check[0];
-  assign \$49  = \config [1] & check[1];
-  assign \$50  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$51  = \$50 [1] & check[2];
-  assign \$52  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$53  = \$52 [1] & check[3];
-  assign \$54  = | { \$53 , \$51 , \$49 , \$48  };
-  assign \$55  = \config [24] & check[0];
-  assign \$56  = \config [2] & check[1];
-  assign \$57  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$58  = \$57 [2] & check[2];
-  assign \$59  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$60  = \$59 [2] & check[3];
-  assign \$61  = | { \$60 , \$58 , \$56 , \$55  };
-  assign \$62  = \config [25] & check[0];
-  assign \$63  = \config [3] & check[1];
-  assign \$64  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$65  = \$64 [3] & check[2];
-  assign \$66  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$67  = \$66 [3] & check[3];
-  assign \$68  = | { \$67 , \$65 , \$63 , \$62  };
-  assign \$69  = \config [26] & check[0];
-  assign \$70  = \config [4] & check[1];
-  assign \$71  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$72  = \$71 [4] & check[2];
-  assign \$73  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$74  = \$73 [4] & check[3];
-  assign \$75  = | { \$74 , \$72 , \$70 , \$69  };
-  assign \$76  = \config [27] & check[0];
-  assign \$77  = \config [5] & check[1];
-  assign \$78  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$79  = \$78 [5] & check[2];
-  assign \$80  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$81  = \$80 [5] & check[3];
-  assign \$82  = | { \$81 , \$79 , \$77 , \$76  };
-  assign \$83  = \config [28] & check[0];
-  assign \$84  = \config [6] & check[1];
-  assign \$85  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$86  = \$85 [6] & check[2];
-  assign \$87  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$88  = \$87 [6] & check[3];
-  assign \$89  = | { \$88 , \$86 , \$84 , \$83  };
-  assign \$90  = \config [29] & check[0];
-  assign \$91  = \config [7] & check[1];
-  assign \$92  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$93  = \$92 [7] & check[2];
-  assign \$94  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$95  = \$94 [7] & check[3];
-  assign \$96  = | { \$95 , \$93 , \$91 , \$90  };
-  assign \$97  = \config [30] & check[0];
-  assign \$98  = \config [8] & check[1];
-  assign \$99  = \config [120] ? 9'h000 : \config [8:0];
-  assign \$100  = \$99 [8] & check[2];
-  assign \$101  = \config [120] ? \config [8:0] : 9'h000;
-  assign \$102  = \$101 [8] & check[3];
-  assign \$103  = | { \$102 , \$100 , \$98 , \$97  };
-  assign \$104  = batch[10] & check[0];
-  assign \$105  = \config [43:31] + \config [44];
-  assign \$106  = \$105 [0] & check[1];
-  assign \$107  = batch[10] & check[2];
-  assign \$108  = batch[10] & check[3];
-  assign \$109  = | { \$108 , \$107 , \$106 , \$104  };
-  assign \$110  = batch[11] & check[0];
-  assign \$111  = \config [43:31] + \config [44];
-  assign \$112  = \$111 [1] & check[1];
-  assign \$113  = batch[11] & check[2];
-  assign \$114  = batch[11] & check[3];
-  assign \$115  = | { \$114 , \$113 , \$112 , \$110  };
-  assign \$116  = batch[12] & check[0];
-  assign \$117  = \config [43:31] + \config [44];
-  assign \$118  = \$117 [2] & check[1];
-  assign \$119  = batch[12] & check[2];
-  assign \$120  = batch[12] & check[3];
-  assign \$121  = | { \$120 , \$119 , \$118 , \$116  };
-  assign \$122  = batch[13] & check[0];
-  assign \$123  = \config [43:31] + \config [44];
-  assign \$124  = \$123 [3] & check[1];
-  assign \$125  = batch[13] & check[2];
-  assign \$126  = batch[13] & check[3];
-  assign \$127  = | { \$126 , \$125 , \$124 , \$122  };
-  assign \$128  = batch[14] & check[0];
-  assign \$129  = \config [43:31] + \config [44];
-  assign \$130  = \$129 [4] & check[1];
-  assign \$131  = batch[14] & check[2];
-  assign \$132  = batch[14] & check[3];
-  assign \$133  = | { \$132 , \$131 , \$130 , \$128  };
-  assign \$134  = batch[15] & check[0];
-  assign \$135  = \config [43:31] + \config [44];
-  assign \$136  = \$135 [5] & check[1];
-  assign \$137  = batch[15] & check[2];
-  assign \$138  = batch[15] & check[3];
-  assign \$139  = | { \$138 , \$137 , \$136 , \$134  };
-  assign \$140  = batch[16] & check[0];
-  assign \$141  = \config [43:31] + \config [44];
-  assign \$142  = \$141 [6] & check[1];
-  assign \$143  = batch[16] & check[2];
-  assign \$144  = batch[16] & check[3];
-  assign \$145  = | { \$144 , \$143 , \$142 , \$140  };
-  assign \$146  = batch[17] & check[0];
-  assign \$147  = \config [43:31] + \config [44];
-  assign \$148  = \$147 [7] & check[1];
-  assign \$149  = batch[17] & check[2];
-  assign \$150  = batch[17] & check[3];
-  assign \$151  = | { \$150 , \$149 , \$148 , \$146  };
-  assign \$152  = batch[18] & check[0];
+  assign \$4  = | \config [30:22];
+  assign \$5  = \$4  ? \config [57:45] : 13'h0201;
+  assign \$6  = \$5 [0] & check[0];
+  assign \$7  = \config [71] & check[1];
+  assign \$8  = \config [58] & check[2];
+  assign \$10  = | { \$9 , \$8 , \$7 , \$6  };
+  assign \$11  = | \config [30:22];
+  assign \$12  = \$11  ? \config [57:45] : 13'h0201;
+  assign \$13  = \$12 [1] & check[0];
+  assign \$14  = \config [72] & check[1];
+  assign \$15  = \config [59] & check[2];
+  assign \$16  = | { \$15 , \$14 , \$13  };
+  assign \$17  = | \config [30:22];
+  assign \$18  = \$17  ? \config [57:45] : 13'h0201;
+  assign \$19  = \$18 [2] & check[0];
+  assign \$20  = \config [73] & check[1];
+  assign \$21  = \config [60] & check[2];
+  assign \$22  = | { \$21 , \$20 , \$19  };
+  assign \$23  = | \config [30:22];
+  assign \$24  = \$23  ? \config [57:45] : 13'h0201;
+  assign \$25  = \$24 [3] & check[0];
+  assign \$26  = \config [74] & check[1];
+  assign \$27  = \config [61] & check[2];
+  assign \$28  = | { \$27 , \$26 , \$25  };
+  assign \$29  = | \config [30:22];
+  assign \$30  = \$29  ? \config [57:45] : 13'h0201;
+  assign \$31  = \$30 [4] & check[0];
+  assign \$32  = \config [75] & check[1];
+  assign \$33  = \config [62] & check[2];
+  assign \$34  = | { \$33 , \$32 , \$31  };
+  assign \$35  = | \config [30:22];
+  assign \$36  = \$35  ? \config [57:45] : 13'h0201;
+  assign \$37  = \$36 [5] & check[0];
+  assign \$38  = \config [76] & check[1];
+  assign \$39  = \config [63] & check[2];
+  assign \$40  = | { \$39 , \$38 , \$37  };
+  assign \$41  = | \config [30:22];
+  assign \$42  = \$41  ? \config [57:45] : 13'h0201;
+  assign \$43  = \$42 [6] & check[0];
+  assign \$44  = \config [77] & check[1];
+  assign \$45  = \config [64] & check[2];
+  assign \$46  = | { \$45 , \$44 , \$43  };
+  assign \$47  = | \config [30:22];
+  assign \$48  = \$47  ? \config [57:45] : 13'h0201;
+  assign \$49  = \$48 [7] & check[0];
+  assign \$50  = \config [78] & check[1];
+  assign \$51  = \config [65] & check[2];
+  assign \$52  = | { \$51 , \$50 , \$49  };
+  assign \$53  = | \config [30:22];
+  assign \$54  = \$53  ? \config [57:45] : 13'h0201;
+  assign \$55  = \$54 [8] & check[0];
+  assign \$56  = \config [79] & check[1];
+  assign \$57  = \config [66] & check[2];
+  assign \$58  = | { \$57 , \$56 , \$55  };
+  assign \$59  = | \config [30:22];
+  assign \$60  = \$59  ? \config [57:45] : 13'h0201;
+  assign \$61  = \$60 [9] & check[0];
+  assign \$62  = \config [80] & check[1];
+  assign \$63  = \config [67] & check[2];
+  assign \$64  = | { \$63 , \$62 , \$61  };
+  assign \$65  = | \config [30:22];
+  assign \$66  = \$65  ? \config [57:45] : 13'h0201;
+  assign \$67  = \$66 [10] & check[0];
+  assign \$68  = \config [81] & check[1];
+  assign \$69  = \config [68] & check[2];
+  assign \$70  = | { \$69 , \$68 , \$67  };
+  assign \$71  = | \config [30:22];
+  assign \$72  = \$71  ? \config [57:45] : 13'h0201;
+  assign \$73  = \$72 [11] & check[0];
+  assign \$74  = \config [82] & check[1];
+  assign \$75  = \config [69] & check[2];
+  assign \$76  = | { \$75 , \$74 , \$73  };
+  assign \$77  = | \config [30:22];
+  assign \$78  = \$77  ? \config [57:45] : 13'h0201;
+  assign \$79  = \$78 [12] & check[0];
+  assign \$80  = \config [83] & check[1];
+  assign \$81  = \config [70] & check[2];
+  assign \$82  = | { \$81 , \$80 , \$79  };
+  assign \$83  = \config [84] & check[1];
+  assign \$85  = \config [85] & check[1];
+  assign \$87  = \config [86] & check[1];
+  assign \$89  = \config [22] & check[0];
+  assign \$90  = \config [0] & check[1];
+  assign \$91  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$92  = \$91 [0] & check[2];
+  assign \$93  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$94  = \$93 [0] & check[3];
+  assign \$95  = | { \$94 , \$92 , \$90 , \$89  };
+  assign \$96  = \config [23] & check[0];
+  assign \$97  = \config [1] & check[1];
+  assign \$98  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$99  = \$98 [1] & check[2];
+  assign \$100  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$101  = \$100 [1] & check[3];
+  assign \$102  = | { \$101 , \$99 , \$97 , \$96  };
+  assign \$103  = \config [24] & check[0];
+  assign \$104  = \config [2] & check[1];
+  assign \$105  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$106  = \$105 [2] & check[2];
+  assign \$107  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$108  = \$107 [2] & check[3];
+  assign \$109  = | { \$108 , \$106 , \$104 , \$103  };
+  assign \$110  = \config [25] & check[0];
+  assign \$111  = \config [3] & check[1];
+  assign \$112  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$113  = \$112 [3] & check[2];
+  assign \$114  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$115  = \$114 [3] & check[3];
+  assign \$116  = | { \$115 , \$113 , \$111 , \$110  };
+  assign \$117  = \config [26] & check[0];
+  assign \$118  = \config [4] & check[1];
+  assign \$119  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$120  = \$119 [4] & check[2];
+  assign \$121  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$122  = \$121 [4] & check[3];
+  assign \$123  = | { \$122 , \$120 , \$118 , \$117  };
+  assign \$124  = \config [27] & check[0];
+  assign \$125  = \config [5] & check[1];
+  assign \$126  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$127  = \$126 [5] & check[2];
+  assign \$128  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$129  = \$128 [5] & check[3];
+  assign \$130  = | { \$129 , \$127 , \$125 , \$124  };
+  assign \$131  = \config [28] & check[0];
+  assign \$132  = \config [6] & check[1];
+  assign \$133  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$134  = \$133 [6] & check[2];
+  assign \$135  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$136  = \$135 [6] & check[3];
+  assign \$137  = | { \$136 , \$134 , \$132 , \$131  };
+  assign \$138  = \config [29] & check[0];
+  assign \$139  = \config [7] & check[1];
+  assign \$140  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$141  = \$140 [7] & check[2];
+  assign \$142  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$143  = \$142 [7] & check[3];
+  assign \$144  = | { \$143 , \$141 , \$139 , \$138  };
+  assign \$145  = \config [30] & check[0];
+  assign \$146  = \config [8] & check[1];
+  assign \$147  = \config [120] ? 9'h000 : \config [8:0];
+  assign \$148  = \$147 [8] & check[2];
+  assign \$149  = \config [120] ? \config [8:0] : 9'h000;
+  assign \$150  = \$149 [8] & check[3];
+  assign \$151  = | { \$150 , \$148 , \$146 , \$145  };
+  assign \$152  = batch[10] & check[0];
   assign \$153  = \config [43:31] + \config [44];
-  assign \$154  = \$153 [8] & check[1];
-  assign \$155  = batch[18] & check[2];
-  assign \$156  = batch[18] & check[3];
+  assign \$154  = \$153 [0] & check[1];
+  assign \$155  = batch[10] & check[2];
+  assign \$156  = batch[10] & check[3];
   assign \$157  = | { \$156 , \$155 , \$154 , \$152  };
-  assign \$158  = batch[19] & check[0];
+  assign \$158  = batch[11] & check[0];
   assign \$159  = \config [43:31] + \config [44];
-  assign \$160  = \$159 [9] & check[1];
-  assign \$161  = batch[19] & check[2];
-  assign \$162  = batch[19] & check[3];
+  assign \$160  = \$159 [1] & check[1];
+  assign \$161  = batch[11] & check[2];
+  assign \$162  = batch[11] & check[3];
   assign \$163  = | { \$162 , \$161 , \$160 , \$158  };
-  assign \$164  = \config [43:31] + \config [44];
-  assign \$165  = \$164 [10] & check[1];
-  assign \$167  = \config [43:31] + \config [44];
-  assign \$168  = \$167 [11] & check[1];
-  assign \$170  = \config [43:31] + \config [44];
-  assign \$171  = \$170 [12] & check[1];
-  assign \$173  = \config [43:31] + \config [44];
-  assign \$174  = \$173 [13] & check[1];
-  assign \$176  = { \$103 , \$96 , \$89 , \$82 , \$75 , \$68 , \$61 , \$54 , \$47  } * { \$175 , \$172 , \$169 , \$166 , \$163 , \$157 , \$151 , \$145 , \$139 , \$133 , \$127 , \$121 , \$115 , \$109  };
-  assign \$177  = | \config [30:22];
-  assign \$178  = \$177  ? \config [57:45] : 13'h0201;
-  assign \$179  = \$178 [0] & check[0];
-  assign \$180  = \config [71] & check[1];
-  assign \$181  = \config [58] & check[2];
-  assign \$183  = | { \$182 , \$181 , \$180 , \$179  };
-  assign \$184  = | \config [30:22];
-  assign \$185  = \$184  ? \config [57:45] : 13'h0201;
-  assign \$186  = \$185 [1] & check[0];
-  assign \$187  = \config [72] & check[1];
-  assign \$188  = \config [59] & check[2];
-  assign \$189  = | { \$188 , \$187 , \$186  };
-  assign \$190  = | \config [30:22];
-  assign \$191  = \$190  ? \config [57:45] : 13'h0201;
-  assign \$192  = \$191 [2] & check[0];
-  assign \$193  = \config [73] & check[1];
-  assign \$194  = \config [60] & check[2];
-  assign \$195  = | { \$194 , \$193 , \$192  };
-  assign \$196  = | \config [30:22];
-  assign \$197  = \$196  ? \config [57:45] : 13'h0201;
-  assign \$198  = \$197 [3] & check[0];
-  assign \$199  = \config [74] & check[1];
-  assign \$200  = \config [61] & check[2];
-  assign \$201  = | { \$200 , \$199 , \$198  };
-  assign \$202  = | \config [30:22];
-  assign \$203  = \$202  ? \config [57:45] : 13'h0201;
-  assign \$204  = \$203 [4] & check[0];
-  assign \$205  = \config [75] & check[1];
-  assign \$206  = \config [62] & check[2];
-  assign \$207  = | { \$206 , \$205 , \$204  };
-  assign \$208  = | \config [30:22];
-  assign \$209  = \$208  ? \config [57:45] : 13'h0201;
-  assign \$210  = \$209 [5] & check[0];
-  assign \$211  = \config [76] & check[1];
-  assign \$212  = \config [63] & check[2];
-  assign \$213  = | { \$212 , \$211 , \$210  };
-  assign \$214  = | \config [30:22];
-  assign \$215  = \$214  ? \config [57:45] : 13'h0201;
-  assign \$216  = \$215 [6] & check[0];
-  assign \$217  = \config [77] & check[1];
-  assign \$218  = \config [64] & check[2];
-  assign \$219  = | { \$218 , \$217 , \$216  };
-  assign \$220  = | \config [30:22];
-  assign \$221  = \$220  ? \config [57:45] : 13'h0201;
-  assign \$222  = \$221 [7] & check[0];
-  assign \$223  = \config [78] & check[1];
-  assign \$224  = \config [65] & check[2];
-  assign \$225  = | { \$224 , \$223 , \$222  };
-  assign \$226  = | \config [30:22];
-  assign \$227  = \$226  ? \config [57:45] : 13'h0201;
-  assign \$228  = \$227 [8] & check[0];
-  assign \$229  = \config [79] & check[1];
-  assign \$230  = \config [66] & check[2];
-  assign \$231  = | { \$230 , \$229 , \$228  };
-  assign \$232  = | \config [30:22];
-  assign \$233  = \$232  ? \config [57:45] : 13'h0201;
-  assign \$234  = \$233 [9] & check[0];
-  assign \$235  = \config [80] & check[1];
-  assign \$236  = \config [67] & check[2];
-  assign \$237  = | { \$236 , \$235 , \$234  };
-  assign \$238  = | \config [30:22];
-  assign \$239  = \$238  ? \config [57:45] : 13'h0201;
-  assign \$240  = \$239 [10] & check[0];
-  assign \$241  = \config [81] & check[1];
-  assign \$242  = \config [68] & check[2];
-  assign \$243  = | { \$242 , \$241 , \$240  };
-  assign \$244  = | \config [30:22];
-  assign \$245  = \$244  ? \config [57:45] : 13'h0201;
-  assign \$246  = \$245 [11] & check[0];
-  assign \$247  = \config [82] & check[1];
-  assign \$248  = \config [69] & check[2];
-  assign \$249  = | { \$248 , \$247 , \$246  };
-  assign \$250  = | \config [30:22];
-  assign \$251  = \$250  ? \config [57:45] : 13'h0201;
-  assign \$252  = \$251 [12] & check[0];
-  assign \$253  = \config [83] & check[1];
-  assign \$254  = \config [70] & check[2];
-  assign \$255  = | { \$254 , \$253 , \$252  };
-  assign \$256  = \config [84] & check[1];
-  assign \$258  = \config [85] & check[1];
-  assign \$260  = \config [86] & check[1];
-  assign \$262  = { \$261 , \$259 , \$257 , \$255 , \$249 , \$243 , \$237 , \$231 , \$225 , \$219 , \$213 , \$207 , \$201 , \$195 , \$189 , \$183  } + product;
+  assign \$164  = batch[12] & check[0];
+  assign \$165  = \config [43:31] + \config [44];
+  assign \$166  = \$165 [2] & check[1];
+  assign \$167  = batch[12] & check[2];
+  assign \$168  = batch[12] & check[3];
+  assign \$169  = | { \$168 , \$167 , \$166 , \$164  };
+  assign \$170  = batch[13] & check[0];
+  assign \$171  = \config [43:31] + \config [44];
+  assign \$172  = \$171 [3] & check[1];
+  assign \$173  = batch[13] & check[2];
+  assign \$174  = batch[13] & check[3];
+  assign \$175  = | { \$174 , \$173 , \$172 , \$170  };
+  assign \$176  = batch[14] & check[0];
+  assign \$177  = \config [43:31] + \config [44];
+  assign \$178  = \$177 [4] & check[1];
+  assign \$179  = batch[14] & check[2];
+  assign \$180  = batch[14] & check[3];
+  assign \$181  = | { \$180 , \$179 , \$178 , \$176  };
+  assign \$182  = batch[15] & check[0];
+  assign \$183  = \config [43:31] + \config [44];
+  assign \$184  = \$183 [5] & check[1];
+  assign \$185  = batch[15] & check[2];
+  assign \$186  = batch[15] & check[3];
+  assign \$187  = | { \$186 , \$185 , \$184 , \$182  };
+  assign \$188  = batch[16] & check[0];
+  assign \$189  = \config [43:31] + \config [44];
+  assign \$190  = \$189 [6] & check[1];
+  assign \$191  = batch[16] & check[2];
+  assign \$192  = batch[16] & check[3];
+  assign \$193  = | { \$192 , \$191 , \$190 , \$188  };
+  assign \$194  = batch[17] & check[0];
+  assign \$195  = \config [43:31] + \config [44];
+  assign \$196  = \$195 [7] & check[1];
+  assign \$197  = batch[17] & check[2];
+  assign \$198  = batch[17] & check[3];
+  assign \$199  = | { \$198 , \$197 , \$196 , \$194  };
+  assign \$200  = batch[18] & check[0];
+  assign \$201  = \config [43:31] + \config [44];
+  assign \$202  = \$201 [8] & check[1];
+  assign \$203  = batch[18] & check[2];
+  assign \$204  = batch[18] & check[3];
+  assign \$205  = | { \$204 , \$203 , \$202 , \$200  };
+  assign \$206  = batch[19] & check[0];
+  assign \$207  = \config [43:31] + \config [44];
+  assign \$208  = \$207 [9] & check[1];
+  assign \$209  = batch[19] & check[2];
+  assign \$210  = batch[19] & check[3];
+  assign \$211  = | { \$210 , \$209 , \$208 , \$206  };
+  assign \$212  = \config [43:31] + \config [44];
+  assign \$213  = \$212 [10] & check[1];
+  assign \$215  = \config [43:31] + \config [44];
+  assign \$216  = \$215 [11] & check[1];
+  assign \$218  = \config [43:31] + \config [44];
+  assign \$219  = \$218 [12] & check[1];
+  assign \$221  = \config [43:31] + \config [44];
+  assign \$222  = \$221 [13] & check[1];
+  assign \$224  = | total[23:10];
+  assign \$225  = | total[8:0];
+  assign \$226  = total[9] & \$225 ;
+  assign \$227  = \$224  | \$226 ;
+  assign \$228  = | total[23:14];
+  assign \$229  = | total[12:0];
+  assign \$230  = total[13] & \$229 ;
+  assign \$231  = \$228  | \$230 ;
+  assign \$232  = | total[23:9];
+  assign \$233  = | total[7:0];
+  assign \$234  = total[8] & \$233 ;
+  assign \$235  = \$232  | \$234 ;
+  assign \$236  = | total[23:7];
+  assign \$237  = | total[5:0];
+  assign \$238  = total[6] & \$237 ;
+  assign \$239  = \$236  | \$238 ;
+  assign \$240  = { \$239 , \$235 , \$231 , \$227  } & check;
+  assign \$241  = position > \end ;
+  assign \$242  = \end  > 10'h200;
+  assign \$243  = \$241  | \$242 ;
+  assign \$244  = position == \end ;
+  assign \$245  = completed + 1'h1;
+  assign \$246  = delay + 1'h1;
+  assign \$247  = ! delay;
+  assign \$248  = rehearsing & \$signal ;
+  assign \$249  = delay == 2'h2;
+  assign \$250  = completed == issued;
+  assign \$251  = ~ tokens;
+  assign \$252  = layer == \task [3:0];
+  assign \$253  = known & \$252 ;
+  assign \$254  = completed == issued;
+  assign \$255  = \task [3:0] >= 4'h8;
+  assign \$256  = word + 1'h1;
+  assign \$257  = word >= 2'h2;
+  assign \$258  = word < 5'h10;
+  assign \$259  = \$257  & \$258 ;
+  assign \$260  = word == 5'h1e;
+  assign \$261  = count_0 * times_0;
+  assign \$262  = base_0 + product;
   assign \$264  = | excess;
   assign \$265  = \task [11:4] >= \config [8:0];
   assign \$266  = \task [11:4] < \config [8:0];
@@ -43507,129 +43540,136 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$315  = fsm_state == 3'h6;
   assign \$316  = fsm_state == 3'h7;
   assign \$317  = fsm_state == 4'h8;
+  assign \$318  = fsm_state == 4'h9;
   always @(posedge clk)
-    \table  <= \$318 ;
+    \table  <= \$319 ;
   always @(posedge clk)
-    excess <= \$20 ;
+    base_0 <= { \$88 , \$86 , \$84 , \$82 , \$76 , \$70 , \$64 , \$58 , \$52 , \$46 , \$40 , \$34 , \$28 , \$22 , \$16 , \$10  };
   always @(posedge clk)
-    \$signal  <= \$319 ;
+    count_0 <= { \$151 , \$144 , \$137 , \$130 , \$123 , \$116 , \$109 , \$102 , \$95  };
   always @(posedge clk)
-    at_end <= \$320 ;
+    times_0 <= { \$223 , \$220 , \$217 , \$214 , \$211 , \$205 , \$199 , \$193 , \$187 , \$181 , \$175 , \$169 , \$163 , \$157  };
   always @(posedge clk)
-    completed <= \$321 ;
+    excess <= \$240 ;
   always @(posedge clk)
-    rehearsing <= \$322 ;
+    \$signal  <= \$320 ;
   always @(posedge clk)
-    position <= \$323 ;
+    at_end <= \$321 ;
   always @(posedge clk)
-    \end  <= \$324 ;
+    completed <= \$322 ;
   always @(posedge clk)
-    issued <= \$325 ;
+    rehearsing <= \$323 ;
   always @(posedge clk)
-    known <= \$326 ;
+    position <= \$324 ;
   always @(posedge clk)
-    fsm_state <= \$327 ;
+    \end  <= \$325 ;
   always @(posedge clk)
-    delay <= \$328 ;
+    issued <= \$326 ;
   always @(posedge clk)
-    \task  <= \$329 ;
+    known <= \$327 ;
   always @(posedge clk)
-    layer <= \$330 ;
+    fsm_state <= \$328 ;
   always @(posedge clk)
-    word <= \$331 ;
+    delay <= \$329 ;
   always @(posedge clk)
-    check <= \$332 ;
+    \task  <= \$330 ;
   always @(posedge clk)
-    tiles <= \$333 ;
+    layer <= \$331 ;
   always @(posedge clk)
-    size <= \$334 ;
+    word <= \$332 ;
   always @(posedge clk)
-    source_tiles <= \$335 ;
+    check <= \$333 ;
   always @(posedge clk)
-    sources <= \$336 ;
+    tiles <= \$334 ;
   always @(posedge clk)
-    bias <= \$337 ;
+    size <= \$335 ;
   always @(posedge clk)
-    source_unit <= \$338 ;
+    source_tiles <= \$336 ;
   always @(posedge clk)
-    output_unit <= \$339 ;
+    sources <= \$337 ;
   always @(posedge clk)
-    weights <= \$340 ;
+    bias <= \$338 ;
   always @(posedge clk)
-    leak <= \$341 ;
+    source_unit <= \$339 ;
   always @(posedge clk)
-    threshold <= \$342 ;
+    output_unit <= \$340 ;
   always @(posedge clk)
-    \soft  <= \$343 ;
+    weights <= \$341 ;
   always @(posedge clk)
-    readout <= \$344 ;
+    leak <= \$342 ;
   always @(posedge clk)
-    spikes_only <= \$345 ;
+    threshold <= \$343 ;
   always @(posedge clk)
-    nonzero <= \$346 ;
+    \soft  <= \$344 ;
   always @(posedge clk)
-    product <= \$347 ;
+    readout <= \$345 ;
   always @(posedge clk)
-    total <= \$348 ;
+    spikes_only <= \$346 ;
+  always @(posedge clk)
+    nonzero <= \$347 ;
+  always @(posedge clk)
+    product <= \$348 ;
+  always @(posedge clk)
+    total <= \$349 ;
   always @* begin
     if (\$initially ) begin end
-    \$318 [0] = \$2 ;
-    \$318 [4:1] = \$3 [3:0];
-    \$318 [20:5] = descriptors__data[15:0];
+    \$319 [0] = \$2 ;
+    \$319 [4:1] = \$3 [3:0];
+    \$319 [20:5] = descriptors__data[15:0];
     if (rst) begin
-      \$318  = 21'h000000;
+      \$319  = 21'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$319  = \$23 ;
-    if (rst) begin
-      \$319  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$320  = \$24 ;
+    \$320  = \$243 ;
     if (rst) begin
       \$320  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$321  = completed;
+    \$321  = \$244 ;
+    if (rst) begin
+      \$321  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$322  = completed;
     if (finish) begin
-      \$321  = \$25 [10:0];
+      \$322  = \$245 [10:0];
     end
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$321  = 11'h000;
+            \$322  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$321  = 11'h000;
+      \$322  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$322  = rehearsing;
+    \$323  = rehearsing;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$322  = rehearse;
+            \$323  = rehearse;
           end
     endcase
     if (rst) begin
-      \$322  = 1'h0;
+      \$323  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$323  = position;
+    \$324  = position;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$323  = \begin ;
+            \$324  = \begin ;
           end
       4'h1:
           /* empty */;
@@ -43645,22 +43685,11 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           if (\$269 ) begin
-            \$323  = \$271 [10:0];
-          end
-    endcase
-    if (rst) begin
-      \$323  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$324  = \end ;
-    casez (fsm_state)
-      4'h0:
-          if (start) begin
-            \$324  = \end$20 ;
+            \$324  = \$271 [10:0];
           end
     endcase
     if (rst) begin
@@ -43669,29 +43698,11 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$325  = issued;
+    \$325  = \end ;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$325  = 11'h000;
-          end
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          /* empty */;
-      4'h5:
-          /* empty */;
-      4'h6:
-          /* empty */;
-      4'h7:
-          /* empty */;
-      4'h8:
-          /* empty */;
-      4'h3:
-          if (\$269 ) begin
-            \$325  = \$270 [10:0];
+            \$325  = \end$25 ;
           end
     endcase
     if (rst) begin
@@ -43700,145 +43711,180 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$326  = known;
+    \$326  = issued;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$326  = 1'h0;
+            \$326  = 11'h000;
+          end
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          /* empty */;
+      4'h8:
+          /* empty */;
+      4'h9:
+          /* empty */;
+      4'h3:
+          if (\$269 ) begin
+            \$326  = \$270 [10:0];
+          end
+    endcase
+    if (rst) begin
+      \$326  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$327  = known;
+    casez (fsm_state)
+      4'h0:
+          if (start) begin
+            \$327  = 1'h0;
           end
       4'h1:
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$326  = 1'h1;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$327  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$326  = 1'h0;
+      \$327  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$327  = fsm_state;
+    \$328  = fsm_state;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$327  = 4'h1;
+            \$328  = 4'h1;
           end
       4'h1:
           if (abort) begin
-            \$327  = 4'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$327  = 4'h0;
+            \$328  = 4'h0;
+          end else if (\$247 ) begin
+          end else if (\$248 ) begin
+            \$328  = 4'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$327  = 4'h0;
+            if (\$250 ) begin
+              \$328  = 4'h0;
             end
-          end else if (\$29 ) begin
-            \$327  = 4'h2;
+          end else if (\$249 ) begin
+            \$328  = 4'h2;
           end
       4'h2:
           if (abort) begin
-            \$327  = 4'h0;
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-            \$327  = 4'h3;
-          end else if (\$34 ) begin
+            \$328  = 4'h0;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+            \$328  = 4'h3;
+          end else if (\$254 ) begin
             (* full_case = 32'd1 *)
-            if (\$35 ) begin
-              \$327  = 4'h0;
+            if (\$255 ) begin
+              \$328  = 4'h0;
             end else begin
-              \$327  = 4'h4;
+              \$328  = 4'h4;
             end
           end
       4'h4:
-          if (\$40 ) begin
-            \$327  = 4'h3;
+          if (\$260 ) begin
+            \$328  = 4'h3;
             if (rehearsing) begin
-              \$327  = 4'h5;
+              \$328  = 4'h5;
             end
           end
       4'h5:
-          \$327  = 4'h6;
+          \$328  = 4'h6;
       4'h6:
-          \$327  = 4'h7;
+          \$328  = 4'h7;
       4'h7:
-          \$327  = 4'h8;
+          \$328  = 4'h8;
       4'h8:
+          \$328  = 4'h9;
+      4'h9:
           (* full_case = 32'd1 *)
           if (\$264 ) begin
-            \$327  = 4'h0;
+            \$328  = 4'h0;
           end else if (check[3]) begin
-            \$327  = 4'h3;
+            \$328  = 4'h3;
           end else begin
-            \$327  = 4'h5;
+            \$328  = 4'h5;
           end
       4'h3:
         begin
           if (rehearsing) begin
             if (\$265 ) begin
-              \$327  = 4'h0;
+              \$328  = 4'h0;
             end
           end
           if (\$269 ) begin
-            \$327  = 4'h1;
+            \$328  = 4'h1;
           end
         end
     endcase
     if (rst) begin
-      \$327  = 4'h0;
+      \$328  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$328  = delay;
+    \$329  = delay;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
         begin
-          \$328  = \$26 [1:0];
+          \$329  = \$246 [1:0];
           if (abort) begin
-            \$328  = 2'h0;
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
-            \$328  = 2'h0;
+            \$329  = 2'h0;
+          end else if (\$247 ) begin
+          end else if (\$248 ) begin
+            \$329  = 2'h0;
           end else if (at_end) begin
-            if (\$30 ) begin
-              \$328  = 2'h0;
+            if (\$250 ) begin
+              \$329  = 2'h0;
             end
-          end else if (\$29 ) begin
-            \$328  = 2'h0;
+          end else if (\$249 ) begin
+            \$329  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$328  = 2'h0;
+      \$329  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$329  = \task ;
+    \$330  = \task ;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
           if (abort) begin
-          end else if (\$27 ) begin
-          end else if (\$28 ) begin
+          end else if (\$247 ) begin
+          end else if (\$248 ) begin
           end else if (at_end) begin
-          end else if (\$29 ) begin
-            \$329  = tasks__data;
+          end else if (\$249 ) begin
+            \$330  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$330  = layer;
+    \$331  = layer;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -43846,19 +43892,19 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$330  = \task [3:0];
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$331  = \task [3:0];
           end
     endcase
     if (rst) begin
-      \$330  = 4'h0;
+      \$331  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$331  = word;
+    \$332  = word;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -43866,21 +43912,21 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$331  = 5'h00;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$332  = 5'h00;
           end
       4'h4:
-          \$331  = \$36 [4:0];
+          \$332  = \$256 [4:0];
     endcase
     if (rst) begin
-      \$331  = 5'h00;
+      \$332  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$332  = check;
+    \$333  = check;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -43888,10 +43934,10 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$31 ) begin
-          end else if (\$33 ) begin
-          end else if (\$34 ) begin
-            \$332  = 4'h1;
+          end else if (\$251 ) begin
+          end else if (\$253 ) begin
+          end else if (\$254 ) begin
+            \$333  = 4'h1;
           end
       4'h4:
           /* empty */;
@@ -43902,15 +43948,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
-          \$332  = \$263 [3:0];
+          /* empty */;
+      4'h9:
+          \$333  = \$263 [3:0];
     endcase
     if (rst) begin
-      \$332  = 4'h0;
+      \$333  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$333  = tiles;
+    \$334  = tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -43919,17 +43967,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$333  = size[8:0];
+          if (\$259 ) begin
+            \$334  = size[8:0];
           end
     endcase
     if (rst) begin
-      \$333  = 9'h000;
+      \$334  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$334  = size;
+    \$335  = size;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -43938,27 +43986,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$334  = source_tiles;
-          end
-    endcase
-    if (rst) begin
-      \$334  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$335  = source_tiles;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          if (\$39 ) begin
-            \$335  = sources;
+          if (\$259 ) begin
+            \$335  = source_tiles;
           end
     endcase
     if (rst) begin
@@ -43967,7 +43996,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$336  = sources;
+    \$336  = source_tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -43976,8 +44005,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$336  = bias;
+          if (\$259 ) begin
+            \$336  = sources;
           end
     endcase
     if (rst) begin
@@ -43986,7 +44015,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$337  = bias;
+    \$337  = sources;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -43995,8 +44024,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$337  = source_unit;
+          if (\$259 ) begin
+            \$337  = bias;
           end
     endcase
     if (rst) begin
@@ -44005,7 +44034,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$338  = source_unit;
+    \$338  = bias;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44014,8 +44043,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$338  = output_unit;
+          if (\$259 ) begin
+            \$338  = source_unit;
           end
     endcase
     if (rst) begin
@@ -44024,7 +44053,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$339  = output_unit;
+    \$339  = source_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44033,8 +44062,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$339  = weights[12:0];
+          if (\$259 ) begin
+            \$339  = output_unit;
           end
     endcase
     if (rst) begin
@@ -44043,7 +44072,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$340  = weights;
+    \$340  = output_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44052,17 +44081,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$340  = leak;
+          if (\$259 ) begin
+            \$340  = weights[12:0];
           end
     endcase
     if (rst) begin
-      \$340  = 16'h0000;
+      \$340  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$341  = leak;
+    \$341  = weights;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44071,8 +44100,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$341  = threshold;
+          if (\$259 ) begin
+            \$341  = leak;
           end
     endcase
     if (rst) begin
@@ -44081,7 +44110,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$342  = threshold;
+    \$342  = leak;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44090,8 +44119,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$342  = \soft ;
+          if (\$259 ) begin
+            \$342  = threshold;
           end
     endcase
     if (rst) begin
@@ -44100,7 +44129,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$343  = \soft ;
+    \$343  = threshold;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44109,8 +44138,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$343  = readout;
+          if (\$259 ) begin
+            \$343  = \soft ;
           end
     endcase
     if (rst) begin
@@ -44119,7 +44148,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$344  = readout;
+    \$344  = \soft ;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44128,8 +44157,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$344  = spikes_only;
+          if (\$259 ) begin
+            \$344  = readout;
           end
     endcase
     if (rst) begin
@@ -44138,7 +44167,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$345  = spikes_only;
+    \$345  = readout;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44147,8 +44176,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$345  = nonzero;
+          if (\$259 ) begin
+            \$345  = spikes_only;
           end
     endcase
     if (rst) begin
@@ -44157,7 +44186,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$346  = nonzero;
+    \$346  = spikes_only;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44166,8 +44195,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          if (\$39 ) begin
-            \$346  = descriptors__data[15:0];
+          if (\$259 ) begin
+            \$346  = nonzero;
           end
     endcase
     if (rst) begin
@@ -44176,7 +44205,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   end
   always @* begin
     if (\$initially ) begin end
-    \$347  = product;
+    \$347  = nonzero;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44185,14 +44214,17 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h2:
           /* empty */;
       4'h4:
-          /* empty */;
-      4'h5:
-          \$347  = \$176 ;
+          if (\$259 ) begin
+            \$347  = descriptors__data[15:0];
+          end
     endcase
+    if (rst) begin
+      \$347  = 16'h0000;
+    end
   end
   always @* begin
     if (\$initially ) begin end
-    \$348  = total;
+    \$348  = product;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -44205,7 +44237,27 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h5:
           /* empty */;
       4'h6:
-          \$348  = \$262 ;
+          \$348  = \$261 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$349  = total;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          \$349  = \$262 ;
     endcase
   end
   always @* begin
@@ -44227,6 +44279,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           /* empty */;
       4'h3:
           if (rehearsing) begin
@@ -44264,6 +44318,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           if (\$285 ) begin
             fault = { \$305 , \$300 , \$295 , \$290  };
           end
@@ -44340,6 +44396,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           o__valid = \$308 ;
     endcase
@@ -44350,10 +44408,6 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
-  assign \task.layer  = \task [3:0];
-  assign \task.tile  = \task [11:4];
-  assign \task.wait_first  = \task [21:12];
-  assign \task.wait_second  = \task [31:22];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.source_tiles  = \config [30:22];
@@ -44371,6 +44425,10 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
+  assign \task.layer  = \task [3:0];
+  assign \task.tile  = \task [11:4];
+  assign \task.wait_first  = \task [21:12];
+  assign \task.wait_second  = \task [31:22];
   assign \config [137:122] = nonzero;
   assign \config [121] = spikes_only[0];
   assign \config [120] = readout[0];
@@ -44385,14 +44443,14 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \config [30:22] = source_tiles[8:0];
   assign \config [21:9] = size;
   assign \config [8:0] = tiles;
-  assign \$166  = \$165 ;
-  assign \$169  = \$168 ;
-  assign \$172  = \$171 ;
-  assign \$175  = \$174 ;
-  assign \$182  = 1'h0;
-  assign \$257  = \$256 ;
-  assign \$259  = \$258 ;
-  assign \$261  = \$260 ;
+  assign \$9  = 1'h0;
+  assign \$84  = \$83 ;
+  assign \$86  = \$85 ;
+  assign \$88  = \$87 ;
+  assign \$214  = \$213 ;
+  assign \$217  = \$216 ;
+  assign \$220  = \$219 ;
+  assign \$223  = \$222 ;
   assign \$263  = { check, 1'h0 };
   assign \$286  = check[0];
   assign \$287  = 1'h0;
@@ -44414,8 +44472,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$305  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$9320$0 , \port$9322$0 , write__en, read1__addr, \port$15458$0 , \port$15460$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$24526$0 , \port$24528$0 , \port$24530$0 , \port$24532$0 , \port$24534$0 , \port$24536$0 , \port$24538$0 , \port$24540$0
-, \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0 , \port$24557$1 , \port$24572$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$9324$0 , \port$9326$0 , write__en, read1__addr, \port$15464$0 , \port$15466$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0
+, \port$24554$0 , \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0 , \port$24569$1 , \port$24584$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -44447,22 +44505,10 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$15458$0 ;
-  wire \port$15458$0 ;
-  input \port$15460$0 ;
-  wire \port$15460$0 ;
-  input [15:0] \port$24526$0 ;
-  wire [15:0] \port$24526$0 ;
-  input [15:0] \port$24528$0 ;
-  wire [15:0] \port$24528$0 ;
-  input [15:0] \port$24530$0 ;
-  wire [15:0] \port$24530$0 ;
-  input [15:0] \port$24532$0 ;
-  wire [15:0] \port$24532$0 ;
-  input [15:0] \port$24534$0 ;
-  wire [15:0] \port$24534$0 ;
-  input [15:0] \port$24536$0 ;
-  wire [15:0] \port$24536$0 ;
+  input \port$15464$0 ;
+  wire \port$15464$0 ;
+  input \port$15466$0 ;
+  wire \port$15466$0 ;
   input [15:0] \port$24538$0 ;
   wire [15:0] \port$24538$0 ;
   input [15:0] \port$24540$0 ;
@@ -44483,14 +44529,26 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire [15:0] \port$24554$0 ;
   input [15:0] \port$24556$0 ;
   wire [15:0] \port$24556$0 ;
-  input [3:0] \port$24557$1 ;
-  wire [3:0] \port$24557$1 ;
-  input [7:0] \port$24572$0 ;
-  wire [7:0] \port$24572$0 ;
-  input \port$9320$0 ;
-  wire \port$9320$0 ;
-  input \port$9322$0 ;
-  wire \port$9322$0 ;
+  input [15:0] \port$24558$0 ;
+  wire [15:0] \port$24558$0 ;
+  input [15:0] \port$24560$0 ;
+  wire [15:0] \port$24560$0 ;
+  input [15:0] \port$24562$0 ;
+  wire [15:0] \port$24562$0 ;
+  input [15:0] \port$24564$0 ;
+  wire [15:0] \port$24564$0 ;
+  input [15:0] \port$24566$0 ;
+  wire [15:0] \port$24566$0 ;
+  input [15:0] \port$24568$0 ;
+  wire [15:0] \port$24568$0 ;
+  input [3:0] \port$24569$1 ;
+  wire [3:0] \port$24569$1 ;
+  input [7:0] \port$24584$0 ;
+  wire [7:0] \port$24584$0 ;
+  input \port$9324$0 ;
+  wire \port$9324$0 ;
+  input \port$9326$0 ;
+  wire \port$9326$0 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -44521,13 +44579,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$15460$0 (\port$15460$0 ),
-    .\port$24526$0 (\port$24526$0 ),
-    .\port$24528$0 (\port$24528$0 ),
-    .\port$24530$0 (\port$24530$0 ),
-    .\port$24532$0 (\port$24532$0 ),
-    .\port$24534$0 (\port$24534$0 ),
-    .\port$24536$0 (\port$24536$0 ),
+    .\port$15466$0 (\port$15466$0 ),
     .\port$24538$0 (\port$24538$0 ),
     .\port$24540$0 (\port$24540$0 ),
     .\port$24542$0 (\port$24542$0 ),
@@ -44538,14 +44590,20 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
     .\port$24552$0 (\port$24552$0 ),
     .\port$24554$0 (\port$24554$0 ),
     .\port$24556$0 (\port$24556$0 ),
-    .\port$24557$1 (\port$24557$1 ),
-    .\port$24572$0 (\port$24572$0 ),
+    .\port$24558$0 (\port$24558$0 ),
+    .\port$24560$0 (\port$24560$0 ),
+    .\port$24562$0 (\port$24562$0 ),
+    .\port$24564$0 (\port$24564$0 ),
+    .\port$24566$0 (\port$24566$0 ),
+    .\port$24568$0 (\port$24568$0 ),
+    .\port$24569$1 (\port$24569$1 ),
+    .\port$24584$0 (\port$24584$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$15458$0 ),
+    .\read__en$19 (\port$15464$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -44569,7 +44627,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$9322$0 , \port$9320$0  };
+    read0__en = { \port$9326$0 , \port$9324$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -44582,16 +44640,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$24572$0 , \port$24557$1  };
-  assign \write__addr$15  = { \port$24572$0 , \port$24557$1  };
-  assign write__data = { \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0 , \port$24536$0 , \port$24534$0 , \port$24532$0 , \port$24530$0 , \port$24528$0 , \port$24526$0  };
-  assign \write__data$17  = { \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0 , \port$24536$0 , \port$24534$0 , \port$24532$0 , \port$24530$0 , \port$24528$0 , \port$24526$0  };
+  assign write__addr = { \port$24584$0 , \port$24569$1  };
+  assign \write__addr$15  = { \port$24584$0 , \port$24569$1  };
+  assign write__data = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
+  assign \write__data$17  = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$9322$0 , \port$9320$0  };
+  assign \read0__en$23  = { \port$9326$0 , \port$9324$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$15460$0 , \port$15458$0  };
-  assign \read1__en$29  = { \port$15460$0 , \port$15458$0  };
+  assign read1__en = { \port$15466$0 , \port$15464$0  };
+  assign \read1__en$29  = { \port$15466$0 , \port$15464$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[15:1];
@@ -44605,8 +44663,8 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$15460$0 , \port$24526$0 , \port$24528$0 , \port$24530$0 , \port$24532$0 , \port$24534$0 , \port$24536$0 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0
-, \port$24557$1 , \port$24572$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$15466$0 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0
+, \port$24569$1 , \port$24584$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -44616,20 +44674,8 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$15460$0 ;
-  wire \port$15460$0 ;
-  input [15:0] \port$24526$0 ;
-  wire [15:0] \port$24526$0 ;
-  input [15:0] \port$24528$0 ;
-  wire [15:0] \port$24528$0 ;
-  input [15:0] \port$24530$0 ;
-  wire [15:0] \port$24530$0 ;
-  input [15:0] \port$24532$0 ;
-  wire [15:0] \port$24532$0 ;
-  input [15:0] \port$24534$0 ;
-  wire [15:0] \port$24534$0 ;
-  input [15:0] \port$24536$0 ;
-  wire [15:0] \port$24536$0 ;
+  input \port$15466$0 ;
+  wire \port$15466$0 ;
   input [15:0] \port$24538$0 ;
   wire [15:0] \port$24538$0 ;
   input [15:0] \port$24540$0 ;
@@ -44650,10 +44696,22 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   wire [15:0] \port$24554$0 ;
   input [15:0] \port$24556$0 ;
   wire [15:0] \port$24556$0 ;
-  input [3:0] \port$24557$1 ;
-  wire [3:0] \port$24557$1 ;
-  input [7:0] \port$24572$0 ;
-  wire [7:0] \port$24572$0 ;
+  input [15:0] \port$24558$0 ;
+  wire [15:0] \port$24558$0 ;
+  input [15:0] \port$24560$0 ;
+  wire [15:0] \port$24560$0 ;
+  input [15:0] \port$24562$0 ;
+  wire [15:0] \port$24562$0 ;
+  input [15:0] \port$24564$0 ;
+  wire [15:0] \port$24564$0 ;
+  input [15:0] \port$24566$0 ;
+  wire [15:0] \port$24566$0 ;
+  input [15:0] \port$24568$0 ;
+  wire [15:0] \port$24568$0 ;
+  input [3:0] \port$24569$1 ;
+  wire [3:0] \port$24569$1 ;
+  input [7:0] \port$24584$0 ;
+  wire [7:0] \port$24584$0 ;
   wire [11:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -44689,7 +44747,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   reg [255:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$24572$0 , \port$24557$1  }] <= { \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0 , \port$24536$0 , \port$24534$0 , \port$24532$0 , \port$24530$0 , \port$24528$0 , \port$24526$0  };
+      copy0[{ \port$24584$0 , \port$24569$1  }] <= { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -44703,7 +44761,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   reg [255:0] copy1 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$24572$0 , \port$24557$1  }] <= { \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0 , \port$24536$0 , \port$24534$0 , \port$24532$0 , \port$24530$0 , \port$24528$0 , \port$24526$0  };
+      copy1[{ \port$24584$0 , \port$24569$1  }] <= { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -44719,7 +44777,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$15460$0 ) begin
+    if (\port$15466$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -44731,19 +44789,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$24572$0 , \port$24557$1  };
-  assign \write__addr$3  = { \port$24572$0 , \port$24557$1  };
-  assign write__data = { \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0 , \port$24536$0 , \port$24534$0 , \port$24532$0 , \port$24530$0 , \port$24528$0 , \port$24526$0  };
-  assign \write__data$5  = { \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0 , \port$24536$0 , \port$24534$0 , \port$24532$0 , \port$24530$0 , \port$24528$0 , \port$24526$0  };
+  assign write__addr = { \port$24584$0 , \port$24569$1  };
+  assign \write__addr$3  = { \port$24584$0 , \port$24569$1  };
+  assign write__data = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
+  assign \write__data$5  = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$24572$0 , \port$24557$1  };
-  assign \write__data$14  = { \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0 , \port$24536$0 , \port$24534$0 , \port$24532$0 , \port$24530$0 , \port$24528$0 , \port$24526$0  };
+  assign \write__addr$13  = { \port$24584$0 , \port$24569$1  };
+  assign \write__data$14  = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$15460$0 , \read__en$19  };
+  assign read1__en = { \port$15466$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -44961,7 +45019,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$20  = { 3'h0, host__request__payload[15:4] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$22404$8 , \port$24461$13 , \port$24619$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$22410$8 , \port$24473$13 , \port$24631$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -44995,12 +45053,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$22404$8 ;
-  wire \port$22404$8 ;
-  input [5:0] \port$24461$13 ;
-  wire [5:0] \port$24461$13 ;
-  input [3:0] \port$24619$5 ;
-  wire [3:0] \port$24619$5 ;
+  input \port$22410$8 ;
+  wire \port$22410$8 ;
+  input [5:0] \port$24473$13 ;
+  wire [5:0] \port$24473$13 ;
+  input [3:0] \port$24631$5 ;
+  wire [3:0] \port$24631$5 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -45038,7 +45096,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$22404$8 , \port$24461$13 , \port$24619$5  };
+    read0__addr = { \port$22410$8 , \port$24473$13 , \port$24631$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -45053,7 +45111,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$22404$8 , \port$24461$13 , \port$24619$5  };
+  assign \read0__addr$19  = { \port$22410$8 , \port$24473$13 , \port$24631$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -45865,8 +45923,8 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$23209$0 , \port$23226$6 , \port$23228$6 , \port$23230$6 , \port$23232$6 , \port$23234$6 , \port$23236$6 , \port$23238$6 , \port$23240$6 , \port$23242$6 , \port$23244$6 , \port$23246$6 , \port$23248$6 , \port$23250$6
-, \port$23252$6 , \port$23254$6 , \port$23256$6 , \port$23257$5 , \port$24467$0 , \port$24619$5 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$23218$0 , \port$23235$6 , \port$23237$6 , \port$23239$6 , \port$23241$6 , \port$23243$6 , \port$23245$6 , \port$23247$6 , \port$23249$6 , \port$23251$6 , \port$23253$6 , \port$23255$6 , \port$23257$6 , \port$23259$6
+, \port$23261$6 , \port$23263$6 , \port$23265$6 , \port$23266$5 , \port$24479$0 , \port$24631$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -45900,46 +45958,46 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$23209$0 ;
-  wire [5:0] \port$23209$0 ;
-  input [15:0] \port$23226$6 ;
-  wire [15:0] \port$23226$6 ;
-  input [15:0] \port$23228$6 ;
-  wire [15:0] \port$23228$6 ;
-  input [15:0] \port$23230$6 ;
-  wire [15:0] \port$23230$6 ;
-  input [15:0] \port$23232$6 ;
-  wire [15:0] \port$23232$6 ;
-  input [15:0] \port$23234$6 ;
-  wire [15:0] \port$23234$6 ;
-  input [15:0] \port$23236$6 ;
-  wire [15:0] \port$23236$6 ;
-  input [15:0] \port$23238$6 ;
-  wire [15:0] \port$23238$6 ;
-  input [15:0] \port$23240$6 ;
-  wire [15:0] \port$23240$6 ;
-  input [15:0] \port$23242$6 ;
-  wire [15:0] \port$23242$6 ;
-  input [15:0] \port$23244$6 ;
-  wire [15:0] \port$23244$6 ;
-  input [15:0] \port$23246$6 ;
-  wire [15:0] \port$23246$6 ;
-  input [15:0] \port$23248$6 ;
-  wire [15:0] \port$23248$6 ;
-  input [15:0] \port$23250$6 ;
-  wire [15:0] \port$23250$6 ;
-  input [15:0] \port$23252$6 ;
-  wire [15:0] \port$23252$6 ;
-  input [15:0] \port$23254$6 ;
-  wire [15:0] \port$23254$6 ;
-  input [15:0] \port$23256$6 ;
-  wire [15:0] \port$23256$6 ;
-  input [3:0] \port$23257$5 ;
-  wire [3:0] \port$23257$5 ;
-  input [5:0] \port$24467$0 ;
-  wire [5:0] \port$24467$0 ;
-  input [3:0] \port$24619$5 ;
-  wire [3:0] \port$24619$5 ;
+  input [5:0] \port$23218$0 ;
+  wire [5:0] \port$23218$0 ;
+  input [15:0] \port$23235$6 ;
+  wire [15:0] \port$23235$6 ;
+  input [15:0] \port$23237$6 ;
+  wire [15:0] \port$23237$6 ;
+  input [15:0] \port$23239$6 ;
+  wire [15:0] \port$23239$6 ;
+  input [15:0] \port$23241$6 ;
+  wire [15:0] \port$23241$6 ;
+  input [15:0] \port$23243$6 ;
+  wire [15:0] \port$23243$6 ;
+  input [15:0] \port$23245$6 ;
+  wire [15:0] \port$23245$6 ;
+  input [15:0] \port$23247$6 ;
+  wire [15:0] \port$23247$6 ;
+  input [15:0] \port$23249$6 ;
+  wire [15:0] \port$23249$6 ;
+  input [15:0] \port$23251$6 ;
+  wire [15:0] \port$23251$6 ;
+  input [15:0] \port$23253$6 ;
+  wire [15:0] \port$23253$6 ;
+  input [15:0] \port$23255$6 ;
+  wire [15:0] \port$23255$6 ;
+  input [15:0] \port$23257$6 ;
+  wire [15:0] \port$23257$6 ;
+  input [15:0] \port$23259$6 ;
+  wire [15:0] \port$23259$6 ;
+  input [15:0] \port$23261$6 ;
+  wire [15:0] \port$23261$6 ;
+  input [15:0] \port$23263$6 ;
+  wire [15:0] \port$23263$6 ;
+  input [15:0] \port$23265$6 ;
+  wire [15:0] \port$23265$6 ;
+  input [3:0] \port$23266$5 ;
+  wire [3:0] \port$23266$5 ;
+  input [5:0] \port$24479$0 ;
+  wire [5:0] \port$24479$0 ;
+  input [3:0] \port$24631$5 ;
+  wire [3:0] \port$24631$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$23 ;
   output [255:0] read0__data;
@@ -45958,8 +46016,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$23209$0 , \port$23257$5  };
-  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23256$6 , \port$23254$6 , \port$23252$6 , \port$23250$6 , \port$23248$6 , \port$23246$6 , \port$23244$6 , \port$23242$6 , \port$23240$6 , \port$23238$6 , \port$23236$6 , \port$23234$6 , \port$23232$6 , \port$23230$6 , \port$23228$6 , \port$23226$6  };
+  assign write__addr = rest ? address : { \port$23218$0 , \port$23266$5  };
+  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23265$6 , \port$23263$6 , \port$23261$6 , \port$23259$6 , \port$23257$6 , \port$23255$6 , \port$23253$6 , \port$23251$6 , \port$23249$6 , \port$23247$6 , \port$23245$6 , \port$23243$6 , \port$23241$6 , \port$23239$6 , \port$23237$6 , \port$23235$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -45984,7 +46042,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$24467$0 , \port$24619$5  };
+    read0__addr = { \port$24479$0 , \port$24631$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -45996,9 +46054,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$23209$0 , \port$23257$5  };
-  assign \write__data$20  = { \port$23256$6 , \port$23254$6 , \port$23252$6 , \port$23250$6 , \port$23248$6 , \port$23246$6 , \port$23244$6 , \port$23242$6 , \port$23240$6 , \port$23238$6 , \port$23236$6 , \port$23234$6 , \port$23232$6 , \port$23230$6 , \port$23228$6 , \port$23226$6  };
-  assign \read0__addr$23  = { \port$24467$0 , \port$24619$5  };
+  assign \write__addr$17  = { \port$23218$0 , \port$23266$5  };
+  assign \write__data$20  = { \port$23265$6 , \port$23263$6 , \port$23261$6 , \port$23259$6 , \port$23257$6 , \port$23255$6 , \port$23253$6 , \port$23251$6 , \port$23249$6 , \port$23247$6 , \port$23245$6 , \port$23243$6 , \port$23241$6 , \port$23239$6 , \port$23237$6 , \port$23235$6  };
+  assign \read0__addr$23  = { \port$24479$0 , \port$24631$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -46304,8 +46362,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$29  = { 3'h0, host__request__payload[13:4] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$7172$0 , read__addr, \read__en$19 , \port$13339$0 , \read__addr$15 , write__addr, \port$24577$0 , \port$24579$0 , \port$24581$0 , \port$24583$0 , \port$24585$0 , \port$24587$0 , \port$24589$0 , \port$24591$0 , \port$24593$0 , \port$24595$0 , \port$24597$0 , \port$24599$0 , \port$24601$0
-, \port$24603$0 , \port$24605$0 , \port$24607$0 , write__en, read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$7176$0 , read__addr, \read__en$19 , \port$13345$0 , \read__addr$15 , write__addr, \port$24589$0 , \port$24591$0 , \port$24593$0 , \port$24595$0 , \port$24597$0 , \port$24599$0 , \port$24601$0 , \port$24603$0 , \port$24605$0 , \port$24607$0 , \port$24609$0 , \port$24611$0 , \port$24613$0
+, \port$24615$0 , \port$24617$0 , \port$24619$0 , write__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -46315,20 +46373,8 @@ module \backspike_core.masks_memory (rst, read__en, \port$7172$0 , read__addr, \
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$13339$0 ;
-  wire \port$13339$0 ;
-  input [15:0] \port$24577$0 ;
-  wire [15:0] \port$24577$0 ;
-  input [15:0] \port$24579$0 ;
-  wire [15:0] \port$24579$0 ;
-  input [15:0] \port$24581$0 ;
-  wire [15:0] \port$24581$0 ;
-  input [15:0] \port$24583$0 ;
-  wire [15:0] \port$24583$0 ;
-  input [15:0] \port$24585$0 ;
-  wire [15:0] \port$24585$0 ;
-  input [15:0] \port$24587$0 ;
-  wire [15:0] \port$24587$0 ;
+  input \port$13345$0 ;
+  wire \port$13345$0 ;
   input [15:0] \port$24589$0 ;
   wire [15:0] \port$24589$0 ;
   input [15:0] \port$24591$0 ;
@@ -46349,8 +46395,20 @@ module \backspike_core.masks_memory (rst, read__en, \port$7172$0 , read__addr, \
   wire [15:0] \port$24605$0 ;
   input [15:0] \port$24607$0 ;
   wire [15:0] \port$24607$0 ;
-  input \port$7172$0 ;
-  wire \port$7172$0 ;
+  input [15:0] \port$24609$0 ;
+  wire [15:0] \port$24609$0 ;
+  input [15:0] \port$24611$0 ;
+  wire [15:0] \port$24611$0 ;
+  input [15:0] \port$24613$0 ;
+  wire [15:0] \port$24613$0 ;
+  input [15:0] \port$24615$0 ;
+  wire [15:0] \port$24615$0 ;
+  input [15:0] \port$24617$0 ;
+  wire [15:0] \port$24617$0 ;
+  input [15:0] \port$24619$0 ;
+  wire [15:0] \port$24619$0 ;
+  input \port$7176$0 ;
+  wire \port$7176$0 ;
   wire [7:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -46387,7 +46445,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$7172$0 , read__addr, \
   reg [255:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24587$0 [15], \port$24585$0 [15], \port$24583$0 [15], \port$24581$0 [15], \port$24579$0 [15], \port$24577$0 [15], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24587$0 [14], \port$24585$0 [14], \port$24583$0 [14], \port$24581$0 [14], \port$24579$0 [14], \port$24577$0 [14], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24587$0 [13], \port$24585$0 [13], \port$24583$0 [13], \port$24581$0 [13], \port$24579$0 [13], \port$24577$0 [13], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24587$0 [12], \port$24585$0 [12], \port$24583$0 [12], \port$24581$0 [12], \port$24579$0 [12], \port$24577$0 [12], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24587$0 [11], \port$24585$0 [11], \port$24583$0 [11], \port$24581$0 [11], \port$24579$0 [11], \port$24577$0 [11], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24587$0 [10], \port$24585$0 [10], \port$24583$0 [10], \port$24581$0 [10], \port$24579$0 [10], \port$24577$0 [10], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24587$0 [9], \port$24585$0 [9], \port$24583$0 [9], \port$24581$0 [9], \port$24579$0 [9], \port$24577$0 [9], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24587$0 [8], \port$24585$0 [8], \port$24583$0 [8], \port$24581$0 [8], \port$24579$0 [8], \port$24577$0 [8], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24587$0 [7], \port$24585$0 [7], \port$24583$0 [7], \port$24581$0 [7], \port$24579$0 [7], \port$24577$0 [7], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24587$0 [6], \port$24585$0 [6], \port$24583$0 [6], \port$24581$0 [6], \port$24579$0 [6], \port$24577$0 [6], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24587$0 [5], \port$24585$0 [5], \port$24583$0 [5], \port$24581$0 [5], \port$24579$0 [5], \port$24577$0 [5], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24587$0 [4], \port$24585$0 [4], \port$24583$0 [4], \port$24581$0 [4], \port$24579$0 [4], \port$24577$0 [4], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24587$0 [3], \port$24585$0 [3], \port$24583$0 [3], \port$24581$0 [3], \port$24579$0 [3], \port$24577$0 [3], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24587$0 [2], \port$24585$0 [2], \port$24583$0 [2], \port$24581$0 [2], \port$24579$0 [2], \port$24577$0 [2], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24587$0 [1], \port$24585$0 [1], \port$24583$0 [1], \port$24581$0 [1], \port$24579$0 [1], \port$24577$0 [1], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0], \port$24587$0 [0], \port$24585$0 [0], \port$24583$0 [0], \port$24581$0 [0], \port$24579$0 [0], \port$24577$0 [0] };
+      copy0[write__addr] <= { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -46401,7 +46459,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$7172$0 , read__addr, \
   reg [255:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24587$0 [15], \port$24585$0 [15], \port$24583$0 [15], \port$24581$0 [15], \port$24579$0 [15], \port$24577$0 [15], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24587$0 [14], \port$24585$0 [14], \port$24583$0 [14], \port$24581$0 [14], \port$24579$0 [14], \port$24577$0 [14], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24587$0 [13], \port$24585$0 [13], \port$24583$0 [13], \port$24581$0 [13], \port$24579$0 [13], \port$24577$0 [13], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24587$0 [12], \port$24585$0 [12], \port$24583$0 [12], \port$24581$0 [12], \port$24579$0 [12], \port$24577$0 [12], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24587$0 [11], \port$24585$0 [11], \port$24583$0 [11], \port$24581$0 [11], \port$24579$0 [11], \port$24577$0 [11], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24587$0 [10], \port$24585$0 [10], \port$24583$0 [10], \port$24581$0 [10], \port$24579$0 [10], \port$24577$0 [10], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24587$0 [9], \port$24585$0 [9], \port$24583$0 [9], \port$24581$0 [9], \port$24579$0 [9], \port$24577$0 [9], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24587$0 [8], \port$24585$0 [8], \port$24583$0 [8], \port$24581$0 [8], \port$24579$0 [8], \port$24577$0 [8], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24587$0 [7], \port$24585$0 [7], \port$24583$0 [7], \port$24581$0 [7], \port$24579$0 [7], \port$24577$0 [7], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24587$0 [6], \port$24585$0 [6], \port$24583$0 [6], \port$24581$0 [6], \port$24579$0 [6], \port$24577$0 [6], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24587$0 [5], \port$24585$0 [5], \port$24583$0 [5], \port$24581$0 [5], \port$24579$0 [5], \port$24577$0 [5], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24587$0 [4], \port$24585$0 [4], \port$24583$0 [4], \port$24581$0 [4], \port$24579$0 [4], \port$24577$0 [4], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24587$0 [3], \port$24585$0 [3], \port$24583$0 [3], \port$24581$0 [3], \port$24579$0 [3], \port$24577$0 [3], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24587$0 [2], \port$24585$0 [2], \port$24583$0 [2], \port$24581$0 [2], \port$24579$0 [2], \port$24577$0 [2], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24587$0 [1], \port$24585$0 [1], \port$24583$0 [1], \port$24581$0 [1], \port$24579$0 [1], \port$24577$0 [1], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0], \port$24587$0 [0], \port$24585$0 [0], \port$24583$0 [0], \port$24581$0 [0], \port$24579$0 [0], \port$24577$0 [0] };
+      copy1[write__addr] <= { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -46417,30 +46475,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$7172$0 , read__addr, \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$13339$0 ) begin
+    if (\port$13345$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$7172$0 ) begin
+    if (\port$7176$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24587$0 [15], \port$24585$0 [15], \port$24583$0 [15], \port$24581$0 [15], \port$24579$0 [15], \port$24577$0 [15], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24587$0 [14], \port$24585$0 [14], \port$24583$0 [14], \port$24581$0 [14], \port$24579$0 [14], \port$24577$0 [14], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24587$0 [13], \port$24585$0 [13], \port$24583$0 [13], \port$24581$0 [13], \port$24579$0 [13], \port$24577$0 [13], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24587$0 [12], \port$24585$0 [12], \port$24583$0 [12], \port$24581$0 [12], \port$24579$0 [12], \port$24577$0 [12], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24587$0 [11], \port$24585$0 [11], \port$24583$0 [11], \port$24581$0 [11], \port$24579$0 [11], \port$24577$0 [11], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24587$0 [10], \port$24585$0 [10], \port$24583$0 [10], \port$24581$0 [10], \port$24579$0 [10], \port$24577$0 [10], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24587$0 [9], \port$24585$0 [9], \port$24583$0 [9], \port$24581$0 [9], \port$24579$0 [9], \port$24577$0 [9], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24587$0 [8], \port$24585$0 [8], \port$24583$0 [8], \port$24581$0 [8], \port$24579$0 [8], \port$24577$0 [8], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24587$0 [7], \port$24585$0 [7], \port$24583$0 [7], \port$24581$0 [7], \port$24579$0 [7], \port$24577$0 [7], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24587$0 [6], \port$24585$0 [6], \port$24583$0 [6], \port$24581$0 [6], \port$24579$0 [6], \port$24577$0 [6], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24587$0 [5], \port$24585$0 [5], \port$24583$0 [5], \port$24581$0 [5], \port$24579$0 [5], \port$24577$0 [5], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24587$0 [4], \port$24585$0 [4], \port$24583$0 [4], \port$24581$0 [4], \port$24579$0 [4], \port$24577$0 [4], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24587$0 [3], \port$24585$0 [3], \port$24583$0 [3], \port$24581$0 [3], \port$24579$0 [3], \port$24577$0 [3], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24587$0 [2], \port$24585$0 [2], \port$24583$0 [2], \port$24581$0 [2], \port$24579$0 [2], \port$24577$0 [2], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24587$0 [1], \port$24585$0 [1], \port$24583$0 [1], \port$24581$0 [1], \port$24579$0 [1], \port$24577$0 [1], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0], \port$24587$0 [0], \port$24585$0 [0], \port$24583$0 [0], \port$24581$0 [0], \port$24579$0 [0], \port$24577$0 [0] };
-  assign \write__data$5  = { \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24587$0 [15], \port$24585$0 [15], \port$24583$0 [15], \port$24581$0 [15], \port$24579$0 [15], \port$24577$0 [15], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24587$0 [14], \port$24585$0 [14], \port$24583$0 [14], \port$24581$0 [14], \port$24579$0 [14], \port$24577$0 [14], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24587$0 [13], \port$24585$0 [13], \port$24583$0 [13], \port$24581$0 [13], \port$24579$0 [13], \port$24577$0 [13], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24587$0 [12], \port$24585$0 [12], \port$24583$0 [12], \port$24581$0 [12], \port$24579$0 [12], \port$24577$0 [12], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24587$0 [11], \port$24585$0 [11], \port$24583$0 [11], \port$24581$0 [11], \port$24579$0 [11], \port$24577$0 [11], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24587$0 [10], \port$24585$0 [10], \port$24583$0 [10], \port$24581$0 [10], \port$24579$0 [10], \port$24577$0 [10], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24587$0 [9], \port$24585$0 [9], \port$24583$0 [9], \port$24581$0 [9], \port$24579$0 [9], \port$24577$0 [9], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24587$0 [8], \port$24585$0 [8], \port$24583$0 [8], \port$24581$0 [8], \port$24579$0 [8], \port$24577$0 [8], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24587$0 [7], \port$24585$0 [7], \port$24583$0 [7], \port$24581$0 [7], \port$24579$0 [7], \port$24577$0 [7], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24587$0 [6], \port$24585$0 [6], \port$24583$0 [6], \port$24581$0 [6], \port$24579$0 [6], \port$24577$0 [6], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24587$0 [5], \port$24585$0 [5], \port$24583$0 [5], \port$24581$0 [5], \port$24579$0 [5], \port$24577$0 [5], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24587$0 [4], \port$24585$0 [4], \port$24583$0 [4], \port$24581$0 [4], \port$24579$0 [4], \port$24577$0 [4], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24587$0 [3], \port$24585$0 [3], \port$24583$0 [3], \port$24581$0 [3], \port$24579$0 [3], \port$24577$0 [3], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24587$0 [2], \port$24585$0 [2], \port$24583$0 [2], \port$24581$0 [2], \port$24579$0 [2], \port$24577$0 [2], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24587$0 [1], \port$24585$0 [1], \port$24583$0 [1], \port$24581$0 [1], \port$24579$0 [1], \port$24577$0 [1], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0], \port$24587$0 [0], \port$24585$0 [0], \port$24583$0 [0], \port$24581$0 [0], \port$24579$0 [0], \port$24577$0 [0] };
+  assign write__data = { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
+  assign \write__data$5  = { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$7172$0 , read__en };
+  assign read0__en = { \port$7176$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24587$0 [15], \port$24585$0 [15], \port$24583$0 [15], \port$24581$0 [15], \port$24579$0 [15], \port$24577$0 [15], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24587$0 [14], \port$24585$0 [14], \port$24583$0 [14], \port$24581$0 [14], \port$24579$0 [14], \port$24577$0 [14], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24587$0 [13], \port$24585$0 [13], \port$24583$0 [13], \port$24581$0 [13], \port$24579$0 [13], \port$24577$0 [13], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24587$0 [12], \port$24585$0 [12], \port$24583$0 [12], \port$24581$0 [12], \port$24579$0 [12], \port$24577$0 [12], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24587$0 [11], \port$24585$0 [11], \port$24583$0 [11], \port$24581$0 [11], \port$24579$0 [11], \port$24577$0 [11], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24587$0 [10], \port$24585$0 [10], \port$24583$0 [10], \port$24581$0 [10], \port$24579$0 [10], \port$24577$0 [10], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24587$0 [9], \port$24585$0 [9], \port$24583$0 [9], \port$24581$0 [9], \port$24579$0 [9], \port$24577$0 [9], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24587$0 [8], \port$24585$0 [8], \port$24583$0 [8], \port$24581$0 [8], \port$24579$0 [8], \port$24577$0 [8], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24587$0 [7], \port$24585$0 [7], \port$24583$0 [7], \port$24581$0 [7], \port$24579$0 [7], \port$24577$0 [7], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24587$0 [6], \port$24585$0 [6], \port$24583$0 [6], \port$24581$0 [6], \port$24579$0 [6], \port$24577$0 [6], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24587$0 [5], \port$24585$0 [5], \port$24583$0 [5], \port$24581$0 [5], \port$24579$0 [5], \port$24577$0 [5], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24587$0 [4], \port$24585$0 [4], \port$24583$0 [4], \port$24581$0 [4], \port$24579$0 [4], \port$24577$0 [4], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24587$0 [3], \port$24585$0 [3], \port$24583$0 [3], \port$24581$0 [3], \port$24579$0 [3], \port$24577$0 [3], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24587$0 [2], \port$24585$0 [2], \port$24583$0 [2], \port$24581$0 [2], \port$24579$0 [2], \port$24577$0 [2], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24587$0 [1], \port$24585$0 [1], \port$24583$0 [1], \port$24581$0 [1], \port$24579$0 [1], \port$24577$0 [1], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0], \port$24587$0 [0], \port$24585$0 [0], \port$24583$0 [0], \port$24581$0 [0], \port$24579$0 [0], \port$24577$0 [0] };
+  assign \write__data$14  = { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$13339$0 , \read__en$19  };
+  assign read1__en = { \port$13345$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -49376,8 +49434,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1416$0 , \port$1418$0 , \read0__addr$23 , \write__en$14 , \port$13337$0 , \port$13339$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$22404$0 , \port$23261$0 , \port$23263$0 , \port$23265$0 , \port$23267$0 , \port$23269$0 , \port$23271$0 , \port$23273$0
-, \port$23275$0 , \port$23277$0 , \port$23279$0 , \port$23281$0 , \port$23283$0 , \port$23285$0 , \port$23287$0 , \port$23289$0 , \port$23291$0 , \port$23294$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1418$0 , \port$1420$0 , \read0__addr$23 , \write__en$14 , \port$13343$0 , \port$13345$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$22410$0 , \port$23270$0 , \port$23272$0 , \port$23274$0 , \port$23276$0 , \port$23278$0 , \port$23280$0 , \port$23282$0
+, \port$23284$0 , \port$23286$0 , \port$23288$0 , \port$23290$0 , \port$23292$0 , \port$23294$0 , \port$23296$0 , \port$23298$0 , \port$23300$0 , \port$23303$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -49411,50 +49469,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13337$0 ;
-  wire \port$13337$0 ;
-  input \port$13339$0 ;
-  wire \port$13339$0 ;
-  input \port$1416$0 ;
-  wire \port$1416$0 ;
+  input \port$13343$0 ;
+  wire \port$13343$0 ;
+  input \port$13345$0 ;
+  wire \port$13345$0 ;
   input \port$1418$0 ;
   wire \port$1418$0 ;
-  input \port$22404$0 ;
-  wire \port$22404$0 ;
-  input [15:0] \port$23261$0 ;
-  wire [15:0] \port$23261$0 ;
-  input [15:0] \port$23263$0 ;
-  wire [15:0] \port$23263$0 ;
-  input [15:0] \port$23265$0 ;
-  wire [15:0] \port$23265$0 ;
-  input [15:0] \port$23267$0 ;
-  wire [15:0] \port$23267$0 ;
-  input [15:0] \port$23269$0 ;
-  wire [15:0] \port$23269$0 ;
-  input [15:0] \port$23271$0 ;
-  wire [15:0] \port$23271$0 ;
-  input [15:0] \port$23273$0 ;
-  wire [15:0] \port$23273$0 ;
-  input [15:0] \port$23275$0 ;
-  wire [15:0] \port$23275$0 ;
-  input [15:0] \port$23277$0 ;
-  wire [15:0] \port$23277$0 ;
-  input [15:0] \port$23279$0 ;
-  wire [15:0] \port$23279$0 ;
-  input [15:0] \port$23281$0 ;
-  wire [15:0] \port$23281$0 ;
-  input [15:0] \port$23283$0 ;
-  wire [15:0] \port$23283$0 ;
-  input [15:0] \port$23285$0 ;
-  wire [15:0] \port$23285$0 ;
-  input [15:0] \port$23287$0 ;
-  wire [15:0] \port$23287$0 ;
-  input [15:0] \port$23289$0 ;
-  wire [15:0] \port$23289$0 ;
-  input [15:0] \port$23291$0 ;
-  wire [15:0] \port$23291$0 ;
-  input [8:0] \port$23294$0 ;
-  wire [8:0] \port$23294$0 ;
+  input \port$1420$0 ;
+  wire \port$1420$0 ;
+  input \port$22410$0 ;
+  wire \port$22410$0 ;
+  input [15:0] \port$23270$0 ;
+  wire [15:0] \port$23270$0 ;
+  input [15:0] \port$23272$0 ;
+  wire [15:0] \port$23272$0 ;
+  input [15:0] \port$23274$0 ;
+  wire [15:0] \port$23274$0 ;
+  input [15:0] \port$23276$0 ;
+  wire [15:0] \port$23276$0 ;
+  input [15:0] \port$23278$0 ;
+  wire [15:0] \port$23278$0 ;
+  input [15:0] \port$23280$0 ;
+  wire [15:0] \port$23280$0 ;
+  input [15:0] \port$23282$0 ;
+  wire [15:0] \port$23282$0 ;
+  input [15:0] \port$23284$0 ;
+  wire [15:0] \port$23284$0 ;
+  input [15:0] \port$23286$0 ;
+  wire [15:0] \port$23286$0 ;
+  input [15:0] \port$23288$0 ;
+  wire [15:0] \port$23288$0 ;
+  input [15:0] \port$23290$0 ;
+  wire [15:0] \port$23290$0 ;
+  input [15:0] \port$23292$0 ;
+  wire [15:0] \port$23292$0 ;
+  input [15:0] \port$23294$0 ;
+  wire [15:0] \port$23294$0 ;
+  input [15:0] \port$23296$0 ;
+  wire [15:0] \port$23296$0 ;
+  input [15:0] \port$23298$0 ;
+  wire [15:0] \port$23298$0 ;
+  input [15:0] \port$23300$0 ;
+  wire [15:0] \port$23300$0 ;
+  input [8:0] \port$23303$0 ;
+  wire [8:0] \port$23303$0 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$23 ;
   wire [9:0] \read0__addr$23 ;
@@ -49484,17 +49542,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$22404$0 , \port$23294$0  };
-  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23291$0 [15], \port$23289$0 [15], \port$23287$0 [15], \port$23285$0 [15], \port$23283$0 [15], \port$23281$0 [15], \port$23279$0 [15], \port$23277$0 [15], \port$23275$0 [15], \port$23273$0 [15], \port$23271$0 [15], \port$23269$0 [15], \port$23267$0 [15], \port$23265$0 [15], \port$23263$0 [15], \port$23261$0 [15], \port$23291$0 [14], \port$23289$0 [14], \port$23287$0 [14], \port$23285$0 [14], \port$23283$0 [14], \port$23281$0 [14], \port$23279$0 [14], \port$23277$0 [14], \port$23275$0 [14], \port$23273$0 [14], \port$23271$0 [14], \port$23269$0 [14], \port$23267$0 [14], \port$23265$0 [14], \port$23263$0 [14], \port$23261$0 [14], \port$23291$0 [13], \port$23289$0 [13], \port$23287$0 [13], \port$23285$0 [13], \port$23283$0 [13], \port$23281$0 [13], \port$23279$0 [13], \port$23277$0 [13], \port$23275$0 [13], \port$23273$0 [13], \port$23271$0 [13], \port$23269$0 [13], \port$23267$0 [13], \port$23265$0 [13], \port$23263$0 [13], \port$23261$0 [13], \port$23291$0 [12], \port$23289$0 [12], \port$23287$0 [12], \port$23285$0 [12], \port$23283$0 [12], \port$23281$0 [12], \port$23279$0 [12], \port$23277$0 [12], \port$23275$0 [12], \port$23273$0 [12], \port$23271$0 [12], \port$23269$0 [12], \port$23267$0 [12], \port$23265$0 [12], \port$23263$0 [12], \port$23261$0 [12], \port$23291$0 [11], \port$23289$0 [11], \port$23287$0 [11], \port$23285$0 [11], \port$23283$0 [11], \port$23281$0 [11], \port$23279$0 [11], \port$23277$0 [11], \port$23275$0 [11], \port$23273$0 [11], \port$23271$0 [11], \port$23269$0 [11], \port$23267$0 [11], \port$23265$0 [11], \port$23263$0 [11], \port$23261$0 [11], \port$23291$0 [10], \port$23289$0 [10], \port$23287$0 [10], \port$23285$0 [10], \port$23283$0 [10], \port$23281$0 [10], \port$23279$0 [10], \port$23277$0 [10], \port$23275$0 [10], \port$23273$0 [10], \port$23271$0 [10], \port$23269$0 [10], \port$23267$0 [10], \port$23265$0 [10], \port$23263$0 [10], \port$23261$0 [10], \port$23291$0 [9], \port$23289$0 [9], \port$23287$0 [9], \port$23285$0 [9], \port$23283$0 [9], \port$23281$0 [9], \port$23279$0 [9], \port$23277$0 [9], \port$23275$0 [9], \port$23273$0 [9], \port$23271$0 [9], \port$23269$0 [9], \port$23267$0 [9], \port$23265$0 [9], \port$23263$0 [9], \port$23261$0 [9], \port$23291$0 [8], \port$23289$0 [8], \port$23287$0 [8], \port$23285$0 [8], \port$23283$0 [8], \port$23281$0 [8], \port$23279$0 [8], \port$23277$0 [8], \port$23275$0 [8], \port$23273$0 [8], \port$23271$0 [8], \port$23269$0 [8], \port$23267$0 [8], \port$23265$0 [8], \port$23263$0 [8], \port$23261$0 [8], \port$23291$0 [7], \port$23289$0 [7], \port$23287$0 [7], \port$23285$0 [7], \port$23283$0 [7], \port$23281$0 [7], \port$23279$0 [7], \port$23277$0 [7], \port$23275$0 [7], \port$23273$0 [7], \port$23271$0 [7], \port$23269$0 [7], \port$23267$0 [7], \port$23265$0 [7], \port$23263$0 [7], \port$23261$0 [7], \port$23291$0 [6], \port$23289$0 [6], \port$23287$0 [6], \port$23285$0 [6], \port$23283$0 [6], \port$23281$0 [6], \port$23279$0 [6], \port$23277$0 [6], \port$23275$0 [6], \port$23273$0 [6], \port$23271$0 [6], \port$23269$0 [6], \port$23267$0 [6], \port$23265$0 [6], \port$23263$0 [6], \port$23261$0 [6], \port$23291$0 [5], \port$23289$0 [5], \port$23287$0 [5], \port$23285$0 [5], \port$23283$0 [5], \port$23281$0 [5], \port$23279$0 [5], \port$23277$0 [5], \port$23275$0 [5], \port$23273$0 [5], \port$23271$0 [5], \port$23269$0 [5], \port$23267$0 [5], \port$23265$0 [5], \port$23263$0 [5], \port$23261$0 [5], \port$23291$0 [4], \port$23289$0 [4], \port$23287$0 [4], \port$23285$0 [4], \port$23283$0 [4], \port$23281$0 [4], \port$23279$0 [4], \port$23277$0 [4], \port$23275$0 [4], \port$23273$0 [4], \port$23271$0 [4], \port$23269$0 [4], \port$23267$0 [4], \port$23265$0 [4], \port$23263$0 [4], \port$23261$0 [4], \port$23291$0 [3], \port$23289$0 [3], \port$23287$0 [3], \port$23285$0 [3], \port$23283$0 [3], \port$23281$0 [3], \port$23279$0 [3], \port$23277$0 [3], \port$23275$0 [3], \port$23273$0 [3], \port$23271$0 [3], \port$23269$0 [3], \port$23267$0 [3], \port$23265$0 [3], \port$23263$0 [3], \port$23261$0 [3], \port$23291$0 [2], \port$23289$0 [2], \port$23287$0 [2], \port$23285$0 [2], \port$23283$0 [2], \port$23281$0 [2], \port$23279$0 [2], \port$23277$0 [2], \port$23275$0 [2], \port$23273$0 [2], \port$23271$0 [2], \port$23269$0 [2], \port$23267$0 [2], \port$23265$0 [2], \port$23263$0 [2], \port$23261$0 [2], \port$23291$0 [1], \port$23289$0 [1], \port$23287$0 [1], \port$23285$0 [1], \port$23283$0 [1], \port$23281$0 [1], \port$23279$0 [1], \port$23277$0 [1], \port$23275$0 [1], \port$23273$0 [1], \port$23271$0 [1], \port$23269$0 [1], \port$23267$0 [1], \port$23265$0 [1], \port$23263$0 [1], \port$23261$0 [1], \port$23291$0 [0], \port$23289$0 [0], \port$23287$0 [0], \port$23285$0 [0], \port$23283$0 [0], \port$23281$0 [0], \port$23279$0 [0], \port$23277$0 [0], \port$23275$0 [0], \port$23273$0 [0], \port$23271$0 [0], \port$23269$0 [0], \port$23267$0 [0], \port$23265$0 [0], \port$23263$0 [0], \port$23261$0 [0] };
+  assign write__addr = rest ? address : { \port$22410$0 , \port$23303$0  };
+  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23300$0 [15], \port$23298$0 [15], \port$23296$0 [15], \port$23294$0 [15], \port$23292$0 [15], \port$23290$0 [15], \port$23288$0 [15], \port$23286$0 [15], \port$23284$0 [15], \port$23282$0 [15], \port$23280$0 [15], \port$23278$0 [15], \port$23276$0 [15], \port$23274$0 [15], \port$23272$0 [15], \port$23270$0 [15], \port$23300$0 [14], \port$23298$0 [14], \port$23296$0 [14], \port$23294$0 [14], \port$23292$0 [14], \port$23290$0 [14], \port$23288$0 [14], \port$23286$0 [14], \port$23284$0 [14], \port$23282$0 [14], \port$23280$0 [14], \port$23278$0 [14], \port$23276$0 [14], \port$23274$0 [14], \port$23272$0 [14], \port$23270$0 [14], \port$23300$0 [13], \port$23298$0 [13], \port$23296$0 [13], \port$23294$0 [13], \port$23292$0 [13], \port$23290$0 [13], \port$23288$0 [13], \port$23286$0 [13], \port$23284$0 [13], \port$23282$0 [13], \port$23280$0 [13], \port$23278$0 [13], \port$23276$0 [13], \port$23274$0 [13], \port$23272$0 [13], \port$23270$0 [13], \port$23300$0 [12], \port$23298$0 [12], \port$23296$0 [12], \port$23294$0 [12], \port$23292$0 [12], \port$23290$0 [12], \port$23288$0 [12], \port$23286$0 [12], \port$23284$0 [12], \port$23282$0 [12], \port$23280$0 [12], \port$23278$0 [12], \port$23276$0 [12], \port$23274$0 [12], \port$23272$0 [12], \port$23270$0 [12], \port$23300$0 [11], \port$23298$0 [11], \port$23296$0 [11], \port$23294$0 [11], \port$23292$0 [11], \port$23290$0 [11], \port$23288$0 [11], \port$23286$0 [11], \port$23284$0 [11], \port$23282$0 [11], \port$23280$0 [11], \port$23278$0 [11], \port$23276$0 [11], \port$23274$0 [11], \port$23272$0 [11], \port$23270$0 [11], \port$23300$0 [10], \port$23298$0 [10], \port$23296$0 [10], \port$23294$0 [10], \port$23292$0 [10], \port$23290$0 [10], \port$23288$0 [10], \port$23286$0 [10], \port$23284$0 [10], \port$23282$0 [10], \port$23280$0 [10], \port$23278$0 [10], \port$23276$0 [10], \port$23274$0 [10], \port$23272$0 [10], \port$23270$0 [10], \port$23300$0 [9], \port$23298$0 [9], \port$23296$0 [9], \port$23294$0 [9], \port$23292$0 [9], \port$23290$0 [9], \port$23288$0 [9], \port$23286$0 [9], \port$23284$0 [9], \port$23282$0 [9], \port$23280$0 [9], \port$23278$0 [9], \port$23276$0 [9], \port$23274$0 [9], \port$23272$0 [9], \port$23270$0 [9], \port$23300$0 [8], \port$23298$0 [8], \port$23296$0 [8], \port$23294$0 [8], \port$23292$0 [8], \port$23290$0 [8], \port$23288$0 [8], \port$23286$0 [8], \port$23284$0 [8], \port$23282$0 [8], \port$23280$0 [8], \port$23278$0 [8], \port$23276$0 [8], \port$23274$0 [8], \port$23272$0 [8], \port$23270$0 [8], \port$23300$0 [7], \port$23298$0 [7], \port$23296$0 [7], \port$23294$0 [7], \port$23292$0 [7], \port$23290$0 [7], \port$23288$0 [7], \port$23286$0 [7], \port$23284$0 [7], \port$23282$0 [7], \port$23280$0 [7], \port$23278$0 [7], \port$23276$0 [7], \port$23274$0 [7], \port$23272$0 [7], \port$23270$0 [7], \port$23300$0 [6], \port$23298$0 [6], \port$23296$0 [6], \port$23294$0 [6], \port$23292$0 [6], \port$23290$0 [6], \port$23288$0 [6], \port$23286$0 [6], \port$23284$0 [6], \port$23282$0 [6], \port$23280$0 [6], \port$23278$0 [6], \port$23276$0 [6], \port$23274$0 [6], \port$23272$0 [6], \port$23270$0 [6], \port$23300$0 [5], \port$23298$0 [5], \port$23296$0 [5], \port$23294$0 [5], \port$23292$0 [5], \port$23290$0 [5], \port$23288$0 [5], \port$23286$0 [5], \port$23284$0 [5], \port$23282$0 [5], \port$23280$0 [5], \port$23278$0 [5], \port$23276$0 [5], \port$23274$0 [5], \port$23272$0 [5], \port$23270$0 [5], \port$23300$0 [4], \port$23298$0 [4], \port$23296$0 [4], \port$23294$0 [4], \port$23292$0 [4], \port$23290$0 [4], \port$23288$0 [4], \port$23286$0 [4], \port$23284$0 [4], \port$23282$0 [4], \port$23280$0 [4], \port$23278$0 [4], \port$23276$0 [4], \port$23274$0 [4], \port$23272$0 [4], \port$23270$0 [4], \port$23300$0 [3], \port$23298$0 [3], \port$23296$0 [3], \port$23294$0 [3], \port$23292$0 [3], \port$23290$0 [3], \port$23288$0 [3], \port$23286$0 [3], \port$23284$0 [3], \port$23282$0 [3], \port$23280$0 [3], \port$23278$0 [3], \port$23276$0 [3], \port$23274$0 [3], \port$23272$0 [3], \port$23270$0 [3], \port$23300$0 [2], \port$23298$0 [2], \port$23296$0 [2], \port$23294$0 [2], \port$23292$0 [2], \port$23290$0 [2], \port$23288$0 [2], \port$23286$0 [2], \port$23284$0 [2], \port$23282$0 [2], \port$23280$0 [2], \port$23278$0 [2], \port$23276$0 [2], \port$23274$0 [2], \port$23272$0 [2], \port$23270$0 [2], \port$23300$0 [1], \port$23298$0 [1], \port$23296$0 [1], \port$23294$0 [1], \port$23292$0 [1], \port$23290$0 [1], \port$23288$0 [1], \port$23286$0 [1], \port$23284$0 [1], \port$23282$0 [1], \port$23280$0 [1], \port$23278$0 [1], \port$23276$0 [1], \port$23274$0 [1], \port$23272$0 [1], \port$23270$0 [1], \port$23300$0 [0], \port$23298$0 [0], \port$23296$0 [0], \port$23294$0 [0], \port$23292$0 [0], \port$23290$0 [0], \port$23288$0 [0], \port$23286$0 [0], \port$23284$0 [0], \port$23282$0 [0], \port$23280$0 [0], \port$23278$0 [0], \port$23276$0 [0], \port$23274$0 [0], \port$23272$0 [0], \port$23270$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$13339$0 (\port$13339$0 ),
+    .\port$13345$0 (\port$13345$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$13337$0 ),
+    .\read__en$19 (\port$13343$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -49522,7 +49580,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1418$0 , \port$1416$0  };
+    read0__en = { \port$1420$0 , \port$1418$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -49534,14 +49592,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$22404$0 , \port$23294$0  };
-  assign \write__data$20  = { \port$23291$0 [15], \port$23289$0 [15], \port$23287$0 [15], \port$23285$0 [15], \port$23283$0 [15], \port$23281$0 [15], \port$23279$0 [15], \port$23277$0 [15], \port$23275$0 [15], \port$23273$0 [15], \port$23271$0 [15], \port$23269$0 [15], \port$23267$0 [15], \port$23265$0 [15], \port$23263$0 [15], \port$23261$0 [15], \port$23291$0 [14], \port$23289$0 [14], \port$23287$0 [14], \port$23285$0 [14], \port$23283$0 [14], \port$23281$0 [14], \port$23279$0 [14], \port$23277$0 [14], \port$23275$0 [14], \port$23273$0 [14], \port$23271$0 [14], \port$23269$0 [14], \port$23267$0 [14], \port$23265$0 [14], \port$23263$0 [14], \port$23261$0 [14], \port$23291$0 [13], \port$23289$0 [13], \port$23287$0 [13], \port$23285$0 [13], \port$23283$0 [13], \port$23281$0 [13], \port$23279$0 [13], \port$23277$0 [13], \port$23275$0 [13], \port$23273$0 [13], \port$23271$0 [13], \port$23269$0 [13], \port$23267$0 [13], \port$23265$0 [13], \port$23263$0 [13], \port$23261$0 [13], \port$23291$0 [12], \port$23289$0 [12], \port$23287$0 [12], \port$23285$0 [12], \port$23283$0 [12], \port$23281$0 [12], \port$23279$0 [12], \port$23277$0 [12], \port$23275$0 [12], \port$23273$0 [12], \port$23271$0 [12], \port$23269$0 [12], \port$23267$0 [12], \port$23265$0 [12], \port$23263$0 [12], \port$23261$0 [12], \port$23291$0 [11], \port$23289$0 [11], \port$23287$0 [11], \port$23285$0 [11], \port$23283$0 [11], \port$23281$0 [11], \port$23279$0 [11], \port$23277$0 [11], \port$23275$0 [11], \port$23273$0 [11], \port$23271$0 [11], \port$23269$0 [11], \port$23267$0 [11], \port$23265$0 [11], \port$23263$0 [11], \port$23261$0 [11], \port$23291$0 [10], \port$23289$0 [10], \port$23287$0 [10], \port$23285$0 [10], \port$23283$0 [10], \port$23281$0 [10], \port$23279$0 [10], \port$23277$0 [10], \port$23275$0 [10], \port$23273$0 [10], \port$23271$0 [10], \port$23269$0 [10], \port$23267$0 [10], \port$23265$0 [10], \port$23263$0 [10], \port$23261$0 [10], \port$23291$0 [9], \port$23289$0 [9], \port$23287$0 [9], \port$23285$0 [9], \port$23283$0 [9], \port$23281$0 [9], \port$23279$0 [9], \port$23277$0 [9], \port$23275$0 [9], \port$23273$0 [9], \port$23271$0 [9], \port$23269$0 [9], \port$23267$0 [9], \port$23265$0 [9], \port$23263$0 [9], \port$23261$0 [9], \port$23291$0 [8], \port$23289$0 [8], \port$23287$0 [8], \port$23285$0 [8], \port$23283$0 [8], \port$23281$0 [8], \port$23279$0 [8], \port$23277$0 [8], \port$23275$0 [8], \port$23273$0 [8], \port$23271$0 [8], \port$23269$0 [8], \port$23267$0 [8], \port$23265$0 [8], \port$23263$0 [8], \port$23261$0 [8], \port$23291$0 [7], \port$23289$0 [7], \port$23287$0 [7], \port$23285$0 [7], \port$23283$0 [7], \port$23281$0 [7], \port$23279$0 [7], \port$23277$0 [7], \port$23275$0 [7], \port$23273$0 [7], \port$23271$0 [7], \port$23269$0 [7], \port$23267$0 [7], \port$23265$0 [7], \port$23263$0 [7], \port$23261$0 [7], \port$23291$0 [6], \port$23289$0 [6], \port$23287$0 [6], \port$23285$0 [6], \port$23283$0 [6], \port$23281$0 [6], \port$23279$0 [6], \port$23277$0 [6], \port$23275$0 [6], \port$23273$0 [6], \port$23271$0 [6], \port$23269$0 [6], \port$23267$0 [6], \port$23265$0 [6], \port$23263$0 [6], \port$23261$0 [6], \port$23291$0 [5], \port$23289$0 [5], \port$23287$0 [5], \port$23285$0 [5], \port$23283$0 [5], \port$23281$0 [5], \port$23279$0 [5], \port$23277$0 [5], \port$23275$0 [5], \port$23273$0 [5], \port$23271$0 [5], \port$23269$0 [5], \port$23267$0 [5], \port$23265$0 [5], \port$23263$0 [5], \port$23261$0 [5], \port$23291$0 [4], \port$23289$0 [4], \port$23287$0 [4], \port$23285$0 [4], \port$23283$0 [4], \port$23281$0 [4], \port$23279$0 [4], \port$23277$0 [4], \port$23275$0 [4], \port$23273$0 [4], \port$23271$0 [4], \port$23269$0 [4], \port$23267$0 [4], \port$23265$0 [4], \port$23263$0 [4], \port$23261$0 [4], \port$23291$0 [3], \port$23289$0 [3], \port$23287$0 [3], \port$23285$0 [3], \port$23283$0 [3], \port$23281$0 [3], \port$23279$0 [3], \port$23277$0 [3], \port$23275$0 [3], \port$23273$0 [3], \port$23271$0 [3], \port$23269$0 [3], \port$23267$0 [3], \port$23265$0 [3], \port$23263$0 [3], \port$23261$0 [3], \port$23291$0 [2], \port$23289$0 [2], \port$23287$0 [2], \port$23285$0 [2], \port$23283$0 [2], \port$23281$0 [2], \port$23279$0 [2], \port$23277$0 [2], \port$23275$0 [2], \port$23273$0 [2], \port$23271$0 [2], \port$23269$0 [2], \port$23267$0 [2], \port$23265$0 [2], \port$23263$0 [2], \port$23261$0 [2], \port$23291$0 [1], \port$23289$0 [1], \port$23287$0 [1], \port$23285$0 [1], \port$23283$0 [1], \port$23281$0 [1], \port$23279$0 [1], \port$23277$0 [1], \port$23275$0 [1], \port$23273$0 [1], \port$23271$0 [1], \port$23269$0 [1], \port$23267$0 [1], \port$23265$0 [1], \port$23263$0 [1], \port$23261$0 [1], \port$23291$0 [0], \port$23289$0 [0], \port$23287$0 [0], \port$23285$0 [0], \port$23283$0 [0], \port$23281$0 [0], \port$23279$0 [0], \port$23277$0 [0], \port$23275$0 [0], \port$23273$0 [0], \port$23271$0 [0], \port$23269$0 [0], \port$23267$0 [0], \port$23265$0 [0], \port$23263$0 [0], \port$23261$0 [0] };
+  assign \write__addr$17  = { \port$22410$0 , \port$23303$0  };
+  assign \write__data$20  = { \port$23300$0 [15], \port$23298$0 [15], \port$23296$0 [15], \port$23294$0 [15], \port$23292$0 [15], \port$23290$0 [15], \port$23288$0 [15], \port$23286$0 [15], \port$23284$0 [15], \port$23282$0 [15], \port$23280$0 [15], \port$23278$0 [15], \port$23276$0 [15], \port$23274$0 [15], \port$23272$0 [15], \port$23270$0 [15], \port$23300$0 [14], \port$23298$0 [14], \port$23296$0 [14], \port$23294$0 [14], \port$23292$0 [14], \port$23290$0 [14], \port$23288$0 [14], \port$23286$0 [14], \port$23284$0 [14], \port$23282$0 [14], \port$23280$0 [14], \port$23278$0 [14], \port$23276$0 [14], \port$23274$0 [14], \port$23272$0 [14], \port$23270$0 [14], \port$23300$0 [13], \port$23298$0 [13], \port$23296$0 [13], \port$23294$0 [13], \port$23292$0 [13], \port$23290$0 [13], \port$23288$0 [13], \port$23286$0 [13], \port$23284$0 [13], \port$23282$0 [13], \port$23280$0 [13], \port$23278$0 [13], \port$23276$0 [13], \port$23274$0 [13], \port$23272$0 [13], \port$23270$0 [13], \port$23300$0 [12], \port$23298$0 [12], \port$23296$0 [12], \port$23294$0 [12], \port$23292$0 [12], \port$23290$0 [12], \port$23288$0 [12], \port$23286$0 [12], \port$23284$0 [12], \port$23282$0 [12], \port$23280$0 [12], \port$23278$0 [12], \port$23276$0 [12], \port$23274$0 [12], \port$23272$0 [12], \port$23270$0 [12], \port$23300$0 [11], \port$23298$0 [11], \port$23296$0 [11], \port$23294$0 [11], \port$23292$0 [11], \port$23290$0 [11], \port$23288$0 [11], \port$23286$0 [11], \port$23284$0 [11], \port$23282$0 [11], \port$23280$0 [11], \port$23278$0 [11], \port$23276$0 [11], \port$23274$0 [11], \port$23272$0 [11], \port$23270$0 [11], \port$23300$0 [10], \port$23298$0 [10], \port$23296$0 [10], \port$23294$0 [10], \port$23292$0 [10], \port$23290$0 [10], \port$23288$0 [10], \port$23286$0 [10], \port$23284$0 [10], \port$23282$0 [10], \port$23280$0 [10], \port$23278$0 [10], \port$23276$0 [10], \port$23274$0 [10], \port$23272$0 [10], \port$23270$0 [10], \port$23300$0 [9], \port$23298$0 [9], \port$23296$0 [9], \port$23294$0 [9], \port$23292$0 [9], \port$23290$0 [9], \port$23288$0 [9], \port$23286$0 [9], \port$23284$0 [9], \port$23282$0 [9], \port$23280$0 [9], \port$23278$0 [9], \port$23276$0 [9], \port$23274$0 [9], \port$23272$0 [9], \port$23270$0 [9], \port$23300$0 [8], \port$23298$0 [8], \port$23296$0 [8], \port$23294$0 [8], \port$23292$0 [8], \port$23290$0 [8], \port$23288$0 [8], \port$23286$0 [8], \port$23284$0 [8], \port$23282$0 [8], \port$23280$0 [8], \port$23278$0 [8], \port$23276$0 [8], \port$23274$0 [8], \port$23272$0 [8], \port$23270$0 [8], \port$23300$0 [7], \port$23298$0 [7], \port$23296$0 [7], \port$23294$0 [7], \port$23292$0 [7], \port$23290$0 [7], \port$23288$0 [7], \port$23286$0 [7], \port$23284$0 [7], \port$23282$0 [7], \port$23280$0 [7], \port$23278$0 [7], \port$23276$0 [7], \port$23274$0 [7], \port$23272$0 [7], \port$23270$0 [7], \port$23300$0 [6], \port$23298$0 [6], \port$23296$0 [6], \port$23294$0 [6], \port$23292$0 [6], \port$23290$0 [6], \port$23288$0 [6], \port$23286$0 [6], \port$23284$0 [6], \port$23282$0 [6], \port$23280$0 [6], \port$23278$0 [6], \port$23276$0 [6], \port$23274$0 [6], \port$23272$0 [6], \port$23270$0 [6], \port$23300$0 [5], \port$23298$0 [5], \port$23296$0 [5], \port$23294$0 [5], \port$23292$0 [5], \port$23290$0 [5], \port$23288$0 [5], \port$23286$0 [5], \port$23284$0 [5], \port$23282$0 [5], \port$23280$0 [5], \port$23278$0 [5], \port$23276$0 [5], \port$23274$0 [5], \port$23272$0 [5], \port$23270$0 [5], \port$23300$0 [4], \port$23298$0 [4], \port$23296$0 [4], \port$23294$0 [4], \port$23292$0 [4], \port$23290$0 [4], \port$23288$0 [4], \port$23286$0 [4], \port$23284$0 [4], \port$23282$0 [4], \port$23280$0 [4], \port$23278$0 [4], \port$23276$0 [4], \port$23274$0 [4], \port$23272$0 [4], \port$23270$0 [4], \port$23300$0 [3], \port$23298$0 [3], \port$23296$0 [3], \port$23294$0 [3], \port$23292$0 [3], \port$23290$0 [3], \port$23288$0 [3], \port$23286$0 [3], \port$23284$0 [3], \port$23282$0 [3], \port$23280$0 [3], \port$23278$0 [3], \port$23276$0 [3], \port$23274$0 [3], \port$23272$0 [3], \port$23270$0 [3], \port$23300$0 [2], \port$23298$0 [2], \port$23296$0 [2], \port$23294$0 [2], \port$23292$0 [2], \port$23290$0 [2], \port$23288$0 [2], \port$23286$0 [2], \port$23284$0 [2], \port$23282$0 [2], \port$23280$0 [2], \port$23278$0 [2], \port$23276$0 [2], \port$23274$0 [2], \port$23272$0 [2], \port$23270$0 [2], \port$23300$0 [1], \port$23298$0 [1], \port$23296$0 [1], \port$23294$0 [1], \port$23292$0 [1], \port$23290$0 [1], \port$23288$0 [1], \port$23286$0 [1], \port$23284$0 [1], \port$23282$0 [1], \port$23280$0 [1], \port$23278$0 [1], \port$23276$0 [1], \port$23274$0 [1], \port$23272$0 [1], \port$23270$0 [1], \port$23300$0 [0], \port$23298$0 [0], \port$23296$0 [0], \port$23294$0 [0], \port$23292$0 [0], \port$23290$0 [0], \port$23288$0 [0], \port$23286$0 [0], \port$23284$0 [0], \port$23282$0 [0], \port$23280$0 [0], \port$23278$0 [0], \port$23276$0 [0], \port$23274$0 [0], \port$23272$0 [0], \port$23270$0 [0] };
   assign \read0__data$25  = read0__data;
-  assign \read0__en$27  = { \port$1418$0 , \port$1416$0  };
+  assign \read0__en$27  = { \port$1420$0 , \port$1418$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$13339$0 , \port$13337$0  };
-  assign \read1__en$33  = { \port$13339$0 , \port$13337$0  };
+  assign read1__en = { \port$13345$0 , \port$13343$0  };
+  assign \read1__en$33  = { \port$13345$0 , \port$13343$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[13:1];
@@ -49555,7 +49613,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13339$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13345$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -49565,8 +49623,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13339$0 , \
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$13339$0 ;
-  wire \port$13339$0 ;
+  input \port$13345$0 ;
+  wire \port$13345$0 ;
   wire [9:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -49662,7 +49720,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13339$0 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$13339$0 ) begin
+    if (\port$13345$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -49684,7 +49742,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13339$0 , \
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$13339$0 , \read__en$19  };
+  assign read1__en = { \port$13345$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -50738,7 +50796,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[9:1];
 endmodule
 
-module \backspike_core.weights (rst, \port$9278$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$159 , \write__data$165 , \write__data$171 , \write__data$177 , \write__data$183 , \write__data$189 , \write__data$195 , \write__data$201 , \write__data$207 , \write__data$213 , \write__data$219 , \write__data$225 , \write__data$231 , \write__data$237
+module \backspike_core.weights (rst, \port$9282$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$159 , \write__data$165 , \write__data$171 , \write__data$177 , \write__data$183 , \write__data$189 , \write__data$195 , \write__data$201 , \write__data$207 , \write__data$213 , \write__data$219 , \write__data$225 , \write__data$231 , \write__data$237
 , \write__data$243 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -50942,8 +51000,8 @@ module \backspike_core.weights (rst, \port$9278$0 , write__addr, row__turn, row_
   reg [12:0] first_1 = 13'h0000;
   reg [12:0] last = 13'h0000;
   reg [12:0] last_1 = 13'h0000;
-  input [16:0] \port$9278$0 ;
-  wire [16:0] \port$9278$0 ;
+  input [16:0] \port$9282$0 ;
+  wire [16:0] \port$9282$0 ;
   (* init = 13'h0000 *)
   wire [12:0] read_column__addr;
   (* init = 13'h0000 *)
@@ -51689,7 +51747,7 @@ module \backspike_core.weights (rst, \port$9278$0 , write__addr, row__turn, row_
   always @(posedge clk)
     back <= \$1 ;
   always @(posedge clk)
-    first <= \port$9278$0 [16:4];
+    first <= \port$9282$0 [16:4];
   always @(posedge clk)
     last <= \$3 [12:0];
   always @(posedge clk)
@@ -51733,7 +51791,7 @@ module \backspike_core.weights (rst, \port$9278$0 , write__addr, row__turn, row_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$9278$0 [3:0];
+    column_turn_0 <= \port$9282$0 [3:0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -51842,8 +51900,8 @@ module \backspike_core.weights (rst, \port$9278$0 , write__addr, row__turn, row_
     row__vector <= \$70 ;
   always @(posedge clk)
     column__vector <= \$71 ;
-  assign \$1  = column__stride * \port$9278$0 [3:0];
-  assign \$3  = \port$9278$0 [16:4] + \$2 ;
+  assign \$1  = column__stride * \port$9282$0 [3:0];
+  assign \$3  = \port$9282$0 [16:4] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -51913,8 +51971,8 @@ module \backspike_core.weights (rst, \port$9278$0 , write__addr, row__turn, row_
       \$71  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
     end
   end
-  assign column__turn = \port$9278$0 [3:0];
-  assign column__address = \port$9278$0 [16:4];
+  assign column__turn = \port$9282$0 [3:0];
+  assign column__address = \port$9282$0 [16:4];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$243 , \write__data$237 , \write__data$231 , \write__data$225 , \write__data$219 , \write__data$213 , \write__data$207 , \write__data$201 , \write__data$195 , \write__data$189 , \write__data$183 , \write__data$177 , \write__data$171 , \write__data$165 , \write__data$159 , write__data };
@@ -52310,9 +52368,9 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$29  = { 3'h0, host__request__payload[16:4] };
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$13337$0 , \port$13339$0 , \port$13351$0 , front_gradients__addr, \port$15458$0 , \port$15460$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
-, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$25805$0 , \port$25807$0 , \port$25809$0 , \port$25811$0 , \port$25813$0 , \port$25815$0 , \port$25817$0 , \port$25819$0
-, \port$25821$0 , \port$25823$0 , \port$25825$0 , \port$25827$0 , \port$25829$0 , \port$25831$0 , \port$25833$0 , \port$25835$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$13343$0 , \port$13345$0 , \port$13357$0 , front_gradients__addr, \port$15464$0 , \port$15466$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
+, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$25820$0 , \port$25822$0 , \port$25824$0 , \port$25826$0 , \port$25828$0 , \port$25830$0 , \port$25832$0 , \port$25834$0
+, \port$25836$0 , \port$25838$0 , \port$25840$0 , \port$25842$0 , \port$25844$0 , \port$25846$0 , \port$25848$0 , \port$25850$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -52573,48 +52631,48 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output \port$13337$0 ;
-  wire \port$13337$0 ;
-  output \port$13339$0 ;
-  wire \port$13339$0 ;
-  output [17:0] \port$13351$0 ;
-  wire [17:0] \port$13351$0 ;
-  output \port$15458$0 ;
-  wire \port$15458$0 ;
-  output \port$15460$0 ;
-  wire \port$15460$0 ;
-  output [15:0] \port$25805$0 ;
-  wire [15:0] \port$25805$0 ;
-  output [15:0] \port$25807$0 ;
-  wire [15:0] \port$25807$0 ;
-  output [15:0] \port$25809$0 ;
-  wire [15:0] \port$25809$0 ;
-  output [15:0] \port$25811$0 ;
-  wire [15:0] \port$25811$0 ;
-  output [15:0] \port$25813$0 ;
-  wire [15:0] \port$25813$0 ;
-  output [15:0] \port$25815$0 ;
-  wire [15:0] \port$25815$0 ;
-  output [15:0] \port$25817$0 ;
-  wire [15:0] \port$25817$0 ;
-  output [15:0] \port$25819$0 ;
-  wire [15:0] \port$25819$0 ;
-  output [15:0] \port$25821$0 ;
-  wire [15:0] \port$25821$0 ;
-  output [15:0] \port$25823$0 ;
-  wire [15:0] \port$25823$0 ;
-  output [15:0] \port$25825$0 ;
-  wire [15:0] \port$25825$0 ;
-  output [15:0] \port$25827$0 ;
-  wire [15:0] \port$25827$0 ;
-  output [15:0] \port$25829$0 ;
-  wire [15:0] \port$25829$0 ;
-  output [15:0] \port$25831$0 ;
-  wire [15:0] \port$25831$0 ;
-  output [15:0] \port$25833$0 ;
-  wire [15:0] \port$25833$0 ;
-  output [15:0] \port$25835$0 ;
-  wire [15:0] \port$25835$0 ;
+  output \port$13343$0 ;
+  wire \port$13343$0 ;
+  output \port$13345$0 ;
+  wire \port$13345$0 ;
+  output [17:0] \port$13357$0 ;
+  wire [17:0] \port$13357$0 ;
+  output \port$15464$0 ;
+  wire \port$15464$0 ;
+  output \port$15466$0 ;
+  wire \port$15466$0 ;
+  output [15:0] \port$25820$0 ;
+  wire [15:0] \port$25820$0 ;
+  output [15:0] \port$25822$0 ;
+  wire [15:0] \port$25822$0 ;
+  output [15:0] \port$25824$0 ;
+  wire [15:0] \port$25824$0 ;
+  output [15:0] \port$25826$0 ;
+  wire [15:0] \port$25826$0 ;
+  output [15:0] \port$25828$0 ;
+  wire [15:0] \port$25828$0 ;
+  output [15:0] \port$25830$0 ;
+  wire [15:0] \port$25830$0 ;
+  output [15:0] \port$25832$0 ;
+  wire [15:0] \port$25832$0 ;
+  output [15:0] \port$25834$0 ;
+  wire [15:0] \port$25834$0 ;
+  output [15:0] \port$25836$0 ;
+  wire [15:0] \port$25836$0 ;
+  output [15:0] \port$25838$0 ;
+  wire [15:0] \port$25838$0 ;
+  output [15:0] \port$25840$0 ;
+  wire [15:0] \port$25840$0 ;
+  output [15:0] \port$25842$0 ;
+  wire [15:0] \port$25842$0 ;
+  output [15:0] \port$25844$0 ;
+  wire [15:0] \port$25844$0 ;
+  output [15:0] \port$25846$0 ;
+  wire [15:0] \port$25846$0 ;
+  output [15:0] \port$25848$0 ;
+  wire [15:0] \port$25848$0 ;
+  output [15:0] \port$25850$0 ;
+  wire [15:0] \port$25850$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -52770,10 +52828,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$16038$0 (\$6 ),
-    .\port$16039$0 (\$7 ),
-    .\port$16040$0 (\$8 ),
-    .\port$16041$0 (\$9 ),
+    .\port$16044$0 (\$6 ),
+    .\port$16045$0 (\$7 ),
+    .\port$16046$0 (\$8 ),
+    .\port$16047$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -52825,8 +52883,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$4 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$13339$0 (\$2 ),
-    .\port$15460$0 (\$5 ),
+    .\port$13345$0 (\$2 ),
+    .\port$15466$0 (\$5 ),
     .\row$72 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -52851,10 +52909,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$16038$0 (\$6 ),
-    .\port$16039$0 (\$7 ),
-    .\port$16040$0 (\$8 ),
-    .\port$16041$0 (\$9 ),
+    .\port$16044$0 (\$6 ),
+    .\port$16045$0 (\$7 ),
+    .\port$16046$0 (\$8 ),
+    .\port$16047$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -52873,7 +52931,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .descriptors__addr(queue_descriptors__addr),
     .descriptors__data(descriptors__data),
     .done(done),
-    .\end$48 (\end ),
+    .\end$52 (\end ),
     .fault(queue_fault),
     .loaded(loaded),
     .o__payload(i__payload),
@@ -52967,27 +53025,27 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$13337$0  = \$1 ;
-  assign \port$13339$0  = \$2 ;
-  assign \port$13351$0  = \$3 ;
-  assign \port$15458$0  = \$4 ;
-  assign \port$15460$0  = \$5 ;
-  assign \port$25805$0  = \$10 ;
-  assign \port$25807$0  = \$11 ;
-  assign \port$25809$0  = \$12 ;
-  assign \port$25811$0  = \$13 ;
-  assign \port$25813$0  = \$14 ;
-  assign \port$25815$0  = \$15 ;
-  assign \port$25817$0  = \$16 ;
-  assign \port$25819$0  = \$17 ;
-  assign \port$25821$0  = \$18 ;
-  assign \port$25823$0  = \$19 ;
-  assign \port$25825$0  = \$20 ;
-  assign \port$25827$0  = \$21 ;
-  assign \port$25829$0  = \$22 ;
-  assign \port$25831$0  = \$23 ;
-  assign \port$25833$0  = \$24 ;
-  assign \port$25835$0  = \$25 ;
+  assign \port$13343$0  = \$1 ;
+  assign \port$13345$0  = \$2 ;
+  assign \port$13357$0  = \$3 ;
+  assign \port$15464$0  = \$4 ;
+  assign \port$15466$0  = \$5 ;
+  assign \port$25820$0  = \$10 ;
+  assign \port$25822$0  = \$11 ;
+  assign \port$25824$0  = \$12 ;
+  assign \port$25826$0  = \$13 ;
+  assign \port$25828$0  = \$14 ;
+  assign \port$25830$0  = \$15 ;
+  assign \port$25832$0  = \$16 ;
+  assign \port$25834$0  = \$17 ;
+  assign \port$25836$0  = \$18 ;
+  assign \port$25838$0  = \$19 ;
+  assign \port$25840$0  = \$20 ;
+  assign \port$25842$0  = \$21 ;
+  assign \port$25844$0  = \$22 ;
+  assign \port$25846$0  = \$23 ;
+  assign \port$25848$0  = \$24 ;
+  assign \port$25850$0  = \$25 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -53180,7 +53238,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[15]  = sums[847:795];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$16038$0 , \port$16039$0 , \port$16040$0 , \port$16041$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$16044$0 , \port$16045$0 , \port$16046$0 , \port$16047$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
 , weight_4, weight_5, weight_6, weight_7, weight_8, weight_9, weight_10, weight_11, weight_12, weight_13, weight_14, weight_15, write_0, done, row_vector, \word$212 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -55304,14 +55362,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
-  output \port$16038$0 ;
-  wire \port$16038$0 ;
-  output \port$16039$0 ;
-  wire \port$16039$0 ;
-  output \port$16040$0 ;
-  wire \port$16040$0 ;
-  output \port$16041$0 ;
-  wire \port$16041$0 ;
+  output \port$16044$0 ;
+  wire \port$16044$0 ;
+  output \port$16045$0 ;
+  wire \port$16045$0 ;
+  output \port$16046$0 ;
+  wire \port$16046$0 ;
+  output \port$16047$0 ;
+  wire \port$16047$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$17 ;
@@ -57587,8 +57645,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$81 ),
@@ -57599,8 +57657,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$36 ),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$82 ),
@@ -57611,8 +57669,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$43 ),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$83 ),
@@ -57623,8 +57681,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$50 ),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$84 ),
@@ -57635,8 +57693,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$57 ),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$85 ),
@@ -57647,8 +57705,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$64 ),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$86 ),
@@ -57659,8 +57717,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$71 ),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$87 ),
@@ -57671,8 +57729,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$78 ),
-    .\port$25144$90 (\config [122:90]),
-    .\port$25777$0 (words_8),
+    .\port$25156$90 (\config [122:90]),
+    .\port$25792$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$88 ),
@@ -58079,10 +58137,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
   assign read_turn_2 = row_turn;
   assign row_data = { weight_15, weight_14, weight_13, weight_12, weight_11, weight_10, weight_9, weight_8, weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$16038$0  = \$2 ;
-  assign \port$16039$0  = \$3 ;
-  assign \port$16040$0  = \$4 ;
-  assign \port$16041$0  = \$5 ;
+  assign \port$16044$0  = \$2 ;
+  assign \port$16045$0  = \$3 ;
+  assign \port$16046$0  = \$4 ;
+  assign \port$16047$0  = \$5 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -58578,7 +58636,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
   assign \$1918  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -58771,10 +58829,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -59075,9 +59133,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -59091,10 +59149,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$25898$0 (least),
-    .\port$25899$0 (total),
+    .\port$25913$0 (least),
+    .\port$25914$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -59104,14 +59162,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h0, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h0, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -59140,7 +59198,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -59171,8 +59229,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -59182,8 +59240,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h0, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h0, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -59209,7 +59267,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$30  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$32  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h0, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -59583,7 +59641,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25898$0 , \port$25899$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25913$0 , \port$25914$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -59731,10 +59789,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25898$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$25898$0 ;
-  wire \port$25898$0 ;
-  input [59:0] \port$25899$0 ;
-  wire [59:0] \port$25899$0 ;
+  input \port$25913$0 ;
+  wire \port$25913$0 ;
+  input [59:0] \port$25914$0 ;
+  wire [59:0] \port$25914$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -59816,24 +59874,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25898$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$25899$0 [55:50] ^ { \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59] };
+  assign \$58  = \port$25914$0 [55:50] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$25899$0 [41:34] ^ { \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59] };
+  assign \$60  = \port$25914$0 [41:34] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$25899$0 [49:42] ^ { \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59] };
+  assign \$62  = \port$25914$0 [49:42] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$25899$0 [55:50] ^ { \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59] };
+  assign \$67  = \port$25914$0 [55:50] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$25899$0 [49:42] ^ { \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59] };
+  assign \$69  = \port$25914$0 [49:42] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$25899$0 [7:0];
-  assign \$74  = | \port$25899$0 [15:8];
-  assign \$75  = | \port$25899$0 [23:16];
-  assign \$76  = \port$25899$0 [58:56] ^ { \port$25899$0 [59], \port$25899$0 [59], \port$25899$0 [59] };
+  assign \$73  = | \port$25914$0 [7:0];
+  assign \$74  = | \port$25914$0 [15:8];
+  assign \$75  = | \port$25914$0 [23:16];
+  assign \$76  = \port$25914$0 [58:56] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -59877,11 +59935,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25898$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$25899$0 [55:0];
+    window1 <= \port$25914$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$25899$0 [59];
+    sign1 <= \port$25914$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -59945,8 +60003,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25898$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$25899$0 [55:0], \port$25898$0  };
-  assign i = { \port$25899$0 , \port$25898$0  };
+  assign x = { \port$25914$0 [55:0], \port$25913$0  };
+  assign i = { \port$25914$0 , \port$25913$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -59962,10 +60020,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25898$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$25898$0 ;
+  assign \$72  = \port$25913$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -60158,10 +60216,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -60462,9 +60520,9 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit1.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -60478,10 +60536,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit1.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$26023$0 (least),
-    .\port$26024$0 (total),
+    .\port$26038$0 (least),
+    .\port$26039$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -60491,14 +60549,14 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h1, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h1, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -60527,7 +60585,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -60558,8 +60616,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -60569,8 +60627,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h1, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h1, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -60596,7 +60654,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$26  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$28  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h1, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -60609,7 +60667,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26023$0 , \port$26024$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26038$0 , \port$26039$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -60757,10 +60815,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26023$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26023$0 ;
-  wire \port$26023$0 ;
-  input [59:0] \port$26024$0 ;
-  wire [59:0] \port$26024$0 ;
+  input \port$26038$0 ;
+  wire \port$26038$0 ;
+  input [59:0] \port$26039$0 ;
+  wire [59:0] \port$26039$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -60842,24 +60900,24 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26023$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26024$0 [55:50] ^ { \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59] };
+  assign \$58  = \port$26039$0 [55:50] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26024$0 [41:34] ^ { \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59] };
+  assign \$60  = \port$26039$0 [41:34] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26024$0 [49:42] ^ { \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59] };
+  assign \$62  = \port$26039$0 [49:42] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26024$0 [55:50] ^ { \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59] };
+  assign \$67  = \port$26039$0 [55:50] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26024$0 [49:42] ^ { \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59] };
+  assign \$69  = \port$26039$0 [49:42] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26024$0 [7:0];
-  assign \$74  = | \port$26024$0 [15:8];
-  assign \$75  = | \port$26024$0 [23:16];
-  assign \$76  = \port$26024$0 [58:56] ^ { \port$26024$0 [59], \port$26024$0 [59], \port$26024$0 [59] };
+  assign \$73  = | \port$26039$0 [7:0];
+  assign \$74  = | \port$26039$0 [15:8];
+  assign \$75  = | \port$26039$0 [23:16];
+  assign \$76  = \port$26039$0 [58:56] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -60903,11 +60961,11 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26023$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26024$0 [55:0];
+    window1 <= \port$26039$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26024$0 [59];
+    sign1 <= \port$26039$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -60971,8 +61029,8 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26023$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26024$0 [55:0], \port$26023$0  };
-  assign i = { \port$26024$0 , \port$26023$0  };
+  assign x = { \port$26039$0 [55:0], \port$26038$0  };
+  assign i = { \port$26039$0 , \port$26038$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -60988,10 +61046,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26023$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26023$0 ;
+  assign \$72  = \port$26038$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -61184,10 +61242,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -61488,9 +61546,9 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit2.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -61504,10 +61562,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit2.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$26148$0 (least),
-    .\port$26149$0 (total),
+    .\port$26163$0 (least),
+    .\port$26164$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -61517,14 +61575,14 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h2, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h2, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -61553,7 +61611,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -61584,8 +61642,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -61595,8 +61653,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h2, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h2, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -61622,7 +61680,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$22  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$24  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h2, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -61635,7 +61693,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26148$0 , \port$26149$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26163$0 , \port$26164$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -61783,10 +61841,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26148$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26148$0 ;
-  wire \port$26148$0 ;
-  input [59:0] \port$26149$0 ;
-  wire [59:0] \port$26149$0 ;
+  input \port$26163$0 ;
+  wire \port$26163$0 ;
+  input [59:0] \port$26164$0 ;
+  wire [59:0] \port$26164$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -61868,24 +61926,24 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26148$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26149$0 [55:50] ^ { \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59] };
+  assign \$58  = \port$26164$0 [55:50] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26149$0 [41:34] ^ { \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59] };
+  assign \$60  = \port$26164$0 [41:34] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26149$0 [49:42] ^ { \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59] };
+  assign \$62  = \port$26164$0 [49:42] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26149$0 [55:50] ^ { \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59] };
+  assign \$67  = \port$26164$0 [55:50] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26149$0 [49:42] ^ { \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59] };
+  assign \$69  = \port$26164$0 [49:42] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26149$0 [7:0];
-  assign \$74  = | \port$26149$0 [15:8];
-  assign \$75  = | \port$26149$0 [23:16];
-  assign \$76  = \port$26149$0 [58:56] ^ { \port$26149$0 [59], \port$26149$0 [59], \port$26149$0 [59] };
+  assign \$73  = | \port$26164$0 [7:0];
+  assign \$74  = | \port$26164$0 [15:8];
+  assign \$75  = | \port$26164$0 [23:16];
+  assign \$76  = \port$26164$0 [58:56] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -61929,11 +61987,11 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26148$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26149$0 [55:0];
+    window1 <= \port$26164$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26149$0 [59];
+    sign1 <= \port$26164$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -61997,8 +62055,8 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26148$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26149$0 [55:0], \port$26148$0  };
-  assign i = { \port$26149$0 , \port$26148$0  };
+  assign x = { \port$26164$0 [55:0], \port$26163$0  };
+  assign i = { \port$26164$0 , \port$26163$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -62014,10 +62072,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26148$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26148$0 ;
+  assign \$72  = \port$26163$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -62210,10 +62268,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -62514,9 +62572,9 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit3.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -62530,10 +62588,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit3.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$26273$0 (least),
-    .\port$26274$0 (total),
+    .\port$26288$0 (least),
+    .\port$26289$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -62543,14 +62601,14 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h3, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h3, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -62579,7 +62637,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -62610,8 +62668,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -62621,8 +62679,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h3, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h3, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -62648,7 +62706,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$18  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$20  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h3, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -62661,7 +62719,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26273$0 , \port$26274$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26288$0 , \port$26289$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -62809,10 +62867,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26273$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26273$0 ;
-  wire \port$26273$0 ;
-  input [59:0] \port$26274$0 ;
-  wire [59:0] \port$26274$0 ;
+  input \port$26288$0 ;
+  wire \port$26288$0 ;
+  input [59:0] \port$26289$0 ;
+  wire [59:0] \port$26289$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -62894,24 +62952,24 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26273$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26274$0 [55:50] ^ { \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59] };
+  assign \$58  = \port$26289$0 [55:50] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26274$0 [41:34] ^ { \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59] };
+  assign \$60  = \port$26289$0 [41:34] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26274$0 [49:42] ^ { \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59] };
+  assign \$62  = \port$26289$0 [49:42] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26274$0 [55:50] ^ { \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59] };
+  assign \$67  = \port$26289$0 [55:50] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26274$0 [49:42] ^ { \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59] };
+  assign \$69  = \port$26289$0 [49:42] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26274$0 [7:0];
-  assign \$74  = | \port$26274$0 [15:8];
-  assign \$75  = | \port$26274$0 [23:16];
-  assign \$76  = \port$26274$0 [58:56] ^ { \port$26274$0 [59], \port$26274$0 [59], \port$26274$0 [59] };
+  assign \$73  = | \port$26289$0 [7:0];
+  assign \$74  = | \port$26289$0 [15:8];
+  assign \$75  = | \port$26289$0 [23:16];
+  assign \$76  = \port$26289$0 [58:56] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -62955,11 +63013,11 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26273$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26274$0 [55:0];
+    window1 <= \port$26289$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26274$0 [59];
+    sign1 <= \port$26289$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -63023,8 +63081,8 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26273$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26274$0 [55:0], \port$26273$0  };
-  assign i = { \port$26274$0 , \port$26273$0  };
+  assign x = { \port$26289$0 [55:0], \port$26288$0  };
+  assign i = { \port$26289$0 , \port$26288$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -63040,10 +63098,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26273$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26273$0 ;
+  assign \$72  = \port$26288$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -63236,10 +63294,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -63540,9 +63598,9 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit4.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -63556,10 +63614,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit4.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$26398$0 (least),
-    .\port$26399$0 (total),
+    .\port$26413$0 (least),
+    .\port$26414$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -63569,14 +63627,14 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h4, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h4, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -63605,7 +63663,7 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -63636,8 +63694,8 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -63647,8 +63705,8 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h4, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h4, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -63674,7 +63732,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$14  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$16  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h4, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -63687,7 +63745,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26398$0 , \port$26399$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26413$0 , \port$26414$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -63835,10 +63893,10 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26398$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26398$0 ;
-  wire \port$26398$0 ;
-  input [59:0] \port$26399$0 ;
-  wire [59:0] \port$26399$0 ;
+  input \port$26413$0 ;
+  wire \port$26413$0 ;
+  input [59:0] \port$26414$0 ;
+  wire [59:0] \port$26414$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -63920,24 +63978,24 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26398$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26399$0 [55:50] ^ { \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59] };
+  assign \$58  = \port$26414$0 [55:50] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26399$0 [41:34] ^ { \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59] };
+  assign \$60  = \port$26414$0 [41:34] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26399$0 [49:42] ^ { \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59] };
+  assign \$62  = \port$26414$0 [49:42] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26399$0 [55:50] ^ { \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59] };
+  assign \$67  = \port$26414$0 [55:50] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26399$0 [49:42] ^ { \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59] };
+  assign \$69  = \port$26414$0 [49:42] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26399$0 [7:0];
-  assign \$74  = | \port$26399$0 [15:8];
-  assign \$75  = | \port$26399$0 [23:16];
-  assign \$76  = \port$26399$0 [58:56] ^ { \port$26399$0 [59], \port$26399$0 [59], \port$26399$0 [59] };
+  assign \$73  = | \port$26414$0 [7:0];
+  assign \$74  = | \port$26414$0 [15:8];
+  assign \$75  = | \port$26414$0 [23:16];
+  assign \$76  = \port$26414$0 [58:56] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -63981,11 +64039,11 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26398$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26399$0 [55:0];
+    window1 <= \port$26414$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26399$0 [59];
+    sign1 <= \port$26414$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -64049,8 +64107,8 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26398$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26399$0 [55:0], \port$26398$0  };
-  assign i = { \port$26399$0 , \port$26398$0  };
+  assign x = { \port$26414$0 [55:0], \port$26413$0  };
+  assign i = { \port$26414$0 , \port$26413$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -64066,10 +64124,10 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26398$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26398$0 ;
+  assign \$72  = \port$26413$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -64262,10 +64320,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -64566,9 +64624,9 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit5.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -64582,10 +64640,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit5.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$26523$0 (least),
-    .\port$26524$0 (total),
+    .\port$26538$0 (least),
+    .\port$26539$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -64595,14 +64653,14 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h5, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h5, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -64631,7 +64689,7 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -64662,8 +64720,8 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -64673,8 +64731,8 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h5, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h5, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -64700,7 +64758,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$12  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign \$auto$rtlil.cc:2739:Not$10  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h5, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -64713,7 +64771,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26523$0 , \port$26524$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26538$0 , \port$26539$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -64861,10 +64919,10 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26523$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26523$0 ;
-  wire \port$26523$0 ;
-  input [59:0] \port$26524$0 ;
-  wire [59:0] \port$26524$0 ;
+  input \port$26538$0 ;
+  wire \port$26538$0 ;
+  input [59:0] \port$26539$0 ;
+  wire [59:0] \port$26539$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -64946,24 +65004,24 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26523$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26524$0 [55:50] ^ { \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59] };
+  assign \$58  = \port$26539$0 [55:50] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26524$0 [41:34] ^ { \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59] };
+  assign \$60  = \port$26539$0 [41:34] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26524$0 [49:42] ^ { \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59] };
+  assign \$62  = \port$26539$0 [49:42] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26524$0 [55:50] ^ { \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59] };
+  assign \$67  = \port$26539$0 [55:50] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26524$0 [49:42] ^ { \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59] };
+  assign \$69  = \port$26539$0 [49:42] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26524$0 [7:0];
-  assign \$74  = | \port$26524$0 [15:8];
-  assign \$75  = | \port$26524$0 [23:16];
-  assign \$76  = \port$26524$0 [58:56] ^ { \port$26524$0 [59], \port$26524$0 [59], \port$26524$0 [59] };
+  assign \$73  = | \port$26539$0 [7:0];
+  assign \$74  = | \port$26539$0 [15:8];
+  assign \$75  = | \port$26539$0 [23:16];
+  assign \$76  = \port$26539$0 [58:56] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -65007,11 +65065,11 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26523$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26524$0 [55:0];
+    window1 <= \port$26539$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26524$0 [59];
+    sign1 <= \port$26539$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -65075,8 +65133,8 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26523$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26524$0 [55:0], \port$26523$0  };
-  assign i = { \port$26524$0 , \port$26523$0  };
+  assign x = { \port$26539$0 [55:0], \port$26538$0  };
+  assign i = { \port$26539$0 , \port$26538$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -65092,10 +65150,10 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26523$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26523$0 ;
+  assign \$72  = \port$26538$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -65288,10 +65346,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -65592,9 +65650,9 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit6.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -65608,10 +65666,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit6.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$26648$0 (least),
-    .\port$26649$0 (total),
+    .\port$26663$0 (least),
+    .\port$26664$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -65621,14 +65679,14 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h6, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h6, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -65657,7 +65715,7 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -65688,8 +65746,8 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -65699,8 +65757,8 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h6, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h6, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -65726,7 +65784,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$6  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$8  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h6, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -65739,7 +65797,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26648$0 , \port$26649$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26663$0 , \port$26664$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -65887,10 +65945,10 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26648$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26648$0 ;
-  wire \port$26648$0 ;
-  input [59:0] \port$26649$0 ;
-  wire [59:0] \port$26649$0 ;
+  input \port$26663$0 ;
+  wire \port$26663$0 ;
+  input [59:0] \port$26664$0 ;
+  wire [59:0] \port$26664$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -65972,24 +66030,24 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26648$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26649$0 [55:50] ^ { \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59] };
+  assign \$58  = \port$26664$0 [55:50] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26649$0 [41:34] ^ { \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59] };
+  assign \$60  = \port$26664$0 [41:34] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26649$0 [49:42] ^ { \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59] };
+  assign \$62  = \port$26664$0 [49:42] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26649$0 [55:50] ^ { \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59] };
+  assign \$67  = \port$26664$0 [55:50] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26649$0 [49:42] ^ { \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59] };
+  assign \$69  = \port$26664$0 [49:42] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26649$0 [7:0];
-  assign \$74  = | \port$26649$0 [15:8];
-  assign \$75  = | \port$26649$0 [23:16];
-  assign \$76  = \port$26649$0 [58:56] ^ { \port$26649$0 [59], \port$26649$0 [59], \port$26649$0 [59] };
+  assign \$73  = | \port$26664$0 [7:0];
+  assign \$74  = | \port$26664$0 [15:8];
+  assign \$75  = | \port$26664$0 [23:16];
+  assign \$76  = \port$26664$0 [58:56] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -66033,11 +66091,11 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26648$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26649$0 [55:0];
+    window1 <= \port$26664$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26649$0 [59];
+    sign1 <= \port$26664$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -66101,8 +66159,8 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26648$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26649$0 [55:0], \port$26648$0  };
-  assign i = { \port$26649$0 , \port$26648$0  };
+  assign x = { \port$26664$0 [55:0], \port$26663$0  };
+  assign i = { \port$26664$0 , \port$26663$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -66118,10 +66176,10 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26648$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26648$0 ;
+  assign \$72  = \port$26663$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$25144$90 , rate, live, \port$25777$0 , weight, clk);
+module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -66314,10 +66372,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2514
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25144$90 ;
-  wire [32:0] \port$25144$90 ;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [32:0] \port$25156$90 ;
+  wire [32:0] \port$25156$90 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -66618,9 +66676,9 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2514
     live_10 <= live_9;
   \backspike_core.wg.drain.unit7.mix  mix (
     .clk(clk),
-    .i_key(\port$25144$90 [32:1]),
+    .i_key(\port$25156$90 [32:1]),
     .o(\o$78 ),
-    .\port$25777$0 (\port$25777$0 ),
+    .\port$25792$0 (\port$25792$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -66634,10 +66692,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2514
   \backspike_core.wg.drain.unit7.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25144$90 [0]),
+    .i_stochastic(\port$25156$90 [0]),
     .negative(\$133 ),
-    .\port$26773$0 (least),
-    .\port$26774$0 (total),
+    .\port$26788$0 (least),
+    .\port$26789$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -66647,14 +66705,14 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2514
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25144$90 [32:1];
-  assign key = \port$25144$90 [32:1];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h7, \port$25777$0 [0] };
-  assign word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h7, \port$25777$0 [0] };
+  assign i_key = \port$25156$90 [32:1];
+  assign key = \port$25156$90 [32:1];
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] };
+  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25144$90 [0];
-  assign stochastic = \port$25144$90 [0];
+  assign i_stochastic = \port$25156$90 [0];
+  assign stochastic = \port$25156$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -66683,7 +66741,7 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2514
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25777$0 , o, clk);
+module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25792$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -66714,8 +66772,8 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25777$0 ;
-  wire [21:0] \port$25777$0 ;
+  input [21:0] \port$25792$0 ;
+  wire [21:0] \port$25792$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -66725,8 +66783,8 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25777$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h7, \port$25777$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h7, \port$25777$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -66752,7 +66810,7 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25777$0 [21:9], 4'h0, \port$25777$0 [8:1], 3'h7, \port$25777$0 [0] };
+  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -66765,7 +66823,7 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25777$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26773$0 , \port$26774$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26788$0 , \port$26789$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -66913,10 +66971,10 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26773$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26773$0 ;
-  wire \port$26773$0 ;
-  input [59:0] \port$26774$0 ;
-  wire [59:0] \port$26774$0 ;
+  input \port$26788$0 ;
+  wire \port$26788$0 ;
+  input [59:0] \port$26789$0 ;
+  wire [59:0] \port$26789$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -66998,24 +67056,24 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26773$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26774$0 [55:50] ^ { \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59] };
+  assign \$58  = \port$26789$0 [55:50] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26774$0 [41:34] ^ { \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59] };
+  assign \$60  = \port$26789$0 [41:34] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26774$0 [49:42] ^ { \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59] };
+  assign \$62  = \port$26789$0 [49:42] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26774$0 [55:50] ^ { \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59] };
+  assign \$67  = \port$26789$0 [55:50] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26774$0 [49:42] ^ { \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59] };
+  assign \$69  = \port$26789$0 [49:42] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26774$0 [7:0];
-  assign \$74  = | \port$26774$0 [15:8];
-  assign \$75  = | \port$26774$0 [23:16];
-  assign \$76  = \port$26774$0 [58:56] ^ { \port$26774$0 [59], \port$26774$0 [59], \port$26774$0 [59] };
+  assign \$73  = | \port$26789$0 [7:0];
+  assign \$74  = | \port$26789$0 [15:8];
+  assign \$75  = | \port$26789$0 [23:16];
+  assign \$76  = \port$26789$0 [58:56] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -67059,11 +67117,11 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26773$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26774$0 [55:0];
+    window1 <= \port$26789$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26774$0 [59];
+    sign1 <= \port$26789$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -67127,8 +67185,8 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26773$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26774$0 [55:0], \port$26773$0  };
-  assign i = { \port$26774$0 , \port$26773$0  };
+  assign x = { \port$26789$0 [55:0], \port$26788$0  };
+  assign i = { \port$26789$0 , \port$26788$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -67144,10 +67202,10 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26773$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26773$0 ;
+  assign \$72  = \port$26788$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, o__ready, \port$13339$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$15460$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
+module \backspike_core.wg.front (rst, o__ready, \port$13345$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$15466$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
 , o_vectors__valid, spikes__data, \row$72 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -67519,10 +67577,10 @@ module \backspike_core.wg.front (rst, o__ready, \port$13339$0 , \address$20 , \i
   input parity;
   wire parity;
   reg part = 1'h0;
-  output \port$13339$0 ;
-  wire \port$13339$0 ;
-  output \port$15460$0 ;
-  wire \port$15460$0 ;
+  output \port$13345$0 ;
+  wire \port$13345$0 ;
+  output \port$15466$0 ;
+  wire \port$15466$0 ;
   wire [511:0] row;
   reg [15:0] \row$28  = 16'h0000;
   input [255:0] \row$72 ;
@@ -67852,8 +67910,8 @@ module \backspike_core.wg.front (rst, o__ready, \port$13339$0 , \address$20 , \i
     .move1(\$212 ),
     .o__payload(\o__payload$35 ),
     .o__ready(\o__ready$59 ),
-    .\port$26888$0 (spikes__data),
-    .\port$27011$0 (masks__data),
+    .\port$26903$0 (spikes__data),
+    .\port$27026$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$58 )
   );
@@ -68146,9 +68204,9 @@ module \backspike_core.wg.front (rst, o__ready, \port$13339$0 , \address$20 , \i
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$13339$0  = \$212 ;
+  assign \port$13345$0  = \$212 ;
   assign \address$20  = i__payload[17:0];
-  assign \port$15460$0  = \$213 ;
+  assign \port$15466$0  = \$213 ;
   assign \i__payload.address  = i__payload[17:0];
   assign \i__payload.tag  = i__payload[31:18];
   assign \o__payload.address  = i__payload[17:0];
@@ -68558,8 +68616,8 @@ module \backspike_core.wg.front.scan (rst, i__valid, i__ready, o_lines__valid, o
   \backspike_core.wg.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$25267$0 (\o__payload$20 [3:0]),
-    .\port$25267$20 (\o__payload$20 [27:20]),
+    .\port$25282$0 (\o__payload$20 [3:0]),
+    .\port$25282$20 (\o__payload$20 [27:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -70794,7 +70852,7 @@ module \backspike_core.wg.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[18];
 endmodule
 
-module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$25267$0 , \port$25267$20 , level, clk);
+module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$25282$0 , \port$25282$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -70819,10 +70877,10 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$25267$0 ;
-  wire [3:0] \port$25267$0 ;
-  input [7:0] \port$25267$20 ;
-  wire [7:0] \port$25267$20 ;
+  input [3:0] \port$25282$0 ;
+  wire [3:0] \port$25282$0 ;
+  input [7:0] \port$25282$20 ;
+  wire [7:0] \port$25282$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [11:0] r_data;
@@ -70849,7 +70907,7 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [11:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$25267$20 , \port$25267$0  };
+      storage[w_port__addr] <= { \port$25282$20 , \port$25282$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -70911,8 +70969,8 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$25267$20 , \port$25267$0  };
-  assign w_data = { \port$25267$20 , \port$25267$0  };
+  assign w_port__data = { \port$25282$20 , \port$25282$0  };
+  assign w_data = { \port$25282$20 , \port$25282$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -73442,7 +73500,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, i__ready, i__payload
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$26888$0 , \port$27011$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$26903$0 , \port$27026$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -73473,10 +73531,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [255:0] \port$26888$0 ;
-  wire [255:0] \port$26888$0 ;
-  input [255:0] \port$27011$0 ;
-  wire [255:0] \port$27011$0 ;
+  input [255:0] \port$26903$0 ;
+  wire [255:0] \port$26903$0 ;
+  input [255:0] \port$27026$0 ;
+  wire [255:0] \port$27026$0 ;
   wire [511:0] row;
   input rst;
   wire rst;
@@ -73532,7 +73590,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
     end
   end
   assign address = i__payload[17:0];
-  assign row = { \port$27011$0 , \port$26888$0  };
+  assign row = { \port$27026$0 , \port$26903$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -73541,7 +73599,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   assign \o__payload.row  = o__payload[511:0];
   assign \o__payload.tag  = o__payload[525:512];
   assign o__payload[525:512] = tag1;
-  assign o__payload[511:0] = { \port$27011$0 , \port$26888$0  };
+  assign o__payload[511:0] = { \port$27026$0 , \port$26903$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -73663,7 +73721,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$16038$0 , \port$16039$0 , \port$16040$0 , \port$16041$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$16044$0 , \port$16045$0 , \port$16046$0 , \port$16047$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -73972,14 +74030,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   reg [1:0] next_block = 2'h0;
   wire [15:0] now;
-  input \port$16038$0 ;
-  wire \port$16038$0 ;
-  input \port$16039$0 ;
-  wire \port$16039$0 ;
-  input \port$16040$0 ;
-  wire \port$16040$0 ;
-  input \port$16041$0 ;
-  wire \port$16041$0 ;
+  input \port$16044$0 ;
+  wire \port$16044$0 ;
+  input \port$16045$0 ;
+  wire \port$16045$0 ;
+  input \port$16046$0 ;
+  wire \port$16046$0 ;
+  input \port$16047$0 ;
+  wire \port$16047$0 ;
   wire [5:0] read__addr;
   wire [847:0] read__data;
   (* init = 1'h0 *)
@@ -74158,7 +74216,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [847:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$16041$0 , \port$16040$0 , \port$16039$0 , \port$16038$0  }];
+      _0_ <= buffer[{ drain_block, \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  }];
     end
   end
   assign read__data = _0_;
@@ -74186,7 +74244,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$17  = \$16 [1:0] == 2'h3;
   assign \$18  = draining & busy;
   assign \$19  = start | \$18 ;
-  assign \$20  = drained >> { \port$16041$0 , \port$16040$0 , \port$16039$0 , \port$16038$0  };
+  assign \$20  = drained >> { \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  };
   assign \$21  = ~ \$20 ;
   assign \$22  = next_block + 1'h1;
   assign \$23  = i_events__valid & i_events__payload[10];
@@ -74606,7 +74664,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$98  = 2'h0;
     end
   end
-  assign entry = { \port$16041$0 , \port$16040$0 , \port$16039$0 , \port$16038$0  };
+  assign entry = { \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  };
   assign i_events__ready = go;
   assign \go$33  = go;
   assign element = i_vectors__payload[15:0];
@@ -74676,7 +74734,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \total$131  = { \$128 , \$127  };
   assign \total$132  = { \$130 , \$129  };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$16041$0 , \port$16040$0 , \port$16039$0 , \port$16038$0  };
+  assign read__addr = { drain_block, \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  };
   assign \$signature__en$135  = finish;
   assign \$signature__addr$136  = block;
   assign \$signature__data$137  = now;
@@ -75128,7 +75186,7 @@ module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk)
   assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
-module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$48 , abort, start, rehearse, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready
+module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$52 , abort, start, rehearse, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready
 , done, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -75138,216 +75196,217 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
-  wire \$105 ;
+  wire [12:0] \$105 ;
   wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire \$111 ;
+  wire [12:0] \$111 ;
   wire \$112 ;
-  wire [13:0] \$113 ;
+  wire \$113 ;
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
-  wire \$117 ;
-  wire [13:0] \$118 ;
+  wire [12:0] \$117 ;
+  wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
   wire \$122 ;
-  wire [13:0] \$123 ;
+  wire \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire [13:0] \$128 ;
+  wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire [13:0] \$133 ;
+  wire \$133 ;
   wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire [13:0] \$138 ;
+  wire \$138 ;
   wire \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire [13:0] \$143 ;
+  wire \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  wire [13:0] \$148 ;
+  wire \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire [13:0] \$153 ;
+  wire \$153 ;
   wire \$154 ;
   wire \$155 ;
   wire \$156 ;
   wire \$157 ;
-  wire [13:0] \$158 ;
+  wire \$158 ;
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
   wire \$161 ;
-  wire [13:0] \$162 ;
+  wire \$162 ;
   wire \$163 ;
   wire \$164 ;
   wire [13:0] \$165 ;
   wire \$166 ;
   wire \$167 ;
-  wire [13:0] \$168 ;
+  wire \$168 ;
   wire \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire [13:0] \$171 ;
+  wire [13:0] \$170 ;
+  wire \$171 ;
   wire \$172 ;
   wire \$173 ;
-  wire [22:0] \$174 ;
-  wire \$175 ;
-  wire [12:0] \$176 ;
+  wire \$174 ;
+  wire [13:0] \$175 ;
+  wire \$176 ;
   wire \$177 ;
   wire \$178 ;
   wire \$179 ;
   wire \$18 ;
-  wire \$180 ;
+  wire [13:0] \$180 ;
   wire \$181 ;
-  wire [12:0] \$182 ;
+  wire \$182 ;
   wire \$183 ;
   wire \$184 ;
-  wire \$185 ;
+  wire [13:0] \$185 ;
   wire \$186 ;
   wire \$187 ;
-  wire [12:0] \$188 ;
+  wire \$188 ;
   wire \$189 ;
   wire \$19 ;
-  wire \$190 ;
+  wire [13:0] \$190 ;
   wire \$191 ;
   wire \$192 ;
   wire \$193 ;
-  wire [12:0] \$194 ;
-  wire \$195 ;
+  wire \$194 ;
+  wire [13:0] \$195 ;
   wire \$196 ;
   wire \$197 ;
   wire \$198 ;
   wire \$199 ;
   wire [10:0] \$2 ;
   wire \$20 ;
-  wire [12:0] \$200 ;
+  wire [13:0] \$200 ;
   wire \$201 ;
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
-  wire \$205 ;
-  wire [12:0] \$206 ;
+  wire [13:0] \$205 ;
+  wire \$206 ;
   wire \$207 ;
   wire \$208 ;
   wire \$209 ;
   wire \$21 ;
-  wire \$210 ;
+  wire [13:0] \$210 ;
   wire \$211 ;
-  wire [12:0] \$212 ;
+  wire \$212 ;
   wire \$213 ;
-  wire \$214 ;
+  wire [13:0] \$214 ;
   wire \$215 ;
   wire \$216 ;
-  wire \$217 ;
-  wire [12:0] \$218 ;
+  wire [13:0] \$217 ;
+  wire \$218 ;
   wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
+  wire [13:0] \$220 ;
   wire \$221 ;
   wire \$222 ;
-  wire \$223 ;
-  wire [12:0] \$224 ;
+  wire [13:0] \$223 ;
+  wire \$224 ;
   wire \$225 ;
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
-  wire [12:0] \$230 ;
+  wire \$230 ;
   wire \$231 ;
   wire \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
-  wire [12:0] \$236 ;
+  wire \$236 ;
   wire \$237 ;
-  wire \$238 ;
+  wire [2:0] \$238 ;
   wire \$239 ;
   wire \$24 ;
   wire \$240 ;
   wire \$241 ;
-  wire [12:0] \$242 ;
-  wire \$243 ;
-  wire \$244 ;
+  wire \$242 ;
+  wire [11:0] \$243 ;
+  wire [2:0] \$244 ;
   wire \$245 ;
   wire \$246 ;
   wire \$247 ;
-  wire [12:0] \$248 ;
+  wire \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
-  wire \$254 ;
+  wire [4:0] \$254 ;
   wire \$255 ;
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire [23:0] \$259 ;
+  wire [22:0] \$259 ;
   wire \$26 ;
-  wire [3:0] \$260 ;
-  wire \$261 ;
+  wire [23:0] \$260 ;
+  wire [3:0] \$261 ;
   wire \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire [11:0] \$267 ;
+  wire \$267 ;
   wire [11:0] \$268 ;
-  reg \$269 ;
+  wire [11:0] \$269 ;
   wire \$27 ;
   reg \$270 ;
-  reg [10:0] \$271 ;
-  reg \$272 ;
-  reg [10:0] \$273 ;
+  reg \$271 ;
+  reg [10:0] \$272 ;
+  reg \$273 ;
   reg [10:0] \$274 ;
   reg [10:0] \$275 ;
-  reg \$276 ;
-  reg [3:0] \$277 ;
-  reg [1:0] \$278 ;
-  reg [31:0] \$279 ;
+  reg [10:0] \$276 ;
+  reg \$277 ;
+  reg [3:0] \$278 ;
+  reg [1:0] \$279 ;
   wire \$28 ;
-  reg [3:0] \$280 ;
+  reg [31:0] \$280 ;
   reg [3:0] \$281 ;
-  reg [2:0] \$282 ;
-  reg [8:0] \$283 ;
+  reg [3:0] \$282 ;
+  reg [2:0] \$283 ;
   reg [8:0] \$284 ;
-  reg [12:0] \$285 ;
+  reg [8:0] \$285 ;
   reg [12:0] \$286 ;
   reg [12:0] \$287 ;
   reg [12:0] \$288 ;
-  reg [15:0] \$289 ;
+  reg [12:0] \$289 ;
   wire \$29 ;
   reg [15:0] \$290 ;
   reg [15:0] \$291 ;
-  reg [31:0] \$292 ;
-  reg [22:0] \$293 ;
-  reg [23:0] \$294 ;
+  reg [15:0] \$292 ;
+  reg [31:0] \$293 ;
+  reg [22:0] \$294 ;
+  reg [23:0] \$295 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
@@ -75365,70 +75424,71 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
+  wire [12:0] \$45 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
+  wire [12:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  wire [2:0] \$55 ;
+  wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [12:0] \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [11:0] \$60 ;
-  wire [2:0] \$61 ;
+  wire \$60 ;
+  wire \$61 ;
   wire \$62 ;
-  wire \$63 ;
+  wire [12:0] \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
+  wire [12:0] \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [4:0] \$71 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire \$75 ;
+  wire [12:0] \$75 ;
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
+  wire [12:0] \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
+  wire [12:0] \$87 ;
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire \$93 ;
+  wire [12:0] \$93 ;
   wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
   wire \$98 ;
-  wire \$99 ;
+  wire [12:0] \$99 ;
   reg \$signal  = 1'h0;
   input abort;
   wire abort;
   reg at_end = 1'h0;
+  reg [15:0] base_0 = 16'h0000;
   input [19:0] batch;
   wire [19:0] batch;
   wire [9:0] \batch.blocks ;
@@ -75456,6 +75516,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   wire \config.stochastic ;
   wire [8:0] \config.tiles ;
   wire [15:0] \config.weights ;
+  reg [8:0] count_0 = 9'h000;
   reg [1:0] delay = 2'h0;
   output [7:0] descriptors__addr;
   wire [7:0] descriptors__addr;
@@ -75464,8 +75525,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   input done;
   wire done;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$48 ;
-  wire [10:0] \end$48 ;
+  input [10:0] \end$52 ;
+  wire [10:0] \end$52 ;
   reg [2:0] excess = 3'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -75522,6 +75583,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   input [31:0] tasks__data;
   wire [31:0] tasks__data;
   reg [8:0] tiles = 9'h000;
+  reg [13:0] times_0 = 14'h0000;
   wire tokens;
   reg [23:0] total = 24'h000000;
   input [10:0] waits_first;
@@ -75561,278 +75623,285 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   assign \$40  = fsm_state == 3'h6;
   assign \$41  = fsm_state == 3'h7;
   assign \$42  = fsm_state == 4'h8;
-  assign \$43  = | total[23:10];
-  assign \$44  = | total[8:0];
-  assign \$45  = total[9] & \$44 ;
-  assign \$46  = \$43  | \$45 ;
-  assign \$47  = | total[23:14];
-  assign \$48  = | total[12:0];
-  assign \$49  = total[13] & \$48 ;
-  assign \$50  = \$47  | \$49 ;
-  assign \$51  = | total[23:9];
-  assign \$52  = | total[7:0];
-  assign \$53  = total[8] & \$52 ;
-  assign \$54  = \$51  | \$53 ;
-  assign \$55  = { \$54 , \$50 , \$46  } & check;
-  assign \$56  = position > \end ;
-  assign \$57  = \end  > 10'h200;
-  assign \$58  = \$56  | \$57 ;
-  assign \$59  = position == \end ;
-  assign \$60  = completed + 1'h1;
-  assign \$61  = delay + 1'h1;
-  assign \$62  = ! delay;
-  assign \$63  = rehearsing & \$signal ;
-  assign \$64  = delay == 2'h2;
-  assign \$65  = completed == issued;
-  assign \$66  = ~ tokens;
-  assign \$67  = layer == \task [3:0];
-  assign \$68  = known & \$67 ;
-  assign \$69  = completed == issued;
-  assign \$70  = \task [3:0] >= 4'h8;
-  assign \$71  = word + 1'h1;
-  assign \$72  = word >= 2'h2;
-  assign \$73  = word < 4'hc;
-  assign \$74  = \$72  & \$73 ;
-  assign \$75  = word == 4'hb;
-  assign \$76  = \config [9] & check[0];
-  assign \$77  = \config [0] & check[1];
-  assign \$78  = \config [0] & check[2];
+  assign \$43  = fsm_state == 4'h9;
+  assign \$44  = | \config [17:9];
+  assign \$45  = \$44  ? \config [44:32] : 13'h0201;
+  assign \$46  = \$45 [0] & check[0];
+  assign \$47  = \config [58] & check[1];
+  assign \$48  = \config [45] & check[2];
+  assign \$49  = | { \$48 , \$47 , \$46  };
+  assign \$50  = | \config [17:9];
+  assign \$51  = \$50  ? \config [44:32] : 13'h0201;
+  assign \$52  = \$51 [1] & check[0];
+  assign \$53  = \config [59] & check[1];
+  assign \$54  = \config [46] & check[2];
+  assign \$55  = | { \$54 , \$53 , \$52  };
+  assign \$56  = | \config [17:9];
+  assign \$57  = \$56  ? \config [44:32] : 13'h0201;
+  assign \$58  = \$57 [2] & check[0];
+  assign \$59  = \config [60] & check[1];
+  assign \$60  = \config [47] & check[2];
+  assign \$61  = | { \$60 , \$59 , \$58  };
+  assign \$62  = | \config [17:9];
+  assign \$63  = \$62  ? \config [44:32] : 13'h0201;
+  assign \$64  = \$63 [3] & check[0];
+  assign \$65  = \config [61] & check[1];
+  assign \$66  = \config [48] & check[2];
+  assign \$67  = | { \$66 , \$65 , \$64  };
+  assign \$68  = | \config [17:9];
+  assign \$69  = \$68  ? \config [44:32] : 13'h0201;
+  assign \$70  = \$69 [4] & check[0];
+  assign \$71  = \config [62] & check[1];
+  assign \$72  = \config [49] & check[2];
+  assign \$73  = | { \$72 , \$71 , \$70  };
+  assign \$74  = | \config [17:9];
+  assign \$75  = \$74  ? \config [44:32] : 13'h0201;
+  assign \$76  = \$75 [5] & check[0];
+  assign \$77  = \config [63] & check[1];
+  assign \$78  = \config [50] & check[2];
   assign \$79  = | { \$78 , \$77 , \$76  };
-  assign \$80  = \config [10] & check[0];
-  assign \$81  = \config [1] & check[1];
-  assign \$82  = \config [1] & check[2];
-  assign \$83  = | { \$82 , \$81 , \$80  };
-  assign \$84  = \config [11] & check[0];
-  assign \$85  = \config [2] & check[1];
-  assign \$86  = \config [2] & check[2];
-  assign \$87  = | { \$86 , \$85 , \$84  };
-  assign \$88  = \config [12] & check[0];
-  assign \$89  = \config [3] & check[1];
-  assign \$90  = \config [3] & check[2];
+  assign \$80  = | \config [17:9];
+  assign \$81  = \$80  ? \config [44:32] : 13'h0201;
+  assign \$82  = \$81 [6] & check[0];
+  assign \$83  = \config [64] & check[1];
+  assign \$84  = \config [51] & check[2];
+  assign \$85  = | { \$84 , \$83 , \$82  };
+  assign \$86  = | \config [17:9];
+  assign \$87  = \$86  ? \config [44:32] : 13'h0201;
+  assign \$88  = \$87 [7] & check[0];
+  assign \$89  = \config [65] & check[1];
+  assign \$90  = \config [52] & check[2];
   assign \$91  = | { \$90 , \$89 , \$88  };
-  assign \$92  = \config [13] & check[0];
-  assign \$93  = \config [4] & check[1];
-  assign \$94  = \config [4] & check[2];
-  assign \$95  = | { \$94 , \$93 , \$92  };
-  assign \$96  = \config [14] & check[0];
-  assign \$97  = \config [5] & check[1];
-  assign \$98  = \config [5] & check[2];
-  assign \$99  = | { \$98 , \$97 , \$96  };
-  assign \$100  = \config [15] & check[0];
-  assign \$101  = \config [6] & check[1];
-  assign \$102  = \config [6] & check[2];
+  assign \$92  = | \config [17:9];
+  assign \$93  = \$92  ? \config [44:32] : 13'h0201;
+  assign \$94  = \$93 [8] & check[0];
+  assign \$95  = \config [66] & check[1];
+  assign \$96  = \config [53] & check[2];
+  assign \$97  = | { \$96 , \$95 , \$94  };
+  assign \$98  = | \config [17:9];
+  assign \$99  = \$98  ? \config [44:32] : 13'h0201;
+  assign \$100  = \$99 [9] & check[0];
+  assign \$101  = \config [67] & check[1];
+  assign \$102  = \config [54] & check[2];
   assign \$103  = | { \$102 , \$101 , \$100  };
-  assign \$104  = \config [16] & check[0];
-  assign \$105  = \config [7] & check[1];
-  assign \$106  = \config [7] & check[2];
-  assign \$107  = | { \$106 , \$105 , \$104  };
-  assign \$108  = \config [17] & check[0];
-  assign \$109  = \config [8] & check[1];
-  assign \$110  = \config [8] & check[2];
-  assign \$111  = | { \$110 , \$109 , \$108  };
-  assign \$112  = batch[10] & check[0];
-  assign \$113  = \config [30:18] + \config [31];
-  assign \$114  = \$113 [0] & check[1];
-  assign \$115  = batch[10] & check[2];
-  assign \$116  = | { \$115 , \$114 , \$112  };
-  assign \$117  = batch[11] & check[0];
-  assign \$118  = \config [30:18] + \config [31];
-  assign \$119  = \$118 [1] & check[1];
-  assign \$120  = batch[11] & check[2];
-  assign \$121  = | { \$120 , \$119 , \$117  };
-  assign \$122  = batch[12] & check[0];
-  assign \$123  = \config [30:18] + \config [31];
-  assign \$124  = \$123 [2] & check[1];
-  assign \$125  = batch[12] & check[2];
-  assign \$126  = | { \$125 , \$124 , \$122  };
-  assign \$127  = batch[13] & check[0];
-  assign \$128  = \config [30:18] + \config [31];
-  assign \$129  = \$128 [3] & check[1];
-  assign \$130  = batch[13] & check[2];
-  assign \$131  = | { \$130 , \$129 , \$127  };
-  assign \$132  = batch[14] & check[0];
-  assign \$133  = \config [30:18] + \config [31];
-  assign \$134  = \$133 [4] & check[1];
-  assign \$135  = batch[14] & check[2];
-  assign \$136  = | { \$135 , \$134 , \$132  };
-  assign \$137  = batch[15] & check[0];
-  assign \$138  = \config [30:18] + \config [31];
-  assign \$139  = \$138 [5] & check[1];
-  assign \$140  = batch[15] & check[2];
-  assign \$141  = | { \$140 , \$139 , \$137  };
-  assign \$142  = batch[16] & check[0];
-  assign \$143  = \config [30:18] + \config [31];
-  assign \$144  = \$143 [6] & check[1];
-  assign \$145  = batch[16] & check[2];
-  assign \$146  = | { \$145 , \$144 , \$142  };
-  assign \$147  = batch[17] & check[0];
-  assign \$148  = \config [30:18] + \config [31];
-  assign \$149  = \$148 [7] & check[1];
-  assign \$150  = batch[17] & check[2];
-  assign \$151  = | { \$150 , \$149 , \$147  };
-  assign \$152  = batch[18] & check[0];
-  assign \$153  = \config [30:18] + \config [31];
-  assign \$154  = \$153 [8] & check[1];
-  assign \$155  = batch[18] & check[2];
-  assign \$156  = | { \$155 , \$154 , \$152  };
-  assign \$157  = batch[19] & check[0];
-  assign \$158  = \config [30:18] + \config [31];
-  assign \$159  = \$158 [9] & check[1];
-  assign \$160  = batch[19] & check[2];
-  assign \$161  = | { \$160 , \$159 , \$157  };
-  assign \$162  = \config [30:18] + \config [31];
-  assign \$163  = \$162 [10] & check[1];
+  assign \$104  = | \config [17:9];
+  assign \$105  = \$104  ? \config [44:32] : 13'h0201;
+  assign \$106  = \$105 [10] & check[0];
+  assign \$107  = \config [68] & check[1];
+  assign \$108  = \config [55] & check[2];
+  assign \$109  = | { \$108 , \$107 , \$106  };
+  assign \$110  = | \config [17:9];
+  assign \$111  = \$110  ? \config [44:32] : 13'h0201;
+  assign \$112  = \$111 [11] & check[0];
+  assign \$113  = \config [69] & check[1];
+  assign \$114  = \config [56] & check[2];
+  assign \$115  = | { \$114 , \$113 , \$112  };
+  assign \$116  = | \config [17:9];
+  assign \$117  = \$116  ? \config [44:32] : 13'h0201;
+  assign \$118  = \$117 [12] & check[0];
+  assign \$119  = \config [70] & check[1];
+  assign \$120  = \config [57] & check[2];
+  assign \$121  = | { \$120 , \$119 , \$118  };
+  assign \$122  = \config [71] & check[1];
+  assign \$124  = \config [72] & check[1];
+  assign \$126  = \config [73] & check[1];
+  assign \$128  = \config [9] & check[0];
+  assign \$129  = \config [0] & check[1];
+  assign \$130  = \config [0] & check[2];
+  assign \$131  = | { \$130 , \$129 , \$128  };
+  assign \$132  = \config [10] & check[0];
+  assign \$133  = \config [1] & check[1];
+  assign \$134  = \config [1] & check[2];
+  assign \$135  = | { \$134 , \$133 , \$132  };
+  assign \$136  = \config [11] & check[0];
+  assign \$137  = \config [2] & check[1];
+  assign \$138  = \config [2] & check[2];
+  assign \$139  = | { \$138 , \$137 , \$136  };
+  assign \$140  = \config [12] & check[0];
+  assign \$141  = \config [3] & check[1];
+  assign \$142  = \config [3] & check[2];
+  assign \$143  = | { \$142 , \$141 , \$140  };
+  assign \$144  = \config [13] & check[0];
+  assign \$145  = \config [4] & check[1];
+  assign \$146  = \config [4] & check[2];
+  assign \$147  = | { \$146 , \$145 , \$144  };
+  assign \$148  = \config [14] & check[0];
+  assign \$149  = \config [5] & check[1];
+  assign \$150  = \config [5] & check[2];
+  assign \$151  = | { \$150 , \$149 , \$148  };
+  assign \$152  = \config [15] & check[0];
+  assign \$153  = \config [6] & check[1];
+  assign \$154  = \config [6] & check[2];
+  assign \$155  = | { \$154 , \$153 , \$152  };
+  assign \$156  = \config [16] & check[0];
+  assign \$157  = \config [7] & check[1];
+  assign \$158  = \config [7] & check[2];
+  assign \$159  = | { \$158 , \$157 , \$156  };
+  assign \$160  = \config [17] & check[0];
+  assign \$161  = \config [8] & check[1];
+  assign \$162  = \config [8] & check[2];
+  assign \$163  = | { \$162 , \$161 , \$160  };
+  assign \$164  = batch[10] & check[0];
   assign \$165  = \config [30:18] + \config [31];
-  assign \$166  = \$165 [11] & check[1];
-  assign \$168  = \config [30:18] + \config [31];
-  assign \$169  = \$168 [12] & check[1];
-  assign \$171  = \config [30:18] + \config [31];
-  assign \$172  = \$171 [13] & check[1];
-  assign \$174  = { \$111 , \$107 , \$103 , \$99 , \$95 , \$91 , \$87 , \$83 , \$79  } * { \$173 , \$170 , \$167 , \$164 , \$161 , \$156 , \$151 , \$146 , \$141 , \$136 , \$131 , \$126 , \$121 , \$116  };
-  assign \$175  = | \config [17:9];
-  assign \$176  = \$175  ? \config [44:32] : 13'h0201;
-  assign \$177  = \$176 [0] & check[0];
-  assign \$178  = \config [58] & check[1];
-  assign \$179  = \config [45] & check[2];
-  assign \$180  = | { \$179 , \$178 , \$177  };
-  assign \$181  = | \config [17:9];
-  assign \$182  = \$181  ? \config [44:32] : 13'h0201;
-  assign \$183  = \$182 [1] & check[0];
-  assign \$184  = \config [59] & check[1];
-  assign \$185  = \config [46] & check[2];
-  assign \$186  = | { \$185 , \$184 , \$183  };
-  assign \$187  = | \config [17:9];
-  assign \$188  = \$187  ? \config [44:32] : 13'h0201;
-  assign \$189  = \$188 [2] & check[0];
-  assign \$190  = \config [60] & check[1];
-  assign \$191  = \config [47] & check[2];
-  assign \$192  = | { \$191 , \$190 , \$189  };
-  assign \$193  = | \config [17:9];
-  assign \$194  = \$193  ? \config [44:32] : 13'h0201;
-  assign \$195  = \$194 [3] & check[0];
-  assign \$196  = \config [61] & check[1];
-  assign \$197  = \config [48] & check[2];
-  assign \$198  = | { \$197 , \$196 , \$195  };
-  assign \$199  = | \config [17:9];
-  assign \$200  = \$199  ? \config [44:32] : 13'h0201;
-  assign \$201  = \$200 [4] & check[0];
-  assign \$202  = \config [62] & check[1];
-  assign \$203  = \config [49] & check[2];
-  assign \$204  = | { \$203 , \$202 , \$201  };
-  assign \$205  = | \config [17:9];
-  assign \$206  = \$205  ? \config [44:32] : 13'h0201;
-  assign \$207  = \$206 [5] & check[0];
-  assign \$208  = \config [63] & check[1];
-  assign \$209  = \config [50] & check[2];
-  assign \$210  = | { \$209 , \$208 , \$207  };
-  assign \$211  = | \config [17:9];
-  assign \$212  = \$211  ? \config [44:32] : 13'h0201;
-  assign \$213  = \$212 [6] & check[0];
-  assign \$214  = \config [64] & check[1];
-  assign \$215  = \config [51] & check[2];
-  assign \$216  = | { \$215 , \$214 , \$213  };
-  assign \$217  = | \config [17:9];
-  assign \$218  = \$217  ? \config [44:32] : 13'h0201;
-  assign \$219  = \$218 [7] & check[0];
-  assign \$220  = \config [65] & check[1];
-  assign \$221  = \config [52] & check[2];
-  assign \$222  = | { \$221 , \$220 , \$219  };
-  assign \$223  = | \config [17:9];
-  assign \$224  = \$223  ? \config [44:32] : 13'h0201;
-  assign \$225  = \$224 [8] & check[0];
-  assign \$226  = \config [66] & check[1];
-  assign \$227  = \config [53] & check[2];
-  assign \$228  = | { \$227 , \$226 , \$225  };
-  assign \$229  = | \config [17:9];
-  assign \$230  = \$229  ? \config [44:32] : 13'h0201;
-  assign \$231  = \$230 [9] & check[0];
-  assign \$232  = \config [67] & check[1];
-  assign \$233  = \config [54] & check[2];
-  assign \$234  = | { \$233 , \$232 , \$231  };
-  assign \$235  = | \config [17:9];
-  assign \$236  = \$235  ? \config [44:32] : 13'h0201;
-  assign \$237  = \$236 [10] & check[0];
-  assign \$238  = \config [68] & check[1];
-  assign \$239  = \config [55] & check[2];
-  assign \$240  = | { \$239 , \$238 , \$237  };
-  assign \$241  = | \config [17:9];
-  assign \$242  = \$241  ? \config [44:32] : 13'h0201;
-  assign \$243  = \$242 [11] & check[0];
-  assign \$244  = \config [69] & check[1];
-  assign \$245  = \config [56] & check[2];
-  assign \$246  = | { \$245 , \$244 , \$243  };
-  assign \$247  = | \config [17:9];
-  assign \$248  = \$247  ? \config [44:32] : 13'h0201;
-  assign \$249  = \$248 [12] & check[0];
-  assign \$250  = \config [70] & check[1];
-  assign \$251  = \config [57] & check[2];
-  assign \$252  = | { \$251 , \$250 , \$249  };
-  assign \$253  = \config [71] & check[1];
-  assign \$255  = \config [72] & check[1];
-  assign \$257  = \config [73] & check[1];
-  assign \$259  = { \$258 , \$256 , \$254 , \$252 , \$246 , \$240 , \$234 , \$228 , \$222 , \$216 , \$210 , \$204 , \$198 , \$192 , \$186 , \$180  } + product;
-  assign \$261  = | excess;
-  assign \$262  = \task [11:4] >= \config [8:0];
-  assign \$263  = \task [11:4] < \config [8:0];
-  assign \$264  = rehearsing & \$263 ;
-  assign \$265  = o__valid & o__ready;
-  assign \$266  = \$264  | \$265 ;
-  assign \$267  = issued + 1'h1;
-  assign \$268  = position + 1'h1;
+  assign \$166  = \$165 [0] & check[1];
+  assign \$167  = batch[10] & check[2];
+  assign \$168  = | { \$167 , \$166 , \$164  };
+  assign \$169  = batch[11] & check[0];
+  assign \$170  = \config [30:18] + \config [31];
+  assign \$171  = \$170 [1] & check[1];
+  assign \$172  = batch[11] & check[2];
+  assign \$173  = | { \$172 , \$171 , \$169  };
+  assign \$174  = batch[12] & check[0];
+  assign \$175  = \config [30:18] + \config [31];
+  assign \$176  = \$175 [2] & check[1];
+  assign \$177  = batch[12] & check[2];
+  assign \$178  = | { \$177 , \$176 , \$174  };
+  assign \$179  = batch[13] & check[0];
+  assign \$180  = \config [30:18] + \config [31];
+  assign \$181  = \$180 [3] & check[1];
+  assign \$182  = batch[13] & check[2];
+  assign \$183  = | { \$182 , \$181 , \$179  };
+  assign \$184  = batch[14] & check[0];
+  assign \$185  = \config [30:18] + \config [31];
+  assign \$186  = \$185 [4] & check[1];
+  assign \$187  = batch[14] & check[2];
+  assign \$188  = | { \$187 , \$186 , \$184  };
+  assign \$189  = batch[15] & check[0];
+  assign \$190  = \config [30:18] + \config [31];
+  assign \$191  = \$190 [5] & check[1];
+  assign \$192  = batch[15] & check[2];
+  assign \$193  = | { \$192 , \$191 , \$189  };
+  assign \$194  = batch[16] & check[0];
+  assign \$195  = \config [30:18] + \config [31];
+  assign \$196  = \$195 [6] & check[1];
+  assign \$197  = batch[16] & check[2];
+  assign \$198  = | { \$197 , \$196 , \$194  };
+  assign \$199  = batch[17] & check[0];
+  assign \$200  = \config [30:18] + \config [31];
+  assign \$201  = \$200 [7] & check[1];
+  assign \$202  = batch[17] & check[2];
+  assign \$203  = | { \$202 , \$201 , \$199  };
+  assign \$204  = batch[18] & check[0];
+  assign \$205  = \config [30:18] + \config [31];
+  assign \$206  = \$205 [8] & check[1];
+  assign \$207  = batch[18] & check[2];
+  assign \$208  = | { \$207 , \$206 , \$204  };
+  assign \$209  = batch[19] & check[0];
+  assign \$210  = \config [30:18] + \config [31];
+  assign \$211  = \$210 [9] & check[1];
+  assign \$212  = batch[19] & check[2];
+  assign \$213  = | { \$212 , \$211 , \$209  };
+  assign \$214  = \config [30:18] + \config [31];
+  assign \$215  = \$214 [10] & check[1];
+  assign \$217  = \config [30:18] + \config [31];
+  assign \$218  = \$217 [11] & check[1];
+  assign \$220  = \config [30:18] + \config [31];
+  assign \$221  = \$220 [12] & check[1];
+  assign \$223  = \config [30:18] + \config [31];
+  assign \$224  = \$223 [13] & check[1];
+  assign \$226  = | total[23:10];
+  assign \$227  = | total[8:0];
+  assign \$228  = total[9] & \$227 ;
+  assign \$229  = \$226  | \$228 ;
+  assign \$230  = | total[23:14];
+  assign \$231  = | total[12:0];
+  assign \$232  = total[13] & \$231 ;
+  assign \$233  = \$230  | \$232 ;
+  assign \$234  = | total[23:9];
+  assign \$235  = | total[7:0];
+  assign \$236  = total[8] & \$235 ;
+  assign \$237  = \$234  | \$236 ;
+  assign \$238  = { \$237 , \$233 , \$229  } & check;
+  assign \$239  = position > \end ;
+  assign \$240  = \end  > 10'h200;
+  assign \$241  = \$239  | \$240 ;
+  assign \$242  = position == \end ;
+  assign \$243  = completed + 1'h1;
+  assign \$244  = delay + 1'h1;
+  assign \$245  = ! delay;
+  assign \$246  = rehearsing & \$signal ;
+  assign \$247  = delay == 2'h2;
+  assign \$248  = completed == issued;
+  assign \$249  = ~ tokens;
+  assign \$250  = layer == \task [3:0];
+  assign \$251  = known & \$250 ;
+  assign \$252  = completed == issued;
+  assign \$253  = \task [3:0] >= 4'h8;
+  assign \$254  = word + 1'h1;
+  assign \$255  = word >= 2'h2;
+  assign \$256  = word < 4'hc;
+  assign \$257  = \$255  & \$256 ;
+  assign \$258  = word == 4'hb;
+  assign \$259  = count_0 * times_0;
+  assign \$260  = base_0 + product;
+  assign \$262  = | excess;
+  assign \$263  = \task [11:4] >= \config [8:0];
+  assign \$264  = \task [11:4] < \config [8:0];
+  assign \$265  = rehearsing & \$264 ;
+  assign \$266  = o__valid & o__ready;
+  assign \$267  = \$265  | \$266 ;
+  assign \$268  = issued + 1'h1;
+  assign \$269  = position + 1'h1;
   always @(posedge clk)
-    excess <= \$55 ;
+    base_0 <= { \$127 , \$125 , \$123 , \$121 , \$115 , \$109 , \$103 , \$97 , \$91 , \$85 , \$79 , \$73 , \$67 , \$61 , \$55 , \$49  };
   always @(posedge clk)
-    \$signal  <= \$269 ;
+    count_0 <= { \$163 , \$159 , \$155 , \$151 , \$147 , \$143 , \$139 , \$135 , \$131  };
   always @(posedge clk)
-    at_end <= \$270 ;
+    times_0 <= { \$225 , \$222 , \$219 , \$216 , \$213 , \$208 , \$203 , \$198 , \$193 , \$188 , \$183 , \$178 , \$173 , \$168  };
   always @(posedge clk)
-    completed <= \$271 ;
+    excess <= \$238 ;
   always @(posedge clk)
-    rehearsing <= \$272 ;
+    \$signal  <= \$270 ;
   always @(posedge clk)
-    position <= \$273 ;
+    at_end <= \$271 ;
   always @(posedge clk)
-    \end  <= \$274 ;
+    completed <= \$272 ;
   always @(posedge clk)
-    issued <= \$275 ;
+    rehearsing <= \$273 ;
   always @(posedge clk)
-    known <= \$276 ;
+    position <= \$274 ;
   always @(posedge clk)
-    fsm_state <= \$277 ;
+    \end  <= \$275 ;
   always @(posedge clk)
-    delay <= \$278 ;
+    issued <= \$276 ;
   always @(posedge clk)
-    \task  <= \$279 ;
+    known <= \$277 ;
   always @(posedge clk)
-    layer <= \$280 ;
+    fsm_state <= \$278 ;
   always @(posedge clk)
-    word <= \$281 ;
+    delay <= \$279 ;
   always @(posedge clk)
-    check <= \$282 ;
+    \task  <= \$280 ;
   always @(posedge clk)
-    tiles <= \$283 ;
+    layer <= \$281 ;
   always @(posedge clk)
-    source_tiles <= \$284 ;
+    word <= \$282 ;
   always @(posedge clk)
-    sources <= \$285 ;
+    check <= \$283 ;
   always @(posedge clk)
-    bias <= \$286 ;
+    tiles <= \$284 ;
   always @(posedge clk)
-    source_unit <= \$287 ;
+    source_tiles <= \$285 ;
   always @(posedge clk)
-    gradient_unit <= \$288 ;
+    sources <= \$286 ;
   always @(posedge clk)
-    weights <= \$289 ;
+    bias <= \$287 ;
   always @(posedge clk)
-    rate <= \$290 ;
+    source_unit <= \$288 ;
   always @(posedge clk)
-    stochastic <= \$291 ;
+    gradient_unit <= \$289 ;
   always @(posedge clk)
-    key <= \$292 ;
+    weights <= \$290 ;
   always @(posedge clk)
-    product <= \$293 ;
+    rate <= \$291 ;
   always @(posedge clk)
-    total <= \$294 ;
+    stochastic <= \$292 ;
+  always @(posedge clk)
+    key <= \$293 ;
+  always @(posedge clk)
+    product <= \$294 ;
+  always @(posedge clk)
+    total <= \$295 ;
   always @* begin
     if (\$initially ) begin end
     finish = done;
@@ -75852,6 +75921,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           /* empty */;
       4'h3:
           if (rehearsing) begin
@@ -75889,6 +75960,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h7:
           /* empty */;
       4'h8:
+          /* empty */;
+      4'h9:
           if (\$14 ) begin
             fault = { \$30 , \$26 , \$22 , \$18  };
           end
@@ -75965,60 +76038,62 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
           o__valid = \$33 ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$269  = \$58 ;
-    if (rst) begin
-      \$269  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$270  = \$59 ;
+    \$270  = \$241 ;
     if (rst) begin
       \$270  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$271  = completed;
+    \$271  = \$242 ;
+    if (rst) begin
+      \$271  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$272  = completed;
     if (finish) begin
-      \$271  = \$60 [10:0];
+      \$272  = \$243 [10:0];
     end
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$271  = 11'h000;
+            \$272  = 11'h000;
           end
     endcase
     if (rst) begin
-      \$271  = 11'h000;
+      \$272  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$272  = rehearsing;
+    \$273  = rehearsing;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$272  = rehearse;
+            \$273  = rehearse;
           end
     endcase
     if (rst) begin
-      \$272  = 1'h0;
+      \$273  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$273  = position;
+    \$274  = position;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$273  = \begin ;
+            \$274  = \begin ;
           end
       4'h1:
           /* empty */;
@@ -76034,22 +76109,11 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h8:
           /* empty */;
+      4'h9:
+          /* empty */;
       4'h3:
-          if (\$266 ) begin
-            \$273  = \$268 [10:0];
-          end
-    endcase
-    if (rst) begin
-      \$273  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$274  = \end ;
-    casez (fsm_state)
-      4'h0:
-          if (start) begin
-            \$274  = \end$48 ;
+          if (\$267 ) begin
+            \$274  = \$269 [10:0];
           end
     endcase
     if (rst) begin
@@ -76058,29 +76122,11 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$275  = issued;
+    \$275  = \end ;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$275  = 11'h000;
-          end
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          /* empty */;
-      4'h5:
-          /* empty */;
-      4'h6:
-          /* empty */;
-      4'h7:
-          /* empty */;
-      4'h8:
-          /* empty */;
-      4'h3:
-          if (\$266 ) begin
-            \$275  = \$267 [10:0];
+            \$275  = \end$52 ;
           end
     endcase
     if (rst) begin
@@ -76089,145 +76135,180 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$276  = known;
+    \$276  = issued;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$276  = 1'h0;
+            \$276  = 11'h000;
+          end
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          /* empty */;
+      4'h8:
+          /* empty */;
+      4'h9:
+          /* empty */;
+      4'h3:
+          if (\$267 ) begin
+            \$276  = \$268 [10:0];
+          end
+    endcase
+    if (rst) begin
+      \$276  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$277  = known;
+    casez (fsm_state)
+      4'h0:
+          if (start) begin
+            \$277  = 1'h0;
           end
       4'h1:
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$276  = 1'h1;
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$277  = 1'h1;
           end
     endcase
     if (rst) begin
-      \$276  = 1'h0;
+      \$277  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$277  = fsm_state;
+    \$278  = fsm_state;
     casez (fsm_state)
       4'h0:
           if (start) begin
-            \$277  = 4'h1;
+            \$278  = 4'h1;
           end
       4'h1:
           if (abort) begin
-            \$277  = 4'h0;
-          end else if (\$62 ) begin
-          end else if (\$63 ) begin
-            \$277  = 4'h0;
+            \$278  = 4'h0;
+          end else if (\$245 ) begin
+          end else if (\$246 ) begin
+            \$278  = 4'h0;
           end else if (at_end) begin
-            if (\$65 ) begin
-              \$277  = 4'h0;
+            if (\$248 ) begin
+              \$278  = 4'h0;
             end
-          end else if (\$64 ) begin
-            \$277  = 4'h2;
+          end else if (\$247 ) begin
+            \$278  = 4'h2;
           end
       4'h2:
           if (abort) begin
-            \$277  = 4'h0;
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-            \$277  = 4'h3;
-          end else if (\$69 ) begin
+            \$278  = 4'h0;
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+            \$278  = 4'h3;
+          end else if (\$252 ) begin
             (* full_case = 32'd1 *)
-            if (\$70 ) begin
-              \$277  = 4'h0;
+            if (\$253 ) begin
+              \$278  = 4'h0;
             end else begin
-              \$277  = 4'h4;
+              \$278  = 4'h4;
             end
           end
       4'h4:
-          if (\$75 ) begin
-            \$277  = 4'h3;
+          if (\$258 ) begin
+            \$278  = 4'h3;
             if (rehearsing) begin
-              \$277  = 4'h5;
+              \$278  = 4'h5;
             end
           end
       4'h5:
-          \$277  = 4'h6;
+          \$278  = 4'h6;
       4'h6:
-          \$277  = 4'h7;
+          \$278  = 4'h7;
       4'h7:
-          \$277  = 4'h8;
+          \$278  = 4'h8;
       4'h8:
+          \$278  = 4'h9;
+      4'h9:
           (* full_case = 32'd1 *)
-          if (\$261 ) begin
-            \$277  = 4'h0;
+          if (\$262 ) begin
+            \$278  = 4'h0;
           end else if (check[2]) begin
-            \$277  = 4'h3;
+            \$278  = 4'h3;
           end else begin
-            \$277  = 4'h5;
+            \$278  = 4'h5;
           end
       4'h3:
         begin
           if (rehearsing) begin
-            if (\$262 ) begin
-              \$277  = 4'h0;
+            if (\$263 ) begin
+              \$278  = 4'h0;
             end
           end
-          if (\$266 ) begin
-            \$277  = 4'h1;
+          if (\$267 ) begin
+            \$278  = 4'h1;
           end
         end
     endcase
     if (rst) begin
-      \$277  = 4'h0;
+      \$278  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$278  = delay;
+    \$279  = delay;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
         begin
-          \$278  = \$61 [1:0];
+          \$279  = \$244 [1:0];
           if (abort) begin
-            \$278  = 2'h0;
-          end else if (\$62 ) begin
-          end else if (\$63 ) begin
-            \$278  = 2'h0;
+            \$279  = 2'h0;
+          end else if (\$245 ) begin
+          end else if (\$246 ) begin
+            \$279  = 2'h0;
           end else if (at_end) begin
-            if (\$65 ) begin
-              \$278  = 2'h0;
+            if (\$248 ) begin
+              \$279  = 2'h0;
             end
-          end else if (\$64 ) begin
-            \$278  = 2'h0;
+          end else if (\$247 ) begin
+            \$279  = 2'h0;
           end
         end
     endcase
     if (rst) begin
-      \$278  = 2'h0;
+      \$279  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$279  = \task ;
+    \$280  = \task ;
     casez (fsm_state)
       4'h0:
           /* empty */;
       4'h1:
           if (abort) begin
-          end else if (\$62 ) begin
-          end else if (\$63 ) begin
+          end else if (\$245 ) begin
+          end else if (\$246 ) begin
           end else if (at_end) begin
-          end else if (\$64 ) begin
-            \$279  = tasks__data;
+          end else if (\$247 ) begin
+            \$280  = tasks__data;
           end
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$280  = layer;
+    \$281  = layer;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76235,33 +76316,11 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$280  = \task [3:0];
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$281  = \task [3:0];
           end
-    endcase
-    if (rst) begin
-      \$280  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$281  = word;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$281  = 4'h0;
-          end
-      4'h4:
-          \$281  = \$71 [3:0];
     endcase
     if (rst) begin
       \$281  = 4'h0;
@@ -76269,7 +76328,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$282  = check;
+    \$282  = word;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76277,10 +76336,32 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h2:
           if (abort) begin
-          end else if (\$66 ) begin
-          end else if (\$68 ) begin
-          end else if (\$69 ) begin
-            \$282  = 3'h1;
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$282  = 4'h0;
+          end
+      4'h4:
+          \$282  = \$254 [3:0];
+    endcase
+    if (rst) begin
+      \$282  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$283  = check;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          if (abort) begin
+          end else if (\$249 ) begin
+          end else if (\$251 ) begin
+          end else if (\$252 ) begin
+            \$283  = 3'h1;
           end
       4'h4:
           /* empty */;
@@ -76291,15 +76372,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h7:
           /* empty */;
       4'h8:
-          \$282  = \$260 [2:0];
+          /* empty */;
+      4'h9:
+          \$283  = \$261 [2:0];
     endcase
     if (rst) begin
-      \$282  = 3'h0;
+      \$283  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$283  = tiles;
+    \$284  = tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76308,27 +76391,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$283  = source_tiles;
-          end
-    endcase
-    if (rst) begin
-      \$283  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$284  = source_tiles;
-    casez (fsm_state)
-      4'h0:
-          /* empty */;
-      4'h1:
-          /* empty */;
-      4'h2:
-          /* empty */;
-      4'h4:
-          if (\$74 ) begin
-            \$284  = sources[8:0];
+          if (\$257 ) begin
+            \$284  = source_tiles;
           end
     endcase
     if (rst) begin
@@ -76337,7 +76401,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$285  = sources;
+    \$285  = source_tiles;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76346,17 +76410,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$285  = bias;
+          if (\$257 ) begin
+            \$285  = sources[8:0];
           end
     endcase
     if (rst) begin
-      \$285  = 13'h0000;
+      \$285  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$286  = bias;
+    \$286  = sources;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76365,8 +76429,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$286  = source_unit;
+          if (\$257 ) begin
+            \$286  = bias;
           end
     endcase
     if (rst) begin
@@ -76375,7 +76439,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$287  = source_unit;
+    \$287  = bias;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76384,8 +76448,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$287  = gradient_unit;
+          if (\$257 ) begin
+            \$287  = source_unit;
           end
     endcase
     if (rst) begin
@@ -76394,7 +76458,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$288  = gradient_unit;
+    \$288  = source_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76403,8 +76467,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$288  = weights[12:0];
+          if (\$257 ) begin
+            \$288  = gradient_unit;
           end
     endcase
     if (rst) begin
@@ -76413,7 +76477,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$289  = weights;
+    \$289  = gradient_unit;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76422,17 +76486,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$289  = rate;
+          if (\$257 ) begin
+            \$289  = weights[12:0];
           end
     endcase
     if (rst) begin
-      \$289  = 16'h0000;
+      \$289  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$290  = rate;
+    \$290  = weights;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76441,8 +76505,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$290  = stochastic;
+          if (\$257 ) begin
+            \$290  = rate;
           end
     endcase
     if (rst) begin
@@ -76451,7 +76515,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$291  = stochastic;
+    \$291  = rate;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76460,8 +76524,8 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$291  = key[15:0];
+          if (\$257 ) begin
+            \$291  = stochastic;
           end
     endcase
     if (rst) begin
@@ -76470,7 +76534,7 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   end
   always @* begin
     if (\$initially ) begin end
-    \$292  = key;
+    \$292  = stochastic;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76479,17 +76543,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          if (\$74 ) begin
-            \$292  = descriptors__data;
+          if (\$257 ) begin
+            \$292  = key[15:0];
           end
     endcase
     if (rst) begin
-      \$292  = 32'd0;
+      \$292  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$293  = product;
+    \$293  = key;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76498,14 +76562,17 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
       4'h2:
           /* empty */;
       4'h4:
-          /* empty */;
-      4'h5:
-          \$293  = \$174 ;
+          if (\$257 ) begin
+            \$293  = descriptors__data;
+          end
     endcase
+    if (rst) begin
+      \$293  = 32'd0;
+    end
   end
   always @* begin
     if (\$initially ) begin end
-    \$294  = total;
+    \$294  = product;
     casez (fsm_state)
       4'h0:
           /* empty */;
@@ -76519,6 +76586,26 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
           /* empty */;
       4'h6:
           \$294  = \$259 ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$295  = total;
+    casez (fsm_state)
+      4'h0:
+          /* empty */;
+      4'h1:
+          /* empty */;
+      4'h2:
+          /* empty */;
+      4'h4:
+          /* empty */;
+      4'h5:
+          /* empty */;
+      4'h6:
+          /* empty */;
+      4'h7:
+          \$295  = \$260 ;
     endcase
   end
   assign tasks__addr = position[8:0];
@@ -76565,12 +76652,12 @@ module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \
   assign \$28  = 1'h0;
   assign \$29  = 1'h0;
   assign \$30  = 1'h0;
-  assign \$164  = \$163 ;
-  assign \$167  = \$166 ;
-  assign \$170  = \$169 ;
-  assign \$173  = \$172 ;
-  assign \$254  = \$253 ;
-  assign \$256  = \$255 ;
-  assign \$258  = \$257 ;
-  assign \$260  = { check, 1'h0 };
+  assign \$123  = \$122 ;
+  assign \$125  = \$124 ;
+  assign \$127  = \$126 ;
+  assign \$216  = \$215 ;
+  assign \$219  = \$218 ;
+  assign \$222  = \$221 ;
+  assign \$225  = \$224 ;
+  assign \$261  = { check, 1'h0 };
 endmodule

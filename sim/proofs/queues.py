@@ -88,7 +88,7 @@ class Queue:
                 bench.always(self.inside.state("FETCH") | (queue.position < end))
             with m.Else():
                 bench.always(rehearsing & (issued == 0) & self.inside.state("FETCH"))
-            with m.If(self.inside.state("LOAD", "MULTIPLY", "ADD", "COMPARE", "CHECK")):
+            with m.If(self.inside.state("LOAD", "SELECT", "MULTIPLY", "ADD", "COMPARE", "CHECK")):
                 bench.always(self.work == 0)  # a queue runs empty before it changes layers
         with m.Else():
             bench.always(self.work == 0)
@@ -150,7 +150,7 @@ def tokens(load: Load) -> Bench:
                 bench.always(inside["delay"] <= READ_LATENCY)
         with m.Else():
             bench.always(Value.cast(inside["task"]) == held)
-        with m.If(inside.state("LOAD", "MULTIPLY", "ADD", "COMPARE", "CHECK", "ISSUE")):
+        with m.If(inside.state("LOAD", "SELECT", "MULTIPLY", "ADD", "COMPARE", "CHECK", "ISSUE")):
             bench.always(there & inside["known"] & (inside["layer"] == word.layer))
         with m.If(device.o.valid):
             bench.always(there & (device.o.payload == word.tile))
