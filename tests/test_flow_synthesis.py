@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from board_core import Show
 
 from backspike.flow import synthesis
 from backspike.flow.family import FAMILIES
 from backspike.flow.tools import ToolFailed
+from backspike.gen.boards.board import BOARDS
+from backspike.gen.boards.files import top_files
 from backspike.gen.emit import emit
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.gen.spectral.spectral_sums import SpectralSums
@@ -36,3 +39,13 @@ def test_ice40_multipliers_keep_their_registers_outside(sums):
         assert not any(int(parameters[name], 2) for name in inside)
         for half in ("TOP", "BOT"):
             assert int(parameters[f"{half}OUTPUT_SELECT"], 2) == 3  # the product itself
+
+
+@pytest.mark.parametrize(
+    ("name", "pll"),
+    [("ulx3s-85f", "EHXPLLL"), ("icebreaker", "SB_PLL40_PAD"), ("tang-nano-20k", "rPLL")],
+)
+def test_a_top_with_its_pll(name, pll):
+    board = BOARDS[name]
+    netlist = synthesis.synthesise(top_files(board, Show())["top.v"], board.family)
+    assert netlist.cells[pll] == 1

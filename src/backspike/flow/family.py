@@ -90,7 +90,7 @@ FAMILIES = {
             # a register that holds two products, it ties the upper one to zero). This is what it
             # does but for that.
             prepare=(
-                "hierarchy -check -top {top}; proc -latches error; flatten; opt; wreduce t:$mul; "
+                "hierarchy -top {top}; proc -latches error; flatten; opt; wreduce t:$mul; "
                 "techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v -D DSP_A_MAXWIDTH=16 "
                 "-D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 "
                 "-D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16; select a:mul2dsp; "
