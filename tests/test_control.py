@@ -195,6 +195,7 @@ async def batches(dut):
                 shape = {"steps": steps, "samples": samples, "blocks": blocks}
                 dut.batch.value = packed(BATCH).pack(shape)
                 await change(dut, bench)
+                await bench.tick()
                 queues.runs.clear()
                 await ring(dut, bench)
                 good = 1 <= steps * samples <= DEPTH and blocks > 0

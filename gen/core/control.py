@@ -14,10 +14,9 @@ class RunControl(wiring.Component):
 
     The rehearsal is left out as long as nothing has changed since the last one that passed.
 
-    Ports: doorbell; changed: tasks, descriptors or the configuration were written; batch, from the
-    cycle before the doorbell on; go (one
-    cycle) with rehearse; abort; running, stuck, faults, positions: the queues', in ENGINES'
-    order; busy: a run or rehearsal is under way; begins (one cycle), earnest: a run is; fault,
+    Ports: doorbell; changed: tasks, descriptors or the configuration were written; batch, from two
+    cycles before the doorbell on; go (one cycle) with rehearse; abort; running, stuck, faults,
+    positions: the queues', in ENGINES' order; busy: a run or rehearsal is under way; begins (one cycle), earnest: a run is; fault,
     fault_engine, fault_task: why the last doorbell was refused.
     """
 
@@ -47,9 +46,12 @@ class RunControl(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         sound = Signal()  # the last rehearsal passed, and nothing has changed since
-        room = self.batch.steps * self.batch.samples
+        room = Signal(10)
         empty = Signal()  # the batch is, or does not fit
-        m.d.sync += empty.eq((room == 0) | (room > DEPTH) | (self.batch.blocks == 0))
+        m.d.sync += [
+            room.eq(self.batch.steps * self.batch.samples),
+            empty.eq((room == 0) | (room > DEPTH) | (self.batch.blocks == 0)),
+        ]
         # What the queues say, a cycle later: one that faults is at rest by then, and if all that
         # run were stuck, none can have been helped since.
         stuck = Signal.like(self.stuck)

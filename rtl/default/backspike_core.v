@@ -1097,23 +1097,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     wg_refused <= \$56 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$16084$8 (\$69 [8]),
-    .\port$16086$8 (\$70 [8]),
-    .\port$16088$8 (\$71 [8]),
-    .\port$16090$8 (\$72 [8]),
-    .\port$16092$8 (\$73 [8]),
-    .\port$16094$8 (\$74 [8]),
-    .\port$16096$8 (\$75 [8]),
-    .\port$16098$8 (\$76 [8]),
-    .\port$16100$8 (\$77 [8]),
-    .\port$16102$8 (\$78 [8]),
-    .\port$16104$8 (\$79 [8]),
-    .\port$16106$8 (\$80 [8]),
-    .\port$16108$8 (\$81 [8]),
-    .\port$16110$8 (\$82 [8]),
-    .\port$16112$8 (\$83 [8]),
-    .\port$16114$8 (\$84 [8]),
-    .\port$4845$0 (\$87 ),
+    .\port$16085$8 (\$69 [8]),
+    .\port$16087$8 (\$70 [8]),
+    .\port$16089$8 (\$71 [8]),
+    .\port$16091$8 (\$72 [8]),
+    .\port$16093$8 (\$73 [8]),
+    .\port$16095$8 (\$74 [8]),
+    .\port$16097$8 (\$75 [8]),
+    .\port$16099$8 (\$76 [8]),
+    .\port$16101$8 (\$77 [8]),
+    .\port$16103$8 (\$78 [8]),
+    .\port$16105$8 (\$79 [8]),
+    .\port$16107$8 (\$80 [8]),
+    .\port$16109$8 (\$81 [8]),
+    .\port$16111$8 (\$82 [8]),
+    .\port$16113$8 (\$83 [8]),
+    .\port$16115$8 (\$84 [8]),
+    .\port$4844$0 (\$87 ),
     .read0__data(front_active__data),
     .read__addr(\$88 [13:7]),
     .read__en(\$86 ),
@@ -1144,42 +1144,42 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$385 [8]),
-    .\port$16865$0 (\$92 ),
-    .\port$16865$13 (\$93 ),
-    .\port$16871$0 (\$94 ),
-    .\port$16914$0 (\$95 ),
-    .\port$16916$0 (\$96 ),
-    .\port$16918$0 (\$97 ),
-    .\port$16920$0 (\$98 ),
-    .\port$16922$0 (\$99 ),
-    .\port$16924$0 (\$100 ),
-    .\port$16926$0 (\$101 ),
-    .\port$16928$0 (\$102 ),
-    .\port$16929$1 (\$103 ),
-    .\port$16944$0 (\$104 ),
-    .\port$16949$0 (\$105 ),
-    .\port$16951$0 (\$106 ),
-    .\port$16953$0 (\$107 ),
-    .\port$16955$0 (\$108 ),
-    .\port$16957$0 (\$109 ),
-    .\port$16959$0 (\$110 ),
-    .\port$16961$0 (\$111 ),
-    .\port$16963$0 (\$112 ),
-    .\port$16965$0 (\$113 ),
-    .\port$16967$0 (\$114 ),
-    .\port$16969$0 (\$115 ),
-    .\port$16971$0 (\$116 ),
-    .\port$16973$0 (\$117 ),
-    .\port$16975$0 (\$118 ),
-    .\port$16977$0 (\$119 ),
-    .\port$16979$0 (\$120 ),
-    .\port$16991$1 (\$121 ),
-    .\port$4843$0 (\$86 ),
-    .\port$4845$0 (\$87 ),
-    .\port$4857$0 (\$88 ),
-    .\port$6116$0 (\$89 ),
-    .\port$6158$0 (\$90 ),
-    .\port$6160$0 (\$91 ),
+    .\port$16866$0 (\$92 ),
+    .\port$16866$13 (\$93 ),
+    .\port$16872$0 (\$94 ),
+    .\port$16915$0 (\$95 ),
+    .\port$16917$0 (\$96 ),
+    .\port$16919$0 (\$97 ),
+    .\port$16921$0 (\$98 ),
+    .\port$16923$0 (\$99 ),
+    .\port$16925$0 (\$100 ),
+    .\port$16927$0 (\$101 ),
+    .\port$16929$0 (\$102 ),
+    .\port$16930$1 (\$103 ),
+    .\port$16945$0 (\$104 ),
+    .\port$16950$0 (\$105 ),
+    .\port$16952$0 (\$106 ),
+    .\port$16954$0 (\$107 ),
+    .\port$16956$0 (\$108 ),
+    .\port$16958$0 (\$109 ),
+    .\port$16960$0 (\$110 ),
+    .\port$16962$0 (\$111 ),
+    .\port$16964$0 (\$112 ),
+    .\port$16966$0 (\$113 ),
+    .\port$16968$0 (\$114 ),
+    .\port$16970$0 (\$115 ),
+    .\port$16972$0 (\$116 ),
+    .\port$16974$0 (\$117 ),
+    .\port$16976$0 (\$118 ),
+    .\port$16978$0 (\$119 ),
+    .\port$16980$0 (\$120 ),
+    .\port$16992$1 (\$121 ),
+    .\port$4842$0 (\$86 ),
+    .\port$4844$0 (\$87 ),
+    .\port$4856$0 (\$88 ),
+    .\port$6115$0 (\$89 ),
+    .\port$6157$0 (\$90 ),
+    .\port$6159$0 (\$91 ),
     .queue_busy(\busy$484 ),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1203,18 +1203,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$16048$0 (\$59 ),
-    .\port$16065$1 (\$60 [4:0]),
-    .\port$16067$1 (\$61 [4:0]),
-    .\port$16069$1 (\$62 [4:0]),
-    .\port$16071$1 (\$63 [4:0]),
-    .\port$16073$1 (\$64 [4:0]),
-    .\port$16075$1 (\$65 [4:0]),
-    .\port$16077$1 (\$66 [4:0]),
-    .\port$16079$1 (\$67 [4:0]),
-    .\port$16080$1 (\$68 [3:0]),
-    .\port$16865$0 (\$92 ),
-    .\port$16991$1 (\$121 [3:0]),
+    .\port$16049$0 (\$59 ),
+    .\port$16066$1 (\$60 [4:0]),
+    .\port$16068$1 (\$61 [4:0]),
+    .\port$16070$1 (\$62 [4:0]),
+    .\port$16072$1 (\$63 [4:0]),
+    .\port$16074$1 (\$64 [4:0]),
+    .\port$16076$1 (\$65 [4:0]),
+    .\port$16078$1 (\$66 [4:0]),
+    .\port$16080$1 (\$67 [4:0]),
+    .\port$16081$1 (\$68 [3:0]),
+    .\port$16866$0 (\$92 ),
+    .\port$16992$1 (\$121 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1242,7 +1242,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .rehearse(queue_rehearse),
     .rst(rst),
     .running(\running$402 ),
-    .\stuck$5 (stuck)
+    .\stuck$6 (stuck)
   );
   \backspike_core.counters  counters (
     .bp_blocked(bp_blocked),
@@ -1294,35 +1294,35 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_valid(front_row_valid),
     .front_spikes__addr(read0__addr),
     .parity(\parity$385 [0]),
-    .\port$1346$0 (\$57 ),
-    .\port$1348$0 (\$58 ),
-    .\port$16048$0 (\$59 ),
-    .\port$16065$1 (\$60 ),
-    .\port$16067$1 (\$61 ),
-    .\port$16069$1 (\$62 ),
-    .\port$16071$1 (\$63 ),
-    .\port$16073$1 (\$64 ),
-    .\port$16075$1 (\$65 ),
-    .\port$16077$1 (\$66 ),
-    .\port$16079$1 (\$67 ),
-    .\port$16080$1 (\$68 ),
-    .\port$16084$0 (\$69 ),
-    .\port$16086$0 (\$70 ),
-    .\port$16088$0 (\$71 ),
-    .\port$16090$0 (\$72 ),
-    .\port$16092$0 (\$73 ),
-    .\port$16094$0 (\$74 ),
-    .\port$16096$0 (\$75 ),
-    .\port$16098$0 (\$76 ),
-    .\port$16100$0 (\$77 ),
-    .\port$16102$0 (\$78 ),
-    .\port$16104$0 (\$79 ),
-    .\port$16106$0 (\$80 ),
-    .\port$16108$0 (\$81 ),
-    .\port$16110$0 (\$82 ),
-    .\port$16112$0 (\$83 ),
-    .\port$16114$0 (\$84 ),
-    .\port$16117$0 (\$85 ),
+    .\port$1345$0 (\$57 ),
+    .\port$1347$0 (\$58 ),
+    .\port$16049$0 (\$59 ),
+    .\port$16066$1 (\$60 ),
+    .\port$16068$1 (\$61 ),
+    .\port$16070$1 (\$62 ),
+    .\port$16072$1 (\$63 ),
+    .\port$16074$1 (\$64 ),
+    .\port$16076$1 (\$65 ),
+    .\port$16078$1 (\$66 ),
+    .\port$16080$1 (\$67 ),
+    .\port$16081$1 (\$68 ),
+    .\port$16085$0 (\$69 ),
+    .\port$16087$0 (\$70 ),
+    .\port$16089$0 (\$71 ),
+    .\port$16091$0 (\$72 ),
+    .\port$16093$0 (\$73 ),
+    .\port$16095$0 (\$74 ),
+    .\port$16097$0 (\$75 ),
+    .\port$16099$0 (\$76 ),
+    .\port$16101$0 (\$77 ),
+    .\port$16103$0 (\$78 ),
+    .\port$16105$0 (\$79 ),
+    .\port$16107$0 (\$80 ),
+    .\port$16109$0 (\$81 ),
+    .\port$16111$0 (\$82 ),
+    .\port$16113$0 (\$83 ),
+    .\port$16115$0 (\$84 ),
+    .\port$16118$0 (\$85 ),
     .queue_busy(\busy$473 ),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1349,20 +1349,20 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$10705$0 (\$125 ),
-    .\port$10707$0 (\$126 ),
-    .\port$16914$0 (\$95 ),
-    .\port$16916$0 (\$96 ),
-    .\port$16918$0 (\$97 ),
-    .\port$16920$0 (\$98 ),
-    .\port$16922$0 (\$99 ),
-    .\port$16924$0 (\$100 ),
-    .\port$16926$0 (\$101 ),
-    .\port$16928$0 (\$102 ),
-    .\port$16929$1 (\$103 ),
-    .\port$16944$0 (\$104 ),
-    .\port$6158$0 (\$90 ),
-    .\port$6160$0 (\$91 ),
+    .\port$10704$0 (\$125 ),
+    .\port$10706$0 (\$126 ),
+    .\port$16915$0 (\$95 ),
+    .\port$16917$0 (\$96 ),
+    .\port$16919$0 (\$97 ),
+    .\port$16921$0 (\$98 ),
+    .\port$16923$0 (\$99 ),
+    .\port$16925$0 (\$100 ),
+    .\port$16927$0 (\$101 ),
+    .\port$16929$0 (\$102 ),
+    .\port$16930$1 (\$103 ),
+    .\port$16945$0 (\$104 ),
+    .\port$6157$0 (\$90 ),
+    .\port$6159$0 (\$91 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1378,9 +1378,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$15465$8 (\parity$385 [8]),
-    .\port$16865$13 (\$93 ),
-    .\port$16991$5 (\$121 [7:4]),
+    .\port$15464$8 (\parity$385 [8]),
+    .\port$16866$13 (\$93 ),
+    .\port$16992$5 (\$121 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1428,18 +1428,18 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$16048$0 (\$59 [4:0]),
-    .\port$16065$6 (\$60 [20:5]),
-    .\port$16067$6 (\$61 [20:5]),
-    .\port$16069$6 (\$62 [20:5]),
-    .\port$16071$6 (\$63 [20:5]),
-    .\port$16073$6 (\$64 [20:5]),
-    .\port$16075$6 (\$65 [20:5]),
-    .\port$16077$6 (\$66 [20:5]),
-    .\port$16079$6 (\$67 [20:5]),
-    .\port$16080$5 (\$68 [7:4]),
-    .\port$16871$0 (\$94 ),
-    .\port$16991$5 (\$121 [7:4]),
+    .\port$16049$0 (\$59 [4:0]),
+    .\port$16066$6 (\$60 [20:5]),
+    .\port$16068$6 (\$61 [20:5]),
+    .\port$16070$6 (\$62 [20:5]),
+    .\port$16072$6 (\$63 [20:5]),
+    .\port$16074$6 (\$64 [20:5]),
+    .\port$16076$6 (\$65 [20:5]),
+    .\port$16078$6 (\$66 [20:5]),
+    .\port$16080$6 (\$67 [20:5]),
+    .\port$16081$5 (\$68 [7:4]),
+    .\port$16872$0 (\$94 ),
+    .\port$16992$5 (\$121 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1447,24 +1447,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$16949$0 (\$105 ),
-    .\port$16951$0 (\$106 ),
-    .\port$16953$0 (\$107 ),
-    .\port$16955$0 (\$108 ),
-    .\port$16957$0 (\$109 ),
-    .\port$16959$0 (\$110 ),
-    .\port$16961$0 (\$111 ),
-    .\port$16963$0 (\$112 ),
-    .\port$16965$0 (\$113 ),
-    .\port$16967$0 (\$114 ),
-    .\port$16969$0 (\$115 ),
-    .\port$16971$0 (\$116 ),
-    .\port$16973$0 (\$117 ),
-    .\port$16975$0 (\$118 ),
-    .\port$16977$0 (\$119 ),
-    .\port$16979$0 (\$120 ),
-    .\port$4845$0 (\$87 ),
-    .\port$8586$0 (\$123 ),
+    .\port$16950$0 (\$105 ),
+    .\port$16952$0 (\$106 ),
+    .\port$16954$0 (\$107 ),
+    .\port$16956$0 (\$108 ),
+    .\port$16958$0 (\$109 ),
+    .\port$16960$0 (\$110 ),
+    .\port$16962$0 (\$111 ),
+    .\port$16964$0 (\$112 ),
+    .\port$16966$0 (\$113 ),
+    .\port$16968$0 (\$114 ),
+    .\port$16970$0 (\$115 ),
+    .\port$16972$0 (\$116 ),
+    .\port$16974$0 (\$117 ),
+    .\port$16976$0 (\$118 ),
+    .\port$16978$0 (\$119 ),
+    .\port$16980$0 (\$120 ),
+    .\port$4844$0 (\$87 ),
+    .\port$8585$0 (\$123 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$88 [6:0]),
@@ -1609,28 +1609,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$1346$0 (\$57 ),
-    .\port$1348$0 (\$58 ),
-    .\port$15465$0 (\parity$385 [0]),
-    .\port$16084$0 (\$69 [7:0]),
-    .\port$16086$0 (\$70 [7:0]),
-    .\port$16088$0 (\$71 [7:0]),
-    .\port$16090$0 (\$72 [7:0]),
-    .\port$16092$0 (\$73 [7:0]),
-    .\port$16094$0 (\$74 [7:0]),
-    .\port$16096$0 (\$75 [7:0]),
-    .\port$16098$0 (\$76 [7:0]),
-    .\port$16100$0 (\$77 [7:0]),
-    .\port$16102$0 (\$78 [7:0]),
-    .\port$16104$0 (\$79 [7:0]),
-    .\port$16106$0 (\$80 [7:0]),
-    .\port$16108$0 (\$81 [7:0]),
-    .\port$16110$0 (\$82 [7:0]),
-    .\port$16112$0 (\$83 [7:0]),
-    .\port$16114$0 (\$84 [7:0]),
-    .\port$16117$0 (\$85 ),
-    .\port$8584$0 (\$122 ),
-    .\port$8586$0 (\$123 ),
+    .\port$1345$0 (\$57 ),
+    .\port$1347$0 (\$58 ),
+    .\port$15464$0 (\parity$385 [0]),
+    .\port$16085$0 (\$69 [7:0]),
+    .\port$16087$0 (\$70 [7:0]),
+    .\port$16089$0 (\$71 [7:0]),
+    .\port$16091$0 (\$72 [7:0]),
+    .\port$16093$0 (\$73 [7:0]),
+    .\port$16095$0 (\$74 [7:0]),
+    .\port$16097$0 (\$75 [7:0]),
+    .\port$16099$0 (\$76 [7:0]),
+    .\port$16101$0 (\$77 [7:0]),
+    .\port$16103$0 (\$78 [7:0]),
+    .\port$16105$0 (\$79 [7:0]),
+    .\port$16107$0 (\$80 [7:0]),
+    .\port$16109$0 (\$81 [7:0]),
+    .\port$16111$0 (\$82 [7:0]),
+    .\port$16113$0 (\$83 [7:0]),
+    .\port$16115$0 (\$84 [7:0]),
+    .\port$16118$0 (\$85 ),
+    .\port$8583$0 (\$122 ),
+    .\port$8585$0 (\$123 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$124 [8:0]),
@@ -1679,7 +1679,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$6116$0 (\$89 ),
+    .\port$6115$0 (\$89 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1727,19 +1727,19 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$385 [8]),
-    .\port$10705$0 (\$125 ),
-    .\port$10707$0 (\$126 ),
-    .\port$17743$0 (\$127 ),
-    .\port$17745$0 (\$128 ),
-    .\port$17747$0 (\$129 ),
-    .\port$17749$0 (\$130 ),
-    .\port$17751$0 (\$131 ),
-    .\port$17753$0 (\$132 ),
-    .\port$17755$0 (\$133 ),
-    .\port$17757$0 (\$134 ),
-    .\port$8584$0 (\$122 ),
-    .\port$8586$0 (\$123 ),
-    .\port$8598$0 (\$124 ),
+    .\port$10704$0 (\$125 ),
+    .\port$10706$0 (\$126 ),
+    .\port$17744$0 (\$127 ),
+    .\port$17746$0 (\$128 ),
+    .\port$17748$0 (\$129 ),
+    .\port$17750$0 (\$130 ),
+    .\port$17752$0 (\$131 ),
+    .\port$17754$0 (\$132 ),
+    .\port$17756$0 (\$133 ),
+    .\port$17758$0 (\$134 ),
+    .\port$8583$0 (\$122 ),
+    .\port$8585$0 (\$123 ),
+    .\port$8597$0 (\$124 ),
     .queue_busy(\busy$494 ),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2548,7 +2548,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \$23  = drain_row_valid;
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$4845$0 , read__addr, \port$16084$8 , \port$16086$8 , \port$16088$8 , \port$16090$8 , \port$16092$8 , \port$16094$8 , \port$16096$8 , \port$16098$8 , \port$16100$8 , \port$16102$8 , \port$16104$8 , \port$16106$8 , \port$16108$8 , \port$16110$8 , \port$16112$8 , \port$16114$8
+module \backspike_core.active_memory (rst, write__en, read__en, \port$4844$0 , read__addr, \port$16085$8 , \port$16087$8 , \port$16089$8 , \port$16091$8 , \port$16093$8 , \port$16095$8 , \port$16097$8 , \port$16099$8 , \port$16101$8 , \port$16103$8 , \port$16105$8 , \port$16107$8 , \port$16109$8 , \port$16111$8 , \port$16113$8 , \port$16115$8
 , write__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2556,40 +2556,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$4845$0 , r
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$16084$8 ;
-  wire \port$16084$8 ;
-  input \port$16086$8 ;
-  wire \port$16086$8 ;
-  input \port$16088$8 ;
-  wire \port$16088$8 ;
-  input \port$16090$8 ;
-  wire \port$16090$8 ;
-  input \port$16092$8 ;
-  wire \port$16092$8 ;
-  input \port$16094$8 ;
-  wire \port$16094$8 ;
-  input \port$16096$8 ;
-  wire \port$16096$8 ;
-  input \port$16098$8 ;
-  wire \port$16098$8 ;
-  input \port$16100$8 ;
-  wire \port$16100$8 ;
-  input \port$16102$8 ;
-  wire \port$16102$8 ;
-  input \port$16104$8 ;
-  wire \port$16104$8 ;
-  input \port$16106$8 ;
-  wire \port$16106$8 ;
-  input \port$16108$8 ;
-  wire \port$16108$8 ;
-  input \port$16110$8 ;
-  wire \port$16110$8 ;
-  input \port$16112$8 ;
-  wire \port$16112$8 ;
-  input \port$16114$8 ;
-  wire \port$16114$8 ;
-  input \port$4845$0 ;
-  wire \port$4845$0 ;
+  input \port$16085$8 ;
+  wire \port$16085$8 ;
+  input \port$16087$8 ;
+  wire \port$16087$8 ;
+  input \port$16089$8 ;
+  wire \port$16089$8 ;
+  input \port$16091$8 ;
+  wire \port$16091$8 ;
+  input \port$16093$8 ;
+  wire \port$16093$8 ;
+  input \port$16095$8 ;
+  wire \port$16095$8 ;
+  input \port$16097$8 ;
+  wire \port$16097$8 ;
+  input \port$16099$8 ;
+  wire \port$16099$8 ;
+  input \port$16101$8 ;
+  wire \port$16101$8 ;
+  input \port$16103$8 ;
+  wire \port$16103$8 ;
+  input \port$16105$8 ;
+  wire \port$16105$8 ;
+  input \port$16107$8 ;
+  wire \port$16107$8 ;
+  input \port$16109$8 ;
+  wire \port$16109$8 ;
+  input \port$16111$8 ;
+  wire \port$16111$8 ;
+  input \port$16113$8 ;
+  wire \port$16113$8 ;
+  input \port$16115$8 ;
+  wire \port$16115$8 ;
+  input \port$4844$0 ;
+  wire \port$4844$0 ;
   wire [6:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2614,7 +2614,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$4845$0 , r
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$16114$8 , \port$16112$8 , \port$16110$8 , \port$16108$8 , \port$16106$8 , \port$16104$8 , \port$16102$8 , \port$16100$8 , \port$16098$8 , \port$16096$8 , \port$16094$8 , \port$16092$8 , \port$16090$8 , \port$16088$8 , \port$16086$8 , \port$16084$8  };
+      copy0[write__addr] <= { \port$16115$8 , \port$16113$8 , \port$16111$8 , \port$16109$8 , \port$16107$8 , \port$16105$8 , \port$16103$8 , \port$16101$8 , \port$16099$8 , \port$16097$8 , \port$16095$8 , \port$16093$8 , \port$16091$8 , \port$16089$8 , \port$16087$8 , \port$16085$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2628,22 +2628,22 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$4845$0 , r
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4845$0 ) begin
+    if (\port$4844$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$16114$8 , \port$16112$8 , \port$16110$8 , \port$16108$8 , \port$16106$8 , \port$16104$8 , \port$16102$8 , \port$16100$8 , \port$16098$8 , \port$16096$8 , \port$16094$8 , \port$16092$8 , \port$16090$8 , \port$16088$8 , \port$16086$8 , \port$16084$8  };
-  assign \write__data$5  = { \port$16114$8 , \port$16112$8 , \port$16110$8 , \port$16108$8 , \port$16106$8 , \port$16104$8 , \port$16102$8 , \port$16100$8 , \port$16098$8 , \port$16096$8 , \port$16094$8 , \port$16092$8 , \port$16090$8 , \port$16088$8 , \port$16086$8 , \port$16084$8  };
+  assign write__data = { \port$16115$8 , \port$16113$8 , \port$16111$8 , \port$16109$8 , \port$16107$8 , \port$16105$8 , \port$16103$8 , \port$16101$8 , \port$16099$8 , \port$16097$8 , \port$16095$8 , \port$16093$8 , \port$16091$8 , \port$16089$8 , \port$16087$8 , \port$16085$8  };
+  assign \write__data$5  = { \port$16115$8 , \port$16113$8 , \port$16111$8 , \port$16109$8 , \port$16107$8 , \port$16105$8 , \port$16103$8 , \port$16101$8 , \port$16099$8 , \port$16097$8 , \port$16095$8 , \port$16093$8 , \port$16091$8 , \port$16089$8 , \port$16087$8 , \port$16085$8  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4845$0 , read__en };
+  assign read0__en = { \port$4844$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$4843$0 , \port$4845$0 , \port$4857$0 , \port$6116$0 , \port$6158$0 , \port$6160$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
-, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$16865$0 , \port$16865$13 , \port$16871$0 , \port$16914$0 , \port$16916$0 , \port$16918$0 , \port$16920$0 , \port$16922$0 , \port$16924$0 , \port$16926$0 , \port$16928$0 , \port$16929$1
-, \port$16944$0 , drain_masks__addr, \port$16949$0 , \port$16951$0 , \port$16953$0 , \port$16955$0 , \port$16957$0 , \port$16959$0 , \port$16961$0 , \port$16963$0 , \port$16965$0 , \port$16967$0 , \port$16969$0 , \port$16971$0 , \port$16973$0 , \port$16975$0 , \port$16977$0 , \port$16979$0 , drain_masks__en, \port$16991$1 , waits_second
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$4842$0 , \port$4844$0 , \port$4856$0 , \port$6115$0 , \port$6157$0 , \port$6159$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
+, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$16866$0 , \port$16866$13 , \port$16872$0 , \port$16915$0 , \port$16917$0 , \port$16919$0 , \port$16921$0 , \port$16923$0 , \port$16925$0 , \port$16927$0 , \port$16929$0 , \port$16930$1
+, \port$16945$0 , drain_masks__addr, \port$16950$0 , \port$16952$0 , \port$16954$0 , \port$16956$0 , \port$16958$0 , \port$16960$0 , \port$16962$0 , \port$16964$0 , \port$16966$0 , \port$16968$0 , \port$16970$0 , \port$16972$0 , \port$16974$0 , \port$16976$0 , \port$16978$0 , \port$16980$0 , drain_masks__en, \port$16992$1 , waits_second
 , codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -2929,78 +2929,78 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [6:0] \port$16865$0 ;
-  wire [6:0] \port$16865$0 ;
-  output [4:0] \port$16865$13 ;
-  wire [4:0] \port$16865$13 ;
-  output [4:0] \port$16871$0 ;
-  wire [4:0] \port$16871$0 ;
-  output [15:0] \port$16914$0 ;
-  wire [15:0] \port$16914$0 ;
-  output [15:0] \port$16916$0 ;
-  wire [15:0] \port$16916$0 ;
-  output [15:0] \port$16918$0 ;
-  wire [15:0] \port$16918$0 ;
-  output [15:0] \port$16920$0 ;
-  wire [15:0] \port$16920$0 ;
-  output [15:0] \port$16922$0 ;
-  wire [15:0] \port$16922$0 ;
-  output [15:0] \port$16924$0 ;
-  wire [15:0] \port$16924$0 ;
-  output [15:0] \port$16926$0 ;
-  wire [15:0] \port$16926$0 ;
-  output [15:0] \port$16928$0 ;
-  wire [15:0] \port$16928$0 ;
-  output [3:0] \port$16929$1 ;
-  wire [3:0] \port$16929$1 ;
-  output [6:0] \port$16944$0 ;
-  wire [6:0] \port$16944$0 ;
-  output [7:0] \port$16949$0 ;
-  wire [7:0] \port$16949$0 ;
-  output [7:0] \port$16951$0 ;
-  wire [7:0] \port$16951$0 ;
-  output [7:0] \port$16953$0 ;
-  wire [7:0] \port$16953$0 ;
-  output [7:0] \port$16955$0 ;
-  wire [7:0] \port$16955$0 ;
-  output [7:0] \port$16957$0 ;
-  wire [7:0] \port$16957$0 ;
-  output [7:0] \port$16959$0 ;
-  wire [7:0] \port$16959$0 ;
-  output [7:0] \port$16961$0 ;
-  wire [7:0] \port$16961$0 ;
-  output [7:0] \port$16963$0 ;
-  wire [7:0] \port$16963$0 ;
-  output [7:0] \port$16965$0 ;
-  wire [7:0] \port$16965$0 ;
-  output [7:0] \port$16967$0 ;
-  wire [7:0] \port$16967$0 ;
-  output [7:0] \port$16969$0 ;
-  wire [7:0] \port$16969$0 ;
-  output [7:0] \port$16971$0 ;
-  wire [7:0] \port$16971$0 ;
-  output [7:0] \port$16973$0 ;
-  wire [7:0] \port$16973$0 ;
-  output [7:0] \port$16975$0 ;
-  wire [7:0] \port$16975$0 ;
-  output [7:0] \port$16977$0 ;
-  wire [7:0] \port$16977$0 ;
-  output [7:0] \port$16979$0 ;
-  wire [7:0] \port$16979$0 ;
-  output [7:0] \port$16991$1 ;
-  wire [7:0] \port$16991$1 ;
-  output \port$4843$0 ;
-  wire \port$4843$0 ;
-  output \port$4845$0 ;
-  wire \port$4845$0 ;
-  output [13:0] \port$4857$0 ;
-  wire [13:0] \port$4857$0 ;
-  output [13:0] \port$6116$0 ;
-  wire [13:0] \port$6116$0 ;
-  output \port$6158$0 ;
-  wire \port$6158$0 ;
-  output \port$6160$0 ;
-  wire \port$6160$0 ;
+  output [6:0] \port$16866$0 ;
+  wire [6:0] \port$16866$0 ;
+  output [4:0] \port$16866$13 ;
+  wire [4:0] \port$16866$13 ;
+  output [4:0] \port$16872$0 ;
+  wire [4:0] \port$16872$0 ;
+  output [15:0] \port$16915$0 ;
+  wire [15:0] \port$16915$0 ;
+  output [15:0] \port$16917$0 ;
+  wire [15:0] \port$16917$0 ;
+  output [15:0] \port$16919$0 ;
+  wire [15:0] \port$16919$0 ;
+  output [15:0] \port$16921$0 ;
+  wire [15:0] \port$16921$0 ;
+  output [15:0] \port$16923$0 ;
+  wire [15:0] \port$16923$0 ;
+  output [15:0] \port$16925$0 ;
+  wire [15:0] \port$16925$0 ;
+  output [15:0] \port$16927$0 ;
+  wire [15:0] \port$16927$0 ;
+  output [15:0] \port$16929$0 ;
+  wire [15:0] \port$16929$0 ;
+  output [3:0] \port$16930$1 ;
+  wire [3:0] \port$16930$1 ;
+  output [6:0] \port$16945$0 ;
+  wire [6:0] \port$16945$0 ;
+  output [7:0] \port$16950$0 ;
+  wire [7:0] \port$16950$0 ;
+  output [7:0] \port$16952$0 ;
+  wire [7:0] \port$16952$0 ;
+  output [7:0] \port$16954$0 ;
+  wire [7:0] \port$16954$0 ;
+  output [7:0] \port$16956$0 ;
+  wire [7:0] \port$16956$0 ;
+  output [7:0] \port$16958$0 ;
+  wire [7:0] \port$16958$0 ;
+  output [7:0] \port$16960$0 ;
+  wire [7:0] \port$16960$0 ;
+  output [7:0] \port$16962$0 ;
+  wire [7:0] \port$16962$0 ;
+  output [7:0] \port$16964$0 ;
+  wire [7:0] \port$16964$0 ;
+  output [7:0] \port$16966$0 ;
+  wire [7:0] \port$16966$0 ;
+  output [7:0] \port$16968$0 ;
+  wire [7:0] \port$16968$0 ;
+  output [7:0] \port$16970$0 ;
+  wire [7:0] \port$16970$0 ;
+  output [7:0] \port$16972$0 ;
+  wire [7:0] \port$16972$0 ;
+  output [7:0] \port$16974$0 ;
+  wire [7:0] \port$16974$0 ;
+  output [7:0] \port$16976$0 ;
+  wire [7:0] \port$16976$0 ;
+  output [7:0] \port$16978$0 ;
+  wire [7:0] \port$16978$0 ;
+  output [7:0] \port$16980$0 ;
+  wire [7:0] \port$16980$0 ;
+  output [7:0] \port$16992$1 ;
+  wire [7:0] \port$16992$1 ;
+  output \port$4842$0 ;
+  wire \port$4842$0 ;
+  output \port$4844$0 ;
+  wire \port$4844$0 ;
+  output [13:0] \port$4856$0 ;
+  wire [13:0] \port$4856$0 ;
+  output [13:0] \port$6115$0 ;
+  wire [13:0] \port$6115$0 ;
+  output \port$6157$0 ;
+  wire \port$6157$0 ;
+  output \port$6159$0 ;
+  wire \port$6159$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -3110,20 +3110,20 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$16865$0 (\$7 ),
-    .\port$16865$13 (\$8 ),
-    .\port$16871$0 (\$9 ),
-    .\port$16914$0 (\$10 ),
-    .\port$16916$0 (\$11 ),
-    .\port$16918$0 (\$12 ),
-    .\port$16920$0 (\$13 ),
-    .\port$16922$0 (\$14 ),
-    .\port$16924$0 (\$15 ),
-    .\port$16926$0 (\$16 ),
-    .\port$16928$0 (\$17 ),
-    .\port$16929$1 (\$18 ),
-    .\port$16944$0 (\$19 ),
-    .\port$16991$1 (\$36 ),
+    .\port$16866$0 (\$7 ),
+    .\port$16866$13 (\$8 ),
+    .\port$16872$0 (\$9 ),
+    .\port$16915$0 (\$10 ),
+    .\port$16917$0 (\$11 ),
+    .\port$16919$0 (\$12 ),
+    .\port$16921$0 (\$13 ),
+    .\port$16923$0 (\$14 ),
+    .\port$16925$0 (\$15 ),
+    .\port$16927$0 (\$16 ),
+    .\port$16929$0 (\$17 ),
+    .\port$16930$1 (\$18 ),
+    .\port$16945$0 (\$19 ),
+    .\port$16992$1 (\$36 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -3169,9 +3169,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$4845$0 (\$2 ),
-    .\port$6116$0 (\$4 ),
-    .\port$6160$0 (\$6 ),
+    .\port$4844$0 (\$2 ),
+    .\port$6115$0 (\$4 ),
+    .\port$6159$0 (\$6 ),
     .\row$64 (column_vector),
     .\row$90 (gradients__data),
     .rst(rst)
@@ -3324,43 +3324,43 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$4843$0  = \$1 ;
-  assign \port$4845$0  = \$2 ;
-  assign \port$4857$0  = \$3 ;
-  assign \port$6116$0  = \$4 ;
-  assign \port$6158$0  = \$5 ;
-  assign \port$6160$0  = \$6 ;
+  assign \port$4842$0  = \$1 ;
+  assign \port$4844$0  = \$2 ;
+  assign \port$4856$0  = \$3 ;
+  assign \port$6115$0  = \$4 ;
+  assign \port$6157$0  = \$5 ;
+  assign \port$6159$0  = \$6 ;
   assign front_column_stride = \config [45:37];
-  assign \port$16865$0  = \$7 ;
-  assign \port$16865$13  = \$8 ;
-  assign \port$16871$0  = \$9 ;
-  assign \port$16914$0  = \$10 ;
-  assign \port$16916$0  = \$11 ;
-  assign \port$16918$0  = \$12 ;
-  assign \port$16920$0  = \$13 ;
-  assign \port$16922$0  = \$14 ;
-  assign \port$16924$0  = \$15 ;
-  assign \port$16926$0  = \$16 ;
-  assign \port$16928$0  = \$17 ;
-  assign \port$16929$1  = \$18 ;
-  assign \port$16944$0  = \$19 ;
-  assign \port$16949$0  = \$20 ;
-  assign \port$16951$0  = \$21 ;
-  assign \port$16953$0  = \$22 ;
-  assign \port$16955$0  = \$23 ;
-  assign \port$16957$0  = \$24 ;
-  assign \port$16959$0  = \$25 ;
-  assign \port$16961$0  = \$26 ;
-  assign \port$16963$0  = \$27 ;
-  assign \port$16965$0  = \$28 ;
-  assign \port$16967$0  = \$29 ;
-  assign \port$16969$0  = \$30 ;
-  assign \port$16971$0  = \$31 ;
-  assign \port$16973$0  = \$32 ;
-  assign \port$16975$0  = \$33 ;
-  assign \port$16977$0  = \$34 ;
-  assign \port$16979$0  = \$35 ;
-  assign \port$16991$1  = \$36 ;
+  assign \port$16866$0  = \$7 ;
+  assign \port$16866$13  = \$8 ;
+  assign \port$16872$0  = \$9 ;
+  assign \port$16915$0  = \$10 ;
+  assign \port$16917$0  = \$11 ;
+  assign \port$16919$0  = \$12 ;
+  assign \port$16921$0  = \$13 ;
+  assign \port$16923$0  = \$14 ;
+  assign \port$16925$0  = \$15 ;
+  assign \port$16927$0  = \$16 ;
+  assign \port$16929$0  = \$17 ;
+  assign \port$16930$1  = \$18 ;
+  assign \port$16945$0  = \$19 ;
+  assign \port$16950$0  = \$20 ;
+  assign \port$16952$0  = \$21 ;
+  assign \port$16954$0  = \$22 ;
+  assign \port$16956$0  = \$23 ;
+  assign \port$16958$0  = \$24 ;
+  assign \port$16960$0  = \$25 ;
+  assign \port$16962$0  = \$26 ;
+  assign \port$16964$0  = \$27 ;
+  assign \port$16966$0  = \$28 ;
+  assign \port$16968$0  = \$29 ;
+  assign \port$16970$0  = \$30 ;
+  assign \port$16972$0  = \$31 ;
+  assign \port$16974$0  = \$32 ;
+  assign \port$16976$0  = \$33 ;
+  assign \port$16978$0  = \$34 ;
+  assign \port$16980$0  = \$35 ;
+  assign \port$16992$1  = \$36 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3494,9 +3494,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$123 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$16865$0 , \port$16865$13 , \port$16871$0 , \port$16914$0 , \port$16916$0
-, \port$16918$0 , \port$16920$0 , \port$16922$0 , \port$16924$0 , \port$16926$0 , \port$16928$0 , \port$16929$1 , \port$16944$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11
-, tile_12, tile_13, tile_14, tile_15, masks__en, \port$16991$1 , codes__data, logits__data, labels__data, clk);
+module \backspike_core.bp.drain (rst, start, \touched$123 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$16866$0 , \port$16866$13 , \port$16872$0 , \port$16915$0 , \port$16917$0
+, \port$16919$0 , \port$16921$0 , \port$16923$0 , \port$16925$0 , \port$16927$0 , \port$16929$0 , \port$16930$1 , \port$16945$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11
+, tile_12, tile_13, tile_14, tile_15, masks__en, \port$16992$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -3965,34 +3965,34 @@ module \backspike_core.bp.drain (rst, start, \touched$123 , \begin , saturated, 
   wire \onehot$62 ;
   input parity;
   wire parity;
-  output [6:0] \port$16865$0 ;
-  wire [6:0] \port$16865$0 ;
-  output [4:0] \port$16865$13 ;
-  wire [4:0] \port$16865$13 ;
-  output [4:0] \port$16871$0 ;
-  wire [4:0] \port$16871$0 ;
-  output [15:0] \port$16914$0 ;
-  wire [15:0] \port$16914$0 ;
-  output [15:0] \port$16916$0 ;
-  wire [15:0] \port$16916$0 ;
-  output [15:0] \port$16918$0 ;
-  wire [15:0] \port$16918$0 ;
-  output [15:0] \port$16920$0 ;
-  wire [15:0] \port$16920$0 ;
-  output [15:0] \port$16922$0 ;
-  wire [15:0] \port$16922$0 ;
-  output [15:0] \port$16924$0 ;
-  wire [15:0] \port$16924$0 ;
-  output [15:0] \port$16926$0 ;
-  wire [15:0] \port$16926$0 ;
-  output [15:0] \port$16928$0 ;
-  wire [15:0] \port$16928$0 ;
-  output [3:0] \port$16929$1 ;
-  wire [3:0] \port$16929$1 ;
-  output [6:0] \port$16944$0 ;
-  wire [6:0] \port$16944$0 ;
-  output [7:0] \port$16991$1 ;
-  wire [7:0] \port$16991$1 ;
+  output [6:0] \port$16866$0 ;
+  wire [6:0] \port$16866$0 ;
+  output [4:0] \port$16866$13 ;
+  wire [4:0] \port$16866$13 ;
+  output [4:0] \port$16872$0 ;
+  wire [4:0] \port$16872$0 ;
+  output [15:0] \port$16915$0 ;
+  wire [15:0] \port$16915$0 ;
+  output [15:0] \port$16917$0 ;
+  wire [15:0] \port$16917$0 ;
+  output [15:0] \port$16919$0 ;
+  wire [15:0] \port$16919$0 ;
+  output [15:0] \port$16921$0 ;
+  wire [15:0] \port$16921$0 ;
+  output [15:0] \port$16923$0 ;
+  wire [15:0] \port$16923$0 ;
+  output [15:0] \port$16925$0 ;
+  wire [15:0] \port$16925$0 ;
+  output [15:0] \port$16927$0 ;
+  wire [15:0] \port$16927$0 ;
+  output [15:0] \port$16929$0 ;
+  wire [15:0] \port$16929$0 ;
+  output [3:0] \port$16930$1 ;
+  wire [3:0] \port$16930$1 ;
+  output [6:0] \port$16945$0 ;
+  wire [6:0] \port$16945$0 ;
+  output [7:0] \port$16992$1 ;
+  wire [7:0] \port$16992$1 ;
   reg [15:0] present = 16'h0000;
   reg [1:0] read_turn_0 = 2'h0;
   reg [1:0] read_turn_1 = 2'h0;
@@ -4693,9 +4693,9 @@ module \backspike_core.bp.drain (rst, start, \touched$123 , \begin , saturated, 
     .i(sum),
     .live(\live$35 ),
     .onehot(onehot),
-    .\port$17133$0 (\$234 ),
-    .\port$17134$0 (\$235 ),
-    .\port$6752$0 (\$18 ),
+    .\port$17134$0 (\$234 ),
+    .\port$17135$0 (\$235 ),
+    .\port$6751$0 (\$18 ),
     .rst(rst),
     .saturated(\saturated$64 ),
     .slot(slot),
@@ -4707,9 +4707,9 @@ module \backspike_core.bp.drain (rst, start, \touched$123 , \begin , saturated, 
     .i(\sum$50 ),
     .live(\live$55 ),
     .onehot(\onehot$62 ),
-    .\port$17257$0 (\$236 ),
-    .\port$17258$0 (\$237 ),
-    .\port$6761$0 (\$24 ),
+    .\port$17258$0 (\$236 ),
+    .\port$17259$0 (\$237 ),
+    .\port$6760$0 (\$24 ),
     .rst(rst),
     .saturated(\saturated$65 ),
     .slot(slot),
@@ -5067,21 +5067,21 @@ module \backspike_core.bp.drain (rst, start, \touched$123 , \begin , saturated, 
   assign masks__data = { tile_15[7], tile_14[7], tile_13[7], tile_12[7], tile_11[7], tile_10[7], tile_9[7], tile_8[7], tile_7[7], tile_6[7], tile_5[7], tile_4[7], tile_3[7], tile_2[7], tile_1[7], tile_0[7], tile_15[6], tile_14[6], tile_13[6], tile_12[6], tile_11[6], tile_10[6], tile_9[6], tile_8[6], tile_7[6], tile_6[6], tile_5[6], tile_4[6], tile_3[6], tile_2[6], tile_1[6], tile_0[6], tile_15[5], tile_14[5], tile_13[5], tile_12[5], tile_11[5], tile_10[5], tile_9[5], tile_8[5], tile_7[5], tile_6[5], tile_5[5], tile_4[5], tile_3[5], tile_2[5], tile_1[5], tile_0[5], tile_15[4], tile_14[4], tile_13[4], tile_12[4], tile_11[4], tile_10[4], tile_9[4], tile_8[4], tile_7[4], tile_6[4], tile_5[4], tile_4[4], tile_3[4], tile_2[4], tile_1[4], tile_0[4], tile_15[3], tile_14[3], tile_13[3], tile_12[3], tile_11[3], tile_10[3], tile_9[3], tile_8[3], tile_7[3], tile_6[3], tile_5[3], tile_4[3], tile_3[3], tile_2[3], tile_1[3], tile_0[3], tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2], tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign gradient = { \$235 , \$234  };
   assign \gradient$149  = { \$237 , \$236  };
-  assign \port$16865$0  = header[6:0];
-  assign \port$16865$13  = header[17:13];
-  assign \port$16871$0  = o_unit[4:0];
-  assign \port$16914$0  = gradient_0[15:0];
-  assign \port$16916$0  = gradient_1[15:0];
-  assign \port$16918$0  = gradient_2[15:0];
-  assign \port$16920$0  = gradient_3[15:0];
-  assign \port$16922$0  = gradient_4[15:0];
-  assign \port$16924$0  = gradient_5[15:0];
-  assign \port$16926$0  = gradient_6[15:0];
-  assign \port$16928$0  = gradient_7[15:0];
-  assign \port$16929$1  = whole_0[4:1];
-  assign \port$16944$0  = header_14[6:0];
+  assign \port$16866$0  = header[6:0];
+  assign \port$16866$13  = header[17:13];
+  assign \port$16872$0  = o_unit[4:0];
+  assign \port$16915$0  = gradient_0[15:0];
+  assign \port$16917$0  = gradient_1[15:0];
+  assign \port$16919$0  = gradient_2[15:0];
+  assign \port$16921$0  = gradient_3[15:0];
+  assign \port$16923$0  = gradient_4[15:0];
+  assign \port$16925$0  = gradient_5[15:0];
+  assign \port$16927$0  = gradient_6[15:0];
+  assign \port$16929$0  = gradient_7[15:0];
+  assign \port$16930$1  = whole_0[4:1];
+  assign \port$16945$0  = header_14[6:0];
   assign masks__addr = last_0[6:0];
-  assign \port$16991$1  = o[8:1];
+  assign \port$16992$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -5778,7 +5778,7 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   assign \$33  = \$32 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6752$0 , onehot, saturated, \table , \config , slot, \port$17133$0 , \port$17134$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6751$0 , onehot, saturated, \table , \config , slot, \port$17134$0 , \port$17135$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -6057,12 +6057,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6752$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$17133$0 ;
-  wire [14:0] \port$17133$0 ;
-  output \port$17134$0 ;
-  wire \port$17134$0 ;
-  input [20:0] \port$6752$0 ;
-  wire [20:0] \port$6752$0 ;
+  output [14:0] \port$17134$0 ;
+  wire [14:0] \port$17134$0 ;
+  output \port$17135$0 ;
+  wire \port$17135$0 ;
+  input [20:0] \port$6751$0 ;
+  wire [20:0] \port$6751$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -6323,13 +6323,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6752$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$6752$0 [4:0];
+    code_0 <= \port$6751$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$6752$0 [20:5];
+    logit_0 <= \port$6751$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -6462,10 +6462,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6752$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$6752$0 [4:0];
-  assign logit = \port$6752$0 [20:5];
-  assign \port$17133$0  = \$125 ;
-  assign \port$17134$0  = \$126 ;
+  assign code = \port$6751$0 [4:0];
+  assign logit = \port$6751$0 [20:5];
+  assign \port$17134$0  = \$125 ;
+  assign \port$17135$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -6579,8 +6579,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$6752$0 , onehot, satu
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$6752$0 [3:0];
-  assign \code.spike  = \port$6752$0 [4];
+  assign \code.code  = \port$6751$0 [3:0];
+  assign \code.spike  = \port$6751$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -7739,7 +7739,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6761$0 , onehot, saturated, \table , \config , slot, \port$17257$0 , \port$17258$0 , clk);
+module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6760$0 , onehot, saturated, \table , \config , slot, \port$17258$0 , \port$17259$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8018,12 +8018,12 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6761$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$17257$0 ;
-  wire [14:0] \port$17257$0 ;
-  output \port$17258$0 ;
-  wire \port$17258$0 ;
-  input [20:0] \port$6761$0 ;
-  wire [20:0] \port$6761$0 ;
+  output [14:0] \port$17258$0 ;
+  wire [14:0] \port$17258$0 ;
+  output \port$17259$0 ;
+  wire \port$17259$0 ;
+  input [20:0] \port$6760$0 ;
+  wire [20:0] \port$6760$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -8284,13 +8284,13 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6761$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$6761$0 [4:0];
+    code_0 <= \port$6760$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$6761$0 [20:5];
+    logit_0 <= \port$6760$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -8423,10 +8423,10 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6761$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$6761$0 [4:0];
-  assign logit = \port$6761$0 [20:5];
-  assign \port$17257$0  = \$125 ;
-  assign \port$17258$0  = \$126 ;
+  assign code = \port$6760$0 [4:0];
+  assign logit = \port$6760$0 [20:5];
+  assign \port$17258$0  = \$125 ;
+  assign \port$17259$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -8540,8 +8540,8 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6761$0 , onehot, satu
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$6761$0 [3:0];
-  assign \code.spike  = \port$6761$0 [4];
+  assign \code.code  = \port$6760$0 [3:0];
+  assign \code.spike  = \port$6760$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -8689,7 +8689,7 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$6761$0 , onehot, satu
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$4845$0 , address, \port$6116$0 , \o_events__ready$83 , \port$6160$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
+module \backspike_core.bp.front (rst, o__ready, \port$4844$0 , address, \port$6115$0 , \o_events__ready$83 , \port$6159$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
 , o_events__valid, \row$90 , active__data, masks__data, \row$64 , clk);
   wire [12:0] \$1 ;
   wire \$10 ;
@@ -9190,12 +9190,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$4845$0 , address, \port$61
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [2:0] \plain.x ;
-  output \port$4845$0 ;
-  wire \port$4845$0 ;
-  output [13:0] \port$6116$0 ;
-  wire [13:0] \port$6116$0 ;
-  output \port$6160$0 ;
-  wire \port$6160$0 ;
+  output \port$4844$0 ;
+  wire \port$4844$0 ;
+  output [13:0] \port$6115$0 ;
+  wire [13:0] \port$6115$0 ;
+  output \port$6159$0 ;
+  wire \port$6159$0 ;
   wire [143:0] row;
   input [127:0] \row$64 ;
   wire [127:0] \row$64 ;
@@ -9511,7 +9511,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$4845$0 , address, \port$61
     .i__valid(\i__valid$55 ),
     .o__ready(\o__ready$70 ),
     .o__valid(o_vectors__valid),
-    .\port$6116$0 (o_lines__payload[13:0]),
+    .\port$6115$0 (o_lines__payload[13:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$64 )
@@ -9537,8 +9537,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$4845$0 , address, \port$61
     .move1(\$275 ),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$50 ),
-    .\port$18429$0 (active__data),
-    .\port$18431$0 (masks__data),
+    .\port$18430$0 (active__data),
+    .\port$18432$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$48 )
   );
@@ -9577,7 +9577,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$4845$0 , address, \port$61
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [28:22]),
-    .\port$16464$37 (\config [52:37]),
+    .\port$16465$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$13 (\$1 [10:0]),
@@ -9638,10 +9638,10 @@ module \backspike_core.bp.front (rst, o__ready, \port$4845$0 , address, \port$61
   assign \o__valid$93  = \i__valid$92 ;
   assign \i__ready$95  = \o__ready$94 ;
   assign valued = \o__payload$97 [137:128];
-  assign \port$4845$0  = \$275 ;
+  assign \port$4844$0  = \$275 ;
   assign address = \i__payload$22 [13:0];
-  assign \port$6116$0  = o_lines__payload[13:0];
-  assign \port$6160$0  = \$276 ;
+  assign \port$6115$0  = o_lines__payload[13:0];
+  assign \port$6159$0  = \$276 ;
   assign gradients__addr = \i__payload$85 [10:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -9877,7 +9877,7 @@ module \backspike_core.bp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, \port$6116$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, \port$6115$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -9930,8 +9930,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$6116$0 , i__ready, o
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [13:0] \port$6116$0 ;
-  wire [13:0] \port$6116$0 ;
+  input [13:0] \port$6115$0 ;
+  wire [13:0] \port$6115$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -9991,7 +9991,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$6116$0 , i__ready, o
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$6148$0 (\$16 ),
+    .\port$6147$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -10074,8 +10074,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$6116$0 , i__ready, o
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$6116$0 [2:0], \port$6116$0 [13:3] };
-  assign i__payload = { \port$6116$0 [2:0], \port$6116$0 [13:3] };
+  assign address = { \port$6115$0 [2:0], \port$6115$0 [13:3] };
+  assign i__payload = { \port$6115$0 [2:0], \port$6115$0 [13:3] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -10091,7 +10091,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$6116$0 , i__ready, o
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$6116$0 [2:0], \port$6116$0 [13:3] };
+  assign \i__payload.address  = { \port$6115$0 [2:0], \port$6115$0 [13:3] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -10099,15 +10099,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$6116$0 , i__ready, o
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$6148$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$6147$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
-  input \port$6148$0 ;
-  wire \port$6148$0 ;
+  input \port$6147$0 ;
+  wire \port$6147$0 ;
   wire [3:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -10147,7 +10147,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$6148$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$6148$0 ) begin
+    if (\port$6147$0 ) begin
       \$1  = read__data;
     end
   end
@@ -10156,7 +10156,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$6148$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$6148$0 , read__en };
+  assign read0__en = { \port$6147$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -10372,8 +10372,8 @@ module \backspike_core.bp.front.scan (rst, i__ready, o_lines__valid, o_lines__pa
   \backspike_core.bp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$16533$0 (\o__payload$20 [2:0]),
-    .\port$16533$19 (\o__payload$20 [36:19]),
+    .\port$16534$0 (\o__payload$20 [2:0]),
+    .\port$16534$19 (\o__payload$20 [36:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -12608,7 +12608,7 @@ module \backspike_core.bp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[27];
 endmodule
 
-module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$16533$0 , \port$16533$19 , level, clk);
+module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$16534$0 , \port$16534$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -12633,10 +12633,10 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$16533$0 ;
-  wire [2:0] \port$16533$0 ;
-  input [17:0] \port$16533$19 ;
-  wire [17:0] \port$16533$19 ;
+  input [2:0] \port$16534$0 ;
+  wire [2:0] \port$16534$0 ;
+  input [17:0] \port$16534$19 ;
+  wire [17:0] \port$16534$19 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [20:0] r_data;
@@ -12663,7 +12663,7 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [20:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$16533$19 , \port$16533$0  };
+      storage[w_port__addr] <= { \port$16534$19 , \port$16534$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -12725,8 +12725,8 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$16533$19 , \port$16533$0  };
-  assign w_data = { \port$16533$19 , \port$16533$0  };
+  assign w_port__data = { \port$16534$19 , \port$16534$0  };
+  assign w_data = { \port$16534$19 , \port$16534$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -13530,7 +13530,7 @@ module \backspike_core.bp.front.scan.picker (rst, i__ready, i__payload, i__valid
   assign \$244  = \$243 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$18429$0 , \port$18431$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$18430$0 , \port$18432$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -13561,10 +13561,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$18429$0 ;
-  wire [15:0] \port$18429$0 ;
-  input [127:0] \port$18431$0 ;
-  wire [127:0] \port$18431$0 ;
+  input [15:0] \port$18430$0 ;
+  wire [15:0] \port$18430$0 ;
+  input [127:0] \port$18432$0 ;
+  wire [127:0] \port$18432$0 ;
   wire [143:0] row;
   input rst;
   wire rst;
@@ -13620,7 +13620,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
     end
   end
   assign address = i__payload[13:0];
-  assign row = { \port$18429$0 , \port$18431$0  };
+  assign row = { \port$18430$0 , \port$18432$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -13629,7 +13629,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   assign \o__payload.row  = o__payload[143:0];
   assign \o__payload.tag  = o__payload[162:144];
   assign o__payload[162:144] = tag1;
-  assign o__payload[143:0] = { \port$18429$0 , \port$18431$0  };
+  assign o__payload[143:0] = { \port$18430$0 , \port$18432$0  };
 endmodule
 
 module \backspike_core.bp.front.valued_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -13849,7 +13849,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[127:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$16464$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$16465$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -13929,8 +13929,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] own = 7'h00;
   input [6:0] own_unit;
   wire [6:0] own_unit;
-  input [15:0] \port$16464$37 ;
-  wire [15:0] \port$16464$37 ;
+  input [15:0] \port$16465$37 ;
+  wire [15:0] \port$16465$37 ;
   reg [10:0] row = 11'h000;
   input rst;
   wire rst;
@@ -13948,13 +13948,13 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] unit = 7'h00;
   input [10:0] weights;
   wire [10:0] weights;
-  assign \$1  = \port$16464$37 [8:0] - 1'h1;
+  assign \$1  = \port$16465$37 [8:0] - 1'h1;
   assign \$2  = batch[19:10] - 1'h1;
   assign \$3  = tile * batch[19:10];
   assign \$4  = tile * \tile_rows$13 ;
   assign \$5  = own_unit + tile_units;
   assign \$6  = weights + tile_rows;
-  assign \$7  = \port$16464$37 [15:9] + block;
+  assign \$7  = \port$16465$37 [15:9] + block;
   assign \$8  = block + 1'h1;
   assign \$9  = block == blocks_before;
   assign \$10  = source + 1'h1;
@@ -14222,8 +14222,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
           o__valid = 1'h1;
     endcase
   end
-  assign source_tiles = \port$16464$37 [8:0];
-  assign source_unit = \port$16464$37 [15:9];
+  assign source_tiles = \port$16465$37 [8:0];
+  assign source_unit = \port$16465$37 [15:9];
   assign source_rows = 11'h001;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -17346,7 +17346,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$327  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$16048$0 , \port$16065$1 , \port$16067$1 , \port$16069$1 , \port$16071$1 , \port$16073$1 , \port$16075$1 , \port$16077$1 , \port$16079$1 , \port$16080$1 , \port$16865$0 , \port$16991$1 , read0__data, host__response__payload
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$16049$0 , \port$16066$1 , \port$16068$1 , \port$16070$1 , \port$16072$1 , \port$16074$1 , \port$16076$1 , \port$16078$1 , \port$16080$1 , \port$16081$1 , \port$16866$0 , \port$16992$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -17379,30 +17379,30 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [6:0] \port$16048$0 ;
-  wire [6:0] \port$16048$0 ;
-  input [4:0] \port$16065$1 ;
-  wire [4:0] \port$16065$1 ;
-  input [4:0] \port$16067$1 ;
-  wire [4:0] \port$16067$1 ;
-  input [4:0] \port$16069$1 ;
-  wire [4:0] \port$16069$1 ;
-  input [4:0] \port$16071$1 ;
-  wire [4:0] \port$16071$1 ;
-  input [4:0] \port$16073$1 ;
-  wire [4:0] \port$16073$1 ;
-  input [4:0] \port$16075$1 ;
-  wire [4:0] \port$16075$1 ;
-  input [4:0] \port$16077$1 ;
-  wire [4:0] \port$16077$1 ;
-  input [4:0] \port$16079$1 ;
-  wire [4:0] \port$16079$1 ;
-  input [3:0] \port$16080$1 ;
-  wire [3:0] \port$16080$1 ;
-  input [6:0] \port$16865$0 ;
-  wire [6:0] \port$16865$0 ;
-  input [3:0] \port$16991$1 ;
-  wire [3:0] \port$16991$1 ;
+  input [6:0] \port$16049$0 ;
+  wire [6:0] \port$16049$0 ;
+  input [4:0] \port$16066$1 ;
+  wire [4:0] \port$16066$1 ;
+  input [4:0] \port$16068$1 ;
+  wire [4:0] \port$16068$1 ;
+  input [4:0] \port$16070$1 ;
+  wire [4:0] \port$16070$1 ;
+  input [4:0] \port$16072$1 ;
+  wire [4:0] \port$16072$1 ;
+  input [4:0] \port$16074$1 ;
+  wire [4:0] \port$16074$1 ;
+  input [4:0] \port$16076$1 ;
+  wire [4:0] \port$16076$1 ;
+  input [4:0] \port$16078$1 ;
+  wire [4:0] \port$16078$1 ;
+  input [4:0] \port$16080$1 ;
+  wire [4:0] \port$16080$1 ;
+  input [3:0] \port$16081$1 ;
+  wire [3:0] \port$16081$1 ;
+  input [6:0] \port$16866$0 ;
+  wire [6:0] \port$16866$0 ;
+  input [3:0] \port$16992$1 ;
+  wire [3:0] \port$16992$1 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [39:0] read0__data;
@@ -17422,16 +17422,16 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$16048$0 (\port$16048$0 ),
-    .\port$16065$1 (\port$16065$1 ),
-    .\port$16067$1 (\port$16067$1 ),
-    .\port$16069$1 (\port$16069$1 ),
-    .\port$16071$1 (\port$16071$1 ),
-    .\port$16073$1 (\port$16073$1 ),
-    .\port$16075$1 (\port$16075$1 ),
-    .\port$16077$1 (\port$16077$1 ),
-    .\port$16079$1 (\port$16079$1 ),
+    .\port$16049$0 (\port$16049$0 ),
+    .\port$16066$1 (\port$16066$1 ),
+    .\port$16068$1 (\port$16068$1 ),
+    .\port$16070$1 (\port$16070$1 ),
+    .\port$16072$1 (\port$16072$1 ),
+    .\port$16074$1 (\port$16074$1 ),
+    .\port$16076$1 (\port$16076$1 ),
+    .\port$16078$1 (\port$16078$1 ),
     .\port$16080$1 (\port$16080$1 ),
+    .\port$16081$1 (\port$16081$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -17445,12 +17445,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$18333$0 (read0__data),
+    .\port$18334$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$16865$0 , \port$16991$1  };
+    read0__addr = { \port$16866$0 , \port$16992$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -17463,11 +17463,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$16048$0 , \port$16080$1  };
-  assign \write__addr$15  = { \port$16048$0 , \port$16080$1  };
-  assign write__data = { \port$16079$1 , \port$16077$1 , \port$16075$1 , \port$16073$1 , \port$16071$1 , \port$16069$1 , \port$16067$1 , \port$16065$1  };
-  assign \write__data$17  = { \port$16079$1 , \port$16077$1 , \port$16075$1 , \port$16073$1 , \port$16071$1 , \port$16069$1 , \port$16067$1 , \port$16065$1  };
-  assign \read0__addr$19  = { \port$16865$0 , \port$16991$1  };
+  assign write__addr = { \port$16049$0 , \port$16081$1  };
+  assign \write__addr$15  = { \port$16049$0 , \port$16081$1  };
+  assign write__data = { \port$16080$1 , \port$16078$1 , \port$16076$1 , \port$16074$1 , \port$16072$1 , \port$16070$1 , \port$16068$1 , \port$16066$1  };
+  assign \write__data$17  = { \port$16080$1 , \port$16078$1 , \port$16076$1 , \port$16074$1 , \port$16072$1 , \port$16070$1 , \port$16068$1 , \port$16066$1  };
+  assign \read0__addr$19  = { \port$16866$0 , \port$16992$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -17482,31 +17482,31 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$16048$0 , \port$16065$1 , \port$16067$1 , \port$16069$1 , \port$16071$1 , \port$16073$1 , \port$16075$1 , \port$16077$1 , \port$16079$1 , \port$16080$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, \port$16049$0 , \port$16066$1 , \port$16068$1 , \port$16070$1 , \port$16072$1 , \port$16074$1 , \port$16076$1 , \port$16078$1 , \port$16080$1 , \port$16081$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 40'h0000000000 *)
   wire [39:0] data;
-  input [6:0] \port$16048$0 ;
-  wire [6:0] \port$16048$0 ;
-  input [4:0] \port$16065$1 ;
-  wire [4:0] \port$16065$1 ;
-  input [4:0] \port$16067$1 ;
-  wire [4:0] \port$16067$1 ;
-  input [4:0] \port$16069$1 ;
-  wire [4:0] \port$16069$1 ;
-  input [4:0] \port$16071$1 ;
-  wire [4:0] \port$16071$1 ;
-  input [4:0] \port$16073$1 ;
-  wire [4:0] \port$16073$1 ;
-  input [4:0] \port$16075$1 ;
-  wire [4:0] \port$16075$1 ;
-  input [4:0] \port$16077$1 ;
-  wire [4:0] \port$16077$1 ;
-  input [4:0] \port$16079$1 ;
-  wire [4:0] \port$16079$1 ;
-  input [3:0] \port$16080$1 ;
-  wire [3:0] \port$16080$1 ;
+  input [6:0] \port$16049$0 ;
+  wire [6:0] \port$16049$0 ;
+  input [4:0] \port$16066$1 ;
+  wire [4:0] \port$16066$1 ;
+  input [4:0] \port$16068$1 ;
+  wire [4:0] \port$16068$1 ;
+  input [4:0] \port$16070$1 ;
+  wire [4:0] \port$16070$1 ;
+  input [4:0] \port$16072$1 ;
+  wire [4:0] \port$16072$1 ;
+  input [4:0] \port$16074$1 ;
+  wire [4:0] \port$16074$1 ;
+  input [4:0] \port$16076$1 ;
+  wire [4:0] \port$16076$1 ;
+  input [4:0] \port$16078$1 ;
+  wire [4:0] \port$16078$1 ;
+  input [4:0] \port$16080$1 ;
+  wire [4:0] \port$16080$1 ;
+  input [3:0] \port$16081$1 ;
+  wire [3:0] \port$16081$1 ;
   wire [10:0] read0__addr;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
@@ -17526,7 +17526,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$16048$0 , \port$
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$16048$0 , \port$16080$1  }] <= { \port$16079$1 , \port$16077$1 , \port$16075$1 , \port$16073$1 , \port$16071$1 , \port$16069$1 , \port$16067$1 , \port$16065$1  };
+      copy0[{ \port$16049$0 , \port$16081$1  }] <= { \port$16080$1 , \port$16078$1 , \port$16076$1 , \port$16074$1 , \port$16072$1 , \port$16070$1 , \port$16068$1 , \port$16066$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -17536,15 +17536,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$16048$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$16048$0 , \port$16080$1  };
-  assign \write__addr$3  = { \port$16048$0 , \port$16080$1  };
-  assign write__data = { \port$16079$1 , \port$16077$1 , \port$16075$1 , \port$16073$1 , \port$16071$1 , \port$16069$1 , \port$16067$1 , \port$16065$1  };
-  assign \write__data$5  = { \port$16079$1 , \port$16077$1 , \port$16075$1 , \port$16073$1 , \port$16071$1 , \port$16069$1 , \port$16067$1 , \port$16065$1  };
+  assign write__addr = { \port$16049$0 , \port$16081$1  };
+  assign \write__addr$3  = { \port$16049$0 , \port$16081$1  };
+  assign write__data = { \port$16080$1 , \port$16078$1 , \port$16076$1 , \port$16074$1 , \port$16072$1 , \port$16070$1 , \port$16068$1 , \port$16066$1  };
+  assign \write__data$5  = { \port$16080$1 , \port$16078$1 , \port$16076$1 , \port$16074$1 , \port$16072$1 , \port$16070$1 , \port$16068$1 , \port$16066$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$18333$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$18334$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -17593,8 +17593,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$18333$0 ;
-  wire [39:0] \port$18333$0 ;
+  input [39:0] \port$18334$0 ;
+  wire [39:0] \port$18334$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -17638,9 +17638,9 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$18333$0 [19:15], 3'h0, \port$18333$0 [14:10], 3'h0, \port$18333$0 [9:5], 3'h0, \port$18333$0 [4:0] };
+          \$1  = { 3'h0, \port$18334$0 [19:15], 3'h0, \port$18334$0 [14:10], 3'h0, \port$18334$0 [9:5], 3'h0, \port$18334$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$18333$0 [39:35], 3'h0, \port$18333$0 [34:30], 3'h0, \port$18333$0 [29:25], 3'h0, \port$18333$0 [24:20] };
+          \$1  = { 3'h0, \port$18334$0 [39:35], 3'h0, \port$18334$0 [34:30], 3'h0, \port$18334$0 [29:25], 3'h0, \port$18334$0 [24:20] };
     endcase
   end
   always @* begin
@@ -17709,7 +17709,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$18333$0 [39:35], 3'h0, \port$18333$0 [34:30], 3'h0, \port$18333$0 [29:25], 3'h0, \port$18333$0 [24:20], 3'h0, \port$18333$0 [19:15], 3'h0, \port$18333$0 [14:10], 3'h0, \port$18333$0 [9:5], 3'h0, \port$18333$0 [4:0] };
+  assign row = { 3'h0, \port$18334$0 [39:35], 3'h0, \port$18334$0 [34:30], 3'h0, \port$18334$0 [29:25], 3'h0, \port$18334$0 [24:20], 3'h0, \port$18334$0 [19:15], 3'h0, \port$18334$0 [14:10], 3'h0, \port$18334$0 [9:5], 3'h0, \port$18334$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -17725,7 +17725,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign \$8  = { 1'h0, host__request__payload[12:2] };
 endmodule
 
-module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , changed, doorbell, abort, fault, fault_engine, fault_task, go, rehearse, begins, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
+module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , changed, doorbell, abort, fault, fault_engine, fault_task, go, rehearse, begins, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
 , clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -17737,8 +17737,8 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire \$18 ;
-  reg [10:0] \$19 ;
+  reg [10:0] \$18 ;
+  wire \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -17750,13 +17750,13 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [9:0] \$3 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
+  reg [9:0] \$35 ;
   reg \$36 ;
   reg [2:0] \$37 ;
   reg [3:0] \$38 ;
@@ -17884,14 +17884,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire [10:0] positions__2;
   output rehearse;
   reg rehearse;
+  reg [9:0] room = 10'h000;
   input rst;
   wire rst;
   input [2:0] running;
   wire [2:0] running;
   reg sound = 1'h0;
   reg [2:0] stuck = 3'h0;
-  input [2:0] \stuck$5 ;
-  wire [2:0] \stuck$5 ;
+  input [2:0] \stuck$6 ;
+  wire [2:0] \stuck$6 ;
+  always @(posedge clk)
+    fault_engine <= \$43 ;
   always @(posedge clk)
     fault_task <= \$44 ;
   always @(posedge clk)
@@ -17899,41 +17902,42 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   always @(posedge clk)
     fsm_state <= \$46 ;
   assign \$1  = batch[4:0] * batch[9:5];
-  assign \$2  = ! \$1 ;
-  assign \$3  = batch[4:0] * batch[9:5];
-  assign \$4  = \$3  > 5'h10;
-  assign \$5  = \$2  | \$4 ;
-  assign \$6  = ! batch[19:10];
-  assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ changed;
-  assign \$9  = sound & \$8 ;
-  assign \$10  = | { fault2, fault1, fault0 };
-  assign \$11  = | running;
-  assign \$12  = running == stuck;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = | running;
-  assign \$15  = ~ \$14 ;
-  assign \$16  = | fault0;
-  assign \$17  = | fault1;
-  assign \$18  = | fault2;
-  assign \$20  = | running;
-  assign \$21  = ~ \$20 ;
-  assign \$22  = | running;
-  assign \$23  = ~ \$22 ;
-  assign busy = ~ \$33 ;
-  assign \$24  = ~ changed;
-  assign \$25  = sound & \$24 ;
-  assign \$26  = | { fault2, fault1, fault0 };
-  assign \$27  = | running;
-  assign \$28  = running == stuck;
-  assign \$29  = \$27  & \$28 ;
-  assign \$30  = | running;
-  assign \$31  = ~ \$30 ;
-  assign \$32  = ! fsm_state;
-  assign \$33  = fsm_state == 1'h1;
+  assign \$2  = ! room;
+  assign \$3  = room > 5'h10;
+  assign \$4  = \$2  | \$3 ;
+  assign \$5  = ! batch[19:10];
+  assign \$6  = \$4  | \$5 ;
+  assign \$7  = ~ changed;
+  assign \$8  = sound & \$7 ;
+  assign \$9  = | { fault2, fault1, fault0 };
+  assign \$10  = | running;
+  assign \$11  = running == stuck;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = | running;
+  assign \$14  = ~ \$13 ;
+  assign \$15  = | fault0;
+  assign \$16  = | fault1;
+  assign \$17  = | fault2;
+  assign \$19  = | running;
+  assign \$20  = ~ \$19 ;
+  assign \$21  = | running;
+  assign \$22  = ~ \$21 ;
+  assign busy = ~ \$32 ;
+  assign \$23  = ~ changed;
+  assign \$24  = sound & \$23 ;
+  assign \$25  = | { fault2, fault1, fault0 };
+  assign \$26  = | running;
+  assign \$27  = running == stuck;
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = | running;
+  assign \$30  = ~ \$29 ;
+  assign \$31  = ! fsm_state;
+  assign \$32  = fsm_state == 1'h1;
   assign earnest = fsm_state == 2'h2;
-  assign \$34  = fsm_state == 2'h3;
-  assign \$35  = fsm_state == 3'h4;
+  assign \$33  = fsm_state == 2'h3;
+  assign \$34  = fsm_state == 3'h4;
+  always @(posedge clk)
+    room <= \$35 ;
   always @(posedge clk)
     empty <= \$36 ;
   always @(posedge clk)
@@ -17948,8 +17952,6 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
     abort <= \$41 ;
   always @(posedge clk)
     fault <= \$42 ;
-  always @(posedge clk)
-    fault_engine <= \$43 ;
   always @* begin
     if (\$initially ) begin end
     \$44  = fault_task;
@@ -17959,18 +17961,18 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             \$44  = 11'h000;
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$44  = positions__0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$44  = positions__1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$44  = positions__2;
             end
-          end else if (\$13 ) begin
-            \$44  = \$19 ;
+          end else if (\$12 ) begin
+            \$44  = \$18 ;
           end
     endcase
     if (rst) begin
@@ -17988,9 +17990,9 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             end
           end
       3'h4:
-          if (\$10 ) begin
-          end else if (\$13 ) begin
-          end else if (\$15 ) begin
+          if (\$9 ) begin
+          end else if (\$12 ) begin
+          end else if (\$14 ) begin
             \$45  = 1'h1;
           end
     endcase
@@ -18009,28 +18011,28 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$9 ) begin
+            end else if (\$8 ) begin
               \$46  = 3'h3;
             end else begin
               \$46  = 3'h4;
             end
           end
       3'h4:
-          if (\$10 ) begin
+          if (\$9 ) begin
             \$46  = 3'h0;
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$46  = 3'h0;
-          end else if (\$15 ) begin
+          end else if (\$14 ) begin
             \$46  = 3'h3;
           end
       3'h0:
-          if (\$21 ) begin
+          if (\$20 ) begin
             \$46  = 3'h1;
           end
       3'h3:
           \$46  = 3'h2;
       3'h2:
-          if (\$23 ) begin
+          if (\$22 ) begin
             \$46  = 3'h1;
           end
     endcase
@@ -18046,7 +18048,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$25 ) begin
+            end else if (\$24 ) begin
             end else begin
               go = 1'h1;
             end
@@ -18067,7 +18069,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$25 ) begin
+            end else if (\$24 ) begin
             end else begin
               rehearse = 1'h1;
             end
@@ -18081,8 +18083,8 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
       3'h1:
           /* empty */;
       3'h4:
-          if (\$26 ) begin
-          end else if (\$29 ) begin
+          if (\$25 ) begin
+          end else if (\$28 ) begin
             if (stuck[0]) begin
               engine = 2'h0;
             end
@@ -18111,26 +18113,33 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = 11'h000;
+    \$18  = 11'h000;
     casez (engine)
       2'h0:
-          \$19  = positions__0;
+          \$18  = positions__0;
       2'h1:
-          \$19  = positions__1;
+          \$18  = positions__1;
       2'h2:
-          \$19  = positions__2;
+          \$18  = positions__2;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = \$7 ;
+    \$35  = \$1 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = \$6 ;
     if (rst) begin
       \$36  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = \stuck$5 ;
+    \$37  = \stuck$6 ;
     if (rst) begin
       \$37  = 3'h0;
     end
@@ -18158,7 +18167,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = \$32 ;
+    \$41  = \$31 ;
     if (rst) begin
       \$41  = 1'h0;
     end
@@ -18175,17 +18184,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             end
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$42  = fault0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$42  = fault1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$42  = fault2;
             end
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$42  = 4'h7;
           end
     endcase
@@ -18202,17 +18211,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             \$43  = 2'h0;
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$43  = 2'h0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$43  = 2'h1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$43  = 2'h2;
             end
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$43  = engine;
           end
     endcase
@@ -19692,9 +19701,9 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1346$0 , \port$1348$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
-, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$16048$0 , \port$16065$1 , \port$16067$1 , \port$16069$1 , \port$16071$1 , \port$16073$1 , \port$16075$1 , \port$16077$1 , \port$16079$1 , \port$16080$1 , \port$16084$0
-, \port$16086$0 , \port$16088$0 , \port$16090$0 , \port$16092$0 , \port$16094$0 , \port$16096$0 , \port$16098$0 , \port$16100$0 , \port$16102$0 , \port$16104$0 , \port$16106$0 , \port$16108$0 , \port$16110$0 , \port$16112$0 , \port$16114$0 , \port$16117$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data
+module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1345$0 , \port$1347$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
+, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$16049$0 , \port$16066$1 , \port$16068$1 , \port$16070$1 , \port$16072$1 , \port$16074$1 , \port$16076$1 , \port$16078$1 , \port$16080$1 , \port$16081$1 , \port$16085$0
+, \port$16087$0 , \port$16089$0 , \port$16091$0 , \port$16093$0 , \port$16095$0 , \port$16097$0 , \port$16099$0 , \port$16101$0 , \port$16103$0 , \port$16105$0 , \port$16107$0 , \port$16109$0 , \port$16111$0 , \port$16113$0 , \port$16115$0 , \port$16118$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data
 , row_vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
@@ -19944,64 +19953,64 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   wire parity;
   wire \parity$42 ;
   wire \parity$62 ;
-  output \port$1346$0 ;
-  wire \port$1346$0 ;
-  output \port$1348$0 ;
-  wire \port$1348$0 ;
-  output [6:0] \port$16048$0 ;
-  wire [6:0] \port$16048$0 ;
-  output [20:0] \port$16065$1 ;
-  wire [20:0] \port$16065$1 ;
-  output [20:0] \port$16067$1 ;
-  wire [20:0] \port$16067$1 ;
-  output [20:0] \port$16069$1 ;
-  wire [20:0] \port$16069$1 ;
-  output [20:0] \port$16071$1 ;
-  wire [20:0] \port$16071$1 ;
-  output [20:0] \port$16073$1 ;
-  wire [20:0] \port$16073$1 ;
-  output [20:0] \port$16075$1 ;
-  wire [20:0] \port$16075$1 ;
-  output [20:0] \port$16077$1 ;
-  wire [20:0] \port$16077$1 ;
-  output [20:0] \port$16079$1 ;
-  wire [20:0] \port$16079$1 ;
-  output [7:0] \port$16080$1 ;
-  wire [7:0] \port$16080$1 ;
-  output [8:0] \port$16084$0 ;
-  wire [8:0] \port$16084$0 ;
-  output [8:0] \port$16086$0 ;
-  wire [8:0] \port$16086$0 ;
-  output [8:0] \port$16088$0 ;
-  wire [8:0] \port$16088$0 ;
-  output [8:0] \port$16090$0 ;
-  wire [8:0] \port$16090$0 ;
-  output [8:0] \port$16092$0 ;
-  wire [8:0] \port$16092$0 ;
-  output [8:0] \port$16094$0 ;
-  wire [8:0] \port$16094$0 ;
-  output [8:0] \port$16096$0 ;
-  wire [8:0] \port$16096$0 ;
-  output [8:0] \port$16098$0 ;
-  wire [8:0] \port$16098$0 ;
-  output [8:0] \port$16100$0 ;
-  wire [8:0] \port$16100$0 ;
-  output [8:0] \port$16102$0 ;
-  wire [8:0] \port$16102$0 ;
-  output [8:0] \port$16104$0 ;
-  wire [8:0] \port$16104$0 ;
-  output [8:0] \port$16106$0 ;
-  wire [8:0] \port$16106$0 ;
-  output [8:0] \port$16108$0 ;
-  wire [8:0] \port$16108$0 ;
-  output [8:0] \port$16110$0 ;
-  wire [8:0] \port$16110$0 ;
-  output [8:0] \port$16112$0 ;
-  wire [8:0] \port$16112$0 ;
-  output [8:0] \port$16114$0 ;
-  wire [8:0] \port$16114$0 ;
-  output [7:0] \port$16117$0 ;
-  wire [7:0] \port$16117$0 ;
+  output \port$1345$0 ;
+  wire \port$1345$0 ;
+  output \port$1347$0 ;
+  wire \port$1347$0 ;
+  output [6:0] \port$16049$0 ;
+  wire [6:0] \port$16049$0 ;
+  output [20:0] \port$16066$1 ;
+  wire [20:0] \port$16066$1 ;
+  output [20:0] \port$16068$1 ;
+  wire [20:0] \port$16068$1 ;
+  output [20:0] \port$16070$1 ;
+  wire [20:0] \port$16070$1 ;
+  output [20:0] \port$16072$1 ;
+  wire [20:0] \port$16072$1 ;
+  output [20:0] \port$16074$1 ;
+  wire [20:0] \port$16074$1 ;
+  output [20:0] \port$16076$1 ;
+  wire [20:0] \port$16076$1 ;
+  output [20:0] \port$16078$1 ;
+  wire [20:0] \port$16078$1 ;
+  output [20:0] \port$16080$1 ;
+  wire [20:0] \port$16080$1 ;
+  output [7:0] \port$16081$1 ;
+  wire [7:0] \port$16081$1 ;
+  output [8:0] \port$16085$0 ;
+  wire [8:0] \port$16085$0 ;
+  output [8:0] \port$16087$0 ;
+  wire [8:0] \port$16087$0 ;
+  output [8:0] \port$16089$0 ;
+  wire [8:0] \port$16089$0 ;
+  output [8:0] \port$16091$0 ;
+  wire [8:0] \port$16091$0 ;
+  output [8:0] \port$16093$0 ;
+  wire [8:0] \port$16093$0 ;
+  output [8:0] \port$16095$0 ;
+  wire [8:0] \port$16095$0 ;
+  output [8:0] \port$16097$0 ;
+  wire [8:0] \port$16097$0 ;
+  output [8:0] \port$16099$0 ;
+  wire [8:0] \port$16099$0 ;
+  output [8:0] \port$16101$0 ;
+  wire [8:0] \port$16101$0 ;
+  output [8:0] \port$16103$0 ;
+  wire [8:0] \port$16103$0 ;
+  output [8:0] \port$16105$0 ;
+  wire [8:0] \port$16105$0 ;
+  output [8:0] \port$16107$0 ;
+  wire [8:0] \port$16107$0 ;
+  output [8:0] \port$16109$0 ;
+  wire [8:0] \port$16109$0 ;
+  output [8:0] \port$16111$0 ;
+  wire [8:0] \port$16111$0 ;
+  output [8:0] \port$16113$0 ;
+  wire [8:0] \port$16113$0 ;
+  output [8:0] \port$16115$0 ;
+  wire [8:0] \port$16115$0 ;
+  output [7:0] \port$16118$0 ;
+  wire [7:0] \port$16118$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -20127,17 +20136,17 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$16048$0 (\$3 ),
-    .\port$16065$1 (\$4 ),
-    .\port$16067$1 (\$5 ),
-    .\port$16069$1 (\$6 ),
-    .\port$16071$1 (\$7 ),
-    .\port$16073$1 (\$8 ),
-    .\port$16075$1 (\$9 ),
-    .\port$16077$1 (\$10 ),
-    .\port$16079$1 (\$11 ),
-    .\port$16080$1 (\$12 ),
-    .\port$16117$0 (\$29 ),
+    .\port$16049$0 (\$3 ),
+    .\port$16066$1 (\$4 ),
+    .\port$16068$1 (\$5 ),
+    .\port$16070$1 (\$6 ),
+    .\port$16072$1 (\$7 ),
+    .\port$16074$1 (\$8 ),
+    .\port$16076$1 (\$9 ),
+    .\port$16078$1 (\$10 ),
+    .\port$16080$1 (\$11 ),
+    .\port$16081$1 (\$12 ),
+    .\port$16118$0 (\$29 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -20182,7 +20191,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$1348$0 (\$2 ),
+    .\port$1347$0 (\$2 ),
     .row(spikes__data),
     .\row$78 (row_vector),
     .row1(front_row_address),
@@ -20329,35 +20338,35 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \stall_vector$135  = stall_vector;
   assign \stall_drain$137  = stall_drain;
   assign \table$139  = \table ;
-  assign \port$1346$0  = \$1 ;
-  assign \port$1348$0  = \$2 ;
-  assign \port$16048$0  = \$3 ;
-  assign \port$16065$1  = \$4 ;
-  assign \port$16067$1  = \$5 ;
-  assign \port$16069$1  = \$6 ;
-  assign \port$16071$1  = \$7 ;
-  assign \port$16073$1  = \$8 ;
-  assign \port$16075$1  = \$9 ;
-  assign \port$16077$1  = \$10 ;
-  assign \port$16079$1  = \$11 ;
-  assign \port$16080$1  = \$12 ;
-  assign \port$16084$0  = \$13 ;
-  assign \port$16086$0  = \$14 ;
-  assign \port$16088$0  = \$15 ;
-  assign \port$16090$0  = \$16 ;
-  assign \port$16092$0  = \$17 ;
-  assign \port$16094$0  = \$18 ;
-  assign \port$16096$0  = \$19 ;
-  assign \port$16098$0  = \$20 ;
-  assign \port$16100$0  = \$21 ;
-  assign \port$16102$0  = \$22 ;
-  assign \port$16104$0  = \$23 ;
-  assign \port$16106$0  = \$24 ;
-  assign \port$16108$0  = \$25 ;
-  assign \port$16110$0  = \$26 ;
-  assign \port$16112$0  = \$27 ;
-  assign \port$16114$0  = \$28 ;
-  assign \port$16117$0  = \$29 ;
+  assign \port$1345$0  = \$1 ;
+  assign \port$1347$0  = \$2 ;
+  assign \port$16049$0  = \$3 ;
+  assign \port$16066$1  = \$4 ;
+  assign \port$16068$1  = \$5 ;
+  assign \port$16070$1  = \$6 ;
+  assign \port$16072$1  = \$7 ;
+  assign \port$16074$1  = \$8 ;
+  assign \port$16076$1  = \$9 ;
+  assign \port$16078$1  = \$10 ;
+  assign \port$16080$1  = \$11 ;
+  assign \port$16081$1  = \$12 ;
+  assign \port$16085$0  = \$13 ;
+  assign \port$16087$0  = \$14 ;
+  assign \port$16089$0  = \$15 ;
+  assign \port$16091$0  = \$16 ;
+  assign \port$16093$0  = \$17 ;
+  assign \port$16095$0  = \$18 ;
+  assign \port$16097$0  = \$19 ;
+  assign \port$16099$0  = \$20 ;
+  assign \port$16101$0  = \$21 ;
+  assign \port$16103$0  = \$22 ;
+  assign \port$16105$0  = \$23 ;
+  assign \port$16107$0  = \$24 ;
+  assign \port$16109$0  = \$25 ;
+  assign \port$16111$0  = \$26 ;
+  assign \port$16113$0  = \$27 ;
+  assign \port$16115$0  = \$28 ;
+  assign \port$16118$0  = \$29 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -20493,9 +20502,9 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$16048$0 , \port$16065$1 , \port$16067$1 , \port$16069$1 , \port$16071$1
-, \port$16073$1 , \port$16075$1 , \port$16077$1 , \port$16079$1 , \port$16080$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
-, \port$16117$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$16049$0 , \port$16066$1 , \port$16068$1 , \port$16070$1 , \port$16072$1
+, \port$16074$1 , \port$16076$1 , \port$16078$1 , \port$16080$1 , \port$16081$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
+, \port$16118$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [51:0] \$10 ;
@@ -20949,28 +20958,28 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [6:0] \port$16048$0 ;
-  wire [6:0] \port$16048$0 ;
-  output [20:0] \port$16065$1 ;
-  wire [20:0] \port$16065$1 ;
-  output [20:0] \port$16067$1 ;
-  wire [20:0] \port$16067$1 ;
-  output [20:0] \port$16069$1 ;
-  wire [20:0] \port$16069$1 ;
-  output [20:0] \port$16071$1 ;
-  wire [20:0] \port$16071$1 ;
-  output [20:0] \port$16073$1 ;
-  wire [20:0] \port$16073$1 ;
-  output [20:0] \port$16075$1 ;
-  wire [20:0] \port$16075$1 ;
-  output [20:0] \port$16077$1 ;
-  wire [20:0] \port$16077$1 ;
-  output [20:0] \port$16079$1 ;
-  wire [20:0] \port$16079$1 ;
-  output [7:0] \port$16080$1 ;
-  wire [7:0] \port$16080$1 ;
-  output [7:0] \port$16117$0 ;
-  wire [7:0] \port$16117$0 ;
+  output [6:0] \port$16049$0 ;
+  wire [6:0] \port$16049$0 ;
+  output [20:0] \port$16066$1 ;
+  wire [20:0] \port$16066$1 ;
+  output [20:0] \port$16068$1 ;
+  wire [20:0] \port$16068$1 ;
+  output [20:0] \port$16070$1 ;
+  wire [20:0] \port$16070$1 ;
+  output [20:0] \port$16072$1 ;
+  wire [20:0] \port$16072$1 ;
+  output [20:0] \port$16074$1 ;
+  wire [20:0] \port$16074$1 ;
+  output [20:0] \port$16076$1 ;
+  wire [20:0] \port$16076$1 ;
+  output [20:0] \port$16078$1 ;
+  wire [20:0] \port$16078$1 ;
+  output [20:0] \port$16080$1 ;
+  wire [20:0] \port$16080$1 ;
+  output [7:0] \port$16081$1 ;
+  wire [7:0] \port$16081$1 ;
+  output [7:0] \port$16118$0 ;
+  wire [7:0] \port$16118$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -22054,17 +22063,17 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[7], tile_14[7], tile_13[7], tile_12[7], tile_11[7], tile_10[7], tile_9[7], tile_8[7], tile_7[7], tile_6[7], tile_5[7], tile_4[7], tile_3[7], tile_2[7], tile_1[7], tile_0[7], tile_15[6], tile_14[6], tile_13[6], tile_12[6], tile_11[6], tile_10[6], tile_9[6], tile_8[6], tile_7[6], tile_6[6], tile_5[6], tile_4[6], tile_3[6], tile_2[6], tile_1[6], tile_0[6], tile_15[5], tile_14[5], tile_13[5], tile_12[5], tile_11[5], tile_10[5], tile_9[5], tile_8[5], tile_7[5], tile_6[5], tile_5[5], tile_4[5], tile_3[5], tile_2[5], tile_1[5], tile_0[5], tile_15[4], tile_14[4], tile_13[4], tile_12[4], tile_11[4], tile_10[4], tile_9[4], tile_8[4], tile_7[4], tile_6[4], tile_5[4], tile_4[4], tile_3[4], tile_2[4], tile_1[4], tile_0[4], tile_15[3], tile_14[3], tile_13[3], tile_12[3], tile_11[3], tile_10[3], tile_9[3], tile_8[3], tile_7[3], tile_6[3], tile_5[3], tile_4[3], tile_3[3], tile_2[3], tile_1[3], tile_0[3], tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2], tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[6:0];
   assign active__data = { tile_15[8], tile_14[8], tile_13[8], tile_12[8], tile_11[8], tile_10[8], tile_9[8], tile_8[8], tile_7[8], tile_6[8], tile_5[8], tile_4[8], tile_3[8], tile_2[8], tile_1[8], tile_0[8] };
-  assign \port$16048$0  = header_16[6:0];
-  assign \port$16065$1  = result_0[21:1];
-  assign \port$16067$1  = result_1[21:1];
-  assign \port$16069$1  = result_2[21:1];
-  assign \port$16071$1  = result_3[21:1];
-  assign \port$16073$1  = result_4[21:1];
-  assign \port$16075$1  = result_5[21:1];
-  assign \port$16077$1  = result_6[21:1];
-  assign \port$16079$1  = result_7[21:1];
-  assign \port$16080$1  = whole_0[8:1];
-  assign \port$16117$0  = last_0[7:0];
+  assign \port$16049$0  = header_16[6:0];
+  assign \port$16066$1  = result_0[21:1];
+  assign \port$16068$1  = result_1[21:1];
+  assign \port$16070$1  = result_2[21:1];
+  assign \port$16072$1  = result_3[21:1];
+  assign \port$16074$1  = result_4[21:1];
+  assign \port$16076$1  = result_5[21:1];
+  assign \port$16078$1  = result_6[21:1];
+  assign \port$16080$1  = result_7[21:1];
+  assign \port$16081$1  = whole_0[8:1];
+  assign \port$16118$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -23295,8 +23304,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$16232$0 (\$54 ),
-    .\port$16233$0 (\$55 ),
+    .\port$16233$0 (\$54 ),
+    .\port$16234$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -23320,8 +23329,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$3323$0 (\$2 ),
-    .\port$3324$0 (\$3 ),
+    .\port$3322$0 (\$2 ),
+    .\port$3323$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -23550,7 +23559,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[51], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$16232$0 , \port$16233$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$16233$0 , \port$16234$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -23694,10 +23703,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$16232$0 , \port$16
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$16232$0 ;
-  wire [14:0] \port$16232$0 ;
-  input \port$16233$0 ;
-  wire \port$16233$0 ;
+  input [14:0] \port$16233$0 ;
+  wire [14:0] \port$16233$0 ;
+  input \port$16234$0 ;
+  wire \port$16234$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -23720,13 +23729,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$16232$0 , \port$16
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$16232$0 [14:10];
-  assign exponent_a = \port$16232$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$16233$0 [14:10];
+  assign exponent_a = \port$16233$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$16233$0 ;
+  assign \$4  = \$3  & \port$16234$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -23792,13 +23801,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$16232$0 , \port$16
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$16232$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16232$0 [9:0] };
-  assign \$79  = | \port$16232$0 [14:10];
+  assign \$77  = | \port$16233$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16233$0 [9:0] };
+  assign \$79  = | \port$16233$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$16232$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$16233$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$16233$0  == i_b[15];
+  assign \$83  = \port$16234$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -23866,16 +23875,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$16232$0 , \port$16
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$16233$0 , \port$16232$0  };
+  assign i_a = { \port$16234$0 , \port$16233$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$16232$0 [9:0];
-  assign \i_a.exponent  = \port$16232$0 [14:10];
-  assign \i_a.sign  = \port$16233$0 ;
+  assign \i_a.mantissa  = \port$16233$0 [9:0];
+  assign \i_a.exponent  = \port$16233$0 [14:10];
+  assign \i_a.sign  = \port$16234$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -24255,7 +24264,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$3323$0 , \port$3324$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$3322$0 , \port$3323$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -24308,10 +24317,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3323$0 , \port$3324$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3323$0 ;
-  wire [14:0] \port$3323$0 ;
-  input \port$3324$0 ;
-  wire \port$3324$0 ;
+  input [14:0] \port$3322$0 ;
+  wire [14:0] \port$3322$0 ;
+  input \port$3323$0 ;
+  wire \port$3323$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -24347,7 +24356,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3323$0 , \port$3324$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3324$0 , \port$3323$0  } >= \$10 ;
+  assign \$11  = { \port$3323$0 , \port$3322$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -24360,7 +24369,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3323$0 , \port$3324$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$3324$0 , \port$3323$0  };
+    key0_0 <= { \port$3323$0 , \port$3322$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -24408,7 +24417,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$3323$0 , \port$3324$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$3324$0 , \port$3323$0  };
+  assign i_key = { \port$3323$0 , \port$3322$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -24949,8 +24958,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$16355$0 (\$54 ),
-    .\port$16356$0 (\$55 ),
+    .\port$16356$0 (\$54 ),
+    .\port$16357$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -24974,8 +24983,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.search  search (
     .clk(clk),
     .o(code),
-    .\port$3707$0 (\$2 ),
-    .\port$3708$0 (\$3 ),
+    .\port$3706$0 (\$2 ),
+    .\port$3707$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -25204,7 +25213,7 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[51], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$16355$0 , \port$16356$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$16356$0 , \port$16357$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -25348,10 +25357,10 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$16355$0 , \port$16
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$16355$0 ;
-  wire [14:0] \port$16355$0 ;
-  input \port$16356$0 ;
-  wire \port$16356$0 ;
+  input [14:0] \port$16356$0 ;
+  wire [14:0] \port$16356$0 ;
+  input \port$16357$0 ;
+  wire \port$16357$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -25374,13 +25383,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$16355$0 , \port$16
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$16355$0 [14:10];
-  assign exponent_a = \port$16355$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$16356$0 [14:10];
+  assign exponent_a = \port$16356$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$16356$0 ;
+  assign \$4  = \$3  & \port$16357$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -25446,13 +25455,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$16355$0 , \port$16
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$16355$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16355$0 [9:0] };
-  assign \$79  = | \port$16355$0 [14:10];
+  assign \$77  = | \port$16356$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16356$0 [9:0] };
+  assign \$79  = | \port$16356$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$16355$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$16356$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$16356$0  == i_b[15];
+  assign \$83  = \port$16357$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -25520,16 +25529,16 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$16355$0 , \port$16
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$16356$0 , \port$16355$0  };
+  assign i_a = { \port$16357$0 , \port$16356$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$16355$0 [9:0];
-  assign \i_a.exponent  = \port$16355$0 [14:10];
-  assign \i_a.sign  = \port$16356$0 ;
+  assign \i_a.mantissa  = \port$16356$0 [9:0];
+  assign \i_a.exponent  = \port$16356$0 [14:10];
+  assign \i_a.sign  = \port$16357$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -25548,7 +25557,7 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$16355$0 , \port$16
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.search (rst, \port$3707$0 , \port$3708$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit1.search (rst, \port$3706$0 , \port$3707$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -25601,10 +25610,10 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3707$0 , \port$3708$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3707$0 ;
-  wire [14:0] \port$3707$0 ;
-  input \port$3708$0 ;
-  wire \port$3708$0 ;
+  input [14:0] \port$3706$0 ;
+  wire [14:0] \port$3706$0 ;
+  input \port$3707$0 ;
+  wire \port$3707$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -25640,7 +25649,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3707$0 , \port$3708$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3708$0 , \port$3707$0  } >= \$10 ;
+  assign \$11  = { \port$3707$0 , \port$3706$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -25653,7 +25662,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3707$0 , \port$3708$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$3708$0 , \port$3707$0  };
+    key0_0 <= { \port$3707$0 , \port$3706$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -25701,7 +25710,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3707$0 , \port$3708$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$3708$0 , \port$3707$0  };
+  assign i_key = { \port$3707$0 , \port$3706$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -25712,7 +25721,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$3707$0 , \port$3708$0 ,
   assign \$14  = \table [4];
 endmodule
 
-module \backspike_core.fp.front (rst, grant, o__ready, \port$1348$0 , spikes__addr, row_valid, o_events__ready, \o__ready$84 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
+module \backspike_core.fp.front (rst, grant, o__ready, \port$1347$0 , spikes__addr, row_valid, o_events__ready, \o__ready$84 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$78 , clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -25982,8 +25991,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1348$0 , spikes__ad
   wire [7:0] own_unit;
   input parity;
   wire parity;
-  output \port$1348$0 ;
-  wire \port$1348$0 ;
+  output \port$1347$0 ;
+  wire \port$1347$0 ;
   reg [10:0] product = 11'h000;
   input [127:0] row;
   wire [127:0] row;
@@ -26181,8 +26190,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1348$0 , spikes__ad
     .i__valid(valid1),
     .o__ready(\o__ready$84 ),
     .o__valid(o_vectors__valid),
-    .\port$15682$0 (lane1),
-    .\port$15684$0 (row1),
+    .\port$15683$0 (lane1),
+    .\port$15685$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -26342,7 +26351,7 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1348$0 , spikes__ad
   assign o_vectors__ready = \o__ready$84 ;
   assign \o_events__valid$87  = o_events__valid;
   assign \o_events__ready$89  = o_events__ready;
-  assign \port$1348$0  = \$102 ;
+  assign \port$1347$0  = \$102 ;
   assign spikes__addr = \i__payload$21 [8:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -26550,7 +26559,7 @@ module \backspike_core.fp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$15682$0 , \port$15684$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$15683$0 , \port$15685$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -26601,10 +26610,10 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [2:0] \port$15682$0 ;
-  wire [2:0] \port$15682$0 ;
-  input [10:0] \port$15684$0 ;
-  wire [10:0] \port$15684$0 ;
+  input [2:0] \port$15683$0 ;
+  wire [2:0] \port$15683$0 ;
+  input [10:0] \port$15685$0 ;
+  wire [10:0] \port$15685$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -26655,7 +26664,7 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
     \$signal$14  <= \$12 ;
   \backspike_core.fp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$2651$0 (\$13 ),
+    .\port$2650$0 (\$13 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -26717,8 +26726,8 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$15682$0 , \port$15684$0  };
-  assign i__payload = { \port$15682$0 , \port$15684$0  };
+  assign address = { \port$15683$0 , \port$15685$0  };
+  assign i__payload = { \port$15683$0 , \port$15685$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -26733,21 +26742,21 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$15682$0 , \port$15684$0  };
+  assign \i__payload.address  = { \port$15683$0 , \port$15685$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
 endmodule
 
-module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2651$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2650$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   input clk;
   wire clk;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] data;
-  input \port$2651$0 ;
-  wire \port$2651$0 ;
+  input \port$2650$0 ;
+  wire \port$2650$0 ;
   wire [3:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -26787,7 +26796,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2651$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$2651$0 ) begin
+    if (\port$2650$0 ) begin
       \$1  = read__data;
     end
   end
@@ -26796,7 +26805,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2651$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$2651$0 , read__en };
+  assign read0__en = { \port$2650$0 , read__en };
 endmodule
 
 module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lines__payload, \o__ready$14 , i__payload, i__valid, o_events__payload, o_events__valid, clk);
@@ -26938,8 +26947,8 @@ module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lin
   \backspike_core.fp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$15741$0 (\o__payload$20 [2:0]),
-    .\port$15741$19 (\o__payload$20 [29:19]),
+    .\port$15742$0 (\o__payload$20 [2:0]),
+    .\port$15742$19 (\o__payload$20 [29:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -29192,7 +29201,7 @@ module \backspike_core.fp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[20];
 endmodule
 
-module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$15741$0 , \port$15741$19 , level, clk);
+module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$15742$0 , \port$15742$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -29217,10 +29226,10 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$15741$0 ;
-  wire [2:0] \port$15741$0 ;
-  input [10:0] \port$15741$19 ;
-  wire [10:0] \port$15741$19 ;
+  input [2:0] \port$15742$0 ;
+  wire [2:0] \port$15742$0 ;
+  input [10:0] \port$15742$19 ;
+  wire [10:0] \port$15742$19 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [13:0] r_data;
@@ -29247,7 +29256,7 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   reg [13:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$15741$19 , \port$15741$0  };
+      storage[w_port__addr] <= { \port$15742$19 , \port$15742$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -29309,8 +29318,8 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$15741$19 , \port$15741$0  };
-  assign w_data = { \port$15741$19 , \port$15741$0  };
+  assign w_port__data = { \port$15742$19 , \port$15742$0  };
+  assign w_data = { \port$15742$19 , \port$15742$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -33258,8 +33267,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$305  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$6158$0 , \port$6160$0 , write__en, read1__addr, \port$10705$0 , \port$10707$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$16914$0 , \port$16916$0 , \port$16918$0 , \port$16920$0 , \port$16922$0 , \port$16924$0 , \port$16926$0 , \port$16928$0
-, \port$16929$1 , \port$16944$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$6157$0 , \port$6159$0 , write__en, read1__addr, \port$10704$0 , \port$10706$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$16915$0 , \port$16917$0 , \port$16919$0 , \port$16921$0 , \port$16923$0 , \port$16925$0 , \port$16927$0 , \port$16929$0
+, \port$16930$1 , \port$16945$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -33291,34 +33300,34 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$10705$0 ;
-  wire \port$10705$0 ;
-  input \port$10707$0 ;
-  wire \port$10707$0 ;
-  input [15:0] \port$16914$0 ;
-  wire [15:0] \port$16914$0 ;
-  input [15:0] \port$16916$0 ;
-  wire [15:0] \port$16916$0 ;
-  input [15:0] \port$16918$0 ;
-  wire [15:0] \port$16918$0 ;
-  input [15:0] \port$16920$0 ;
-  wire [15:0] \port$16920$0 ;
-  input [15:0] \port$16922$0 ;
-  wire [15:0] \port$16922$0 ;
-  input [15:0] \port$16924$0 ;
-  wire [15:0] \port$16924$0 ;
-  input [15:0] \port$16926$0 ;
-  wire [15:0] \port$16926$0 ;
-  input [15:0] \port$16928$0 ;
-  wire [15:0] \port$16928$0 ;
-  input [3:0] \port$16929$1 ;
-  wire [3:0] \port$16929$1 ;
-  input [6:0] \port$16944$0 ;
-  wire [6:0] \port$16944$0 ;
-  input \port$6158$0 ;
-  wire \port$6158$0 ;
-  input \port$6160$0 ;
-  wire \port$6160$0 ;
+  input \port$10704$0 ;
+  wire \port$10704$0 ;
+  input \port$10706$0 ;
+  wire \port$10706$0 ;
+  input [15:0] \port$16915$0 ;
+  wire [15:0] \port$16915$0 ;
+  input [15:0] \port$16917$0 ;
+  wire [15:0] \port$16917$0 ;
+  input [15:0] \port$16919$0 ;
+  wire [15:0] \port$16919$0 ;
+  input [15:0] \port$16921$0 ;
+  wire [15:0] \port$16921$0 ;
+  input [15:0] \port$16923$0 ;
+  wire [15:0] \port$16923$0 ;
+  input [15:0] \port$16925$0 ;
+  wire [15:0] \port$16925$0 ;
+  input [15:0] \port$16927$0 ;
+  wire [15:0] \port$16927$0 ;
+  input [15:0] \port$16929$0 ;
+  wire [15:0] \port$16929$0 ;
+  input [3:0] \port$16930$1 ;
+  wire [3:0] \port$16930$1 ;
+  input [6:0] \port$16945$0 ;
+  wire [6:0] \port$16945$0 ;
+  input \port$6157$0 ;
+  wire \port$6157$0 ;
+  input \port$6159$0 ;
+  wire \port$6159$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -33349,23 +33358,23 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$10707$0 (\port$10707$0 ),
-    .\port$16914$0 (\port$16914$0 ),
-    .\port$16916$0 (\port$16916$0 ),
-    .\port$16918$0 (\port$16918$0 ),
-    .\port$16920$0 (\port$16920$0 ),
-    .\port$16922$0 (\port$16922$0 ),
-    .\port$16924$0 (\port$16924$0 ),
-    .\port$16926$0 (\port$16926$0 ),
-    .\port$16928$0 (\port$16928$0 ),
-    .\port$16929$1 (\port$16929$1 ),
-    .\port$16944$0 (\port$16944$0 ),
+    .\port$10706$0 (\port$10706$0 ),
+    .\port$16915$0 (\port$16915$0 ),
+    .\port$16917$0 (\port$16917$0 ),
+    .\port$16919$0 (\port$16919$0 ),
+    .\port$16921$0 (\port$16921$0 ),
+    .\port$16923$0 (\port$16923$0 ),
+    .\port$16925$0 (\port$16925$0 ),
+    .\port$16927$0 (\port$16927$0 ),
+    .\port$16929$0 (\port$16929$0 ),
+    .\port$16930$1 (\port$16930$1 ),
+    .\port$16945$0 (\port$16945$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10705$0 ),
+    .\read__en$19 (\port$10704$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -33389,7 +33398,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$6160$0 , \port$6158$0  };
+    read0__en = { \port$6159$0 , \port$6157$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -33402,16 +33411,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$16944$0 , \port$16929$1  };
-  assign \write__addr$15  = { \port$16944$0 , \port$16929$1  };
-  assign write__data = { \port$16928$0 , \port$16926$0 , \port$16924$0 , \port$16922$0 , \port$16920$0 , \port$16918$0 , \port$16916$0 , \port$16914$0  };
-  assign \write__data$17  = { \port$16928$0 , \port$16926$0 , \port$16924$0 , \port$16922$0 , \port$16920$0 , \port$16918$0 , \port$16916$0 , \port$16914$0  };
+  assign write__addr = { \port$16945$0 , \port$16930$1  };
+  assign \write__addr$15  = { \port$16945$0 , \port$16930$1  };
+  assign write__data = { \port$16929$0 , \port$16927$0 , \port$16925$0 , \port$16923$0 , \port$16921$0 , \port$16919$0 , \port$16917$0 , \port$16915$0  };
+  assign \write__data$17  = { \port$16929$0 , \port$16927$0 , \port$16925$0 , \port$16923$0 , \port$16921$0 , \port$16919$0 , \port$16917$0 , \port$16915$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$6160$0 , \port$6158$0  };
+  assign \read0__en$23  = { \port$6159$0 , \port$6157$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$10707$0 , \port$10705$0  };
-  assign \read1__en$29  = { \port$10707$0 , \port$10705$0  };
+  assign read1__en = { \port$10706$0 , \port$10704$0  };
+  assign \read1__en$29  = { \port$10706$0 , \port$10704$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[13:1];
@@ -33425,7 +33434,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$10707$0 , \port$16914$0 , \port$16916$0 , \port$16918$0 , \port$16920$0 , \port$16922$0 , \port$16924$0 , \port$16926$0 , \port$16928$0 , \port$16929$1 , \port$16944$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$10706$0 , \port$16915$0 , \port$16917$0 , \port$16919$0 , \port$16921$0 , \port$16923$0 , \port$16925$0 , \port$16927$0 , \port$16929$0 , \port$16930$1 , \port$16945$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -33435,28 +33444,28 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$18 ;
-  input \port$10707$0 ;
-  wire \port$10707$0 ;
-  input [15:0] \port$16914$0 ;
-  wire [15:0] \port$16914$0 ;
-  input [15:0] \port$16916$0 ;
-  wire [15:0] \port$16916$0 ;
-  input [15:0] \port$16918$0 ;
-  wire [15:0] \port$16918$0 ;
-  input [15:0] \port$16920$0 ;
-  wire [15:0] \port$16920$0 ;
-  input [15:0] \port$16922$0 ;
-  wire [15:0] \port$16922$0 ;
-  input [15:0] \port$16924$0 ;
-  wire [15:0] \port$16924$0 ;
-  input [15:0] \port$16926$0 ;
-  wire [15:0] \port$16926$0 ;
-  input [15:0] \port$16928$0 ;
-  wire [15:0] \port$16928$0 ;
-  input [3:0] \port$16929$1 ;
-  wire [3:0] \port$16929$1 ;
-  input [6:0] \port$16944$0 ;
-  wire [6:0] \port$16944$0 ;
+  input \port$10706$0 ;
+  wire \port$10706$0 ;
+  input [15:0] \port$16915$0 ;
+  wire [15:0] \port$16915$0 ;
+  input [15:0] \port$16917$0 ;
+  wire [15:0] \port$16917$0 ;
+  input [15:0] \port$16919$0 ;
+  wire [15:0] \port$16919$0 ;
+  input [15:0] \port$16921$0 ;
+  wire [15:0] \port$16921$0 ;
+  input [15:0] \port$16923$0 ;
+  wire [15:0] \port$16923$0 ;
+  input [15:0] \port$16925$0 ;
+  wire [15:0] \port$16925$0 ;
+  input [15:0] \port$16927$0 ;
+  wire [15:0] \port$16927$0 ;
+  input [15:0] \port$16929$0 ;
+  wire [15:0] \port$16929$0 ;
+  input [3:0] \port$16930$1 ;
+  wire [3:0] \port$16930$1 ;
+  input [6:0] \port$16945$0 ;
+  wire [6:0] \port$16945$0 ;
   wire [10:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -33492,7 +33501,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$16944$0 , \port$16929$1  }] <= { \port$16928$0 , \port$16926$0 , \port$16924$0 , \port$16922$0 , \port$16920$0 , \port$16918$0 , \port$16916$0 , \port$16914$0  };
+      copy0[{ \port$16945$0 , \port$16930$1  }] <= { \port$16929$0 , \port$16927$0 , \port$16925$0 , \port$16923$0 , \port$16921$0 , \port$16919$0 , \port$16917$0 , \port$16915$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -33506,7 +33515,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$16944$0 , \port$16929$1  }] <= { \port$16928$0 , \port$16926$0 , \port$16924$0 , \port$16922$0 , \port$16920$0 , \port$16918$0 , \port$16916$0 , \port$16914$0  };
+      copy1[{ \port$16945$0 , \port$16930$1  }] <= { \port$16929$0 , \port$16927$0 , \port$16925$0 , \port$16923$0 , \port$16921$0 , \port$16919$0 , \port$16917$0 , \port$16915$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -33522,7 +33531,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$10707$0 ) begin
+    if (\port$10706$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -33534,19 +33543,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$16944$0 , \port$16929$1  };
-  assign \write__addr$3  = { \port$16944$0 , \port$16929$1  };
-  assign write__data = { \port$16928$0 , \port$16926$0 , \port$16924$0 , \port$16922$0 , \port$16920$0 , \port$16918$0 , \port$16916$0 , \port$16914$0  };
-  assign \write__data$5  = { \port$16928$0 , \port$16926$0 , \port$16924$0 , \port$16922$0 , \port$16920$0 , \port$16918$0 , \port$16916$0 , \port$16914$0  };
+  assign write__addr = { \port$16945$0 , \port$16930$1  };
+  assign \write__addr$3  = { \port$16945$0 , \port$16930$1  };
+  assign write__data = { \port$16929$0 , \port$16927$0 , \port$16925$0 , \port$16923$0 , \port$16921$0 , \port$16919$0 , \port$16917$0 , \port$16915$0  };
+  assign \write__data$5  = { \port$16929$0 , \port$16927$0 , \port$16925$0 , \port$16923$0 , \port$16921$0 , \port$16919$0 , \port$16917$0 , \port$16915$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$16944$0 , \port$16929$1  };
-  assign \write__data$14  = { \port$16928$0 , \port$16926$0 , \port$16924$0 , \port$16922$0 , \port$16920$0 , \port$16918$0 , \port$16916$0 , \port$16914$0  };
+  assign \write__addr$13  = { \port$16945$0 , \port$16930$1  };
+  assign \write__data$14  = { \port$16929$0 , \port$16927$0 , \port$16925$0 , \port$16923$0 , \port$16921$0 , \port$16919$0 , \port$16917$0 , \port$16915$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$10707$0 , \read__en$19  };
+  assign read1__en = { \port$10706$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -33740,7 +33749,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$12  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$15465$8 , \port$16865$13 , \port$16991$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$15464$8 , \port$16866$13 , \port$16992$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -33774,12 +33783,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$15465$8 ;
-  wire \port$15465$8 ;
-  input [4:0] \port$16865$13 ;
-  wire [4:0] \port$16865$13 ;
-  input [3:0] \port$16991$5 ;
-  wire [3:0] \port$16991$5 ;
+  input \port$15464$8 ;
+  wire \port$15464$8 ;
+  input [4:0] \port$16866$13 ;
+  wire [4:0] \port$16866$13 ;
+  input [3:0] \port$16992$5 ;
+  wire [3:0] \port$16992$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -33817,7 +33826,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$15465$8 , \port$16865$13 , \port$16991$5  };
+    read0__addr = { \port$15464$8 , \port$16866$13 , \port$16992$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -33832,7 +33841,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$15465$8 , \port$16865$13 , \port$16991$5  };
+  assign \read0__addr$19  = { \port$15464$8 , \port$16866$13 , \port$16992$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -34516,7 +34525,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$16048$0 , \port$16065$6 , \port$16067$6 , \port$16069$6 , \port$16071$6 , \port$16073$6 , \port$16075$6 , \port$16077$6 , \port$16079$6 , \port$16080$5 , \port$16871$0 , \port$16991$5 , read0__data, host__response__payload
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$16049$0 , \port$16066$6 , \port$16068$6 , \port$16070$6 , \port$16072$6 , \port$16074$6 , \port$16076$6 , \port$16078$6 , \port$16080$6 , \port$16081$5 , \port$16872$0 , \port$16992$5 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [8:0] address;
@@ -34551,30 +34560,30 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [4:0] \port$16048$0 ;
-  wire [4:0] \port$16048$0 ;
-  input [15:0] \port$16065$6 ;
-  wire [15:0] \port$16065$6 ;
-  input [15:0] \port$16067$6 ;
-  wire [15:0] \port$16067$6 ;
-  input [15:0] \port$16069$6 ;
-  wire [15:0] \port$16069$6 ;
-  input [15:0] \port$16071$6 ;
-  wire [15:0] \port$16071$6 ;
-  input [15:0] \port$16073$6 ;
-  wire [15:0] \port$16073$6 ;
-  input [15:0] \port$16075$6 ;
-  wire [15:0] \port$16075$6 ;
-  input [15:0] \port$16077$6 ;
-  wire [15:0] \port$16077$6 ;
-  input [15:0] \port$16079$6 ;
-  wire [15:0] \port$16079$6 ;
-  input [3:0] \port$16080$5 ;
-  wire [3:0] \port$16080$5 ;
-  input [4:0] \port$16871$0 ;
-  wire [4:0] \port$16871$0 ;
-  input [3:0] \port$16991$5 ;
-  wire [3:0] \port$16991$5 ;
+  input [4:0] \port$16049$0 ;
+  wire [4:0] \port$16049$0 ;
+  input [15:0] \port$16066$6 ;
+  wire [15:0] \port$16066$6 ;
+  input [15:0] \port$16068$6 ;
+  wire [15:0] \port$16068$6 ;
+  input [15:0] \port$16070$6 ;
+  wire [15:0] \port$16070$6 ;
+  input [15:0] \port$16072$6 ;
+  wire [15:0] \port$16072$6 ;
+  input [15:0] \port$16074$6 ;
+  wire [15:0] \port$16074$6 ;
+  input [15:0] \port$16076$6 ;
+  wire [15:0] \port$16076$6 ;
+  input [15:0] \port$16078$6 ;
+  wire [15:0] \port$16078$6 ;
+  input [15:0] \port$16080$6 ;
+  wire [15:0] \port$16080$6 ;
+  input [3:0] \port$16081$5 ;
+  wire [3:0] \port$16081$5 ;
+  input [4:0] \port$16872$0 ;
+  wire [4:0] \port$16872$0 ;
+  input [3:0] \port$16992$5 ;
+  wire [3:0] \port$16992$5 ;
   reg [8:0] read0__addr;
   wire [8:0] \read0__addr$23 ;
   output [127:0] read0__data;
@@ -34593,8 +34602,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$16048$0 , \port$16080$5  };
-  assign write__data = rest ? { data, data, data, data } : { \port$16079$6 , \port$16077$6 , \port$16075$6 , \port$16073$6 , \port$16071$6 , \port$16069$6 , \port$16067$6 , \port$16065$6  };
+  assign write__addr = rest ? address : { \port$16049$0 , \port$16081$5  };
+  assign write__data = rest ? { data, data, data, data } : { \port$16080$6 , \port$16078$6 , \port$16076$6 , \port$16074$6 , \port$16072$6 , \port$16070$6 , \port$16068$6 , \port$16066$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -34619,7 +34628,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$16871$0 , \port$16991$5  };
+    read0__addr = { \port$16872$0 , \port$16992$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -34631,9 +34640,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$16048$0 , \port$16080$5  };
-  assign \write__data$20  = { \port$16079$6 , \port$16077$6 , \port$16075$6 , \port$16073$6 , \port$16071$6 , \port$16069$6 , \port$16067$6 , \port$16065$6  };
-  assign \read0__addr$23  = { \port$16871$0 , \port$16991$5  };
+  assign \write__addr$17  = { \port$16049$0 , \port$16081$5  };
+  assign \write__data$20  = { \port$16080$6 , \port$16078$6 , \port$16076$6 , \port$16074$6 , \port$16072$6 , \port$16070$6 , \port$16068$6 , \port$16066$6  };
+  assign \read0__addr$23  = { \port$16872$0 , \port$16992$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -34907,8 +34916,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$21  = { 2'h0, host__request__payload[11:3] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$4845$0 , read__addr, \read__en$19 , \port$8586$0 , \read__addr$15 , write__addr, \port$16949$0 , \port$16951$0 , \port$16953$0 , \port$16955$0 , \port$16957$0 , \port$16959$0 , \port$16961$0 , \port$16963$0 , \port$16965$0 , \port$16967$0 , \port$16969$0 , \port$16971$0 , \port$16973$0
-, \port$16975$0 , \port$16977$0 , \port$16979$0 , write__en, read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$4844$0 , read__addr, \read__en$19 , \port$8585$0 , \read__addr$15 , write__addr, \port$16950$0 , \port$16952$0 , \port$16954$0 , \port$16956$0 , \port$16958$0 , \port$16960$0 , \port$16962$0 , \port$16964$0 , \port$16966$0 , \port$16968$0 , \port$16970$0 , \port$16972$0 , \port$16974$0
+, \port$16976$0 , \port$16978$0 , \port$16980$0 , write__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -34918,42 +34927,42 @@ module \backspike_core.masks_memory (rst, read__en, \port$4845$0 , read__addr, \
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$18 ;
-  input [7:0] \port$16949$0 ;
-  wire [7:0] \port$16949$0 ;
-  input [7:0] \port$16951$0 ;
-  wire [7:0] \port$16951$0 ;
-  input [7:0] \port$16953$0 ;
-  wire [7:0] \port$16953$0 ;
-  input [7:0] \port$16955$0 ;
-  wire [7:0] \port$16955$0 ;
-  input [7:0] \port$16957$0 ;
-  wire [7:0] \port$16957$0 ;
-  input [7:0] \port$16959$0 ;
-  wire [7:0] \port$16959$0 ;
-  input [7:0] \port$16961$0 ;
-  wire [7:0] \port$16961$0 ;
-  input [7:0] \port$16963$0 ;
-  wire [7:0] \port$16963$0 ;
-  input [7:0] \port$16965$0 ;
-  wire [7:0] \port$16965$0 ;
-  input [7:0] \port$16967$0 ;
-  wire [7:0] \port$16967$0 ;
-  input [7:0] \port$16969$0 ;
-  wire [7:0] \port$16969$0 ;
-  input [7:0] \port$16971$0 ;
-  wire [7:0] \port$16971$0 ;
-  input [7:0] \port$16973$0 ;
-  wire [7:0] \port$16973$0 ;
-  input [7:0] \port$16975$0 ;
-  wire [7:0] \port$16975$0 ;
-  input [7:0] \port$16977$0 ;
-  wire [7:0] \port$16977$0 ;
-  input [7:0] \port$16979$0 ;
-  wire [7:0] \port$16979$0 ;
-  input \port$4845$0 ;
-  wire \port$4845$0 ;
-  input \port$8586$0 ;
-  wire \port$8586$0 ;
+  input [7:0] \port$16950$0 ;
+  wire [7:0] \port$16950$0 ;
+  input [7:0] \port$16952$0 ;
+  wire [7:0] \port$16952$0 ;
+  input [7:0] \port$16954$0 ;
+  wire [7:0] \port$16954$0 ;
+  input [7:0] \port$16956$0 ;
+  wire [7:0] \port$16956$0 ;
+  input [7:0] \port$16958$0 ;
+  wire [7:0] \port$16958$0 ;
+  input [7:0] \port$16960$0 ;
+  wire [7:0] \port$16960$0 ;
+  input [7:0] \port$16962$0 ;
+  wire [7:0] \port$16962$0 ;
+  input [7:0] \port$16964$0 ;
+  wire [7:0] \port$16964$0 ;
+  input [7:0] \port$16966$0 ;
+  wire [7:0] \port$16966$0 ;
+  input [7:0] \port$16968$0 ;
+  wire [7:0] \port$16968$0 ;
+  input [7:0] \port$16970$0 ;
+  wire [7:0] \port$16970$0 ;
+  input [7:0] \port$16972$0 ;
+  wire [7:0] \port$16972$0 ;
+  input [7:0] \port$16974$0 ;
+  wire [7:0] \port$16974$0 ;
+  input [7:0] \port$16976$0 ;
+  wire [7:0] \port$16976$0 ;
+  input [7:0] \port$16978$0 ;
+  wire [7:0] \port$16978$0 ;
+  input [7:0] \port$16980$0 ;
+  wire [7:0] \port$16980$0 ;
+  input \port$4844$0 ;
+  wire \port$4844$0 ;
+  input \port$8585$0 ;
+  wire \port$8585$0 ;
   wire [6:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -34990,7 +34999,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$4845$0 , read__addr, \
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$16979$0 [7], \port$16977$0 [7], \port$16975$0 [7], \port$16973$0 [7], \port$16971$0 [7], \port$16969$0 [7], \port$16967$0 [7], \port$16965$0 [7], \port$16963$0 [7], \port$16961$0 [7], \port$16959$0 [7], \port$16957$0 [7], \port$16955$0 [7], \port$16953$0 [7], \port$16951$0 [7], \port$16949$0 [7], \port$16979$0 [6], \port$16977$0 [6], \port$16975$0 [6], \port$16973$0 [6], \port$16971$0 [6], \port$16969$0 [6], \port$16967$0 [6], \port$16965$0 [6], \port$16963$0 [6], \port$16961$0 [6], \port$16959$0 [6], \port$16957$0 [6], \port$16955$0 [6], \port$16953$0 [6], \port$16951$0 [6], \port$16949$0 [6], \port$16979$0 [5], \port$16977$0 [5], \port$16975$0 [5], \port$16973$0 [5], \port$16971$0 [5], \port$16969$0 [5], \port$16967$0 [5], \port$16965$0 [5], \port$16963$0 [5], \port$16961$0 [5], \port$16959$0 [5], \port$16957$0 [5], \port$16955$0 [5], \port$16953$0 [5], \port$16951$0 [5], \port$16949$0 [5], \port$16979$0 [4], \port$16977$0 [4], \port$16975$0 [4], \port$16973$0 [4], \port$16971$0 [4], \port$16969$0 [4], \port$16967$0 [4], \port$16965$0 [4], \port$16963$0 [4], \port$16961$0 [4], \port$16959$0 [4], \port$16957$0 [4], \port$16955$0 [4], \port$16953$0 [4], \port$16951$0 [4], \port$16949$0 [4], \port$16979$0 [3], \port$16977$0 [3], \port$16975$0 [3], \port$16973$0 [3], \port$16971$0 [3], \port$16969$0 [3], \port$16967$0 [3], \port$16965$0 [3], \port$16963$0 [3], \port$16961$0 [3], \port$16959$0 [3], \port$16957$0 [3], \port$16955$0 [3], \port$16953$0 [3], \port$16951$0 [3], \port$16949$0 [3], \port$16979$0 [2], \port$16977$0 [2], \port$16975$0 [2], \port$16973$0 [2], \port$16971$0 [2], \port$16969$0 [2], \port$16967$0 [2], \port$16965$0 [2], \port$16963$0 [2], \port$16961$0 [2], \port$16959$0 [2], \port$16957$0 [2], \port$16955$0 [2], \port$16953$0 [2], \port$16951$0 [2], \port$16949$0 [2], \port$16979$0 [1], \port$16977$0 [1], \port$16975$0 [1], \port$16973$0 [1], \port$16971$0 [1], \port$16969$0 [1], \port$16967$0 [1], \port$16965$0 [1], \port$16963$0 [1], \port$16961$0 [1], \port$16959$0 [1], \port$16957$0 [1], \port$16955$0 [1], \port$16953$0 [1], \port$16951$0 [1], \port$16949$0 [1], \port$16979$0 [0], \port$16977$0 [0], \port$16975$0 [0], \port$16973$0 [0], \port$16971$0 [0], \port$16969$0 [0], \port$16967$0 [0], \port$16965$0 [0], \port$16963$0 [0], \port$16961$0 [0], \port$16959$0 [0], \port$16957$0 [0], \port$16955$0 [0], \port$16953$0 [0], \port$16951$0 [0], \port$16949$0 [0] };
+      copy0[write__addr] <= { \port$16980$0 [7], \port$16978$0 [7], \port$16976$0 [7], \port$16974$0 [7], \port$16972$0 [7], \port$16970$0 [7], \port$16968$0 [7], \port$16966$0 [7], \port$16964$0 [7], \port$16962$0 [7], \port$16960$0 [7], \port$16958$0 [7], \port$16956$0 [7], \port$16954$0 [7], \port$16952$0 [7], \port$16950$0 [7], \port$16980$0 [6], \port$16978$0 [6], \port$16976$0 [6], \port$16974$0 [6], \port$16972$0 [6], \port$16970$0 [6], \port$16968$0 [6], \port$16966$0 [6], \port$16964$0 [6], \port$16962$0 [6], \port$16960$0 [6], \port$16958$0 [6], \port$16956$0 [6], \port$16954$0 [6], \port$16952$0 [6], \port$16950$0 [6], \port$16980$0 [5], \port$16978$0 [5], \port$16976$0 [5], \port$16974$0 [5], \port$16972$0 [5], \port$16970$0 [5], \port$16968$0 [5], \port$16966$0 [5], \port$16964$0 [5], \port$16962$0 [5], \port$16960$0 [5], \port$16958$0 [5], \port$16956$0 [5], \port$16954$0 [5], \port$16952$0 [5], \port$16950$0 [5], \port$16980$0 [4], \port$16978$0 [4], \port$16976$0 [4], \port$16974$0 [4], \port$16972$0 [4], \port$16970$0 [4], \port$16968$0 [4], \port$16966$0 [4], \port$16964$0 [4], \port$16962$0 [4], \port$16960$0 [4], \port$16958$0 [4], \port$16956$0 [4], \port$16954$0 [4], \port$16952$0 [4], \port$16950$0 [4], \port$16980$0 [3], \port$16978$0 [3], \port$16976$0 [3], \port$16974$0 [3], \port$16972$0 [3], \port$16970$0 [3], \port$16968$0 [3], \port$16966$0 [3], \port$16964$0 [3], \port$16962$0 [3], \port$16960$0 [3], \port$16958$0 [3], \port$16956$0 [3], \port$16954$0 [3], \port$16952$0 [3], \port$16950$0 [3], \port$16980$0 [2], \port$16978$0 [2], \port$16976$0 [2], \port$16974$0 [2], \port$16972$0 [2], \port$16970$0 [2], \port$16968$0 [2], \port$16966$0 [2], \port$16964$0 [2], \port$16962$0 [2], \port$16960$0 [2], \port$16958$0 [2], \port$16956$0 [2], \port$16954$0 [2], \port$16952$0 [2], \port$16950$0 [2], \port$16980$0 [1], \port$16978$0 [1], \port$16976$0 [1], \port$16974$0 [1], \port$16972$0 [1], \port$16970$0 [1], \port$16968$0 [1], \port$16966$0 [1], \port$16964$0 [1], \port$16962$0 [1], \port$16960$0 [1], \port$16958$0 [1], \port$16956$0 [1], \port$16954$0 [1], \port$16952$0 [1], \port$16950$0 [1], \port$16980$0 [0], \port$16978$0 [0], \port$16976$0 [0], \port$16974$0 [0], \port$16972$0 [0], \port$16970$0 [0], \port$16968$0 [0], \port$16966$0 [0], \port$16964$0 [0], \port$16962$0 [0], \port$16960$0 [0], \port$16958$0 [0], \port$16956$0 [0], \port$16954$0 [0], \port$16952$0 [0], \port$16950$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -35004,7 +35013,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$4845$0 , read__addr, \
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$16979$0 [7], \port$16977$0 [7], \port$16975$0 [7], \port$16973$0 [7], \port$16971$0 [7], \port$16969$0 [7], \port$16967$0 [7], \port$16965$0 [7], \port$16963$0 [7], \port$16961$0 [7], \port$16959$0 [7], \port$16957$0 [7], \port$16955$0 [7], \port$16953$0 [7], \port$16951$0 [7], \port$16949$0 [7], \port$16979$0 [6], \port$16977$0 [6], \port$16975$0 [6], \port$16973$0 [6], \port$16971$0 [6], \port$16969$0 [6], \port$16967$0 [6], \port$16965$0 [6], \port$16963$0 [6], \port$16961$0 [6], \port$16959$0 [6], \port$16957$0 [6], \port$16955$0 [6], \port$16953$0 [6], \port$16951$0 [6], \port$16949$0 [6], \port$16979$0 [5], \port$16977$0 [5], \port$16975$0 [5], \port$16973$0 [5], \port$16971$0 [5], \port$16969$0 [5], \port$16967$0 [5], \port$16965$0 [5], \port$16963$0 [5], \port$16961$0 [5], \port$16959$0 [5], \port$16957$0 [5], \port$16955$0 [5], \port$16953$0 [5], \port$16951$0 [5], \port$16949$0 [5], \port$16979$0 [4], \port$16977$0 [4], \port$16975$0 [4], \port$16973$0 [4], \port$16971$0 [4], \port$16969$0 [4], \port$16967$0 [4], \port$16965$0 [4], \port$16963$0 [4], \port$16961$0 [4], \port$16959$0 [4], \port$16957$0 [4], \port$16955$0 [4], \port$16953$0 [4], \port$16951$0 [4], \port$16949$0 [4], \port$16979$0 [3], \port$16977$0 [3], \port$16975$0 [3], \port$16973$0 [3], \port$16971$0 [3], \port$16969$0 [3], \port$16967$0 [3], \port$16965$0 [3], \port$16963$0 [3], \port$16961$0 [3], \port$16959$0 [3], \port$16957$0 [3], \port$16955$0 [3], \port$16953$0 [3], \port$16951$0 [3], \port$16949$0 [3], \port$16979$0 [2], \port$16977$0 [2], \port$16975$0 [2], \port$16973$0 [2], \port$16971$0 [2], \port$16969$0 [2], \port$16967$0 [2], \port$16965$0 [2], \port$16963$0 [2], \port$16961$0 [2], \port$16959$0 [2], \port$16957$0 [2], \port$16955$0 [2], \port$16953$0 [2], \port$16951$0 [2], \port$16949$0 [2], \port$16979$0 [1], \port$16977$0 [1], \port$16975$0 [1], \port$16973$0 [1], \port$16971$0 [1], \port$16969$0 [1], \port$16967$0 [1], \port$16965$0 [1], \port$16963$0 [1], \port$16961$0 [1], \port$16959$0 [1], \port$16957$0 [1], \port$16955$0 [1], \port$16953$0 [1], \port$16951$0 [1], \port$16949$0 [1], \port$16979$0 [0], \port$16977$0 [0], \port$16975$0 [0], \port$16973$0 [0], \port$16971$0 [0], \port$16969$0 [0], \port$16967$0 [0], \port$16965$0 [0], \port$16963$0 [0], \port$16961$0 [0], \port$16959$0 [0], \port$16957$0 [0], \port$16955$0 [0], \port$16953$0 [0], \port$16951$0 [0], \port$16949$0 [0] };
+      copy1[write__addr] <= { \port$16980$0 [7], \port$16978$0 [7], \port$16976$0 [7], \port$16974$0 [7], \port$16972$0 [7], \port$16970$0 [7], \port$16968$0 [7], \port$16966$0 [7], \port$16964$0 [7], \port$16962$0 [7], \port$16960$0 [7], \port$16958$0 [7], \port$16956$0 [7], \port$16954$0 [7], \port$16952$0 [7], \port$16950$0 [7], \port$16980$0 [6], \port$16978$0 [6], \port$16976$0 [6], \port$16974$0 [6], \port$16972$0 [6], \port$16970$0 [6], \port$16968$0 [6], \port$16966$0 [6], \port$16964$0 [6], \port$16962$0 [6], \port$16960$0 [6], \port$16958$0 [6], \port$16956$0 [6], \port$16954$0 [6], \port$16952$0 [6], \port$16950$0 [6], \port$16980$0 [5], \port$16978$0 [5], \port$16976$0 [5], \port$16974$0 [5], \port$16972$0 [5], \port$16970$0 [5], \port$16968$0 [5], \port$16966$0 [5], \port$16964$0 [5], \port$16962$0 [5], \port$16960$0 [5], \port$16958$0 [5], \port$16956$0 [5], \port$16954$0 [5], \port$16952$0 [5], \port$16950$0 [5], \port$16980$0 [4], \port$16978$0 [4], \port$16976$0 [4], \port$16974$0 [4], \port$16972$0 [4], \port$16970$0 [4], \port$16968$0 [4], \port$16966$0 [4], \port$16964$0 [4], \port$16962$0 [4], \port$16960$0 [4], \port$16958$0 [4], \port$16956$0 [4], \port$16954$0 [4], \port$16952$0 [4], \port$16950$0 [4], \port$16980$0 [3], \port$16978$0 [3], \port$16976$0 [3], \port$16974$0 [3], \port$16972$0 [3], \port$16970$0 [3], \port$16968$0 [3], \port$16966$0 [3], \port$16964$0 [3], \port$16962$0 [3], \port$16960$0 [3], \port$16958$0 [3], \port$16956$0 [3], \port$16954$0 [3], \port$16952$0 [3], \port$16950$0 [3], \port$16980$0 [2], \port$16978$0 [2], \port$16976$0 [2], \port$16974$0 [2], \port$16972$0 [2], \port$16970$0 [2], \port$16968$0 [2], \port$16966$0 [2], \port$16964$0 [2], \port$16962$0 [2], \port$16960$0 [2], \port$16958$0 [2], \port$16956$0 [2], \port$16954$0 [2], \port$16952$0 [2], \port$16950$0 [2], \port$16980$0 [1], \port$16978$0 [1], \port$16976$0 [1], \port$16974$0 [1], \port$16972$0 [1], \port$16970$0 [1], \port$16968$0 [1], \port$16966$0 [1], \port$16964$0 [1], \port$16962$0 [1], \port$16960$0 [1], \port$16958$0 [1], \port$16956$0 [1], \port$16954$0 [1], \port$16952$0 [1], \port$16950$0 [1], \port$16980$0 [0], \port$16978$0 [0], \port$16976$0 [0], \port$16974$0 [0], \port$16972$0 [0], \port$16970$0 [0], \port$16968$0 [0], \port$16966$0 [0], \port$16964$0 [0], \port$16962$0 [0], \port$16960$0 [0], \port$16958$0 [0], \port$16956$0 [0], \port$16954$0 [0], \port$16952$0 [0], \port$16950$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -35020,30 +35029,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$4845$0 , read__addr, \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$8586$0 ) begin
+    if (\port$8585$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4845$0 ) begin
+    if (\port$4844$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$16979$0 [7], \port$16977$0 [7], \port$16975$0 [7], \port$16973$0 [7], \port$16971$0 [7], \port$16969$0 [7], \port$16967$0 [7], \port$16965$0 [7], \port$16963$0 [7], \port$16961$0 [7], \port$16959$0 [7], \port$16957$0 [7], \port$16955$0 [7], \port$16953$0 [7], \port$16951$0 [7], \port$16949$0 [7], \port$16979$0 [6], \port$16977$0 [6], \port$16975$0 [6], \port$16973$0 [6], \port$16971$0 [6], \port$16969$0 [6], \port$16967$0 [6], \port$16965$0 [6], \port$16963$0 [6], \port$16961$0 [6], \port$16959$0 [6], \port$16957$0 [6], \port$16955$0 [6], \port$16953$0 [6], \port$16951$0 [6], \port$16949$0 [6], \port$16979$0 [5], \port$16977$0 [5], \port$16975$0 [5], \port$16973$0 [5], \port$16971$0 [5], \port$16969$0 [5], \port$16967$0 [5], \port$16965$0 [5], \port$16963$0 [5], \port$16961$0 [5], \port$16959$0 [5], \port$16957$0 [5], \port$16955$0 [5], \port$16953$0 [5], \port$16951$0 [5], \port$16949$0 [5], \port$16979$0 [4], \port$16977$0 [4], \port$16975$0 [4], \port$16973$0 [4], \port$16971$0 [4], \port$16969$0 [4], \port$16967$0 [4], \port$16965$0 [4], \port$16963$0 [4], \port$16961$0 [4], \port$16959$0 [4], \port$16957$0 [4], \port$16955$0 [4], \port$16953$0 [4], \port$16951$0 [4], \port$16949$0 [4], \port$16979$0 [3], \port$16977$0 [3], \port$16975$0 [3], \port$16973$0 [3], \port$16971$0 [3], \port$16969$0 [3], \port$16967$0 [3], \port$16965$0 [3], \port$16963$0 [3], \port$16961$0 [3], \port$16959$0 [3], \port$16957$0 [3], \port$16955$0 [3], \port$16953$0 [3], \port$16951$0 [3], \port$16949$0 [3], \port$16979$0 [2], \port$16977$0 [2], \port$16975$0 [2], \port$16973$0 [2], \port$16971$0 [2], \port$16969$0 [2], \port$16967$0 [2], \port$16965$0 [2], \port$16963$0 [2], \port$16961$0 [2], \port$16959$0 [2], \port$16957$0 [2], \port$16955$0 [2], \port$16953$0 [2], \port$16951$0 [2], \port$16949$0 [2], \port$16979$0 [1], \port$16977$0 [1], \port$16975$0 [1], \port$16973$0 [1], \port$16971$0 [1], \port$16969$0 [1], \port$16967$0 [1], \port$16965$0 [1], \port$16963$0 [1], \port$16961$0 [1], \port$16959$0 [1], \port$16957$0 [1], \port$16955$0 [1], \port$16953$0 [1], \port$16951$0 [1], \port$16949$0 [1], \port$16979$0 [0], \port$16977$0 [0], \port$16975$0 [0], \port$16973$0 [0], \port$16971$0 [0], \port$16969$0 [0], \port$16967$0 [0], \port$16965$0 [0], \port$16963$0 [0], \port$16961$0 [0], \port$16959$0 [0], \port$16957$0 [0], \port$16955$0 [0], \port$16953$0 [0], \port$16951$0 [0], \port$16949$0 [0] };
-  assign \write__data$5  = { \port$16979$0 [7], \port$16977$0 [7], \port$16975$0 [7], \port$16973$0 [7], \port$16971$0 [7], \port$16969$0 [7], \port$16967$0 [7], \port$16965$0 [7], \port$16963$0 [7], \port$16961$0 [7], \port$16959$0 [7], \port$16957$0 [7], \port$16955$0 [7], \port$16953$0 [7], \port$16951$0 [7], \port$16949$0 [7], \port$16979$0 [6], \port$16977$0 [6], \port$16975$0 [6], \port$16973$0 [6], \port$16971$0 [6], \port$16969$0 [6], \port$16967$0 [6], \port$16965$0 [6], \port$16963$0 [6], \port$16961$0 [6], \port$16959$0 [6], \port$16957$0 [6], \port$16955$0 [6], \port$16953$0 [6], \port$16951$0 [6], \port$16949$0 [6], \port$16979$0 [5], \port$16977$0 [5], \port$16975$0 [5], \port$16973$0 [5], \port$16971$0 [5], \port$16969$0 [5], \port$16967$0 [5], \port$16965$0 [5], \port$16963$0 [5], \port$16961$0 [5], \port$16959$0 [5], \port$16957$0 [5], \port$16955$0 [5], \port$16953$0 [5], \port$16951$0 [5], \port$16949$0 [5], \port$16979$0 [4], \port$16977$0 [4], \port$16975$0 [4], \port$16973$0 [4], \port$16971$0 [4], \port$16969$0 [4], \port$16967$0 [4], \port$16965$0 [4], \port$16963$0 [4], \port$16961$0 [4], \port$16959$0 [4], \port$16957$0 [4], \port$16955$0 [4], \port$16953$0 [4], \port$16951$0 [4], \port$16949$0 [4], \port$16979$0 [3], \port$16977$0 [3], \port$16975$0 [3], \port$16973$0 [3], \port$16971$0 [3], \port$16969$0 [3], \port$16967$0 [3], \port$16965$0 [3], \port$16963$0 [3], \port$16961$0 [3], \port$16959$0 [3], \port$16957$0 [3], \port$16955$0 [3], \port$16953$0 [3], \port$16951$0 [3], \port$16949$0 [3], \port$16979$0 [2], \port$16977$0 [2], \port$16975$0 [2], \port$16973$0 [2], \port$16971$0 [2], \port$16969$0 [2], \port$16967$0 [2], \port$16965$0 [2], \port$16963$0 [2], \port$16961$0 [2], \port$16959$0 [2], \port$16957$0 [2], \port$16955$0 [2], \port$16953$0 [2], \port$16951$0 [2], \port$16949$0 [2], \port$16979$0 [1], \port$16977$0 [1], \port$16975$0 [1], \port$16973$0 [1], \port$16971$0 [1], \port$16969$0 [1], \port$16967$0 [1], \port$16965$0 [1], \port$16963$0 [1], \port$16961$0 [1], \port$16959$0 [1], \port$16957$0 [1], \port$16955$0 [1], \port$16953$0 [1], \port$16951$0 [1], \port$16949$0 [1], \port$16979$0 [0], \port$16977$0 [0], \port$16975$0 [0], \port$16973$0 [0], \port$16971$0 [0], \port$16969$0 [0], \port$16967$0 [0], \port$16965$0 [0], \port$16963$0 [0], \port$16961$0 [0], \port$16959$0 [0], \port$16957$0 [0], \port$16955$0 [0], \port$16953$0 [0], \port$16951$0 [0], \port$16949$0 [0] };
+  assign write__data = { \port$16980$0 [7], \port$16978$0 [7], \port$16976$0 [7], \port$16974$0 [7], \port$16972$0 [7], \port$16970$0 [7], \port$16968$0 [7], \port$16966$0 [7], \port$16964$0 [7], \port$16962$0 [7], \port$16960$0 [7], \port$16958$0 [7], \port$16956$0 [7], \port$16954$0 [7], \port$16952$0 [7], \port$16950$0 [7], \port$16980$0 [6], \port$16978$0 [6], \port$16976$0 [6], \port$16974$0 [6], \port$16972$0 [6], \port$16970$0 [6], \port$16968$0 [6], \port$16966$0 [6], \port$16964$0 [6], \port$16962$0 [6], \port$16960$0 [6], \port$16958$0 [6], \port$16956$0 [6], \port$16954$0 [6], \port$16952$0 [6], \port$16950$0 [6], \port$16980$0 [5], \port$16978$0 [5], \port$16976$0 [5], \port$16974$0 [5], \port$16972$0 [5], \port$16970$0 [5], \port$16968$0 [5], \port$16966$0 [5], \port$16964$0 [5], \port$16962$0 [5], \port$16960$0 [5], \port$16958$0 [5], \port$16956$0 [5], \port$16954$0 [5], \port$16952$0 [5], \port$16950$0 [5], \port$16980$0 [4], \port$16978$0 [4], \port$16976$0 [4], \port$16974$0 [4], \port$16972$0 [4], \port$16970$0 [4], \port$16968$0 [4], \port$16966$0 [4], \port$16964$0 [4], \port$16962$0 [4], \port$16960$0 [4], \port$16958$0 [4], \port$16956$0 [4], \port$16954$0 [4], \port$16952$0 [4], \port$16950$0 [4], \port$16980$0 [3], \port$16978$0 [3], \port$16976$0 [3], \port$16974$0 [3], \port$16972$0 [3], \port$16970$0 [3], \port$16968$0 [3], \port$16966$0 [3], \port$16964$0 [3], \port$16962$0 [3], \port$16960$0 [3], \port$16958$0 [3], \port$16956$0 [3], \port$16954$0 [3], \port$16952$0 [3], \port$16950$0 [3], \port$16980$0 [2], \port$16978$0 [2], \port$16976$0 [2], \port$16974$0 [2], \port$16972$0 [2], \port$16970$0 [2], \port$16968$0 [2], \port$16966$0 [2], \port$16964$0 [2], \port$16962$0 [2], \port$16960$0 [2], \port$16958$0 [2], \port$16956$0 [2], \port$16954$0 [2], \port$16952$0 [2], \port$16950$0 [2], \port$16980$0 [1], \port$16978$0 [1], \port$16976$0 [1], \port$16974$0 [1], \port$16972$0 [1], \port$16970$0 [1], \port$16968$0 [1], \port$16966$0 [1], \port$16964$0 [1], \port$16962$0 [1], \port$16960$0 [1], \port$16958$0 [1], \port$16956$0 [1], \port$16954$0 [1], \port$16952$0 [1], \port$16950$0 [1], \port$16980$0 [0], \port$16978$0 [0], \port$16976$0 [0], \port$16974$0 [0], \port$16972$0 [0], \port$16970$0 [0], \port$16968$0 [0], \port$16966$0 [0], \port$16964$0 [0], \port$16962$0 [0], \port$16960$0 [0], \port$16958$0 [0], \port$16956$0 [0], \port$16954$0 [0], \port$16952$0 [0], \port$16950$0 [0] };
+  assign \write__data$5  = { \port$16980$0 [7], \port$16978$0 [7], \port$16976$0 [7], \port$16974$0 [7], \port$16972$0 [7], \port$16970$0 [7], \port$16968$0 [7], \port$16966$0 [7], \port$16964$0 [7], \port$16962$0 [7], \port$16960$0 [7], \port$16958$0 [7], \port$16956$0 [7], \port$16954$0 [7], \port$16952$0 [7], \port$16950$0 [7], \port$16980$0 [6], \port$16978$0 [6], \port$16976$0 [6], \port$16974$0 [6], \port$16972$0 [6], \port$16970$0 [6], \port$16968$0 [6], \port$16966$0 [6], \port$16964$0 [6], \port$16962$0 [6], \port$16960$0 [6], \port$16958$0 [6], \port$16956$0 [6], \port$16954$0 [6], \port$16952$0 [6], \port$16950$0 [6], \port$16980$0 [5], \port$16978$0 [5], \port$16976$0 [5], \port$16974$0 [5], \port$16972$0 [5], \port$16970$0 [5], \port$16968$0 [5], \port$16966$0 [5], \port$16964$0 [5], \port$16962$0 [5], \port$16960$0 [5], \port$16958$0 [5], \port$16956$0 [5], \port$16954$0 [5], \port$16952$0 [5], \port$16950$0 [5], \port$16980$0 [4], \port$16978$0 [4], \port$16976$0 [4], \port$16974$0 [4], \port$16972$0 [4], \port$16970$0 [4], \port$16968$0 [4], \port$16966$0 [4], \port$16964$0 [4], \port$16962$0 [4], \port$16960$0 [4], \port$16958$0 [4], \port$16956$0 [4], \port$16954$0 [4], \port$16952$0 [4], \port$16950$0 [4], \port$16980$0 [3], \port$16978$0 [3], \port$16976$0 [3], \port$16974$0 [3], \port$16972$0 [3], \port$16970$0 [3], \port$16968$0 [3], \port$16966$0 [3], \port$16964$0 [3], \port$16962$0 [3], \port$16960$0 [3], \port$16958$0 [3], \port$16956$0 [3], \port$16954$0 [3], \port$16952$0 [3], \port$16950$0 [3], \port$16980$0 [2], \port$16978$0 [2], \port$16976$0 [2], \port$16974$0 [2], \port$16972$0 [2], \port$16970$0 [2], \port$16968$0 [2], \port$16966$0 [2], \port$16964$0 [2], \port$16962$0 [2], \port$16960$0 [2], \port$16958$0 [2], \port$16956$0 [2], \port$16954$0 [2], \port$16952$0 [2], \port$16950$0 [2], \port$16980$0 [1], \port$16978$0 [1], \port$16976$0 [1], \port$16974$0 [1], \port$16972$0 [1], \port$16970$0 [1], \port$16968$0 [1], \port$16966$0 [1], \port$16964$0 [1], \port$16962$0 [1], \port$16960$0 [1], \port$16958$0 [1], \port$16956$0 [1], \port$16954$0 [1], \port$16952$0 [1], \port$16950$0 [1], \port$16980$0 [0], \port$16978$0 [0], \port$16976$0 [0], \port$16974$0 [0], \port$16972$0 [0], \port$16970$0 [0], \port$16968$0 [0], \port$16966$0 [0], \port$16964$0 [0], \port$16962$0 [0], \port$16960$0 [0], \port$16958$0 [0], \port$16956$0 [0], \port$16954$0 [0], \port$16952$0 [0], \port$16950$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4845$0 , read__en };
+  assign read0__en = { \port$4844$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$16979$0 [7], \port$16977$0 [7], \port$16975$0 [7], \port$16973$0 [7], \port$16971$0 [7], \port$16969$0 [7], \port$16967$0 [7], \port$16965$0 [7], \port$16963$0 [7], \port$16961$0 [7], \port$16959$0 [7], \port$16957$0 [7], \port$16955$0 [7], \port$16953$0 [7], \port$16951$0 [7], \port$16949$0 [7], \port$16979$0 [6], \port$16977$0 [6], \port$16975$0 [6], \port$16973$0 [6], \port$16971$0 [6], \port$16969$0 [6], \port$16967$0 [6], \port$16965$0 [6], \port$16963$0 [6], \port$16961$0 [6], \port$16959$0 [6], \port$16957$0 [6], \port$16955$0 [6], \port$16953$0 [6], \port$16951$0 [6], \port$16949$0 [6], \port$16979$0 [5], \port$16977$0 [5], \port$16975$0 [5], \port$16973$0 [5], \port$16971$0 [5], \port$16969$0 [5], \port$16967$0 [5], \port$16965$0 [5], \port$16963$0 [5], \port$16961$0 [5], \port$16959$0 [5], \port$16957$0 [5], \port$16955$0 [5], \port$16953$0 [5], \port$16951$0 [5], \port$16949$0 [5], \port$16979$0 [4], \port$16977$0 [4], \port$16975$0 [4], \port$16973$0 [4], \port$16971$0 [4], \port$16969$0 [4], \port$16967$0 [4], \port$16965$0 [4], \port$16963$0 [4], \port$16961$0 [4], \port$16959$0 [4], \port$16957$0 [4], \port$16955$0 [4], \port$16953$0 [4], \port$16951$0 [4], \port$16949$0 [4], \port$16979$0 [3], \port$16977$0 [3], \port$16975$0 [3], \port$16973$0 [3], \port$16971$0 [3], \port$16969$0 [3], \port$16967$0 [3], \port$16965$0 [3], \port$16963$0 [3], \port$16961$0 [3], \port$16959$0 [3], \port$16957$0 [3], \port$16955$0 [3], \port$16953$0 [3], \port$16951$0 [3], \port$16949$0 [3], \port$16979$0 [2], \port$16977$0 [2], \port$16975$0 [2], \port$16973$0 [2], \port$16971$0 [2], \port$16969$0 [2], \port$16967$0 [2], \port$16965$0 [2], \port$16963$0 [2], \port$16961$0 [2], \port$16959$0 [2], \port$16957$0 [2], \port$16955$0 [2], \port$16953$0 [2], \port$16951$0 [2], \port$16949$0 [2], \port$16979$0 [1], \port$16977$0 [1], \port$16975$0 [1], \port$16973$0 [1], \port$16971$0 [1], \port$16969$0 [1], \port$16967$0 [1], \port$16965$0 [1], \port$16963$0 [1], \port$16961$0 [1], \port$16959$0 [1], \port$16957$0 [1], \port$16955$0 [1], \port$16953$0 [1], \port$16951$0 [1], \port$16949$0 [1], \port$16979$0 [0], \port$16977$0 [0], \port$16975$0 [0], \port$16973$0 [0], \port$16971$0 [0], \port$16969$0 [0], \port$16967$0 [0], \port$16965$0 [0], \port$16963$0 [0], \port$16961$0 [0], \port$16959$0 [0], \port$16957$0 [0], \port$16955$0 [0], \port$16953$0 [0], \port$16951$0 [0], \port$16949$0 [0] };
+  assign \write__data$14  = { \port$16980$0 [7], \port$16978$0 [7], \port$16976$0 [7], \port$16974$0 [7], \port$16972$0 [7], \port$16970$0 [7], \port$16968$0 [7], \port$16966$0 [7], \port$16964$0 [7], \port$16962$0 [7], \port$16960$0 [7], \port$16958$0 [7], \port$16956$0 [7], \port$16954$0 [7], \port$16952$0 [7], \port$16950$0 [7], \port$16980$0 [6], \port$16978$0 [6], \port$16976$0 [6], \port$16974$0 [6], \port$16972$0 [6], \port$16970$0 [6], \port$16968$0 [6], \port$16966$0 [6], \port$16964$0 [6], \port$16962$0 [6], \port$16960$0 [6], \port$16958$0 [6], \port$16956$0 [6], \port$16954$0 [6], \port$16952$0 [6], \port$16950$0 [6], \port$16980$0 [5], \port$16978$0 [5], \port$16976$0 [5], \port$16974$0 [5], \port$16972$0 [5], \port$16970$0 [5], \port$16968$0 [5], \port$16966$0 [5], \port$16964$0 [5], \port$16962$0 [5], \port$16960$0 [5], \port$16958$0 [5], \port$16956$0 [5], \port$16954$0 [5], \port$16952$0 [5], \port$16950$0 [5], \port$16980$0 [4], \port$16978$0 [4], \port$16976$0 [4], \port$16974$0 [4], \port$16972$0 [4], \port$16970$0 [4], \port$16968$0 [4], \port$16966$0 [4], \port$16964$0 [4], \port$16962$0 [4], \port$16960$0 [4], \port$16958$0 [4], \port$16956$0 [4], \port$16954$0 [4], \port$16952$0 [4], \port$16950$0 [4], \port$16980$0 [3], \port$16978$0 [3], \port$16976$0 [3], \port$16974$0 [3], \port$16972$0 [3], \port$16970$0 [3], \port$16968$0 [3], \port$16966$0 [3], \port$16964$0 [3], \port$16962$0 [3], \port$16960$0 [3], \port$16958$0 [3], \port$16956$0 [3], \port$16954$0 [3], \port$16952$0 [3], \port$16950$0 [3], \port$16980$0 [2], \port$16978$0 [2], \port$16976$0 [2], \port$16974$0 [2], \port$16972$0 [2], \port$16970$0 [2], \port$16968$0 [2], \port$16966$0 [2], \port$16964$0 [2], \port$16962$0 [2], \port$16960$0 [2], \port$16958$0 [2], \port$16956$0 [2], \port$16954$0 [2], \port$16952$0 [2], \port$16950$0 [2], \port$16980$0 [1], \port$16978$0 [1], \port$16976$0 [1], \port$16974$0 [1], \port$16972$0 [1], \port$16970$0 [1], \port$16968$0 [1], \port$16966$0 [1], \port$16964$0 [1], \port$16962$0 [1], \port$16960$0 [1], \port$16958$0 [1], \port$16956$0 [1], \port$16954$0 [1], \port$16952$0 [1], \port$16950$0 [1], \port$16980$0 [0], \port$16978$0 [0], \port$16976$0 [0], \port$16974$0 [0], \port$16972$0 [0], \port$16970$0 [0], \port$16968$0 [0], \port$16966$0 [0], \port$16964$0 [0], \port$16962$0 [0], \port$16960$0 [0], \port$16958$0 [0], \port$16956$0 [0], \port$16954$0 [0], \port$16952$0 [0], \port$16950$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$8586$0 , \read__en$19  };
+  assign read1__en = { \port$8585$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -37979,8 +37988,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1346$0 , \port$1348$0 , \read0__addr$23 , \write__en$14 , \port$8584$0 , \port$8586$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$15465$0 , \port$16084$0 , \port$16086$0 , \port$16088$0 , \port$16090$0 , \port$16092$0 , \port$16094$0 , \port$16096$0
-, \port$16098$0 , \port$16100$0 , \port$16102$0 , \port$16104$0 , \port$16106$0 , \port$16108$0 , \port$16110$0 , \port$16112$0 , \port$16114$0 , \port$16117$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1345$0 , \port$1347$0 , \read0__addr$23 , \write__en$14 , \port$8583$0 , \port$8585$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$15464$0 , \port$16085$0 , \port$16087$0 , \port$16089$0 , \port$16091$0 , \port$16093$0 , \port$16095$0 , \port$16097$0
+, \port$16099$0 , \port$16101$0 , \port$16103$0 , \port$16105$0 , \port$16107$0 , \port$16109$0 , \port$16111$0 , \port$16113$0 , \port$16115$0 , \port$16118$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -38014,50 +38023,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$134
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$1346$0 ;
-  wire \port$1346$0 ;
-  input \port$1348$0 ;
-  wire \port$1348$0 ;
-  input \port$15465$0 ;
-  wire \port$15465$0 ;
-  input [7:0] \port$16084$0 ;
-  wire [7:0] \port$16084$0 ;
-  input [7:0] \port$16086$0 ;
-  wire [7:0] \port$16086$0 ;
-  input [7:0] \port$16088$0 ;
-  wire [7:0] \port$16088$0 ;
-  input [7:0] \port$16090$0 ;
-  wire [7:0] \port$16090$0 ;
-  input [7:0] \port$16092$0 ;
-  wire [7:0] \port$16092$0 ;
-  input [7:0] \port$16094$0 ;
-  wire [7:0] \port$16094$0 ;
-  input [7:0] \port$16096$0 ;
-  wire [7:0] \port$16096$0 ;
-  input [7:0] \port$16098$0 ;
-  wire [7:0] \port$16098$0 ;
-  input [7:0] \port$16100$0 ;
-  wire [7:0] \port$16100$0 ;
-  input [7:0] \port$16102$0 ;
-  wire [7:0] \port$16102$0 ;
-  input [7:0] \port$16104$0 ;
-  wire [7:0] \port$16104$0 ;
-  input [7:0] \port$16106$0 ;
-  wire [7:0] \port$16106$0 ;
-  input [7:0] \port$16108$0 ;
-  wire [7:0] \port$16108$0 ;
-  input [7:0] \port$16110$0 ;
-  wire [7:0] \port$16110$0 ;
-  input [7:0] \port$16112$0 ;
-  wire [7:0] \port$16112$0 ;
-  input [7:0] \port$16114$0 ;
-  wire [7:0] \port$16114$0 ;
-  input [7:0] \port$16117$0 ;
-  wire [7:0] \port$16117$0 ;
-  input \port$8584$0 ;
-  wire \port$8584$0 ;
-  input \port$8586$0 ;
-  wire \port$8586$0 ;
+  input \port$1345$0 ;
+  wire \port$1345$0 ;
+  input \port$1347$0 ;
+  wire \port$1347$0 ;
+  input \port$15464$0 ;
+  wire \port$15464$0 ;
+  input [7:0] \port$16085$0 ;
+  wire [7:0] \port$16085$0 ;
+  input [7:0] \port$16087$0 ;
+  wire [7:0] \port$16087$0 ;
+  input [7:0] \port$16089$0 ;
+  wire [7:0] \port$16089$0 ;
+  input [7:0] \port$16091$0 ;
+  wire [7:0] \port$16091$0 ;
+  input [7:0] \port$16093$0 ;
+  wire [7:0] \port$16093$0 ;
+  input [7:0] \port$16095$0 ;
+  wire [7:0] \port$16095$0 ;
+  input [7:0] \port$16097$0 ;
+  wire [7:0] \port$16097$0 ;
+  input [7:0] \port$16099$0 ;
+  wire [7:0] \port$16099$0 ;
+  input [7:0] \port$16101$0 ;
+  wire [7:0] \port$16101$0 ;
+  input [7:0] \port$16103$0 ;
+  wire [7:0] \port$16103$0 ;
+  input [7:0] \port$16105$0 ;
+  wire [7:0] \port$16105$0 ;
+  input [7:0] \port$16107$0 ;
+  wire [7:0] \port$16107$0 ;
+  input [7:0] \port$16109$0 ;
+  wire [7:0] \port$16109$0 ;
+  input [7:0] \port$16111$0 ;
+  wire [7:0] \port$16111$0 ;
+  input [7:0] \port$16113$0 ;
+  wire [7:0] \port$16113$0 ;
+  input [7:0] \port$16115$0 ;
+  wire [7:0] \port$16115$0 ;
+  input [7:0] \port$16118$0 ;
+  wire [7:0] \port$16118$0 ;
+  input \port$8583$0 ;
+  wire \port$8583$0 ;
+  input \port$8585$0 ;
+  wire \port$8585$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -38087,17 +38096,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$134
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$15465$0 , \port$16117$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$16114$0 [7], \port$16112$0 [7], \port$16110$0 [7], \port$16108$0 [7], \port$16106$0 [7], \port$16104$0 [7], \port$16102$0 [7], \port$16100$0 [7], \port$16098$0 [7], \port$16096$0 [7], \port$16094$0 [7], \port$16092$0 [7], \port$16090$0 [7], \port$16088$0 [7], \port$16086$0 [7], \port$16084$0 [7], \port$16114$0 [6], \port$16112$0 [6], \port$16110$0 [6], \port$16108$0 [6], \port$16106$0 [6], \port$16104$0 [6], \port$16102$0 [6], \port$16100$0 [6], \port$16098$0 [6], \port$16096$0 [6], \port$16094$0 [6], \port$16092$0 [6], \port$16090$0 [6], \port$16088$0 [6], \port$16086$0 [6], \port$16084$0 [6], \port$16114$0 [5], \port$16112$0 [5], \port$16110$0 [5], \port$16108$0 [5], \port$16106$0 [5], \port$16104$0 [5], \port$16102$0 [5], \port$16100$0 [5], \port$16098$0 [5], \port$16096$0 [5], \port$16094$0 [5], \port$16092$0 [5], \port$16090$0 [5], \port$16088$0 [5], \port$16086$0 [5], \port$16084$0 [5], \port$16114$0 [4], \port$16112$0 [4], \port$16110$0 [4], \port$16108$0 [4], \port$16106$0 [4], \port$16104$0 [4], \port$16102$0 [4], \port$16100$0 [4], \port$16098$0 [4], \port$16096$0 [4], \port$16094$0 [4], \port$16092$0 [4], \port$16090$0 [4], \port$16088$0 [4], \port$16086$0 [4], \port$16084$0 [4], \port$16114$0 [3], \port$16112$0 [3], \port$16110$0 [3], \port$16108$0 [3], \port$16106$0 [3], \port$16104$0 [3], \port$16102$0 [3], \port$16100$0 [3], \port$16098$0 [3], \port$16096$0 [3], \port$16094$0 [3], \port$16092$0 [3], \port$16090$0 [3], \port$16088$0 [3], \port$16086$0 [3], \port$16084$0 [3], \port$16114$0 [2], \port$16112$0 [2], \port$16110$0 [2], \port$16108$0 [2], \port$16106$0 [2], \port$16104$0 [2], \port$16102$0 [2], \port$16100$0 [2], \port$16098$0 [2], \port$16096$0 [2], \port$16094$0 [2], \port$16092$0 [2], \port$16090$0 [2], \port$16088$0 [2], \port$16086$0 [2], \port$16084$0 [2], \port$16114$0 [1], \port$16112$0 [1], \port$16110$0 [1], \port$16108$0 [1], \port$16106$0 [1], \port$16104$0 [1], \port$16102$0 [1], \port$16100$0 [1], \port$16098$0 [1], \port$16096$0 [1], \port$16094$0 [1], \port$16092$0 [1], \port$16090$0 [1], \port$16088$0 [1], \port$16086$0 [1], \port$16084$0 [1], \port$16114$0 [0], \port$16112$0 [0], \port$16110$0 [0], \port$16108$0 [0], \port$16106$0 [0], \port$16104$0 [0], \port$16102$0 [0], \port$16100$0 [0], \port$16098$0 [0], \port$16096$0 [0], \port$16094$0 [0], \port$16092$0 [0], \port$16090$0 [0], \port$16088$0 [0], \port$16086$0 [0], \port$16084$0 [0] };
+  assign write__addr = rest ? address : { \port$15464$0 , \port$16118$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$16115$0 [7], \port$16113$0 [7], \port$16111$0 [7], \port$16109$0 [7], \port$16107$0 [7], \port$16105$0 [7], \port$16103$0 [7], \port$16101$0 [7], \port$16099$0 [7], \port$16097$0 [7], \port$16095$0 [7], \port$16093$0 [7], \port$16091$0 [7], \port$16089$0 [7], \port$16087$0 [7], \port$16085$0 [7], \port$16115$0 [6], \port$16113$0 [6], \port$16111$0 [6], \port$16109$0 [6], \port$16107$0 [6], \port$16105$0 [6], \port$16103$0 [6], \port$16101$0 [6], \port$16099$0 [6], \port$16097$0 [6], \port$16095$0 [6], \port$16093$0 [6], \port$16091$0 [6], \port$16089$0 [6], \port$16087$0 [6], \port$16085$0 [6], \port$16115$0 [5], \port$16113$0 [5], \port$16111$0 [5], \port$16109$0 [5], \port$16107$0 [5], \port$16105$0 [5], \port$16103$0 [5], \port$16101$0 [5], \port$16099$0 [5], \port$16097$0 [5], \port$16095$0 [5], \port$16093$0 [5], \port$16091$0 [5], \port$16089$0 [5], \port$16087$0 [5], \port$16085$0 [5], \port$16115$0 [4], \port$16113$0 [4], \port$16111$0 [4], \port$16109$0 [4], \port$16107$0 [4], \port$16105$0 [4], \port$16103$0 [4], \port$16101$0 [4], \port$16099$0 [4], \port$16097$0 [4], \port$16095$0 [4], \port$16093$0 [4], \port$16091$0 [4], \port$16089$0 [4], \port$16087$0 [4], \port$16085$0 [4], \port$16115$0 [3], \port$16113$0 [3], \port$16111$0 [3], \port$16109$0 [3], \port$16107$0 [3], \port$16105$0 [3], \port$16103$0 [3], \port$16101$0 [3], \port$16099$0 [3], \port$16097$0 [3], \port$16095$0 [3], \port$16093$0 [3], \port$16091$0 [3], \port$16089$0 [3], \port$16087$0 [3], \port$16085$0 [3], \port$16115$0 [2], \port$16113$0 [2], \port$16111$0 [2], \port$16109$0 [2], \port$16107$0 [2], \port$16105$0 [2], \port$16103$0 [2], \port$16101$0 [2], \port$16099$0 [2], \port$16097$0 [2], \port$16095$0 [2], \port$16093$0 [2], \port$16091$0 [2], \port$16089$0 [2], \port$16087$0 [2], \port$16085$0 [2], \port$16115$0 [1], \port$16113$0 [1], \port$16111$0 [1], \port$16109$0 [1], \port$16107$0 [1], \port$16105$0 [1], \port$16103$0 [1], \port$16101$0 [1], \port$16099$0 [1], \port$16097$0 [1], \port$16095$0 [1], \port$16093$0 [1], \port$16091$0 [1], \port$16089$0 [1], \port$16087$0 [1], \port$16085$0 [1], \port$16115$0 [0], \port$16113$0 [0], \port$16111$0 [0], \port$16109$0 [0], \port$16107$0 [0], \port$16105$0 [0], \port$16103$0 [0], \port$16101$0 [0], \port$16099$0 [0], \port$16097$0 [0], \port$16095$0 [0], \port$16093$0 [0], \port$16091$0 [0], \port$16089$0 [0], \port$16087$0 [0], \port$16085$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$8586$0 (\port$8586$0 ),
+    .\port$8585$0 (\port$8585$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$8584$0 ),
+    .\read__en$19 (\port$8583$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -38125,7 +38134,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$134
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1348$0 , \port$1346$0  };
+    read0__en = { \port$1347$0 , \port$1345$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -38137,14 +38146,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$134
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$15465$0 , \port$16117$0  };
-  assign \write__data$20  = { \port$16114$0 [7], \port$16112$0 [7], \port$16110$0 [7], \port$16108$0 [7], \port$16106$0 [7], \port$16104$0 [7], \port$16102$0 [7], \port$16100$0 [7], \port$16098$0 [7], \port$16096$0 [7], \port$16094$0 [7], \port$16092$0 [7], \port$16090$0 [7], \port$16088$0 [7], \port$16086$0 [7], \port$16084$0 [7], \port$16114$0 [6], \port$16112$0 [6], \port$16110$0 [6], \port$16108$0 [6], \port$16106$0 [6], \port$16104$0 [6], \port$16102$0 [6], \port$16100$0 [6], \port$16098$0 [6], \port$16096$0 [6], \port$16094$0 [6], \port$16092$0 [6], \port$16090$0 [6], \port$16088$0 [6], \port$16086$0 [6], \port$16084$0 [6], \port$16114$0 [5], \port$16112$0 [5], \port$16110$0 [5], \port$16108$0 [5], \port$16106$0 [5], \port$16104$0 [5], \port$16102$0 [5], \port$16100$0 [5], \port$16098$0 [5], \port$16096$0 [5], \port$16094$0 [5], \port$16092$0 [5], \port$16090$0 [5], \port$16088$0 [5], \port$16086$0 [5], \port$16084$0 [5], \port$16114$0 [4], \port$16112$0 [4], \port$16110$0 [4], \port$16108$0 [4], \port$16106$0 [4], \port$16104$0 [4], \port$16102$0 [4], \port$16100$0 [4], \port$16098$0 [4], \port$16096$0 [4], \port$16094$0 [4], \port$16092$0 [4], \port$16090$0 [4], \port$16088$0 [4], \port$16086$0 [4], \port$16084$0 [4], \port$16114$0 [3], \port$16112$0 [3], \port$16110$0 [3], \port$16108$0 [3], \port$16106$0 [3], \port$16104$0 [3], \port$16102$0 [3], \port$16100$0 [3], \port$16098$0 [3], \port$16096$0 [3], \port$16094$0 [3], \port$16092$0 [3], \port$16090$0 [3], \port$16088$0 [3], \port$16086$0 [3], \port$16084$0 [3], \port$16114$0 [2], \port$16112$0 [2], \port$16110$0 [2], \port$16108$0 [2], \port$16106$0 [2], \port$16104$0 [2], \port$16102$0 [2], \port$16100$0 [2], \port$16098$0 [2], \port$16096$0 [2], \port$16094$0 [2], \port$16092$0 [2], \port$16090$0 [2], \port$16088$0 [2], \port$16086$0 [2], \port$16084$0 [2], \port$16114$0 [1], \port$16112$0 [1], \port$16110$0 [1], \port$16108$0 [1], \port$16106$0 [1], \port$16104$0 [1], \port$16102$0 [1], \port$16100$0 [1], \port$16098$0 [1], \port$16096$0 [1], \port$16094$0 [1], \port$16092$0 [1], \port$16090$0 [1], \port$16088$0 [1], \port$16086$0 [1], \port$16084$0 [1], \port$16114$0 [0], \port$16112$0 [0], \port$16110$0 [0], \port$16108$0 [0], \port$16106$0 [0], \port$16104$0 [0], \port$16102$0 [0], \port$16100$0 [0], \port$16098$0 [0], \port$16096$0 [0], \port$16094$0 [0], \port$16092$0 [0], \port$16090$0 [0], \port$16088$0 [0], \port$16086$0 [0], \port$16084$0 [0] };
+  assign \write__addr$17  = { \port$15464$0 , \port$16118$0  };
+  assign \write__data$20  = { \port$16115$0 [7], \port$16113$0 [7], \port$16111$0 [7], \port$16109$0 [7], \port$16107$0 [7], \port$16105$0 [7], \port$16103$0 [7], \port$16101$0 [7], \port$16099$0 [7], \port$16097$0 [7], \port$16095$0 [7], \port$16093$0 [7], \port$16091$0 [7], \port$16089$0 [7], \port$16087$0 [7], \port$16085$0 [7], \port$16115$0 [6], \port$16113$0 [6], \port$16111$0 [6], \port$16109$0 [6], \port$16107$0 [6], \port$16105$0 [6], \port$16103$0 [6], \port$16101$0 [6], \port$16099$0 [6], \port$16097$0 [6], \port$16095$0 [6], \port$16093$0 [6], \port$16091$0 [6], \port$16089$0 [6], \port$16087$0 [6], \port$16085$0 [6], \port$16115$0 [5], \port$16113$0 [5], \port$16111$0 [5], \port$16109$0 [5], \port$16107$0 [5], \port$16105$0 [5], \port$16103$0 [5], \port$16101$0 [5], \port$16099$0 [5], \port$16097$0 [5], \port$16095$0 [5], \port$16093$0 [5], \port$16091$0 [5], \port$16089$0 [5], \port$16087$0 [5], \port$16085$0 [5], \port$16115$0 [4], \port$16113$0 [4], \port$16111$0 [4], \port$16109$0 [4], \port$16107$0 [4], \port$16105$0 [4], \port$16103$0 [4], \port$16101$0 [4], \port$16099$0 [4], \port$16097$0 [4], \port$16095$0 [4], \port$16093$0 [4], \port$16091$0 [4], \port$16089$0 [4], \port$16087$0 [4], \port$16085$0 [4], \port$16115$0 [3], \port$16113$0 [3], \port$16111$0 [3], \port$16109$0 [3], \port$16107$0 [3], \port$16105$0 [3], \port$16103$0 [3], \port$16101$0 [3], \port$16099$0 [3], \port$16097$0 [3], \port$16095$0 [3], \port$16093$0 [3], \port$16091$0 [3], \port$16089$0 [3], \port$16087$0 [3], \port$16085$0 [3], \port$16115$0 [2], \port$16113$0 [2], \port$16111$0 [2], \port$16109$0 [2], \port$16107$0 [2], \port$16105$0 [2], \port$16103$0 [2], \port$16101$0 [2], \port$16099$0 [2], \port$16097$0 [2], \port$16095$0 [2], \port$16093$0 [2], \port$16091$0 [2], \port$16089$0 [2], \port$16087$0 [2], \port$16085$0 [2], \port$16115$0 [1], \port$16113$0 [1], \port$16111$0 [1], \port$16109$0 [1], \port$16107$0 [1], \port$16105$0 [1], \port$16103$0 [1], \port$16101$0 [1], \port$16099$0 [1], \port$16097$0 [1], \port$16095$0 [1], \port$16093$0 [1], \port$16091$0 [1], \port$16089$0 [1], \port$16087$0 [1], \port$16085$0 [1], \port$16115$0 [0], \port$16113$0 [0], \port$16111$0 [0], \port$16109$0 [0], \port$16107$0 [0], \port$16105$0 [0], \port$16103$0 [0], \port$16101$0 [0], \port$16099$0 [0], \port$16097$0 [0], \port$16095$0 [0], \port$16093$0 [0], \port$16091$0 [0], \port$16089$0 [0], \port$16087$0 [0], \port$16085$0 [0] };
   assign \read0__data$25  = read0__data;
-  assign \read0__en$27  = { \port$1348$0 , \port$1346$0  };
+  assign \read0__en$27  = { \port$1347$0 , \port$1345$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$8586$0 , \port$8584$0  };
-  assign \read1__en$33  = { \port$8586$0 , \port$8584$0  };
+  assign read1__en = { \port$8585$0 , \port$8583$0  };
+  assign \read1__en$33  = { \port$8585$0 , \port$8583$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
@@ -38158,7 +38167,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$134
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8586$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8585$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -38168,8 +38177,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8586$0 , \r
   wire [127:0] data;
   (* init = 128'h00000000000000000000000000000000 *)
   wire [127:0] \data$18 ;
-  input \port$8586$0 ;
-  wire \port$8586$0 ;
+  input \port$8585$0 ;
+  wire \port$8585$0 ;
   wire [8:0] read0__addr;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
@@ -38249,7 +38258,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8586$0 , \r
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$8586$0 ) begin
+    if (\port$8585$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -38271,7 +38280,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$8586$0 , \r
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$8586$0 , \read__en$19  };
+  assign read1__en = { \port$8585$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -39045,7 +39054,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, \port$6116$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$95 , \write__data$101 , \write__data$107 , \write__data$113 , \write__data$119 , \write__data$125 , \write__data$131 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, \port$6115$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$95 , \write__data$101 , \write__data$107 , \write__data$113 , \write__data$119 , \write__data$125 , \write__data$131 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [11:0] \$1 ;
   wire [11:0] \$10 ;
@@ -39152,8 +39161,8 @@ module \backspike_core.weights (rst, \port$6116$0 , write__addr, row__turn, row_
   reg [10:0] first_1 = 11'h000;
   reg [10:0] last = 11'h000;
   reg [10:0] last_1 = 11'h000;
-  input [13:0] \port$6116$0 ;
-  wire [13:0] \port$6116$0 ;
+  input [13:0] \port$6115$0 ;
+  wire [13:0] \port$6115$0 ;
   (* init = 11'h000 *)
   wire [10:0] read_column__addr;
   (* init = 11'h000 *)
@@ -39467,7 +39476,7 @@ module \backspike_core.weights (rst, \port$6116$0 , write__addr, row__turn, row_
   always @(posedge clk)
     back <= \$1 [10:0];
   always @(posedge clk)
-    first <= \port$6116$0 [13:3];
+    first <= \port$6115$0 [13:3];
   always @(posedge clk)
     last <= \$3 [10:0];
   always @(posedge clk)
@@ -39495,7 +39504,7 @@ module \backspike_core.weights (rst, \port$6116$0 , write__addr, row__turn, row_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$6116$0 [2:0];
+    column_turn_0 <= \port$6115$0 [2:0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -39556,8 +39565,8 @@ module \backspike_core.weights (rst, \port$6116$0 , write__addr, row__turn, row_
     row__vector <= \$38 ;
   always @(posedge clk)
     column__vector <= \$39 ;
-  assign \$1  = column__stride * \port$6116$0 [2:0];
-  assign \$3  = \port$6116$0 [13:3] + \$2 ;
+  assign \$1  = column__stride * \port$6115$0 [2:0];
+  assign \$3  = \port$6115$0 [13:3] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -39643,8 +39652,8 @@ module \backspike_core.weights (rst, \port$6116$0 , write__addr, row__turn, row_
       \$39  = 128'h00000000000000000000000000000000;
     end
   end
-  assign column__turn = \port$6116$0 [2:0];
-  assign column__address = \port$6116$0 [13:3];
+  assign column__turn = \port$6115$0 [2:0];
+  assign column__address = \port$6115$0 [13:3];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$131 , \write__data$125 , \write__data$119 , \write__data$113 , \write__data$107 , \write__data$101 , \write__data$95 , write__data };
@@ -39960,8 +39969,8 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$21  = { 2'h0, host__request__payload[13:3] };
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$8584$0 , \port$8586$0 , \port$8598$0 , front_gradients__addr, \port$10705$0 , \port$10707$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
-, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$17743$0 , \port$17745$0 , \port$17747$0 , \port$17749$0 , \port$17751$0 , \port$17753$0 , \port$17755$0 , \port$17757$0
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$8583$0 , \port$8585$0 , \port$8597$0 , front_gradients__addr, \port$10704$0 , \port$10706$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
+, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$17744$0 , \port$17746$0 , \port$17748$0 , \port$17750$0 , \port$17752$0 , \port$17754$0 , \port$17756$0 , \port$17758$0
 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -40183,32 +40192,32 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output \port$10705$0 ;
-  wire \port$10705$0 ;
-  output \port$10707$0 ;
-  wire \port$10707$0 ;
-  output [15:0] \port$17743$0 ;
-  wire [15:0] \port$17743$0 ;
-  output [15:0] \port$17745$0 ;
-  wire [15:0] \port$17745$0 ;
-  output [15:0] \port$17747$0 ;
-  wire [15:0] \port$17747$0 ;
-  output [15:0] \port$17749$0 ;
-  wire [15:0] \port$17749$0 ;
-  output [15:0] \port$17751$0 ;
-  wire [15:0] \port$17751$0 ;
-  output [15:0] \port$17753$0 ;
-  wire [15:0] \port$17753$0 ;
-  output [15:0] \port$17755$0 ;
-  wire [15:0] \port$17755$0 ;
-  output [15:0] \port$17757$0 ;
-  wire [15:0] \port$17757$0 ;
-  output \port$8584$0 ;
-  wire \port$8584$0 ;
-  output \port$8586$0 ;
-  wire \port$8586$0 ;
-  output [15:0] \port$8598$0 ;
-  wire [15:0] \port$8598$0 ;
+  output \port$10704$0 ;
+  wire \port$10704$0 ;
+  output \port$10706$0 ;
+  wire \port$10706$0 ;
+  output [15:0] \port$17744$0 ;
+  wire [15:0] \port$17744$0 ;
+  output [15:0] \port$17746$0 ;
+  wire [15:0] \port$17746$0 ;
+  output [15:0] \port$17748$0 ;
+  wire [15:0] \port$17748$0 ;
+  output [15:0] \port$17750$0 ;
+  wire [15:0] \port$17750$0 ;
+  output [15:0] \port$17752$0 ;
+  wire [15:0] \port$17752$0 ;
+  output [15:0] \port$17754$0 ;
+  wire [15:0] \port$17754$0 ;
+  output [15:0] \port$17756$0 ;
+  wire [15:0] \port$17756$0 ;
+  output [15:0] \port$17758$0 ;
+  wire [15:0] \port$17758$0 ;
+  output \port$8583$0 ;
+  wire \port$8583$0 ;
+  output \port$8585$0 ;
+  wire \port$8585$0 ;
+  output [15:0] \port$8597$0 ;
+  wire [15:0] \port$8597$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -40332,10 +40341,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$10981$0 (\$6 ),
-    .\port$10982$0 (\$7 ),
-    .\port$10983$0 (\$8 ),
-    .\port$10984$0 (\$9 ),
+    .\port$10980$0 (\$6 ),
+    .\port$10981$0 (\$7 ),
+    .\port$10982$0 (\$8 ),
+    .\port$10983$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -40379,8 +40388,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$4 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$10707$0 (\$5 ),
-    .\port$8586$0 (\$2 ),
+    .\port$10706$0 (\$5 ),
+    .\port$8585$0 (\$2 ),
     .\row$72 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -40405,10 +40414,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$10981$0 (\$6 ),
-    .\port$10982$0 (\$7 ),
-    .\port$10983$0 (\$8 ),
-    .\port$10984$0 (\$9 ),
+    .\port$10980$0 (\$6 ),
+    .\port$10981$0 (\$7 ),
+    .\port$10982$0 (\$8 ),
+    .\port$10983$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -40521,19 +40530,19 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$8584$0  = \$1 ;
-  assign \port$8586$0  = \$2 ;
-  assign \port$8598$0  = \$3 ;
-  assign \port$10705$0  = \$4 ;
-  assign \port$10707$0  = \$5 ;
-  assign \port$17743$0  = \$10 ;
-  assign \port$17745$0  = \$11 ;
-  assign \port$17747$0  = \$12 ;
-  assign \port$17749$0  = \$13 ;
-  assign \port$17751$0  = \$14 ;
-  assign \port$17753$0  = \$15 ;
-  assign \port$17755$0  = \$16 ;
-  assign \port$17757$0  = \$17 ;
+  assign \port$8583$0  = \$1 ;
+  assign \port$8585$0  = \$2 ;
+  assign \port$8597$0  = \$3 ;
+  assign \port$10704$0  = \$4 ;
+  assign \port$10706$0  = \$5 ;
+  assign \port$17744$0  = \$10 ;
+  assign \port$17746$0  = \$11 ;
+  assign \port$17748$0  = \$12 ;
+  assign \port$17750$0  = \$13 ;
+  assign \port$17752$0  = \$14 ;
+  assign \port$17754$0  = \$15 ;
+  assign \port$17756$0  = \$16 ;
+  assign \port$17758$0  = \$17 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -40662,7 +40671,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[7]  = sums[415:364];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$10981$0 , \port$10982$0 , \port$10983$0 , \port$10984$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$10980$0 , \port$10981$0 , \port$10982$0 , \port$10983$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
 , weight_4, weight_5, weight_6, weight_7, write_0, done, row_vector, \word$148 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -42674,14 +42683,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$109
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
+  output \port$10980$0 ;
+  wire \port$10980$0 ;
   output \port$10981$0 ;
   wire \port$10981$0 ;
   output \port$10982$0 ;
   wire \port$10982$0 ;
   output \port$10983$0 ;
   wire \port$10983$0 ;
-  output \port$10984$0 ;
-  wire \port$10984$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$17 ;
@@ -44748,8 +44757,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$109
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$17268$90 (\config [122:90]),
-    .\port$17719$0 (words_8),
+    .\port$17269$90 (\config [122:90]),
+    .\port$17720$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$53 ),
@@ -44760,8 +44769,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$109
     .clk(clk),
     .live(live),
     .old(\old$36 ),
-    .\port$17268$90 (\config [122:90]),
-    .\port$17719$0 (words_8),
+    .\port$17269$90 (\config [122:90]),
+    .\port$17720$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$54 ),
@@ -44772,8 +44781,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$109
     .clk(clk),
     .live(live),
     .old(\old$43 ),
-    .\port$17268$90 (\config [122:90]),
-    .\port$17719$0 (words_8),
+    .\port$17269$90 (\config [122:90]),
+    .\port$17720$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$55 ),
@@ -44784,8 +44793,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$109
     .clk(clk),
     .live(live),
     .old(\old$50 ),
-    .\port$17268$90 (\config [122:90]),
-    .\port$17719$0 (words_8),
+    .\port$17269$90 (\config [122:90]),
+    .\port$17720$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$56 ),
@@ -45035,10 +45044,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$109
   assign row_write = write_0;
   assign row_data = { weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$10981$0  = \$2 ;
-  assign \port$10982$0  = \$3 ;
-  assign \port$10983$0  = \$4 ;
-  assign \port$10984$0  = \$5 ;
+  assign \port$10980$0  = \$2 ;
+  assign \port$10981$0  = \$3 ;
+  assign \port$10982$0  = \$4 ;
+  assign \port$10983$0  = \$5 ;
   assign row_turn = read_turn_2[2:0];
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
@@ -45463,7 +45472,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$109
   assign \$1854  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$17268$90 , rate, live, \port$17719$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$17269$90 , rate, live, \port$17720$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -45656,10 +45665,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1726
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$17268$90 ;
-  wire [32:0] \port$17268$90 ;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [32:0] \port$17269$90 ;
+  wire [32:0] \port$17269$90 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -45960,9 +45969,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1726
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$17268$90 [32:1]),
+    .i_key(\port$17269$90 [32:1]),
     .o(\o$78 ),
-    .\port$17719$0 (\port$17719$0 ),
+    .\port$17720$0 (\port$17720$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -45976,10 +45985,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1726
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17268$90 [0]),
+    .i_stochastic(\port$17269$90 [0]),
     .negative(\$133 ),
-    .\port$17820$0 (least),
-    .\port$17821$0 (total),
+    .\port$17821$0 (least),
+    .\port$17822$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -45989,14 +45998,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1726
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$17268$90 [32:1];
-  assign key = \port$17268$90 [32:1];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h0, \port$17719$0 [0] };
-  assign word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h0, \port$17719$0 [0] };
+  assign i_key = \port$17269$90 [32:1];
+  assign key = \port$17269$90 [32:1];
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h0, \port$17720$0 [0] };
+  assign word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h0, \port$17720$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$17268$90 [0];
-  assign stochastic = \port$17268$90 [0];
+  assign i_stochastic = \port$17269$90 [0];
+  assign stochastic = \port$17269$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -46025,7 +46034,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1726
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$17719$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$17720$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -46056,8 +46065,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -46067,8 +46076,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h0, \port$17719$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h0, \port$17719$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h0, \port$17720$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h0, \port$17720$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -46094,7 +46103,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$17719$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$14  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$16  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h0, \port$17719$0 [0] };
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h0, \port$17720$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -46468,7 +46477,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$17820$0 , \port$17821$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$17821$0 , \port$17822$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -46616,10 +46625,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$17820$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$17820$0 ;
-  wire \port$17820$0 ;
-  input [59:0] \port$17821$0 ;
-  wire [59:0] \port$17821$0 ;
+  input \port$17821$0 ;
+  wire \port$17821$0 ;
+  input [59:0] \port$17822$0 ;
+  wire [59:0] \port$17822$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -46701,24 +46710,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$17820$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$17821$0 [55:50] ^ { \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59] };
+  assign \$58  = \port$17822$0 [55:50] ^ { \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$17821$0 [41:34] ^ { \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59] };
+  assign \$60  = \port$17822$0 [41:34] ^ { \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$17821$0 [49:42] ^ { \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59] };
+  assign \$62  = \port$17822$0 [49:42] ^ { \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$17821$0 [55:50] ^ { \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59] };
+  assign \$67  = \port$17822$0 [55:50] ^ { \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$17821$0 [49:42] ^ { \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59] };
+  assign \$69  = \port$17822$0 [49:42] ^ { \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$17821$0 [7:0];
-  assign \$74  = | \port$17821$0 [15:8];
-  assign \$75  = | \port$17821$0 [23:16];
-  assign \$76  = \port$17821$0 [58:56] ^ { \port$17821$0 [59], \port$17821$0 [59], \port$17821$0 [59] };
+  assign \$73  = | \port$17822$0 [7:0];
+  assign \$74  = | \port$17822$0 [15:8];
+  assign \$75  = | \port$17822$0 [23:16];
+  assign \$76  = \port$17822$0 [58:56] ^ { \port$17822$0 [59], \port$17822$0 [59], \port$17822$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -46762,11 +46771,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$17820$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$17821$0 [55:0];
+    window1 <= \port$17822$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$17821$0 [59];
+    sign1 <= \port$17822$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -46830,8 +46839,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$17820$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$17821$0 [55:0], \port$17820$0  };
-  assign i = { \port$17821$0 , \port$17820$0  };
+  assign x = { \port$17822$0 [55:0], \port$17821$0  };
+  assign i = { \port$17822$0 , \port$17821$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -46847,10 +46856,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$17820$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$17820$0 ;
+  assign \$72  = \port$17821$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$17268$90 , rate, live, \port$17719$0 , weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$17269$90 , rate, live, \port$17720$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -47043,10 +47052,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1726
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$17268$90 ;
-  wire [32:0] \port$17268$90 ;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [32:0] \port$17269$90 ;
+  wire [32:0] \port$17269$90 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -47347,9 +47356,9 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1726
     live_10 <= live_9;
   \backspike_core.wg.drain.unit1.mix  mix (
     .clk(clk),
-    .i_key(\port$17268$90 [32:1]),
+    .i_key(\port$17269$90 [32:1]),
     .o(\o$78 ),
-    .\port$17719$0 (\port$17719$0 ),
+    .\port$17720$0 (\port$17720$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -47363,10 +47372,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1726
   \backspike_core.wg.drain.unit1.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17268$90 [0]),
+    .i_stochastic(\port$17269$90 [0]),
     .negative(\$133 ),
-    .\port$17945$0 (least),
-    .\port$17946$0 (total),
+    .\port$17946$0 (least),
+    .\port$17947$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -47376,14 +47385,14 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1726
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$17268$90 [32:1];
-  assign key = \port$17268$90 [32:1];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h1, \port$17719$0 [0] };
-  assign word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h1, \port$17719$0 [0] };
+  assign i_key = \port$17269$90 [32:1];
+  assign key = \port$17269$90 [32:1];
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h1, \port$17720$0 [0] };
+  assign word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h1, \port$17720$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$17268$90 [0];
-  assign stochastic = \port$17268$90 [0];
+  assign i_stochastic = \port$17269$90 [0];
+  assign stochastic = \port$17269$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -47412,7 +47421,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$1726
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$17719$0 , o, clk);
+module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$17720$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -47443,8 +47452,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -47454,8 +47463,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h1, \port$17719$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h1, \port$17719$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h1, \port$17720$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h1, \port$17720$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -47481,7 +47490,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$17719$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$12  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign \$auto$rtlil.cc:2739:Not$10  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h1, \port$17719$0 [0] };
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h1, \port$17720$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -47494,7 +47503,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$17719$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$17945$0 , \port$17946$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$17946$0 , \port$17947$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -47642,10 +47651,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$17945$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$17945$0 ;
-  wire \port$17945$0 ;
-  input [59:0] \port$17946$0 ;
-  wire [59:0] \port$17946$0 ;
+  input \port$17946$0 ;
+  wire \port$17946$0 ;
+  input [59:0] \port$17947$0 ;
+  wire [59:0] \port$17947$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -47727,24 +47736,24 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$17945$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$17946$0 [55:50] ^ { \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59] };
+  assign \$58  = \port$17947$0 [55:50] ^ { \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$17946$0 [41:34] ^ { \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59] };
+  assign \$60  = \port$17947$0 [41:34] ^ { \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$17946$0 [49:42] ^ { \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59] };
+  assign \$62  = \port$17947$0 [49:42] ^ { \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$17946$0 [55:50] ^ { \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59] };
+  assign \$67  = \port$17947$0 [55:50] ^ { \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$17946$0 [49:42] ^ { \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59] };
+  assign \$69  = \port$17947$0 [49:42] ^ { \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$17946$0 [7:0];
-  assign \$74  = | \port$17946$0 [15:8];
-  assign \$75  = | \port$17946$0 [23:16];
-  assign \$76  = \port$17946$0 [58:56] ^ { \port$17946$0 [59], \port$17946$0 [59], \port$17946$0 [59] };
+  assign \$73  = | \port$17947$0 [7:0];
+  assign \$74  = | \port$17947$0 [15:8];
+  assign \$75  = | \port$17947$0 [23:16];
+  assign \$76  = \port$17947$0 [58:56] ^ { \port$17947$0 [59], \port$17947$0 [59], \port$17947$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -47788,11 +47797,11 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$17945$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$17946$0 [55:0];
+    window1 <= \port$17947$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$17946$0 [59];
+    sign1 <= \port$17947$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -47856,8 +47865,8 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$17945$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$17946$0 [55:0], \port$17945$0  };
-  assign i = { \port$17946$0 , \port$17945$0  };
+  assign x = { \port$17947$0 [55:0], \port$17946$0  };
+  assign i = { \port$17947$0 , \port$17946$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -47873,10 +47882,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$17945$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$17945$0 ;
+  assign \$72  = \port$17946$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$17268$90 , rate, live, \port$17719$0 , weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$17269$90 , rate, live, \port$17720$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -48069,10 +48078,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1726
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$17268$90 ;
-  wire [32:0] \port$17268$90 ;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [32:0] \port$17269$90 ;
+  wire [32:0] \port$17269$90 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -48373,9 +48382,9 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1726
     live_10 <= live_9;
   \backspike_core.wg.drain.unit2.mix  mix (
     .clk(clk),
-    .i_key(\port$17268$90 [32:1]),
+    .i_key(\port$17269$90 [32:1]),
     .o(\o$78 ),
-    .\port$17719$0 (\port$17719$0 ),
+    .\port$17720$0 (\port$17720$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -48389,10 +48398,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1726
   \backspike_core.wg.drain.unit2.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17268$90 [0]),
+    .i_stochastic(\port$17269$90 [0]),
     .negative(\$133 ),
-    .\port$18070$0 (least),
-    .\port$18071$0 (total),
+    .\port$18071$0 (least),
+    .\port$18072$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -48402,14 +48411,14 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1726
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$17268$90 [32:1];
-  assign key = \port$17268$90 [32:1];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h2, \port$17719$0 [0] };
-  assign word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h2, \port$17719$0 [0] };
+  assign i_key = \port$17269$90 [32:1];
+  assign key = \port$17269$90 [32:1];
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h2, \port$17720$0 [0] };
+  assign word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h2, \port$17720$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$17268$90 [0];
-  assign stochastic = \port$17268$90 [0];
+  assign i_stochastic = \port$17269$90 [0];
+  assign stochastic = \port$17269$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -48438,7 +48447,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$1726
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$17719$0 , o, clk);
+module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$17720$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -48469,8 +48478,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -48480,8 +48489,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h2, \port$17719$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h2, \port$17719$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h2, \port$17720$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h2, \port$17720$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -48507,7 +48516,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$17719$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$6  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$8  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h2, \port$17719$0 [0] };
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h2, \port$17720$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -48520,7 +48529,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$17719$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$18070$0 , \port$18071$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$18071$0 , \port$18072$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -48668,10 +48677,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$18070$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$18070$0 ;
-  wire \port$18070$0 ;
-  input [59:0] \port$18071$0 ;
-  wire [59:0] \port$18071$0 ;
+  input \port$18071$0 ;
+  wire \port$18071$0 ;
+  input [59:0] \port$18072$0 ;
+  wire [59:0] \port$18072$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -48753,24 +48762,24 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$18070$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$18071$0 [55:50] ^ { \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59] };
+  assign \$58  = \port$18072$0 [55:50] ^ { \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$18071$0 [41:34] ^ { \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59] };
+  assign \$60  = \port$18072$0 [41:34] ^ { \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$18071$0 [49:42] ^ { \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59] };
+  assign \$62  = \port$18072$0 [49:42] ^ { \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$18071$0 [55:50] ^ { \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59] };
+  assign \$67  = \port$18072$0 [55:50] ^ { \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$18071$0 [49:42] ^ { \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59] };
+  assign \$69  = \port$18072$0 [49:42] ^ { \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$18071$0 [7:0];
-  assign \$74  = | \port$18071$0 [15:8];
-  assign \$75  = | \port$18071$0 [23:16];
-  assign \$76  = \port$18071$0 [58:56] ^ { \port$18071$0 [59], \port$18071$0 [59], \port$18071$0 [59] };
+  assign \$73  = | \port$18072$0 [7:0];
+  assign \$74  = | \port$18072$0 [15:8];
+  assign \$75  = | \port$18072$0 [23:16];
+  assign \$76  = \port$18072$0 [58:56] ^ { \port$18072$0 [59], \port$18072$0 [59], \port$18072$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -48814,11 +48823,11 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$18070$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$18071$0 [55:0];
+    window1 <= \port$18072$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$18071$0 [59];
+    sign1 <= \port$18072$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -48882,8 +48891,8 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$18070$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$18071$0 [55:0], \port$18070$0  };
-  assign i = { \port$18071$0 , \port$18070$0  };
+  assign x = { \port$18072$0 [55:0], \port$18071$0  };
+  assign i = { \port$18072$0 , \port$18071$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -48899,10 +48908,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$18070$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$18070$0 ;
+  assign \$72  = \port$18071$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$17268$90 , rate, live, \port$17719$0 , weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$17269$90 , rate, live, \port$17720$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -49095,10 +49104,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1726
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$17268$90 ;
-  wire [32:0] \port$17268$90 ;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [32:0] \port$17269$90 ;
+  wire [32:0] \port$17269$90 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -49399,9 +49408,9 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1726
     live_10 <= live_9;
   \backspike_core.wg.drain.unit3.mix  mix (
     .clk(clk),
-    .i_key(\port$17268$90 [32:1]),
+    .i_key(\port$17269$90 [32:1]),
     .o(\o$78 ),
-    .\port$17719$0 (\port$17719$0 ),
+    .\port$17720$0 (\port$17720$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -49415,10 +49424,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1726
   \backspike_core.wg.drain.unit3.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17268$90 [0]),
+    .i_stochastic(\port$17269$90 [0]),
     .negative(\$133 ),
-    .\port$18195$0 (least),
-    .\port$18196$0 (total),
+    .\port$18196$0 (least),
+    .\port$18197$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -49428,14 +49437,14 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1726
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$17268$90 [32:1];
-  assign key = \port$17268$90 [32:1];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h3, \port$17719$0 [0] };
-  assign word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h3, \port$17719$0 [0] };
+  assign i_key = \port$17269$90 [32:1];
+  assign key = \port$17269$90 [32:1];
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h3, \port$17720$0 [0] };
+  assign word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h3, \port$17720$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$17268$90 [0];
-  assign stochastic = \port$17268$90 [0];
+  assign i_stochastic = \port$17269$90 [0];
+  assign stochastic = \port$17269$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -49464,7 +49473,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$1726
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$17719$0 , o, clk);
+module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$17720$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -49495,8 +49504,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$17719$0 ;
-  wire [21:0] \port$17719$0 ;
+  input [21:0] \port$17720$0 ;
+  wire [21:0] \port$17720$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -49506,8 +49515,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$17719$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h3, \port$17719$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h3, \port$17719$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h3, \port$17720$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h3, \port$17720$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -49533,7 +49542,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$17719$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$17719$0 [21:9], 5'h00, \port$17719$0 [8:1], 2'h3, \port$17719$0 [0] };
+  assign i_word = { 3'h0, \port$17720$0 [21:9], 5'h00, \port$17720$0 [8:1], 2'h3, \port$17720$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -49546,7 +49555,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$17719$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$18195$0 , \port$18196$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$18196$0 , \port$18197$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -49694,10 +49703,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$18195$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$18195$0 ;
-  wire \port$18195$0 ;
-  input [59:0] \port$18196$0 ;
-  wire [59:0] \port$18196$0 ;
+  input \port$18196$0 ;
+  wire \port$18196$0 ;
+  input [59:0] \port$18197$0 ;
+  wire [59:0] \port$18197$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -49779,24 +49788,24 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$18195$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$18196$0 [55:50] ^ { \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59] };
+  assign \$58  = \port$18197$0 [55:50] ^ { \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$18196$0 [41:34] ^ { \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59] };
+  assign \$60  = \port$18197$0 [41:34] ^ { \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$18196$0 [49:42] ^ { \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59] };
+  assign \$62  = \port$18197$0 [49:42] ^ { \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$18196$0 [55:50] ^ { \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59] };
+  assign \$67  = \port$18197$0 [55:50] ^ { \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$18196$0 [49:42] ^ { \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59] };
+  assign \$69  = \port$18197$0 [49:42] ^ { \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$18196$0 [7:0];
-  assign \$74  = | \port$18196$0 [15:8];
-  assign \$75  = | \port$18196$0 [23:16];
-  assign \$76  = \port$18196$0 [58:56] ^ { \port$18196$0 [59], \port$18196$0 [59], \port$18196$0 [59] };
+  assign \$73  = | \port$18197$0 [7:0];
+  assign \$74  = | \port$18197$0 [15:8];
+  assign \$75  = | \port$18197$0 [23:16];
+  assign \$76  = \port$18197$0 [58:56] ^ { \port$18197$0 [59], \port$18197$0 [59], \port$18197$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -49840,11 +49849,11 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$18195$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$18196$0 [55:0];
+    window1 <= \port$18197$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$18196$0 [59];
+    sign1 <= \port$18197$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -49908,8 +49917,8 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$18195$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$18196$0 [55:0], \port$18195$0  };
-  assign i = { \port$18196$0 , \port$18195$0  };
+  assign x = { \port$18197$0 [55:0], \port$18196$0  };
+  assign i = { \port$18197$0 , \port$18196$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -49925,10 +49934,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$18195$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$18195$0 ;
+  assign \$72  = \port$18196$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, o__ready, \port$8586$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$10707$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
+module \backspike_core.wg.front (rst, o__ready, \port$8585$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$10706$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
 , o_vectors__valid, spikes__data, \row$72 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -50245,10 +50254,10 @@ module \backspike_core.wg.front (rst, o__ready, \port$8586$0 , \address$20 , \i_
   input parity;
   wire parity;
   reg [1:0] part = 2'h0;
-  output \port$10707$0 ;
-  wire \port$10707$0 ;
-  output \port$8586$0 ;
-  wire \port$8586$0 ;
+  output \port$10706$0 ;
+  wire \port$10706$0 ;
+  output \port$8585$0 ;
+  wire \port$8585$0 ;
   wire [255:0] row;
   reg [15:0] \row$28  = 16'h0000;
   input [127:0] \row$72 ;
@@ -50515,8 +50524,8 @@ module \backspike_core.wg.front (rst, o__ready, \port$8586$0 , \address$20 , \i_
     .move1(\$157 ),
     .o__payload(\o__payload$35 ),
     .o__ready(\o__ready$51 ),
-    .\port$18310$0 (spikes__data),
-    .\port$18433$0 (masks__data),
+    .\port$18311$0 (spikes__data),
+    .\port$18434$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$50 )
   );
@@ -50865,9 +50874,9 @@ module \backspike_core.wg.front (rst, o__ready, \port$8586$0 , \address$20 , \i_
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$8586$0  = \$157 ;
+  assign \port$8585$0  = \$157 ;
   assign \address$20  = i__payload[15:0];
-  assign \port$10707$0  = \$158 ;
+  assign \port$10706$0  = \$158 ;
   assign \i__payload.address  = i__payload[15:0];
   assign \i__payload.tag  = i__payload[28:16];
   assign \o__payload.address  = i__payload[15:0];
@@ -51269,8 +51278,8 @@ module \backspike_core.wg.front.scan (rst, i__valid, i__ready, o_lines__valid, o
   \backspike_core.wg.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$17410$0 (\o__payload$20 [3:0]),
-    .\port$17410$20 (\o__payload$20 [26:20]),
+    .\port$17411$0 (\o__payload$20 [3:0]),
+    .\port$17411$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -53505,7 +53514,7 @@ module \backspike_core.wg.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[17];
 endmodule
 
-module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$17410$0 , \port$17410$20 , level, clk);
+module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$17411$0 , \port$17411$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -53530,10 +53539,10 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$17410$0 ;
-  wire [3:0] \port$17410$0 ;
-  input [6:0] \port$17410$20 ;
-  wire [6:0] \port$17410$20 ;
+  input [3:0] \port$17411$0 ;
+  wire [3:0] \port$17411$0 ;
+  input [6:0] \port$17411$20 ;
+  wire [6:0] \port$17411$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [10:0] r_data;
@@ -53560,7 +53569,7 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$17410$20 , \port$17410$0  };
+      storage[w_port__addr] <= { \port$17411$20 , \port$17411$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -53622,8 +53631,8 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$17410$20 , \port$17410$0  };
-  assign w_data = { \port$17410$20 , \port$17410$0  };
+  assign w_port__data = { \port$17411$20 , \port$17411$0  };
+  assign w_data = { \port$17411$20 , \port$17411$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -56153,7 +56162,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, i__ready, i__payload
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$18310$0 , \port$18433$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$18311$0 , \port$18434$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -56184,10 +56193,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [127:0] \port$18310$0 ;
-  wire [127:0] \port$18310$0 ;
-  input [127:0] \port$18433$0 ;
-  wire [127:0] \port$18433$0 ;
+  input [127:0] \port$18311$0 ;
+  wire [127:0] \port$18311$0 ;
+  input [127:0] \port$18434$0 ;
+  wire [127:0] \port$18434$0 ;
   wire [255:0] row;
   input rst;
   wire rst;
@@ -56243,7 +56252,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$18433$0 , \port$18310$0  };
+  assign row = { \port$18434$0 , \port$18311$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -56252,7 +56261,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   assign \o__payload.row  = o__payload[255:0];
   assign \o__payload.tag  = o__payload[268:256];
   assign o__payload[268:256] = tag1;
-  assign o__payload[255:0] = { \port$18433$0 , \port$18310$0  };
+  assign o__payload[255:0] = { \port$18434$0 , \port$18311$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -56374,7 +56383,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$10981$0 , \port$10982$0 , \port$10983$0 , \port$10984$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$10980$0 , \port$10981$0 , \port$10982$0 , \port$10983$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -56566,14 +56575,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   reg [1:0] next_block = 2'h0;
   wire [15:0] now;
+  input \port$10980$0 ;
+  wire \port$10980$0 ;
   input \port$10981$0 ;
   wire \port$10981$0 ;
   input \port$10982$0 ;
   wire \port$10982$0 ;
   input \port$10983$0 ;
   wire \port$10983$0 ;
-  input \port$10984$0 ;
-  wire \port$10984$0 ;
   wire [5:0] read__addr;
   wire [415:0] read__data;
   (* init = 1'h0 *)
@@ -56680,7 +56689,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [415:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$10984$0 , \port$10983$0 , \port$10982$0 , \port$10981$0  }];
+      _0_ <= buffer[{ drain_block, \port$10983$0 , \port$10982$0 , \port$10981$0 , \port$10980$0  }];
     end
   end
   assign read__data = _0_;
@@ -56798,7 +56807,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$17  = \$16 [1:0] == 2'h3;
   assign \$18  = draining & busy;
   assign \$19  = start | \$18 ;
-  assign \$20  = drained >> { \port$10984$0 , \port$10983$0 , \port$10982$0 , \port$10981$0  };
+  assign \$20  = drained >> { \port$10983$0 , \port$10982$0 , \port$10981$0 , \port$10980$0  };
   assign \$21  = ~ \$20 ;
   assign \$22  = next_block + 1'h1;
   assign \$23  = i_events__valid & i_events__payload[10];
@@ -56990,7 +56999,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$74  = 2'h0;
     end
   end
-  assign entry = { \port$10984$0 , \port$10983$0 , \port$10982$0 , \port$10981$0  };
+  assign entry = { \port$10983$0 , \port$10982$0 , \port$10981$0 , \port$10980$0  };
   assign i_events__ready = go;
   assign \go$32  = go;
   assign element = i_vectors__payload[15:0];
@@ -57020,7 +57029,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$signature__addr  = last_0[7:2];
   assign \$signature__data  = { \total$83 , \total$82 , \total$81 , \total$80 , \total$79 , \total$78 , \total$77 , total };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$10984$0 , \port$10983$0 , \port$10982$0 , \port$10981$0  };
+  assign read__addr = { drain_block, \port$10983$0 , \port$10982$0 , \port$10981$0 , \port$10980$0  };
   assign \$signature__en$86  = finish;
   assign \$signature__addr$87  = block;
   assign \$signature__data$88  = now;

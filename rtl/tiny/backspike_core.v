@@ -1037,23 +1037,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     wg_refused <= \$56 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$12155$2 (\$63 [2]),
-    .\port$12157$2 (\$64 [2]),
-    .\port$12159$2 (\$65 [2]),
-    .\port$12161$2 (\$66 [2]),
-    .\port$12163$2 (\$67 [2]),
-    .\port$12165$2 (\$68 [2]),
-    .\port$12167$2 (\$69 [2]),
-    .\port$12169$2 (\$70 [2]),
-    .\port$12171$2 (\$71 [2]),
-    .\port$12173$2 (\$72 [2]),
-    .\port$12175$2 (\$73 [2]),
-    .\port$12177$2 (\$74 [2]),
-    .\port$12179$2 (\$75 [2]),
-    .\port$12181$2 (\$76 [2]),
-    .\port$12183$2 (\$77 [2]),
-    .\port$12185$2 (\$78 [2]),
-    .\port$3763$0 (\$81 ),
+    .\port$12156$2 (\$63 [2]),
+    .\port$12158$2 (\$64 [2]),
+    .\port$12160$2 (\$65 [2]),
+    .\port$12162$2 (\$66 [2]),
+    .\port$12164$2 (\$67 [2]),
+    .\port$12166$2 (\$68 [2]),
+    .\port$12168$2 (\$69 [2]),
+    .\port$12170$2 (\$70 [2]),
+    .\port$12172$2 (\$71 [2]),
+    .\port$12174$2 (\$72 [2]),
+    .\port$12176$2 (\$73 [2]),
+    .\port$12178$2 (\$74 [2]),
+    .\port$12180$2 (\$75 [2]),
+    .\port$12182$2 (\$76 [2]),
+    .\port$12184$2 (\$77 [2]),
+    .\port$12186$2 (\$78 [2]),
+    .\port$3762$0 (\$81 ),
     .read0__data(front_active__data),
     .read__addr(\$82 [13:7]),
     .read__en(\$80 ),
@@ -1084,36 +1084,36 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$385 [8]),
-    .\port$12681$0 (\$86 ),
-    .\port$12681$13 (\$87 ),
-    .\port$12687$0 (\$88 ),
-    .\port$12718$0 (\$89 ),
-    .\port$12720$0 (\$90 ),
-    .\port$12721$1 (\$91 ),
-    .\port$12736$0 (\$92 ),
-    .\port$12741$0 (\$93 ),
-    .\port$12743$0 (\$94 ),
-    .\port$12745$0 (\$95 ),
-    .\port$12747$0 (\$96 ),
-    .\port$12749$0 (\$97 ),
-    .\port$12751$0 (\$98 ),
-    .\port$12753$0 (\$99 ),
-    .\port$12755$0 (\$100 ),
-    .\port$12757$0 (\$101 ),
-    .\port$12759$0 (\$102 ),
-    .\port$12761$0 (\$103 ),
-    .\port$12763$0 (\$104 ),
-    .\port$12765$0 (\$105 ),
-    .\port$12767$0 (\$106 ),
-    .\port$12769$0 (\$107 ),
-    .\port$12771$0 (\$108 ),
-    .\port$12783$1 (\$109 ),
-    .\port$3761$0 (\$80 ),
-    .\port$3763$0 (\$81 ),
-    .\port$3775$0 (\$82 ),
-    .\port$4812$0 (\$83 ),
-    .\port$4854$0 (\$84 ),
-    .\port$4856$0 (\$85 ),
+    .\port$12682$0 (\$86 ),
+    .\port$12682$13 (\$87 ),
+    .\port$12688$0 (\$88 ),
+    .\port$12719$0 (\$89 ),
+    .\port$12721$0 (\$90 ),
+    .\port$12722$1 (\$91 ),
+    .\port$12737$0 (\$92 ),
+    .\port$12742$0 (\$93 ),
+    .\port$12744$0 (\$94 ),
+    .\port$12746$0 (\$95 ),
+    .\port$12748$0 (\$96 ),
+    .\port$12750$0 (\$97 ),
+    .\port$12752$0 (\$98 ),
+    .\port$12754$0 (\$99 ),
+    .\port$12756$0 (\$100 ),
+    .\port$12758$0 (\$101 ),
+    .\port$12760$0 (\$102 ),
+    .\port$12762$0 (\$103 ),
+    .\port$12764$0 (\$104 ),
+    .\port$12766$0 (\$105 ),
+    .\port$12768$0 (\$106 ),
+    .\port$12770$0 (\$107 ),
+    .\port$12772$0 (\$108 ),
+    .\port$12784$1 (\$109 ),
+    .\port$3760$0 (\$80 ),
+    .\port$3762$0 (\$81 ),
+    .\port$3774$0 (\$82 ),
+    .\port$4811$0 (\$83 ),
+    .\port$4853$0 (\$84 ),
+    .\port$4855$0 (\$85 ),
     .queue_busy(\busy$484 ),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1137,12 +1137,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$12131$0 (\$59 ),
-    .\port$12148$1 (\$60 [4:0]),
-    .\port$12150$1 (\$61 [4:0]),
-    .\port$12151$1 (\$62 [3:0]),
-    .\port$12681$0 (\$86 ),
-    .\port$12783$1 (\$109 [3:0]),
+    .\port$12132$0 (\$59 ),
+    .\port$12149$1 (\$60 [4:0]),
+    .\port$12151$1 (\$61 [4:0]),
+    .\port$12152$1 (\$62 [3:0]),
+    .\port$12682$0 (\$86 ),
+    .\port$12784$1 (\$109 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1170,7 +1170,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .rehearse(queue_rehearse),
     .rst(rst),
     .running(\running$402 ),
-    .\stuck$5 (stuck)
+    .\stuck$6 (stuck)
   );
   \backspike_core.counters  counters (
     .bp_blocked(bp_blocked),
@@ -1222,29 +1222,29 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_valid(front_row_valid),
     .front_spikes__addr(read0__addr),
     .parity(\parity$385 [0]),
-    .\port$12131$0 (\$59 ),
-    .\port$12148$1 (\$60 ),
-    .\port$12150$1 (\$61 ),
-    .\port$12151$1 (\$62 ),
-    .\port$12155$0 (\$63 ),
-    .\port$12157$0 (\$64 ),
-    .\port$12159$0 (\$65 ),
-    .\port$12161$0 (\$66 ),
-    .\port$12163$0 (\$67 ),
-    .\port$12165$0 (\$68 ),
-    .\port$12167$0 (\$69 ),
-    .\port$12169$0 (\$70 ),
-    .\port$12171$0 (\$71 ),
-    .\port$12173$0 (\$72 ),
-    .\port$12175$0 (\$73 ),
-    .\port$12177$0 (\$74 ),
-    .\port$12179$0 (\$75 ),
-    .\port$12181$0 (\$76 ),
-    .\port$12183$0 (\$77 ),
-    .\port$12185$0 (\$78 ),
-    .\port$12188$0 (\$79 ),
-    .\port$1292$0 (\$57 ),
-    .\port$1294$0 (\$58 ),
+    .\port$12132$0 (\$59 ),
+    .\port$12149$1 (\$60 ),
+    .\port$12151$1 (\$61 ),
+    .\port$12152$1 (\$62 ),
+    .\port$12156$0 (\$63 ),
+    .\port$12158$0 (\$64 ),
+    .\port$12160$0 (\$65 ),
+    .\port$12162$0 (\$66 ),
+    .\port$12164$0 (\$67 ),
+    .\port$12166$0 (\$68 ),
+    .\port$12168$0 (\$69 ),
+    .\port$12170$0 (\$70 ),
+    .\port$12172$0 (\$71 ),
+    .\port$12174$0 (\$72 ),
+    .\port$12176$0 (\$73 ),
+    .\port$12178$0 (\$74 ),
+    .\port$12180$0 (\$75 ),
+    .\port$12182$0 (\$76 ),
+    .\port$12184$0 (\$77 ),
+    .\port$12186$0 (\$78 ),
+    .\port$12189$0 (\$79 ),
+    .\port$1291$0 (\$57 ),
+    .\port$1293$0 (\$58 ),
     .queue_busy(\busy$473 ),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1271,14 +1271,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$12718$0 (\$89 ),
-    .\port$12720$0 (\$90 ),
-    .\port$12721$1 (\$91 ),
-    .\port$12736$0 (\$92 ),
-    .\port$4854$0 (\$84 ),
-    .\port$4856$0 (\$85 ),
-    .\port$8437$0 (\$113 ),
-    .\port$8439$0 (\$114 ),
+    .\port$12719$0 (\$89 ),
+    .\port$12721$0 (\$90 ),
+    .\port$12722$1 (\$91 ),
+    .\port$12737$0 (\$92 ),
+    .\port$4853$0 (\$84 ),
+    .\port$4855$0 (\$85 ),
+    .\port$8436$0 (\$113 ),
+    .\port$8438$0 (\$114 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1294,9 +1294,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$11656$8 (\parity$385 [8]),
-    .\port$12681$13 (\$87 ),
-    .\port$12783$5 (\$109 [7:4]),
+    .\port$11655$8 (\parity$385 [8]),
+    .\port$12682$13 (\$87 ),
+    .\port$12784$5 (\$109 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1344,12 +1344,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$12131$0 (\$59 [5:0]),
-    .\port$12148$6 (\$60 [20:5]),
-    .\port$12150$6 (\$61 [20:5]),
-    .\port$12151$5 (\$62 [7:4]),
-    .\port$12687$0 (\$88 ),
-    .\port$12783$5 (\$109 [7:4]),
+    .\port$12132$0 (\$59 [5:0]),
+    .\port$12149$6 (\$60 [20:5]),
+    .\port$12151$6 (\$61 [20:5]),
+    .\port$12152$5 (\$62 [7:4]),
+    .\port$12688$0 (\$88 ),
+    .\port$12784$5 (\$109 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1357,24 +1357,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$12741$0 (\$93 ),
-    .\port$12743$0 (\$94 ),
-    .\port$12745$0 (\$95 ),
-    .\port$12747$0 (\$96 ),
-    .\port$12749$0 (\$97 ),
-    .\port$12751$0 (\$98 ),
-    .\port$12753$0 (\$99 ),
-    .\port$12755$0 (\$100 ),
-    .\port$12757$0 (\$101 ),
-    .\port$12759$0 (\$102 ),
-    .\port$12761$0 (\$103 ),
-    .\port$12763$0 (\$104 ),
-    .\port$12765$0 (\$105 ),
-    .\port$12767$0 (\$106 ),
-    .\port$12769$0 (\$107 ),
-    .\port$12771$0 (\$108 ),
-    .\port$3763$0 (\$81 ),
-    .\port$6318$0 (\$111 ),
+    .\port$12742$0 (\$93 ),
+    .\port$12744$0 (\$94 ),
+    .\port$12746$0 (\$95 ),
+    .\port$12748$0 (\$96 ),
+    .\port$12750$0 (\$97 ),
+    .\port$12752$0 (\$98 ),
+    .\port$12754$0 (\$99 ),
+    .\port$12756$0 (\$100 ),
+    .\port$12758$0 (\$101 ),
+    .\port$12760$0 (\$102 ),
+    .\port$12762$0 (\$103 ),
+    .\port$12764$0 (\$104 ),
+    .\port$12766$0 (\$105 ),
+    .\port$12768$0 (\$106 ),
+    .\port$12770$0 (\$107 ),
+    .\port$12772$0 (\$108 ),
+    .\port$3762$0 (\$81 ),
+    .\port$6317$0 (\$111 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$82 [6:0]),
@@ -1519,28 +1519,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$11656$0 (\parity$385 [0]),
-    .\port$12155$0 (\$63 [1:0]),
-    .\port$12157$0 (\$64 [1:0]),
-    .\port$12159$0 (\$65 [1:0]),
-    .\port$12161$0 (\$66 [1:0]),
-    .\port$12163$0 (\$67 [1:0]),
-    .\port$12165$0 (\$68 [1:0]),
-    .\port$12167$0 (\$69 [1:0]),
-    .\port$12169$0 (\$70 [1:0]),
-    .\port$12171$0 (\$71 [1:0]),
-    .\port$12173$0 (\$72 [1:0]),
-    .\port$12175$0 (\$73 [1:0]),
-    .\port$12177$0 (\$74 [1:0]),
-    .\port$12179$0 (\$75 [1:0]),
-    .\port$12181$0 (\$76 [1:0]),
-    .\port$12183$0 (\$77 [1:0]),
-    .\port$12185$0 (\$78 [1:0]),
-    .\port$12188$0 (\$79 ),
-    .\port$1292$0 (\$57 ),
-    .\port$1294$0 (\$58 ),
-    .\port$6316$0 (\$110 ),
-    .\port$6318$0 (\$111 ),
+    .\port$11655$0 (\parity$385 [0]),
+    .\port$12156$0 (\$63 [1:0]),
+    .\port$12158$0 (\$64 [1:0]),
+    .\port$12160$0 (\$65 [1:0]),
+    .\port$12162$0 (\$66 [1:0]),
+    .\port$12164$0 (\$67 [1:0]),
+    .\port$12166$0 (\$68 [1:0]),
+    .\port$12168$0 (\$69 [1:0]),
+    .\port$12170$0 (\$70 [1:0]),
+    .\port$12172$0 (\$71 [1:0]),
+    .\port$12174$0 (\$72 [1:0]),
+    .\port$12176$0 (\$73 [1:0]),
+    .\port$12178$0 (\$74 [1:0]),
+    .\port$12180$0 (\$75 [1:0]),
+    .\port$12182$0 (\$76 [1:0]),
+    .\port$12184$0 (\$77 [1:0]),
+    .\port$12186$0 (\$78 [1:0]),
+    .\port$12189$0 (\$79 ),
+    .\port$1291$0 (\$57 ),
+    .\port$1293$0 (\$58 ),
+    .\port$6315$0 (\$110 ),
+    .\port$6317$0 (\$111 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$112 [8:0]),
@@ -1589,7 +1589,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$4812$0 (\$83 ),
+    .\port$4811$0 (\$83 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1631,13 +1631,13 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$385 [8]),
-    .\port$13330$0 (\$115 ),
-    .\port$13332$0 (\$116 ),
-    .\port$6316$0 (\$110 ),
-    .\port$6318$0 (\$111 ),
-    .\port$6330$0 (\$112 ),
-    .\port$8437$0 (\$113 ),
-    .\port$8439$0 (\$114 ),
+    .\port$13331$0 (\$115 ),
+    .\port$13333$0 (\$116 ),
+    .\port$6315$0 (\$110 ),
+    .\port$6317$0 (\$111 ),
+    .\port$6329$0 (\$112 ),
+    .\port$8436$0 (\$113 ),
+    .\port$8438$0 (\$114 ),
     .queue_busy(\busy$494 ),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2404,7 +2404,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \$23  = drain_row_valid;
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$3763$0 , read__addr, \port$12155$2 , \port$12157$2 , \port$12159$2 , \port$12161$2 , \port$12163$2 , \port$12165$2 , \port$12167$2 , \port$12169$2 , \port$12171$2 , \port$12173$2 , \port$12175$2 , \port$12177$2 , \port$12179$2 , \port$12181$2 , \port$12183$2 , \port$12185$2
+module \backspike_core.active_memory (rst, write__en, read__en, \port$3762$0 , read__addr, \port$12156$2 , \port$12158$2 , \port$12160$2 , \port$12162$2 , \port$12164$2 , \port$12166$2 , \port$12168$2 , \port$12170$2 , \port$12172$2 , \port$12174$2 , \port$12176$2 , \port$12178$2 , \port$12180$2 , \port$12182$2 , \port$12184$2 , \port$12186$2
 , write__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2412,40 +2412,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3763$0 , r
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$12155$2 ;
-  wire \port$12155$2 ;
-  input \port$12157$2 ;
-  wire \port$12157$2 ;
-  input \port$12159$2 ;
-  wire \port$12159$2 ;
-  input \port$12161$2 ;
-  wire \port$12161$2 ;
-  input \port$12163$2 ;
-  wire \port$12163$2 ;
-  input \port$12165$2 ;
-  wire \port$12165$2 ;
-  input \port$12167$2 ;
-  wire \port$12167$2 ;
-  input \port$12169$2 ;
-  wire \port$12169$2 ;
-  input \port$12171$2 ;
-  wire \port$12171$2 ;
-  input \port$12173$2 ;
-  wire \port$12173$2 ;
-  input \port$12175$2 ;
-  wire \port$12175$2 ;
-  input \port$12177$2 ;
-  wire \port$12177$2 ;
-  input \port$12179$2 ;
-  wire \port$12179$2 ;
-  input \port$12181$2 ;
-  wire \port$12181$2 ;
-  input \port$12183$2 ;
-  wire \port$12183$2 ;
-  input \port$12185$2 ;
-  wire \port$12185$2 ;
-  input \port$3763$0 ;
-  wire \port$3763$0 ;
+  input \port$12156$2 ;
+  wire \port$12156$2 ;
+  input \port$12158$2 ;
+  wire \port$12158$2 ;
+  input \port$12160$2 ;
+  wire \port$12160$2 ;
+  input \port$12162$2 ;
+  wire \port$12162$2 ;
+  input \port$12164$2 ;
+  wire \port$12164$2 ;
+  input \port$12166$2 ;
+  wire \port$12166$2 ;
+  input \port$12168$2 ;
+  wire \port$12168$2 ;
+  input \port$12170$2 ;
+  wire \port$12170$2 ;
+  input \port$12172$2 ;
+  wire \port$12172$2 ;
+  input \port$12174$2 ;
+  wire \port$12174$2 ;
+  input \port$12176$2 ;
+  wire \port$12176$2 ;
+  input \port$12178$2 ;
+  wire \port$12178$2 ;
+  input \port$12180$2 ;
+  wire \port$12180$2 ;
+  input \port$12182$2 ;
+  wire \port$12182$2 ;
+  input \port$12184$2 ;
+  wire \port$12184$2 ;
+  input \port$12186$2 ;
+  wire \port$12186$2 ;
+  input \port$3762$0 ;
+  wire \port$3762$0 ;
   wire [6:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2470,7 +2470,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3763$0 , r
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12185$2 , \port$12183$2 , \port$12181$2 , \port$12179$2 , \port$12177$2 , \port$12175$2 , \port$12173$2 , \port$12171$2 , \port$12169$2 , \port$12167$2 , \port$12165$2 , \port$12163$2 , \port$12161$2 , \port$12159$2 , \port$12157$2 , \port$12155$2  };
+      copy0[write__addr] <= { \port$12186$2 , \port$12184$2 , \port$12182$2 , \port$12180$2 , \port$12178$2 , \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2484,22 +2484,22 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3763$0 , r
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3763$0 ) begin
+    if (\port$3762$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12185$2 , \port$12183$2 , \port$12181$2 , \port$12179$2 , \port$12177$2 , \port$12175$2 , \port$12173$2 , \port$12171$2 , \port$12169$2 , \port$12167$2 , \port$12165$2 , \port$12163$2 , \port$12161$2 , \port$12159$2 , \port$12157$2 , \port$12155$2  };
-  assign \write__data$5  = { \port$12185$2 , \port$12183$2 , \port$12181$2 , \port$12179$2 , \port$12177$2 , \port$12175$2 , \port$12173$2 , \port$12171$2 , \port$12169$2 , \port$12167$2 , \port$12165$2 , \port$12163$2 , \port$12161$2 , \port$12159$2 , \port$12157$2 , \port$12155$2  };
+  assign write__data = { \port$12186$2 , \port$12184$2 , \port$12182$2 , \port$12180$2 , \port$12178$2 , \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2  };
+  assign \write__data$5  = { \port$12186$2 , \port$12184$2 , \port$12182$2 , \port$12180$2 , \port$12178$2 , \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3763$0 , read__en };
+  assign read0__en = { \port$3762$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3761$0 , \port$3763$0 , \port$3775$0 , \port$4812$0 , \port$4854$0 , \port$4856$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
-, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$12681$0 , \port$12681$13 , \port$12687$0 , \port$12718$0 , \port$12720$0 , \port$12721$1 , \port$12736$0 , drain_masks__addr, \port$12741$0 , \port$12743$0 , \port$12745$0 , \port$12747$0
-, \port$12749$0 , \port$12751$0 , \port$12753$0 , \port$12755$0 , \port$12757$0 , \port$12759$0 , \port$12761$0 , \port$12763$0 , \port$12765$0 , \port$12767$0 , \port$12769$0 , \port$12771$0 , drain_masks__en, \port$12783$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3760$0 , \port$3762$0 , \port$3774$0 , \port$4811$0 , \port$4853$0 , \port$4855$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
+, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$12682$0 , \port$12682$13 , \port$12688$0 , \port$12719$0 , \port$12721$0 , \port$12722$1 , \port$12737$0 , drain_masks__addr, \port$12742$0 , \port$12744$0 , \port$12746$0 , \port$12748$0
+, \port$12750$0 , \port$12752$0 , \port$12754$0 , \port$12756$0 , \port$12758$0 , \port$12760$0 , \port$12762$0 , \port$12764$0 , \port$12766$0 , \port$12768$0 , \port$12770$0 , \port$12772$0 , drain_masks__en, \port$12784$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
 , descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -2755,66 +2755,66 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [6:0] \port$12681$0 ;
-  wire [6:0] \port$12681$0 ;
-  output [5:0] \port$12681$13 ;
-  wire [5:0] \port$12681$13 ;
-  output [5:0] \port$12687$0 ;
-  wire [5:0] \port$12687$0 ;
-  output [15:0] \port$12718$0 ;
-  wire [15:0] \port$12718$0 ;
-  output [15:0] \port$12720$0 ;
-  wire [15:0] \port$12720$0 ;
-  output [3:0] \port$12721$1 ;
-  wire [3:0] \port$12721$1 ;
-  output [6:0] \port$12736$0 ;
-  wire [6:0] \port$12736$0 ;
-  output [1:0] \port$12741$0 ;
-  wire [1:0] \port$12741$0 ;
-  output [1:0] \port$12743$0 ;
-  wire [1:0] \port$12743$0 ;
-  output [1:0] \port$12745$0 ;
-  wire [1:0] \port$12745$0 ;
-  output [1:0] \port$12747$0 ;
-  wire [1:0] \port$12747$0 ;
-  output [1:0] \port$12749$0 ;
-  wire [1:0] \port$12749$0 ;
-  output [1:0] \port$12751$0 ;
-  wire [1:0] \port$12751$0 ;
-  output [1:0] \port$12753$0 ;
-  wire [1:0] \port$12753$0 ;
-  output [1:0] \port$12755$0 ;
-  wire [1:0] \port$12755$0 ;
-  output [1:0] \port$12757$0 ;
-  wire [1:0] \port$12757$0 ;
-  output [1:0] \port$12759$0 ;
-  wire [1:0] \port$12759$0 ;
-  output [1:0] \port$12761$0 ;
-  wire [1:0] \port$12761$0 ;
-  output [1:0] \port$12763$0 ;
-  wire [1:0] \port$12763$0 ;
-  output [1:0] \port$12765$0 ;
-  wire [1:0] \port$12765$0 ;
-  output [1:0] \port$12767$0 ;
-  wire [1:0] \port$12767$0 ;
-  output [1:0] \port$12769$0 ;
-  wire [1:0] \port$12769$0 ;
-  output [1:0] \port$12771$0 ;
-  wire [1:0] \port$12771$0 ;
-  output [7:0] \port$12783$1 ;
-  wire [7:0] \port$12783$1 ;
-  output \port$3761$0 ;
-  wire \port$3761$0 ;
-  output \port$3763$0 ;
-  wire \port$3763$0 ;
-  output [13:0] \port$3775$0 ;
-  wire [13:0] \port$3775$0 ;
-  output [11:0] \port$4812$0 ;
-  wire [11:0] \port$4812$0 ;
-  output \port$4854$0 ;
-  wire \port$4854$0 ;
-  output \port$4856$0 ;
-  wire \port$4856$0 ;
+  output [6:0] \port$12682$0 ;
+  wire [6:0] \port$12682$0 ;
+  output [5:0] \port$12682$13 ;
+  wire [5:0] \port$12682$13 ;
+  output [5:0] \port$12688$0 ;
+  wire [5:0] \port$12688$0 ;
+  output [15:0] \port$12719$0 ;
+  wire [15:0] \port$12719$0 ;
+  output [15:0] \port$12721$0 ;
+  wire [15:0] \port$12721$0 ;
+  output [3:0] \port$12722$1 ;
+  wire [3:0] \port$12722$1 ;
+  output [6:0] \port$12737$0 ;
+  wire [6:0] \port$12737$0 ;
+  output [1:0] \port$12742$0 ;
+  wire [1:0] \port$12742$0 ;
+  output [1:0] \port$12744$0 ;
+  wire [1:0] \port$12744$0 ;
+  output [1:0] \port$12746$0 ;
+  wire [1:0] \port$12746$0 ;
+  output [1:0] \port$12748$0 ;
+  wire [1:0] \port$12748$0 ;
+  output [1:0] \port$12750$0 ;
+  wire [1:0] \port$12750$0 ;
+  output [1:0] \port$12752$0 ;
+  wire [1:0] \port$12752$0 ;
+  output [1:0] \port$12754$0 ;
+  wire [1:0] \port$12754$0 ;
+  output [1:0] \port$12756$0 ;
+  wire [1:0] \port$12756$0 ;
+  output [1:0] \port$12758$0 ;
+  wire [1:0] \port$12758$0 ;
+  output [1:0] \port$12760$0 ;
+  wire [1:0] \port$12760$0 ;
+  output [1:0] \port$12762$0 ;
+  wire [1:0] \port$12762$0 ;
+  output [1:0] \port$12764$0 ;
+  wire [1:0] \port$12764$0 ;
+  output [1:0] \port$12766$0 ;
+  wire [1:0] \port$12766$0 ;
+  output [1:0] \port$12768$0 ;
+  wire [1:0] \port$12768$0 ;
+  output [1:0] \port$12770$0 ;
+  wire [1:0] \port$12770$0 ;
+  output [1:0] \port$12772$0 ;
+  wire [1:0] \port$12772$0 ;
+  output [7:0] \port$12784$1 ;
+  wire [7:0] \port$12784$1 ;
+  output \port$3760$0 ;
+  wire \port$3760$0 ;
+  output \port$3762$0 ;
+  wire \port$3762$0 ;
+  output [13:0] \port$3774$0 ;
+  wire [13:0] \port$3774$0 ;
+  output [11:0] \port$4811$0 ;
+  wire [11:0] \port$4811$0 ;
+  output \port$4853$0 ;
+  wire \port$4853$0 ;
+  output \port$4855$0 ;
+  wire \port$4855$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2912,14 +2912,14 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$12681$0 (\$7 ),
-    .\port$12681$13 (\$8 ),
-    .\port$12687$0 (\$9 ),
-    .\port$12718$0 (\$10 ),
-    .\port$12720$0 (\$11 ),
-    .\port$12721$1 (\$12 ),
-    .\port$12736$0 (\$13 ),
-    .\port$12783$1 (\$30 ),
+    .\port$12682$0 (\$7 ),
+    .\port$12682$13 (\$8 ),
+    .\port$12688$0 (\$9 ),
+    .\port$12719$0 (\$10 ),
+    .\port$12721$0 (\$11 ),
+    .\port$12722$1 (\$12 ),
+    .\port$12737$0 (\$13 ),
+    .\port$12784$1 (\$30 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -2965,9 +2965,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$3763$0 (\$2 ),
-    .\port$4812$0 (\$4 ),
-    .\port$4856$0 (\$6 ),
+    .\port$3762$0 (\$2 ),
+    .\port$4811$0 (\$4 ),
+    .\port$4855$0 (\$6 ),
     .\row$64 (column_vector),
     .\row$90 (gradients__data),
     .rst(rst)
@@ -3120,37 +3120,37 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$3761$0  = \$1 ;
-  assign \port$3763$0  = \$2 ;
-  assign \port$3775$0  = \$3 ;
-  assign \port$4812$0  = \$4 ;
-  assign \port$4854$0  = \$5 ;
-  assign \port$4856$0  = \$6 ;
+  assign \port$3760$0  = \$1 ;
+  assign \port$3762$0  = \$2 ;
+  assign \port$3774$0  = \$3 ;
+  assign \port$4811$0  = \$4 ;
+  assign \port$4853$0  = \$5 ;
+  assign \port$4855$0  = \$6 ;
   assign front_column_stride = \config [45:37];
-  assign \port$12681$0  = \$7 ;
-  assign \port$12681$13  = \$8 ;
-  assign \port$12687$0  = \$9 ;
-  assign \port$12718$0  = \$10 ;
-  assign \port$12720$0  = \$11 ;
-  assign \port$12721$1  = \$12 ;
-  assign \port$12736$0  = \$13 ;
-  assign \port$12741$0  = \$14 ;
-  assign \port$12743$0  = \$15 ;
-  assign \port$12745$0  = \$16 ;
-  assign \port$12747$0  = \$17 ;
-  assign \port$12749$0  = \$18 ;
-  assign \port$12751$0  = \$19 ;
-  assign \port$12753$0  = \$20 ;
-  assign \port$12755$0  = \$21 ;
-  assign \port$12757$0  = \$22 ;
-  assign \port$12759$0  = \$23 ;
-  assign \port$12761$0  = \$24 ;
-  assign \port$12763$0  = \$25 ;
-  assign \port$12765$0  = \$26 ;
-  assign \port$12767$0  = \$27 ;
-  assign \port$12769$0  = \$28 ;
-  assign \port$12771$0  = \$29 ;
-  assign \port$12783$1  = \$30 ;
+  assign \port$12682$0  = \$7 ;
+  assign \port$12682$13  = \$8 ;
+  assign \port$12688$0  = \$9 ;
+  assign \port$12719$0  = \$10 ;
+  assign \port$12721$0  = \$11 ;
+  assign \port$12722$1  = \$12 ;
+  assign \port$12737$0  = \$13 ;
+  assign \port$12742$0  = \$14 ;
+  assign \port$12744$0  = \$15 ;
+  assign \port$12746$0  = \$16 ;
+  assign \port$12748$0  = \$17 ;
+  assign \port$12750$0  = \$18 ;
+  assign \port$12752$0  = \$19 ;
+  assign \port$12754$0  = \$20 ;
+  assign \port$12756$0  = \$21 ;
+  assign \port$12758$0  = \$22 ;
+  assign \port$12760$0  = \$23 ;
+  assign \port$12762$0  = \$24 ;
+  assign \port$12764$0  = \$25 ;
+  assign \port$12766$0  = \$26 ;
+  assign \port$12768$0  = \$27 ;
+  assign \port$12770$0  = \$28 ;
+  assign \port$12772$0  = \$29 ;
+  assign \port$12784$1  = \$30 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3248,8 +3248,8 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12681$0 , \port$12681$13 , \port$12687$0 , \port$12718$0 , \port$12720$0
-, \port$12721$1 , \port$12736$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$12783$1
+module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12682$0 , \port$12682$13 , \port$12688$0 , \port$12719$0 , \port$12721$0
+, \port$12722$1 , \port$12737$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$12784$1
 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -3597,22 +3597,22 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
   wire onehot;
   input parity;
   wire parity;
-  output [6:0] \port$12681$0 ;
-  wire [6:0] \port$12681$0 ;
-  output [5:0] \port$12681$13 ;
-  wire [5:0] \port$12681$13 ;
-  output [5:0] \port$12687$0 ;
-  wire [5:0] \port$12687$0 ;
-  output [15:0] \port$12718$0 ;
-  wire [15:0] \port$12718$0 ;
-  output [15:0] \port$12720$0 ;
-  wire [15:0] \port$12720$0 ;
-  output [3:0] \port$12721$1 ;
-  wire [3:0] \port$12721$1 ;
-  output [6:0] \port$12736$0 ;
-  wire [6:0] \port$12736$0 ;
-  output [7:0] \port$12783$1 ;
-  wire [7:0] \port$12783$1 ;
+  output [6:0] \port$12682$0 ;
+  wire [6:0] \port$12682$0 ;
+  output [5:0] \port$12682$13 ;
+  wire [5:0] \port$12682$13 ;
+  output [5:0] \port$12688$0 ;
+  wire [5:0] \port$12688$0 ;
+  output [15:0] \port$12719$0 ;
+  wire [15:0] \port$12719$0 ;
+  output [15:0] \port$12721$0 ;
+  wire [15:0] \port$12721$0 ;
+  output [3:0] \port$12722$1 ;
+  wire [3:0] \port$12722$1 ;
+  output [6:0] \port$12737$0 ;
+  wire [6:0] \port$12737$0 ;
+  output [7:0] \port$12784$1 ;
+  wire [7:0] \port$12784$1 ;
   reg [15:0] present = 16'h0000;
   reg read_turn_0 = 1'h0;
   reg read_turn_1 = 1'h0;
@@ -4160,9 +4160,9 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
     .i(sum),
     .live(\live$33 ),
     .onehot(onehot),
-    .\port$12925$0 (\$146 ),
-    .\port$12926$0 (\$147 ),
-    .\port$5094$0 (\$8 ),
+    .\port$12926$0 (\$146 ),
+    .\port$12927$0 (\$147 ),
+    .\port$5093$0 (\$8 ),
     .rst(rst),
     .saturated(\saturated$44 ),
     .slot(slot),
@@ -4436,15 +4436,15 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
   assign finishing = masks__en;
   assign masks__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign gradient = { \$147 , \$146  };
-  assign \port$12681$0  = header[6:0];
-  assign \port$12681$13  = header[18:13];
-  assign \port$12687$0  = o_unit[5:0];
-  assign \port$12718$0  = gradient_0[15:0];
-  assign \port$12720$0  = gradient_1[15:0];
-  assign \port$12721$1  = whole_0[4:1];
-  assign \port$12736$0  = header_14[6:0];
+  assign \port$12682$0  = header[6:0];
+  assign \port$12682$13  = header[18:13];
+  assign \port$12688$0  = o_unit[5:0];
+  assign \port$12719$0  = gradient_0[15:0];
+  assign \port$12721$0  = gradient_1[15:0];
+  assign \port$12722$1  = whole_0[4:1];
+  assign \port$12737$0  = header_14[6:0];
   assign masks__addr = last_0[6:0];
-  assign \port$12783$1  = o[8:1];
+  assign \port$12784$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -5113,7 +5113,7 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   assign \$33  = \$32 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5094$0 , onehot, saturated, \table , \config , slot, \port$12925$0 , \port$12926$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5093$0 , onehot, saturated, \table , \config , slot, \port$12926$0 , \port$12927$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -5392,12 +5392,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5094$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$12925$0 ;
-  wire [14:0] \port$12925$0 ;
-  output \port$12926$0 ;
-  wire \port$12926$0 ;
-  input [20:0] \port$5094$0 ;
-  wire [20:0] \port$5094$0 ;
+  output [14:0] \port$12926$0 ;
+  wire [14:0] \port$12926$0 ;
+  output \port$12927$0 ;
+  wire \port$12927$0 ;
+  input [20:0] \port$5093$0 ;
+  wire [20:0] \port$5093$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5658,13 +5658,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5094$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$5094$0 [4:0];
+    code_0 <= \port$5093$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$5094$0 [20:5];
+    logit_0 <= \port$5093$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -5797,10 +5797,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5094$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[9:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$5094$0 [4:0];
-  assign logit = \port$5094$0 [20:5];
-  assign \port$12925$0  = \$125 ;
-  assign \port$12926$0  = \$126 ;
+  assign code = \port$5093$0 [4:0];
+  assign logit = \port$5093$0 [20:5];
+  assign \port$12926$0  = \$125 ;
+  assign \port$12927$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -5914,8 +5914,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5094$0 , onehot, satu
   assign \slot_2.final  = slot_2[14];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$5094$0 [3:0];
-  assign \code.spike  = \port$5094$0 [4];
+  assign \code.code  = \port$5093$0 [3:0];
+  assign \code.spike  = \port$5093$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -7074,7 +7074,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$3763$0 , address, \port$4812$0 , \o_events__ready$83 , \port$4856$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
+module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$4811$0 , \o_events__ready$83 , \port$4855$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
 , o_events__valid, \row$90 , active__data, masks__data, \row$64 , clk);
   wire [31:0] \$1 ;
   wire \$10 ;
@@ -7370,12 +7370,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$3763$0 , address, \port$48
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output \port$3763$0 ;
-  wire \port$3763$0 ;
-  output [11:0] \port$4812$0 ;
-  wire [11:0] \port$4812$0 ;
-  output \port$4856$0 ;
-  wire \port$4856$0 ;
+  output \port$3762$0 ;
+  wire \port$3762$0 ;
+  output [11:0] \port$4811$0 ;
+  wire [11:0] \port$4811$0 ;
+  output \port$4855$0 ;
+  wire \port$4855$0 ;
   wire [47:0] row;
   input [31:0] \row$64 ;
   wire [31:0] \row$64 ;
@@ -7483,7 +7483,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3763$0 , address, \port$48
     .i__valid(\i__valid$55 ),
     .o__ready(\o__ready$70 ),
     .o__valid(o_vectors__valid),
-    .\port$4812$0 (o_lines__payload[11:0]),
+    .\port$4811$0 (o_lines__payload[11:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$64 )
@@ -7509,8 +7509,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$3763$0 , address, \port$48
     .move1(\$82 ),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$50 ),
-    .\port$13629$0 (active__data),
-    .\port$13631$0 (masks__data),
+    .\port$13630$0 (active__data),
+    .\port$13632$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$48 )
   );
@@ -7549,7 +7549,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3763$0 , address, \port$48
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [28:22]),
-    .\port$12412$37 (\config [52:37]),
+    .\port$12413$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$13 (tile_rows),
@@ -7609,10 +7609,10 @@ module \backspike_core.bp.front (rst, o__ready, \port$3763$0 , address, \port$48
   assign \o__valid$93  = \i__valid$92 ;
   assign \i__ready$95  = \o__ready$94 ;
   assign valued = \o__payload$97 [39:32];
-  assign \port$3763$0  = \$82 ;
+  assign \port$3762$0  = \$82 ;
   assign address = \i__payload$22 [13:0];
-  assign \port$4812$0  = o_lines__payload[11:0];
-  assign \port$4856$0  = \$83 ;
+  assign \port$4811$0  = o_lines__payload[11:0];
+  assign \port$4855$0  = \$83 ;
   assign gradients__addr = \i__payload$85 [10:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -7852,7 +7852,7 @@ module \backspike_core.bp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, \port$4812$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -7905,8 +7905,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4812$0 , i__ready, o
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [11:0] \port$4812$0 ;
-  wire [11:0] \port$4812$0 ;
+  input [11:0] \port$4811$0 ;
+  wire [11:0] \port$4811$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -7966,7 +7966,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4812$0 , i__ready, o
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$4844$0 (\$16 ),
+    .\port$4843$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -8049,8 +8049,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4812$0 , i__ready, o
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$4812$0 [0], \port$4812$0 [11:1] };
-  assign i__payload = { \port$4812$0 [0], \port$4812$0 [11:1] };
+  assign address = { \port$4811$0 [0], \port$4811$0 [11:1] };
+  assign i__payload = { \port$4811$0 [0], \port$4811$0 [11:1] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -8066,7 +8066,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4812$0 , i__ready, o
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$4812$0 [0], \port$4812$0 [11:1] };
+  assign \i__payload.address  = { \port$4811$0 [0], \port$4811$0 [11:1] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -8074,15 +8074,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4812$0 , i__ready, o
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4844$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4843$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
-  input \port$4844$0 ;
-  wire \port$4844$0 ;
+  input \port$4843$0 ;
+  wire \port$4843$0 ;
   wire [3:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -8140,7 +8140,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4844$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4844$0 ) begin
+    if (\port$4843$0 ) begin
       \$1  = read__data;
     end
   end
@@ -8149,7 +8149,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4844$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4844$0 , read__en };
+  assign read0__en = { \port$4843$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -8365,8 +8365,8 @@ module \backspike_core.bp.front.scan (rst, i__ready, o_lines__valid, o_lines__pa
   \backspike_core.bp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$12481$0 (\o__payload$20 [0]),
-    .\port$12481$17 (\o__payload$20 [34:17]),
+    .\port$12482$0 (\o__payload$20 [0]),
+    .\port$12482$17 (\o__payload$20 [34:17]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -10601,7 +10601,7 @@ module \backspike_core.bp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[25];
 endmodule
 
-module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$12481$0 , \port$12481$17 , level, clk);
+module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$12482$0 , \port$12482$17 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10626,10 +10626,10 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input \port$12481$0 ;
-  wire \port$12481$0 ;
-  input [17:0] \port$12481$17 ;
-  wire [17:0] \port$12481$17 ;
+  input \port$12482$0 ;
+  wire \port$12482$0 ;
+  input [17:0] \port$12482$17 ;
+  wire [17:0] \port$12482$17 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [18:0] r_data;
@@ -10656,7 +10656,7 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [18:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$12481$17 , \port$12481$0  };
+      storage[w_port__addr] <= { \port$12482$17 , \port$12482$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -10718,8 +10718,8 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$12481$17 , \port$12481$0  };
-  assign w_data = { \port$12481$17 , \port$12481$0  };
+  assign w_port__data = { \port$12482$17 , \port$12482$0  };
+  assign w_data = { \port$12482$17 , \port$12482$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -11037,7 +11037,7 @@ module \backspike_core.bp.front.scan.picker (rst, i__ready, i__payload, i__valid
   assign \$41  = \$40 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$13629$0 , \port$13631$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$13630$0 , \port$13632$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -11068,10 +11068,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$13629$0 ;
-  wire [15:0] \port$13629$0 ;
-  input [31:0] \port$13631$0 ;
-  wire [31:0] \port$13631$0 ;
+  input [15:0] \port$13630$0 ;
+  wire [15:0] \port$13630$0 ;
+  input [31:0] \port$13632$0 ;
+  wire [31:0] \port$13632$0 ;
   wire [47:0] row;
   input rst;
   wire rst;
@@ -11127,7 +11127,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
     end
   end
   assign address = i__payload[13:0];
-  assign row = { \port$13629$0 , \port$13631$0  };
+  assign row = { \port$13630$0 , \port$13632$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -11136,7 +11136,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   assign \o__payload.row  = o__payload[47:0];
   assign \o__payload.tag  = o__payload[66:48];
   assign o__payload[66:48] = tag1;
-  assign o__payload[47:0] = { \port$13629$0 , \port$13631$0  };
+  assign o__payload[47:0] = { \port$13630$0 , \port$13632$0  };
 endmodule
 
 module \backspike_core.bp.front.valued_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -11356,7 +11356,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[31:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$12412$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$12413$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -11436,8 +11436,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] own = 7'h00;
   input [6:0] own_unit;
   wire [6:0] own_unit;
-  input [15:0] \port$12412$37 ;
-  wire [15:0] \port$12412$37 ;
+  input [15:0] \port$12413$37 ;
+  wire [15:0] \port$12413$37 ;
   reg [10:0] row = 11'h000;
   input rst;
   wire rst;
@@ -11455,13 +11455,13 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] unit = 7'h00;
   input [10:0] weights;
   wire [10:0] weights;
-  assign \$1  = \port$12412$37 [8:0] - 1'h1;
+  assign \$1  = \port$12413$37 [8:0] - 1'h1;
   assign \$2  = batch[19:10] - 1'h1;
   assign \$3  = tile * batch[19:10];
   assign \$4  = tile * \tile_rows$13 ;
   assign \$5  = own_unit + tile_units;
   assign \$6  = weights + tile_rows;
-  assign \$7  = \port$12412$37 [15:9] + block;
+  assign \$7  = \port$12413$37 [15:9] + block;
   assign \$8  = block + 1'h1;
   assign \$9  = block == blocks_before;
   assign \$10  = source + 1'h1;
@@ -11729,8 +11729,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
           o__valid = 1'h1;
     endcase
   end
-  assign source_tiles = \port$12412$37 [8:0];
-  assign source_unit = \port$12412$37 [15:9];
+  assign source_tiles = \port$12413$37 [8:0];
+  assign source_unit = \port$12413$37 [15:9];
   assign source_rows = 11'h001;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -14517,7 +14517,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$327  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , \port$12681$0 , \port$12783$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , \port$12682$0 , \port$12784$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -14549,18 +14549,18 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [6:0] \port$12131$0 ;
-  wire [6:0] \port$12131$0 ;
-  input [4:0] \port$12148$1 ;
-  wire [4:0] \port$12148$1 ;
-  input [4:0] \port$12150$1 ;
-  wire [4:0] \port$12150$1 ;
-  input [3:0] \port$12151$1 ;
-  wire [3:0] \port$12151$1 ;
-  input [6:0] \port$12681$0 ;
-  wire [6:0] \port$12681$0 ;
-  input [3:0] \port$12783$1 ;
-  wire [3:0] \port$12783$1 ;
+  input [6:0] \port$12132$0 ;
+  wire [6:0] \port$12132$0 ;
+  input [4:0] \port$12149$1 ;
+  wire [4:0] \port$12149$1 ;
+  input [4:0] \port$12151$1 ;
+  wire [4:0] \port$12151$1 ;
+  input [3:0] \port$12152$1 ;
+  wire [3:0] \port$12152$1 ;
+  input [6:0] \port$12682$0 ;
+  wire [6:0] \port$12682$0 ;
+  input [3:0] \port$12784$1 ;
+  wire [3:0] \port$12784$1 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [9:0] read0__data;
@@ -14580,10 +14580,10 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$12131$0 (\port$12131$0 ),
-    .\port$12148$1 (\port$12148$1 ),
-    .\port$12150$1 (\port$12150$1 ),
+    .\port$12132$0 (\port$12132$0 ),
+    .\port$12149$1 (\port$12149$1 ),
     .\port$12151$1 (\port$12151$1 ),
+    .\port$12152$1 (\port$12152$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -14597,12 +14597,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$13533$0 (read0__data),
+    .\port$13534$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12681$0 , \port$12783$1  };
+    read0__addr = { \port$12682$0 , \port$12784$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -14615,11 +14615,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$12131$0 , \port$12151$1  };
-  assign \write__addr$15  = { \port$12131$0 , \port$12151$1  };
-  assign write__data = { \port$12150$1 , \port$12148$1  };
-  assign \write__data$17  = { \port$12150$1 , \port$12148$1  };
-  assign \read0__addr$19  = { \port$12681$0 , \port$12783$1  };
+  assign write__addr = { \port$12132$0 , \port$12152$1  };
+  assign \write__addr$15  = { \port$12132$0 , \port$12152$1  };
+  assign write__data = { \port$12151$1 , \port$12149$1  };
+  assign \write__data$17  = { \port$12151$1 , \port$12149$1  };
+  assign \read0__addr$19  = { \port$12682$0 , \port$12784$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -14634,19 +14634,19 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [6:0] \port$12131$0 ;
-  wire [6:0] \port$12131$0 ;
-  input [4:0] \port$12148$1 ;
-  wire [4:0] \port$12148$1 ;
-  input [4:0] \port$12150$1 ;
-  wire [4:0] \port$12150$1 ;
-  input [3:0] \port$12151$1 ;
-  wire [3:0] \port$12151$1 ;
+  input [6:0] \port$12132$0 ;
+  wire [6:0] \port$12132$0 ;
+  input [4:0] \port$12149$1 ;
+  wire [4:0] \port$12149$1 ;
+  input [4:0] \port$12151$1 ;
+  wire [4:0] \port$12151$1 ;
+  input [3:0] \port$12152$1 ;
+  wire [3:0] \port$12152$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -14666,7 +14666,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$12131$0 , \port$
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$12131$0 , \port$12151$1  }] <= { \port$12150$1 , \port$12148$1  };
+      copy0[{ \port$12132$0 , \port$12152$1  }] <= { \port$12151$1 , \port$12149$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -14676,15 +14676,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$12131$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$12131$0 , \port$12151$1  };
-  assign \write__addr$3  = { \port$12131$0 , \port$12151$1  };
-  assign write__data = { \port$12150$1 , \port$12148$1  };
-  assign \write__data$5  = { \port$12150$1 , \port$12148$1  };
+  assign write__addr = { \port$12132$0 , \port$12152$1  };
+  assign \write__addr$3  = { \port$12132$0 , \port$12152$1  };
+  assign write__data = { \port$12151$1 , \port$12149$1  };
+  assign \write__data$5  = { \port$12151$1 , \port$12149$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13533$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13534$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -14732,8 +14732,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [9:0] \port$13533$0 ;
-  wire [9:0] \port$13533$0 ;
+  input [9:0] \port$13534$0 ;
+  wire [9:0] \port$13534$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -14781,7 +14781,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     \$1  = 32'd0;
     casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$13533$0 [9:5], 3'h0, \port$13533$0 [4:0] };
+          \$1  = { 19'h00000, \port$13534$0 [9:5], 3'h0, \port$13534$0 [4:0] };
     endcase
   end
   always @* begin
@@ -14849,7 +14849,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$13533$0 [9:5], 3'h0, \port$13533$0 [4:0] };
+  assign row = { 3'h0, \port$13534$0 [9:5], 3'h0, \port$13534$0 [4:0] };
   assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
@@ -14861,7 +14861,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , changed, doorbell, abort, fault, fault_engine, fault_task, go, rehearse, begins, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
+module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , changed, doorbell, abort, fault, fault_engine, fault_task, go, rehearse, begins, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
 , clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -14873,8 +14873,8 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire \$18 ;
-  reg [10:0] \$19 ;
+  reg [10:0] \$18 ;
+  wire \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -14886,13 +14886,13 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [9:0] \$3 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
+  reg [9:0] \$35 ;
   reg \$36 ;
   reg [2:0] \$37 ;
   reg [3:0] \$38 ;
@@ -15020,14 +15020,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire [10:0] positions__2;
   output rehearse;
   reg rehearse;
+  reg [9:0] room = 10'h000;
   input rst;
   wire rst;
   input [2:0] running;
   wire [2:0] running;
   reg sound = 1'h0;
   reg [2:0] stuck = 3'h0;
-  input [2:0] \stuck$5 ;
-  wire [2:0] \stuck$5 ;
+  input [2:0] \stuck$6 ;
+  wire [2:0] \stuck$6 ;
+  always @(posedge clk)
+    fault_engine <= \$43 ;
   always @(posedge clk)
     fault_task <= \$44 ;
   always @(posedge clk)
@@ -15035,41 +15038,42 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   always @(posedge clk)
     fsm_state <= \$46 ;
   assign \$1  = batch[4:0] * batch[9:5];
-  assign \$2  = ! \$1 ;
-  assign \$3  = batch[4:0] * batch[9:5];
-  assign \$4  = \$3  > 5'h10;
-  assign \$5  = \$2  | \$4 ;
-  assign \$6  = ! batch[19:10];
-  assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ changed;
-  assign \$9  = sound & \$8 ;
-  assign \$10  = | { fault2, fault1, fault0 };
-  assign \$11  = | running;
-  assign \$12  = running == stuck;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = | running;
-  assign \$15  = ~ \$14 ;
-  assign \$16  = | fault0;
-  assign \$17  = | fault1;
-  assign \$18  = | fault2;
-  assign \$20  = | running;
-  assign \$21  = ~ \$20 ;
-  assign \$22  = | running;
-  assign \$23  = ~ \$22 ;
-  assign busy = ~ \$33 ;
-  assign \$24  = ~ changed;
-  assign \$25  = sound & \$24 ;
-  assign \$26  = | { fault2, fault1, fault0 };
-  assign \$27  = | running;
-  assign \$28  = running == stuck;
-  assign \$29  = \$27  & \$28 ;
-  assign \$30  = | running;
-  assign \$31  = ~ \$30 ;
-  assign \$32  = ! fsm_state;
-  assign \$33  = fsm_state == 1'h1;
+  assign \$2  = ! room;
+  assign \$3  = room > 5'h10;
+  assign \$4  = \$2  | \$3 ;
+  assign \$5  = ! batch[19:10];
+  assign \$6  = \$4  | \$5 ;
+  assign \$7  = ~ changed;
+  assign \$8  = sound & \$7 ;
+  assign \$9  = | { fault2, fault1, fault0 };
+  assign \$10  = | running;
+  assign \$11  = running == stuck;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = | running;
+  assign \$14  = ~ \$13 ;
+  assign \$15  = | fault0;
+  assign \$16  = | fault1;
+  assign \$17  = | fault2;
+  assign \$19  = | running;
+  assign \$20  = ~ \$19 ;
+  assign \$21  = | running;
+  assign \$22  = ~ \$21 ;
+  assign busy = ~ \$32 ;
+  assign \$23  = ~ changed;
+  assign \$24  = sound & \$23 ;
+  assign \$25  = | { fault2, fault1, fault0 };
+  assign \$26  = | running;
+  assign \$27  = running == stuck;
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = | running;
+  assign \$30  = ~ \$29 ;
+  assign \$31  = ! fsm_state;
+  assign \$32  = fsm_state == 1'h1;
   assign earnest = fsm_state == 2'h2;
-  assign \$34  = fsm_state == 2'h3;
-  assign \$35  = fsm_state == 3'h4;
+  assign \$33  = fsm_state == 2'h3;
+  assign \$34  = fsm_state == 3'h4;
+  always @(posedge clk)
+    room <= \$35 ;
   always @(posedge clk)
     empty <= \$36 ;
   always @(posedge clk)
@@ -15084,8 +15088,6 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
     abort <= \$41 ;
   always @(posedge clk)
     fault <= \$42 ;
-  always @(posedge clk)
-    fault_engine <= \$43 ;
   always @* begin
     if (\$initially ) begin end
     \$44  = fault_task;
@@ -15095,18 +15097,18 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             \$44  = 11'h000;
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$44  = positions__0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$44  = positions__1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$44  = positions__2;
             end
-          end else if (\$13 ) begin
-            \$44  = \$19 ;
+          end else if (\$12 ) begin
+            \$44  = \$18 ;
           end
     endcase
     if (rst) begin
@@ -15124,9 +15126,9 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             end
           end
       3'h4:
-          if (\$10 ) begin
-          end else if (\$13 ) begin
-          end else if (\$15 ) begin
+          if (\$9 ) begin
+          end else if (\$12 ) begin
+          end else if (\$14 ) begin
             \$45  = 1'h1;
           end
     endcase
@@ -15145,28 +15147,28 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$9 ) begin
+            end else if (\$8 ) begin
               \$46  = 3'h3;
             end else begin
               \$46  = 3'h4;
             end
           end
       3'h4:
-          if (\$10 ) begin
+          if (\$9 ) begin
             \$46  = 3'h0;
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$46  = 3'h0;
-          end else if (\$15 ) begin
+          end else if (\$14 ) begin
             \$46  = 3'h3;
           end
       3'h0:
-          if (\$21 ) begin
+          if (\$20 ) begin
             \$46  = 3'h1;
           end
       3'h3:
           \$46  = 3'h2;
       3'h2:
-          if (\$23 ) begin
+          if (\$22 ) begin
             \$46  = 3'h1;
           end
     endcase
@@ -15182,7 +15184,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$25 ) begin
+            end else if (\$24 ) begin
             end else begin
               go = 1'h1;
             end
@@ -15203,7 +15205,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$25 ) begin
+            end else if (\$24 ) begin
             end else begin
               rehearse = 1'h1;
             end
@@ -15217,8 +15219,8 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
       3'h1:
           /* empty */;
       3'h4:
-          if (\$26 ) begin
-          end else if (\$29 ) begin
+          if (\$25 ) begin
+          end else if (\$28 ) begin
             if (stuck[0]) begin
               engine = 2'h0;
             end
@@ -15247,26 +15249,33 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = 11'h000;
+    \$18  = 11'h000;
     casez (engine)
       2'h0:
-          \$19  = positions__0;
+          \$18  = positions__0;
       2'h1:
-          \$19  = positions__1;
+          \$18  = positions__1;
       2'h2:
-          \$19  = positions__2;
+          \$18  = positions__2;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = \$7 ;
+    \$35  = \$1 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = \$6 ;
     if (rst) begin
       \$36  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = \stuck$5 ;
+    \$37  = \stuck$6 ;
     if (rst) begin
       \$37  = 3'h0;
     end
@@ -15294,7 +15303,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = \$32 ;
+    \$41  = \$31 ;
     if (rst) begin
       \$41  = 1'h0;
     end
@@ -15311,17 +15320,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             end
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$42  = fault0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$42  = fault1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$42  = fault2;
             end
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$42  = 4'h7;
           end
     endcase
@@ -15338,17 +15347,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             \$43  = 2'h0;
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$43  = 2'h0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$43  = 2'h1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$43  = 2'h2;
             end
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$43  = engine;
           end
     endcase
@@ -16828,9 +16837,9 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1292$0 , \port$1294$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
-, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , \port$12155$0 , \port$12157$0 , \port$12159$0 , \port$12161$0 , \port$12163$0 , \port$12165$0 , \port$12167$0
-, \port$12169$0 , \port$12171$0 , \port$12173$0 , \port$12175$0 , \port$12177$0 , \port$12179$0 , \port$12181$0 , \port$12183$0 , \port$12185$0 , \port$12188$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1291$0 , \port$1293$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
+, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , \port$12156$0 , \port$12158$0 , \port$12160$0 , \port$12162$0 , \port$12164$0 , \port$12166$0 , \port$12168$0
+, \port$12170$0 , \port$12172$0 , \port$12174$0 , \port$12176$0 , \port$12178$0 , \port$12180$0 , \port$12182$0 , \port$12184$0 , \port$12186$0 , \port$12189$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [2:0] \$10 ;
   wire [2:0] \$11 ;
@@ -17055,52 +17064,52 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   wire parity;
   wire \parity$42 ;
   wire \parity$62 ;
-  output [6:0] \port$12131$0 ;
-  wire [6:0] \port$12131$0 ;
-  output [20:0] \port$12148$1 ;
-  wire [20:0] \port$12148$1 ;
-  output [20:0] \port$12150$1 ;
-  wire [20:0] \port$12150$1 ;
-  output [7:0] \port$12151$1 ;
-  wire [7:0] \port$12151$1 ;
-  output [2:0] \port$12155$0 ;
-  wire [2:0] \port$12155$0 ;
-  output [2:0] \port$12157$0 ;
-  wire [2:0] \port$12157$0 ;
-  output [2:0] \port$12159$0 ;
-  wire [2:0] \port$12159$0 ;
-  output [2:0] \port$12161$0 ;
-  wire [2:0] \port$12161$0 ;
-  output [2:0] \port$12163$0 ;
-  wire [2:0] \port$12163$0 ;
-  output [2:0] \port$12165$0 ;
-  wire [2:0] \port$12165$0 ;
-  output [2:0] \port$12167$0 ;
-  wire [2:0] \port$12167$0 ;
-  output [2:0] \port$12169$0 ;
-  wire [2:0] \port$12169$0 ;
-  output [2:0] \port$12171$0 ;
-  wire [2:0] \port$12171$0 ;
-  output [2:0] \port$12173$0 ;
-  wire [2:0] \port$12173$0 ;
-  output [2:0] \port$12175$0 ;
-  wire [2:0] \port$12175$0 ;
-  output [2:0] \port$12177$0 ;
-  wire [2:0] \port$12177$0 ;
-  output [2:0] \port$12179$0 ;
-  wire [2:0] \port$12179$0 ;
-  output [2:0] \port$12181$0 ;
-  wire [2:0] \port$12181$0 ;
-  output [2:0] \port$12183$0 ;
-  wire [2:0] \port$12183$0 ;
-  output [2:0] \port$12185$0 ;
-  wire [2:0] \port$12185$0 ;
-  output [7:0] \port$12188$0 ;
-  wire [7:0] \port$12188$0 ;
-  output \port$1292$0 ;
-  wire \port$1292$0 ;
-  output \port$1294$0 ;
-  wire \port$1294$0 ;
+  output [6:0] \port$12132$0 ;
+  wire [6:0] \port$12132$0 ;
+  output [20:0] \port$12149$1 ;
+  wire [20:0] \port$12149$1 ;
+  output [20:0] \port$12151$1 ;
+  wire [20:0] \port$12151$1 ;
+  output [7:0] \port$12152$1 ;
+  wire [7:0] \port$12152$1 ;
+  output [2:0] \port$12156$0 ;
+  wire [2:0] \port$12156$0 ;
+  output [2:0] \port$12158$0 ;
+  wire [2:0] \port$12158$0 ;
+  output [2:0] \port$12160$0 ;
+  wire [2:0] \port$12160$0 ;
+  output [2:0] \port$12162$0 ;
+  wire [2:0] \port$12162$0 ;
+  output [2:0] \port$12164$0 ;
+  wire [2:0] \port$12164$0 ;
+  output [2:0] \port$12166$0 ;
+  wire [2:0] \port$12166$0 ;
+  output [2:0] \port$12168$0 ;
+  wire [2:0] \port$12168$0 ;
+  output [2:0] \port$12170$0 ;
+  wire [2:0] \port$12170$0 ;
+  output [2:0] \port$12172$0 ;
+  wire [2:0] \port$12172$0 ;
+  output [2:0] \port$12174$0 ;
+  wire [2:0] \port$12174$0 ;
+  output [2:0] \port$12176$0 ;
+  wire [2:0] \port$12176$0 ;
+  output [2:0] \port$12178$0 ;
+  wire [2:0] \port$12178$0 ;
+  output [2:0] \port$12180$0 ;
+  wire [2:0] \port$12180$0 ;
+  output [2:0] \port$12182$0 ;
+  wire [2:0] \port$12182$0 ;
+  output [2:0] \port$12184$0 ;
+  wire [2:0] \port$12184$0 ;
+  output [2:0] \port$12186$0 ;
+  wire [2:0] \port$12186$0 ;
+  output [7:0] \port$12189$0 ;
+  wire [7:0] \port$12189$0 ;
+  output \port$1291$0 ;
+  wire \port$1291$0 ;
+  output \port$1293$0 ;
+  wire \port$1293$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -17208,11 +17217,11 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$12131$0 (\$3 ),
-    .\port$12148$1 (\$4 ),
-    .\port$12150$1 (\$5 ),
-    .\port$12151$1 (\$6 ),
-    .\port$12188$0 (\$23 ),
+    .\port$12132$0 (\$3 ),
+    .\port$12149$1 (\$4 ),
+    .\port$12151$1 (\$5 ),
+    .\port$12152$1 (\$6 ),
+    .\port$12189$0 (\$23 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -17257,7 +17266,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$1294$0 (\$2 ),
+    .\port$1293$0 (\$2 ),
     .row(spikes__data),
     .\row$72 (row_vector),
     .row1(front_row_address),
@@ -17404,29 +17413,29 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \stall_vector$135  = stall_vector;
   assign \stall_drain$137  = stall_drain;
   assign \table$139  = \table ;
-  assign \port$1292$0  = \$1 ;
-  assign \port$1294$0  = \$2 ;
-  assign \port$12131$0  = \$3 ;
-  assign \port$12148$1  = \$4 ;
-  assign \port$12150$1  = \$5 ;
-  assign \port$12151$1  = \$6 ;
-  assign \port$12155$0  = \$7 ;
-  assign \port$12157$0  = \$8 ;
-  assign \port$12159$0  = \$9 ;
-  assign \port$12161$0  = \$10 ;
-  assign \port$12163$0  = \$11 ;
-  assign \port$12165$0  = \$12 ;
-  assign \port$12167$0  = \$13 ;
-  assign \port$12169$0  = \$14 ;
-  assign \port$12171$0  = \$15 ;
-  assign \port$12173$0  = \$16 ;
-  assign \port$12175$0  = \$17 ;
-  assign \port$12177$0  = \$18 ;
-  assign \port$12179$0  = \$19 ;
-  assign \port$12181$0  = \$20 ;
-  assign \port$12183$0  = \$21 ;
-  assign \port$12185$0  = \$22 ;
-  assign \port$12188$0  = \$23 ;
+  assign \port$1291$0  = \$1 ;
+  assign \port$1293$0  = \$2 ;
+  assign \port$12132$0  = \$3 ;
+  assign \port$12149$1  = \$4 ;
+  assign \port$12151$1  = \$5 ;
+  assign \port$12152$1  = \$6 ;
+  assign \port$12156$0  = \$7 ;
+  assign \port$12158$0  = \$8 ;
+  assign \port$12160$0  = \$9 ;
+  assign \port$12162$0  = \$10 ;
+  assign \port$12164$0  = \$11 ;
+  assign \port$12166$0  = \$12 ;
+  assign \port$12168$0  = \$13 ;
+  assign \port$12170$0  = \$14 ;
+  assign \port$12172$0  = \$15 ;
+  assign \port$12174$0  = \$16 ;
+  assign \port$12176$0  = \$17 ;
+  assign \port$12178$0  = \$18 ;
+  assign \port$12180$0  = \$19 ;
+  assign \port$12182$0  = \$20 ;
+  assign \port$12184$0  = \$21 ;
+  assign \port$12186$0  = \$22 ;
+  assign \port$12189$0  = \$23 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -17526,8 +17535,8 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12131$0 , \port$12148$1 , \port$12150$1 , \port$12151$1 , tile_0
-, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$12188$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , tile_0
+, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$12189$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -17898,16 +17907,16 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [6:0] \port$12131$0 ;
-  wire [6:0] \port$12131$0 ;
-  output [20:0] \port$12148$1 ;
-  wire [20:0] \port$12148$1 ;
-  output [20:0] \port$12150$1 ;
-  wire [20:0] \port$12150$1 ;
-  output [7:0] \port$12151$1 ;
-  wire [7:0] \port$12151$1 ;
-  output [7:0] \port$12188$0 ;
-  wire [7:0] \port$12188$0 ;
+  output [6:0] \port$12132$0 ;
+  wire [6:0] \port$12132$0 ;
+  output [20:0] \port$12149$1 ;
+  wire [20:0] \port$12149$1 ;
+  output [20:0] \port$12151$1 ;
+  wire [20:0] \port$12151$1 ;
+  output [7:0] \port$12152$1 ;
+  wire [7:0] \port$12152$1 ;
+  output [7:0] \port$12189$0 ;
+  wire [7:0] \port$12189$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -18792,11 +18801,11 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[6:0];
   assign active__data = { tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2] };
-  assign \port$12131$0  = header_16[6:0];
-  assign \port$12148$1  = result_0[21:1];
-  assign \port$12150$1  = result_1[21:1];
-  assign \port$12151$1  = whole_0[8:1];
-  assign \port$12188$0  = last_0[7:0];
+  assign \port$12132$0  = header_16[6:0];
+  assign \port$12149$1  = result_0[21:1];
+  assign \port$12151$1  = result_1[21:1];
+  assign \port$12152$1  = whole_0[8:1];
+  assign \port$12189$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -19998,8 +20007,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$12303$0 (\$54 ),
-    .\port$12304$0 (\$55 ),
+    .\port$12304$0 (\$54 ),
+    .\port$12305$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -20023,8 +20032,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$2817$0 (\$2 ),
-    .\port$2818$0 (\$3 ),
+    .\port$2816$0 (\$2 ),
+    .\port$2817$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -20253,7 +20262,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[49], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12303$0 , \port$12304$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12304$0 , \port$12305$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -20397,10 +20406,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12303$0 , \port$12
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$12303$0 ;
-  wire [14:0] \port$12303$0 ;
-  input \port$12304$0 ;
-  wire \port$12304$0 ;
+  input [14:0] \port$12304$0 ;
+  wire [14:0] \port$12304$0 ;
+  input \port$12305$0 ;
+  wire \port$12305$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -20423,13 +20432,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12303$0 , \port$12
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$12303$0 [14:10];
-  assign exponent_a = \port$12303$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$12304$0 [14:10];
+  assign exponent_a = \port$12304$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$12304$0 ;
+  assign \$4  = \$3  & \port$12305$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -20495,13 +20504,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12303$0 , \port$12
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$12303$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$12303$0 [9:0] };
-  assign \$79  = | \port$12303$0 [14:10];
+  assign \$77  = | \port$12304$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$12304$0 [9:0] };
+  assign \$79  = | \port$12304$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$12303$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$12304$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$12304$0  == i_b[15];
+  assign \$83  = \port$12305$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -20569,16 +20578,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12303$0 , \port$12
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$12304$0 , \port$12303$0  };
+  assign i_a = { \port$12305$0 , \port$12304$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$12303$0 [9:0];
-  assign \i_a.exponent  = \port$12303$0 [14:10];
-  assign \i_a.sign  = \port$12304$0 ;
+  assign \i_a.mantissa  = \port$12304$0 [9:0];
+  assign \i_a.exponent  = \port$12304$0 [14:10];
+  assign \i_a.sign  = \port$12305$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -20958,7 +20967,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$2817$0 , \port$2818$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$2816$0 , \port$2817$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -21011,10 +21020,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2817$0 , \port$2818$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$2817$0 ;
-  wire [14:0] \port$2817$0 ;
-  input \port$2818$0 ;
-  wire \port$2818$0 ;
+  input [14:0] \port$2816$0 ;
+  wire [14:0] \port$2816$0 ;
+  input \port$2817$0 ;
+  wire \port$2817$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -21050,7 +21059,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2817$0 , \port$2818$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$2818$0 , \port$2817$0  } >= \$10 ;
+  assign \$11  = { \port$2817$0 , \port$2816$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -21063,7 +21072,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2817$0 , \port$2818$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$2818$0 , \port$2817$0  };
+    key0_0 <= { \port$2817$0 , \port$2816$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -21111,7 +21120,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2817$0 , \port$2818$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$2818$0 , \port$2817$0  };
+  assign i_key = { \port$2817$0 , \port$2816$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -21122,7 +21131,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2817$0 , \port$2818$0 ,
   assign \$14  = \table [4];
 endmodule
 
-module \backspike_core.fp.front (rst, grant, o__ready, \port$1294$0 , spikes__addr, row_valid, o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
+module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__addr, row_valid, o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$72 , clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -21337,8 +21346,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1294$0 , spikes__ad
   wire [7:0] own_unit;
   input parity;
   wire parity;
-  output \port$1294$0 ;
-  wire \port$1294$0 ;
+  output \port$1293$0 ;
+  wire \port$1293$0 ;
   reg [10:0] product = 11'h000;
   input [31:0] row;
   wire [31:0] row;
@@ -21469,8 +21478,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1294$0 , spikes__ad
     .i__valid(valid1),
     .o__ready(\o__ready$78 ),
     .o__valid(o_vectors__valid),
-    .\port$11873$0 (lane1),
-    .\port$11875$0 (row1),
+    .\port$11874$0 (lane1),
+    .\port$11876$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -21629,7 +21638,7 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1294$0 , spikes__ad
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$1294$0  = \$53 ;
+  assign \port$1293$0  = \$53 ;
   assign spikes__addr = \i__payload$21 [8:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -21826,7 +21835,7 @@ module \backspike_core.fp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$11873$0 , \port$11875$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$11874$0 , \port$11876$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -21877,10 +21886,10 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input \port$11873$0 ;
-  wire \port$11873$0 ;
-  input [10:0] \port$11875$0 ;
-  wire [10:0] \port$11875$0 ;
+  input \port$11874$0 ;
+  wire \port$11874$0 ;
+  input [10:0] \port$11876$0 ;
+  wire [10:0] \port$11876$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -21931,7 +21940,7 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
     \$signal$14  <= \$12 ;
   \backspike_core.fp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$2375$0 (\$13 ),
+    .\port$2374$0 (\$13 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -21993,8 +22002,8 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$11873$0 , \port$11875$0  };
-  assign i__payload = { \port$11873$0 , \port$11875$0  };
+  assign address = { \port$11874$0 , \port$11876$0  };
+  assign i__payload = { \port$11874$0 , \port$11876$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -22009,21 +22018,21 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$11873$0 , \port$11875$0  };
+  assign \i__payload.address  = { \port$11874$0 , \port$11876$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
 endmodule
 
-module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2375$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2374$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
-  input \port$2375$0 ;
-  wire \port$2375$0 ;
+  input \port$2374$0 ;
+  wire \port$2374$0 ;
   wire [3:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -22081,7 +22090,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2375$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$2375$0 ) begin
+    if (\port$2374$0 ) begin
       \$1  = read__data;
     end
   end
@@ -22090,7 +22099,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2375$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$2375$0 , read__en };
+  assign read0__en = { \port$2374$0 , read__en };
 endmodule
 
 module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lines__payload, \o__ready$14 , i__payload, i__valid, o_events__payload, o_events__valid, clk);
@@ -22232,8 +22241,8 @@ module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lin
   \backspike_core.fp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$11932$0 (\o__payload$20 [0]),
-    .\port$11932$17 (\o__payload$20 [27:17]),
+    .\port$11933$0 (\o__payload$20 [0]),
+    .\port$11933$17 (\o__payload$20 [27:17]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -24468,7 +24477,7 @@ module \backspike_core.fp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[18];
 endmodule
 
-module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$11932$0 , \port$11932$17 , level, clk);
+module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$11933$0 , \port$11933$17 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24493,10 +24502,10 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input \port$11932$0 ;
-  wire \port$11932$0 ;
-  input [10:0] \port$11932$17 ;
-  wire [10:0] \port$11932$17 ;
+  input \port$11933$0 ;
+  wire \port$11933$0 ;
+  input [10:0] \port$11933$17 ;
+  wire [10:0] \port$11933$17 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [11:0] r_data;
@@ -24523,7 +24532,7 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   reg [11:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$11932$17 , \port$11932$0  };
+      storage[w_port__addr] <= { \port$11933$17 , \port$11933$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -24585,8 +24594,8 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$11932$17 , \port$11932$0  };
-  assign w_data = { \port$11932$17 , \port$11932$0  };
+  assign w_port__data = { \port$11933$17 , \port$11933$0  };
+  assign w_data = { \port$11933$17 , \port$11933$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -27766,7 +27775,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$305  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4854$0 , \port$4856$0 , write__en, read1__addr, \port$8437$0 , \port$8439$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$12718$0 , \port$12720$0 , \port$12721$1 , \port$12736$0 , read0__data, read1__data, host__response__payload, clk
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4853$0 , \port$4855$0 , write__en, read1__addr, \port$8436$0 , \port$8438$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$12719$0 , \port$12721$0 , \port$12722$1 , \port$12737$0 , read0__data, read1__data, host__response__payload, clk
 );
   reg \$initially  = 0;
   wire [10:0] address;
@@ -27799,22 +27808,22 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$12718$0 ;
-  wire [15:0] \port$12718$0 ;
-  input [15:0] \port$12720$0 ;
-  wire [15:0] \port$12720$0 ;
-  input [3:0] \port$12721$1 ;
-  wire [3:0] \port$12721$1 ;
-  input [6:0] \port$12736$0 ;
-  wire [6:0] \port$12736$0 ;
-  input \port$4854$0 ;
-  wire \port$4854$0 ;
-  input \port$4856$0 ;
-  wire \port$4856$0 ;
-  input \port$8437$0 ;
-  wire \port$8437$0 ;
-  input \port$8439$0 ;
-  wire \port$8439$0 ;
+  input [15:0] \port$12719$0 ;
+  wire [15:0] \port$12719$0 ;
+  input [15:0] \port$12721$0 ;
+  wire [15:0] \port$12721$0 ;
+  input [3:0] \port$12722$1 ;
+  wire [3:0] \port$12722$1 ;
+  input [6:0] \port$12737$0 ;
+  wire [6:0] \port$12737$0 ;
+  input \port$4853$0 ;
+  wire \port$4853$0 ;
+  input \port$4855$0 ;
+  wire \port$4855$0 ;
+  input \port$8436$0 ;
+  wire \port$8436$0 ;
+  input \port$8438$0 ;
+  wire \port$8438$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -27845,17 +27854,17 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$12718$0 (\port$12718$0 ),
-    .\port$12720$0 (\port$12720$0 ),
-    .\port$12721$1 (\port$12721$1 ),
-    .\port$12736$0 (\port$12736$0 ),
-    .\port$8439$0 (\port$8439$0 ),
+    .\port$12719$0 (\port$12719$0 ),
+    .\port$12721$0 (\port$12721$0 ),
+    .\port$12722$1 (\port$12722$1 ),
+    .\port$12737$0 (\port$12737$0 ),
+    .\port$8438$0 (\port$8438$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$8437$0 ),
+    .\read__en$19 (\port$8436$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -27879,7 +27888,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$4856$0 , \port$4854$0  };
+    read0__en = { \port$4855$0 , \port$4853$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -27892,16 +27901,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$12736$0 , \port$12721$1  };
-  assign \write__addr$15  = { \port$12736$0 , \port$12721$1  };
-  assign write__data = { \port$12720$0 , \port$12718$0  };
-  assign \write__data$17  = { \port$12720$0 , \port$12718$0  };
+  assign write__addr = { \port$12737$0 , \port$12722$1  };
+  assign \write__addr$15  = { \port$12737$0 , \port$12722$1  };
+  assign write__data = { \port$12721$0 , \port$12719$0  };
+  assign \write__data$17  = { \port$12721$0 , \port$12719$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$4856$0 , \port$4854$0  };
+  assign \read0__en$23  = { \port$4855$0 , \port$4853$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$8439$0 , \port$8437$0  };
-  assign \read1__en$29  = { \port$8439$0 , \port$8437$0  };
+  assign read1__en = { \port$8438$0 , \port$8436$0  };
+  assign \read1__en$29  = { \port$8438$0 , \port$8436$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
@@ -27915,7 +27924,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$8439$0 , \port$12718$0 , \port$12720$0 , \port$12721$1 , \port$12736$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$8438$0 , \port$12719$0 , \port$12721$0 , \port$12722$1 , \port$12737$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -27925,16 +27934,16 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [15:0] \port$12718$0 ;
-  wire [15:0] \port$12718$0 ;
-  input [15:0] \port$12720$0 ;
-  wire [15:0] \port$12720$0 ;
-  input [3:0] \port$12721$1 ;
-  wire [3:0] \port$12721$1 ;
-  input [6:0] \port$12736$0 ;
-  wire [6:0] \port$12736$0 ;
-  input \port$8439$0 ;
-  wire \port$8439$0 ;
+  input [15:0] \port$12719$0 ;
+  wire [15:0] \port$12719$0 ;
+  input [15:0] \port$12721$0 ;
+  wire [15:0] \port$12721$0 ;
+  input [3:0] \port$12722$1 ;
+  wire [3:0] \port$12722$1 ;
+  input [6:0] \port$12737$0 ;
+  wire [6:0] \port$12737$0 ;
+  input \port$8438$0 ;
+  wire \port$8438$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -30020,7 +30029,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$12736$0 , \port$12721$1  }] <= { \port$12720$0 , \port$12718$0  };
+      copy0[{ \port$12737$0 , \port$12722$1  }] <= { \port$12721$0 , \port$12719$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -32084,7 +32093,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$12736$0 , \port$12721$1  }] <= { \port$12720$0 , \port$12718$0  };
+      copy1[{ \port$12737$0 , \port$12722$1  }] <= { \port$12721$0 , \port$12719$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -32100,7 +32109,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$8439$0 ) begin
+    if (\port$8438$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -32112,19 +32121,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$12736$0 , \port$12721$1  };
-  assign \write__addr$3  = { \port$12736$0 , \port$12721$1  };
-  assign write__data = { \port$12720$0 , \port$12718$0  };
-  assign \write__data$5  = { \port$12720$0 , \port$12718$0  };
+  assign write__addr = { \port$12737$0 , \port$12722$1  };
+  assign \write__addr$3  = { \port$12737$0 , \port$12722$1  };
+  assign write__data = { \port$12721$0 , \port$12719$0  };
+  assign \write__data$5  = { \port$12721$0 , \port$12719$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$12736$0 , \port$12721$1  };
-  assign \write__data$14  = { \port$12720$0 , \port$12718$0  };
+  assign \write__addr$13  = { \port$12737$0 , \port$12722$1  };
+  assign \write__data$14  = { \port$12721$0 , \port$12719$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$8439$0 , \read__en$19  };
+  assign read1__en = { \port$8438$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -32302,7 +32311,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$11656$8 , \port$12681$13 , \port$12783$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$11655$8 , \port$12682$13 , \port$12784$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -32336,12 +32345,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$11656$8 ;
-  wire \port$11656$8 ;
-  input [5:0] \port$12681$13 ;
-  wire [5:0] \port$12681$13 ;
-  input [3:0] \port$12783$5 ;
-  wire [3:0] \port$12783$5 ;
+  input \port$11655$8 ;
+  wire \port$11655$8 ;
+  input [5:0] \port$12682$13 ;
+  wire [5:0] \port$12682$13 ;
+  input [3:0] \port$12784$5 ;
+  wire [3:0] \port$12784$5 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -32379,7 +32388,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$11656$8 , \port$12681$13 , \port$12783$5  };
+    read0__addr = { \port$11655$8 , \port$12682$13 , \port$12784$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -32394,7 +32403,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$11656$8 , \port$12681$13 , \port$12783$5  };
+  assign \read0__addr$19  = { \port$11655$8 , \port$12682$13 , \port$12784$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -33078,7 +33087,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$12131$0 , \port$12148$6 , \port$12150$6 , \port$12151$5 , \port$12687$0 , \port$12783$5 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$12132$0 , \port$12149$6 , \port$12151$6 , \port$12152$5 , \port$12688$0 , \port$12784$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -33112,18 +33121,18 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$12131$0 ;
-  wire [5:0] \port$12131$0 ;
-  input [15:0] \port$12148$6 ;
-  wire [15:0] \port$12148$6 ;
-  input [15:0] \port$12150$6 ;
-  wire [15:0] \port$12150$6 ;
-  input [3:0] \port$12151$5 ;
-  wire [3:0] \port$12151$5 ;
-  input [5:0] \port$12687$0 ;
-  wire [5:0] \port$12687$0 ;
-  input [3:0] \port$12783$5 ;
-  wire [3:0] \port$12783$5 ;
+  input [5:0] \port$12132$0 ;
+  wire [5:0] \port$12132$0 ;
+  input [15:0] \port$12149$6 ;
+  wire [15:0] \port$12149$6 ;
+  input [15:0] \port$12151$6 ;
+  wire [15:0] \port$12151$6 ;
+  input [3:0] \port$12152$5 ;
+  wire [3:0] \port$12152$5 ;
+  input [5:0] \port$12688$0 ;
+  wire [5:0] \port$12688$0 ;
+  input [3:0] \port$12784$5 ;
+  wire [3:0] \port$12784$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$23 ;
   output [31:0] read0__data;
@@ -33142,8 +33151,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$12131$0 , \port$12151$5  };
-  assign write__data = rest ? data : { \port$12150$6 , \port$12148$6  };
+  assign write__addr = rest ? address : { \port$12132$0 , \port$12152$5  };
+  assign write__data = rest ? data : { \port$12151$6 , \port$12149$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33168,7 +33177,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12687$0 , \port$12783$5  };
+    read0__addr = { \port$12688$0 , \port$12784$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -33180,9 +33189,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$12131$0 , \port$12151$5  };
-  assign \write__data$20  = { \port$12150$6 , \port$12148$6  };
-  assign \read0__addr$23  = { \port$12687$0 , \port$12783$5  };
+  assign \write__addr$17  = { \port$12132$0 , \port$12152$5  };
+  assign \write__data$20  = { \port$12151$6 , \port$12149$6  };
+  assign \read0__addr$23  = { \port$12688$0 , \port$12784$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -34460,8 +34469,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$3763$0 , read__addr, \read__en$19 , \port$6318$0 , \read__addr$15 , write__addr, \port$12741$0 , \port$12743$0 , \port$12745$0 , \port$12747$0 , \port$12749$0 , \port$12751$0 , \port$12753$0 , \port$12755$0 , \port$12757$0 , \port$12759$0 , \port$12761$0 , \port$12763$0 , \port$12765$0
-, \port$12767$0 , \port$12769$0 , \port$12771$0 , write__en, read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$3762$0 , read__addr, \read__en$19 , \port$6317$0 , \read__addr$15 , write__addr, \port$12742$0 , \port$12744$0 , \port$12746$0 , \port$12748$0 , \port$12750$0 , \port$12752$0 , \port$12754$0 , \port$12756$0 , \port$12758$0 , \port$12760$0 , \port$12762$0 , \port$12764$0 , \port$12766$0
+, \port$12768$0 , \port$12770$0 , \port$12772$0 , write__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -34471,42 +34480,42 @@ module \backspike_core.masks_memory (rst, read__en, \port$3763$0 , read__addr, \
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [1:0] \port$12741$0 ;
-  wire [1:0] \port$12741$0 ;
-  input [1:0] \port$12743$0 ;
-  wire [1:0] \port$12743$0 ;
-  input [1:0] \port$12745$0 ;
-  wire [1:0] \port$12745$0 ;
-  input [1:0] \port$12747$0 ;
-  wire [1:0] \port$12747$0 ;
-  input [1:0] \port$12749$0 ;
-  wire [1:0] \port$12749$0 ;
-  input [1:0] \port$12751$0 ;
-  wire [1:0] \port$12751$0 ;
-  input [1:0] \port$12753$0 ;
-  wire [1:0] \port$12753$0 ;
-  input [1:0] \port$12755$0 ;
-  wire [1:0] \port$12755$0 ;
-  input [1:0] \port$12757$0 ;
-  wire [1:0] \port$12757$0 ;
-  input [1:0] \port$12759$0 ;
-  wire [1:0] \port$12759$0 ;
-  input [1:0] \port$12761$0 ;
-  wire [1:0] \port$12761$0 ;
-  input [1:0] \port$12763$0 ;
-  wire [1:0] \port$12763$0 ;
-  input [1:0] \port$12765$0 ;
-  wire [1:0] \port$12765$0 ;
-  input [1:0] \port$12767$0 ;
-  wire [1:0] \port$12767$0 ;
-  input [1:0] \port$12769$0 ;
-  wire [1:0] \port$12769$0 ;
-  input [1:0] \port$12771$0 ;
-  wire [1:0] \port$12771$0 ;
-  input \port$3763$0 ;
-  wire \port$3763$0 ;
-  input \port$6318$0 ;
-  wire \port$6318$0 ;
+  input [1:0] \port$12742$0 ;
+  wire [1:0] \port$12742$0 ;
+  input [1:0] \port$12744$0 ;
+  wire [1:0] \port$12744$0 ;
+  input [1:0] \port$12746$0 ;
+  wire [1:0] \port$12746$0 ;
+  input [1:0] \port$12748$0 ;
+  wire [1:0] \port$12748$0 ;
+  input [1:0] \port$12750$0 ;
+  wire [1:0] \port$12750$0 ;
+  input [1:0] \port$12752$0 ;
+  wire [1:0] \port$12752$0 ;
+  input [1:0] \port$12754$0 ;
+  wire [1:0] \port$12754$0 ;
+  input [1:0] \port$12756$0 ;
+  wire [1:0] \port$12756$0 ;
+  input [1:0] \port$12758$0 ;
+  wire [1:0] \port$12758$0 ;
+  input [1:0] \port$12760$0 ;
+  wire [1:0] \port$12760$0 ;
+  input [1:0] \port$12762$0 ;
+  wire [1:0] \port$12762$0 ;
+  input [1:0] \port$12764$0 ;
+  wire [1:0] \port$12764$0 ;
+  input [1:0] \port$12766$0 ;
+  wire [1:0] \port$12766$0 ;
+  input [1:0] \port$12768$0 ;
+  wire [1:0] \port$12768$0 ;
+  input [1:0] \port$12770$0 ;
+  wire [1:0] \port$12770$0 ;
+  input [1:0] \port$12772$0 ;
+  wire [1:0] \port$12772$0 ;
+  input \port$3762$0 ;
+  wire \port$3762$0 ;
+  input \port$6317$0 ;
+  wire \port$6317$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -34673,7 +34682,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3763$0 , read__addr, \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
+      copy0[write__addr] <= { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -34817,7 +34826,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3763$0 , read__addr, \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
+      copy1[write__addr] <= { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -34833,30 +34842,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$3763$0 , read__addr, \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$6318$0 ) begin
+    if (\port$6317$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3763$0 ) begin
+    if (\port$3762$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
-  assign \write__data$5  = { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
+  assign write__data = { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
+  assign \write__data$5  = { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3763$0 , read__en };
+  assign read0__en = { \port$3762$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$12771$0 [1], \port$12769$0 [1], \port$12767$0 [1], \port$12765$0 [1], \port$12763$0 [1], \port$12761$0 [1], \port$12759$0 [1], \port$12757$0 [1], \port$12755$0 [1], \port$12753$0 [1], \port$12751$0 [1], \port$12749$0 [1], \port$12747$0 [1], \port$12745$0 [1], \port$12743$0 [1], \port$12741$0 [1], \port$12771$0 [0], \port$12769$0 [0], \port$12767$0 [0], \port$12765$0 [0], \port$12763$0 [0], \port$12761$0 [0], \port$12759$0 [0], \port$12757$0 [0], \port$12755$0 [0], \port$12753$0 [0], \port$12751$0 [0], \port$12749$0 [0], \port$12747$0 [0], \port$12745$0 [0], \port$12743$0 [0], \port$12741$0 [0] };
+  assign \write__data$14  = { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$6318$0 , \read__en$19  };
+  assign read1__en = { \port$6317$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -37792,8 +37801,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1292$0 , \port$1294$0 , \read0__addr$23 , \write__en$14 , \port$6316$0 , \port$6318$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$11656$0 , \port$12155$0 , \port$12157$0 , \port$12159$0 , \port$12161$0 , \port$12163$0 , \port$12165$0 , \port$12167$0
-, \port$12169$0 , \port$12171$0 , \port$12173$0 , \port$12175$0 , \port$12177$0 , \port$12179$0 , \port$12181$0 , \port$12183$0 , \port$12185$0 , \port$12188$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1291$0 , \port$1293$0 , \read0__addr$23 , \write__en$14 , \port$6315$0 , \port$6317$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$11655$0 , \port$12156$0 , \port$12158$0 , \port$12160$0 , \port$12162$0 , \port$12164$0 , \port$12166$0 , \port$12168$0
+, \port$12170$0 , \port$12172$0 , \port$12174$0 , \port$12176$0 , \port$12178$0 , \port$12180$0 , \port$12182$0 , \port$12184$0 , \port$12186$0 , \port$12189$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -37827,50 +37836,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$11656$0 ;
-  wire \port$11656$0 ;
-  input [1:0] \port$12155$0 ;
-  wire [1:0] \port$12155$0 ;
-  input [1:0] \port$12157$0 ;
-  wire [1:0] \port$12157$0 ;
-  input [1:0] \port$12159$0 ;
-  wire [1:0] \port$12159$0 ;
-  input [1:0] \port$12161$0 ;
-  wire [1:0] \port$12161$0 ;
-  input [1:0] \port$12163$0 ;
-  wire [1:0] \port$12163$0 ;
-  input [1:0] \port$12165$0 ;
-  wire [1:0] \port$12165$0 ;
-  input [1:0] \port$12167$0 ;
-  wire [1:0] \port$12167$0 ;
-  input [1:0] \port$12169$0 ;
-  wire [1:0] \port$12169$0 ;
-  input [1:0] \port$12171$0 ;
-  wire [1:0] \port$12171$0 ;
-  input [1:0] \port$12173$0 ;
-  wire [1:0] \port$12173$0 ;
-  input [1:0] \port$12175$0 ;
-  wire [1:0] \port$12175$0 ;
-  input [1:0] \port$12177$0 ;
-  wire [1:0] \port$12177$0 ;
-  input [1:0] \port$12179$0 ;
-  wire [1:0] \port$12179$0 ;
-  input [1:0] \port$12181$0 ;
-  wire [1:0] \port$12181$0 ;
-  input [1:0] \port$12183$0 ;
-  wire [1:0] \port$12183$0 ;
-  input [1:0] \port$12185$0 ;
-  wire [1:0] \port$12185$0 ;
-  input [7:0] \port$12188$0 ;
-  wire [7:0] \port$12188$0 ;
-  input \port$1292$0 ;
-  wire \port$1292$0 ;
-  input \port$1294$0 ;
-  wire \port$1294$0 ;
-  input \port$6316$0 ;
-  wire \port$6316$0 ;
-  input \port$6318$0 ;
-  wire \port$6318$0 ;
+  input \port$11655$0 ;
+  wire \port$11655$0 ;
+  input [1:0] \port$12156$0 ;
+  wire [1:0] \port$12156$0 ;
+  input [1:0] \port$12158$0 ;
+  wire [1:0] \port$12158$0 ;
+  input [1:0] \port$12160$0 ;
+  wire [1:0] \port$12160$0 ;
+  input [1:0] \port$12162$0 ;
+  wire [1:0] \port$12162$0 ;
+  input [1:0] \port$12164$0 ;
+  wire [1:0] \port$12164$0 ;
+  input [1:0] \port$12166$0 ;
+  wire [1:0] \port$12166$0 ;
+  input [1:0] \port$12168$0 ;
+  wire [1:0] \port$12168$0 ;
+  input [1:0] \port$12170$0 ;
+  wire [1:0] \port$12170$0 ;
+  input [1:0] \port$12172$0 ;
+  wire [1:0] \port$12172$0 ;
+  input [1:0] \port$12174$0 ;
+  wire [1:0] \port$12174$0 ;
+  input [1:0] \port$12176$0 ;
+  wire [1:0] \port$12176$0 ;
+  input [1:0] \port$12178$0 ;
+  wire [1:0] \port$12178$0 ;
+  input [1:0] \port$12180$0 ;
+  wire [1:0] \port$12180$0 ;
+  input [1:0] \port$12182$0 ;
+  wire [1:0] \port$12182$0 ;
+  input [1:0] \port$12184$0 ;
+  wire [1:0] \port$12184$0 ;
+  input [1:0] \port$12186$0 ;
+  wire [1:0] \port$12186$0 ;
+  input [7:0] \port$12189$0 ;
+  wire [7:0] \port$12189$0 ;
+  input \port$1291$0 ;
+  wire \port$1291$0 ;
+  input \port$1293$0 ;
+  wire \port$1293$0 ;
+  input \port$6315$0 ;
+  wire \port$6315$0 ;
+  input \port$6317$0 ;
+  wire \port$6317$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -37900,17 +37909,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$11656$0 , \port$12188$0  };
-  assign write__data = rest ? data : { \port$12185$0 [1], \port$12183$0 [1], \port$12181$0 [1], \port$12179$0 [1], \port$12177$0 [1], \port$12175$0 [1], \port$12173$0 [1], \port$12171$0 [1], \port$12169$0 [1], \port$12167$0 [1], \port$12165$0 [1], \port$12163$0 [1], \port$12161$0 [1], \port$12159$0 [1], \port$12157$0 [1], \port$12155$0 [1], \port$12185$0 [0], \port$12183$0 [0], \port$12181$0 [0], \port$12179$0 [0], \port$12177$0 [0], \port$12175$0 [0], \port$12173$0 [0], \port$12171$0 [0], \port$12169$0 [0], \port$12167$0 [0], \port$12165$0 [0], \port$12163$0 [0], \port$12161$0 [0], \port$12159$0 [0], \port$12157$0 [0], \port$12155$0 [0] };
+  assign write__addr = rest ? address : { \port$11655$0 , \port$12189$0  };
+  assign write__data = rest ? data : { \port$12186$0 [1], \port$12184$0 [1], \port$12182$0 [1], \port$12180$0 [1], \port$12178$0 [1], \port$12176$0 [1], \port$12174$0 [1], \port$12172$0 [1], \port$12170$0 [1], \port$12168$0 [1], \port$12166$0 [1], \port$12164$0 [1], \port$12162$0 [1], \port$12160$0 [1], \port$12158$0 [1], \port$12156$0 [1], \port$12186$0 [0], \port$12184$0 [0], \port$12182$0 [0], \port$12180$0 [0], \port$12178$0 [0], \port$12176$0 [0], \port$12174$0 [0], \port$12172$0 [0], \port$12170$0 [0], \port$12168$0 [0], \port$12166$0 [0], \port$12164$0 [0], \port$12162$0 [0], \port$12160$0 [0], \port$12158$0 [0], \port$12156$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$6318$0 (\port$6318$0 ),
+    .\port$6317$0 (\port$6317$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$6316$0 ),
+    .\read__en$19 (\port$6315$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -37938,7 +37947,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1294$0 , \port$1292$0  };
+    read0__en = { \port$1293$0 , \port$1291$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -37950,14 +37959,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$11656$0 , \port$12188$0  };
-  assign \write__data$20  = { \port$12185$0 [1], \port$12183$0 [1], \port$12181$0 [1], \port$12179$0 [1], \port$12177$0 [1], \port$12175$0 [1], \port$12173$0 [1], \port$12171$0 [1], \port$12169$0 [1], \port$12167$0 [1], \port$12165$0 [1], \port$12163$0 [1], \port$12161$0 [1], \port$12159$0 [1], \port$12157$0 [1], \port$12155$0 [1], \port$12185$0 [0], \port$12183$0 [0], \port$12181$0 [0], \port$12179$0 [0], \port$12177$0 [0], \port$12175$0 [0], \port$12173$0 [0], \port$12171$0 [0], \port$12169$0 [0], \port$12167$0 [0], \port$12165$0 [0], \port$12163$0 [0], \port$12161$0 [0], \port$12159$0 [0], \port$12157$0 [0], \port$12155$0 [0] };
+  assign \write__addr$17  = { \port$11655$0 , \port$12189$0  };
+  assign \write__data$20  = { \port$12186$0 [1], \port$12184$0 [1], \port$12182$0 [1], \port$12180$0 [1], \port$12178$0 [1], \port$12176$0 [1], \port$12174$0 [1], \port$12172$0 [1], \port$12170$0 [1], \port$12168$0 [1], \port$12166$0 [1], \port$12164$0 [1], \port$12162$0 [1], \port$12160$0 [1], \port$12158$0 [1], \port$12156$0 [1], \port$12186$0 [0], \port$12184$0 [0], \port$12182$0 [0], \port$12180$0 [0], \port$12178$0 [0], \port$12176$0 [0], \port$12174$0 [0], \port$12172$0 [0], \port$12170$0 [0], \port$12168$0 [0], \port$12166$0 [0], \port$12164$0 [0], \port$12162$0 [0], \port$12160$0 [0], \port$12158$0 [0], \port$12156$0 [0] };
   assign \read0__data$25  = read0__data;
-  assign \read0__en$27  = { \port$1294$0 , \port$1292$0  };
+  assign \read0__en$27  = { \port$1293$0 , \port$1291$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$6318$0 , \port$6316$0  };
-  assign \read1__en$33  = { \port$6318$0 , \port$6316$0  };
+  assign read1__en = { \port$6317$0 , \port$6315$0  };
+  assign \read1__en$33  = { \port$6317$0 , \port$6315$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[9:1];
@@ -37971,7 +37980,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6318$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6317$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -37981,8 +37990,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6318$0 , \r
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input \port$6318$0 ;
-  wire \port$6318$0 ;
+  input \port$6317$0 ;
+  wire \port$6317$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -39078,7 +39087,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6318$0 , \r
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$6318$0 ) begin
+    if (\port$6317$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -39100,7 +39109,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6318$0 , \r
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$6318$0 , \read__en$19  };
+  assign read1__en = { \port$6317$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -39858,7 +39867,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, \port$4812$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$47 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, \port$4811$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$47 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -39901,8 +39910,8 @@ module \backspike_core.weights (rst, \port$4812$0 , write__addr, row__turn, row_
   reg [10:0] first_1 = 11'h000;
   reg [10:0] last = 11'h000;
   reg [10:0] last_1 = 11'h000;
-  input [11:0] \port$4812$0 ;
-  wire [11:0] \port$4812$0 ;
+  input [11:0] \port$4811$0 ;
+  wire [11:0] \port$4811$0 ;
   (* init = 11'h000 *)
   wire [10:0] read_column__addr;
   (* init = 11'h000 *)
@@ -39978,8 +39987,8 @@ module \backspike_core.weights (rst, \port$4812$0 , write__addr, row__turn, row_
   end
   assign \read_column__data$26  = _2_;
   assign \read_row__data$24  = _3_;
-  assign \$1  = column__stride * \port$4812$0 [0];
-  assign \$3  = \port$4812$0 [11:1] + \$2 ;
+  assign \$1  = column__stride * \port$4811$0 [0];
+  assign \$3  = \port$4811$0 [11:1] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -39999,7 +40008,7 @@ module \backspike_core.weights (rst, \port$4812$0 , write__addr, row__turn, row_
   always @(posedge clk)
     back <= { 1'h0, \$1  };
   always @(posedge clk)
-    first <= \port$4812$0 [11:1];
+    first <= \port$4811$0 [11:1];
   always @(posedge clk)
     last <= \$3 [10:0];
   always @(posedge clk)
@@ -40015,7 +40024,7 @@ module \backspike_core.weights (rst, \port$4812$0 , write__addr, row__turn, row_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$4812$0 [0];
+    column_turn_0 <= \port$4811$0 [0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -40056,8 +40065,8 @@ module \backspike_core.weights (rst, \port$4812$0 , write__addr, row__turn, row_
       \$15  = 32'd0;
     end
   end
-  assign column__turn = \port$4812$0 [0];
-  assign column__address = \port$4812$0 [11:1];
+  assign column__turn = \port$4811$0 [0];
+  assign column__address = \port$4811$0 [11:1];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$47 , write__data };
@@ -40315,8 +40324,8 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$16  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$6316$0 , \port$6318$0 , \port$6330$0 , front_gradients__addr, \port$8437$0 , \port$8439$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
-, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$13330$0 , \port$13332$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$6315$0 , \port$6317$0 , \port$6329$0 , front_gradients__addr, \port$8436$0 , \port$8438$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
+, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$13331$0 , \port$13333$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data
 , row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -40508,20 +40517,20 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [15:0] \port$13330$0 ;
-  wire [15:0] \port$13330$0 ;
-  output [15:0] \port$13332$0 ;
-  wire [15:0] \port$13332$0 ;
-  output \port$6316$0 ;
-  wire \port$6316$0 ;
-  output \port$6318$0 ;
-  wire \port$6318$0 ;
-  output [15:0] \port$6330$0 ;
-  wire [15:0] \port$6330$0 ;
-  output \port$8437$0 ;
-  wire \port$8437$0 ;
-  output \port$8439$0 ;
-  wire \port$8439$0 ;
+  output [15:0] \port$13331$0 ;
+  wire [15:0] \port$13331$0 ;
+  output [15:0] \port$13333$0 ;
+  wire [15:0] \port$13333$0 ;
+  output \port$6315$0 ;
+  wire \port$6315$0 ;
+  output \port$6317$0 ;
+  wire \port$6317$0 ;
+  output [15:0] \port$6329$0 ;
+  wire [15:0] \port$6329$0 ;
+  output \port$8436$0 ;
+  wire \port$8436$0 ;
+  output \port$8438$0 ;
+  wire \port$8438$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -40621,10 +40630,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$8557$0 (\$6 ),
-    .\port$8558$0 (\$7 ),
-    .\port$8559$0 (\$8 ),
-    .\port$8560$0 (\$9 ),
+    .\port$8556$0 (\$6 ),
+    .\port$8557$0 (\$7 ),
+    .\port$8558$0 (\$8 ),
+    .\port$8559$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -40662,8 +40671,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$4 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$6318$0 (\$2 ),
-    .\port$8439$0 (\$5 ),
+    .\port$6317$0 (\$2 ),
+    .\port$8438$0 (\$5 ),
     .\row$72 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -40688,10 +40697,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$8557$0 (\$6 ),
-    .\port$8558$0 (\$7 ),
-    .\port$8559$0 (\$8 ),
-    .\port$8560$0 (\$9 ),
+    .\port$8556$0 (\$6 ),
+    .\port$8557$0 (\$7 ),
+    .\port$8558$0 (\$8 ),
+    .\port$8559$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -40804,13 +40813,13 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$6316$0  = \$1 ;
-  assign \port$6318$0  = \$2 ;
-  assign \port$6330$0  = \$3 ;
-  assign \port$8437$0  = \$4 ;
-  assign \port$8439$0  = \$5 ;
-  assign \port$13330$0  = \$10 ;
-  assign \port$13332$0  = \$11 ;
+  assign \port$6315$0  = \$1 ;
+  assign \port$6317$0  = \$2 ;
+  assign \port$6329$0  = \$3 ;
+  assign \port$8436$0  = \$4 ;
+  assign \port$8438$0  = \$5 ;
+  assign \port$13331$0  = \$10 ;
+  assign \port$13333$0  = \$11 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -40891,7 +40900,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[1]  = sums[103:52];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8557$0 , \port$8558$0 , \port$8559$0 , \port$8560$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8556$0 , \port$8557$0 , \port$8558$0 , \port$8559$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
 , row_vector, \word$104 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -42823,14 +42832,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
+  output \port$8556$0 ;
+  wire \port$8556$0 ;
   output \port$8557$0 ;
   wire \port$8557$0 ;
   output \port$8558$0 ;
   wire \port$8558$0 ;
   output \port$8559$0 ;
   wire \port$8559$0 ;
-  output \port$8560$0 ;
-  wire \port$8560$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$17 ;
@@ -44752,8 +44761,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$12936$90 (\config [122:90]),
-    .\port$13309$0 (words_8),
+    .\port$12937$90 (\config [122:90]),
+    .\port$13310$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$32 ),
@@ -44885,10 +44894,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$8557$0  = \$2 ;
-  assign \port$8558$0  = \$3 ;
-  assign \port$8559$0  = \$4 ;
-  assign \port$8560$0  = \$5 ;
+  assign \port$8556$0  = \$2 ;
+  assign \port$8557$0  = \$3 ;
+  assign \port$8558$0  = \$4 ;
+  assign \port$8559$0  = \$5 ;
   assign row_turn = read_turn_2[0];
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
@@ -45260,7 +45269,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   assign \$1810  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$12936$90 , rate, live, \port$13309$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$12937$90 , rate, live, \port$13310$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -45453,10 +45462,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$12936$90 ;
-  wire [32:0] \port$12936$90 ;
-  input [21:0] \port$13309$0 ;
-  wire [21:0] \port$13309$0 ;
+  input [32:0] \port$12937$90 ;
+  wire [32:0] \port$12937$90 ;
+  input [21:0] \port$13310$0 ;
+  wire [21:0] \port$13310$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -45757,9 +45766,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$12936$90 [32:1]),
+    .i_key(\port$12937$90 [32:1]),
     .o(\o$78 ),
-    .\port$13309$0 (\port$13309$0 ),
+    .\port$13310$0 (\port$13310$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -45773,10 +45782,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$12936$90 [0]),
+    .i_stochastic(\port$12937$90 [0]),
     .negative(\$133 ),
-    .\port$13395$0 (least),
-    .\port$13396$0 (total),
+    .\port$13396$0 (least),
+    .\port$13397$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -45786,14 +45795,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$12936$90 [32:1];
-  assign key = \port$12936$90 [32:1];
-  assign i_word = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] };
-  assign word = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] };
+  assign i_key = \port$12937$90 [32:1];
+  assign key = \port$12937$90 [32:1];
+  assign i_word = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] };
+  assign word = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$12936$90 [0];
-  assign stochastic = \port$12936$90 [0];
+  assign i_stochastic = \port$12937$90 [0];
+  assign stochastic = \port$12937$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -45822,7 +45831,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13309$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13310$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -45853,8 +45862,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13309$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$13309$0 ;
-  wire [21:0] \port$13309$0 ;
+  input [21:0] \port$13310$0 ;
+  wire [21:0] \port$13310$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -45864,8 +45873,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13309$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -45891,7 +45900,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13309$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$13309$0 [21:9], 7'h00, \port$13309$0 [8:0] };
+  assign i_word = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -46265,7 +46274,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13395$0 , \port$13396$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13396$0 , \port$13397$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -46413,10 +46422,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13395$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$13395$0 ;
-  wire \port$13395$0 ;
-  input [59:0] \port$13396$0 ;
-  wire [59:0] \port$13396$0 ;
+  input \port$13396$0 ;
+  wire \port$13396$0 ;
+  input [59:0] \port$13397$0 ;
+  wire [59:0] \port$13397$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -46498,24 +46507,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13395$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$13396$0 [55:50] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
+  assign \$58  = \port$13397$0 [55:50] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$13396$0 [41:34] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
+  assign \$60  = \port$13397$0 [41:34] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$13396$0 [49:42] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
+  assign \$62  = \port$13397$0 [49:42] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$13396$0 [55:50] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
+  assign \$67  = \port$13397$0 [55:50] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$13396$0 [49:42] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
+  assign \$69  = \port$13397$0 [49:42] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$13396$0 [7:0];
-  assign \$74  = | \port$13396$0 [15:8];
-  assign \$75  = | \port$13396$0 [23:16];
-  assign \$76  = \port$13396$0 [58:56] ^ { \port$13396$0 [59], \port$13396$0 [59], \port$13396$0 [59] };
+  assign \$73  = | \port$13397$0 [7:0];
+  assign \$74  = | \port$13397$0 [15:8];
+  assign \$75  = | \port$13397$0 [23:16];
+  assign \$76  = \port$13397$0 [58:56] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -46559,11 +46568,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13395$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$13396$0 [55:0];
+    window1 <= \port$13397$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$13396$0 [59];
+    sign1 <= \port$13397$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -46627,8 +46636,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13395$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$13396$0 [55:0], \port$13395$0  };
-  assign i = { \port$13396$0 , \port$13395$0  };
+  assign x = { \port$13397$0 [55:0], \port$13396$0  };
+  assign i = { \port$13397$0 , \port$13396$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -46644,10 +46653,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13395$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$13395$0 ;
+  assign \$72  = \port$13396$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, o__ready, \port$6318$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$8439$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
+module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$8438$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
 , o_vectors__valid, spikes__data, \row$72 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -46922,10 +46931,10 @@ module \backspike_core.wg.front (rst, o__ready, \port$6318$0 , \address$20 , \i_
   input parity;
   wire parity;
   reg [3:0] part = 4'h0;
-  output \port$6318$0 ;
-  wire \port$6318$0 ;
-  output \port$8439$0 ;
-  wire \port$8439$0 ;
+  output \port$6317$0 ;
+  wire \port$6317$0 ;
+  output \port$8438$0 ;
+  wire \port$8438$0 ;
   wire [63:0] row;
   reg [15:0] \row$28  = 16'h0000;
   input [31:0] \row$72 ;
@@ -47143,8 +47152,8 @@ module \backspike_core.wg.front (rst, o__ready, \port$6318$0 , \address$20 , \i_
     .move1(\$115 ),
     .o__payload(\o__payload$35 ),
     .o__ready(\o__ready$45 ),
-    .\port$13510$0 (spikes__data),
-    .\port$13633$0 (masks__data),
+    .\port$13511$0 (spikes__data),
+    .\port$13634$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$44 )
   );
@@ -47535,9 +47544,9 @@ module \backspike_core.wg.front (rst, o__ready, \port$6318$0 , \address$20 , \i_
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$6318$0  = \$115 ;
+  assign \port$6317$0  = \$115 ;
   assign \address$20  = i__payload[15:0];
-  assign \port$8439$0  = \$116 ;
+  assign \port$8438$0  = \$116 ;
   assign \i__payload.address  = i__payload[15:0];
   assign \i__payload.tag  = i__payload[28:16];
   assign \o__payload.address  = i__payload[15:0];
@@ -47934,8 +47943,8 @@ module \backspike_core.wg.front.scan (rst, i__valid, i__ready, o_lines__valid, o
   \backspike_core.wg.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$13090$0 (\o__payload$20 [3:0]),
-    .\port$13090$20 (\o__payload$20 [26:20]),
+    .\port$13091$0 (\o__payload$20 [3:0]),
+    .\port$13091$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -50170,7 +50179,7 @@ module \backspike_core.wg.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[17];
 endmodule
 
-module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$13090$0 , \port$13090$20 , level, clk);
+module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$13091$0 , \port$13091$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -50195,10 +50204,10 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$13090$0 ;
-  wire [3:0] \port$13090$0 ;
-  input [6:0] \port$13090$20 ;
-  wire [6:0] \port$13090$20 ;
+  input [3:0] \port$13091$0 ;
+  wire [3:0] \port$13091$0 ;
+  input [6:0] \port$13091$20 ;
+  wire [6:0] \port$13091$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [10:0] r_data;
@@ -50225,7 +50234,7 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13090$20 , \port$13090$0  };
+      storage[w_port__addr] <= { \port$13091$20 , \port$13091$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -50287,8 +50296,8 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13090$20 , \port$13090$0  };
-  assign w_data = { \port$13090$20 , \port$13090$0  };
+  assign w_port__data = { \port$13091$20 , \port$13091$0  };
+  assign w_data = { \port$13091$20 , \port$13091$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -52818,7 +52827,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, i__ready, i__payload
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$13510$0 , \port$13633$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$13511$0 , \port$13634$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -52849,10 +52858,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [31:0] \port$13510$0 ;
-  wire [31:0] \port$13510$0 ;
-  input [31:0] \port$13633$0 ;
-  wire [31:0] \port$13633$0 ;
+  input [31:0] \port$13511$0 ;
+  wire [31:0] \port$13511$0 ;
+  input [31:0] \port$13634$0 ;
+  wire [31:0] \port$13634$0 ;
   wire [63:0] row;
   input rst;
   wire rst;
@@ -52908,7 +52917,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$13633$0 , \port$13510$0  };
+  assign row = { \port$13634$0 , \port$13511$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -52917,7 +52926,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   assign \o__payload.row  = o__payload[63:0];
   assign \o__payload.tag  = o__payload[76:64];
   assign o__payload[76:64] = tag1;
-  assign o__payload[63:0] = { \port$13633$0 , \port$13510$0  };
+  assign o__payload[63:0] = { \port$13634$0 , \port$13511$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -53039,7 +53048,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8557$0 , \port$8558$0 , \port$8559$0 , \port$8560$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8556$0 , \port$8557$0 , \port$8558$0 , \port$8559$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -53171,14 +53180,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   reg [1:0] next_block = 2'h0;
   wire [15:0] now;
+  input \port$8556$0 ;
+  wire \port$8556$0 ;
   input \port$8557$0 ;
   wire \port$8557$0 ;
   input \port$8558$0 ;
   wire \port$8558$0 ;
   input \port$8559$0 ;
   wire \port$8559$0 ;
-  input \port$8560$0 ;
-  wire \port$8560$0 ;
   wire [5:0] read__addr;
   wire [103:0] read__data;
   (* init = 1'h0 *)
@@ -53231,7 +53240,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [103:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  }];
+      _0_ <= buffer[{ drain_block, \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  }];
     end
   end
   assign read__data = _0_;
@@ -53301,7 +53310,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$17  = \$16 [1:0] == 2'h3;
   assign \$18  = draining & busy;
   assign \$19  = start | \$18 ;
-  assign \$20  = drained >> { \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  };
+  assign \$20  = drained >> { \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  };
   assign \$21  = ~ \$20 ;
   assign \$22  = next_block + 1'h1;
   assign \$23  = i_events__valid & i_events__payload[10];
@@ -53451,7 +53460,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$56  = 2'h0;
     end
   end
-  assign entry = { \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  };
+  assign entry = { \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  };
   assign i_events__ready = go;
   assign \go$32  = go;
   assign element = i_vectors__payload[15:0];
@@ -53463,7 +53472,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$signature__addr  = last_0[7:2];
   assign \$signature__data  = { \total$47 , total };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$8560$0 , \port$8559$0 , \port$8558$0 , \port$8557$0  };
+  assign read__addr = { drain_block, \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  };
   assign \$signature__en$50  = finish;
   assign \$signature__addr$51  = block;
   assign \$signature__data$52  = now;

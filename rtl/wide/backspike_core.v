@@ -1177,23 +1177,23 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     wg_refused <= \$56 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$23270$16 (\$77 [16]),
-    .\port$23272$16 (\$78 [16]),
-    .\port$23274$16 (\$79 [16]),
-    .\port$23276$16 (\$80 [16]),
-    .\port$23278$16 (\$81 [16]),
-    .\port$23280$16 (\$82 [16]),
-    .\port$23282$16 (\$83 [16]),
-    .\port$23284$16 (\$84 [16]),
-    .\port$23286$16 (\$85 [16]),
-    .\port$23288$16 (\$86 [16]),
-    .\port$23290$16 (\$87 [16]),
-    .\port$23292$16 (\$88 [16]),
-    .\port$23294$16 (\$89 [16]),
-    .\port$23296$16 (\$90 [16]),
-    .\port$23298$16 (\$91 [16]),
-    .\port$23300$16 (\$92 [16]),
-    .\port$7176$0 (\$95 ),
+    .\port$23271$16 (\$77 [16]),
+    .\port$23273$16 (\$78 [16]),
+    .\port$23275$16 (\$79 [16]),
+    .\port$23277$16 (\$80 [16]),
+    .\port$23279$16 (\$81 [16]),
+    .\port$23281$16 (\$82 [16]),
+    .\port$23283$16 (\$83 [16]),
+    .\port$23285$16 (\$84 [16]),
+    .\port$23287$16 (\$85 [16]),
+    .\port$23289$16 (\$86 [16]),
+    .\port$23291$16 (\$87 [16]),
+    .\port$23293$16 (\$88 [16]),
+    .\port$23295$16 (\$89 [16]),
+    .\port$23297$16 (\$90 [16]),
+    .\port$23299$16 (\$91 [16]),
+    .\port$23301$16 (\$92 [16]),
+    .\port$7175$0 (\$95 ),
     .read0__data(front_active__data),
     .read__addr(\$96 [15:8]),
     .read__en(\$94 ),
@@ -1224,50 +1224,50 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$385 [8]),
-    .\port$24473$0 (\$100 ),
-    .\port$24473$13 (\$101 ),
-    .\port$24479$0 (\$102 ),
-    .\port$24538$0 (\$103 ),
-    .\port$24540$0 (\$104 ),
-    .\port$24542$0 (\$105 ),
-    .\port$24544$0 (\$106 ),
-    .\port$24546$0 (\$107 ),
-    .\port$24548$0 (\$108 ),
-    .\port$24550$0 (\$109 ),
-    .\port$24552$0 (\$110 ),
-    .\port$24554$0 (\$111 ),
-    .\port$24556$0 (\$112 ),
-    .\port$24558$0 (\$113 ),
-    .\port$24560$0 (\$114 ),
-    .\port$24562$0 (\$115 ),
-    .\port$24564$0 (\$116 ),
-    .\port$24566$0 (\$117 ),
-    .\port$24568$0 (\$118 ),
-    .\port$24569$1 (\$119 ),
-    .\port$24584$0 (\$120 ),
-    .\port$24589$0 (\$121 ),
-    .\port$24591$0 (\$122 ),
-    .\port$24593$0 (\$123 ),
-    .\port$24595$0 (\$124 ),
-    .\port$24597$0 (\$125 ),
-    .\port$24599$0 (\$126 ),
-    .\port$24601$0 (\$127 ),
-    .\port$24603$0 (\$128 ),
-    .\port$24605$0 (\$129 ),
-    .\port$24607$0 (\$130 ),
-    .\port$24609$0 (\$131 ),
-    .\port$24611$0 (\$132 ),
-    .\port$24613$0 (\$133 ),
-    .\port$24615$0 (\$134 ),
-    .\port$24617$0 (\$135 ),
-    .\port$24619$0 (\$136 ),
-    .\port$24631$1 (\$137 ),
-    .\port$7174$0 (\$94 ),
-    .\port$7176$0 (\$95 ),
-    .\port$7188$0 (\$96 ),
-    .\port$9282$0 (\$97 ),
-    .\port$9324$0 (\$98 ),
-    .\port$9326$0 (\$99 ),
+    .\port$24474$0 (\$100 ),
+    .\port$24474$13 (\$101 ),
+    .\port$24480$0 (\$102 ),
+    .\port$24539$0 (\$103 ),
+    .\port$24541$0 (\$104 ),
+    .\port$24543$0 (\$105 ),
+    .\port$24545$0 (\$106 ),
+    .\port$24547$0 (\$107 ),
+    .\port$24549$0 (\$108 ),
+    .\port$24551$0 (\$109 ),
+    .\port$24553$0 (\$110 ),
+    .\port$24555$0 (\$111 ),
+    .\port$24557$0 (\$112 ),
+    .\port$24559$0 (\$113 ),
+    .\port$24561$0 (\$114 ),
+    .\port$24563$0 (\$115 ),
+    .\port$24565$0 (\$116 ),
+    .\port$24567$0 (\$117 ),
+    .\port$24569$0 (\$118 ),
+    .\port$24570$1 (\$119 ),
+    .\port$24585$0 (\$120 ),
+    .\port$24590$0 (\$121 ),
+    .\port$24592$0 (\$122 ),
+    .\port$24594$0 (\$123 ),
+    .\port$24596$0 (\$124 ),
+    .\port$24598$0 (\$125 ),
+    .\port$24600$0 (\$126 ),
+    .\port$24602$0 (\$127 ),
+    .\port$24604$0 (\$128 ),
+    .\port$24606$0 (\$129 ),
+    .\port$24608$0 (\$130 ),
+    .\port$24610$0 (\$131 ),
+    .\port$24612$0 (\$132 ),
+    .\port$24614$0 (\$133 ),
+    .\port$24616$0 (\$134 ),
+    .\port$24618$0 (\$135 ),
+    .\port$24620$0 (\$136 ),
+    .\port$24632$1 (\$137 ),
+    .\port$7173$0 (\$94 ),
+    .\port$7175$0 (\$95 ),
+    .\port$7187$0 (\$96 ),
+    .\port$9281$0 (\$97 ),
+    .\port$9323$0 (\$98 ),
+    .\port$9325$0 (\$99 ),
     .queue_busy(\busy$484 ),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1291,26 +1291,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$23218$0 (\$59 ),
-    .\port$23235$1 (\$60 [4:0]),
-    .\port$23237$1 (\$61 [4:0]),
-    .\port$23239$1 (\$62 [4:0]),
-    .\port$23241$1 (\$63 [4:0]),
-    .\port$23243$1 (\$64 [4:0]),
-    .\port$23245$1 (\$65 [4:0]),
-    .\port$23247$1 (\$66 [4:0]),
-    .\port$23249$1 (\$67 [4:0]),
-    .\port$23251$1 (\$68 [4:0]),
-    .\port$23253$1 (\$69 [4:0]),
-    .\port$23255$1 (\$70 [4:0]),
-    .\port$23257$1 (\$71 [4:0]),
-    .\port$23259$1 (\$72 [4:0]),
-    .\port$23261$1 (\$73 [4:0]),
-    .\port$23263$1 (\$74 [4:0]),
-    .\port$23265$1 (\$75 [4:0]),
-    .\port$23266$1 (\$76 [3:0]),
-    .\port$24473$0 (\$100 ),
-    .\port$24631$1 (\$137 [3:0]),
+    .\port$23219$0 (\$59 ),
+    .\port$23236$1 (\$60 [4:0]),
+    .\port$23238$1 (\$61 [4:0]),
+    .\port$23240$1 (\$62 [4:0]),
+    .\port$23242$1 (\$63 [4:0]),
+    .\port$23244$1 (\$64 [4:0]),
+    .\port$23246$1 (\$65 [4:0]),
+    .\port$23248$1 (\$66 [4:0]),
+    .\port$23250$1 (\$67 [4:0]),
+    .\port$23252$1 (\$68 [4:0]),
+    .\port$23254$1 (\$69 [4:0]),
+    .\port$23256$1 (\$70 [4:0]),
+    .\port$23258$1 (\$71 [4:0]),
+    .\port$23260$1 (\$72 [4:0]),
+    .\port$23262$1 (\$73 [4:0]),
+    .\port$23264$1 (\$74 [4:0]),
+    .\port$23266$1 (\$75 [4:0]),
+    .\port$23267$1 (\$76 [3:0]),
+    .\port$24474$0 (\$100 ),
+    .\port$24632$1 (\$137 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1338,7 +1338,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .rehearse(queue_rehearse),
     .rst(rst),
     .running(\running$402 ),
-    .\stuck$5 (stuck)
+    .\stuck$6 (stuck)
   );
   \backspike_core.counters  counters (
     .bp_blocked(bp_blocked),
@@ -1390,43 +1390,43 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_valid(front_row_valid),
     .front_spikes__addr(read0__addr),
     .parity(\parity$385 [0]),
-    .\port$1418$0 (\$57 ),
-    .\port$1420$0 (\$58 ),
-    .\port$23218$0 (\$59 ),
-    .\port$23235$1 (\$60 ),
-    .\port$23237$1 (\$61 ),
-    .\port$23239$1 (\$62 ),
-    .\port$23241$1 (\$63 ),
-    .\port$23243$1 (\$64 ),
-    .\port$23245$1 (\$65 ),
-    .\port$23247$1 (\$66 ),
-    .\port$23249$1 (\$67 ),
-    .\port$23251$1 (\$68 ),
-    .\port$23253$1 (\$69 ),
-    .\port$23255$1 (\$70 ),
-    .\port$23257$1 (\$71 ),
-    .\port$23259$1 (\$72 ),
-    .\port$23261$1 (\$73 ),
-    .\port$23263$1 (\$74 ),
-    .\port$23265$1 (\$75 ),
-    .\port$23266$1 (\$76 ),
-    .\port$23270$0 (\$77 ),
-    .\port$23272$0 (\$78 ),
-    .\port$23274$0 (\$79 ),
-    .\port$23276$0 (\$80 ),
-    .\port$23278$0 (\$81 ),
-    .\port$23280$0 (\$82 ),
-    .\port$23282$0 (\$83 ),
-    .\port$23284$0 (\$84 ),
-    .\port$23286$0 (\$85 ),
-    .\port$23288$0 (\$86 ),
-    .\port$23290$0 (\$87 ),
-    .\port$23292$0 (\$88 ),
-    .\port$23294$0 (\$89 ),
-    .\port$23296$0 (\$90 ),
-    .\port$23298$0 (\$91 ),
-    .\port$23300$0 (\$92 ),
-    .\port$23303$0 (\$93 ),
+    .\port$1417$0 (\$57 ),
+    .\port$1419$0 (\$58 ),
+    .\port$23219$0 (\$59 ),
+    .\port$23236$1 (\$60 ),
+    .\port$23238$1 (\$61 ),
+    .\port$23240$1 (\$62 ),
+    .\port$23242$1 (\$63 ),
+    .\port$23244$1 (\$64 ),
+    .\port$23246$1 (\$65 ),
+    .\port$23248$1 (\$66 ),
+    .\port$23250$1 (\$67 ),
+    .\port$23252$1 (\$68 ),
+    .\port$23254$1 (\$69 ),
+    .\port$23256$1 (\$70 ),
+    .\port$23258$1 (\$71 ),
+    .\port$23260$1 (\$72 ),
+    .\port$23262$1 (\$73 ),
+    .\port$23264$1 (\$74 ),
+    .\port$23266$1 (\$75 ),
+    .\port$23267$1 (\$76 ),
+    .\port$23271$0 (\$77 ),
+    .\port$23273$0 (\$78 ),
+    .\port$23275$0 (\$79 ),
+    .\port$23277$0 (\$80 ),
+    .\port$23279$0 (\$81 ),
+    .\port$23281$0 (\$82 ),
+    .\port$23283$0 (\$83 ),
+    .\port$23285$0 (\$84 ),
+    .\port$23287$0 (\$85 ),
+    .\port$23289$0 (\$86 ),
+    .\port$23291$0 (\$87 ),
+    .\port$23293$0 (\$88 ),
+    .\port$23295$0 (\$89 ),
+    .\port$23297$0 (\$90 ),
+    .\port$23299$0 (\$91 ),
+    .\port$23301$0 (\$92 ),
+    .\port$23304$0 (\$93 ),
     .queue_busy(\busy$473 ),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1453,28 +1453,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$15464$0 (\$141 ),
-    .\port$15466$0 (\$142 ),
-    .\port$24538$0 (\$103 ),
-    .\port$24540$0 (\$104 ),
-    .\port$24542$0 (\$105 ),
-    .\port$24544$0 (\$106 ),
-    .\port$24546$0 (\$107 ),
-    .\port$24548$0 (\$108 ),
-    .\port$24550$0 (\$109 ),
-    .\port$24552$0 (\$110 ),
-    .\port$24554$0 (\$111 ),
-    .\port$24556$0 (\$112 ),
-    .\port$24558$0 (\$113 ),
-    .\port$24560$0 (\$114 ),
-    .\port$24562$0 (\$115 ),
-    .\port$24564$0 (\$116 ),
-    .\port$24566$0 (\$117 ),
-    .\port$24568$0 (\$118 ),
-    .\port$24569$1 (\$119 ),
-    .\port$24584$0 (\$120 ),
-    .\port$9324$0 (\$98 ),
-    .\port$9326$0 (\$99 ),
+    .\port$15463$0 (\$141 ),
+    .\port$15465$0 (\$142 ),
+    .\port$24539$0 (\$103 ),
+    .\port$24541$0 (\$104 ),
+    .\port$24543$0 (\$105 ),
+    .\port$24545$0 (\$106 ),
+    .\port$24547$0 (\$107 ),
+    .\port$24549$0 (\$108 ),
+    .\port$24551$0 (\$109 ),
+    .\port$24553$0 (\$110 ),
+    .\port$24555$0 (\$111 ),
+    .\port$24557$0 (\$112 ),
+    .\port$24559$0 (\$113 ),
+    .\port$24561$0 (\$114 ),
+    .\port$24563$0 (\$115 ),
+    .\port$24565$0 (\$116 ),
+    .\port$24567$0 (\$117 ),
+    .\port$24569$0 (\$118 ),
+    .\port$24570$1 (\$119 ),
+    .\port$24585$0 (\$120 ),
+    .\port$9323$0 (\$98 ),
+    .\port$9325$0 (\$99 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1490,9 +1490,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$22410$8 (\parity$385 [8]),
-    .\port$24473$13 (\$101 ),
-    .\port$24631$5 (\$137 [7:4]),
+    .\port$22409$8 (\parity$385 [8]),
+    .\port$24474$13 (\$101 ),
+    .\port$24632$5 (\$137 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1540,26 +1540,26 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$23218$0 (\$59 [5:0]),
-    .\port$23235$6 (\$60 [20:5]),
-    .\port$23237$6 (\$61 [20:5]),
-    .\port$23239$6 (\$62 [20:5]),
-    .\port$23241$6 (\$63 [20:5]),
-    .\port$23243$6 (\$64 [20:5]),
-    .\port$23245$6 (\$65 [20:5]),
-    .\port$23247$6 (\$66 [20:5]),
-    .\port$23249$6 (\$67 [20:5]),
-    .\port$23251$6 (\$68 [20:5]),
-    .\port$23253$6 (\$69 [20:5]),
-    .\port$23255$6 (\$70 [20:5]),
-    .\port$23257$6 (\$71 [20:5]),
-    .\port$23259$6 (\$72 [20:5]),
-    .\port$23261$6 (\$73 [20:5]),
-    .\port$23263$6 (\$74 [20:5]),
-    .\port$23265$6 (\$75 [20:5]),
-    .\port$23266$5 (\$76 [7:4]),
-    .\port$24479$0 (\$102 ),
-    .\port$24631$5 (\$137 [7:4]),
+    .\port$23219$0 (\$59 [5:0]),
+    .\port$23236$6 (\$60 [20:5]),
+    .\port$23238$6 (\$61 [20:5]),
+    .\port$23240$6 (\$62 [20:5]),
+    .\port$23242$6 (\$63 [20:5]),
+    .\port$23244$6 (\$64 [20:5]),
+    .\port$23246$6 (\$65 [20:5]),
+    .\port$23248$6 (\$66 [20:5]),
+    .\port$23250$6 (\$67 [20:5]),
+    .\port$23252$6 (\$68 [20:5]),
+    .\port$23254$6 (\$69 [20:5]),
+    .\port$23256$6 (\$70 [20:5]),
+    .\port$23258$6 (\$71 [20:5]),
+    .\port$23260$6 (\$72 [20:5]),
+    .\port$23262$6 (\$73 [20:5]),
+    .\port$23264$6 (\$74 [20:5]),
+    .\port$23266$6 (\$75 [20:5]),
+    .\port$23267$5 (\$76 [7:4]),
+    .\port$24480$0 (\$102 ),
+    .\port$24632$5 (\$137 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1567,24 +1567,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$13345$0 (\$139 ),
-    .\port$24589$0 (\$121 ),
-    .\port$24591$0 (\$122 ),
-    .\port$24593$0 (\$123 ),
-    .\port$24595$0 (\$124 ),
-    .\port$24597$0 (\$125 ),
-    .\port$24599$0 (\$126 ),
-    .\port$24601$0 (\$127 ),
-    .\port$24603$0 (\$128 ),
-    .\port$24605$0 (\$129 ),
-    .\port$24607$0 (\$130 ),
-    .\port$24609$0 (\$131 ),
-    .\port$24611$0 (\$132 ),
-    .\port$24613$0 (\$133 ),
-    .\port$24615$0 (\$134 ),
-    .\port$24617$0 (\$135 ),
-    .\port$24619$0 (\$136 ),
-    .\port$7176$0 (\$95 ),
+    .\port$13344$0 (\$139 ),
+    .\port$24590$0 (\$121 ),
+    .\port$24592$0 (\$122 ),
+    .\port$24594$0 (\$123 ),
+    .\port$24596$0 (\$124 ),
+    .\port$24598$0 (\$125 ),
+    .\port$24600$0 (\$126 ),
+    .\port$24602$0 (\$127 ),
+    .\port$24604$0 (\$128 ),
+    .\port$24606$0 (\$129 ),
+    .\port$24608$0 (\$130 ),
+    .\port$24610$0 (\$131 ),
+    .\port$24612$0 (\$132 ),
+    .\port$24614$0 (\$133 ),
+    .\port$24616$0 (\$134 ),
+    .\port$24618$0 (\$135 ),
+    .\port$24620$0 (\$136 ),
+    .\port$7175$0 (\$95 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
     .read__addr(\$96 [7:0]),
@@ -1729,28 +1729,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$13343$0 (\$138 ),
-    .\port$13345$0 (\$139 ),
-    .\port$1418$0 (\$57 ),
-    .\port$1420$0 (\$58 ),
-    .\port$22410$0 (\parity$385 [0]),
-    .\port$23270$0 (\$77 [15:0]),
-    .\port$23272$0 (\$78 [15:0]),
-    .\port$23274$0 (\$79 [15:0]),
-    .\port$23276$0 (\$80 [15:0]),
-    .\port$23278$0 (\$81 [15:0]),
-    .\port$23280$0 (\$82 [15:0]),
-    .\port$23282$0 (\$83 [15:0]),
-    .\port$23284$0 (\$84 [15:0]),
-    .\port$23286$0 (\$85 [15:0]),
-    .\port$23288$0 (\$86 [15:0]),
-    .\port$23290$0 (\$87 [15:0]),
-    .\port$23292$0 (\$88 [15:0]),
-    .\port$23294$0 (\$89 [15:0]),
-    .\port$23296$0 (\$90 [15:0]),
-    .\port$23298$0 (\$91 [15:0]),
-    .\port$23300$0 (\$92 [15:0]),
-    .\port$23303$0 (\$93 ),
+    .\port$13342$0 (\$138 ),
+    .\port$13344$0 (\$139 ),
+    .\port$1417$0 (\$57 ),
+    .\port$1419$0 (\$58 ),
+    .\port$22409$0 (\parity$385 [0]),
+    .\port$23271$0 (\$77 [15:0]),
+    .\port$23273$0 (\$78 [15:0]),
+    .\port$23275$0 (\$79 [15:0]),
+    .\port$23277$0 (\$80 [15:0]),
+    .\port$23279$0 (\$81 [15:0]),
+    .\port$23281$0 (\$82 [15:0]),
+    .\port$23283$0 (\$83 [15:0]),
+    .\port$23285$0 (\$84 [15:0]),
+    .\port$23287$0 (\$85 [15:0]),
+    .\port$23289$0 (\$86 [15:0]),
+    .\port$23291$0 (\$87 [15:0]),
+    .\port$23293$0 (\$88 [15:0]),
+    .\port$23295$0 (\$89 [15:0]),
+    .\port$23297$0 (\$90 [15:0]),
+    .\port$23299$0 (\$91 [15:0]),
+    .\port$23301$0 (\$92 [15:0]),
+    .\port$23304$0 (\$93 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$140 [9:0]),
@@ -1799,7 +1799,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$9282$0 (\$97 ),
+    .\port$9281$0 (\$97 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
@@ -1855,27 +1855,27 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$385 [8]),
-    .\port$13343$0 (\$138 ),
-    .\port$13345$0 (\$139 ),
-    .\port$13357$0 (\$140 ),
-    .\port$15464$0 (\$141 ),
-    .\port$15466$0 (\$142 ),
-    .\port$25820$0 (\$143 ),
-    .\port$25822$0 (\$144 ),
-    .\port$25824$0 (\$145 ),
-    .\port$25826$0 (\$146 ),
-    .\port$25828$0 (\$147 ),
-    .\port$25830$0 (\$148 ),
-    .\port$25832$0 (\$149 ),
-    .\port$25834$0 (\$150 ),
-    .\port$25836$0 (\$151 ),
-    .\port$25838$0 (\$152 ),
-    .\port$25840$0 (\$153 ),
-    .\port$25842$0 (\$154 ),
-    .\port$25844$0 (\$155 ),
-    .\port$25846$0 (\$156 ),
-    .\port$25848$0 (\$157 ),
-    .\port$25850$0 (\$158 ),
+    .\port$13342$0 (\$138 ),
+    .\port$13344$0 (\$139 ),
+    .\port$13356$0 (\$140 ),
+    .\port$15463$0 (\$141 ),
+    .\port$15465$0 (\$142 ),
+    .\port$25821$0 (\$143 ),
+    .\port$25823$0 (\$144 ),
+    .\port$25825$0 (\$145 ),
+    .\port$25827$0 (\$146 ),
+    .\port$25829$0 (\$147 ),
+    .\port$25831$0 (\$148 ),
+    .\port$25833$0 (\$149 ),
+    .\port$25835$0 (\$150 ),
+    .\port$25837$0 (\$151 ),
+    .\port$25839$0 (\$152 ),
+    .\port$25841$0 (\$153 ),
+    .\port$25843$0 (\$154 ),
+    .\port$25845$0 (\$155 ),
+    .\port$25847$0 (\$156 ),
+    .\port$25849$0 (\$157 ),
+    .\port$25851$0 (\$158 ),
     .queue_busy(\busy$494 ),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -2740,7 +2740,7 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \$23  = drain_row_valid;
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$7176$0 , read__addr, \port$23270$16 , \port$23272$16 , \port$23274$16 , \port$23276$16 , \port$23278$16 , \port$23280$16 , \port$23282$16 , \port$23284$16 , \port$23286$16 , \port$23288$16 , \port$23290$16 , \port$23292$16 , \port$23294$16 , \port$23296$16 , \port$23298$16 , \port$23300$16
+module \backspike_core.active_memory (rst, write__en, read__en, \port$7175$0 , read__addr, \port$23271$16 , \port$23273$16 , \port$23275$16 , \port$23277$16 , \port$23279$16 , \port$23281$16 , \port$23283$16 , \port$23285$16 , \port$23287$16 , \port$23289$16 , \port$23291$16 , \port$23293$16 , \port$23295$16 , \port$23297$16 , \port$23299$16 , \port$23301$16
 , write__addr, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
@@ -2748,40 +2748,40 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7176$0 , r
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$23270$16 ;
-  wire \port$23270$16 ;
-  input \port$23272$16 ;
-  wire \port$23272$16 ;
-  input \port$23274$16 ;
-  wire \port$23274$16 ;
-  input \port$23276$16 ;
-  wire \port$23276$16 ;
-  input \port$23278$16 ;
-  wire \port$23278$16 ;
-  input \port$23280$16 ;
-  wire \port$23280$16 ;
-  input \port$23282$16 ;
-  wire \port$23282$16 ;
-  input \port$23284$16 ;
-  wire \port$23284$16 ;
-  input \port$23286$16 ;
-  wire \port$23286$16 ;
-  input \port$23288$16 ;
-  wire \port$23288$16 ;
-  input \port$23290$16 ;
-  wire \port$23290$16 ;
-  input \port$23292$16 ;
-  wire \port$23292$16 ;
-  input \port$23294$16 ;
-  wire \port$23294$16 ;
-  input \port$23296$16 ;
-  wire \port$23296$16 ;
-  input \port$23298$16 ;
-  wire \port$23298$16 ;
-  input \port$23300$16 ;
-  wire \port$23300$16 ;
-  input \port$7176$0 ;
-  wire \port$7176$0 ;
+  input \port$23271$16 ;
+  wire \port$23271$16 ;
+  input \port$23273$16 ;
+  wire \port$23273$16 ;
+  input \port$23275$16 ;
+  wire \port$23275$16 ;
+  input \port$23277$16 ;
+  wire \port$23277$16 ;
+  input \port$23279$16 ;
+  wire \port$23279$16 ;
+  input \port$23281$16 ;
+  wire \port$23281$16 ;
+  input \port$23283$16 ;
+  wire \port$23283$16 ;
+  input \port$23285$16 ;
+  wire \port$23285$16 ;
+  input \port$23287$16 ;
+  wire \port$23287$16 ;
+  input \port$23289$16 ;
+  wire \port$23289$16 ;
+  input \port$23291$16 ;
+  wire \port$23291$16 ;
+  input \port$23293$16 ;
+  wire \port$23293$16 ;
+  input \port$23295$16 ;
+  wire \port$23295$16 ;
+  input \port$23297$16 ;
+  wire \port$23297$16 ;
+  input \port$23299$16 ;
+  wire \port$23299$16 ;
+  input \port$23301$16 ;
+  wire \port$23301$16 ;
+  input \port$7175$0 ;
+  wire \port$7175$0 ;
   wire [7:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2806,7 +2806,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7176$0 , r
   reg [15:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$23300$16 , \port$23298$16 , \port$23296$16 , \port$23294$16 , \port$23292$16 , \port$23290$16 , \port$23288$16 , \port$23286$16 , \port$23284$16 , \port$23282$16 , \port$23280$16 , \port$23278$16 , \port$23276$16 , \port$23274$16 , \port$23272$16 , \port$23270$16  };
+      copy0[write__addr] <= { \port$23301$16 , \port$23299$16 , \port$23297$16 , \port$23295$16 , \port$23293$16 , \port$23291$16 , \port$23289$16 , \port$23287$16 , \port$23285$16 , \port$23283$16 , \port$23281$16 , \port$23279$16 , \port$23277$16 , \port$23275$16 , \port$23273$16 , \port$23271$16  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2820,23 +2820,23 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$7176$0 , r
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$7176$0 ) begin
+    if (\port$7175$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$23300$16 , \port$23298$16 , \port$23296$16 , \port$23294$16 , \port$23292$16 , \port$23290$16 , \port$23288$16 , \port$23286$16 , \port$23284$16 , \port$23282$16 , \port$23280$16 , \port$23278$16 , \port$23276$16 , \port$23274$16 , \port$23272$16 , \port$23270$16  };
-  assign \write__data$5  = { \port$23300$16 , \port$23298$16 , \port$23296$16 , \port$23294$16 , \port$23292$16 , \port$23290$16 , \port$23288$16 , \port$23286$16 , \port$23284$16 , \port$23282$16 , \port$23280$16 , \port$23278$16 , \port$23276$16 , \port$23274$16 , \port$23272$16 , \port$23270$16  };
+  assign write__data = { \port$23301$16 , \port$23299$16 , \port$23297$16 , \port$23295$16 , \port$23293$16 , \port$23291$16 , \port$23289$16 , \port$23287$16 , \port$23285$16 , \port$23283$16 , \port$23281$16 , \port$23279$16 , \port$23277$16 , \port$23275$16 , \port$23273$16 , \port$23271$16  };
+  assign \write__data$5  = { \port$23301$16 , \port$23299$16 , \port$23297$16 , \port$23295$16 , \port$23293$16 , \port$23291$16 , \port$23289$16 , \port$23287$16 , \port$23285$16 , \port$23283$16 , \port$23281$16 , \port$23279$16 , \port$23277$16 , \port$23275$16 , \port$23273$16 , \port$23271$16  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$7176$0 , read__en };
+  assign read0__en = { \port$7175$0 , read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$7174$0 , \port$7176$0 , \port$7188$0 , \port$9282$0 , \port$9324$0 , \port$9326$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
-, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$24473$0 , \port$24473$13 , \port$24479$0 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0
-, \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0 , \port$24569$1 , \port$24584$0 , drain_masks__addr, \port$24589$0 , \port$24591$0 , \port$24593$0 , \port$24595$0 , \port$24597$0 , \port$24599$0 , \port$24601$0 , \port$24603$0 , \port$24605$0 , \port$24607$0 , \port$24609$0
-, \port$24611$0 , \port$24613$0 , \port$24615$0 , \port$24617$0 , \port$24619$0 , drain_masks__en, \port$24631$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$7173$0 , \port$7175$0 , \port$7187$0 , \port$9281$0 , \port$9323$0 , \port$9325$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
+, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$24474$0 , \port$24474$13 , \port$24480$0 , \port$24539$0 , \port$24541$0 , \port$24543$0 , \port$24545$0 , \port$24547$0 , \port$24549$0 , \port$24551$0 , \port$24553$0 , \port$24555$0
+, \port$24557$0 , \port$24559$0 , \port$24561$0 , \port$24563$0 , \port$24565$0 , \port$24567$0 , \port$24569$0 , \port$24570$1 , \port$24585$0 , drain_masks__addr, \port$24590$0 , \port$24592$0 , \port$24594$0 , \port$24596$0 , \port$24598$0 , \port$24600$0 , \port$24602$0 , \port$24604$0 , \port$24606$0 , \port$24608$0 , \port$24610$0
+, \port$24612$0 , \port$24614$0 , \port$24616$0 , \port$24618$0 , \port$24620$0 , drain_masks__en, \port$24632$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column_vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -3161,94 +3161,94 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [7:0] \port$24473$0 ;
-  wire [7:0] \port$24473$0 ;
-  output [5:0] \port$24473$13 ;
-  wire [5:0] \port$24473$13 ;
-  output [5:0] \port$24479$0 ;
-  wire [5:0] \port$24479$0 ;
-  output [15:0] \port$24538$0 ;
-  wire [15:0] \port$24538$0 ;
-  output [15:0] \port$24540$0 ;
-  wire [15:0] \port$24540$0 ;
-  output [15:0] \port$24542$0 ;
-  wire [15:0] \port$24542$0 ;
-  output [15:0] \port$24544$0 ;
-  wire [15:0] \port$24544$0 ;
-  output [15:0] \port$24546$0 ;
-  wire [15:0] \port$24546$0 ;
-  output [15:0] \port$24548$0 ;
-  wire [15:0] \port$24548$0 ;
-  output [15:0] \port$24550$0 ;
-  wire [15:0] \port$24550$0 ;
-  output [15:0] \port$24552$0 ;
-  wire [15:0] \port$24552$0 ;
-  output [15:0] \port$24554$0 ;
-  wire [15:0] \port$24554$0 ;
-  output [15:0] \port$24556$0 ;
-  wire [15:0] \port$24556$0 ;
-  output [15:0] \port$24558$0 ;
-  wire [15:0] \port$24558$0 ;
-  output [15:0] \port$24560$0 ;
-  wire [15:0] \port$24560$0 ;
-  output [15:0] \port$24562$0 ;
-  wire [15:0] \port$24562$0 ;
-  output [15:0] \port$24564$0 ;
-  wire [15:0] \port$24564$0 ;
-  output [15:0] \port$24566$0 ;
-  wire [15:0] \port$24566$0 ;
-  output [15:0] \port$24568$0 ;
-  wire [15:0] \port$24568$0 ;
-  output [3:0] \port$24569$1 ;
-  wire [3:0] \port$24569$1 ;
-  output [7:0] \port$24584$0 ;
-  wire [7:0] \port$24584$0 ;
-  output [15:0] \port$24589$0 ;
-  wire [15:0] \port$24589$0 ;
-  output [15:0] \port$24591$0 ;
-  wire [15:0] \port$24591$0 ;
-  output [15:0] \port$24593$0 ;
-  wire [15:0] \port$24593$0 ;
-  output [15:0] \port$24595$0 ;
-  wire [15:0] \port$24595$0 ;
-  output [15:0] \port$24597$0 ;
-  wire [15:0] \port$24597$0 ;
-  output [15:0] \port$24599$0 ;
-  wire [15:0] \port$24599$0 ;
-  output [15:0] \port$24601$0 ;
-  wire [15:0] \port$24601$0 ;
-  output [15:0] \port$24603$0 ;
-  wire [15:0] \port$24603$0 ;
-  output [15:0] \port$24605$0 ;
-  wire [15:0] \port$24605$0 ;
-  output [15:0] \port$24607$0 ;
-  wire [15:0] \port$24607$0 ;
-  output [15:0] \port$24609$0 ;
-  wire [15:0] \port$24609$0 ;
-  output [15:0] \port$24611$0 ;
-  wire [15:0] \port$24611$0 ;
-  output [15:0] \port$24613$0 ;
-  wire [15:0] \port$24613$0 ;
-  output [15:0] \port$24615$0 ;
-  wire [15:0] \port$24615$0 ;
-  output [15:0] \port$24617$0 ;
-  wire [15:0] \port$24617$0 ;
-  output [15:0] \port$24619$0 ;
-  wire [15:0] \port$24619$0 ;
-  output [7:0] \port$24631$1 ;
-  wire [7:0] \port$24631$1 ;
-  output \port$7174$0 ;
-  wire \port$7174$0 ;
-  output \port$7176$0 ;
-  wire \port$7176$0 ;
-  output [15:0] \port$7188$0 ;
-  wire [15:0] \port$7188$0 ;
-  output [16:0] \port$9282$0 ;
-  wire [16:0] \port$9282$0 ;
-  output \port$9324$0 ;
-  wire \port$9324$0 ;
-  output \port$9326$0 ;
-  wire \port$9326$0 ;
+  output [7:0] \port$24474$0 ;
+  wire [7:0] \port$24474$0 ;
+  output [5:0] \port$24474$13 ;
+  wire [5:0] \port$24474$13 ;
+  output [5:0] \port$24480$0 ;
+  wire [5:0] \port$24480$0 ;
+  output [15:0] \port$24539$0 ;
+  wire [15:0] \port$24539$0 ;
+  output [15:0] \port$24541$0 ;
+  wire [15:0] \port$24541$0 ;
+  output [15:0] \port$24543$0 ;
+  wire [15:0] \port$24543$0 ;
+  output [15:0] \port$24545$0 ;
+  wire [15:0] \port$24545$0 ;
+  output [15:0] \port$24547$0 ;
+  wire [15:0] \port$24547$0 ;
+  output [15:0] \port$24549$0 ;
+  wire [15:0] \port$24549$0 ;
+  output [15:0] \port$24551$0 ;
+  wire [15:0] \port$24551$0 ;
+  output [15:0] \port$24553$0 ;
+  wire [15:0] \port$24553$0 ;
+  output [15:0] \port$24555$0 ;
+  wire [15:0] \port$24555$0 ;
+  output [15:0] \port$24557$0 ;
+  wire [15:0] \port$24557$0 ;
+  output [15:0] \port$24559$0 ;
+  wire [15:0] \port$24559$0 ;
+  output [15:0] \port$24561$0 ;
+  wire [15:0] \port$24561$0 ;
+  output [15:0] \port$24563$0 ;
+  wire [15:0] \port$24563$0 ;
+  output [15:0] \port$24565$0 ;
+  wire [15:0] \port$24565$0 ;
+  output [15:0] \port$24567$0 ;
+  wire [15:0] \port$24567$0 ;
+  output [15:0] \port$24569$0 ;
+  wire [15:0] \port$24569$0 ;
+  output [3:0] \port$24570$1 ;
+  wire [3:0] \port$24570$1 ;
+  output [7:0] \port$24585$0 ;
+  wire [7:0] \port$24585$0 ;
+  output [15:0] \port$24590$0 ;
+  wire [15:0] \port$24590$0 ;
+  output [15:0] \port$24592$0 ;
+  wire [15:0] \port$24592$0 ;
+  output [15:0] \port$24594$0 ;
+  wire [15:0] \port$24594$0 ;
+  output [15:0] \port$24596$0 ;
+  wire [15:0] \port$24596$0 ;
+  output [15:0] \port$24598$0 ;
+  wire [15:0] \port$24598$0 ;
+  output [15:0] \port$24600$0 ;
+  wire [15:0] \port$24600$0 ;
+  output [15:0] \port$24602$0 ;
+  wire [15:0] \port$24602$0 ;
+  output [15:0] \port$24604$0 ;
+  wire [15:0] \port$24604$0 ;
+  output [15:0] \port$24606$0 ;
+  wire [15:0] \port$24606$0 ;
+  output [15:0] \port$24608$0 ;
+  wire [15:0] \port$24608$0 ;
+  output [15:0] \port$24610$0 ;
+  wire [15:0] \port$24610$0 ;
+  output [15:0] \port$24612$0 ;
+  wire [15:0] \port$24612$0 ;
+  output [15:0] \port$24614$0 ;
+  wire [15:0] \port$24614$0 ;
+  output [15:0] \port$24616$0 ;
+  wire [15:0] \port$24616$0 ;
+  output [15:0] \port$24618$0 ;
+  wire [15:0] \port$24618$0 ;
+  output [15:0] \port$24620$0 ;
+  wire [15:0] \port$24620$0 ;
+  output [7:0] \port$24632$1 ;
+  wire [7:0] \port$24632$1 ;
+  output \port$7173$0 ;
+  wire \port$7173$0 ;
+  output \port$7175$0 ;
+  wire \port$7175$0 ;
+  output [15:0] \port$7187$0 ;
+  wire [15:0] \port$7187$0 ;
+  output [16:0] \port$9281$0 ;
+  wire [16:0] \port$9281$0 ;
+  output \port$9323$0 ;
+  wire \port$9323$0 ;
+  output \port$9325$0 ;
+  wire \port$9325$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -3374,28 +3374,28 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$24473$0 (\$7 ),
-    .\port$24473$13 (\$8 ),
-    .\port$24479$0 (\$9 ),
-    .\port$24538$0 (\$10 ),
-    .\port$24540$0 (\$11 ),
-    .\port$24542$0 (\$12 ),
-    .\port$24544$0 (\$13 ),
-    .\port$24546$0 (\$14 ),
-    .\port$24548$0 (\$15 ),
-    .\port$24550$0 (\$16 ),
-    .\port$24552$0 (\$17 ),
-    .\port$24554$0 (\$18 ),
-    .\port$24556$0 (\$19 ),
-    .\port$24558$0 (\$20 ),
-    .\port$24560$0 (\$21 ),
-    .\port$24562$0 (\$22 ),
-    .\port$24564$0 (\$23 ),
-    .\port$24566$0 (\$24 ),
-    .\port$24568$0 (\$25 ),
-    .\port$24569$1 (\$26 ),
-    .\port$24584$0 (\$27 ),
-    .\port$24631$1 (\$44 ),
+    .\port$24474$0 (\$7 ),
+    .\port$24474$13 (\$8 ),
+    .\port$24480$0 (\$9 ),
+    .\port$24539$0 (\$10 ),
+    .\port$24541$0 (\$11 ),
+    .\port$24543$0 (\$12 ),
+    .\port$24545$0 (\$13 ),
+    .\port$24547$0 (\$14 ),
+    .\port$24549$0 (\$15 ),
+    .\port$24551$0 (\$16 ),
+    .\port$24553$0 (\$17 ),
+    .\port$24555$0 (\$18 ),
+    .\port$24557$0 (\$19 ),
+    .\port$24559$0 (\$20 ),
+    .\port$24561$0 (\$21 ),
+    .\port$24563$0 (\$22 ),
+    .\port$24565$0 (\$23 ),
+    .\port$24567$0 (\$24 ),
+    .\port$24569$0 (\$25 ),
+    .\port$24570$1 (\$26 ),
+    .\port$24585$0 (\$27 ),
+    .\port$24632$1 (\$44 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -3441,9 +3441,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$7176$0 (\$2 ),
-    .\port$9282$0 (\$4 ),
-    .\port$9326$0 (\$6 ),
+    .\port$7175$0 (\$2 ),
+    .\port$9281$0 (\$4 ),
+    .\port$9325$0 (\$6 ),
     .\row$64 (column_vector),
     .\row$90 (gradients__data),
     .rst(rst)
@@ -3596,51 +3596,51 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$7174$0  = \$1 ;
-  assign \port$7176$0  = \$2 ;
-  assign \port$7188$0  = \$3 ;
-  assign \port$9282$0  = \$4 ;
-  assign \port$9324$0  = \$5 ;
-  assign \port$9326$0  = \$6 ;
+  assign \port$7173$0  = \$1 ;
+  assign \port$7175$0  = \$2 ;
+  assign \port$7187$0  = \$3 ;
+  assign \port$9281$0  = \$4 ;
+  assign \port$9323$0  = \$5 ;
+  assign \port$9325$0  = \$6 ;
   assign front_column_stride = \config [45:37];
-  assign \port$24473$0  = \$7 ;
-  assign \port$24473$13  = \$8 ;
-  assign \port$24479$0  = \$9 ;
-  assign \port$24538$0  = \$10 ;
-  assign \port$24540$0  = \$11 ;
-  assign \port$24542$0  = \$12 ;
-  assign \port$24544$0  = \$13 ;
-  assign \port$24546$0  = \$14 ;
-  assign \port$24548$0  = \$15 ;
-  assign \port$24550$0  = \$16 ;
-  assign \port$24552$0  = \$17 ;
-  assign \port$24554$0  = \$18 ;
-  assign \port$24556$0  = \$19 ;
-  assign \port$24558$0  = \$20 ;
-  assign \port$24560$0  = \$21 ;
-  assign \port$24562$0  = \$22 ;
-  assign \port$24564$0  = \$23 ;
-  assign \port$24566$0  = \$24 ;
-  assign \port$24568$0  = \$25 ;
-  assign \port$24569$1  = \$26 ;
-  assign \port$24584$0  = \$27 ;
-  assign \port$24589$0  = \$28 ;
-  assign \port$24591$0  = \$29 ;
-  assign \port$24593$0  = \$30 ;
-  assign \port$24595$0  = \$31 ;
-  assign \port$24597$0  = \$32 ;
-  assign \port$24599$0  = \$33 ;
-  assign \port$24601$0  = \$34 ;
-  assign \port$24603$0  = \$35 ;
-  assign \port$24605$0  = \$36 ;
-  assign \port$24607$0  = \$37 ;
-  assign \port$24609$0  = \$38 ;
-  assign \port$24611$0  = \$39 ;
-  assign \port$24613$0  = \$40 ;
-  assign \port$24615$0  = \$41 ;
-  assign \port$24617$0  = \$42 ;
-  assign \port$24619$0  = \$43 ;
-  assign \port$24631$1  = \$44 ;
+  assign \port$24474$0  = \$7 ;
+  assign \port$24474$13  = \$8 ;
+  assign \port$24480$0  = \$9 ;
+  assign \port$24539$0  = \$10 ;
+  assign \port$24541$0  = \$11 ;
+  assign \port$24543$0  = \$12 ;
+  assign \port$24545$0  = \$13 ;
+  assign \port$24547$0  = \$14 ;
+  assign \port$24549$0  = \$15 ;
+  assign \port$24551$0  = \$16 ;
+  assign \port$24553$0  = \$17 ;
+  assign \port$24555$0  = \$18 ;
+  assign \port$24557$0  = \$19 ;
+  assign \port$24559$0  = \$20 ;
+  assign \port$24561$0  = \$21 ;
+  assign \port$24563$0  = \$22 ;
+  assign \port$24565$0  = \$23 ;
+  assign \port$24567$0  = \$24 ;
+  assign \port$24569$0  = \$25 ;
+  assign \port$24570$1  = \$26 ;
+  assign \port$24585$0  = \$27 ;
+  assign \port$24590$0  = \$28 ;
+  assign \port$24592$0  = \$29 ;
+  assign \port$24594$0  = \$30 ;
+  assign \port$24596$0  = \$31 ;
+  assign \port$24598$0  = \$32 ;
+  assign \port$24600$0  = \$33 ;
+  assign \port$24602$0  = \$34 ;
+  assign \port$24604$0  = \$35 ;
+  assign \port$24606$0  = \$36 ;
+  assign \port$24608$0  = \$37 ;
+  assign \port$24610$0  = \$38 ;
+  assign \port$24612$0  = \$39 ;
+  assign \port$24614$0  = \$40 ;
+  assign \port$24616$0  = \$41 ;
+  assign \port$24618$0  = \$42 ;
+  assign \port$24620$0  = \$43 ;
+  assign \port$24632$1  = \$44 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3822,9 +3822,9 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$24473$0 , \port$24473$13 , \port$24479$0 , \port$24538$0 , \port$24540$0
-, \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0 , \port$24569$1 , \port$24584$0 , masks__addr, tile_0, tile_1, tile_2, tile_3
-, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$24631$1 , codes__data, logits__data, labels__data, clk);
+module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$24474$0 , \port$24474$13 , \port$24480$0 , \port$24539$0 , \port$24541$0
+, \port$24543$0 , \port$24545$0 , \port$24547$0 , \port$24549$0 , \port$24551$0 , \port$24553$0 , \port$24555$0 , \port$24557$0 , \port$24559$0 , \port$24561$0 , \port$24563$0 , \port$24565$0 , \port$24567$0 , \port$24569$0 , \port$24570$1 , \port$24585$0 , masks__addr, tile_0, tile_1, tile_2, tile_3
+, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$24632$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -4469,50 +4469,50 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
   wire \onehot$94 ;
   input parity;
   wire parity;
-  output [7:0] \port$24473$0 ;
-  wire [7:0] \port$24473$0 ;
-  output [5:0] \port$24473$13 ;
-  wire [5:0] \port$24473$13 ;
-  output [5:0] \port$24479$0 ;
-  wire [5:0] \port$24479$0 ;
-  output [15:0] \port$24538$0 ;
-  wire [15:0] \port$24538$0 ;
-  output [15:0] \port$24540$0 ;
-  wire [15:0] \port$24540$0 ;
-  output [15:0] \port$24542$0 ;
-  wire [15:0] \port$24542$0 ;
-  output [15:0] \port$24544$0 ;
-  wire [15:0] \port$24544$0 ;
-  output [15:0] \port$24546$0 ;
-  wire [15:0] \port$24546$0 ;
-  output [15:0] \port$24548$0 ;
-  wire [15:0] \port$24548$0 ;
-  output [15:0] \port$24550$0 ;
-  wire [15:0] \port$24550$0 ;
-  output [15:0] \port$24552$0 ;
-  wire [15:0] \port$24552$0 ;
-  output [15:0] \port$24554$0 ;
-  wire [15:0] \port$24554$0 ;
-  output [15:0] \port$24556$0 ;
-  wire [15:0] \port$24556$0 ;
-  output [15:0] \port$24558$0 ;
-  wire [15:0] \port$24558$0 ;
-  output [15:0] \port$24560$0 ;
-  wire [15:0] \port$24560$0 ;
-  output [15:0] \port$24562$0 ;
-  wire [15:0] \port$24562$0 ;
-  output [15:0] \port$24564$0 ;
-  wire [15:0] \port$24564$0 ;
-  output [15:0] \port$24566$0 ;
-  wire [15:0] \port$24566$0 ;
-  output [15:0] \port$24568$0 ;
-  wire [15:0] \port$24568$0 ;
-  output [3:0] \port$24569$1 ;
-  wire [3:0] \port$24569$1 ;
-  output [7:0] \port$24584$0 ;
-  wire [7:0] \port$24584$0 ;
-  output [7:0] \port$24631$1 ;
-  wire [7:0] \port$24631$1 ;
+  output [7:0] \port$24474$0 ;
+  wire [7:0] \port$24474$0 ;
+  output [5:0] \port$24474$13 ;
+  wire [5:0] \port$24474$13 ;
+  output [5:0] \port$24480$0 ;
+  wire [5:0] \port$24480$0 ;
+  output [15:0] \port$24539$0 ;
+  wire [15:0] \port$24539$0 ;
+  output [15:0] \port$24541$0 ;
+  wire [15:0] \port$24541$0 ;
+  output [15:0] \port$24543$0 ;
+  wire [15:0] \port$24543$0 ;
+  output [15:0] \port$24545$0 ;
+  wire [15:0] \port$24545$0 ;
+  output [15:0] \port$24547$0 ;
+  wire [15:0] \port$24547$0 ;
+  output [15:0] \port$24549$0 ;
+  wire [15:0] \port$24549$0 ;
+  output [15:0] \port$24551$0 ;
+  wire [15:0] \port$24551$0 ;
+  output [15:0] \port$24553$0 ;
+  wire [15:0] \port$24553$0 ;
+  output [15:0] \port$24555$0 ;
+  wire [15:0] \port$24555$0 ;
+  output [15:0] \port$24557$0 ;
+  wire [15:0] \port$24557$0 ;
+  output [15:0] \port$24559$0 ;
+  wire [15:0] \port$24559$0 ;
+  output [15:0] \port$24561$0 ;
+  wire [15:0] \port$24561$0 ;
+  output [15:0] \port$24563$0 ;
+  wire [15:0] \port$24563$0 ;
+  output [15:0] \port$24565$0 ;
+  wire [15:0] \port$24565$0 ;
+  output [15:0] \port$24567$0 ;
+  wire [15:0] \port$24567$0 ;
+  output [15:0] \port$24569$0 ;
+  wire [15:0] \port$24569$0 ;
+  output [3:0] \port$24570$1 ;
+  wire [3:0] \port$24570$1 ;
+  output [7:0] \port$24585$0 ;
+  wire [7:0] \port$24585$0 ;
+  output [7:0] \port$24632$1 ;
+  wire [7:0] \port$24632$1 ;
   reg [15:0] present = 16'h0000;
   reg [1:0] read_turn_0 = 2'h0;
   reg [1:0] read_turn_1 = 2'h0;
@@ -5423,9 +5423,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(sum),
     .live(\live$35 ),
     .onehot(onehot),
-    .\port$10382$0 (\$26 ),
-    .\port$24773$0 (\$350 ),
-    .\port$24774$0 (\$351 ),
+    .\port$10381$0 (\$26 ),
+    .\port$24774$0 (\$350 ),
+    .\port$24775$0 (\$351 ),
     .rst(rst),
     .saturated(\saturated$96 ),
     .slot(slot),
@@ -5437,9 +5437,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(\sum$50 ),
     .live(\live$55 ),
     .onehot(\onehot$62 ),
-    .\port$10391$0 (\$32 ),
-    .\port$24897$0 (\$352 ),
-    .\port$24898$0 (\$353 ),
+    .\port$10390$0 (\$32 ),
+    .\port$24898$0 (\$352 ),
+    .\port$24899$0 (\$353 ),
     .rst(rst),
     .saturated(\saturated$97 ),
     .slot(slot),
@@ -5451,9 +5451,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(\sum$66 ),
     .live(\live$71 ),
     .onehot(\onehot$78 ),
-    .\port$10400$0 (\$38 ),
-    .\port$25021$0 (\$354 ),
-    .\port$25022$0 (\$355 ),
+    .\port$10399$0 (\$38 ),
+    .\port$25022$0 (\$354 ),
+    .\port$25023$0 (\$355 ),
     .rst(rst),
     .saturated(\saturated$98 ),
     .slot(slot),
@@ -5465,9 +5465,9 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
     .i(\sum$82 ),
     .live(\live$87 ),
     .onehot(\onehot$94 ),
-    .\port$10409$0 (\$44 ),
-    .\port$25145$0 (\$356 ),
-    .\port$25146$0 (\$357 ),
+    .\port$10408$0 (\$44 ),
+    .\port$25146$0 (\$356 ),
+    .\port$25147$0 (\$357 ),
     .rst(rst),
     .saturated(\saturated$99 ),
     .slot(slot),
@@ -5945,29 +5945,29 @@ module \backspike_core.bp.drain (rst, start, \touched$165 , \begin , saturated, 
   assign \gradient$191  = { \$353 , \$352  };
   assign \gradient$192  = { \$355 , \$354  };
   assign \gradient$193  = { \$357 , \$356  };
-  assign \port$24473$0  = header[7:0];
-  assign \port$24473$13  = header[18:13];
-  assign \port$24479$0  = o_unit[5:0];
-  assign \port$24538$0  = gradient_0[15:0];
-  assign \port$24540$0  = gradient_1[15:0];
-  assign \port$24542$0  = gradient_2[15:0];
-  assign \port$24544$0  = gradient_3[15:0];
-  assign \port$24546$0  = gradient_4[15:0];
-  assign \port$24548$0  = gradient_5[15:0];
-  assign \port$24550$0  = gradient_6[15:0];
-  assign \port$24552$0  = gradient_7[15:0];
-  assign \port$24554$0  = gradient_8[15:0];
-  assign \port$24556$0  = gradient_9[15:0];
-  assign \port$24558$0  = gradient_10[15:0];
-  assign \port$24560$0  = gradient_11[15:0];
-  assign \port$24562$0  = gradient_12[15:0];
-  assign \port$24564$0  = gradient_13[15:0];
-  assign \port$24566$0  = gradient_14[15:0];
-  assign \port$24568$0  = gradient_15[15:0];
-  assign \port$24569$1  = whole_0[4:1];
-  assign \port$24584$0  = header_14[7:0];
+  assign \port$24474$0  = header[7:0];
+  assign \port$24474$13  = header[18:13];
+  assign \port$24480$0  = o_unit[5:0];
+  assign \port$24539$0  = gradient_0[15:0];
+  assign \port$24541$0  = gradient_1[15:0];
+  assign \port$24543$0  = gradient_2[15:0];
+  assign \port$24545$0  = gradient_3[15:0];
+  assign \port$24547$0  = gradient_4[15:0];
+  assign \port$24549$0  = gradient_5[15:0];
+  assign \port$24551$0  = gradient_6[15:0];
+  assign \port$24553$0  = gradient_7[15:0];
+  assign \port$24555$0  = gradient_8[15:0];
+  assign \port$24557$0  = gradient_9[15:0];
+  assign \port$24559$0  = gradient_10[15:0];
+  assign \port$24561$0  = gradient_11[15:0];
+  assign \port$24563$0  = gradient_12[15:0];
+  assign \port$24565$0  = gradient_13[15:0];
+  assign \port$24567$0  = gradient_14[15:0];
+  assign \port$24569$0  = gradient_15[15:0];
+  assign \port$24570$1  = whole_0[4:1];
+  assign \port$24585$0  = header_14[7:0];
   assign masks__addr = last_0[7:0];
-  assign \port$24631$1  = o[8:1];
+  assign \port$24632$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -6724,7 +6724,7 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   assign \$33  = \$32 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10382$0 , onehot, saturated, \table , \config , slot, \port$24773$0 , \port$24774$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10381$0 , onehot, saturated, \table , \config , slot, \port$24774$0 , \port$24775$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7003,12 +7003,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10382$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10382$0 ;
-  wire [20:0] \port$10382$0 ;
-  output [14:0] \port$24773$0 ;
-  wire [14:0] \port$24773$0 ;
-  output \port$24774$0 ;
-  wire \port$24774$0 ;
+  input [20:0] \port$10381$0 ;
+  wire [20:0] \port$10381$0 ;
+  output [14:0] \port$24774$0 ;
+  wire [14:0] \port$24774$0 ;
+  output \port$24775$0 ;
+  wire \port$24775$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -7269,13 +7269,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10382$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10382$0 [4:0];
+    code_0 <= \port$10381$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10382$0 [20:5];
+    logit_0 <= \port$10381$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -7408,10 +7408,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10382$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10382$0 [4:0];
-  assign logit = \port$10382$0 [20:5];
-  assign \port$24773$0  = \$125 ;
-  assign \port$24774$0  = \$126 ;
+  assign code = \port$10381$0 [4:0];
+  assign logit = \port$10381$0 [20:5];
+  assign \port$24774$0  = \$125 ;
+  assign \port$24775$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -7525,8 +7525,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$10382$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10382$0 [3:0];
-  assign \code.spike  = \port$10382$0 [4];
+  assign \code.code  = \port$10381$0 [3:0];
+  assign \code.spike  = \port$10381$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -8685,7 +8685,7 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10391$0 , onehot, saturated, \table , \config , slot, \port$24897$0 , \port$24898$0 , clk);
+module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10390$0 , onehot, saturated, \table , \config , slot, \port$24898$0 , \port$24899$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8964,12 +8964,12 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10391$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10391$0 ;
-  wire [20:0] \port$10391$0 ;
-  output [14:0] \port$24897$0 ;
-  wire [14:0] \port$24897$0 ;
-  output \port$24898$0 ;
-  wire \port$24898$0 ;
+  input [20:0] \port$10390$0 ;
+  wire [20:0] \port$10390$0 ;
+  output [14:0] \port$24898$0 ;
+  wire [14:0] \port$24898$0 ;
+  output \port$24899$0 ;
+  wire \port$24899$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -9230,13 +9230,13 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10391$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10391$0 [4:0];
+    code_0 <= \port$10390$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10391$0 [20:5];
+    logit_0 <= \port$10390$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -9369,10 +9369,10 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10391$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10391$0 [4:0];
-  assign logit = \port$10391$0 [20:5];
-  assign \port$24897$0  = \$125 ;
-  assign \port$24898$0  = \$126 ;
+  assign code = \port$10390$0 [4:0];
+  assign logit = \port$10390$0 [20:5];
+  assign \port$24898$0  = \$125 ;
+  assign \port$24899$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -9486,8 +9486,8 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10391$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10391$0 [3:0];
-  assign \code.spike  = \port$10391$0 [4];
+  assign \code.code  = \port$10390$0 [3:0];
+  assign \code.spike  = \port$10390$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -9635,7 +9635,7 @@ module \backspike_core.bp.drain.unit1 (rst, i, live, \port$10391$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10400$0 , onehot, saturated, \table , \config , slot, \port$25021$0 , \port$25022$0 , clk);
+module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10399$0 , onehot, saturated, \table , \config , slot, \port$25022$0 , \port$25023$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -9914,12 +9914,12 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10400$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10400$0 ;
-  wire [20:0] \port$10400$0 ;
-  output [14:0] \port$25021$0 ;
-  wire [14:0] \port$25021$0 ;
-  output \port$25022$0 ;
-  wire \port$25022$0 ;
+  input [20:0] \port$10399$0 ;
+  wire [20:0] \port$10399$0 ;
+  output [14:0] \port$25022$0 ;
+  wire [14:0] \port$25022$0 ;
+  output \port$25023$0 ;
+  wire \port$25023$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -10180,13 +10180,13 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10400$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10400$0 [4:0];
+    code_0 <= \port$10399$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10400$0 [20:5];
+    logit_0 <= \port$10399$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -10319,10 +10319,10 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10400$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10400$0 [4:0];
-  assign logit = \port$10400$0 [20:5];
-  assign \port$25021$0  = \$125 ;
-  assign \port$25022$0  = \$126 ;
+  assign code = \port$10399$0 [4:0];
+  assign logit = \port$10399$0 [20:5];
+  assign \port$25022$0  = \$125 ;
+  assign \port$25023$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -10436,8 +10436,8 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10400$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10400$0 [3:0];
-  assign \code.spike  = \port$10400$0 [4];
+  assign \code.code  = \port$10399$0 [3:0];
+  assign \code.spike  = \port$10399$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -10585,7 +10585,7 @@ module \backspike_core.bp.drain.unit2 (rst, i, live, \port$10400$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10409$0 , onehot, saturated, \table , \config , slot, \port$25145$0 , \port$25146$0 , clk);
+module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10408$0 , onehot, saturated, \table , \config , slot, \port$25146$0 , \port$25147$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10864,12 +10864,12 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10409$0 , onehot, sat
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  input [20:0] \port$10409$0 ;
-  wire [20:0] \port$10409$0 ;
-  output [14:0] \port$25145$0 ;
-  wire [14:0] \port$25145$0 ;
-  output \port$25146$0 ;
-  wire \port$25146$0 ;
+  input [20:0] \port$10408$0 ;
+  wire [20:0] \port$10408$0 ;
+  output [14:0] \port$25146$0 ;
+  wire [14:0] \port$25146$0 ;
+  output \port$25147$0 ;
+  wire \port$25147$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -11130,13 +11130,13 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10409$0 , onehot, sat
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$10409$0 [4:0];
+    code_0 <= \port$10408$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$10409$0 [20:5];
+    logit_0 <= \port$10408$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -11269,10 +11269,10 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10409$0 , onehot, sat
   assign write__en = written_8[0];
   assign write__addr = written_8[10:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$10409$0 [4:0];
-  assign logit = \port$10409$0 [20:5];
-  assign \port$25145$0  = \$125 ;
-  assign \port$25146$0  = \$126 ;
+  assign code = \port$10408$0 [4:0];
+  assign logit = \port$10408$0 [20:5];
+  assign \port$25146$0  = \$125 ;
+  assign \port$25147$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -11386,8 +11386,8 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10409$0 , onehot, sat
   assign \slot_2.final  = slot_2[15];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$10409$0 [3:0];
-  assign \code.spike  = \port$10409$0 [4];
+  assign \code.code  = \port$10408$0 [3:0];
+  assign \code.spike  = \port$10408$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -11535,7 +11535,7 @@ module \backspike_core.bp.drain.unit3 (rst, i, live, \port$10409$0 , onehot, sat
   assign \$89  = { \$88 , \config [84:75], 1'h0 };
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$7176$0 , address, \port$9282$0 , \o_events__ready$83 , \port$9326$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
+module \backspike_core.bp.front (rst, o__ready, \port$7175$0 , address, \port$9281$0 , \o_events__ready$83 , \port$9325$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
 , o_events__valid, \row$90 , active__data, masks__data, \row$64 , clk);
   wire [13:0] \$1 ;
   wire \$10 ;
@@ -12308,12 +12308,12 @@ module \backspike_core.bp.front (rst, o__ready, \port$7176$0 , address, \port$92
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire [3:0] \plain.x ;
-  output \port$7176$0 ;
-  wire \port$7176$0 ;
-  output [16:0] \port$9282$0 ;
-  wire [16:0] \port$9282$0 ;
-  output \port$9326$0 ;
-  wire \port$9326$0 ;
+  output \port$7175$0 ;
+  wire \port$7175$0 ;
+  output [16:0] \port$9281$0 ;
+  wire [16:0] \port$9281$0 ;
+  output \port$9325$0 ;
+  wire \port$9325$0 ;
   wire [271:0] row;
   input [255:0] \row$64 ;
   wire [255:0] \row$64 ;
@@ -12885,7 +12885,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$7176$0 , address, \port$92
     .i__valid(\i__valid$55 ),
     .o__ready(\o__ready$70 ),
     .o__valid(o_vectors__valid),
-    .\port$9282$0 (o_lines__payload[16:0]),
+    .\port$9281$0 (o_lines__payload[16:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$64 )
@@ -12911,8 +12911,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$7176$0 , address, \port$92
     .move1(\$531 ),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$50 ),
-    .\port$27022$0 (active__data),
-    .\port$27024$0 (masks__data),
+    .\port$27023$0 (active__data),
+    .\port$27025$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$48 )
   );
@@ -12951,7 +12951,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$7176$0 , address, \port$92
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [29:22]),
-    .\port$23896$37 (\config [53:37]),
+    .\port$23897$37 (\config [53:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$13 (\$1 [12:0]),
@@ -13012,10 +13012,10 @@ module \backspike_core.bp.front (rst, o__ready, \port$7176$0 , address, \port$92
   assign \o__valid$93  = \i__valid$92 ;
   assign \i__ready$95  = \o__ready$94 ;
   assign valued = \o__payload$97 [266:256];
-  assign \port$7176$0  = \$531 ;
+  assign \port$7175$0  = \$531 ;
   assign address = \i__payload$22 [15:0];
-  assign \port$9282$0  = o_lines__payload[16:0];
-  assign \port$9326$0  = \$532 ;
+  assign \port$9281$0  = o_lines__payload[16:0];
+  assign \port$9325$0  = \$532 ;
   assign gradients__addr = \i__payload$85 [11:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -13267,7 +13267,7 @@ module \backspike_core.bp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, \port$9282$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, \port$9281$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -13320,8 +13320,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9282$0 , i__ready, o
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [16:0] \port$9282$0 ;
-  wire [16:0] \port$9282$0 ;
+  input [16:0] \port$9281$0 ;
+  wire [16:0] \port$9281$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -13381,7 +13381,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9282$0 , i__ready, o
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$9314$0 (\$16 ),
+    .\port$9313$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -13464,8 +13464,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9282$0 , i__ready, o
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$9282$0 [3:0], \port$9282$0 [16:4] };
-  assign i__payload = { \port$9282$0 [3:0], \port$9282$0 [16:4] };
+  assign address = { \port$9281$0 [3:0], \port$9281$0 [16:4] };
+  assign i__payload = { \port$9281$0 [3:0], \port$9281$0 [16:4] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -13481,7 +13481,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9282$0 , i__ready, o
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$9282$0 [3:0], \port$9282$0 [16:4] };
+  assign \i__payload.address  = { \port$9281$0 [3:0], \port$9281$0 [16:4] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -13489,15 +13489,15 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$9282$0 , i__ready, o
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9314$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9313$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
-  input \port$9314$0 ;
-  wire \port$9314$0 ;
+  input \port$9313$0 ;
+  wire \port$9313$0 ;
   wire [3:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -13537,7 +13537,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9314$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$9314$0 ) begin
+    if (\port$9313$0 ) begin
       \$1  = read__data;
     end
   end
@@ -13546,7 +13546,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$9314$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$9314$0 , read__en };
+  assign read0__en = { \port$9313$0 , read__en };
 endmodule
 
 module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
@@ -13762,8 +13762,8 @@ module \backspike_core.bp.front.scan (rst, i__ready, o_lines__valid, o_lines__pa
   \backspike_core.bp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$23965$0 (\o__payload$20 [3:0]),
-    .\port$23965$20 (\o__payload$20 [40:20]),
+    .\port$23966$0 (\o__payload$20 [3:0]),
+    .\port$23966$20 (\o__payload$20 [40:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -15998,7 +15998,7 @@ module \backspike_core.bp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[31];
 endmodule
 
-module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$23965$0 , \port$23965$20 , level, clk);
+module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$23966$0 , \port$23966$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -16023,10 +16023,10 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$23965$0 ;
-  wire [3:0] \port$23965$0 ;
-  input [20:0] \port$23965$20 ;
-  wire [20:0] \port$23965$20 ;
+  input [3:0] \port$23966$0 ;
+  wire [3:0] \port$23966$0 ;
+  input [20:0] \port$23966$20 ;
+  wire [20:0] \port$23966$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [24:0] r_data;
@@ -16053,7 +16053,7 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [24:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$23965$20 , \port$23965$0  };
+      storage[w_port__addr] <= { \port$23966$20 , \port$23966$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -16115,8 +16115,8 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$23965$20 , \port$23965$0  };
-  assign w_data = { \port$23965$20 , \port$23965$0  };
+  assign w_port__data = { \port$23966$20 , \port$23966$0  };
+  assign w_data = { \port$23966$20 , \port$23966$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -18646,7 +18646,7 @@ module \backspike_core.bp.front.scan.picker (rst, i__ready, i__payload, i__valid
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$27022$0 , \port$27024$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$27023$0 , \port$27025$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -18677,10 +18677,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$27022$0 ;
-  wire [15:0] \port$27022$0 ;
-  input [255:0] \port$27024$0 ;
-  wire [255:0] \port$27024$0 ;
+  input [15:0] \port$27023$0 ;
+  wire [15:0] \port$27023$0 ;
+  input [255:0] \port$27025$0 ;
+  wire [255:0] \port$27025$0 ;
   wire [271:0] row;
   input rst;
   wire rst;
@@ -18736,7 +18736,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$27022$0 , \port$27024$0  };
+  assign row = { \port$27023$0 , \port$27025$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -18745,7 +18745,7 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   assign \o__payload.row  = o__payload[271:0];
   assign \o__payload.tag  = o__payload[293:272];
   assign o__payload[293:272] = tag1;
-  assign o__payload[271:0] = { \port$27022$0 , \port$27024$0  };
+  assign o__payload[271:0] = { \port$27023$0 , \port$27025$0  };
 endmodule
 
 module \backspike_core.bp.front.valued_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -18965,7 +18965,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[255:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$23896$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$23897$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -19045,8 +19045,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [7:0] own = 8'h00;
   input [7:0] own_unit;
   wire [7:0] own_unit;
-  input [16:0] \port$23896$37 ;
-  wire [16:0] \port$23896$37 ;
+  input [16:0] \port$23897$37 ;
+  wire [16:0] \port$23897$37 ;
   reg [12:0] row = 13'h0000;
   input rst;
   wire rst;
@@ -19064,13 +19064,13 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [7:0] unit = 8'h00;
   input [12:0] weights;
   wire [12:0] weights;
-  assign \$1  = \port$23896$37 [8:0] - 1'h1;
+  assign \$1  = \port$23897$37 [8:0] - 1'h1;
   assign \$2  = batch[19:10] - 1'h1;
   assign \$3  = tile * batch[19:10];
   assign \$4  = tile * \tile_rows$13 ;
   assign \$5  = own_unit + tile_units;
   assign \$6  = weights + tile_rows;
-  assign \$7  = \port$23896$37 [16:9] + block;
+  assign \$7  = \port$23897$37 [16:9] + block;
   assign \$8  = block + 1'h1;
   assign \$9  = block == blocks_before;
   assign \$10  = source + 1'h1;
@@ -19338,8 +19338,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
           o__valid = 1'h1;
     endcase
   end
-  assign source_tiles = \port$23896$37 [8:0];
-  assign source_unit = \port$23896$37 [16:9];
+  assign source_tiles = \port$23897$37 [8:0];
+  assign source_unit = \port$23897$37 [16:9];
   assign source_rows = 13'h0001;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -22910,8 +22910,8 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$327  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1 , \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1 , \port$23255$1 , \port$23257$1 , \port$23259$1
-, \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , \port$24473$0 , \port$24631$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$23219$0 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1 , \port$23244$1 , \port$23246$1 , \port$23248$1 , \port$23250$1 , \port$23252$1 , \port$23254$1 , \port$23256$1 , \port$23258$1 , \port$23260$1
+, \port$23262$1 , \port$23264$1 , \port$23266$1 , \port$23267$1 , \port$24474$0 , \port$24632$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -22943,46 +22943,46 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [7:0] \port$23218$0 ;
-  wire [7:0] \port$23218$0 ;
-  input [4:0] \port$23235$1 ;
-  wire [4:0] \port$23235$1 ;
-  input [4:0] \port$23237$1 ;
-  wire [4:0] \port$23237$1 ;
-  input [4:0] \port$23239$1 ;
-  wire [4:0] \port$23239$1 ;
-  input [4:0] \port$23241$1 ;
-  wire [4:0] \port$23241$1 ;
-  input [4:0] \port$23243$1 ;
-  wire [4:0] \port$23243$1 ;
-  input [4:0] \port$23245$1 ;
-  wire [4:0] \port$23245$1 ;
-  input [4:0] \port$23247$1 ;
-  wire [4:0] \port$23247$1 ;
-  input [4:0] \port$23249$1 ;
-  wire [4:0] \port$23249$1 ;
-  input [4:0] \port$23251$1 ;
-  wire [4:0] \port$23251$1 ;
-  input [4:0] \port$23253$1 ;
-  wire [4:0] \port$23253$1 ;
-  input [4:0] \port$23255$1 ;
-  wire [4:0] \port$23255$1 ;
-  input [4:0] \port$23257$1 ;
-  wire [4:0] \port$23257$1 ;
-  input [4:0] \port$23259$1 ;
-  wire [4:0] \port$23259$1 ;
-  input [4:0] \port$23261$1 ;
-  wire [4:0] \port$23261$1 ;
-  input [4:0] \port$23263$1 ;
-  wire [4:0] \port$23263$1 ;
-  input [4:0] \port$23265$1 ;
-  wire [4:0] \port$23265$1 ;
-  input [3:0] \port$23266$1 ;
-  wire [3:0] \port$23266$1 ;
-  input [7:0] \port$24473$0 ;
-  wire [7:0] \port$24473$0 ;
-  input [3:0] \port$24631$1 ;
-  wire [3:0] \port$24631$1 ;
+  input [7:0] \port$23219$0 ;
+  wire [7:0] \port$23219$0 ;
+  input [4:0] \port$23236$1 ;
+  wire [4:0] \port$23236$1 ;
+  input [4:0] \port$23238$1 ;
+  wire [4:0] \port$23238$1 ;
+  input [4:0] \port$23240$1 ;
+  wire [4:0] \port$23240$1 ;
+  input [4:0] \port$23242$1 ;
+  wire [4:0] \port$23242$1 ;
+  input [4:0] \port$23244$1 ;
+  wire [4:0] \port$23244$1 ;
+  input [4:0] \port$23246$1 ;
+  wire [4:0] \port$23246$1 ;
+  input [4:0] \port$23248$1 ;
+  wire [4:0] \port$23248$1 ;
+  input [4:0] \port$23250$1 ;
+  wire [4:0] \port$23250$1 ;
+  input [4:0] \port$23252$1 ;
+  wire [4:0] \port$23252$1 ;
+  input [4:0] \port$23254$1 ;
+  wire [4:0] \port$23254$1 ;
+  input [4:0] \port$23256$1 ;
+  wire [4:0] \port$23256$1 ;
+  input [4:0] \port$23258$1 ;
+  wire [4:0] \port$23258$1 ;
+  input [4:0] \port$23260$1 ;
+  wire [4:0] \port$23260$1 ;
+  input [4:0] \port$23262$1 ;
+  wire [4:0] \port$23262$1 ;
+  input [4:0] \port$23264$1 ;
+  wire [4:0] \port$23264$1 ;
+  input [4:0] \port$23266$1 ;
+  wire [4:0] \port$23266$1 ;
+  input [3:0] \port$23267$1 ;
+  wire [3:0] \port$23267$1 ;
+  input [7:0] \port$24474$0 ;
+  wire [7:0] \port$24474$0 ;
+  input [3:0] \port$24632$1 ;
+  wire [3:0] \port$24632$1 ;
   reg [11:0] read0__addr;
   wire [11:0] \read0__addr$19 ;
   output [79:0] read0__data;
@@ -23002,24 +23002,24 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$23218$0 (\port$23218$0 ),
-    .\port$23235$1 (\port$23235$1 ),
-    .\port$23237$1 (\port$23237$1 ),
-    .\port$23239$1 (\port$23239$1 ),
-    .\port$23241$1 (\port$23241$1 ),
-    .\port$23243$1 (\port$23243$1 ),
-    .\port$23245$1 (\port$23245$1 ),
-    .\port$23247$1 (\port$23247$1 ),
-    .\port$23249$1 (\port$23249$1 ),
-    .\port$23251$1 (\port$23251$1 ),
-    .\port$23253$1 (\port$23253$1 ),
-    .\port$23255$1 (\port$23255$1 ),
-    .\port$23257$1 (\port$23257$1 ),
-    .\port$23259$1 (\port$23259$1 ),
-    .\port$23261$1 (\port$23261$1 ),
-    .\port$23263$1 (\port$23263$1 ),
-    .\port$23265$1 (\port$23265$1 ),
+    .\port$23219$0 (\port$23219$0 ),
+    .\port$23236$1 (\port$23236$1 ),
+    .\port$23238$1 (\port$23238$1 ),
+    .\port$23240$1 (\port$23240$1 ),
+    .\port$23242$1 (\port$23242$1 ),
+    .\port$23244$1 (\port$23244$1 ),
+    .\port$23246$1 (\port$23246$1 ),
+    .\port$23248$1 (\port$23248$1 ),
+    .\port$23250$1 (\port$23250$1 ),
+    .\port$23252$1 (\port$23252$1 ),
+    .\port$23254$1 (\port$23254$1 ),
+    .\port$23256$1 (\port$23256$1 ),
+    .\port$23258$1 (\port$23258$1 ),
+    .\port$23260$1 (\port$23260$1 ),
+    .\port$23262$1 (\port$23262$1 ),
+    .\port$23264$1 (\port$23264$1 ),
     .\port$23266$1 (\port$23266$1 ),
+    .\port$23267$1 (\port$23267$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -23033,12 +23033,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$26926$0 (read0__data),
+    .\port$26927$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$24473$0 , \port$24631$1  };
+    read0__addr = { \port$24474$0 , \port$24632$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -23051,11 +23051,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$23218$0 , \port$23266$1  };
-  assign \write__addr$15  = { \port$23218$0 , \port$23266$1  };
-  assign write__data = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
-  assign \write__data$17  = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
-  assign \read0__addr$19  = { \port$24473$0 , \port$24631$1  };
+  assign write__addr = { \port$23219$0 , \port$23267$1  };
+  assign \write__addr$15  = { \port$23219$0 , \port$23267$1  };
+  assign write__data = { \port$23266$1 , \port$23264$1 , \port$23262$1 , \port$23260$1 , \port$23258$1 , \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1  };
+  assign \write__data$17  = { \port$23266$1 , \port$23264$1 , \port$23262$1 , \port$23260$1 , \port$23258$1 , \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1  };
+  assign \read0__addr$19  = { \port$24474$0 , \port$24632$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[79:75], 3'h0, read0__data[74:70], 3'h0, read0__data[69:65], 3'h0, read0__data[64:60], 3'h0, read0__data[59:55], 3'h0, read0__data[54:50], 3'h0, read0__data[49:45], 3'h0, read0__data[44:40], 3'h0, read0__data[39:35], 3'h0, read0__data[34:30], 3'h0, read0__data[29:25], 3'h0, read0__data[24:20], 3'h0, read0__data[19:15], 3'h0, read0__data[14:10], 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -23070,48 +23070,48 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1 , \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1 , \port$23255$1 , \port$23257$1 , \port$23259$1 , \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , read__addr
+module \backspike_core.codes_memory.rows (rst, write__en, \port$23219$0 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1 , \port$23244$1 , \port$23246$1 , \port$23248$1 , \port$23250$1 , \port$23252$1 , \port$23254$1 , \port$23256$1 , \port$23258$1 , \port$23260$1 , \port$23262$1 , \port$23264$1 , \port$23266$1 , \port$23267$1 , read__addr
 , read0__data, clk);
   input clk;
   wire clk;
   (* init = 80'h00000000000000000000 *)
   wire [79:0] data;
-  input [7:0] \port$23218$0 ;
-  wire [7:0] \port$23218$0 ;
-  input [4:0] \port$23235$1 ;
-  wire [4:0] \port$23235$1 ;
-  input [4:0] \port$23237$1 ;
-  wire [4:0] \port$23237$1 ;
-  input [4:0] \port$23239$1 ;
-  wire [4:0] \port$23239$1 ;
-  input [4:0] \port$23241$1 ;
-  wire [4:0] \port$23241$1 ;
-  input [4:0] \port$23243$1 ;
-  wire [4:0] \port$23243$1 ;
-  input [4:0] \port$23245$1 ;
-  wire [4:0] \port$23245$1 ;
-  input [4:0] \port$23247$1 ;
-  wire [4:0] \port$23247$1 ;
-  input [4:0] \port$23249$1 ;
-  wire [4:0] \port$23249$1 ;
-  input [4:0] \port$23251$1 ;
-  wire [4:0] \port$23251$1 ;
-  input [4:0] \port$23253$1 ;
-  wire [4:0] \port$23253$1 ;
-  input [4:0] \port$23255$1 ;
-  wire [4:0] \port$23255$1 ;
-  input [4:0] \port$23257$1 ;
-  wire [4:0] \port$23257$1 ;
-  input [4:0] \port$23259$1 ;
-  wire [4:0] \port$23259$1 ;
-  input [4:0] \port$23261$1 ;
-  wire [4:0] \port$23261$1 ;
-  input [4:0] \port$23263$1 ;
-  wire [4:0] \port$23263$1 ;
-  input [4:0] \port$23265$1 ;
-  wire [4:0] \port$23265$1 ;
-  input [3:0] \port$23266$1 ;
-  wire [3:0] \port$23266$1 ;
+  input [7:0] \port$23219$0 ;
+  wire [7:0] \port$23219$0 ;
+  input [4:0] \port$23236$1 ;
+  wire [4:0] \port$23236$1 ;
+  input [4:0] \port$23238$1 ;
+  wire [4:0] \port$23238$1 ;
+  input [4:0] \port$23240$1 ;
+  wire [4:0] \port$23240$1 ;
+  input [4:0] \port$23242$1 ;
+  wire [4:0] \port$23242$1 ;
+  input [4:0] \port$23244$1 ;
+  wire [4:0] \port$23244$1 ;
+  input [4:0] \port$23246$1 ;
+  wire [4:0] \port$23246$1 ;
+  input [4:0] \port$23248$1 ;
+  wire [4:0] \port$23248$1 ;
+  input [4:0] \port$23250$1 ;
+  wire [4:0] \port$23250$1 ;
+  input [4:0] \port$23252$1 ;
+  wire [4:0] \port$23252$1 ;
+  input [4:0] \port$23254$1 ;
+  wire [4:0] \port$23254$1 ;
+  input [4:0] \port$23256$1 ;
+  wire [4:0] \port$23256$1 ;
+  input [4:0] \port$23258$1 ;
+  wire [4:0] \port$23258$1 ;
+  input [4:0] \port$23260$1 ;
+  wire [4:0] \port$23260$1 ;
+  input [4:0] \port$23262$1 ;
+  wire [4:0] \port$23262$1 ;
+  input [4:0] \port$23264$1 ;
+  wire [4:0] \port$23264$1 ;
+  input [4:0] \port$23266$1 ;
+  wire [4:0] \port$23266$1 ;
+  input [3:0] \port$23267$1 ;
+  wire [3:0] \port$23267$1 ;
   wire [11:0] read0__addr;
   output [79:0] read0__data;
   reg [79:0] read0__data = 80'h00000000000000000000;
@@ -23131,7 +23131,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$23218$0 , \port$
   reg [79:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$23218$0 , \port$23266$1  }] <= { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
+      copy0[{ \port$23219$0 , \port$23267$1  }] <= { \port$23266$1 , \port$23264$1 , \port$23262$1 , \port$23260$1 , \port$23258$1 , \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1  };
   end
   reg [79:0] _0_;
   always @(posedge clk) begin
@@ -23141,15 +23141,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$23218$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$23218$0 , \port$23266$1  };
-  assign \write__addr$3  = { \port$23218$0 , \port$23266$1  };
-  assign write__data = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
-  assign \write__data$5  = { \port$23265$1 , \port$23263$1 , \port$23261$1 , \port$23259$1 , \port$23257$1 , \port$23255$1 , \port$23253$1 , \port$23251$1 , \port$23249$1 , \port$23247$1 , \port$23245$1 , \port$23243$1 , \port$23241$1 , \port$23239$1 , \port$23237$1 , \port$23235$1  };
+  assign write__addr = { \port$23219$0 , \port$23267$1  };
+  assign \write__addr$3  = { \port$23219$0 , \port$23267$1  };
+  assign write__data = { \port$23266$1 , \port$23264$1 , \port$23262$1 , \port$23260$1 , \port$23258$1 , \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1  };
+  assign \write__data$5  = { \port$23266$1 , \port$23264$1 , \port$23262$1 , \port$23260$1 , \port$23258$1 , \port$23256$1 , \port$23254$1 , \port$23252$1 , \port$23250$1 , \port$23248$1 , \port$23246$1 , \port$23244$1 , \port$23242$1 , \port$23240$1 , \port$23238$1 , \port$23236$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$26926$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$26927$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -23202,8 +23202,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [79:0] \port$26926$0 ;
-  wire [79:0] \port$26926$0 ;
+  input [79:0] \port$26927$0 ;
+  wire [79:0] \port$26927$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -23247,13 +23247,13 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     (* full_case = 32'd1 *)
     casez (word2)
       2'h0:
-          \$1  = { 3'h0, \port$26926$0 [19:15], 3'h0, \port$26926$0 [14:10], 3'h0, \port$26926$0 [9:5], 3'h0, \port$26926$0 [4:0] };
+          \$1  = { 3'h0, \port$26927$0 [19:15], 3'h0, \port$26927$0 [14:10], 3'h0, \port$26927$0 [9:5], 3'h0, \port$26927$0 [4:0] };
       2'h1:
-          \$1  = { 3'h0, \port$26926$0 [39:35], 3'h0, \port$26926$0 [34:30], 3'h0, \port$26926$0 [29:25], 3'h0, \port$26926$0 [24:20] };
+          \$1  = { 3'h0, \port$26927$0 [39:35], 3'h0, \port$26927$0 [34:30], 3'h0, \port$26927$0 [29:25], 3'h0, \port$26927$0 [24:20] };
       2'h2:
-          \$1  = { 3'h0, \port$26926$0 [59:55], 3'h0, \port$26926$0 [54:50], 3'h0, \port$26926$0 [49:45], 3'h0, \port$26926$0 [44:40] };
+          \$1  = { 3'h0, \port$26927$0 [59:55], 3'h0, \port$26927$0 [54:50], 3'h0, \port$26927$0 [49:45], 3'h0, \port$26927$0 [44:40] };
       2'h3:
-          \$1  = { 3'h0, \port$26926$0 [79:75], 3'h0, \port$26926$0 [74:70], 3'h0, \port$26926$0 [69:65], 3'h0, \port$26926$0 [64:60] };
+          \$1  = { 3'h0, \port$26927$0 [79:75], 3'h0, \port$26927$0 [74:70], 3'h0, \port$26927$0 [69:65], 3'h0, \port$26927$0 [64:60] };
     endcase
   end
   always @* begin
@@ -23322,7 +23322,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign refused = 1'h0;
   assign \address$2  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$26926$0 [79:75], 3'h0, \port$26926$0 [74:70], 3'h0, \port$26926$0 [69:65], 3'h0, \port$26926$0 [64:60], 3'h0, \port$26926$0 [59:55], 3'h0, \port$26926$0 [54:50], 3'h0, \port$26926$0 [49:45], 3'h0, \port$26926$0 [44:40], 3'h0, \port$26926$0 [39:35], 3'h0, \port$26926$0 [34:30], 3'h0, \port$26926$0 [29:25], 3'h0, \port$26926$0 [24:20], 3'h0, \port$26926$0 [19:15], 3'h0, \port$26926$0 [14:10], 3'h0, \port$26926$0 [9:5], 3'h0, \port$26926$0 [4:0] };
+  assign row = { 3'h0, \port$26927$0 [79:75], 3'h0, \port$26927$0 [74:70], 3'h0, \port$26927$0 [69:65], 3'h0, \port$26927$0 [64:60], 3'h0, \port$26927$0 [59:55], 3'h0, \port$26927$0 [54:50], 3'h0, \port$26927$0 [49:45], 3'h0, \port$26927$0 [44:40], 3'h0, \port$26927$0 [39:35], 3'h0, \port$26927$0 [34:30], 3'h0, \port$26927$0 [29:25], 3'h0, \port$26927$0 [24:20], 3'h0, \port$26927$0 [19:15], 3'h0, \port$26927$0 [14:10], 3'h0, \port$26927$0 [9:5], 3'h0, \port$26927$0 [4:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -23342,7 +23342,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign \$12  = { 2'h0, host__request__payload[14:3] };
 endmodule
 
-module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , changed, doorbell, abort, fault, fault_engine, fault_task, go, rehearse, begins, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
+module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , changed, doorbell, abort, fault, fault_engine, fault_task, go, rehearse, begins, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
 , clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -23354,8 +23354,8 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire \$18 ;
-  reg [10:0] \$19 ;
+  reg [10:0] \$18 ;
+  wire \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -23367,13 +23367,13 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [9:0] \$3 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
+  reg [9:0] \$35 ;
   reg \$36 ;
   reg [2:0] \$37 ;
   reg [3:0] \$38 ;
@@ -23501,14 +23501,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   wire [10:0] positions__2;
   output rehearse;
   reg rehearse;
+  reg [9:0] room = 10'h000;
   input rst;
   wire rst;
   input [2:0] running;
   wire [2:0] running;
   reg sound = 1'h0;
   reg [2:0] stuck = 3'h0;
-  input [2:0] \stuck$5 ;
-  wire [2:0] \stuck$5 ;
+  input [2:0] \stuck$6 ;
+  wire [2:0] \stuck$6 ;
+  always @(posedge clk)
+    fault_engine <= \$43 ;
   always @(posedge clk)
     fault_task <= \$44 ;
   always @(posedge clk)
@@ -23516,41 +23519,42 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   always @(posedge clk)
     fsm_state <= \$46 ;
   assign \$1  = batch[4:0] * batch[9:5];
-  assign \$2  = ! \$1 ;
-  assign \$3  = batch[4:0] * batch[9:5];
-  assign \$4  = \$3  > 5'h10;
-  assign \$5  = \$2  | \$4 ;
-  assign \$6  = ! batch[19:10];
-  assign \$7  = \$5  | \$6 ;
-  assign \$8  = ~ changed;
-  assign \$9  = sound & \$8 ;
-  assign \$10  = | { fault2, fault1, fault0 };
-  assign \$11  = | running;
-  assign \$12  = running == stuck;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = | running;
-  assign \$15  = ~ \$14 ;
-  assign \$16  = | fault0;
-  assign \$17  = | fault1;
-  assign \$18  = | fault2;
-  assign \$20  = | running;
-  assign \$21  = ~ \$20 ;
-  assign \$22  = | running;
-  assign \$23  = ~ \$22 ;
-  assign busy = ~ \$33 ;
-  assign \$24  = ~ changed;
-  assign \$25  = sound & \$24 ;
-  assign \$26  = | { fault2, fault1, fault0 };
-  assign \$27  = | running;
-  assign \$28  = running == stuck;
-  assign \$29  = \$27  & \$28 ;
-  assign \$30  = | running;
-  assign \$31  = ~ \$30 ;
-  assign \$32  = ! fsm_state;
-  assign \$33  = fsm_state == 1'h1;
+  assign \$2  = ! room;
+  assign \$3  = room > 5'h10;
+  assign \$4  = \$2  | \$3 ;
+  assign \$5  = ! batch[19:10];
+  assign \$6  = \$4  | \$5 ;
+  assign \$7  = ~ changed;
+  assign \$8  = sound & \$7 ;
+  assign \$9  = | { fault2, fault1, fault0 };
+  assign \$10  = | running;
+  assign \$11  = running == stuck;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = | running;
+  assign \$14  = ~ \$13 ;
+  assign \$15  = | fault0;
+  assign \$16  = | fault1;
+  assign \$17  = | fault2;
+  assign \$19  = | running;
+  assign \$20  = ~ \$19 ;
+  assign \$21  = | running;
+  assign \$22  = ~ \$21 ;
+  assign busy = ~ \$32 ;
+  assign \$23  = ~ changed;
+  assign \$24  = sound & \$23 ;
+  assign \$25  = | { fault2, fault1, fault0 };
+  assign \$26  = | running;
+  assign \$27  = running == stuck;
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = | running;
+  assign \$30  = ~ \$29 ;
+  assign \$31  = ! fsm_state;
+  assign \$32  = fsm_state == 1'h1;
   assign earnest = fsm_state == 2'h2;
-  assign \$34  = fsm_state == 2'h3;
-  assign \$35  = fsm_state == 3'h4;
+  assign \$33  = fsm_state == 2'h3;
+  assign \$34  = fsm_state == 3'h4;
+  always @(posedge clk)
+    room <= \$35 ;
   always @(posedge clk)
     empty <= \$36 ;
   always @(posedge clk)
@@ -23565,8 +23569,6 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
     abort <= \$41 ;
   always @(posedge clk)
     fault <= \$42 ;
-  always @(posedge clk)
-    fault_engine <= \$43 ;
   always @* begin
     if (\$initially ) begin end
     \$44  = fault_task;
@@ -23576,18 +23578,18 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             \$44  = 11'h000;
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$44  = positions__0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$44  = positions__1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$44  = positions__2;
             end
-          end else if (\$13 ) begin
-            \$44  = \$19 ;
+          end else if (\$12 ) begin
+            \$44  = \$18 ;
           end
     endcase
     if (rst) begin
@@ -23605,9 +23607,9 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             end
           end
       3'h4:
-          if (\$10 ) begin
-          end else if (\$13 ) begin
-          end else if (\$15 ) begin
+          if (\$9 ) begin
+          end else if (\$12 ) begin
+          end else if (\$14 ) begin
             \$45  = 1'h1;
           end
     endcase
@@ -23626,28 +23628,28 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$9 ) begin
+            end else if (\$8 ) begin
               \$46  = 3'h3;
             end else begin
               \$46  = 3'h4;
             end
           end
       3'h4:
-          if (\$10 ) begin
+          if (\$9 ) begin
             \$46  = 3'h0;
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$46  = 3'h0;
-          end else if (\$15 ) begin
+          end else if (\$14 ) begin
             \$46  = 3'h3;
           end
       3'h0:
-          if (\$21 ) begin
+          if (\$20 ) begin
             \$46  = 3'h1;
           end
       3'h3:
           \$46  = 3'h2;
       3'h2:
-          if (\$23 ) begin
+          if (\$22 ) begin
             \$46  = 3'h1;
           end
     endcase
@@ -23663,7 +23665,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$25 ) begin
+            end else if (\$24 ) begin
             end else begin
               go = 1'h1;
             end
@@ -23684,7 +23686,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$25 ) begin
+            end else if (\$24 ) begin
             end else begin
               rehearse = 1'h1;
             end
@@ -23698,8 +23700,8 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
       3'h1:
           /* empty */;
       3'h4:
-          if (\$26 ) begin
-          end else if (\$29 ) begin
+          if (\$25 ) begin
+          end else if (\$28 ) begin
             if (stuck[0]) begin
               engine = 2'h0;
             end
@@ -23728,26 +23730,33 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = 11'h000;
+    \$18  = 11'h000;
     casez (engine)
       2'h0:
-          \$19  = positions__0;
+          \$18  = positions__0;
       2'h1:
-          \$19  = positions__1;
+          \$18  = positions__1;
       2'h2:
-          \$19  = positions__2;
+          \$18  = positions__2;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = \$7 ;
+    \$35  = \$1 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = \$6 ;
     if (rst) begin
       \$36  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = \stuck$5 ;
+    \$37  = \stuck$6 ;
     if (rst) begin
       \$37  = 3'h0;
     end
@@ -23775,7 +23784,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = \$32 ;
+    \$41  = \$31 ;
     if (rst) begin
       \$41  = 1'h0;
     end
@@ -23792,17 +23801,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             end
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$42  = fault0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$42  = fault1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$42  = fault2;
             end
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$42  = 4'h7;
           end
     endcase
@@ -23819,17 +23828,17 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$5 , c
             \$43  = 2'h0;
           end
       3'h4:
-          if (\$10 ) begin
-            if (\$16 ) begin
+          if (\$9 ) begin
+            if (\$15 ) begin
               \$43  = 2'h0;
             end
-            if (\$17 ) begin
+            if (\$16 ) begin
               \$43  = 2'h1;
             end
-            if (\$18 ) begin
+            if (\$17 ) begin
               \$43  = 2'h2;
             end
-          end else if (\$13 ) begin
+          end else if (\$12 ) begin
             \$43  = engine;
           end
     endcase
@@ -25309,10 +25318,10 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1418$0 , \port$1420$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
-, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1 , \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1
-, \port$23255$1 , \port$23257$1 , \port$23259$1 , \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , \port$23270$0 , \port$23272$0 , \port$23274$0 , \port$23276$0 , \port$23278$0 , \port$23280$0 , \port$23282$0 , \port$23284$0 , \port$23286$0 , \port$23288$0 , \port$23290$0 , \port$23292$0 , \port$23294$0 , \port$23296$0
-, \port$23298$0 , \port$23300$0 , \port$23303$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1417$0 , \port$1419$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
+, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$23219$0 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1 , \port$23244$1 , \port$23246$1 , \port$23248$1 , \port$23250$1 , \port$23252$1 , \port$23254$1
+, \port$23256$1 , \port$23258$1 , \port$23260$1 , \port$23262$1 , \port$23264$1 , \port$23266$1 , \port$23267$1 , \port$23271$0 , \port$23273$0 , \port$23275$0 , \port$23277$0 , \port$23279$0 , \port$23281$0 , \port$23283$0 , \port$23285$0 , \port$23287$0 , \port$23289$0 , \port$23291$0 , \port$23293$0 , \port$23295$0 , \port$23297$0
+, \port$23299$0 , \port$23301$0 , \port$23304$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
   wire [20:0] \$11 ;
@@ -25593,80 +25602,80 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   wire parity;
   wire \parity$42 ;
   wire \parity$62 ;
-  output \port$1418$0 ;
-  wire \port$1418$0 ;
-  output \port$1420$0 ;
-  wire \port$1420$0 ;
-  output [7:0] \port$23218$0 ;
-  wire [7:0] \port$23218$0 ;
-  output [20:0] \port$23235$1 ;
-  wire [20:0] \port$23235$1 ;
-  output [20:0] \port$23237$1 ;
-  wire [20:0] \port$23237$1 ;
-  output [20:0] \port$23239$1 ;
-  wire [20:0] \port$23239$1 ;
-  output [20:0] \port$23241$1 ;
-  wire [20:0] \port$23241$1 ;
-  output [20:0] \port$23243$1 ;
-  wire [20:0] \port$23243$1 ;
-  output [20:0] \port$23245$1 ;
-  wire [20:0] \port$23245$1 ;
-  output [20:0] \port$23247$1 ;
-  wire [20:0] \port$23247$1 ;
-  output [20:0] \port$23249$1 ;
-  wire [20:0] \port$23249$1 ;
-  output [20:0] \port$23251$1 ;
-  wire [20:0] \port$23251$1 ;
-  output [20:0] \port$23253$1 ;
-  wire [20:0] \port$23253$1 ;
-  output [20:0] \port$23255$1 ;
-  wire [20:0] \port$23255$1 ;
-  output [20:0] \port$23257$1 ;
-  wire [20:0] \port$23257$1 ;
-  output [20:0] \port$23259$1 ;
-  wire [20:0] \port$23259$1 ;
-  output [20:0] \port$23261$1 ;
-  wire [20:0] \port$23261$1 ;
-  output [20:0] \port$23263$1 ;
-  wire [20:0] \port$23263$1 ;
-  output [20:0] \port$23265$1 ;
-  wire [20:0] \port$23265$1 ;
-  output [7:0] \port$23266$1 ;
-  wire [7:0] \port$23266$1 ;
-  output [16:0] \port$23270$0 ;
-  wire [16:0] \port$23270$0 ;
-  output [16:0] \port$23272$0 ;
-  wire [16:0] \port$23272$0 ;
-  output [16:0] \port$23274$0 ;
-  wire [16:0] \port$23274$0 ;
-  output [16:0] \port$23276$0 ;
-  wire [16:0] \port$23276$0 ;
-  output [16:0] \port$23278$0 ;
-  wire [16:0] \port$23278$0 ;
-  output [16:0] \port$23280$0 ;
-  wire [16:0] \port$23280$0 ;
-  output [16:0] \port$23282$0 ;
-  wire [16:0] \port$23282$0 ;
-  output [16:0] \port$23284$0 ;
-  wire [16:0] \port$23284$0 ;
-  output [16:0] \port$23286$0 ;
-  wire [16:0] \port$23286$0 ;
-  output [16:0] \port$23288$0 ;
-  wire [16:0] \port$23288$0 ;
-  output [16:0] \port$23290$0 ;
-  wire [16:0] \port$23290$0 ;
-  output [16:0] \port$23292$0 ;
-  wire [16:0] \port$23292$0 ;
-  output [16:0] \port$23294$0 ;
-  wire [16:0] \port$23294$0 ;
-  output [16:0] \port$23296$0 ;
-  wire [16:0] \port$23296$0 ;
-  output [16:0] \port$23298$0 ;
-  wire [16:0] \port$23298$0 ;
-  output [16:0] \port$23300$0 ;
-  wire [16:0] \port$23300$0 ;
-  output [8:0] \port$23303$0 ;
-  wire [8:0] \port$23303$0 ;
+  output \port$1417$0 ;
+  wire \port$1417$0 ;
+  output \port$1419$0 ;
+  wire \port$1419$0 ;
+  output [7:0] \port$23219$0 ;
+  wire [7:0] \port$23219$0 ;
+  output [20:0] \port$23236$1 ;
+  wire [20:0] \port$23236$1 ;
+  output [20:0] \port$23238$1 ;
+  wire [20:0] \port$23238$1 ;
+  output [20:0] \port$23240$1 ;
+  wire [20:0] \port$23240$1 ;
+  output [20:0] \port$23242$1 ;
+  wire [20:0] \port$23242$1 ;
+  output [20:0] \port$23244$1 ;
+  wire [20:0] \port$23244$1 ;
+  output [20:0] \port$23246$1 ;
+  wire [20:0] \port$23246$1 ;
+  output [20:0] \port$23248$1 ;
+  wire [20:0] \port$23248$1 ;
+  output [20:0] \port$23250$1 ;
+  wire [20:0] \port$23250$1 ;
+  output [20:0] \port$23252$1 ;
+  wire [20:0] \port$23252$1 ;
+  output [20:0] \port$23254$1 ;
+  wire [20:0] \port$23254$1 ;
+  output [20:0] \port$23256$1 ;
+  wire [20:0] \port$23256$1 ;
+  output [20:0] \port$23258$1 ;
+  wire [20:0] \port$23258$1 ;
+  output [20:0] \port$23260$1 ;
+  wire [20:0] \port$23260$1 ;
+  output [20:0] \port$23262$1 ;
+  wire [20:0] \port$23262$1 ;
+  output [20:0] \port$23264$1 ;
+  wire [20:0] \port$23264$1 ;
+  output [20:0] \port$23266$1 ;
+  wire [20:0] \port$23266$1 ;
+  output [7:0] \port$23267$1 ;
+  wire [7:0] \port$23267$1 ;
+  output [16:0] \port$23271$0 ;
+  wire [16:0] \port$23271$0 ;
+  output [16:0] \port$23273$0 ;
+  wire [16:0] \port$23273$0 ;
+  output [16:0] \port$23275$0 ;
+  wire [16:0] \port$23275$0 ;
+  output [16:0] \port$23277$0 ;
+  wire [16:0] \port$23277$0 ;
+  output [16:0] \port$23279$0 ;
+  wire [16:0] \port$23279$0 ;
+  output [16:0] \port$23281$0 ;
+  wire [16:0] \port$23281$0 ;
+  output [16:0] \port$23283$0 ;
+  wire [16:0] \port$23283$0 ;
+  output [16:0] \port$23285$0 ;
+  wire [16:0] \port$23285$0 ;
+  output [16:0] \port$23287$0 ;
+  wire [16:0] \port$23287$0 ;
+  output [16:0] \port$23289$0 ;
+  wire [16:0] \port$23289$0 ;
+  output [16:0] \port$23291$0 ;
+  wire [16:0] \port$23291$0 ;
+  output [16:0] \port$23293$0 ;
+  wire [16:0] \port$23293$0 ;
+  output [16:0] \port$23295$0 ;
+  wire [16:0] \port$23295$0 ;
+  output [16:0] \port$23297$0 ;
+  wire [16:0] \port$23297$0 ;
+  output [16:0] \port$23299$0 ;
+  wire [16:0] \port$23299$0 ;
+  output [16:0] \port$23301$0 ;
+  wire [16:0] \port$23301$0 ;
+  output [8:0] \port$23304$0 ;
+  wire [8:0] \port$23304$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -25816,25 +25825,25 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$23218$0 (\$3 ),
-    .\port$23235$1 (\$4 ),
-    .\port$23237$1 (\$5 ),
-    .\port$23239$1 (\$6 ),
-    .\port$23241$1 (\$7 ),
-    .\port$23243$1 (\$8 ),
-    .\port$23245$1 (\$9 ),
-    .\port$23247$1 (\$10 ),
-    .\port$23249$1 (\$11 ),
-    .\port$23251$1 (\$12 ),
-    .\port$23253$1 (\$13 ),
-    .\port$23255$1 (\$14 ),
-    .\port$23257$1 (\$15 ),
-    .\port$23259$1 (\$16 ),
-    .\port$23261$1 (\$17 ),
-    .\port$23263$1 (\$18 ),
-    .\port$23265$1 (\$19 ),
-    .\port$23266$1 (\$20 ),
-    .\port$23303$0 (\$37 ),
+    .\port$23219$0 (\$3 ),
+    .\port$23236$1 (\$4 ),
+    .\port$23238$1 (\$5 ),
+    .\port$23240$1 (\$6 ),
+    .\port$23242$1 (\$7 ),
+    .\port$23244$1 (\$8 ),
+    .\port$23246$1 (\$9 ),
+    .\port$23248$1 (\$10 ),
+    .\port$23250$1 (\$11 ),
+    .\port$23252$1 (\$12 ),
+    .\port$23254$1 (\$13 ),
+    .\port$23256$1 (\$14 ),
+    .\port$23258$1 (\$15 ),
+    .\port$23260$1 (\$16 ),
+    .\port$23262$1 (\$17 ),
+    .\port$23264$1 (\$18 ),
+    .\port$23266$1 (\$19 ),
+    .\port$23267$1 (\$20 ),
+    .\port$23304$0 (\$37 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -25879,7 +25888,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$1420$0 (\$2 ),
+    .\port$1419$0 (\$2 ),
     .row(spikes__data),
     .\row$86 (row_vector),
     .row1(front_row_address),
@@ -26026,43 +26035,43 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \stall_vector$135  = stall_vector;
   assign \stall_drain$137  = stall_drain;
   assign \table$139  = \table ;
-  assign \port$1418$0  = \$1 ;
-  assign \port$1420$0  = \$2 ;
-  assign \port$23218$0  = \$3 ;
-  assign \port$23235$1  = \$4 ;
-  assign \port$23237$1  = \$5 ;
-  assign \port$23239$1  = \$6 ;
-  assign \port$23241$1  = \$7 ;
-  assign \port$23243$1  = \$8 ;
-  assign \port$23245$1  = \$9 ;
-  assign \port$23247$1  = \$10 ;
-  assign \port$23249$1  = \$11 ;
-  assign \port$23251$1  = \$12 ;
-  assign \port$23253$1  = \$13 ;
-  assign \port$23255$1  = \$14 ;
-  assign \port$23257$1  = \$15 ;
-  assign \port$23259$1  = \$16 ;
-  assign \port$23261$1  = \$17 ;
-  assign \port$23263$1  = \$18 ;
-  assign \port$23265$1  = \$19 ;
-  assign \port$23266$1  = \$20 ;
-  assign \port$23270$0  = \$21 ;
-  assign \port$23272$0  = \$22 ;
-  assign \port$23274$0  = \$23 ;
-  assign \port$23276$0  = \$24 ;
-  assign \port$23278$0  = \$25 ;
-  assign \port$23280$0  = \$26 ;
-  assign \port$23282$0  = \$27 ;
-  assign \port$23284$0  = \$28 ;
-  assign \port$23286$0  = \$29 ;
-  assign \port$23288$0  = \$30 ;
-  assign \port$23290$0  = \$31 ;
-  assign \port$23292$0  = \$32 ;
-  assign \port$23294$0  = \$33 ;
-  assign \port$23296$0  = \$34 ;
-  assign \port$23298$0  = \$35 ;
-  assign \port$23300$0  = \$36 ;
-  assign \port$23303$0  = \$37 ;
+  assign \port$1417$0  = \$1 ;
+  assign \port$1419$0  = \$2 ;
+  assign \port$23219$0  = \$3 ;
+  assign \port$23236$1  = \$4 ;
+  assign \port$23238$1  = \$5 ;
+  assign \port$23240$1  = \$6 ;
+  assign \port$23242$1  = \$7 ;
+  assign \port$23244$1  = \$8 ;
+  assign \port$23246$1  = \$9 ;
+  assign \port$23248$1  = \$10 ;
+  assign \port$23250$1  = \$11 ;
+  assign \port$23252$1  = \$12 ;
+  assign \port$23254$1  = \$13 ;
+  assign \port$23256$1  = \$14 ;
+  assign \port$23258$1  = \$15 ;
+  assign \port$23260$1  = \$16 ;
+  assign \port$23262$1  = \$17 ;
+  assign \port$23264$1  = \$18 ;
+  assign \port$23266$1  = \$19 ;
+  assign \port$23267$1  = \$20 ;
+  assign \port$23271$0  = \$21 ;
+  assign \port$23273$0  = \$22 ;
+  assign \port$23275$0  = \$23 ;
+  assign \port$23277$0  = \$24 ;
+  assign \port$23279$0  = \$25 ;
+  assign \port$23281$0  = \$26 ;
+  assign \port$23283$0  = \$27 ;
+  assign \port$23285$0  = \$28 ;
+  assign \port$23287$0  = \$29 ;
+  assign \port$23289$0  = \$30 ;
+  assign \port$23291$0  = \$31 ;
+  assign \port$23293$0  = \$32 ;
+  assign \port$23295$0  = \$33 ;
+  assign \port$23297$0  = \$34 ;
+  assign \port$23299$0  = \$35 ;
+  assign \port$23301$0  = \$36 ;
+  assign \port$23304$0  = \$37 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -26246,9 +26255,9 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$23218$0 , \port$23235$1 , \port$23237$1 , \port$23239$1 , \port$23241$1
-, \port$23243$1 , \port$23245$1 , \port$23247$1 , \port$23249$1 , \port$23251$1 , \port$23253$1 , \port$23255$1 , \port$23257$1 , \port$23259$1 , \port$23261$1 , \port$23263$1 , \port$23265$1 , \port$23266$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7
-, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$23303$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$23219$0 , \port$23236$1 , \port$23238$1 , \port$23240$1 , \port$23242$1
+, \port$23244$1 , \port$23246$1 , \port$23248$1 , \port$23250$1 , \port$23252$1 , \port$23254$1 , \port$23256$1 , \port$23258$1 , \port$23260$1 , \port$23262$1 , \port$23264$1 , \port$23266$1 , \port$23267$1 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7
+, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$23304$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -26824,44 +26833,44 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [7:0] \port$23218$0 ;
-  wire [7:0] \port$23218$0 ;
-  output [20:0] \port$23235$1 ;
-  wire [20:0] \port$23235$1 ;
-  output [20:0] \port$23237$1 ;
-  wire [20:0] \port$23237$1 ;
-  output [20:0] \port$23239$1 ;
-  wire [20:0] \port$23239$1 ;
-  output [20:0] \port$23241$1 ;
-  wire [20:0] \port$23241$1 ;
-  output [20:0] \port$23243$1 ;
-  wire [20:0] \port$23243$1 ;
-  output [20:0] \port$23245$1 ;
-  wire [20:0] \port$23245$1 ;
-  output [20:0] \port$23247$1 ;
-  wire [20:0] \port$23247$1 ;
-  output [20:0] \port$23249$1 ;
-  wire [20:0] \port$23249$1 ;
-  output [20:0] \port$23251$1 ;
-  wire [20:0] \port$23251$1 ;
-  output [20:0] \port$23253$1 ;
-  wire [20:0] \port$23253$1 ;
-  output [20:0] \port$23255$1 ;
-  wire [20:0] \port$23255$1 ;
-  output [20:0] \port$23257$1 ;
-  wire [20:0] \port$23257$1 ;
-  output [20:0] \port$23259$1 ;
-  wire [20:0] \port$23259$1 ;
-  output [20:0] \port$23261$1 ;
-  wire [20:0] \port$23261$1 ;
-  output [20:0] \port$23263$1 ;
-  wire [20:0] \port$23263$1 ;
-  output [20:0] \port$23265$1 ;
-  wire [20:0] \port$23265$1 ;
-  output [7:0] \port$23266$1 ;
-  wire [7:0] \port$23266$1 ;
-  output [8:0] \port$23303$0 ;
-  wire [8:0] \port$23303$0 ;
+  output [7:0] \port$23219$0 ;
+  wire [7:0] \port$23219$0 ;
+  output [20:0] \port$23236$1 ;
+  wire [20:0] \port$23236$1 ;
+  output [20:0] \port$23238$1 ;
+  wire [20:0] \port$23238$1 ;
+  output [20:0] \port$23240$1 ;
+  wire [20:0] \port$23240$1 ;
+  output [20:0] \port$23242$1 ;
+  wire [20:0] \port$23242$1 ;
+  output [20:0] \port$23244$1 ;
+  wire [20:0] \port$23244$1 ;
+  output [20:0] \port$23246$1 ;
+  wire [20:0] \port$23246$1 ;
+  output [20:0] \port$23248$1 ;
+  wire [20:0] \port$23248$1 ;
+  output [20:0] \port$23250$1 ;
+  wire [20:0] \port$23250$1 ;
+  output [20:0] \port$23252$1 ;
+  wire [20:0] \port$23252$1 ;
+  output [20:0] \port$23254$1 ;
+  wire [20:0] \port$23254$1 ;
+  output [20:0] \port$23256$1 ;
+  wire [20:0] \port$23256$1 ;
+  output [20:0] \port$23258$1 ;
+  wire [20:0] \port$23258$1 ;
+  output [20:0] \port$23260$1 ;
+  wire [20:0] \port$23260$1 ;
+  output [20:0] \port$23262$1 ;
+  wire [20:0] \port$23262$1 ;
+  output [20:0] \port$23264$1 ;
+  wire [20:0] \port$23264$1 ;
+  output [20:0] \port$23266$1 ;
+  wire [20:0] \port$23266$1 ;
+  output [7:0] \port$23267$1 ;
+  wire [7:0] \port$23267$1 ;
+  output [8:0] \port$23304$0 ;
+  wire [8:0] \port$23304$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -28233,25 +28242,25 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[15], tile_14[15], tile_13[15], tile_12[15], tile_11[15], tile_10[15], tile_9[15], tile_8[15], tile_7[15], tile_6[15], tile_5[15], tile_4[15], tile_3[15], tile_2[15], tile_1[15], tile_0[15], tile_15[14], tile_14[14], tile_13[14], tile_12[14], tile_11[14], tile_10[14], tile_9[14], tile_8[14], tile_7[14], tile_6[14], tile_5[14], tile_4[14], tile_3[14], tile_2[14], tile_1[14], tile_0[14], tile_15[13], tile_14[13], tile_13[13], tile_12[13], tile_11[13], tile_10[13], tile_9[13], tile_8[13], tile_7[13], tile_6[13], tile_5[13], tile_4[13], tile_3[13], tile_2[13], tile_1[13], tile_0[13], tile_15[12], tile_14[12], tile_13[12], tile_12[12], tile_11[12], tile_10[12], tile_9[12], tile_8[12], tile_7[12], tile_6[12], tile_5[12], tile_4[12], tile_3[12], tile_2[12], tile_1[12], tile_0[12], tile_15[11], tile_14[11], tile_13[11], tile_12[11], tile_11[11], tile_10[11], tile_9[11], tile_8[11], tile_7[11], tile_6[11], tile_5[11], tile_4[11], tile_3[11], tile_2[11], tile_1[11], tile_0[11], tile_15[10], tile_14[10], tile_13[10], tile_12[10], tile_11[10], tile_10[10], tile_9[10], tile_8[10], tile_7[10], tile_6[10], tile_5[10], tile_4[10], tile_3[10], tile_2[10], tile_1[10], tile_0[10], tile_15[9], tile_14[9], tile_13[9], tile_12[9], tile_11[9], tile_10[9], tile_9[9], tile_8[9], tile_7[9], tile_6[9], tile_5[9], tile_4[9], tile_3[9], tile_2[9], tile_1[9], tile_0[9], tile_15[8], tile_14[8], tile_13[8], tile_12[8], tile_11[8], tile_10[8], tile_9[8], tile_8[8], tile_7[8], tile_6[8], tile_5[8], tile_4[8], tile_3[8], tile_2[8], tile_1[8], tile_0[8], tile_15[7], tile_14[7], tile_13[7], tile_12[7], tile_11[7], tile_10[7], tile_9[7], tile_8[7], tile_7[7], tile_6[7], tile_5[7], tile_4[7], tile_3[7], tile_2[7], tile_1[7], tile_0[7], tile_15[6], tile_14[6], tile_13[6], tile_12[6], tile_11[6], tile_10[6], tile_9[6], tile_8[6], tile_7[6], tile_6[6], tile_5[6], tile_4[6], tile_3[6], tile_2[6], tile_1[6], tile_0[6], tile_15[5], tile_14[5], tile_13[5], tile_12[5], tile_11[5], tile_10[5], tile_9[5], tile_8[5], tile_7[5], tile_6[5], tile_5[5], tile_4[5], tile_3[5], tile_2[5], tile_1[5], tile_0[5], tile_15[4], tile_14[4], tile_13[4], tile_12[4], tile_11[4], tile_10[4], tile_9[4], tile_8[4], tile_7[4], tile_6[4], tile_5[4], tile_4[4], tile_3[4], tile_2[4], tile_1[4], tile_0[4], tile_15[3], tile_14[3], tile_13[3], tile_12[3], tile_11[3], tile_10[3], tile_9[3], tile_8[3], tile_7[3], tile_6[3], tile_5[3], tile_4[3], tile_3[3], tile_2[3], tile_1[3], tile_0[3], tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2], tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[7:0];
   assign active__data = { tile_15[16], tile_14[16], tile_13[16], tile_12[16], tile_11[16], tile_10[16], tile_9[16], tile_8[16], tile_7[16], tile_6[16], tile_5[16], tile_4[16], tile_3[16], tile_2[16], tile_1[16], tile_0[16] };
-  assign \port$23218$0  = header_16[7:0];
-  assign \port$23235$1  = result_0[21:1];
-  assign \port$23237$1  = result_1[21:1];
-  assign \port$23239$1  = result_2[21:1];
-  assign \port$23241$1  = result_3[21:1];
-  assign \port$23243$1  = result_4[21:1];
-  assign \port$23245$1  = result_5[21:1];
-  assign \port$23247$1  = result_6[21:1];
-  assign \port$23249$1  = result_7[21:1];
-  assign \port$23251$1  = result_8[21:1];
-  assign \port$23253$1  = result_9[21:1];
-  assign \port$23255$1  = result_10[21:1];
-  assign \port$23257$1  = result_11[21:1];
-  assign \port$23259$1  = result_12[21:1];
-  assign \port$23261$1  = result_13[21:1];
-  assign \port$23263$1  = result_14[21:1];
-  assign \port$23265$1  = result_15[21:1];
-  assign \port$23266$1  = whole_0[8:1];
-  assign \port$23303$0  = last_0[8:0];
+  assign \port$23219$0  = header_16[7:0];
+  assign \port$23236$1  = result_0[21:1];
+  assign \port$23238$1  = result_1[21:1];
+  assign \port$23240$1  = result_2[21:1];
+  assign \port$23242$1  = result_3[21:1];
+  assign \port$23244$1  = result_4[21:1];
+  assign \port$23246$1  = result_5[21:1];
+  assign \port$23248$1  = result_6[21:1];
+  assign \port$23250$1  = result_7[21:1];
+  assign \port$23252$1  = result_8[21:1];
+  assign \port$23254$1  = result_9[21:1];
+  assign \port$23256$1  = result_10[21:1];
+  assign \port$23258$1  = result_11[21:1];
+  assign \port$23260$1  = result_12[21:1];
+  assign \port$23262$1  = result_13[21:1];
+  assign \port$23264$1  = result_14[21:1];
+  assign \port$23266$1  = result_15[21:1];
+  assign \port$23267$1  = whole_0[8:1];
+  assign \port$23304$0  = last_0[8:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -29542,8 +29551,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23418$0 (\$54 ),
-    .\port$23419$0 (\$55 ),
+    .\port$23419$0 (\$54 ),
+    .\port$23420$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -29567,8 +29576,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$4630$0 (\$2 ),
-    .\port$4631$0 (\$3 ),
+    .\port$4629$0 (\$2 ),
+    .\port$4630$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -29797,7 +29806,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23418$0 , \port$23419$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23419$0 , \port$23420$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -29941,10 +29950,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23418$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23418$0 ;
-  wire [14:0] \port$23418$0 ;
-  input \port$23419$0 ;
-  wire \port$23419$0 ;
+  input [14:0] \port$23419$0 ;
+  wire [14:0] \port$23419$0 ;
+  input \port$23420$0 ;
+  wire \port$23420$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -29967,13 +29976,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23418$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23418$0 [14:10];
-  assign exponent_a = \port$23418$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23419$0 [14:10];
+  assign exponent_a = \port$23419$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23419$0 ;
+  assign \$4  = \$3  & \port$23420$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -30039,13 +30048,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23418$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23418$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23418$0 [9:0] };
-  assign \$79  = | \port$23418$0 [14:10];
+  assign \$77  = | \port$23419$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23419$0 [9:0] };
+  assign \$79  = | \port$23419$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23418$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23419$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23419$0  == i_b[15];
+  assign \$83  = \port$23420$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -30113,16 +30122,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$23418$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23419$0 , \port$23418$0  };
+  assign i_a = { \port$23420$0 , \port$23419$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23418$0 [9:0];
-  assign \i_a.exponent  = \port$23418$0 [14:10];
-  assign \i_a.sign  = \port$23419$0 ;
+  assign \i_a.mantissa  = \port$23419$0 [9:0];
+  assign \i_a.exponent  = \port$23419$0 [14:10];
+  assign \i_a.sign  = \port$23420$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -30502,7 +30511,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$4630$0 , \port$4631$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$4629$0 , \port$4630$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -30555,10 +30564,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4630$0 , \port$4631$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$4630$0 ;
-  wire [14:0] \port$4630$0 ;
-  input \port$4631$0 ;
-  wire \port$4631$0 ;
+  input [14:0] \port$4629$0 ;
+  wire [14:0] \port$4629$0 ;
+  input \port$4630$0 ;
+  wire \port$4630$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -30594,7 +30603,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4630$0 , \port$4631$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$4631$0 , \port$4630$0  } >= \$10 ;
+  assign \$11  = { \port$4630$0 , \port$4629$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -30607,7 +30616,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4630$0 , \port$4631$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$4631$0 , \port$4630$0  };
+    key0_0 <= { \port$4630$0 , \port$4629$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -30655,7 +30664,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$4630$0 , \port$4631$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$4631$0 , \port$4630$0  };
+  assign i_key = { \port$4630$0 , \port$4629$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -31196,8 +31205,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23541$0 (\$54 ),
-    .\port$23542$0 (\$55 ),
+    .\port$23542$0 (\$54 ),
+    .\port$23543$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -31221,8 +31230,8 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit1.search  search (
     .clk(clk),
     .o(code),
-    .\port$5014$0 (\$2 ),
-    .\port$5015$0 (\$3 ),
+    .\port$5013$0 (\$2 ),
+    .\port$5014$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -31451,7 +31460,7 @@ module \backspike_core.fp.drain.unit1 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23541$0 , \port$23542$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23542$0 , \port$23543$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -31595,10 +31604,10 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23541$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23541$0 ;
-  wire [14:0] \port$23541$0 ;
-  input \port$23542$0 ;
-  wire \port$23542$0 ;
+  input [14:0] \port$23542$0 ;
+  wire [14:0] \port$23542$0 ;
+  input \port$23543$0 ;
+  wire \port$23543$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -31621,13 +31630,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23541$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23541$0 [14:10];
-  assign exponent_a = \port$23541$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23542$0 [14:10];
+  assign exponent_a = \port$23542$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23542$0 ;
+  assign \$4  = \$3  & \port$23543$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -31693,13 +31702,13 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23541$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23541$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23541$0 [9:0] };
-  assign \$79  = | \port$23541$0 [14:10];
+  assign \$77  = | \port$23542$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23542$0 [9:0] };
+  assign \$79  = | \port$23542$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23541$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23542$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23542$0  == i_b[15];
+  assign \$83  = \port$23543$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -31767,16 +31776,16 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23541$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23542$0 , \port$23541$0  };
+  assign i_a = { \port$23543$0 , \port$23542$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23541$0 [9:0];
-  assign \i_a.exponent  = \port$23541$0 [14:10];
-  assign \i_a.sign  = \port$23542$0 ;
+  assign \i_a.mantissa  = \port$23542$0 [9:0];
+  assign \i_a.exponent  = \port$23542$0 [14:10];
+  assign \i_a.sign  = \port$23543$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -31795,7 +31804,7 @@ module \backspike_core.fp.drain.unit1.excess (rst, i_b, \port$23541$0 , \port$23
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit1.search (rst, \port$5014$0 , \port$5015$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit1.search (rst, \port$5013$0 , \port$5014$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -31848,10 +31857,10 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5014$0 , \port$5015$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5014$0 ;
-  wire [14:0] \port$5014$0 ;
-  input \port$5015$0 ;
-  wire \port$5015$0 ;
+  input [14:0] \port$5013$0 ;
+  wire [14:0] \port$5013$0 ;
+  input \port$5014$0 ;
+  wire \port$5014$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -31887,7 +31896,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5014$0 , \port$5015$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5015$0 , \port$5014$0  } >= \$10 ;
+  assign \$11  = { \port$5014$0 , \port$5013$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -31900,7 +31909,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5014$0 , \port$5015$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5015$0 , \port$5014$0  };
+    key0_0 <= { \port$5014$0 , \port$5013$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -31948,7 +31957,7 @@ module \backspike_core.fp.drain.unit1.search (rst, \port$5014$0 , \port$5015$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5015$0 , \port$5014$0  };
+  assign i_key = { \port$5014$0 , \port$5013$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -32489,8 +32498,8 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit2.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23664$0 (\$54 ),
-    .\port$23665$0 (\$55 ),
+    .\port$23665$0 (\$54 ),
+    .\port$23666$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -32514,8 +32523,8 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit2.search  search (
     .clk(clk),
     .o(code),
-    .\port$5398$0 (\$2 ),
-    .\port$5399$0 (\$3 ),
+    .\port$5397$0 (\$2 ),
+    .\port$5398$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -32744,7 +32753,7 @@ module \backspike_core.fp.drain.unit2 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23664$0 , \port$23665$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23665$0 , \port$23666$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -32888,10 +32897,10 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23664$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23664$0 ;
-  wire [14:0] \port$23664$0 ;
-  input \port$23665$0 ;
-  wire \port$23665$0 ;
+  input [14:0] \port$23665$0 ;
+  wire [14:0] \port$23665$0 ;
+  input \port$23666$0 ;
+  wire \port$23666$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -32914,13 +32923,13 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23664$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23664$0 [14:10];
-  assign exponent_a = \port$23664$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23665$0 [14:10];
+  assign exponent_a = \port$23665$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23665$0 ;
+  assign \$4  = \$3  & \port$23666$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -32986,13 +32995,13 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23664$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23664$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23664$0 [9:0] };
-  assign \$79  = | \port$23664$0 [14:10];
+  assign \$77  = | \port$23665$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23665$0 [9:0] };
+  assign \$79  = | \port$23665$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23664$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23665$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23665$0  == i_b[15];
+  assign \$83  = \port$23666$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -33060,16 +33069,16 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23664$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23665$0 , \port$23664$0  };
+  assign i_a = { \port$23666$0 , \port$23665$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23664$0 [9:0];
-  assign \i_a.exponent  = \port$23664$0 [14:10];
-  assign \i_a.sign  = \port$23665$0 ;
+  assign \i_a.mantissa  = \port$23665$0 [9:0];
+  assign \i_a.exponent  = \port$23665$0 [14:10];
+  assign \i_a.sign  = \port$23666$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -33088,7 +33097,7 @@ module \backspike_core.fp.drain.unit2.excess (rst, i_b, \port$23664$0 , \port$23
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit2.search (rst, \port$5398$0 , \port$5399$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit2.search (rst, \port$5397$0 , \port$5398$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -33141,10 +33150,10 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5398$0 , \port$5399$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5398$0 ;
-  wire [14:0] \port$5398$0 ;
-  input \port$5399$0 ;
-  wire \port$5399$0 ;
+  input [14:0] \port$5397$0 ;
+  wire [14:0] \port$5397$0 ;
+  input \port$5398$0 ;
+  wire \port$5398$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -33180,7 +33189,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5398$0 , \port$5399$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5399$0 , \port$5398$0  } >= \$10 ;
+  assign \$11  = { \port$5398$0 , \port$5397$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -33193,7 +33202,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5398$0 , \port$5399$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5399$0 , \port$5398$0  };
+    key0_0 <= { \port$5398$0 , \port$5397$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -33241,7 +33250,7 @@ module \backspike_core.fp.drain.unit2.search (rst, \port$5398$0 , \port$5399$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5399$0 , \port$5398$0  };
+  assign i_key = { \port$5398$0 , \port$5397$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -33782,8 +33791,8 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit3.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$23787$0 (\$54 ),
-    .\port$23788$0 (\$55 ),
+    .\port$23788$0 (\$54 ),
+    .\port$23789$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -33807,8 +33816,8 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit3.search  search (
     .clk(clk),
     .o(code),
-    .\port$5782$0 (\$2 ),
-    .\port$5783$0 (\$3 ),
+    .\port$5781$0 (\$2 ),
+    .\port$5782$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -34037,7 +34046,7 @@ module \backspike_core.fp.drain.unit3 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[53], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23787$0 , \port$23788$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23788$0 , \port$23789$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -34181,10 +34190,10 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23787$0 , \port$23
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$23787$0 ;
-  wire [14:0] \port$23787$0 ;
-  input \port$23788$0 ;
-  wire \port$23788$0 ;
+  input [14:0] \port$23788$0 ;
+  wire [14:0] \port$23788$0 ;
+  input \port$23789$0 ;
+  wire \port$23789$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -34207,13 +34216,13 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23787$0 , \port$23
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$23787$0 [14:10];
-  assign exponent_a = \port$23787$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$23788$0 [14:10];
+  assign exponent_a = \port$23788$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$23788$0 ;
+  assign \$4  = \$3  & \port$23789$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -34279,13 +34288,13 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23787$0 , \port$23
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$23787$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23787$0 [9:0] };
-  assign \$79  = | \port$23787$0 [14:10];
+  assign \$77  = | \port$23788$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$23788$0 [9:0] };
+  assign \$79  = | \port$23788$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$23787$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$23788$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$23788$0  == i_b[15];
+  assign \$83  = \port$23789$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -34353,16 +34362,16 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23787$0 , \port$23
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$23788$0 , \port$23787$0  };
+  assign i_a = { \port$23789$0 , \port$23788$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$23787$0 [9:0];
-  assign \i_a.exponent  = \port$23787$0 [14:10];
-  assign \i_a.sign  = \port$23788$0 ;
+  assign \i_a.mantissa  = \port$23788$0 [9:0];
+  assign \i_a.exponent  = \port$23788$0 [14:10];
+  assign \i_a.sign  = \port$23789$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -34381,7 +34390,7 @@ module \backspike_core.fp.drain.unit3.excess (rst, i_b, \port$23787$0 , \port$23
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit3.search (rst, \port$5782$0 , \port$5783$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit3.search (rst, \port$5781$0 , \port$5782$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -34434,10 +34443,10 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5782$0 , \port$5783$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$5782$0 ;
-  wire [14:0] \port$5782$0 ;
-  input \port$5783$0 ;
-  wire \port$5783$0 ;
+  input [14:0] \port$5781$0 ;
+  wire [14:0] \port$5781$0 ;
+  input \port$5782$0 ;
+  wire \port$5782$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -34473,7 +34482,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5782$0 , \port$5783$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$5783$0 , \port$5782$0  } >= \$10 ;
+  assign \$11  = { \port$5782$0 , \port$5781$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -34486,7 +34495,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5782$0 , \port$5783$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$5783$0 , \port$5782$0  };
+    key0_0 <= { \port$5782$0 , \port$5781$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -34534,7 +34543,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5782$0 , \port$5783$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$5783$0 , \port$5782$0  };
+  assign i_key = { \port$5782$0 , \port$5781$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -34545,7 +34554,7 @@ module \backspike_core.fp.drain.unit3.search (rst, \port$5782$0 , \port$5783$0 ,
   assign \$14  = \table [4];
 endmodule
 
-module \backspike_core.fp.front (rst, grant, o__ready, \port$1420$0 , spikes__addr, row_valid, o_events__ready, \o__ready$92 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
+module \backspike_core.fp.front (rst, grant, o__ready, \port$1419$0 , spikes__addr, row_valid, o_events__ready, \o__ready$92 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$86 , clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -34887,8 +34896,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1420$0 , spikes__ad
   wire [8:0] own_unit;
   input parity;
   wire parity;
-  output \port$1420$0 ;
-  wire \port$1420$0 ;
+  output \port$1419$0 ;
+  wire \port$1419$0 ;
   reg [12:0] product = 13'h0000;
   input [255:0] row;
   wire [255:0] row;
@@ -35174,8 +35183,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1420$0 , spikes__ad
     .i__valid(valid1),
     .o__ready(\o__ready$92 ),
     .o__valid(o_vectors__valid),
-    .\port$22627$0 (lane1),
-    .\port$22629$0 (row1),
+    .\port$22628$0 (lane1),
+    .\port$22630$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
@@ -35335,7 +35344,7 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1420$0 , spikes__ad
   assign o_vectors__ready = \o__ready$92 ;
   assign \o_events__valid$95  = o_events__valid;
   assign \o_events__ready$97  = o_events__ready;
-  assign \port$1420$0  = \$166 ;
+  assign \port$1419$0  = \$166 ;
   assign spikes__addr = \i__payload$21 [9:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -35559,7 +35568,7 @@ module \backspike_core.fp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$22627$0 , \port$22629$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$22628$0 , \port$22630$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -35610,10 +35619,10 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [3:0] \port$22627$0 ;
-  wire [3:0] \port$22627$0 ;
-  input [12:0] \port$22629$0 ;
-  wire [12:0] \port$22629$0 ;
+  input [3:0] \port$22628$0 ;
+  wire [3:0] \port$22628$0 ;
+  input [12:0] \port$22630$0 ;
+  wire [12:0] \port$22630$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -35664,7 +35673,7 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
     \$signal$14  <= \$12 ;
   \backspike_core.fp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$3558$0 (\$13 ),
+    .\port$3557$0 (\$13 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -35726,8 +35735,8 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$22627$0 , \port$22629$0  };
-  assign i__payload = { \port$22627$0 , \port$22629$0  };
+  assign address = { \port$22628$0 , \port$22630$0  };
+  assign i__payload = { \port$22628$0 , \port$22630$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -35742,21 +35751,21 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$22627$0 , \port$22629$0  };
+  assign \i__payload.address  = { \port$22628$0 , \port$22630$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
 endmodule
 
-module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3558$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3557$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   input clk;
   wire clk;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] data;
-  input \port$3558$0 ;
-  wire \port$3558$0 ;
+  input \port$3557$0 ;
+  wire \port$3557$0 ;
   wire [3:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -35796,7 +35805,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3558$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3558$0 ) begin
+    if (\port$3557$0 ) begin
       \$1  = read__data;
     end
   end
@@ -35805,7 +35814,7 @@ module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$3558$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3558$0 , read__en };
+  assign read0__en = { \port$3557$0 , read__en };
 endmodule
 
 module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lines__payload, \o__ready$14 , i__payload, i__valid, o_events__payload, o_events__valid, clk);
@@ -35947,8 +35956,8 @@ module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lin
   \backspike_core.fp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$22686$0 (\o__payload$20 [3:0]),
-    .\port$22686$20 (\o__payload$20 [32:20]),
+    .\port$22687$0 (\o__payload$20 [3:0]),
+    .\port$22687$20 (\o__payload$20 [32:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -38183,7 +38192,7 @@ module \backspike_core.fp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[23];
 endmodule
 
-module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$22686$0 , \port$22686$20 , level, clk);
+module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$22687$0 , \port$22687$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -38208,10 +38217,10 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$22686$0 ;
-  wire [3:0] \port$22686$0 ;
-  input [12:0] \port$22686$20 ;
-  wire [12:0] \port$22686$20 ;
+  input [3:0] \port$22687$0 ;
+  wire [3:0] \port$22687$0 ;
+  input [12:0] \port$22687$20 ;
+  wire [12:0] \port$22687$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [16:0] r_data;
@@ -38238,7 +38247,7 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   reg [16:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$22686$20 , \port$22686$0  };
+      storage[w_port__addr] <= { \port$22687$20 , \port$22687$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -38300,8 +38309,8 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$22686$20 , \port$22686$0  };
-  assign w_data = { \port$22686$20 , \port$22686$0  };
+  assign w_port__data = { \port$22687$20 , \port$22687$0  };
+  assign w_data = { \port$22687$20 , \port$22687$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -44472,8 +44481,8 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$305  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$9324$0 , \port$9326$0 , write__en, read1__addr, \port$15464$0 , \port$15466$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0
-, \port$24554$0 , \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0 , \port$24569$1 , \port$24584$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$9323$0 , \port$9325$0 , write__en, read1__addr, \port$15463$0 , \port$15465$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$24539$0 , \port$24541$0 , \port$24543$0 , \port$24545$0 , \port$24547$0 , \port$24549$0 , \port$24551$0 , \port$24553$0
+, \port$24555$0 , \port$24557$0 , \port$24559$0 , \port$24561$0 , \port$24563$0 , \port$24565$0 , \port$24567$0 , \port$24569$0 , \port$24570$1 , \port$24585$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [11:0] address;
   input clk;
@@ -44505,50 +44514,50 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$15464$0 ;
-  wire \port$15464$0 ;
-  input \port$15466$0 ;
-  wire \port$15466$0 ;
-  input [15:0] \port$24538$0 ;
-  wire [15:0] \port$24538$0 ;
-  input [15:0] \port$24540$0 ;
-  wire [15:0] \port$24540$0 ;
-  input [15:0] \port$24542$0 ;
-  wire [15:0] \port$24542$0 ;
-  input [15:0] \port$24544$0 ;
-  wire [15:0] \port$24544$0 ;
-  input [15:0] \port$24546$0 ;
-  wire [15:0] \port$24546$0 ;
-  input [15:0] \port$24548$0 ;
-  wire [15:0] \port$24548$0 ;
-  input [15:0] \port$24550$0 ;
-  wire [15:0] \port$24550$0 ;
-  input [15:0] \port$24552$0 ;
-  wire [15:0] \port$24552$0 ;
-  input [15:0] \port$24554$0 ;
-  wire [15:0] \port$24554$0 ;
-  input [15:0] \port$24556$0 ;
-  wire [15:0] \port$24556$0 ;
-  input [15:0] \port$24558$0 ;
-  wire [15:0] \port$24558$0 ;
-  input [15:0] \port$24560$0 ;
-  wire [15:0] \port$24560$0 ;
-  input [15:0] \port$24562$0 ;
-  wire [15:0] \port$24562$0 ;
-  input [15:0] \port$24564$0 ;
-  wire [15:0] \port$24564$0 ;
-  input [15:0] \port$24566$0 ;
-  wire [15:0] \port$24566$0 ;
-  input [15:0] \port$24568$0 ;
-  wire [15:0] \port$24568$0 ;
-  input [3:0] \port$24569$1 ;
-  wire [3:0] \port$24569$1 ;
-  input [7:0] \port$24584$0 ;
-  wire [7:0] \port$24584$0 ;
-  input \port$9324$0 ;
-  wire \port$9324$0 ;
-  input \port$9326$0 ;
-  wire \port$9326$0 ;
+  input \port$15463$0 ;
+  wire \port$15463$0 ;
+  input \port$15465$0 ;
+  wire \port$15465$0 ;
+  input [15:0] \port$24539$0 ;
+  wire [15:0] \port$24539$0 ;
+  input [15:0] \port$24541$0 ;
+  wire [15:0] \port$24541$0 ;
+  input [15:0] \port$24543$0 ;
+  wire [15:0] \port$24543$0 ;
+  input [15:0] \port$24545$0 ;
+  wire [15:0] \port$24545$0 ;
+  input [15:0] \port$24547$0 ;
+  wire [15:0] \port$24547$0 ;
+  input [15:0] \port$24549$0 ;
+  wire [15:0] \port$24549$0 ;
+  input [15:0] \port$24551$0 ;
+  wire [15:0] \port$24551$0 ;
+  input [15:0] \port$24553$0 ;
+  wire [15:0] \port$24553$0 ;
+  input [15:0] \port$24555$0 ;
+  wire [15:0] \port$24555$0 ;
+  input [15:0] \port$24557$0 ;
+  wire [15:0] \port$24557$0 ;
+  input [15:0] \port$24559$0 ;
+  wire [15:0] \port$24559$0 ;
+  input [15:0] \port$24561$0 ;
+  wire [15:0] \port$24561$0 ;
+  input [15:0] \port$24563$0 ;
+  wire [15:0] \port$24563$0 ;
+  input [15:0] \port$24565$0 ;
+  wire [15:0] \port$24565$0 ;
+  input [15:0] \port$24567$0 ;
+  wire [15:0] \port$24567$0 ;
+  input [15:0] \port$24569$0 ;
+  wire [15:0] \port$24569$0 ;
+  input [3:0] \port$24570$1 ;
+  wire [3:0] \port$24570$1 ;
+  input [7:0] \port$24585$0 ;
+  wire [7:0] \port$24585$0 ;
+  input \port$9323$0 ;
+  wire \port$9323$0 ;
+  input \port$9325$0 ;
+  wire \port$9325$0 ;
   reg [11:0] read0__addr;
   input [11:0] \read0__addr$19 ;
   wire [11:0] \read0__addr$19 ;
@@ -44579,31 +44588,31 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$15466$0 (\port$15466$0 ),
-    .\port$24538$0 (\port$24538$0 ),
-    .\port$24540$0 (\port$24540$0 ),
-    .\port$24542$0 (\port$24542$0 ),
-    .\port$24544$0 (\port$24544$0 ),
-    .\port$24546$0 (\port$24546$0 ),
-    .\port$24548$0 (\port$24548$0 ),
-    .\port$24550$0 (\port$24550$0 ),
-    .\port$24552$0 (\port$24552$0 ),
-    .\port$24554$0 (\port$24554$0 ),
-    .\port$24556$0 (\port$24556$0 ),
-    .\port$24558$0 (\port$24558$0 ),
-    .\port$24560$0 (\port$24560$0 ),
-    .\port$24562$0 (\port$24562$0 ),
-    .\port$24564$0 (\port$24564$0 ),
-    .\port$24566$0 (\port$24566$0 ),
-    .\port$24568$0 (\port$24568$0 ),
-    .\port$24569$1 (\port$24569$1 ),
-    .\port$24584$0 (\port$24584$0 ),
+    .\port$15465$0 (\port$15465$0 ),
+    .\port$24539$0 (\port$24539$0 ),
+    .\port$24541$0 (\port$24541$0 ),
+    .\port$24543$0 (\port$24543$0 ),
+    .\port$24545$0 (\port$24545$0 ),
+    .\port$24547$0 (\port$24547$0 ),
+    .\port$24549$0 (\port$24549$0 ),
+    .\port$24551$0 (\port$24551$0 ),
+    .\port$24553$0 (\port$24553$0 ),
+    .\port$24555$0 (\port$24555$0 ),
+    .\port$24557$0 (\port$24557$0 ),
+    .\port$24559$0 (\port$24559$0 ),
+    .\port$24561$0 (\port$24561$0 ),
+    .\port$24563$0 (\port$24563$0 ),
+    .\port$24565$0 (\port$24565$0 ),
+    .\port$24567$0 (\port$24567$0 ),
+    .\port$24569$0 (\port$24569$0 ),
+    .\port$24570$1 (\port$24570$1 ),
+    .\port$24585$0 (\port$24585$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$15464$0 ),
+    .\read__en$19 (\port$15463$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -44627,7 +44636,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$9326$0 , \port$9324$0  };
+    read0__en = { \port$9325$0 , \port$9323$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -44640,16 +44649,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$24584$0 , \port$24569$1  };
-  assign \write__addr$15  = { \port$24584$0 , \port$24569$1  };
-  assign write__data = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
-  assign \write__data$17  = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
+  assign write__addr = { \port$24585$0 , \port$24570$1  };
+  assign \write__addr$15  = { \port$24585$0 , \port$24570$1  };
+  assign write__data = { \port$24569$0 , \port$24567$0 , \port$24565$0 , \port$24563$0 , \port$24561$0 , \port$24559$0 , \port$24557$0 , \port$24555$0 , \port$24553$0 , \port$24551$0 , \port$24549$0 , \port$24547$0 , \port$24545$0 , \port$24543$0 , \port$24541$0 , \port$24539$0  };
+  assign \write__data$17  = { \port$24569$0 , \port$24567$0 , \port$24565$0 , \port$24563$0 , \port$24561$0 , \port$24559$0 , \port$24557$0 , \port$24555$0 , \port$24553$0 , \port$24551$0 , \port$24549$0 , \port$24547$0 , \port$24545$0 , \port$24543$0 , \port$24541$0 , \port$24539$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$9326$0 , \port$9324$0  };
+  assign \read0__en$23  = { \port$9325$0 , \port$9323$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$15466$0 , \port$15464$0  };
-  assign \read1__en$29  = { \port$15466$0 , \port$15464$0  };
+  assign read1__en = { \port$15465$0 , \port$15463$0  };
+  assign \read1__en$29  = { \port$15465$0 , \port$15463$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[15:1];
@@ -44663,8 +44672,8 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$15466$0 , \port$24538$0 , \port$24540$0 , \port$24542$0 , \port$24544$0 , \port$24546$0 , \port$24548$0 , \port$24550$0 , \port$24552$0 , \port$24554$0 , \port$24556$0 , \port$24558$0 , \port$24560$0 , \port$24562$0 , \port$24564$0 , \port$24566$0 , \port$24568$0
-, \port$24569$1 , \port$24584$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$15465$0 , \port$24539$0 , \port$24541$0 , \port$24543$0 , \port$24545$0 , \port$24547$0 , \port$24549$0 , \port$24551$0 , \port$24553$0 , \port$24555$0 , \port$24557$0 , \port$24559$0 , \port$24561$0 , \port$24563$0 , \port$24565$0 , \port$24567$0 , \port$24569$0
+, \port$24570$1 , \port$24585$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -44674,44 +44683,44 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$15466$0 ;
-  wire \port$15466$0 ;
-  input [15:0] \port$24538$0 ;
-  wire [15:0] \port$24538$0 ;
-  input [15:0] \port$24540$0 ;
-  wire [15:0] \port$24540$0 ;
-  input [15:0] \port$24542$0 ;
-  wire [15:0] \port$24542$0 ;
-  input [15:0] \port$24544$0 ;
-  wire [15:0] \port$24544$0 ;
-  input [15:0] \port$24546$0 ;
-  wire [15:0] \port$24546$0 ;
-  input [15:0] \port$24548$0 ;
-  wire [15:0] \port$24548$0 ;
-  input [15:0] \port$24550$0 ;
-  wire [15:0] \port$24550$0 ;
-  input [15:0] \port$24552$0 ;
-  wire [15:0] \port$24552$0 ;
-  input [15:0] \port$24554$0 ;
-  wire [15:0] \port$24554$0 ;
-  input [15:0] \port$24556$0 ;
-  wire [15:0] \port$24556$0 ;
-  input [15:0] \port$24558$0 ;
-  wire [15:0] \port$24558$0 ;
-  input [15:0] \port$24560$0 ;
-  wire [15:0] \port$24560$0 ;
-  input [15:0] \port$24562$0 ;
-  wire [15:0] \port$24562$0 ;
-  input [15:0] \port$24564$0 ;
-  wire [15:0] \port$24564$0 ;
-  input [15:0] \port$24566$0 ;
-  wire [15:0] \port$24566$0 ;
-  input [15:0] \port$24568$0 ;
-  wire [15:0] \port$24568$0 ;
-  input [3:0] \port$24569$1 ;
-  wire [3:0] \port$24569$1 ;
-  input [7:0] \port$24584$0 ;
-  wire [7:0] \port$24584$0 ;
+  input \port$15465$0 ;
+  wire \port$15465$0 ;
+  input [15:0] \port$24539$0 ;
+  wire [15:0] \port$24539$0 ;
+  input [15:0] \port$24541$0 ;
+  wire [15:0] \port$24541$0 ;
+  input [15:0] \port$24543$0 ;
+  wire [15:0] \port$24543$0 ;
+  input [15:0] \port$24545$0 ;
+  wire [15:0] \port$24545$0 ;
+  input [15:0] \port$24547$0 ;
+  wire [15:0] \port$24547$0 ;
+  input [15:0] \port$24549$0 ;
+  wire [15:0] \port$24549$0 ;
+  input [15:0] \port$24551$0 ;
+  wire [15:0] \port$24551$0 ;
+  input [15:0] \port$24553$0 ;
+  wire [15:0] \port$24553$0 ;
+  input [15:0] \port$24555$0 ;
+  wire [15:0] \port$24555$0 ;
+  input [15:0] \port$24557$0 ;
+  wire [15:0] \port$24557$0 ;
+  input [15:0] \port$24559$0 ;
+  wire [15:0] \port$24559$0 ;
+  input [15:0] \port$24561$0 ;
+  wire [15:0] \port$24561$0 ;
+  input [15:0] \port$24563$0 ;
+  wire [15:0] \port$24563$0 ;
+  input [15:0] \port$24565$0 ;
+  wire [15:0] \port$24565$0 ;
+  input [15:0] \port$24567$0 ;
+  wire [15:0] \port$24567$0 ;
+  input [15:0] \port$24569$0 ;
+  wire [15:0] \port$24569$0 ;
+  input [3:0] \port$24570$1 ;
+  wire [3:0] \port$24570$1 ;
+  input [7:0] \port$24585$0 ;
+  wire [7:0] \port$24585$0 ;
   wire [11:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -44747,7 +44756,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   reg [255:0] copy0 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$24584$0 , \port$24569$1  }] <= { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
+      copy0[{ \port$24585$0 , \port$24570$1  }] <= { \port$24569$0 , \port$24567$0 , \port$24565$0 , \port$24563$0 , \port$24561$0 , \port$24559$0 , \port$24557$0 , \port$24555$0 , \port$24553$0 , \port$24551$0 , \port$24549$0 , \port$24547$0 , \port$24545$0 , \port$24543$0 , \port$24541$0 , \port$24539$0  };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -44761,7 +44770,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   reg [255:0] copy1 [4095:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$24584$0 , \port$24569$1  }] <= { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
+      copy1[{ \port$24585$0 , \port$24570$1  }] <= { \port$24569$0 , \port$24567$0 , \port$24565$0 , \port$24563$0 , \port$24561$0 , \port$24559$0 , \port$24557$0 , \port$24555$0 , \port$24553$0 , \port$24551$0 , \port$24549$0 , \port$24547$0 , \port$24545$0 , \port$24543$0 , \port$24541$0 , \port$24539$0  };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -44777,7 +44786,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$15466$0 ) begin
+    if (\port$15465$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -44789,19 +44798,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$24584$0 , \port$24569$1  };
-  assign \write__addr$3  = { \port$24584$0 , \port$24569$1  };
-  assign write__data = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
-  assign \write__data$5  = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
+  assign write__addr = { \port$24585$0 , \port$24570$1  };
+  assign \write__addr$3  = { \port$24585$0 , \port$24570$1  };
+  assign write__data = { \port$24569$0 , \port$24567$0 , \port$24565$0 , \port$24563$0 , \port$24561$0 , \port$24559$0 , \port$24557$0 , \port$24555$0 , \port$24553$0 , \port$24551$0 , \port$24549$0 , \port$24547$0 , \port$24545$0 , \port$24543$0 , \port$24541$0 , \port$24539$0  };
+  assign \write__data$5  = { \port$24569$0 , \port$24567$0 , \port$24565$0 , \port$24563$0 , \port$24561$0 , \port$24559$0 , \port$24557$0 , \port$24555$0 , \port$24553$0 , \port$24551$0 , \port$24549$0 , \port$24547$0 , \port$24545$0 , \port$24543$0 , \port$24541$0 , \port$24539$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$24584$0 , \port$24569$1  };
-  assign \write__data$14  = { \port$24568$0 , \port$24566$0 , \port$24564$0 , \port$24562$0 , \port$24560$0 , \port$24558$0 , \port$24556$0 , \port$24554$0 , \port$24552$0 , \port$24550$0 , \port$24548$0 , \port$24546$0 , \port$24544$0 , \port$24542$0 , \port$24540$0 , \port$24538$0  };
+  assign \write__addr$13  = { \port$24585$0 , \port$24570$1  };
+  assign \write__data$14  = { \port$24569$0 , \port$24567$0 , \port$24565$0 , \port$24563$0 , \port$24561$0 , \port$24559$0 , \port$24557$0 , \port$24555$0 , \port$24553$0 , \port$24551$0 , \port$24549$0 , \port$24547$0 , \port$24545$0 , \port$24543$0 , \port$24541$0 , \port$24539$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$15466$0 , \read__en$19  };
+  assign read1__en = { \port$15465$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -45019,7 +45028,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$20  = { 3'h0, host__request__payload[15:4] };
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$22410$8 , \port$24473$13 , \port$24631$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$22409$8 , \port$24474$13 , \port$24632$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -45053,12 +45062,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$22410$8 ;
-  wire \port$22410$8 ;
-  input [5:0] \port$24473$13 ;
-  wire [5:0] \port$24473$13 ;
-  input [3:0] \port$24631$5 ;
-  wire [3:0] \port$24631$5 ;
+  input \port$22409$8 ;
+  wire \port$22409$8 ;
+  input [5:0] \port$24474$13 ;
+  wire [5:0] \port$24474$13 ;
+  input [3:0] \port$24632$5 ;
+  wire [3:0] \port$24632$5 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -45096,7 +45105,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$22410$8 , \port$24473$13 , \port$24631$5  };
+    read0__addr = { \port$22409$8 , \port$24474$13 , \port$24632$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -45111,7 +45120,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$22410$8 , \port$24473$13 , \port$24631$5  };
+  assign \read0__addr$19  = { \port$22409$8 , \port$24474$13 , \port$24632$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -45923,8 +45932,8 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$23218$0 , \port$23235$6 , \port$23237$6 , \port$23239$6 , \port$23241$6 , \port$23243$6 , \port$23245$6 , \port$23247$6 , \port$23249$6 , \port$23251$6 , \port$23253$6 , \port$23255$6 , \port$23257$6 , \port$23259$6
-, \port$23261$6 , \port$23263$6 , \port$23265$6 , \port$23266$5 , \port$24479$0 , \port$24631$5 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$23219$0 , \port$23236$6 , \port$23238$6 , \port$23240$6 , \port$23242$6 , \port$23244$6 , \port$23246$6 , \port$23248$6 , \port$23250$6 , \port$23252$6 , \port$23254$6 , \port$23256$6 , \port$23258$6 , \port$23260$6
+, \port$23262$6 , \port$23264$6 , \port$23266$6 , \port$23267$5 , \port$24480$0 , \port$24632$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -45958,46 +45967,46 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$23218$0 ;
-  wire [5:0] \port$23218$0 ;
-  input [15:0] \port$23235$6 ;
-  wire [15:0] \port$23235$6 ;
-  input [15:0] \port$23237$6 ;
-  wire [15:0] \port$23237$6 ;
-  input [15:0] \port$23239$6 ;
-  wire [15:0] \port$23239$6 ;
-  input [15:0] \port$23241$6 ;
-  wire [15:0] \port$23241$6 ;
-  input [15:0] \port$23243$6 ;
-  wire [15:0] \port$23243$6 ;
-  input [15:0] \port$23245$6 ;
-  wire [15:0] \port$23245$6 ;
-  input [15:0] \port$23247$6 ;
-  wire [15:0] \port$23247$6 ;
-  input [15:0] \port$23249$6 ;
-  wire [15:0] \port$23249$6 ;
-  input [15:0] \port$23251$6 ;
-  wire [15:0] \port$23251$6 ;
-  input [15:0] \port$23253$6 ;
-  wire [15:0] \port$23253$6 ;
-  input [15:0] \port$23255$6 ;
-  wire [15:0] \port$23255$6 ;
-  input [15:0] \port$23257$6 ;
-  wire [15:0] \port$23257$6 ;
-  input [15:0] \port$23259$6 ;
-  wire [15:0] \port$23259$6 ;
-  input [15:0] \port$23261$6 ;
-  wire [15:0] \port$23261$6 ;
-  input [15:0] \port$23263$6 ;
-  wire [15:0] \port$23263$6 ;
-  input [15:0] \port$23265$6 ;
-  wire [15:0] \port$23265$6 ;
-  input [3:0] \port$23266$5 ;
-  wire [3:0] \port$23266$5 ;
-  input [5:0] \port$24479$0 ;
-  wire [5:0] \port$24479$0 ;
-  input [3:0] \port$24631$5 ;
-  wire [3:0] \port$24631$5 ;
+  input [5:0] \port$23219$0 ;
+  wire [5:0] \port$23219$0 ;
+  input [15:0] \port$23236$6 ;
+  wire [15:0] \port$23236$6 ;
+  input [15:0] \port$23238$6 ;
+  wire [15:0] \port$23238$6 ;
+  input [15:0] \port$23240$6 ;
+  wire [15:0] \port$23240$6 ;
+  input [15:0] \port$23242$6 ;
+  wire [15:0] \port$23242$6 ;
+  input [15:0] \port$23244$6 ;
+  wire [15:0] \port$23244$6 ;
+  input [15:0] \port$23246$6 ;
+  wire [15:0] \port$23246$6 ;
+  input [15:0] \port$23248$6 ;
+  wire [15:0] \port$23248$6 ;
+  input [15:0] \port$23250$6 ;
+  wire [15:0] \port$23250$6 ;
+  input [15:0] \port$23252$6 ;
+  wire [15:0] \port$23252$6 ;
+  input [15:0] \port$23254$6 ;
+  wire [15:0] \port$23254$6 ;
+  input [15:0] \port$23256$6 ;
+  wire [15:0] \port$23256$6 ;
+  input [15:0] \port$23258$6 ;
+  wire [15:0] \port$23258$6 ;
+  input [15:0] \port$23260$6 ;
+  wire [15:0] \port$23260$6 ;
+  input [15:0] \port$23262$6 ;
+  wire [15:0] \port$23262$6 ;
+  input [15:0] \port$23264$6 ;
+  wire [15:0] \port$23264$6 ;
+  input [15:0] \port$23266$6 ;
+  wire [15:0] \port$23266$6 ;
+  input [3:0] \port$23267$5 ;
+  wire [3:0] \port$23267$5 ;
+  input [5:0] \port$24480$0 ;
+  wire [5:0] \port$24480$0 ;
+  input [3:0] \port$24632$5 ;
+  wire [3:0] \port$24632$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$23 ;
   output [255:0] read0__data;
@@ -46016,8 +46025,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$23218$0 , \port$23266$5  };
-  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23265$6 , \port$23263$6 , \port$23261$6 , \port$23259$6 , \port$23257$6 , \port$23255$6 , \port$23253$6 , \port$23251$6 , \port$23249$6 , \port$23247$6 , \port$23245$6 , \port$23243$6 , \port$23241$6 , \port$23239$6 , \port$23237$6 , \port$23235$6  };
+  assign write__addr = rest ? address : { \port$23219$0 , \port$23267$5  };
+  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23266$6 , \port$23264$6 , \port$23262$6 , \port$23260$6 , \port$23258$6 , \port$23256$6 , \port$23254$6 , \port$23252$6 , \port$23250$6 , \port$23248$6 , \port$23246$6 , \port$23244$6 , \port$23242$6 , \port$23240$6 , \port$23238$6 , \port$23236$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -46042,7 +46051,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$24479$0 , \port$24631$5  };
+    read0__addr = { \port$24480$0 , \port$24632$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -46054,9 +46063,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$23218$0 , \port$23266$5  };
-  assign \write__data$20  = { \port$23265$6 , \port$23263$6 , \port$23261$6 , \port$23259$6 , \port$23257$6 , \port$23255$6 , \port$23253$6 , \port$23251$6 , \port$23249$6 , \port$23247$6 , \port$23245$6 , \port$23243$6 , \port$23241$6 , \port$23239$6 , \port$23237$6 , \port$23235$6  };
-  assign \read0__addr$23  = { \port$24479$0 , \port$24631$5  };
+  assign \write__addr$17  = { \port$23219$0 , \port$23267$5  };
+  assign \write__data$20  = { \port$23266$6 , \port$23264$6 , \port$23262$6 , \port$23260$6 , \port$23258$6 , \port$23256$6 , \port$23254$6 , \port$23252$6 , \port$23250$6 , \port$23248$6 , \port$23246$6 , \port$23244$6 , \port$23242$6 , \port$23240$6 , \port$23238$6 , \port$23236$6  };
+  assign \read0__addr$23  = { \port$24480$0 , \port$24632$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -46362,8 +46371,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$29  = { 3'h0, host__request__payload[13:4] };
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$7176$0 , read__addr, \read__en$19 , \port$13345$0 , \read__addr$15 , write__addr, \port$24589$0 , \port$24591$0 , \port$24593$0 , \port$24595$0 , \port$24597$0 , \port$24599$0 , \port$24601$0 , \port$24603$0 , \port$24605$0 , \port$24607$0 , \port$24609$0 , \port$24611$0 , \port$24613$0
-, \port$24615$0 , \port$24617$0 , \port$24619$0 , write__en, read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, \port$7175$0 , read__addr, \read__en$19 , \port$13344$0 , \read__addr$15 , write__addr, \port$24590$0 , \port$24592$0 , \port$24594$0 , \port$24596$0 , \port$24598$0 , \port$24600$0 , \port$24602$0 , \port$24604$0 , \port$24606$0 , \port$24608$0 , \port$24610$0 , \port$24612$0 , \port$24614$0
+, \port$24616$0 , \port$24618$0 , \port$24620$0 , write__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -46373,42 +46382,42 @@ module \backspike_core.masks_memory (rst, read__en, \port$7176$0 , read__addr, \
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$13345$0 ;
-  wire \port$13345$0 ;
-  input [15:0] \port$24589$0 ;
-  wire [15:0] \port$24589$0 ;
-  input [15:0] \port$24591$0 ;
-  wire [15:0] \port$24591$0 ;
-  input [15:0] \port$24593$0 ;
-  wire [15:0] \port$24593$0 ;
-  input [15:0] \port$24595$0 ;
-  wire [15:0] \port$24595$0 ;
-  input [15:0] \port$24597$0 ;
-  wire [15:0] \port$24597$0 ;
-  input [15:0] \port$24599$0 ;
-  wire [15:0] \port$24599$0 ;
-  input [15:0] \port$24601$0 ;
-  wire [15:0] \port$24601$0 ;
-  input [15:0] \port$24603$0 ;
-  wire [15:0] \port$24603$0 ;
-  input [15:0] \port$24605$0 ;
-  wire [15:0] \port$24605$0 ;
-  input [15:0] \port$24607$0 ;
-  wire [15:0] \port$24607$0 ;
-  input [15:0] \port$24609$0 ;
-  wire [15:0] \port$24609$0 ;
-  input [15:0] \port$24611$0 ;
-  wire [15:0] \port$24611$0 ;
-  input [15:0] \port$24613$0 ;
-  wire [15:0] \port$24613$0 ;
-  input [15:0] \port$24615$0 ;
-  wire [15:0] \port$24615$0 ;
-  input [15:0] \port$24617$0 ;
-  wire [15:0] \port$24617$0 ;
-  input [15:0] \port$24619$0 ;
-  wire [15:0] \port$24619$0 ;
-  input \port$7176$0 ;
-  wire \port$7176$0 ;
+  input \port$13344$0 ;
+  wire \port$13344$0 ;
+  input [15:0] \port$24590$0 ;
+  wire [15:0] \port$24590$0 ;
+  input [15:0] \port$24592$0 ;
+  wire [15:0] \port$24592$0 ;
+  input [15:0] \port$24594$0 ;
+  wire [15:0] \port$24594$0 ;
+  input [15:0] \port$24596$0 ;
+  wire [15:0] \port$24596$0 ;
+  input [15:0] \port$24598$0 ;
+  wire [15:0] \port$24598$0 ;
+  input [15:0] \port$24600$0 ;
+  wire [15:0] \port$24600$0 ;
+  input [15:0] \port$24602$0 ;
+  wire [15:0] \port$24602$0 ;
+  input [15:0] \port$24604$0 ;
+  wire [15:0] \port$24604$0 ;
+  input [15:0] \port$24606$0 ;
+  wire [15:0] \port$24606$0 ;
+  input [15:0] \port$24608$0 ;
+  wire [15:0] \port$24608$0 ;
+  input [15:0] \port$24610$0 ;
+  wire [15:0] \port$24610$0 ;
+  input [15:0] \port$24612$0 ;
+  wire [15:0] \port$24612$0 ;
+  input [15:0] \port$24614$0 ;
+  wire [15:0] \port$24614$0 ;
+  input [15:0] \port$24616$0 ;
+  wire [15:0] \port$24616$0 ;
+  input [15:0] \port$24618$0 ;
+  wire [15:0] \port$24618$0 ;
+  input [15:0] \port$24620$0 ;
+  wire [15:0] \port$24620$0 ;
+  input \port$7175$0 ;
+  wire \port$7175$0 ;
   wire [7:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -46445,7 +46454,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$7176$0 , read__addr, \
   reg [255:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
+      copy0[write__addr] <= { \port$24620$0 [15], \port$24618$0 [15], \port$24616$0 [15], \port$24614$0 [15], \port$24612$0 [15], \port$24610$0 [15], \port$24608$0 [15], \port$24606$0 [15], \port$24604$0 [15], \port$24602$0 [15], \port$24600$0 [15], \port$24598$0 [15], \port$24596$0 [15], \port$24594$0 [15], \port$24592$0 [15], \port$24590$0 [15], \port$24620$0 [14], \port$24618$0 [14], \port$24616$0 [14], \port$24614$0 [14], \port$24612$0 [14], \port$24610$0 [14], \port$24608$0 [14], \port$24606$0 [14], \port$24604$0 [14], \port$24602$0 [14], \port$24600$0 [14], \port$24598$0 [14], \port$24596$0 [14], \port$24594$0 [14], \port$24592$0 [14], \port$24590$0 [14], \port$24620$0 [13], \port$24618$0 [13], \port$24616$0 [13], \port$24614$0 [13], \port$24612$0 [13], \port$24610$0 [13], \port$24608$0 [13], \port$24606$0 [13], \port$24604$0 [13], \port$24602$0 [13], \port$24600$0 [13], \port$24598$0 [13], \port$24596$0 [13], \port$24594$0 [13], \port$24592$0 [13], \port$24590$0 [13], \port$24620$0 [12], \port$24618$0 [12], \port$24616$0 [12], \port$24614$0 [12], \port$24612$0 [12], \port$24610$0 [12], \port$24608$0 [12], \port$24606$0 [12], \port$24604$0 [12], \port$24602$0 [12], \port$24600$0 [12], \port$24598$0 [12], \port$24596$0 [12], \port$24594$0 [12], \port$24592$0 [12], \port$24590$0 [12], \port$24620$0 [11], \port$24618$0 [11], \port$24616$0 [11], \port$24614$0 [11], \port$24612$0 [11], \port$24610$0 [11], \port$24608$0 [11], \port$24606$0 [11], \port$24604$0 [11], \port$24602$0 [11], \port$24600$0 [11], \port$24598$0 [11], \port$24596$0 [11], \port$24594$0 [11], \port$24592$0 [11], \port$24590$0 [11], \port$24620$0 [10], \port$24618$0 [10], \port$24616$0 [10], \port$24614$0 [10], \port$24612$0 [10], \port$24610$0 [10], \port$24608$0 [10], \port$24606$0 [10], \port$24604$0 [10], \port$24602$0 [10], \port$24600$0 [10], \port$24598$0 [10], \port$24596$0 [10], \port$24594$0 [10], \port$24592$0 [10], \port$24590$0 [10], \port$24620$0 [9], \port$24618$0 [9], \port$24616$0 [9], \port$24614$0 [9], \port$24612$0 [9], \port$24610$0 [9], \port$24608$0 [9], \port$24606$0 [9], \port$24604$0 [9], \port$24602$0 [9], \port$24600$0 [9], \port$24598$0 [9], \port$24596$0 [9], \port$24594$0 [9], \port$24592$0 [9], \port$24590$0 [9], \port$24620$0 [8], \port$24618$0 [8], \port$24616$0 [8], \port$24614$0 [8], \port$24612$0 [8], \port$24610$0 [8], \port$24608$0 [8], \port$24606$0 [8], \port$24604$0 [8], \port$24602$0 [8], \port$24600$0 [8], \port$24598$0 [8], \port$24596$0 [8], \port$24594$0 [8], \port$24592$0 [8], \port$24590$0 [8], \port$24620$0 [7], \port$24618$0 [7], \port$24616$0 [7], \port$24614$0 [7], \port$24612$0 [7], \port$24610$0 [7], \port$24608$0 [7], \port$24606$0 [7], \port$24604$0 [7], \port$24602$0 [7], \port$24600$0 [7], \port$24598$0 [7], \port$24596$0 [7], \port$24594$0 [7], \port$24592$0 [7], \port$24590$0 [7], \port$24620$0 [6], \port$24618$0 [6], \port$24616$0 [6], \port$24614$0 [6], \port$24612$0 [6], \port$24610$0 [6], \port$24608$0 [6], \port$24606$0 [6], \port$24604$0 [6], \port$24602$0 [6], \port$24600$0 [6], \port$24598$0 [6], \port$24596$0 [6], \port$24594$0 [6], \port$24592$0 [6], \port$24590$0 [6], \port$24620$0 [5], \port$24618$0 [5], \port$24616$0 [5], \port$24614$0 [5], \port$24612$0 [5], \port$24610$0 [5], \port$24608$0 [5], \port$24606$0 [5], \port$24604$0 [5], \port$24602$0 [5], \port$24600$0 [5], \port$24598$0 [5], \port$24596$0 [5], \port$24594$0 [5], \port$24592$0 [5], \port$24590$0 [5], \port$24620$0 [4], \port$24618$0 [4], \port$24616$0 [4], \port$24614$0 [4], \port$24612$0 [4], \port$24610$0 [4], \port$24608$0 [4], \port$24606$0 [4], \port$24604$0 [4], \port$24602$0 [4], \port$24600$0 [4], \port$24598$0 [4], \port$24596$0 [4], \port$24594$0 [4], \port$24592$0 [4], \port$24590$0 [4], \port$24620$0 [3], \port$24618$0 [3], \port$24616$0 [3], \port$24614$0 [3], \port$24612$0 [3], \port$24610$0 [3], \port$24608$0 [3], \port$24606$0 [3], \port$24604$0 [3], \port$24602$0 [3], \port$24600$0 [3], \port$24598$0 [3], \port$24596$0 [3], \port$24594$0 [3], \port$24592$0 [3], \port$24590$0 [3], \port$24620$0 [2], \port$24618$0 [2], \port$24616$0 [2], \port$24614$0 [2], \port$24612$0 [2], \port$24610$0 [2], \port$24608$0 [2], \port$24606$0 [2], \port$24604$0 [2], \port$24602$0 [2], \port$24600$0 [2], \port$24598$0 [2], \port$24596$0 [2], \port$24594$0 [2], \port$24592$0 [2], \port$24590$0 [2], \port$24620$0 [1], \port$24618$0 [1], \port$24616$0 [1], \port$24614$0 [1], \port$24612$0 [1], \port$24610$0 [1], \port$24608$0 [1], \port$24606$0 [1], \port$24604$0 [1], \port$24602$0 [1], \port$24600$0 [1], \port$24598$0 [1], \port$24596$0 [1], \port$24594$0 [1], \port$24592$0 [1], \port$24590$0 [1], \port$24620$0 [0], \port$24618$0 [0], \port$24616$0 [0], \port$24614$0 [0], \port$24612$0 [0], \port$24610$0 [0], \port$24608$0 [0], \port$24606$0 [0], \port$24604$0 [0], \port$24602$0 [0], \port$24600$0 [0], \port$24598$0 [0], \port$24596$0 [0], \port$24594$0 [0], \port$24592$0 [0], \port$24590$0 [0] };
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
@@ -46459,7 +46468,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$7176$0 , read__addr, \
   reg [255:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
+      copy1[write__addr] <= { \port$24620$0 [15], \port$24618$0 [15], \port$24616$0 [15], \port$24614$0 [15], \port$24612$0 [15], \port$24610$0 [15], \port$24608$0 [15], \port$24606$0 [15], \port$24604$0 [15], \port$24602$0 [15], \port$24600$0 [15], \port$24598$0 [15], \port$24596$0 [15], \port$24594$0 [15], \port$24592$0 [15], \port$24590$0 [15], \port$24620$0 [14], \port$24618$0 [14], \port$24616$0 [14], \port$24614$0 [14], \port$24612$0 [14], \port$24610$0 [14], \port$24608$0 [14], \port$24606$0 [14], \port$24604$0 [14], \port$24602$0 [14], \port$24600$0 [14], \port$24598$0 [14], \port$24596$0 [14], \port$24594$0 [14], \port$24592$0 [14], \port$24590$0 [14], \port$24620$0 [13], \port$24618$0 [13], \port$24616$0 [13], \port$24614$0 [13], \port$24612$0 [13], \port$24610$0 [13], \port$24608$0 [13], \port$24606$0 [13], \port$24604$0 [13], \port$24602$0 [13], \port$24600$0 [13], \port$24598$0 [13], \port$24596$0 [13], \port$24594$0 [13], \port$24592$0 [13], \port$24590$0 [13], \port$24620$0 [12], \port$24618$0 [12], \port$24616$0 [12], \port$24614$0 [12], \port$24612$0 [12], \port$24610$0 [12], \port$24608$0 [12], \port$24606$0 [12], \port$24604$0 [12], \port$24602$0 [12], \port$24600$0 [12], \port$24598$0 [12], \port$24596$0 [12], \port$24594$0 [12], \port$24592$0 [12], \port$24590$0 [12], \port$24620$0 [11], \port$24618$0 [11], \port$24616$0 [11], \port$24614$0 [11], \port$24612$0 [11], \port$24610$0 [11], \port$24608$0 [11], \port$24606$0 [11], \port$24604$0 [11], \port$24602$0 [11], \port$24600$0 [11], \port$24598$0 [11], \port$24596$0 [11], \port$24594$0 [11], \port$24592$0 [11], \port$24590$0 [11], \port$24620$0 [10], \port$24618$0 [10], \port$24616$0 [10], \port$24614$0 [10], \port$24612$0 [10], \port$24610$0 [10], \port$24608$0 [10], \port$24606$0 [10], \port$24604$0 [10], \port$24602$0 [10], \port$24600$0 [10], \port$24598$0 [10], \port$24596$0 [10], \port$24594$0 [10], \port$24592$0 [10], \port$24590$0 [10], \port$24620$0 [9], \port$24618$0 [9], \port$24616$0 [9], \port$24614$0 [9], \port$24612$0 [9], \port$24610$0 [9], \port$24608$0 [9], \port$24606$0 [9], \port$24604$0 [9], \port$24602$0 [9], \port$24600$0 [9], \port$24598$0 [9], \port$24596$0 [9], \port$24594$0 [9], \port$24592$0 [9], \port$24590$0 [9], \port$24620$0 [8], \port$24618$0 [8], \port$24616$0 [8], \port$24614$0 [8], \port$24612$0 [8], \port$24610$0 [8], \port$24608$0 [8], \port$24606$0 [8], \port$24604$0 [8], \port$24602$0 [8], \port$24600$0 [8], \port$24598$0 [8], \port$24596$0 [8], \port$24594$0 [8], \port$24592$0 [8], \port$24590$0 [8], \port$24620$0 [7], \port$24618$0 [7], \port$24616$0 [7], \port$24614$0 [7], \port$24612$0 [7], \port$24610$0 [7], \port$24608$0 [7], \port$24606$0 [7], \port$24604$0 [7], \port$24602$0 [7], \port$24600$0 [7], \port$24598$0 [7], \port$24596$0 [7], \port$24594$0 [7], \port$24592$0 [7], \port$24590$0 [7], \port$24620$0 [6], \port$24618$0 [6], \port$24616$0 [6], \port$24614$0 [6], \port$24612$0 [6], \port$24610$0 [6], \port$24608$0 [6], \port$24606$0 [6], \port$24604$0 [6], \port$24602$0 [6], \port$24600$0 [6], \port$24598$0 [6], \port$24596$0 [6], \port$24594$0 [6], \port$24592$0 [6], \port$24590$0 [6], \port$24620$0 [5], \port$24618$0 [5], \port$24616$0 [5], \port$24614$0 [5], \port$24612$0 [5], \port$24610$0 [5], \port$24608$0 [5], \port$24606$0 [5], \port$24604$0 [5], \port$24602$0 [5], \port$24600$0 [5], \port$24598$0 [5], \port$24596$0 [5], \port$24594$0 [5], \port$24592$0 [5], \port$24590$0 [5], \port$24620$0 [4], \port$24618$0 [4], \port$24616$0 [4], \port$24614$0 [4], \port$24612$0 [4], \port$24610$0 [4], \port$24608$0 [4], \port$24606$0 [4], \port$24604$0 [4], \port$24602$0 [4], \port$24600$0 [4], \port$24598$0 [4], \port$24596$0 [4], \port$24594$0 [4], \port$24592$0 [4], \port$24590$0 [4], \port$24620$0 [3], \port$24618$0 [3], \port$24616$0 [3], \port$24614$0 [3], \port$24612$0 [3], \port$24610$0 [3], \port$24608$0 [3], \port$24606$0 [3], \port$24604$0 [3], \port$24602$0 [3], \port$24600$0 [3], \port$24598$0 [3], \port$24596$0 [3], \port$24594$0 [3], \port$24592$0 [3], \port$24590$0 [3], \port$24620$0 [2], \port$24618$0 [2], \port$24616$0 [2], \port$24614$0 [2], \port$24612$0 [2], \port$24610$0 [2], \port$24608$0 [2], \port$24606$0 [2], \port$24604$0 [2], \port$24602$0 [2], \port$24600$0 [2], \port$24598$0 [2], \port$24596$0 [2], \port$24594$0 [2], \port$24592$0 [2], \port$24590$0 [2], \port$24620$0 [1], \port$24618$0 [1], \port$24616$0 [1], \port$24614$0 [1], \port$24612$0 [1], \port$24610$0 [1], \port$24608$0 [1], \port$24606$0 [1], \port$24604$0 [1], \port$24602$0 [1], \port$24600$0 [1], \port$24598$0 [1], \port$24596$0 [1], \port$24594$0 [1], \port$24592$0 [1], \port$24590$0 [1], \port$24620$0 [0], \port$24618$0 [0], \port$24616$0 [0], \port$24614$0 [0], \port$24612$0 [0], \port$24610$0 [0], \port$24608$0 [0], \port$24606$0 [0], \port$24604$0 [0], \port$24602$0 [0], \port$24600$0 [0], \port$24598$0 [0], \port$24596$0 [0], \port$24594$0 [0], \port$24592$0 [0], \port$24590$0 [0] };
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
@@ -46475,30 +46484,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$7176$0 , read__addr, \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$13345$0 ) begin
+    if (\port$13344$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$7176$0 ) begin
+    if (\port$7175$0 ) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
-  assign \write__data$5  = { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
+  assign write__data = { \port$24620$0 [15], \port$24618$0 [15], \port$24616$0 [15], \port$24614$0 [15], \port$24612$0 [15], \port$24610$0 [15], \port$24608$0 [15], \port$24606$0 [15], \port$24604$0 [15], \port$24602$0 [15], \port$24600$0 [15], \port$24598$0 [15], \port$24596$0 [15], \port$24594$0 [15], \port$24592$0 [15], \port$24590$0 [15], \port$24620$0 [14], \port$24618$0 [14], \port$24616$0 [14], \port$24614$0 [14], \port$24612$0 [14], \port$24610$0 [14], \port$24608$0 [14], \port$24606$0 [14], \port$24604$0 [14], \port$24602$0 [14], \port$24600$0 [14], \port$24598$0 [14], \port$24596$0 [14], \port$24594$0 [14], \port$24592$0 [14], \port$24590$0 [14], \port$24620$0 [13], \port$24618$0 [13], \port$24616$0 [13], \port$24614$0 [13], \port$24612$0 [13], \port$24610$0 [13], \port$24608$0 [13], \port$24606$0 [13], \port$24604$0 [13], \port$24602$0 [13], \port$24600$0 [13], \port$24598$0 [13], \port$24596$0 [13], \port$24594$0 [13], \port$24592$0 [13], \port$24590$0 [13], \port$24620$0 [12], \port$24618$0 [12], \port$24616$0 [12], \port$24614$0 [12], \port$24612$0 [12], \port$24610$0 [12], \port$24608$0 [12], \port$24606$0 [12], \port$24604$0 [12], \port$24602$0 [12], \port$24600$0 [12], \port$24598$0 [12], \port$24596$0 [12], \port$24594$0 [12], \port$24592$0 [12], \port$24590$0 [12], \port$24620$0 [11], \port$24618$0 [11], \port$24616$0 [11], \port$24614$0 [11], \port$24612$0 [11], \port$24610$0 [11], \port$24608$0 [11], \port$24606$0 [11], \port$24604$0 [11], \port$24602$0 [11], \port$24600$0 [11], \port$24598$0 [11], \port$24596$0 [11], \port$24594$0 [11], \port$24592$0 [11], \port$24590$0 [11], \port$24620$0 [10], \port$24618$0 [10], \port$24616$0 [10], \port$24614$0 [10], \port$24612$0 [10], \port$24610$0 [10], \port$24608$0 [10], \port$24606$0 [10], \port$24604$0 [10], \port$24602$0 [10], \port$24600$0 [10], \port$24598$0 [10], \port$24596$0 [10], \port$24594$0 [10], \port$24592$0 [10], \port$24590$0 [10], \port$24620$0 [9], \port$24618$0 [9], \port$24616$0 [9], \port$24614$0 [9], \port$24612$0 [9], \port$24610$0 [9], \port$24608$0 [9], \port$24606$0 [9], \port$24604$0 [9], \port$24602$0 [9], \port$24600$0 [9], \port$24598$0 [9], \port$24596$0 [9], \port$24594$0 [9], \port$24592$0 [9], \port$24590$0 [9], \port$24620$0 [8], \port$24618$0 [8], \port$24616$0 [8], \port$24614$0 [8], \port$24612$0 [8], \port$24610$0 [8], \port$24608$0 [8], \port$24606$0 [8], \port$24604$0 [8], \port$24602$0 [8], \port$24600$0 [8], \port$24598$0 [8], \port$24596$0 [8], \port$24594$0 [8], \port$24592$0 [8], \port$24590$0 [8], \port$24620$0 [7], \port$24618$0 [7], \port$24616$0 [7], \port$24614$0 [7], \port$24612$0 [7], \port$24610$0 [7], \port$24608$0 [7], \port$24606$0 [7], \port$24604$0 [7], \port$24602$0 [7], \port$24600$0 [7], \port$24598$0 [7], \port$24596$0 [7], \port$24594$0 [7], \port$24592$0 [7], \port$24590$0 [7], \port$24620$0 [6], \port$24618$0 [6], \port$24616$0 [6], \port$24614$0 [6], \port$24612$0 [6], \port$24610$0 [6], \port$24608$0 [6], \port$24606$0 [6], \port$24604$0 [6], \port$24602$0 [6], \port$24600$0 [6], \port$24598$0 [6], \port$24596$0 [6], \port$24594$0 [6], \port$24592$0 [6], \port$24590$0 [6], \port$24620$0 [5], \port$24618$0 [5], \port$24616$0 [5], \port$24614$0 [5], \port$24612$0 [5], \port$24610$0 [5], \port$24608$0 [5], \port$24606$0 [5], \port$24604$0 [5], \port$24602$0 [5], \port$24600$0 [5], \port$24598$0 [5], \port$24596$0 [5], \port$24594$0 [5], \port$24592$0 [5], \port$24590$0 [5], \port$24620$0 [4], \port$24618$0 [4], \port$24616$0 [4], \port$24614$0 [4], \port$24612$0 [4], \port$24610$0 [4], \port$24608$0 [4], \port$24606$0 [4], \port$24604$0 [4], \port$24602$0 [4], \port$24600$0 [4], \port$24598$0 [4], \port$24596$0 [4], \port$24594$0 [4], \port$24592$0 [4], \port$24590$0 [4], \port$24620$0 [3], \port$24618$0 [3], \port$24616$0 [3], \port$24614$0 [3], \port$24612$0 [3], \port$24610$0 [3], \port$24608$0 [3], \port$24606$0 [3], \port$24604$0 [3], \port$24602$0 [3], \port$24600$0 [3], \port$24598$0 [3], \port$24596$0 [3], \port$24594$0 [3], \port$24592$0 [3], \port$24590$0 [3], \port$24620$0 [2], \port$24618$0 [2], \port$24616$0 [2], \port$24614$0 [2], \port$24612$0 [2], \port$24610$0 [2], \port$24608$0 [2], \port$24606$0 [2], \port$24604$0 [2], \port$24602$0 [2], \port$24600$0 [2], \port$24598$0 [2], \port$24596$0 [2], \port$24594$0 [2], \port$24592$0 [2], \port$24590$0 [2], \port$24620$0 [1], \port$24618$0 [1], \port$24616$0 [1], \port$24614$0 [1], \port$24612$0 [1], \port$24610$0 [1], \port$24608$0 [1], \port$24606$0 [1], \port$24604$0 [1], \port$24602$0 [1], \port$24600$0 [1], \port$24598$0 [1], \port$24596$0 [1], \port$24594$0 [1], \port$24592$0 [1], \port$24590$0 [1], \port$24620$0 [0], \port$24618$0 [0], \port$24616$0 [0], \port$24614$0 [0], \port$24612$0 [0], \port$24610$0 [0], \port$24608$0 [0], \port$24606$0 [0], \port$24604$0 [0], \port$24602$0 [0], \port$24600$0 [0], \port$24598$0 [0], \port$24596$0 [0], \port$24594$0 [0], \port$24592$0 [0], \port$24590$0 [0] };
+  assign \write__data$5  = { \port$24620$0 [15], \port$24618$0 [15], \port$24616$0 [15], \port$24614$0 [15], \port$24612$0 [15], \port$24610$0 [15], \port$24608$0 [15], \port$24606$0 [15], \port$24604$0 [15], \port$24602$0 [15], \port$24600$0 [15], \port$24598$0 [15], \port$24596$0 [15], \port$24594$0 [15], \port$24592$0 [15], \port$24590$0 [15], \port$24620$0 [14], \port$24618$0 [14], \port$24616$0 [14], \port$24614$0 [14], \port$24612$0 [14], \port$24610$0 [14], \port$24608$0 [14], \port$24606$0 [14], \port$24604$0 [14], \port$24602$0 [14], \port$24600$0 [14], \port$24598$0 [14], \port$24596$0 [14], \port$24594$0 [14], \port$24592$0 [14], \port$24590$0 [14], \port$24620$0 [13], \port$24618$0 [13], \port$24616$0 [13], \port$24614$0 [13], \port$24612$0 [13], \port$24610$0 [13], \port$24608$0 [13], \port$24606$0 [13], \port$24604$0 [13], \port$24602$0 [13], \port$24600$0 [13], \port$24598$0 [13], \port$24596$0 [13], \port$24594$0 [13], \port$24592$0 [13], \port$24590$0 [13], \port$24620$0 [12], \port$24618$0 [12], \port$24616$0 [12], \port$24614$0 [12], \port$24612$0 [12], \port$24610$0 [12], \port$24608$0 [12], \port$24606$0 [12], \port$24604$0 [12], \port$24602$0 [12], \port$24600$0 [12], \port$24598$0 [12], \port$24596$0 [12], \port$24594$0 [12], \port$24592$0 [12], \port$24590$0 [12], \port$24620$0 [11], \port$24618$0 [11], \port$24616$0 [11], \port$24614$0 [11], \port$24612$0 [11], \port$24610$0 [11], \port$24608$0 [11], \port$24606$0 [11], \port$24604$0 [11], \port$24602$0 [11], \port$24600$0 [11], \port$24598$0 [11], \port$24596$0 [11], \port$24594$0 [11], \port$24592$0 [11], \port$24590$0 [11], \port$24620$0 [10], \port$24618$0 [10], \port$24616$0 [10], \port$24614$0 [10], \port$24612$0 [10], \port$24610$0 [10], \port$24608$0 [10], \port$24606$0 [10], \port$24604$0 [10], \port$24602$0 [10], \port$24600$0 [10], \port$24598$0 [10], \port$24596$0 [10], \port$24594$0 [10], \port$24592$0 [10], \port$24590$0 [10], \port$24620$0 [9], \port$24618$0 [9], \port$24616$0 [9], \port$24614$0 [9], \port$24612$0 [9], \port$24610$0 [9], \port$24608$0 [9], \port$24606$0 [9], \port$24604$0 [9], \port$24602$0 [9], \port$24600$0 [9], \port$24598$0 [9], \port$24596$0 [9], \port$24594$0 [9], \port$24592$0 [9], \port$24590$0 [9], \port$24620$0 [8], \port$24618$0 [8], \port$24616$0 [8], \port$24614$0 [8], \port$24612$0 [8], \port$24610$0 [8], \port$24608$0 [8], \port$24606$0 [8], \port$24604$0 [8], \port$24602$0 [8], \port$24600$0 [8], \port$24598$0 [8], \port$24596$0 [8], \port$24594$0 [8], \port$24592$0 [8], \port$24590$0 [8], \port$24620$0 [7], \port$24618$0 [7], \port$24616$0 [7], \port$24614$0 [7], \port$24612$0 [7], \port$24610$0 [7], \port$24608$0 [7], \port$24606$0 [7], \port$24604$0 [7], \port$24602$0 [7], \port$24600$0 [7], \port$24598$0 [7], \port$24596$0 [7], \port$24594$0 [7], \port$24592$0 [7], \port$24590$0 [7], \port$24620$0 [6], \port$24618$0 [6], \port$24616$0 [6], \port$24614$0 [6], \port$24612$0 [6], \port$24610$0 [6], \port$24608$0 [6], \port$24606$0 [6], \port$24604$0 [6], \port$24602$0 [6], \port$24600$0 [6], \port$24598$0 [6], \port$24596$0 [6], \port$24594$0 [6], \port$24592$0 [6], \port$24590$0 [6], \port$24620$0 [5], \port$24618$0 [5], \port$24616$0 [5], \port$24614$0 [5], \port$24612$0 [5], \port$24610$0 [5], \port$24608$0 [5], \port$24606$0 [5], \port$24604$0 [5], \port$24602$0 [5], \port$24600$0 [5], \port$24598$0 [5], \port$24596$0 [5], \port$24594$0 [5], \port$24592$0 [5], \port$24590$0 [5], \port$24620$0 [4], \port$24618$0 [4], \port$24616$0 [4], \port$24614$0 [4], \port$24612$0 [4], \port$24610$0 [4], \port$24608$0 [4], \port$24606$0 [4], \port$24604$0 [4], \port$24602$0 [4], \port$24600$0 [4], \port$24598$0 [4], \port$24596$0 [4], \port$24594$0 [4], \port$24592$0 [4], \port$24590$0 [4], \port$24620$0 [3], \port$24618$0 [3], \port$24616$0 [3], \port$24614$0 [3], \port$24612$0 [3], \port$24610$0 [3], \port$24608$0 [3], \port$24606$0 [3], \port$24604$0 [3], \port$24602$0 [3], \port$24600$0 [3], \port$24598$0 [3], \port$24596$0 [3], \port$24594$0 [3], \port$24592$0 [3], \port$24590$0 [3], \port$24620$0 [2], \port$24618$0 [2], \port$24616$0 [2], \port$24614$0 [2], \port$24612$0 [2], \port$24610$0 [2], \port$24608$0 [2], \port$24606$0 [2], \port$24604$0 [2], \port$24602$0 [2], \port$24600$0 [2], \port$24598$0 [2], \port$24596$0 [2], \port$24594$0 [2], \port$24592$0 [2], \port$24590$0 [2], \port$24620$0 [1], \port$24618$0 [1], \port$24616$0 [1], \port$24614$0 [1], \port$24612$0 [1], \port$24610$0 [1], \port$24608$0 [1], \port$24606$0 [1], \port$24604$0 [1], \port$24602$0 [1], \port$24600$0 [1], \port$24598$0 [1], \port$24596$0 [1], \port$24594$0 [1], \port$24592$0 [1], \port$24590$0 [1], \port$24620$0 [0], \port$24618$0 [0], \port$24616$0 [0], \port$24614$0 [0], \port$24612$0 [0], \port$24610$0 [0], \port$24608$0 [0], \port$24606$0 [0], \port$24604$0 [0], \port$24602$0 [0], \port$24600$0 [0], \port$24598$0 [0], \port$24596$0 [0], \port$24594$0 [0], \port$24592$0 [0], \port$24590$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$7176$0 , read__en };
+  assign read0__en = { \port$7175$0 , read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$24619$0 [15], \port$24617$0 [15], \port$24615$0 [15], \port$24613$0 [15], \port$24611$0 [15], \port$24609$0 [15], \port$24607$0 [15], \port$24605$0 [15], \port$24603$0 [15], \port$24601$0 [15], \port$24599$0 [15], \port$24597$0 [15], \port$24595$0 [15], \port$24593$0 [15], \port$24591$0 [15], \port$24589$0 [15], \port$24619$0 [14], \port$24617$0 [14], \port$24615$0 [14], \port$24613$0 [14], \port$24611$0 [14], \port$24609$0 [14], \port$24607$0 [14], \port$24605$0 [14], \port$24603$0 [14], \port$24601$0 [14], \port$24599$0 [14], \port$24597$0 [14], \port$24595$0 [14], \port$24593$0 [14], \port$24591$0 [14], \port$24589$0 [14], \port$24619$0 [13], \port$24617$0 [13], \port$24615$0 [13], \port$24613$0 [13], \port$24611$0 [13], \port$24609$0 [13], \port$24607$0 [13], \port$24605$0 [13], \port$24603$0 [13], \port$24601$0 [13], \port$24599$0 [13], \port$24597$0 [13], \port$24595$0 [13], \port$24593$0 [13], \port$24591$0 [13], \port$24589$0 [13], \port$24619$0 [12], \port$24617$0 [12], \port$24615$0 [12], \port$24613$0 [12], \port$24611$0 [12], \port$24609$0 [12], \port$24607$0 [12], \port$24605$0 [12], \port$24603$0 [12], \port$24601$0 [12], \port$24599$0 [12], \port$24597$0 [12], \port$24595$0 [12], \port$24593$0 [12], \port$24591$0 [12], \port$24589$0 [12], \port$24619$0 [11], \port$24617$0 [11], \port$24615$0 [11], \port$24613$0 [11], \port$24611$0 [11], \port$24609$0 [11], \port$24607$0 [11], \port$24605$0 [11], \port$24603$0 [11], \port$24601$0 [11], \port$24599$0 [11], \port$24597$0 [11], \port$24595$0 [11], \port$24593$0 [11], \port$24591$0 [11], \port$24589$0 [11], \port$24619$0 [10], \port$24617$0 [10], \port$24615$0 [10], \port$24613$0 [10], \port$24611$0 [10], \port$24609$0 [10], \port$24607$0 [10], \port$24605$0 [10], \port$24603$0 [10], \port$24601$0 [10], \port$24599$0 [10], \port$24597$0 [10], \port$24595$0 [10], \port$24593$0 [10], \port$24591$0 [10], \port$24589$0 [10], \port$24619$0 [9], \port$24617$0 [9], \port$24615$0 [9], \port$24613$0 [9], \port$24611$0 [9], \port$24609$0 [9], \port$24607$0 [9], \port$24605$0 [9], \port$24603$0 [9], \port$24601$0 [9], \port$24599$0 [9], \port$24597$0 [9], \port$24595$0 [9], \port$24593$0 [9], \port$24591$0 [9], \port$24589$0 [9], \port$24619$0 [8], \port$24617$0 [8], \port$24615$0 [8], \port$24613$0 [8], \port$24611$0 [8], \port$24609$0 [8], \port$24607$0 [8], \port$24605$0 [8], \port$24603$0 [8], \port$24601$0 [8], \port$24599$0 [8], \port$24597$0 [8], \port$24595$0 [8], \port$24593$0 [8], \port$24591$0 [8], \port$24589$0 [8], \port$24619$0 [7], \port$24617$0 [7], \port$24615$0 [7], \port$24613$0 [7], \port$24611$0 [7], \port$24609$0 [7], \port$24607$0 [7], \port$24605$0 [7], \port$24603$0 [7], \port$24601$0 [7], \port$24599$0 [7], \port$24597$0 [7], \port$24595$0 [7], \port$24593$0 [7], \port$24591$0 [7], \port$24589$0 [7], \port$24619$0 [6], \port$24617$0 [6], \port$24615$0 [6], \port$24613$0 [6], \port$24611$0 [6], \port$24609$0 [6], \port$24607$0 [6], \port$24605$0 [6], \port$24603$0 [6], \port$24601$0 [6], \port$24599$0 [6], \port$24597$0 [6], \port$24595$0 [6], \port$24593$0 [6], \port$24591$0 [6], \port$24589$0 [6], \port$24619$0 [5], \port$24617$0 [5], \port$24615$0 [5], \port$24613$0 [5], \port$24611$0 [5], \port$24609$0 [5], \port$24607$0 [5], \port$24605$0 [5], \port$24603$0 [5], \port$24601$0 [5], \port$24599$0 [5], \port$24597$0 [5], \port$24595$0 [5], \port$24593$0 [5], \port$24591$0 [5], \port$24589$0 [5], \port$24619$0 [4], \port$24617$0 [4], \port$24615$0 [4], \port$24613$0 [4], \port$24611$0 [4], \port$24609$0 [4], \port$24607$0 [4], \port$24605$0 [4], \port$24603$0 [4], \port$24601$0 [4], \port$24599$0 [4], \port$24597$0 [4], \port$24595$0 [4], \port$24593$0 [4], \port$24591$0 [4], \port$24589$0 [4], \port$24619$0 [3], \port$24617$0 [3], \port$24615$0 [3], \port$24613$0 [3], \port$24611$0 [3], \port$24609$0 [3], \port$24607$0 [3], \port$24605$0 [3], \port$24603$0 [3], \port$24601$0 [3], \port$24599$0 [3], \port$24597$0 [3], \port$24595$0 [3], \port$24593$0 [3], \port$24591$0 [3], \port$24589$0 [3], \port$24619$0 [2], \port$24617$0 [2], \port$24615$0 [2], \port$24613$0 [2], \port$24611$0 [2], \port$24609$0 [2], \port$24607$0 [2], \port$24605$0 [2], \port$24603$0 [2], \port$24601$0 [2], \port$24599$0 [2], \port$24597$0 [2], \port$24595$0 [2], \port$24593$0 [2], \port$24591$0 [2], \port$24589$0 [2], \port$24619$0 [1], \port$24617$0 [1], \port$24615$0 [1], \port$24613$0 [1], \port$24611$0 [1], \port$24609$0 [1], \port$24607$0 [1], \port$24605$0 [1], \port$24603$0 [1], \port$24601$0 [1], \port$24599$0 [1], \port$24597$0 [1], \port$24595$0 [1], \port$24593$0 [1], \port$24591$0 [1], \port$24589$0 [1], \port$24619$0 [0], \port$24617$0 [0], \port$24615$0 [0], \port$24613$0 [0], \port$24611$0 [0], \port$24609$0 [0], \port$24607$0 [0], \port$24605$0 [0], \port$24603$0 [0], \port$24601$0 [0], \port$24599$0 [0], \port$24597$0 [0], \port$24595$0 [0], \port$24593$0 [0], \port$24591$0 [0], \port$24589$0 [0] };
+  assign \write__data$14  = { \port$24620$0 [15], \port$24618$0 [15], \port$24616$0 [15], \port$24614$0 [15], \port$24612$0 [15], \port$24610$0 [15], \port$24608$0 [15], \port$24606$0 [15], \port$24604$0 [15], \port$24602$0 [15], \port$24600$0 [15], \port$24598$0 [15], \port$24596$0 [15], \port$24594$0 [15], \port$24592$0 [15], \port$24590$0 [15], \port$24620$0 [14], \port$24618$0 [14], \port$24616$0 [14], \port$24614$0 [14], \port$24612$0 [14], \port$24610$0 [14], \port$24608$0 [14], \port$24606$0 [14], \port$24604$0 [14], \port$24602$0 [14], \port$24600$0 [14], \port$24598$0 [14], \port$24596$0 [14], \port$24594$0 [14], \port$24592$0 [14], \port$24590$0 [14], \port$24620$0 [13], \port$24618$0 [13], \port$24616$0 [13], \port$24614$0 [13], \port$24612$0 [13], \port$24610$0 [13], \port$24608$0 [13], \port$24606$0 [13], \port$24604$0 [13], \port$24602$0 [13], \port$24600$0 [13], \port$24598$0 [13], \port$24596$0 [13], \port$24594$0 [13], \port$24592$0 [13], \port$24590$0 [13], \port$24620$0 [12], \port$24618$0 [12], \port$24616$0 [12], \port$24614$0 [12], \port$24612$0 [12], \port$24610$0 [12], \port$24608$0 [12], \port$24606$0 [12], \port$24604$0 [12], \port$24602$0 [12], \port$24600$0 [12], \port$24598$0 [12], \port$24596$0 [12], \port$24594$0 [12], \port$24592$0 [12], \port$24590$0 [12], \port$24620$0 [11], \port$24618$0 [11], \port$24616$0 [11], \port$24614$0 [11], \port$24612$0 [11], \port$24610$0 [11], \port$24608$0 [11], \port$24606$0 [11], \port$24604$0 [11], \port$24602$0 [11], \port$24600$0 [11], \port$24598$0 [11], \port$24596$0 [11], \port$24594$0 [11], \port$24592$0 [11], \port$24590$0 [11], \port$24620$0 [10], \port$24618$0 [10], \port$24616$0 [10], \port$24614$0 [10], \port$24612$0 [10], \port$24610$0 [10], \port$24608$0 [10], \port$24606$0 [10], \port$24604$0 [10], \port$24602$0 [10], \port$24600$0 [10], \port$24598$0 [10], \port$24596$0 [10], \port$24594$0 [10], \port$24592$0 [10], \port$24590$0 [10], \port$24620$0 [9], \port$24618$0 [9], \port$24616$0 [9], \port$24614$0 [9], \port$24612$0 [9], \port$24610$0 [9], \port$24608$0 [9], \port$24606$0 [9], \port$24604$0 [9], \port$24602$0 [9], \port$24600$0 [9], \port$24598$0 [9], \port$24596$0 [9], \port$24594$0 [9], \port$24592$0 [9], \port$24590$0 [9], \port$24620$0 [8], \port$24618$0 [8], \port$24616$0 [8], \port$24614$0 [8], \port$24612$0 [8], \port$24610$0 [8], \port$24608$0 [8], \port$24606$0 [8], \port$24604$0 [8], \port$24602$0 [8], \port$24600$0 [8], \port$24598$0 [8], \port$24596$0 [8], \port$24594$0 [8], \port$24592$0 [8], \port$24590$0 [8], \port$24620$0 [7], \port$24618$0 [7], \port$24616$0 [7], \port$24614$0 [7], \port$24612$0 [7], \port$24610$0 [7], \port$24608$0 [7], \port$24606$0 [7], \port$24604$0 [7], \port$24602$0 [7], \port$24600$0 [7], \port$24598$0 [7], \port$24596$0 [7], \port$24594$0 [7], \port$24592$0 [7], \port$24590$0 [7], \port$24620$0 [6], \port$24618$0 [6], \port$24616$0 [6], \port$24614$0 [6], \port$24612$0 [6], \port$24610$0 [6], \port$24608$0 [6], \port$24606$0 [6], \port$24604$0 [6], \port$24602$0 [6], \port$24600$0 [6], \port$24598$0 [6], \port$24596$0 [6], \port$24594$0 [6], \port$24592$0 [6], \port$24590$0 [6], \port$24620$0 [5], \port$24618$0 [5], \port$24616$0 [5], \port$24614$0 [5], \port$24612$0 [5], \port$24610$0 [5], \port$24608$0 [5], \port$24606$0 [5], \port$24604$0 [5], \port$24602$0 [5], \port$24600$0 [5], \port$24598$0 [5], \port$24596$0 [5], \port$24594$0 [5], \port$24592$0 [5], \port$24590$0 [5], \port$24620$0 [4], \port$24618$0 [4], \port$24616$0 [4], \port$24614$0 [4], \port$24612$0 [4], \port$24610$0 [4], \port$24608$0 [4], \port$24606$0 [4], \port$24604$0 [4], \port$24602$0 [4], \port$24600$0 [4], \port$24598$0 [4], \port$24596$0 [4], \port$24594$0 [4], \port$24592$0 [4], \port$24590$0 [4], \port$24620$0 [3], \port$24618$0 [3], \port$24616$0 [3], \port$24614$0 [3], \port$24612$0 [3], \port$24610$0 [3], \port$24608$0 [3], \port$24606$0 [3], \port$24604$0 [3], \port$24602$0 [3], \port$24600$0 [3], \port$24598$0 [3], \port$24596$0 [3], \port$24594$0 [3], \port$24592$0 [3], \port$24590$0 [3], \port$24620$0 [2], \port$24618$0 [2], \port$24616$0 [2], \port$24614$0 [2], \port$24612$0 [2], \port$24610$0 [2], \port$24608$0 [2], \port$24606$0 [2], \port$24604$0 [2], \port$24602$0 [2], \port$24600$0 [2], \port$24598$0 [2], \port$24596$0 [2], \port$24594$0 [2], \port$24592$0 [2], \port$24590$0 [2], \port$24620$0 [1], \port$24618$0 [1], \port$24616$0 [1], \port$24614$0 [1], \port$24612$0 [1], \port$24610$0 [1], \port$24608$0 [1], \port$24606$0 [1], \port$24604$0 [1], \port$24602$0 [1], \port$24600$0 [1], \port$24598$0 [1], \port$24596$0 [1], \port$24594$0 [1], \port$24592$0 [1], \port$24590$0 [1], \port$24620$0 [0], \port$24618$0 [0], \port$24616$0 [0], \port$24614$0 [0], \port$24612$0 [0], \port$24610$0 [0], \port$24608$0 [0], \port$24606$0 [0], \port$24604$0 [0], \port$24602$0 [0], \port$24600$0 [0], \port$24598$0 [0], \port$24596$0 [0], \port$24594$0 [0], \port$24592$0 [0], \port$24590$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$13345$0 , \read__en$19  };
+  assign read1__en = { \port$13344$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -49434,8 +49443,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1418$0 , \port$1420$0 , \read0__addr$23 , \write__en$14 , \port$13343$0 , \port$13345$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$22410$0 , \port$23270$0 , \port$23272$0 , \port$23274$0 , \port$23276$0 , \port$23278$0 , \port$23280$0 , \port$23282$0
-, \port$23284$0 , \port$23286$0 , \port$23288$0 , \port$23290$0 , \port$23292$0 , \port$23294$0 , \port$23296$0 , \port$23298$0 , \port$23300$0 , \port$23303$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1417$0 , \port$1419$0 , \read0__addr$23 , \write__en$14 , \port$13342$0 , \port$13344$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$22409$0 , \port$23271$0 , \port$23273$0 , \port$23275$0 , \port$23277$0 , \port$23279$0 , \port$23281$0 , \port$23283$0
+, \port$23285$0 , \port$23287$0 , \port$23289$0 , \port$23291$0 , \port$23293$0 , \port$23295$0 , \port$23297$0 , \port$23299$0 , \port$23301$0 , \port$23304$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -49469,50 +49478,50 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$13343$0 ;
-  wire \port$13343$0 ;
-  input \port$13345$0 ;
-  wire \port$13345$0 ;
-  input \port$1418$0 ;
-  wire \port$1418$0 ;
-  input \port$1420$0 ;
-  wire \port$1420$0 ;
-  input \port$22410$0 ;
-  wire \port$22410$0 ;
-  input [15:0] \port$23270$0 ;
-  wire [15:0] \port$23270$0 ;
-  input [15:0] \port$23272$0 ;
-  wire [15:0] \port$23272$0 ;
-  input [15:0] \port$23274$0 ;
-  wire [15:0] \port$23274$0 ;
-  input [15:0] \port$23276$0 ;
-  wire [15:0] \port$23276$0 ;
-  input [15:0] \port$23278$0 ;
-  wire [15:0] \port$23278$0 ;
-  input [15:0] \port$23280$0 ;
-  wire [15:0] \port$23280$0 ;
-  input [15:0] \port$23282$0 ;
-  wire [15:0] \port$23282$0 ;
-  input [15:0] \port$23284$0 ;
-  wire [15:0] \port$23284$0 ;
-  input [15:0] \port$23286$0 ;
-  wire [15:0] \port$23286$0 ;
-  input [15:0] \port$23288$0 ;
-  wire [15:0] \port$23288$0 ;
-  input [15:0] \port$23290$0 ;
-  wire [15:0] \port$23290$0 ;
-  input [15:0] \port$23292$0 ;
-  wire [15:0] \port$23292$0 ;
-  input [15:0] \port$23294$0 ;
-  wire [15:0] \port$23294$0 ;
-  input [15:0] \port$23296$0 ;
-  wire [15:0] \port$23296$0 ;
-  input [15:0] \port$23298$0 ;
-  wire [15:0] \port$23298$0 ;
-  input [15:0] \port$23300$0 ;
-  wire [15:0] \port$23300$0 ;
-  input [8:0] \port$23303$0 ;
-  wire [8:0] \port$23303$0 ;
+  input \port$13342$0 ;
+  wire \port$13342$0 ;
+  input \port$13344$0 ;
+  wire \port$13344$0 ;
+  input \port$1417$0 ;
+  wire \port$1417$0 ;
+  input \port$1419$0 ;
+  wire \port$1419$0 ;
+  input \port$22409$0 ;
+  wire \port$22409$0 ;
+  input [15:0] \port$23271$0 ;
+  wire [15:0] \port$23271$0 ;
+  input [15:0] \port$23273$0 ;
+  wire [15:0] \port$23273$0 ;
+  input [15:0] \port$23275$0 ;
+  wire [15:0] \port$23275$0 ;
+  input [15:0] \port$23277$0 ;
+  wire [15:0] \port$23277$0 ;
+  input [15:0] \port$23279$0 ;
+  wire [15:0] \port$23279$0 ;
+  input [15:0] \port$23281$0 ;
+  wire [15:0] \port$23281$0 ;
+  input [15:0] \port$23283$0 ;
+  wire [15:0] \port$23283$0 ;
+  input [15:0] \port$23285$0 ;
+  wire [15:0] \port$23285$0 ;
+  input [15:0] \port$23287$0 ;
+  wire [15:0] \port$23287$0 ;
+  input [15:0] \port$23289$0 ;
+  wire [15:0] \port$23289$0 ;
+  input [15:0] \port$23291$0 ;
+  wire [15:0] \port$23291$0 ;
+  input [15:0] \port$23293$0 ;
+  wire [15:0] \port$23293$0 ;
+  input [15:0] \port$23295$0 ;
+  wire [15:0] \port$23295$0 ;
+  input [15:0] \port$23297$0 ;
+  wire [15:0] \port$23297$0 ;
+  input [15:0] \port$23299$0 ;
+  wire [15:0] \port$23299$0 ;
+  input [15:0] \port$23301$0 ;
+  wire [15:0] \port$23301$0 ;
+  input [8:0] \port$23304$0 ;
+  wire [8:0] \port$23304$0 ;
   reg [9:0] read0__addr;
   input [9:0] \read0__addr$23 ;
   wire [9:0] \read0__addr$23 ;
@@ -49542,17 +49551,17 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$22410$0 , \port$23303$0  };
-  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23300$0 [15], \port$23298$0 [15], \port$23296$0 [15], \port$23294$0 [15], \port$23292$0 [15], \port$23290$0 [15], \port$23288$0 [15], \port$23286$0 [15], \port$23284$0 [15], \port$23282$0 [15], \port$23280$0 [15], \port$23278$0 [15], \port$23276$0 [15], \port$23274$0 [15], \port$23272$0 [15], \port$23270$0 [15], \port$23300$0 [14], \port$23298$0 [14], \port$23296$0 [14], \port$23294$0 [14], \port$23292$0 [14], \port$23290$0 [14], \port$23288$0 [14], \port$23286$0 [14], \port$23284$0 [14], \port$23282$0 [14], \port$23280$0 [14], \port$23278$0 [14], \port$23276$0 [14], \port$23274$0 [14], \port$23272$0 [14], \port$23270$0 [14], \port$23300$0 [13], \port$23298$0 [13], \port$23296$0 [13], \port$23294$0 [13], \port$23292$0 [13], \port$23290$0 [13], \port$23288$0 [13], \port$23286$0 [13], \port$23284$0 [13], \port$23282$0 [13], \port$23280$0 [13], \port$23278$0 [13], \port$23276$0 [13], \port$23274$0 [13], \port$23272$0 [13], \port$23270$0 [13], \port$23300$0 [12], \port$23298$0 [12], \port$23296$0 [12], \port$23294$0 [12], \port$23292$0 [12], \port$23290$0 [12], \port$23288$0 [12], \port$23286$0 [12], \port$23284$0 [12], \port$23282$0 [12], \port$23280$0 [12], \port$23278$0 [12], \port$23276$0 [12], \port$23274$0 [12], \port$23272$0 [12], \port$23270$0 [12], \port$23300$0 [11], \port$23298$0 [11], \port$23296$0 [11], \port$23294$0 [11], \port$23292$0 [11], \port$23290$0 [11], \port$23288$0 [11], \port$23286$0 [11], \port$23284$0 [11], \port$23282$0 [11], \port$23280$0 [11], \port$23278$0 [11], \port$23276$0 [11], \port$23274$0 [11], \port$23272$0 [11], \port$23270$0 [11], \port$23300$0 [10], \port$23298$0 [10], \port$23296$0 [10], \port$23294$0 [10], \port$23292$0 [10], \port$23290$0 [10], \port$23288$0 [10], \port$23286$0 [10], \port$23284$0 [10], \port$23282$0 [10], \port$23280$0 [10], \port$23278$0 [10], \port$23276$0 [10], \port$23274$0 [10], \port$23272$0 [10], \port$23270$0 [10], \port$23300$0 [9], \port$23298$0 [9], \port$23296$0 [9], \port$23294$0 [9], \port$23292$0 [9], \port$23290$0 [9], \port$23288$0 [9], \port$23286$0 [9], \port$23284$0 [9], \port$23282$0 [9], \port$23280$0 [9], \port$23278$0 [9], \port$23276$0 [9], \port$23274$0 [9], \port$23272$0 [9], \port$23270$0 [9], \port$23300$0 [8], \port$23298$0 [8], \port$23296$0 [8], \port$23294$0 [8], \port$23292$0 [8], \port$23290$0 [8], \port$23288$0 [8], \port$23286$0 [8], \port$23284$0 [8], \port$23282$0 [8], \port$23280$0 [8], \port$23278$0 [8], \port$23276$0 [8], \port$23274$0 [8], \port$23272$0 [8], \port$23270$0 [8], \port$23300$0 [7], \port$23298$0 [7], \port$23296$0 [7], \port$23294$0 [7], \port$23292$0 [7], \port$23290$0 [7], \port$23288$0 [7], \port$23286$0 [7], \port$23284$0 [7], \port$23282$0 [7], \port$23280$0 [7], \port$23278$0 [7], \port$23276$0 [7], \port$23274$0 [7], \port$23272$0 [7], \port$23270$0 [7], \port$23300$0 [6], \port$23298$0 [6], \port$23296$0 [6], \port$23294$0 [6], \port$23292$0 [6], \port$23290$0 [6], \port$23288$0 [6], \port$23286$0 [6], \port$23284$0 [6], \port$23282$0 [6], \port$23280$0 [6], \port$23278$0 [6], \port$23276$0 [6], \port$23274$0 [6], \port$23272$0 [6], \port$23270$0 [6], \port$23300$0 [5], \port$23298$0 [5], \port$23296$0 [5], \port$23294$0 [5], \port$23292$0 [5], \port$23290$0 [5], \port$23288$0 [5], \port$23286$0 [5], \port$23284$0 [5], \port$23282$0 [5], \port$23280$0 [5], \port$23278$0 [5], \port$23276$0 [5], \port$23274$0 [5], \port$23272$0 [5], \port$23270$0 [5], \port$23300$0 [4], \port$23298$0 [4], \port$23296$0 [4], \port$23294$0 [4], \port$23292$0 [4], \port$23290$0 [4], \port$23288$0 [4], \port$23286$0 [4], \port$23284$0 [4], \port$23282$0 [4], \port$23280$0 [4], \port$23278$0 [4], \port$23276$0 [4], \port$23274$0 [4], \port$23272$0 [4], \port$23270$0 [4], \port$23300$0 [3], \port$23298$0 [3], \port$23296$0 [3], \port$23294$0 [3], \port$23292$0 [3], \port$23290$0 [3], \port$23288$0 [3], \port$23286$0 [3], \port$23284$0 [3], \port$23282$0 [3], \port$23280$0 [3], \port$23278$0 [3], \port$23276$0 [3], \port$23274$0 [3], \port$23272$0 [3], \port$23270$0 [3], \port$23300$0 [2], \port$23298$0 [2], \port$23296$0 [2], \port$23294$0 [2], \port$23292$0 [2], \port$23290$0 [2], \port$23288$0 [2], \port$23286$0 [2], \port$23284$0 [2], \port$23282$0 [2], \port$23280$0 [2], \port$23278$0 [2], \port$23276$0 [2], \port$23274$0 [2], \port$23272$0 [2], \port$23270$0 [2], \port$23300$0 [1], \port$23298$0 [1], \port$23296$0 [1], \port$23294$0 [1], \port$23292$0 [1], \port$23290$0 [1], \port$23288$0 [1], \port$23286$0 [1], \port$23284$0 [1], \port$23282$0 [1], \port$23280$0 [1], \port$23278$0 [1], \port$23276$0 [1], \port$23274$0 [1], \port$23272$0 [1], \port$23270$0 [1], \port$23300$0 [0], \port$23298$0 [0], \port$23296$0 [0], \port$23294$0 [0], \port$23292$0 [0], \port$23290$0 [0], \port$23288$0 [0], \port$23286$0 [0], \port$23284$0 [0], \port$23282$0 [0], \port$23280$0 [0], \port$23278$0 [0], \port$23276$0 [0], \port$23274$0 [0], \port$23272$0 [0], \port$23270$0 [0] };
+  assign write__addr = rest ? address : { \port$22409$0 , \port$23304$0  };
+  assign write__data = rest ? { data, data, data, data, data, data, data, data } : { \port$23301$0 [15], \port$23299$0 [15], \port$23297$0 [15], \port$23295$0 [15], \port$23293$0 [15], \port$23291$0 [15], \port$23289$0 [15], \port$23287$0 [15], \port$23285$0 [15], \port$23283$0 [15], \port$23281$0 [15], \port$23279$0 [15], \port$23277$0 [15], \port$23275$0 [15], \port$23273$0 [15], \port$23271$0 [15], \port$23301$0 [14], \port$23299$0 [14], \port$23297$0 [14], \port$23295$0 [14], \port$23293$0 [14], \port$23291$0 [14], \port$23289$0 [14], \port$23287$0 [14], \port$23285$0 [14], \port$23283$0 [14], \port$23281$0 [14], \port$23279$0 [14], \port$23277$0 [14], \port$23275$0 [14], \port$23273$0 [14], \port$23271$0 [14], \port$23301$0 [13], \port$23299$0 [13], \port$23297$0 [13], \port$23295$0 [13], \port$23293$0 [13], \port$23291$0 [13], \port$23289$0 [13], \port$23287$0 [13], \port$23285$0 [13], \port$23283$0 [13], \port$23281$0 [13], \port$23279$0 [13], \port$23277$0 [13], \port$23275$0 [13], \port$23273$0 [13], \port$23271$0 [13], \port$23301$0 [12], \port$23299$0 [12], \port$23297$0 [12], \port$23295$0 [12], \port$23293$0 [12], \port$23291$0 [12], \port$23289$0 [12], \port$23287$0 [12], \port$23285$0 [12], \port$23283$0 [12], \port$23281$0 [12], \port$23279$0 [12], \port$23277$0 [12], \port$23275$0 [12], \port$23273$0 [12], \port$23271$0 [12], \port$23301$0 [11], \port$23299$0 [11], \port$23297$0 [11], \port$23295$0 [11], \port$23293$0 [11], \port$23291$0 [11], \port$23289$0 [11], \port$23287$0 [11], \port$23285$0 [11], \port$23283$0 [11], \port$23281$0 [11], \port$23279$0 [11], \port$23277$0 [11], \port$23275$0 [11], \port$23273$0 [11], \port$23271$0 [11], \port$23301$0 [10], \port$23299$0 [10], \port$23297$0 [10], \port$23295$0 [10], \port$23293$0 [10], \port$23291$0 [10], \port$23289$0 [10], \port$23287$0 [10], \port$23285$0 [10], \port$23283$0 [10], \port$23281$0 [10], \port$23279$0 [10], \port$23277$0 [10], \port$23275$0 [10], \port$23273$0 [10], \port$23271$0 [10], \port$23301$0 [9], \port$23299$0 [9], \port$23297$0 [9], \port$23295$0 [9], \port$23293$0 [9], \port$23291$0 [9], \port$23289$0 [9], \port$23287$0 [9], \port$23285$0 [9], \port$23283$0 [9], \port$23281$0 [9], \port$23279$0 [9], \port$23277$0 [9], \port$23275$0 [9], \port$23273$0 [9], \port$23271$0 [9], \port$23301$0 [8], \port$23299$0 [8], \port$23297$0 [8], \port$23295$0 [8], \port$23293$0 [8], \port$23291$0 [8], \port$23289$0 [8], \port$23287$0 [8], \port$23285$0 [8], \port$23283$0 [8], \port$23281$0 [8], \port$23279$0 [8], \port$23277$0 [8], \port$23275$0 [8], \port$23273$0 [8], \port$23271$0 [8], \port$23301$0 [7], \port$23299$0 [7], \port$23297$0 [7], \port$23295$0 [7], \port$23293$0 [7], \port$23291$0 [7], \port$23289$0 [7], \port$23287$0 [7], \port$23285$0 [7], \port$23283$0 [7], \port$23281$0 [7], \port$23279$0 [7], \port$23277$0 [7], \port$23275$0 [7], \port$23273$0 [7], \port$23271$0 [7], \port$23301$0 [6], \port$23299$0 [6], \port$23297$0 [6], \port$23295$0 [6], \port$23293$0 [6], \port$23291$0 [6], \port$23289$0 [6], \port$23287$0 [6], \port$23285$0 [6], \port$23283$0 [6], \port$23281$0 [6], \port$23279$0 [6], \port$23277$0 [6], \port$23275$0 [6], \port$23273$0 [6], \port$23271$0 [6], \port$23301$0 [5], \port$23299$0 [5], \port$23297$0 [5], \port$23295$0 [5], \port$23293$0 [5], \port$23291$0 [5], \port$23289$0 [5], \port$23287$0 [5], \port$23285$0 [5], \port$23283$0 [5], \port$23281$0 [5], \port$23279$0 [5], \port$23277$0 [5], \port$23275$0 [5], \port$23273$0 [5], \port$23271$0 [5], \port$23301$0 [4], \port$23299$0 [4], \port$23297$0 [4], \port$23295$0 [4], \port$23293$0 [4], \port$23291$0 [4], \port$23289$0 [4], \port$23287$0 [4], \port$23285$0 [4], \port$23283$0 [4], \port$23281$0 [4], \port$23279$0 [4], \port$23277$0 [4], \port$23275$0 [4], \port$23273$0 [4], \port$23271$0 [4], \port$23301$0 [3], \port$23299$0 [3], \port$23297$0 [3], \port$23295$0 [3], \port$23293$0 [3], \port$23291$0 [3], \port$23289$0 [3], \port$23287$0 [3], \port$23285$0 [3], \port$23283$0 [3], \port$23281$0 [3], \port$23279$0 [3], \port$23277$0 [3], \port$23275$0 [3], \port$23273$0 [3], \port$23271$0 [3], \port$23301$0 [2], \port$23299$0 [2], \port$23297$0 [2], \port$23295$0 [2], \port$23293$0 [2], \port$23291$0 [2], \port$23289$0 [2], \port$23287$0 [2], \port$23285$0 [2], \port$23283$0 [2], \port$23281$0 [2], \port$23279$0 [2], \port$23277$0 [2], \port$23275$0 [2], \port$23273$0 [2], \port$23271$0 [2], \port$23301$0 [1], \port$23299$0 [1], \port$23297$0 [1], \port$23295$0 [1], \port$23293$0 [1], \port$23291$0 [1], \port$23289$0 [1], \port$23287$0 [1], \port$23285$0 [1], \port$23283$0 [1], \port$23281$0 [1], \port$23279$0 [1], \port$23277$0 [1], \port$23275$0 [1], \port$23273$0 [1], \port$23271$0 [1], \port$23301$0 [0], \port$23299$0 [0], \port$23297$0 [0], \port$23295$0 [0], \port$23293$0 [0], \port$23291$0 [0], \port$23289$0 [0], \port$23287$0 [0], \port$23285$0 [0], \port$23283$0 [0], \port$23281$0 [0], \port$23279$0 [0], \port$23277$0 [0], \port$23275$0 [0], \port$23273$0 [0], \port$23271$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$13345$0 (\port$13345$0 ),
+    .\port$13344$0 (\port$13344$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$13343$0 ),
+    .\read__en$19 (\port$13342$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -49580,7 +49589,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1420$0 , \port$1418$0  };
+    read0__en = { \port$1419$0 , \port$1417$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -49592,14 +49601,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$22410$0 , \port$23303$0  };
-  assign \write__data$20  = { \port$23300$0 [15], \port$23298$0 [15], \port$23296$0 [15], \port$23294$0 [15], \port$23292$0 [15], \port$23290$0 [15], \port$23288$0 [15], \port$23286$0 [15], \port$23284$0 [15], \port$23282$0 [15], \port$23280$0 [15], \port$23278$0 [15], \port$23276$0 [15], \port$23274$0 [15], \port$23272$0 [15], \port$23270$0 [15], \port$23300$0 [14], \port$23298$0 [14], \port$23296$0 [14], \port$23294$0 [14], \port$23292$0 [14], \port$23290$0 [14], \port$23288$0 [14], \port$23286$0 [14], \port$23284$0 [14], \port$23282$0 [14], \port$23280$0 [14], \port$23278$0 [14], \port$23276$0 [14], \port$23274$0 [14], \port$23272$0 [14], \port$23270$0 [14], \port$23300$0 [13], \port$23298$0 [13], \port$23296$0 [13], \port$23294$0 [13], \port$23292$0 [13], \port$23290$0 [13], \port$23288$0 [13], \port$23286$0 [13], \port$23284$0 [13], \port$23282$0 [13], \port$23280$0 [13], \port$23278$0 [13], \port$23276$0 [13], \port$23274$0 [13], \port$23272$0 [13], \port$23270$0 [13], \port$23300$0 [12], \port$23298$0 [12], \port$23296$0 [12], \port$23294$0 [12], \port$23292$0 [12], \port$23290$0 [12], \port$23288$0 [12], \port$23286$0 [12], \port$23284$0 [12], \port$23282$0 [12], \port$23280$0 [12], \port$23278$0 [12], \port$23276$0 [12], \port$23274$0 [12], \port$23272$0 [12], \port$23270$0 [12], \port$23300$0 [11], \port$23298$0 [11], \port$23296$0 [11], \port$23294$0 [11], \port$23292$0 [11], \port$23290$0 [11], \port$23288$0 [11], \port$23286$0 [11], \port$23284$0 [11], \port$23282$0 [11], \port$23280$0 [11], \port$23278$0 [11], \port$23276$0 [11], \port$23274$0 [11], \port$23272$0 [11], \port$23270$0 [11], \port$23300$0 [10], \port$23298$0 [10], \port$23296$0 [10], \port$23294$0 [10], \port$23292$0 [10], \port$23290$0 [10], \port$23288$0 [10], \port$23286$0 [10], \port$23284$0 [10], \port$23282$0 [10], \port$23280$0 [10], \port$23278$0 [10], \port$23276$0 [10], \port$23274$0 [10], \port$23272$0 [10], \port$23270$0 [10], \port$23300$0 [9], \port$23298$0 [9], \port$23296$0 [9], \port$23294$0 [9], \port$23292$0 [9], \port$23290$0 [9], \port$23288$0 [9], \port$23286$0 [9], \port$23284$0 [9], \port$23282$0 [9], \port$23280$0 [9], \port$23278$0 [9], \port$23276$0 [9], \port$23274$0 [9], \port$23272$0 [9], \port$23270$0 [9], \port$23300$0 [8], \port$23298$0 [8], \port$23296$0 [8], \port$23294$0 [8], \port$23292$0 [8], \port$23290$0 [8], \port$23288$0 [8], \port$23286$0 [8], \port$23284$0 [8], \port$23282$0 [8], \port$23280$0 [8], \port$23278$0 [8], \port$23276$0 [8], \port$23274$0 [8], \port$23272$0 [8], \port$23270$0 [8], \port$23300$0 [7], \port$23298$0 [7], \port$23296$0 [7], \port$23294$0 [7], \port$23292$0 [7], \port$23290$0 [7], \port$23288$0 [7], \port$23286$0 [7], \port$23284$0 [7], \port$23282$0 [7], \port$23280$0 [7], \port$23278$0 [7], \port$23276$0 [7], \port$23274$0 [7], \port$23272$0 [7], \port$23270$0 [7], \port$23300$0 [6], \port$23298$0 [6], \port$23296$0 [6], \port$23294$0 [6], \port$23292$0 [6], \port$23290$0 [6], \port$23288$0 [6], \port$23286$0 [6], \port$23284$0 [6], \port$23282$0 [6], \port$23280$0 [6], \port$23278$0 [6], \port$23276$0 [6], \port$23274$0 [6], \port$23272$0 [6], \port$23270$0 [6], \port$23300$0 [5], \port$23298$0 [5], \port$23296$0 [5], \port$23294$0 [5], \port$23292$0 [5], \port$23290$0 [5], \port$23288$0 [5], \port$23286$0 [5], \port$23284$0 [5], \port$23282$0 [5], \port$23280$0 [5], \port$23278$0 [5], \port$23276$0 [5], \port$23274$0 [5], \port$23272$0 [5], \port$23270$0 [5], \port$23300$0 [4], \port$23298$0 [4], \port$23296$0 [4], \port$23294$0 [4], \port$23292$0 [4], \port$23290$0 [4], \port$23288$0 [4], \port$23286$0 [4], \port$23284$0 [4], \port$23282$0 [4], \port$23280$0 [4], \port$23278$0 [4], \port$23276$0 [4], \port$23274$0 [4], \port$23272$0 [4], \port$23270$0 [4], \port$23300$0 [3], \port$23298$0 [3], \port$23296$0 [3], \port$23294$0 [3], \port$23292$0 [3], \port$23290$0 [3], \port$23288$0 [3], \port$23286$0 [3], \port$23284$0 [3], \port$23282$0 [3], \port$23280$0 [3], \port$23278$0 [3], \port$23276$0 [3], \port$23274$0 [3], \port$23272$0 [3], \port$23270$0 [3], \port$23300$0 [2], \port$23298$0 [2], \port$23296$0 [2], \port$23294$0 [2], \port$23292$0 [2], \port$23290$0 [2], \port$23288$0 [2], \port$23286$0 [2], \port$23284$0 [2], \port$23282$0 [2], \port$23280$0 [2], \port$23278$0 [2], \port$23276$0 [2], \port$23274$0 [2], \port$23272$0 [2], \port$23270$0 [2], \port$23300$0 [1], \port$23298$0 [1], \port$23296$0 [1], \port$23294$0 [1], \port$23292$0 [1], \port$23290$0 [1], \port$23288$0 [1], \port$23286$0 [1], \port$23284$0 [1], \port$23282$0 [1], \port$23280$0 [1], \port$23278$0 [1], \port$23276$0 [1], \port$23274$0 [1], \port$23272$0 [1], \port$23270$0 [1], \port$23300$0 [0], \port$23298$0 [0], \port$23296$0 [0], \port$23294$0 [0], \port$23292$0 [0], \port$23290$0 [0], \port$23288$0 [0], \port$23286$0 [0], \port$23284$0 [0], \port$23282$0 [0], \port$23280$0 [0], \port$23278$0 [0], \port$23276$0 [0], \port$23274$0 [0], \port$23272$0 [0], \port$23270$0 [0] };
+  assign \write__addr$17  = { \port$22409$0 , \port$23304$0  };
+  assign \write__data$20  = { \port$23301$0 [15], \port$23299$0 [15], \port$23297$0 [15], \port$23295$0 [15], \port$23293$0 [15], \port$23291$0 [15], \port$23289$0 [15], \port$23287$0 [15], \port$23285$0 [15], \port$23283$0 [15], \port$23281$0 [15], \port$23279$0 [15], \port$23277$0 [15], \port$23275$0 [15], \port$23273$0 [15], \port$23271$0 [15], \port$23301$0 [14], \port$23299$0 [14], \port$23297$0 [14], \port$23295$0 [14], \port$23293$0 [14], \port$23291$0 [14], \port$23289$0 [14], \port$23287$0 [14], \port$23285$0 [14], \port$23283$0 [14], \port$23281$0 [14], \port$23279$0 [14], \port$23277$0 [14], \port$23275$0 [14], \port$23273$0 [14], \port$23271$0 [14], \port$23301$0 [13], \port$23299$0 [13], \port$23297$0 [13], \port$23295$0 [13], \port$23293$0 [13], \port$23291$0 [13], \port$23289$0 [13], \port$23287$0 [13], \port$23285$0 [13], \port$23283$0 [13], \port$23281$0 [13], \port$23279$0 [13], \port$23277$0 [13], \port$23275$0 [13], \port$23273$0 [13], \port$23271$0 [13], \port$23301$0 [12], \port$23299$0 [12], \port$23297$0 [12], \port$23295$0 [12], \port$23293$0 [12], \port$23291$0 [12], \port$23289$0 [12], \port$23287$0 [12], \port$23285$0 [12], \port$23283$0 [12], \port$23281$0 [12], \port$23279$0 [12], \port$23277$0 [12], \port$23275$0 [12], \port$23273$0 [12], \port$23271$0 [12], \port$23301$0 [11], \port$23299$0 [11], \port$23297$0 [11], \port$23295$0 [11], \port$23293$0 [11], \port$23291$0 [11], \port$23289$0 [11], \port$23287$0 [11], \port$23285$0 [11], \port$23283$0 [11], \port$23281$0 [11], \port$23279$0 [11], \port$23277$0 [11], \port$23275$0 [11], \port$23273$0 [11], \port$23271$0 [11], \port$23301$0 [10], \port$23299$0 [10], \port$23297$0 [10], \port$23295$0 [10], \port$23293$0 [10], \port$23291$0 [10], \port$23289$0 [10], \port$23287$0 [10], \port$23285$0 [10], \port$23283$0 [10], \port$23281$0 [10], \port$23279$0 [10], \port$23277$0 [10], \port$23275$0 [10], \port$23273$0 [10], \port$23271$0 [10], \port$23301$0 [9], \port$23299$0 [9], \port$23297$0 [9], \port$23295$0 [9], \port$23293$0 [9], \port$23291$0 [9], \port$23289$0 [9], \port$23287$0 [9], \port$23285$0 [9], \port$23283$0 [9], \port$23281$0 [9], \port$23279$0 [9], \port$23277$0 [9], \port$23275$0 [9], \port$23273$0 [9], \port$23271$0 [9], \port$23301$0 [8], \port$23299$0 [8], \port$23297$0 [8], \port$23295$0 [8], \port$23293$0 [8], \port$23291$0 [8], \port$23289$0 [8], \port$23287$0 [8], \port$23285$0 [8], \port$23283$0 [8], \port$23281$0 [8], \port$23279$0 [8], \port$23277$0 [8], \port$23275$0 [8], \port$23273$0 [8], \port$23271$0 [8], \port$23301$0 [7], \port$23299$0 [7], \port$23297$0 [7], \port$23295$0 [7], \port$23293$0 [7], \port$23291$0 [7], \port$23289$0 [7], \port$23287$0 [7], \port$23285$0 [7], \port$23283$0 [7], \port$23281$0 [7], \port$23279$0 [7], \port$23277$0 [7], \port$23275$0 [7], \port$23273$0 [7], \port$23271$0 [7], \port$23301$0 [6], \port$23299$0 [6], \port$23297$0 [6], \port$23295$0 [6], \port$23293$0 [6], \port$23291$0 [6], \port$23289$0 [6], \port$23287$0 [6], \port$23285$0 [6], \port$23283$0 [6], \port$23281$0 [6], \port$23279$0 [6], \port$23277$0 [6], \port$23275$0 [6], \port$23273$0 [6], \port$23271$0 [6], \port$23301$0 [5], \port$23299$0 [5], \port$23297$0 [5], \port$23295$0 [5], \port$23293$0 [5], \port$23291$0 [5], \port$23289$0 [5], \port$23287$0 [5], \port$23285$0 [5], \port$23283$0 [5], \port$23281$0 [5], \port$23279$0 [5], \port$23277$0 [5], \port$23275$0 [5], \port$23273$0 [5], \port$23271$0 [5], \port$23301$0 [4], \port$23299$0 [4], \port$23297$0 [4], \port$23295$0 [4], \port$23293$0 [4], \port$23291$0 [4], \port$23289$0 [4], \port$23287$0 [4], \port$23285$0 [4], \port$23283$0 [4], \port$23281$0 [4], \port$23279$0 [4], \port$23277$0 [4], \port$23275$0 [4], \port$23273$0 [4], \port$23271$0 [4], \port$23301$0 [3], \port$23299$0 [3], \port$23297$0 [3], \port$23295$0 [3], \port$23293$0 [3], \port$23291$0 [3], \port$23289$0 [3], \port$23287$0 [3], \port$23285$0 [3], \port$23283$0 [3], \port$23281$0 [3], \port$23279$0 [3], \port$23277$0 [3], \port$23275$0 [3], \port$23273$0 [3], \port$23271$0 [3], \port$23301$0 [2], \port$23299$0 [2], \port$23297$0 [2], \port$23295$0 [2], \port$23293$0 [2], \port$23291$0 [2], \port$23289$0 [2], \port$23287$0 [2], \port$23285$0 [2], \port$23283$0 [2], \port$23281$0 [2], \port$23279$0 [2], \port$23277$0 [2], \port$23275$0 [2], \port$23273$0 [2], \port$23271$0 [2], \port$23301$0 [1], \port$23299$0 [1], \port$23297$0 [1], \port$23295$0 [1], \port$23293$0 [1], \port$23291$0 [1], \port$23289$0 [1], \port$23287$0 [1], \port$23285$0 [1], \port$23283$0 [1], \port$23281$0 [1], \port$23279$0 [1], \port$23277$0 [1], \port$23275$0 [1], \port$23273$0 [1], \port$23271$0 [1], \port$23301$0 [0], \port$23299$0 [0], \port$23297$0 [0], \port$23295$0 [0], \port$23293$0 [0], \port$23291$0 [0], \port$23289$0 [0], \port$23287$0 [0], \port$23285$0 [0], \port$23283$0 [0], \port$23281$0 [0], \port$23279$0 [0], \port$23277$0 [0], \port$23275$0 [0], \port$23273$0 [0], \port$23271$0 [0] };
   assign \read0__data$25  = read0__data;
-  assign \read0__en$27  = { \port$1420$0 , \port$1418$0  };
+  assign \read0__en$27  = { \port$1419$0 , \port$1417$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$13345$0 , \port$13343$0  };
-  assign \read1__en$33  = { \port$13345$0 , \port$13343$0  };
+  assign read1__en = { \port$13344$0 , \port$13342$0  };
+  assign \read1__en$33  = { \port$13344$0 , \port$13342$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[13:1];
@@ -49613,7 +49622,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$141
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13345$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13344$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [255:0] \$1 ;
   reg [255:0] \$2 ;
@@ -49623,8 +49632,8 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13345$0 , \
   wire [255:0] data;
   (* init = 256'h0000000000000000000000000000000000000000000000000000000000000000 *)
   wire [255:0] \data$18 ;
-  input \port$13345$0 ;
-  wire \port$13345$0 ;
+  input \port$13344$0 ;
+  wire \port$13344$0 ;
   wire [9:0] read0__addr;
   output [255:0] read0__data;
   reg [255:0] read0__data = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -49720,7 +49729,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13345$0 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$13345$0 ) begin
+    if (\port$13344$0 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -49742,7 +49751,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$13345$0 , \
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$13345$0 , \read__en$19  };
+  assign read1__en = { \port$13344$0 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -50796,7 +50805,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[9:1];
 endmodule
 
-module \backspike_core.weights (rst, \port$9282$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$159 , \write__data$165 , \write__data$171 , \write__data$177 , \write__data$183 , \write__data$189 , \write__data$195 , \write__data$201 , \write__data$207 , \write__data$213 , \write__data$219 , \write__data$225 , \write__data$231 , \write__data$237
+module \backspike_core.weights (rst, \port$9281$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$159 , \write__data$165 , \write__data$171 , \write__data$177 , \write__data$183 , \write__data$189 , \write__data$195 , \write__data$201 , \write__data$207 , \write__data$213 , \write__data$219 , \write__data$225 , \write__data$231 , \write__data$237
 , \write__data$243 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
@@ -51000,8 +51009,8 @@ module \backspike_core.weights (rst, \port$9282$0 , write__addr, row__turn, row_
   reg [12:0] first_1 = 13'h0000;
   reg [12:0] last = 13'h0000;
   reg [12:0] last_1 = 13'h0000;
-  input [16:0] \port$9282$0 ;
-  wire [16:0] \port$9282$0 ;
+  input [16:0] \port$9281$0 ;
+  wire [16:0] \port$9281$0 ;
   (* init = 13'h0000 *)
   wire [12:0] read_column__addr;
   (* init = 13'h0000 *)
@@ -51747,7 +51756,7 @@ module \backspike_core.weights (rst, \port$9282$0 , write__addr, row__turn, row_
   always @(posedge clk)
     back <= \$1 ;
   always @(posedge clk)
-    first <= \port$9282$0 [16:4];
+    first <= \port$9281$0 [16:4];
   always @(posedge clk)
     last <= \$3 [12:0];
   always @(posedge clk)
@@ -51791,7 +51800,7 @@ module \backspike_core.weights (rst, \port$9282$0 , write__addr, row__turn, row_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$9282$0 [3:0];
+    column_turn_0 <= \port$9281$0 [3:0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -51900,8 +51909,8 @@ module \backspike_core.weights (rst, \port$9282$0 , write__addr, row__turn, row_
     row__vector <= \$70 ;
   always @(posedge clk)
     column__vector <= \$71 ;
-  assign \$1  = column__stride * \port$9282$0 [3:0];
-  assign \$3  = \port$9282$0 [16:4] + \$2 ;
+  assign \$1  = column__stride * \port$9281$0 [3:0];
+  assign \$3  = \port$9281$0 [16:4] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -51971,8 +51980,8 @@ module \backspike_core.weights (rst, \port$9282$0 , write__addr, row__turn, row_
       \$71  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
     end
   end
-  assign column__turn = \port$9282$0 [3:0];
-  assign column__address = \port$9282$0 [16:4];
+  assign column__turn = \port$9281$0 [3:0];
+  assign column__address = \port$9281$0 [16:4];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$243 , \write__data$237 , \write__data$231 , \write__data$225 , \write__data$219 , \write__data$213 , \write__data$207 , \write__data$201 , \write__data$195 , \write__data$189 , \write__data$183 , \write__data$177 , \write__data$171 , \write__data$165 , \write__data$159 , write__data };
@@ -52368,9 +52377,9 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$29  = { 3'h0, host__request__payload[16:4] };
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$13343$0 , \port$13345$0 , \port$13357$0 , front_gradients__addr, \port$15464$0 , \port$15466$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
-, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$25820$0 , \port$25822$0 , \port$25824$0 , \port$25826$0 , \port$25828$0 , \port$25830$0 , \port$25832$0 , \port$25834$0
-, \port$25836$0 , \port$25838$0 , \port$25840$0 , \port$25842$0 , \port$25844$0 , \port$25846$0 , \port$25848$0 , \port$25850$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$13342$0 , \port$13344$0 , \port$13356$0 , front_gradients__addr, \port$15463$0 , \port$15465$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
+, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$25821$0 , \port$25823$0 , \port$25825$0 , \port$25827$0 , \port$25829$0 , \port$25831$0 , \port$25833$0 , \port$25835$0
+, \port$25837$0 , \port$25839$0 , \port$25841$0 , \port$25843$0 , \port$25845$0 , \port$25847$0 , \port$25849$0 , \port$25851$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
@@ -52631,48 +52640,48 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output \port$13343$0 ;
-  wire \port$13343$0 ;
-  output \port$13345$0 ;
-  wire \port$13345$0 ;
-  output [17:0] \port$13357$0 ;
-  wire [17:0] \port$13357$0 ;
-  output \port$15464$0 ;
-  wire \port$15464$0 ;
-  output \port$15466$0 ;
-  wire \port$15466$0 ;
-  output [15:0] \port$25820$0 ;
-  wire [15:0] \port$25820$0 ;
-  output [15:0] \port$25822$0 ;
-  wire [15:0] \port$25822$0 ;
-  output [15:0] \port$25824$0 ;
-  wire [15:0] \port$25824$0 ;
-  output [15:0] \port$25826$0 ;
-  wire [15:0] \port$25826$0 ;
-  output [15:0] \port$25828$0 ;
-  wire [15:0] \port$25828$0 ;
-  output [15:0] \port$25830$0 ;
-  wire [15:0] \port$25830$0 ;
-  output [15:0] \port$25832$0 ;
-  wire [15:0] \port$25832$0 ;
-  output [15:0] \port$25834$0 ;
-  wire [15:0] \port$25834$0 ;
-  output [15:0] \port$25836$0 ;
-  wire [15:0] \port$25836$0 ;
-  output [15:0] \port$25838$0 ;
-  wire [15:0] \port$25838$0 ;
-  output [15:0] \port$25840$0 ;
-  wire [15:0] \port$25840$0 ;
-  output [15:0] \port$25842$0 ;
-  wire [15:0] \port$25842$0 ;
-  output [15:0] \port$25844$0 ;
-  wire [15:0] \port$25844$0 ;
-  output [15:0] \port$25846$0 ;
-  wire [15:0] \port$25846$0 ;
-  output [15:0] \port$25848$0 ;
-  wire [15:0] \port$25848$0 ;
-  output [15:0] \port$25850$0 ;
-  wire [15:0] \port$25850$0 ;
+  output \port$13342$0 ;
+  wire \port$13342$0 ;
+  output \port$13344$0 ;
+  wire \port$13344$0 ;
+  output [17:0] \port$13356$0 ;
+  wire [17:0] \port$13356$0 ;
+  output \port$15463$0 ;
+  wire \port$15463$0 ;
+  output \port$15465$0 ;
+  wire \port$15465$0 ;
+  output [15:0] \port$25821$0 ;
+  wire [15:0] \port$25821$0 ;
+  output [15:0] \port$25823$0 ;
+  wire [15:0] \port$25823$0 ;
+  output [15:0] \port$25825$0 ;
+  wire [15:0] \port$25825$0 ;
+  output [15:0] \port$25827$0 ;
+  wire [15:0] \port$25827$0 ;
+  output [15:0] \port$25829$0 ;
+  wire [15:0] \port$25829$0 ;
+  output [15:0] \port$25831$0 ;
+  wire [15:0] \port$25831$0 ;
+  output [15:0] \port$25833$0 ;
+  wire [15:0] \port$25833$0 ;
+  output [15:0] \port$25835$0 ;
+  wire [15:0] \port$25835$0 ;
+  output [15:0] \port$25837$0 ;
+  wire [15:0] \port$25837$0 ;
+  output [15:0] \port$25839$0 ;
+  wire [15:0] \port$25839$0 ;
+  output [15:0] \port$25841$0 ;
+  wire [15:0] \port$25841$0 ;
+  output [15:0] \port$25843$0 ;
+  wire [15:0] \port$25843$0 ;
+  output [15:0] \port$25845$0 ;
+  wire [15:0] \port$25845$0 ;
+  output [15:0] \port$25847$0 ;
+  wire [15:0] \port$25847$0 ;
+  output [15:0] \port$25849$0 ;
+  wire [15:0] \port$25849$0 ;
+  output [15:0] \port$25851$0 ;
+  wire [15:0] \port$25851$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -52828,10 +52837,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$16044$0 (\$6 ),
-    .\port$16045$0 (\$7 ),
-    .\port$16046$0 (\$8 ),
-    .\port$16047$0 (\$9 ),
+    .\port$16043$0 (\$6 ),
+    .\port$16044$0 (\$7 ),
+    .\port$16045$0 (\$8 ),
+    .\port$16046$0 (\$9 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -52883,8 +52892,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_lines__ready(\$4 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$13345$0 (\$2 ),
-    .\port$15466$0 (\$5 ),
+    .\port$13344$0 (\$2 ),
+    .\port$15465$0 (\$5 ),
     .\row$72 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -52909,10 +52918,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$16044$0 (\$6 ),
-    .\port$16045$0 (\$7 ),
-    .\port$16046$0 (\$8 ),
-    .\port$16047$0 (\$9 ),
+    .\port$16043$0 (\$6 ),
+    .\port$16044$0 (\$7 ),
+    .\port$16045$0 (\$8 ),
+    .\port$16046$0 (\$9 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -53025,27 +53034,27 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$13343$0  = \$1 ;
-  assign \port$13345$0  = \$2 ;
-  assign \port$13357$0  = \$3 ;
-  assign \port$15464$0  = \$4 ;
-  assign \port$15466$0  = \$5 ;
-  assign \port$25820$0  = \$10 ;
-  assign \port$25822$0  = \$11 ;
-  assign \port$25824$0  = \$12 ;
-  assign \port$25826$0  = \$13 ;
-  assign \port$25828$0  = \$14 ;
-  assign \port$25830$0  = \$15 ;
-  assign \port$25832$0  = \$16 ;
-  assign \port$25834$0  = \$17 ;
-  assign \port$25836$0  = \$18 ;
-  assign \port$25838$0  = \$19 ;
-  assign \port$25840$0  = \$20 ;
-  assign \port$25842$0  = \$21 ;
-  assign \port$25844$0  = \$22 ;
-  assign \port$25846$0  = \$23 ;
-  assign \port$25848$0  = \$24 ;
-  assign \port$25850$0  = \$25 ;
+  assign \port$13342$0  = \$1 ;
+  assign \port$13344$0  = \$2 ;
+  assign \port$13356$0  = \$3 ;
+  assign \port$15463$0  = \$4 ;
+  assign \port$15465$0  = \$5 ;
+  assign \port$25821$0  = \$10 ;
+  assign \port$25823$0  = \$11 ;
+  assign \port$25825$0  = \$12 ;
+  assign \port$25827$0  = \$13 ;
+  assign \port$25829$0  = \$14 ;
+  assign \port$25831$0  = \$15 ;
+  assign \port$25833$0  = \$16 ;
+  assign \port$25835$0  = \$17 ;
+  assign \port$25837$0  = \$18 ;
+  assign \port$25839$0  = \$19 ;
+  assign \port$25841$0  = \$20 ;
+  assign \port$25843$0  = \$21 ;
+  assign \port$25845$0  = \$22 ;
+  assign \port$25847$0  = \$23 ;
+  assign \port$25849$0  = \$24 ;
+  assign \port$25851$0  = \$25 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -53238,7 +53247,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[15]  = sums[847:795];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$16044$0 , \port$16045$0 , \port$16046$0 , \port$16047$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$16043$0 , \port$16044$0 , \port$16045$0 , \port$16046$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, weight_2, weight_3
 , weight_4, weight_5, weight_6, weight_7, weight_8, weight_9, weight_10, weight_11, weight_12, weight_13, weight_14, weight_15, write_0, done, row_vector, \word$212 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -55362,14 +55371,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
+  output \port$16043$0 ;
+  wire \port$16043$0 ;
   output \port$16044$0 ;
   wire \port$16044$0 ;
   output \port$16045$0 ;
   wire \port$16045$0 ;
   output \port$16046$0 ;
   wire \port$16046$0 ;
-  output \port$16047$0 ;
-  wire \port$16047$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$17 ;
@@ -57645,8 +57654,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$81 ),
@@ -57657,8 +57666,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$36 ),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$82 ),
@@ -57669,8 +57678,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$43 ),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$83 ),
@@ -57681,8 +57690,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$50 ),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$84 ),
@@ -57693,8 +57702,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$57 ),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$85 ),
@@ -57705,8 +57714,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$64 ),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$86 ),
@@ -57717,8 +57726,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$71 ),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$87 ),
@@ -57729,8 +57738,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
     .clk(clk),
     .live(live),
     .old(\old$78 ),
-    .\port$25156$90 (\config [122:90]),
-    .\port$25792$0 (words_8),
+    .\port$25157$90 (\config [122:90]),
+    .\port$25793$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$88 ),
@@ -58137,10 +58146,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
   assign read_turn_2 = row_turn;
   assign row_data = { weight_15, weight_14, weight_13, weight_12, weight_11, weight_10, weight_9, weight_8, weight_7, weight_6, weight_5, weight_4, weight_3, weight_2, weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$16044$0  = \$2 ;
-  assign \port$16045$0  = \$3 ;
-  assign \port$16046$0  = \$4 ;
-  assign \port$16047$0  = \$5 ;
+  assign \port$16043$0  = \$2 ;
+  assign \port$16044$0  = \$3 ;
+  assign \port$16045$0  = \$4 ;
+  assign \port$16046$0  = \$5 ;
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
   assign \slot.k  = slot[5:2];
@@ -58636,7 +58645,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$160
   assign \$1918  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -58829,10 +58838,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -59133,9 +59142,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -59149,10 +59158,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$25913$0 (least),
-    .\port$25914$0 (total),
+    .\port$25914$0 (least),
+    .\port$25915$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -59162,14 +59171,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h0, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h0, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -59198,7 +59207,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -59229,8 +59238,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -59240,8 +59249,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h0, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h0, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -59267,7 +59276,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$30  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$32  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h0, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h0, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -59641,7 +59650,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25913$0 , \port$25914$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25914$0 , \port$25915$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -59789,10 +59798,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25913$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$25913$0 ;
-  wire \port$25913$0 ;
-  input [59:0] \port$25914$0 ;
-  wire [59:0] \port$25914$0 ;
+  input \port$25914$0 ;
+  wire \port$25914$0 ;
+  input [59:0] \port$25915$0 ;
+  wire [59:0] \port$25915$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -59874,24 +59883,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25913$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$25914$0 [55:50] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
+  assign \$58  = \port$25915$0 [55:50] ^ { \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$25914$0 [41:34] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
+  assign \$60  = \port$25915$0 [41:34] ^ { \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$25914$0 [49:42] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
+  assign \$62  = \port$25915$0 [49:42] ^ { \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$25914$0 [55:50] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
+  assign \$67  = \port$25915$0 [55:50] ^ { \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$25914$0 [49:42] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
+  assign \$69  = \port$25915$0 [49:42] ^ { \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$25914$0 [7:0];
-  assign \$74  = | \port$25914$0 [15:8];
-  assign \$75  = | \port$25914$0 [23:16];
-  assign \$76  = \port$25914$0 [58:56] ^ { \port$25914$0 [59], \port$25914$0 [59], \port$25914$0 [59] };
+  assign \$73  = | \port$25915$0 [7:0];
+  assign \$74  = | \port$25915$0 [15:8];
+  assign \$75  = | \port$25915$0 [23:16];
+  assign \$76  = \port$25915$0 [58:56] ^ { \port$25915$0 [59], \port$25915$0 [59], \port$25915$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -59935,11 +59944,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25913$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$25914$0 [55:0];
+    window1 <= \port$25915$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$25914$0 [59];
+    sign1 <= \port$25915$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -60003,8 +60012,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25913$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$25914$0 [55:0], \port$25913$0  };
-  assign i = { \port$25914$0 , \port$25913$0  };
+  assign x = { \port$25915$0 [55:0], \port$25914$0  };
+  assign i = { \port$25915$0 , \port$25914$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -60020,10 +60029,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$25913$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$25913$0 ;
+  assign \$72  = \port$25914$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -60216,10 +60225,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -60520,9 +60529,9 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit1.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -60536,10 +60545,10 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit1.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$26038$0 (least),
-    .\port$26039$0 (total),
+    .\port$26039$0 (least),
+    .\port$26040$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -60549,14 +60558,14 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h1, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h1, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -60585,7 +60594,7 @@ module \backspike_core.wg.drain.unit1 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -60616,8 +60625,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -60627,8 +60636,8 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h1, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h1, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -60654,7 +60663,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$26  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$28  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h1, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h1, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -60667,7 +60676,7 @@ module \backspike_core.wg.drain.unit1.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26038$0 , \port$26039$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26039$0 , \port$26040$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -60815,10 +60824,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26038$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26038$0 ;
-  wire \port$26038$0 ;
-  input [59:0] \port$26039$0 ;
-  wire [59:0] \port$26039$0 ;
+  input \port$26039$0 ;
+  wire \port$26039$0 ;
+  input [59:0] \port$26040$0 ;
+  wire [59:0] \port$26040$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -60900,24 +60909,24 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26038$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26039$0 [55:50] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
+  assign \$58  = \port$26040$0 [55:50] ^ { \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26039$0 [41:34] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
+  assign \$60  = \port$26040$0 [41:34] ^ { \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26039$0 [49:42] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
+  assign \$62  = \port$26040$0 [49:42] ^ { \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26039$0 [55:50] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
+  assign \$67  = \port$26040$0 [55:50] ^ { \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26039$0 [49:42] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
+  assign \$69  = \port$26040$0 [49:42] ^ { \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26039$0 [7:0];
-  assign \$74  = | \port$26039$0 [15:8];
-  assign \$75  = | \port$26039$0 [23:16];
-  assign \$76  = \port$26039$0 [58:56] ^ { \port$26039$0 [59], \port$26039$0 [59], \port$26039$0 [59] };
+  assign \$73  = | \port$26040$0 [7:0];
+  assign \$74  = | \port$26040$0 [15:8];
+  assign \$75  = | \port$26040$0 [23:16];
+  assign \$76  = \port$26040$0 [58:56] ^ { \port$26040$0 [59], \port$26040$0 [59], \port$26040$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -60961,11 +60970,11 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26038$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26039$0 [55:0];
+    window1 <= \port$26040$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26039$0 [59];
+    sign1 <= \port$26040$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -61029,8 +61038,8 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26038$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26039$0 [55:0], \port$26038$0  };
-  assign i = { \port$26039$0 , \port$26038$0  };
+  assign x = { \port$26040$0 [55:0], \port$26039$0  };
+  assign i = { \port$26040$0 , \port$26039$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -61046,10 +61055,10 @@ module \backspike_core.wg.drain.unit1.round_w (rst, i_stochastic, \port$26038$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26038$0 ;
+  assign \$72  = \port$26039$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -61242,10 +61251,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -61546,9 +61555,9 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit2.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -61562,10 +61571,10 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit2.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$26163$0 (least),
-    .\port$26164$0 (total),
+    .\port$26164$0 (least),
+    .\port$26165$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -61575,14 +61584,14 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h2, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h2, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -61611,7 +61620,7 @@ module \backspike_core.wg.drain.unit2 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -61642,8 +61651,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -61653,8 +61662,8 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h2, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h2, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -61680,7 +61689,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$22  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$24  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h2, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h2, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -61693,7 +61702,7 @@ module \backspike_core.wg.drain.unit2.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26163$0 , \port$26164$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26164$0 , \port$26165$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -61841,10 +61850,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26163$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26163$0 ;
-  wire \port$26163$0 ;
-  input [59:0] \port$26164$0 ;
-  wire [59:0] \port$26164$0 ;
+  input \port$26164$0 ;
+  wire \port$26164$0 ;
+  input [59:0] \port$26165$0 ;
+  wire [59:0] \port$26165$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -61926,24 +61935,24 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26163$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26164$0 [55:50] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
+  assign \$58  = \port$26165$0 [55:50] ^ { \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26164$0 [41:34] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
+  assign \$60  = \port$26165$0 [41:34] ^ { \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26164$0 [49:42] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
+  assign \$62  = \port$26165$0 [49:42] ^ { \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26164$0 [55:50] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
+  assign \$67  = \port$26165$0 [55:50] ^ { \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26164$0 [49:42] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
+  assign \$69  = \port$26165$0 [49:42] ^ { \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26164$0 [7:0];
-  assign \$74  = | \port$26164$0 [15:8];
-  assign \$75  = | \port$26164$0 [23:16];
-  assign \$76  = \port$26164$0 [58:56] ^ { \port$26164$0 [59], \port$26164$0 [59], \port$26164$0 [59] };
+  assign \$73  = | \port$26165$0 [7:0];
+  assign \$74  = | \port$26165$0 [15:8];
+  assign \$75  = | \port$26165$0 [23:16];
+  assign \$76  = \port$26165$0 [58:56] ^ { \port$26165$0 [59], \port$26165$0 [59], \port$26165$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -61987,11 +61996,11 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26163$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26164$0 [55:0];
+    window1 <= \port$26165$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26164$0 [59];
+    sign1 <= \port$26165$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -62055,8 +62064,8 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26163$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26164$0 [55:0], \port$26163$0  };
-  assign i = { \port$26164$0 , \port$26163$0  };
+  assign x = { \port$26165$0 [55:0], \port$26164$0  };
+  assign i = { \port$26165$0 , \port$26164$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -62072,10 +62081,10 @@ module \backspike_core.wg.drain.unit2.round_w (rst, i_stochastic, \port$26163$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26163$0 ;
+  assign \$72  = \port$26164$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -62268,10 +62277,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -62572,9 +62581,9 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit3.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -62588,10 +62597,10 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit3.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$26288$0 (least),
-    .\port$26289$0 (total),
+    .\port$26289$0 (least),
+    .\port$26290$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -62601,14 +62610,14 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h3, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h3, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -62637,7 +62646,7 @@ module \backspike_core.wg.drain.unit3 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -62668,8 +62677,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -62679,8 +62688,8 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h3, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h3, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -62706,7 +62715,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$18  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$20  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h3, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h3, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -62719,7 +62728,7 @@ module \backspike_core.wg.drain.unit3.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26288$0 , \port$26289$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26289$0 , \port$26290$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -62867,10 +62876,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26288$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26288$0 ;
-  wire \port$26288$0 ;
-  input [59:0] \port$26289$0 ;
-  wire [59:0] \port$26289$0 ;
+  input \port$26289$0 ;
+  wire \port$26289$0 ;
+  input [59:0] \port$26290$0 ;
+  wire [59:0] \port$26290$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -62952,24 +62961,24 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26288$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26289$0 [55:50] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
+  assign \$58  = \port$26290$0 [55:50] ^ { \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26289$0 [41:34] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
+  assign \$60  = \port$26290$0 [41:34] ^ { \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26289$0 [49:42] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
+  assign \$62  = \port$26290$0 [49:42] ^ { \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26289$0 [55:50] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
+  assign \$67  = \port$26290$0 [55:50] ^ { \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26289$0 [49:42] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
+  assign \$69  = \port$26290$0 [49:42] ^ { \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26289$0 [7:0];
-  assign \$74  = | \port$26289$0 [15:8];
-  assign \$75  = | \port$26289$0 [23:16];
-  assign \$76  = \port$26289$0 [58:56] ^ { \port$26289$0 [59], \port$26289$0 [59], \port$26289$0 [59] };
+  assign \$73  = | \port$26290$0 [7:0];
+  assign \$74  = | \port$26290$0 [15:8];
+  assign \$75  = | \port$26290$0 [23:16];
+  assign \$76  = \port$26290$0 [58:56] ^ { \port$26290$0 [59], \port$26290$0 [59], \port$26290$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -63013,11 +63022,11 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26288$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26289$0 [55:0];
+    window1 <= \port$26290$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26289$0 [59];
+    sign1 <= \port$26290$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -63081,8 +63090,8 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26288$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26289$0 [55:0], \port$26288$0  };
-  assign i = { \port$26289$0 , \port$26288$0  };
+  assign x = { \port$26290$0 [55:0], \port$26289$0  };
+  assign i = { \port$26290$0 , \port$26289$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -63098,10 +63107,10 @@ module \backspike_core.wg.drain.unit3.round_w (rst, i_stochastic, \port$26288$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26288$0 ;
+  assign \$72  = \port$26289$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -63294,10 +63303,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -63598,9 +63607,9 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit4.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -63614,10 +63623,10 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit4.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$26413$0 (least),
-    .\port$26414$0 (total),
+    .\port$26414$0 (least),
+    .\port$26415$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -63627,14 +63636,14 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h4, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h4, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -63663,7 +63672,7 @@ module \backspike_core.wg.drain.unit4 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -63694,8 +63703,8 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -63705,8 +63714,8 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h4, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h4, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -63732,7 +63741,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$14  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$16  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h4, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h4, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -63745,7 +63754,7 @@ module \backspike_core.wg.drain.unit4.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26413$0 , \port$26414$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26414$0 , \port$26415$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -63893,10 +63902,10 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26413$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26413$0 ;
-  wire \port$26413$0 ;
-  input [59:0] \port$26414$0 ;
-  wire [59:0] \port$26414$0 ;
+  input \port$26414$0 ;
+  wire \port$26414$0 ;
+  input [59:0] \port$26415$0 ;
+  wire [59:0] \port$26415$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -63978,24 +63987,24 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26413$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26414$0 [55:50] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
+  assign \$58  = \port$26415$0 [55:50] ^ { \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26414$0 [41:34] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
+  assign \$60  = \port$26415$0 [41:34] ^ { \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26414$0 [49:42] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
+  assign \$62  = \port$26415$0 [49:42] ^ { \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26414$0 [55:50] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
+  assign \$67  = \port$26415$0 [55:50] ^ { \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26414$0 [49:42] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
+  assign \$69  = \port$26415$0 [49:42] ^ { \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26414$0 [7:0];
-  assign \$74  = | \port$26414$0 [15:8];
-  assign \$75  = | \port$26414$0 [23:16];
-  assign \$76  = \port$26414$0 [58:56] ^ { \port$26414$0 [59], \port$26414$0 [59], \port$26414$0 [59] };
+  assign \$73  = | \port$26415$0 [7:0];
+  assign \$74  = | \port$26415$0 [15:8];
+  assign \$75  = | \port$26415$0 [23:16];
+  assign \$76  = \port$26415$0 [58:56] ^ { \port$26415$0 [59], \port$26415$0 [59], \port$26415$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -64039,11 +64048,11 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26413$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26414$0 [55:0];
+    window1 <= \port$26415$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26414$0 [59];
+    sign1 <= \port$26415$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -64107,8 +64116,8 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26413$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26414$0 [55:0], \port$26413$0  };
-  assign i = { \port$26414$0 , \port$26413$0  };
+  assign x = { \port$26415$0 [55:0], \port$26414$0  };
+  assign i = { \port$26415$0 , \port$26414$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -64124,10 +64133,10 @@ module \backspike_core.wg.drain.unit4.round_w (rst, i_stochastic, \port$26413$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26413$0 ;
+  assign \$72  = \port$26414$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -64320,10 +64329,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -64624,9 +64633,9 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit5.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -64640,10 +64649,10 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit5.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$26538$0 (least),
-    .\port$26539$0 (total),
+    .\port$26539$0 (least),
+    .\port$26540$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -64653,14 +64662,14 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h5, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h5, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -64689,7 +64698,7 @@ module \backspike_core.wg.drain.unit5 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -64720,8 +64729,8 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -64731,8 +64740,8 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h5, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h5, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -64758,7 +64767,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$12  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign \$auto$rtlil.cc:2739:Not$10  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h5, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h5, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -64771,7 +64780,7 @@ module \backspike_core.wg.drain.unit5.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26538$0 , \port$26539$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26539$0 , \port$26540$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -64919,10 +64928,10 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26538$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26538$0 ;
-  wire \port$26538$0 ;
-  input [59:0] \port$26539$0 ;
-  wire [59:0] \port$26539$0 ;
+  input \port$26539$0 ;
+  wire \port$26539$0 ;
+  input [59:0] \port$26540$0 ;
+  wire [59:0] \port$26540$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -65004,24 +65013,24 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26538$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26539$0 [55:50] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
+  assign \$58  = \port$26540$0 [55:50] ^ { \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26539$0 [41:34] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
+  assign \$60  = \port$26540$0 [41:34] ^ { \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26539$0 [49:42] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
+  assign \$62  = \port$26540$0 [49:42] ^ { \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26539$0 [55:50] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
+  assign \$67  = \port$26540$0 [55:50] ^ { \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26539$0 [49:42] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
+  assign \$69  = \port$26540$0 [49:42] ^ { \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26539$0 [7:0];
-  assign \$74  = | \port$26539$0 [15:8];
-  assign \$75  = | \port$26539$0 [23:16];
-  assign \$76  = \port$26539$0 [58:56] ^ { \port$26539$0 [59], \port$26539$0 [59], \port$26539$0 [59] };
+  assign \$73  = | \port$26540$0 [7:0];
+  assign \$74  = | \port$26540$0 [15:8];
+  assign \$75  = | \port$26540$0 [23:16];
+  assign \$76  = \port$26540$0 [58:56] ^ { \port$26540$0 [59], \port$26540$0 [59], \port$26540$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -65065,11 +65074,11 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26538$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26539$0 [55:0];
+    window1 <= \port$26540$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26539$0 [59];
+    sign1 <= \port$26540$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -65133,8 +65142,8 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26538$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26539$0 [55:0], \port$26538$0  };
-  assign i = { \port$26539$0 , \port$26538$0  };
+  assign x = { \port$26540$0 [55:0], \port$26539$0  };
+  assign i = { \port$26540$0 , \port$26539$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -65150,10 +65159,10 @@ module \backspike_core.wg.drain.unit5.round_w (rst, i_stochastic, \port$26538$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26538$0 ;
+  assign \$72  = \port$26539$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -65346,10 +65355,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -65650,9 +65659,9 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit6.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -65666,10 +65675,10 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit6.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$26663$0 (least),
-    .\port$26664$0 (total),
+    .\port$26664$0 (least),
+    .\port$26665$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -65679,14 +65688,14 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h6, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h6, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -65715,7 +65724,7 @@ module \backspike_core.wg.drain.unit6 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -65746,8 +65755,8 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -65757,8 +65766,8 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h6, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h6, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -65784,7 +65793,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$6  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$8  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h6, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h6, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -65797,7 +65806,7 @@ module \backspike_core.wg.drain.unit6.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26663$0 , \port$26664$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26664$0 , \port$26665$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -65945,10 +65954,10 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26663$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26663$0 ;
-  wire \port$26663$0 ;
-  input [59:0] \port$26664$0 ;
-  wire [59:0] \port$26664$0 ;
+  input \port$26664$0 ;
+  wire \port$26664$0 ;
+  input [59:0] \port$26665$0 ;
+  wire [59:0] \port$26665$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -66030,24 +66039,24 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26663$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26664$0 [55:50] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
+  assign \$58  = \port$26665$0 [55:50] ^ { \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26664$0 [41:34] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
+  assign \$60  = \port$26665$0 [41:34] ^ { \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26664$0 [49:42] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
+  assign \$62  = \port$26665$0 [49:42] ^ { \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26664$0 [55:50] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
+  assign \$67  = \port$26665$0 [55:50] ^ { \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26664$0 [49:42] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
+  assign \$69  = \port$26665$0 [49:42] ^ { \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26664$0 [7:0];
-  assign \$74  = | \port$26664$0 [15:8];
-  assign \$75  = | \port$26664$0 [23:16];
-  assign \$76  = \port$26664$0 [58:56] ^ { \port$26664$0 [59], \port$26664$0 [59], \port$26664$0 [59] };
+  assign \$73  = | \port$26665$0 [7:0];
+  assign \$74  = | \port$26665$0 [15:8];
+  assign \$75  = | \port$26665$0 [23:16];
+  assign \$76  = \port$26665$0 [58:56] ^ { \port$26665$0 [59], \port$26665$0 [59], \port$26665$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -66091,11 +66100,11 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26663$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26664$0 [55:0];
+    window1 <= \port$26665$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26664$0 [59];
+    sign1 <= \port$26665$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -66159,8 +66168,8 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26663$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26664$0 [55:0], \port$26663$0  };
-  assign i = { \port$26664$0 , \port$26663$0  };
+  assign x = { \port$26665$0 [55:0], \port$26664$0  };
+  assign i = { \port$26665$0 , \port$26664$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -66176,10 +66185,10 @@ module \backspike_core.wg.drain.unit6.round_w (rst, i_stochastic, \port$26663$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26663$0 ;
+  assign \$72  = \port$26664$0 ;
 endmodule
 
-module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$25156$90 , rate, live, \port$25792$0 , weight, clk);
+module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$25157$90 , rate, live, \port$25793$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -66372,10 +66381,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2515
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$25156$90 ;
-  wire [32:0] \port$25156$90 ;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [32:0] \port$25157$90 ;
+  wire [32:0] \port$25157$90 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -66676,9 +66685,9 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2515
     live_10 <= live_9;
   \backspike_core.wg.drain.unit7.mix  mix (
     .clk(clk),
-    .i_key(\port$25156$90 [32:1]),
+    .i_key(\port$25157$90 [32:1]),
     .o(\o$78 ),
-    .\port$25792$0 (\port$25792$0 ),
+    .\port$25793$0 (\port$25793$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -66692,10 +66701,10 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2515
   \backspike_core.wg.drain.unit7.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$25156$90 [0]),
+    .i_stochastic(\port$25157$90 [0]),
     .negative(\$133 ),
-    .\port$26788$0 (least),
-    .\port$26789$0 (total),
+    .\port$26789$0 (least),
+    .\port$26790$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -66705,14 +66714,14 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2515
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$25156$90 [32:1];
-  assign key = \port$25156$90 [32:1];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] };
-  assign word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] };
+  assign i_key = \port$25157$90 [32:1];
+  assign key = \port$25157$90 [32:1];
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h7, \port$25793$0 [0] };
+  assign word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h7, \port$25793$0 [0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$25156$90 [0];
-  assign stochastic = \port$25156$90 [0];
+  assign i_stochastic = \port$25157$90 [0];
+  assign stochastic = \port$25157$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -66741,7 +66750,7 @@ module \backspike_core.wg.drain.unit7 (rst, sum, old, \saturated$83 , \port$2515
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25792$0 , o, clk);
+module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25793$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -66772,8 +66781,8 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$25792$0 ;
-  wire [21:0] \port$25792$0 ;
+  input [21:0] \port$25793$0 ;
+  wire [21:0] \port$25793$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -66783,8 +66792,8 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25792$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h7, \port$25793$0 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h7, \port$25793$0 [0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -66810,7 +66819,7 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$25792$0 [21:9], 4'h0, \port$25792$0 [8:1], 3'h7, \port$25792$0 [0] };
+  assign i_word = { 3'h0, \port$25793$0 [21:9], 4'h0, \port$25793$0 [8:1], 3'h7, \port$25793$0 [0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -66823,7 +66832,7 @@ module \backspike_core.wg.drain.unit7.mix (rst, i_key, \port$25792$0 , o, clk);
   assign \$9  = { x2, 7'h00 };
 endmodule
 
-module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26788$0 , \port$26789$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26789$0 , \port$26790$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -66971,10 +66980,10 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26788$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$26788$0 ;
-  wire \port$26788$0 ;
-  input [59:0] \port$26789$0 ;
-  wire [59:0] \port$26789$0 ;
+  input \port$26789$0 ;
+  wire \port$26789$0 ;
+  input [59:0] \port$26790$0 ;
+  wire [59:0] \port$26790$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -67056,24 +67065,24 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26788$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$26789$0 [55:50] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
+  assign \$58  = \port$26790$0 [55:50] ^ { \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$26789$0 [41:34] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
+  assign \$60  = \port$26790$0 [41:34] ^ { \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$26789$0 [49:42] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
+  assign \$62  = \port$26790$0 [49:42] ^ { \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$26789$0 [55:50] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
+  assign \$67  = \port$26790$0 [55:50] ^ { \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$26789$0 [49:42] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
+  assign \$69  = \port$26790$0 [49:42] ^ { \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$26789$0 [7:0];
-  assign \$74  = | \port$26789$0 [15:8];
-  assign \$75  = | \port$26789$0 [23:16];
-  assign \$76  = \port$26789$0 [58:56] ^ { \port$26789$0 [59], \port$26789$0 [59], \port$26789$0 [59] };
+  assign \$73  = | \port$26790$0 [7:0];
+  assign \$74  = | \port$26790$0 [15:8];
+  assign \$75  = | \port$26790$0 [23:16];
+  assign \$76  = \port$26790$0 [58:56] ^ { \port$26790$0 [59], \port$26790$0 [59], \port$26790$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -67117,11 +67126,11 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26788$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$26789$0 [55:0];
+    window1 <= \port$26790$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$26789$0 [59];
+    sign1 <= \port$26790$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -67185,8 +67194,8 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26788$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$26789$0 [55:0], \port$26788$0  };
-  assign i = { \port$26789$0 , \port$26788$0  };
+  assign x = { \port$26790$0 [55:0], \port$26789$0  };
+  assign i = { \port$26790$0 , \port$26789$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -67202,10 +67211,10 @@ module \backspike_core.wg.drain.unit7.round_w (rst, i_stochastic, \port$26788$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$26788$0 ;
+  assign \$72  = \port$26789$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, o__ready, \port$13345$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$15466$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
+module \backspike_core.wg.front (rst, o__ready, \port$13344$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$15465$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
 , o_vectors__valid, spikes__data, \row$72 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
@@ -67577,10 +67586,10 @@ module \backspike_core.wg.front (rst, o__ready, \port$13345$0 , \address$20 , \i
   input parity;
   wire parity;
   reg part = 1'h0;
-  output \port$13345$0 ;
-  wire \port$13345$0 ;
-  output \port$15466$0 ;
-  wire \port$15466$0 ;
+  output \port$13344$0 ;
+  wire \port$13344$0 ;
+  output \port$15465$0 ;
+  wire \port$15465$0 ;
   wire [511:0] row;
   reg [15:0] \row$28  = 16'h0000;
   input [255:0] \row$72 ;
@@ -67910,8 +67919,8 @@ module \backspike_core.wg.front (rst, o__ready, \port$13345$0 , \address$20 , \i
     .move1(\$212 ),
     .o__payload(\o__payload$35 ),
     .o__ready(\o__ready$59 ),
-    .\port$26903$0 (spikes__data),
-    .\port$27026$0 (masks__data),
+    .\port$26904$0 (spikes__data),
+    .\port$27027$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$58 )
   );
@@ -68204,9 +68213,9 @@ module \backspike_core.wg.front (rst, o__ready, \port$13345$0 , \address$20 , \i
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$13345$0  = \$212 ;
+  assign \port$13344$0  = \$212 ;
   assign \address$20  = i__payload[17:0];
-  assign \port$15466$0  = \$213 ;
+  assign \port$15465$0  = \$213 ;
   assign \i__payload.address  = i__payload[17:0];
   assign \i__payload.tag  = i__payload[31:18];
   assign \o__payload.address  = i__payload[17:0];
@@ -68616,8 +68625,8 @@ module \backspike_core.wg.front.scan (rst, i__valid, i__ready, o_lines__valid, o
   \backspike_core.wg.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$25282$0 (\o__payload$20 [3:0]),
-    .\port$25282$20 (\o__payload$20 [27:20]),
+    .\port$25283$0 (\o__payload$20 [3:0]),
+    .\port$25283$20 (\o__payload$20 [27:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -70852,7 +70861,7 @@ module \backspike_core.wg.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[18];
 endmodule
 
-module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$25282$0 , \port$25282$20 , level, clk);
+module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$25283$0 , \port$25283$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -70877,10 +70886,10 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$25282$0 ;
-  wire [3:0] \port$25282$0 ;
-  input [7:0] \port$25282$20 ;
-  wire [7:0] \port$25282$20 ;
+  input [3:0] \port$25283$0 ;
+  wire [3:0] \port$25283$0 ;
+  input [7:0] \port$25283$20 ;
+  wire [7:0] \port$25283$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [11:0] r_data;
@@ -70907,7 +70916,7 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [11:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$25282$20 , \port$25282$0  };
+      storage[w_port__addr] <= { \port$25283$20 , \port$25283$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -70969,8 +70978,8 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$25282$20 , \port$25282$0  };
-  assign w_data = { \port$25282$20 , \port$25282$0  };
+  assign w_port__data = { \port$25283$20 , \port$25283$0  };
+  assign w_data = { \port$25283$20 , \port$25283$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -73500,7 +73509,7 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, i__ready, i__payload
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$26903$0 , \port$27026$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$26904$0 , \port$27027$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -73531,10 +73540,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [255:0] \port$26903$0 ;
-  wire [255:0] \port$26903$0 ;
-  input [255:0] \port$27026$0 ;
-  wire [255:0] \port$27026$0 ;
+  input [255:0] \port$26904$0 ;
+  wire [255:0] \port$26904$0 ;
+  input [255:0] \port$27027$0 ;
+  wire [255:0] \port$27027$0 ;
   wire [511:0] row;
   input rst;
   wire rst;
@@ -73590,7 +73599,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
     end
   end
   assign address = i__payload[17:0];
-  assign row = { \port$27026$0 , \port$26903$0  };
+  assign row = { \port$27027$0 , \port$26904$0  };
   assign en = { move1, move0 };
   assign i__ready = move0;
   assign o__valid = valid1;
@@ -73599,7 +73608,7 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   assign \o__payload.row  = o__payload[511:0];
   assign \o__payload.tag  = o__payload[525:512];
   assign o__payload[525:512] = tag1;
-  assign o__payload[511:0] = { \port$27026$0 , \port$26903$0  };
+  assign o__payload[511:0] = { \port$27027$0 , \port$26904$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -73721,7 +73730,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$16044$0 , \port$16045$0 , \port$16046$0 , \port$16047$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$16043$0 , \port$16044$0 , \port$16045$0 , \port$16046$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -74030,14 +74039,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   reg [1:0] next_block = 2'h0;
   wire [15:0] now;
+  input \port$16043$0 ;
+  wire \port$16043$0 ;
   input \port$16044$0 ;
   wire \port$16044$0 ;
   input \port$16045$0 ;
   wire \port$16045$0 ;
   input \port$16046$0 ;
   wire \port$16046$0 ;
-  input \port$16047$0 ;
-  wire \port$16047$0 ;
   wire [5:0] read__addr;
   wire [847:0] read__data;
   (* init = 1'h0 *)
@@ -74216,7 +74225,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [847:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  }];
+      _0_ <= buffer[{ drain_block, \port$16046$0 , \port$16045$0 , \port$16044$0 , \port$16043$0  }];
     end
   end
   assign read__data = _0_;
@@ -74244,7 +74253,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$17  = \$16 [1:0] == 2'h3;
   assign \$18  = draining & busy;
   assign \$19  = start | \$18 ;
-  assign \$20  = drained >> { \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  };
+  assign \$20  = drained >> { \port$16046$0 , \port$16045$0 , \port$16044$0 , \port$16043$0  };
   assign \$21  = ~ \$20 ;
   assign \$22  = next_block + 1'h1;
   assign \$23  = i_events__valid & i_events__payload[10];
@@ -74664,7 +74673,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$98  = 2'h0;
     end
   end
-  assign entry = { \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  };
+  assign entry = { \port$16046$0 , \port$16045$0 , \port$16044$0 , \port$16043$0  };
   assign i_events__ready = go;
   assign \go$33  = go;
   assign element = i_vectors__payload[15:0];
@@ -74734,7 +74743,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \total$131  = { \$128 , \$127  };
   assign \total$132  = { \$130 , \$129  };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$16047$0 , \port$16046$0 , \port$16045$0 , \port$16044$0  };
+  assign read__addr = { drain_block, \port$16046$0 , \port$16045$0 , \port$16044$0 , \port$16043$0  };
   assign \$signature__en$135  = finish;
   assign \$signature__addr$136  = block;
   assign \$signature__data$137  = now;
