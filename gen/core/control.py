@@ -16,8 +16,8 @@ class RunControl(wiring.Component):
 
     Ports: doorbell; changed: tasks, descriptors or the configuration were written; batch, from two
     cycles before the doorbell on; go (one cycle) with rehearse; abort; running, stuck, faults,
-    positions: the queues', in ENGINES' order; busy: a run or rehearsal is under way; begins (one cycle), earnest: a run is; fault,
-    fault_engine, fault_task: why the last doorbell was refused.
+    positions: the queues', in ENGINES' order; busy: a run or rehearsal is under way; begins (one
+    cycle), earnest: a run is; fault, fault_engine, fault_task: why the last doorbell was refused.
     """
 
     def __init__(self):
