@@ -19,11 +19,27 @@ TO_LINE, TO_EVENT = 4, 6
 # cocotb
 
 
+class Order:
+    """A line whose announcement is not made to wait is announced before its first event."""
+
+    def __init__(self, lines, events):
+        self.lines, self.events = lines, events
+
+    def drive(self) -> None:
+        pass
+
+    def sample(self) -> None:
+        begun = sum(e["hit"] and e["first"] for e in self.events.got)
+        assert begun <= len(self.lines.got), "an event came before its line was announced"
+
+
 def begin(dut, seed: int, stalls: tuple[float, float, float]):
     bench = Bench(dut, seed)
     source = bench.source("i", SCAN.i.payload.shape(), stalls[0])
     lines = bench.sink("o_lines", SCAN.o_lines.payload.shape(), stalls[1])
     events = bench.sink("o_events", SCAN.o_events.payload.shape(), stalls[2])
+    if not stalls[1]:
+        bench.add(Order(lines, events))
     return bench, source, lines, events
 
 

@@ -1,4 +1,4 @@
-"""From tiles to events, with the lines that the events need announced ahead."""
+"""From tiles to events, and to the lines whose vectors the events need."""
 
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import data, fifo, stream, wiring
@@ -8,7 +8,7 @@ from backspike.gen.core.scan import EventEmitter, LinePicker, event_layout
 from backspike.gen.memory.elastic import RegisterSlice
 
 AHEAD = 16
-"""Lines announced before their events: covers the fetch of a line's vector at one event a line."""
+"""Places of both queues: covers the fetch of a line's vector at one event a line."""
 MARGIN = 4
 """Of these, places that are kept for lines on their way (a power of two: so the level's upper bits
 tell)."""
@@ -21,6 +21,9 @@ def same_event(target, source) -> list:
 
 class Scan(wiring.Component):
     """Scans tiles; announces every line that is not empty, and emits its events.
+
+    A line goes into both queues at once. So it is announced before its first event, unless whoever
+    listens to lines makes them wait; then its events may come first, and have to be held.
 
     Latency: 4 cycles from tile to line, 6 to its first event. Throughput: one event and one line
     a cycle. Lines and events leave through queues, so no path leads from consumers back to tiles.

@@ -16,8 +16,16 @@ of sources), the block, the tile of neurons, and whether the task ends with it."
 def entries(whole, extent, block):
     """Mask of the entries (t * samples + s) of `block` that hold a sample; whole: of a full block,
     see `whole_block`."""
-    part = Mux(block == extent.full, extent.partial, 0)
-    return Mux(block < extent.full, whole, part)
+    return _entries(block < extent.full, block == extent.full, whole, extent)
+
+
+def _entries(full, partial, whole, extent):
+    return Mux(full, whole, Mux(partial, extent.partial, 0))
+
+
+def _lanes(lanes: int, inner, last, size):
+    """Lanes of a tile below `size`: all if it is an inner one, some if it is the last."""
+    return Cat(inner | (last & (size[: exact_log2(lanes)] > n)) for n in range(lanes))
 
 
 def whole_block(m: Module, batch):
@@ -47,19 +55,18 @@ def place_of(lanes: int, tile, sources, block, extent) -> Value:
 def masks_of(lanes: int, place, sources, bias, whole, extent):
     """(sources, bias, entries) of a PLACE: lanes that are sources, the lane that is the bias, and
     the entries that hold a sample (whole: of a full block, see `whole_block`)."""
-    last = sources[: exact_log2(lanes)]
+    bits = exact_log2(lanes)
     return (
-        Cat(place.inner | (place.last & (last > n)) for n in range(lanes)),
-        Cat(bias & place.last & (last == n) for n in range(lanes)),
-        Mux(place.full, whole, Mux(place.partial, extent.partial, 0)),
+        _lanes(lanes, place.inner, place.last, sources),
+        Cat(bias & place.last & (sources[:bits] == n) for n in range(lanes)),
+        _entries(place.full, place.partial, whole, extent),
     )
 
 
 def lane_mask(lanes: int, tile, size):
     """Lanes of `tile` that hold one of `size` neurons."""
     bits = exact_log2(lanes)
-    inner, last = tile < size[bits:], tile == size[bits:]
-    return Cat(inner | (last & (size[:bits] > n)) for n in range(lanes))
+    return _lanes(lanes, tile < size[bits:], tile == size[bits:], size)
 
 
 def cleaned(m: Module, row, masks, name: str) -> list:

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from backspike.gen.host.bus import OUTSTANDING, WORD, request_signature, response_signature
 
@@ -111,7 +112,7 @@ class AXI4LiteSubordinate(wiring.Component):
         offered = Signal()  # the request was offered before and must not change
         was_read = Signal()  # the access offered, under way, or last done
         may_write = aw_full & w_full & (~axi.bvalid | axi.bready)
-        may_read = ar.r_rdy & ~claimed[-1]  # OUTSTANDING is a power of two
+        may_read = ar.r_rdy & ~claimed[exact_log2(OUTSTANDING)]
 
         read = Signal()
         start = Signal()

@@ -24,16 +24,18 @@ def elastic(m: Module, *, valid, ready, stages: int) -> tuple[list[Signal], Sign
     return moves, valid
 
 
-class RegisterSlice(wiring.Component):
+class _Cut(wiring.Component):
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+
+class RegisterSlice(_Cut):
     """Cuts every path of a stream: o comes out of registers, and so does i.ready.
 
     Latency: a cycle. Throughput: one a cycle.
 
     Parameter: shape of the payload. Ports: i, o.
     """
-
-    def __init__(self, shape):
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
         m = Module()
@@ -55,17 +57,15 @@ class RegisterSlice(wiring.Component):
         return m
 
 
-class PingPong(wiring.Component):
+class PingPong(_Cut):
     """Cuts a stream as `RegisterSlice` does, but for a choice between two registers behind them:
-    so what takes from it drives a pointer, and not the registers.
+    so what takes from it drives a pointer, and not the registers. (A FIFO of two places would do,
+    with a third more LUTs: its memory is 16 deep.)
 
     Latency: a cycle. Throughput: one a cycle.
 
     Parameter: shape of the payload. Ports: i, o.
     """
-
-    def __init__(self, shape):
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
         m = Module()

@@ -202,7 +202,7 @@ PROOFS = (
             Bug(
                 "a read goes out without a place for its answer",
                 MODULE,
-                "ar.r_rdy & ~claimed[-1]",
+                "ar.r_rdy & ~claimed[exact_log2(OUTSTANDING)]",
                 "ar.r_rdy",
             ),
             Bug(

@@ -71,10 +71,9 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     outputs.check_file("--json", args.json)
     from backspike.bench import bench
-
-    only = None if args.only is None else args.only.split(",")
     from backspike.flow.tools import ToolFailed
 
+    only = None if args.only is None else args.only.split(",")
     try:
         return bench(args.json, only, args.subject)
     except ToolFailed as error:
