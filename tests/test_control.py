@@ -136,7 +136,7 @@ async def earnest(dut):
         dut.doorbell.value = 0
         seen.append(tuple(int(getattr(dut, n).value) for n in ("busy", "earnest", "begins")))
     order = [key for n, key in enumerate(seen) if n == 0 or key != seen[n - 1]]
-    assert order == [(1, 0, 0), (1, 0, 1), (1, 1, 0), (0, 0, 0)]
+    assert order == [(1, 0, 0), (1, 0, 1), (1, 0, 0), (1, 1, 0), (0, 0, 0)]
     assert seen.count((1, 0, 1)) == 1
 
 

@@ -58,12 +58,18 @@ class RunControl(wiring.Component):
         faults = [Signal(Fault, name=f"fault{n}") for n in range(len(ENGINES))]
         m.d.sync += [stuck.eq(self.stuck), Cat(faults).eq(Cat(self.faults))]
         with m.FSM() as fsm:
-            m.d.sync += self.abort.eq(fsm.ongoing("ABORT"))
+            m.d.sync += [self.go.eq(fsm.ongoing("CALL")), self.abort.eq(fsm.ongoing("ABORT"))]
             m.d.comb += [
-                self.busy.eq(~fsm.ongoing("REST")),
+                self.begins.eq(fsm.ongoing("CALL") & ~self.rehearse),
                 self.earnest.eq(fsm.ongoing("RUN")),
             ]
+
+            def rest():
+                m.d.sync += self.busy.eq(0)
+                m.next = "REST"
+
             with m.State("REST"):
+                m.d.sync += self.rehearse.eq(~sound | self.changed)
                 with m.If(self.doorbell):
                     m.d.sync += [
                         self.fault.eq(Fault.NONE),
@@ -72,11 +78,15 @@ class RunControl(wiring.Component):
                     ]
                     with m.If(empty):
                         m.d.sync += [self.fault.eq(Fault.BATCH), sound.eq(0)]
-                    with m.Elif(sound & ~self.changed):
-                        m.next = "BEGIN"
                     with m.Else():
-                        m.d.comb += [self.go.eq(1), self.rehearse.eq(1)]
-                        m.next = "REHEARSE"
+                        m.d.sync += self.busy.eq(1)
+                        m.next = "CALL"
+            with m.State("CALL"):
+                m.next = "START"
+            with m.State("START"):  # the queues are told, and will run in the next cycle
+                m.next = "RUN"
+                with m.If(self.rehearse):
+                    m.next = "REHEARSE"
             with m.State("REHEARSE"):
                 with m.If(Cat(faults).any()):
                     for n in range(len(ENGINES)):
@@ -99,17 +109,14 @@ class RunControl(wiring.Component):
                     ]
                     m.next = "ABORT"
                 with m.Elif(~self.running.any()):
-                    m.d.sync += sound.eq(1)
-                    m.next = "BEGIN"
+                    m.d.sync += [sound.eq(1), self.rehearse.eq(0)]
+                    m.next = "CALL"
             with m.State("ABORT"):
                 with m.If(~self.running.any()):
-                    m.next = "REST"
-            with m.State("BEGIN"):
-                m.d.comb += [self.go.eq(1), self.begins.eq(1)]
-                m.next = "RUN"
+                    rest()
             with m.State("RUN"):
                 with m.If(~self.running.any()):
-                    m.next = "REST"
+                    rest()
         with m.If(self.changed):
             m.d.sync += sound.eq(0)
         return m

@@ -1,6 +1,6 @@
 """AXI4-Lite subordinate (AMBA AXI and ACE specification, IHI 0022, part B)."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -121,7 +121,7 @@ class AXI4LiteSubordinate(wiring.Component):
         m.d.comb += [
             read.eq(Mux(offered, was_read, may_read & ~(may_write & was_read))),
             # A write waits for all, and all wait for a write. A refusal, which is answered here
-            # and now, must not overtake either.
+            # in the next cycle, must not overtake either.
             start.eq((may_write | may_read) & ~writing & ((read & ~refuse) | (pending == 0))),
             refuse.eq(Mux(read, ar.r_data[:2].any(), aw_address[:2].any() | ~w_strobes.all())),
             request.valid.eq(start & ~refuse),
@@ -132,17 +132,20 @@ class AXI4LiteSubordinate(wiring.Component):
             ar.r_en.eq(done & read),
             response.ready.eq(1),
         ]
+        refused = Signal()  # an access was, in the cycle before
+        answered = response.valid | refused
         m.d.sync += [
             offered.eq(request.valid & ~request.ready),
             claimed.eq(claimed + (done & read) - (axi.rvalid & axi.rready)),
-            pending.eq(pending + (done & read & ~refuse) - (response.valid & ~writing)),
+            pending.eq(pending + (done & read) - (answered & ~writing)),
+            refused.eq(done & refuse),
         ]
         with m.If(start):
             m.d.sync += was_read.eq(read)
-        with m.If(done & ~read):
-            m.d.sync += [aw_full.eq(0), w_full.eq(0), writing.eq(~refuse)]
-        with m.If(writing & response.valid):
+        with m.If(answered):
             m.d.sync += writing.eq(0)
+        with m.If(done & ~read):
+            m.d.sync += [aw_full.eq(0), w_full.eq(0), writing.eq(1)]
 
         b_error = Signal(reset_less=True)
         m.d.comb += [
@@ -155,14 +158,10 @@ class AXI4LiteSubordinate(wiring.Component):
         with m.If(axi.bready):
             m.d.sync += axi.bvalid.eq(0)
 
-        def answer(is_read, error, data):
-            with m.If(is_read):
-                m.d.comb += [r.w_en.eq(1), r.w_data.eq(Cat(data, error))]
-            with m.Else():
-                m.d.sync += [axi.bvalid.eq(1), b_error.eq(error)]
-
-        with m.If(done & refuse):
-            answer(read, 1, Const(0, WORD))
-        with m.If(response.valid):
-            answer(~writing, response.payload.error, response.payload.data)
+        error = response.payload.error | refused
+        m.d.comb += r.w_data.eq(Cat(Mux(refused, 0, response.payload.data), error))
+        with m.If(answered & ~writing):
+            m.d.comb += r.w_en.eq(1)
+        with m.If(answered & writing):
+            m.d.sync += [axi.bvalid.eq(1), b_error.eq(error)]
         return m

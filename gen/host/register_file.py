@@ -47,16 +47,17 @@ class Strobe(wiring.Signature):
 class RegisterFile(wiring.Component):
     """Registers of a map, and the way to its windows, behind the host port.
 
-    Latency: a register answers in the cycle after the request; what was written is visible, and a
-    strobe valid, in that same cycle. A window's request passes in the same cycle, its response a
+    Latency: a request is taken, or passes to its window, in the second cycle in which it is
+    offered: in the first its address is decoded. A register answers in the cycle after that; what
+    was written is visible, and a strobe valid, in that same cycle. A window's response passes a
     cycle later.
-    Throughput: an access a cycle, to a window as it takes them; going from a window to anything
-    else waits for its responses.
+    Throughput: an access every 2 cycles, to a window as it takes them; going from a window to
+    anything else waits for its responses.
 
     Parameters: registers, the map.
     Ports: request, response: from the host port (word addresses).
-    lock: while high, whatever is marked locked is refused. It is looked at when the request comes:
-    at the earliest one cycle after the strobe of the access before.
+    lock: while high, whatever is marked locked is refused. It is looked at when the request is
+    taken: at the earliest one cycle after the strobe of the access before.
     For each register a port of its name: In(shape) if ro, Out(shape) if rw, Out(Strobe(shape)) if
     wo, the shape with the fields by name if it has fields.
     For each window a `HostBus` of its name, addresses counted in words from its base; who answers
@@ -92,9 +93,11 @@ class RegisterFile(wiring.Component):
         pending = Signal(range(OUTSTANDING + 1))  # requests that a window has not answered
         free = Signal()  # there are none
         taken = Signal()
+        decoded = Signal()  # the request was there in the cycle before
+        m.d.sync += decoded.eq(request.valid & ~request.ready)
         m.d.comb += [
             free.eq(pending == 0),
-            here.eq(request.valid & free),
+            here.eq(request.valid & decoded & free),
             accept.eq(here & ~routed),
         ]
         m.d.sync += [
@@ -105,7 +108,7 @@ class RegisterFile(wiring.Component):
         allowed, found = [], Const(0)
         for register in self.registers.registers:
             port, at = getattr(self, register.name), Signal(name=f"{register.name}_at")
-            m.d.comb += at.eq(address == register.offset // BYTES)
+            m.d.sync += at.eq(address == register.offset // BYTES)
             may, value = self._access(m, register, port, here & at, write, word)
             allowed.append(at & may)
             found |= value & at.replicate(WORD)
@@ -120,6 +123,7 @@ class RegisterFile(wiring.Component):
         for window in self.registers.windows:
             port = getattr(self, window.name)
             local = window.address_width
+            within = Signal(name=f"{window.name}_within")
             hit = Signal(name=f"{window.name}_hit")
             chosen = Signal(name=f"{window.name}_chosen")  # the last request was for this window
             may = {"ro": ~write, "wo": write, "rw": Const(1)}[window.access]
@@ -127,16 +131,16 @@ class RegisterFile(wiring.Component):
                 may &= ~self.lock
             offered = hit & (chosen | free)
             # Words below a power of two leave a rest that belongs to nobody.
+            m.d.sync += within.eq(
+                (address[local:] == window.base // BYTES >> local)
+                & (address[:local] < window.words)
+            )
             m.d.comb += [
-                hit.eq(
-                    (address[local:] == window.base // BYTES >> local)
-                    & (address[:local] < window.words)
-                    & may
-                ),
+                hit.eq(within & may),
                 port.request.payload.write.eq(write),
                 port.request.payload.address.eq(address[:local]),
                 port.request.payload.data.eq(word),
-                port.request.valid.eq(request.valid & offered),
+                port.request.valid.eq(request.valid & decoded & offered),
                 port.response.ready.eq(response.ready),
             ]
             with m.If(taken):
@@ -153,8 +157,8 @@ class RegisterFile(wiring.Component):
             data |= found.data
         m.d.comb += [
             routed.eq(Cat(hits).any()),
-            request.ready.eq(ready),
-            taken.eq(request.valid & routed & ready),
+            request.ready.eq(decoded & ready),
+            taken.eq(request.valid & request.ready & routed),
             response.valid.eq(answered),
             response.payload.error.eq(error),
             response.payload.data.eq(data),

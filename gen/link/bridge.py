@@ -32,7 +32,7 @@ class Bridge(wiring.Component):
     request is carried out, or waits until the answer before it has been sent, what comes is
     dropped: the other end has not been answered, so it can only be impatience.
 
-    Latency: 4 cycles from a frame's end to the first access of a read, 6 of a write; a word takes
+    Latency: 5 cycles from a frame's end to the first access of a read, 7 of a write; a word takes
     as long as the subordinate, and 2 cycles more to read, 4 to write.
 
     Parameters: rate (told in the answer to HELLO), addr_width of the AXI4-Lite port.
@@ -118,9 +118,9 @@ class Bridge(wiring.Component):
                 answer.sequence.eq(request.sequence),
             ]
 
-        def advance(response, again, *, last=None):
+        def advance(response, state, *, last=None):
             """A word is done, or refused."""
-            m.next = again
+            m.next = state
             if response is not None:
                 m.d.sync += address.eq(address + Mux(request.fixed, 0, BYTES))
             m.d.sync += done.eq(done + 1)
@@ -138,15 +138,20 @@ class Bridge(wiring.Component):
             m.d.sync += answer.status.eq(Status.DECERR)
             m.next = "KEEP"
 
-        # Whether a request's length and count are those of its operation, a cycle later.
+        # What is to be known of a request, a cycle later: whether it is understood, the one carried
+        # out last, and as long as its operation and count say.
         writes = request.op == Op.WRITE
         hello, repeat = request.op == Op.HELLO, request.op == Op.REPEAT
         expected = Mux(writes, request.count << 2, 0) + (HEADER_BYTES + CRC_BYTES)
         counted = (request.count != 0) & (request.count <= WORDS)
-        proportioned = Signal(reset_less=True)
-        m.d.sync += proportioned.eq(
-            (length == expected) & Mux(hello | repeat, request.count == 0, counted)
-        )
+        alien, again, proportioned = (Signal(reset_less=True) for _ in range(3))
+        m.d.sync += [
+            alien.eq(request.spare | (request.version != VERSION)),
+            again.eq(request.sequence == answer.sequence),
+            proportioned.eq(
+                (length == expected) & Mux(hello | repeat, request.count == 0, counted)
+            ),
+        ]
 
         m.d.comb += unframe.hold.eq(1)
         with m.FSM():
@@ -166,7 +171,7 @@ class Bridge(wiring.Component):
             with m.State("CHECK"):
                 with m.If(~frame.i.ready):
                     pass  # the answer before is being sent, out of the memory
-                with m.Elif(request.spare | (request.version != VERSION)):
+                with m.Elif(alien):
                     refuse(Status.ALIEN)
                 with m.Elif(~proportioned):
                     refuse(Status.LENGTH)
@@ -176,7 +181,7 @@ class Bridge(wiring.Component):
                     m.next = "HELLO"
                 with m.Elif(~opened):
                     refuse(Status.CLOSED)
-                with m.Elif(request.sequence == answer.sequence):
+                with m.Elif(again):
                     m.next = "SEND"
                 with m.Elif(repeat):
                     refuse(Status.MISSED)

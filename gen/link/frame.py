@@ -17,7 +17,7 @@ CLOSING = 2
 class Frame(wiring.Component):
     """Sends frames: a flag, header, words from address 0 on, CRC, and two flags.
 
-    Latency: 1 cycle to the first flag. Throughput: a byte every 2 cycles, and 3 more a word.
+    Latency: 1 cycle to the first flag. Throughput: a byte every 3 cycles, and 3 more a word.
 
     Ports: i, ready again when the frame before has been sent; words, whose data must not change
     meanwhile; o.
@@ -41,9 +41,10 @@ class Frame(wiring.Component):
         bytes_left = Signal(range(WORD // 8), reset_less=True)
         escaped = Signal(reset_less=True)
         byte = rest[:8]
-        special = (byte == FLAG) | (byte == ESCAPE)
+        special = Signal(reset_less=True)  # the byte has to be escaped
         last = part == held.words + 1
         m.d.comb += [self.words.addr.eq(part - 1), crc.data.eq(byte)]
+        m.d.sync += special.eq((byte == FLAG) | (byte == ESCAPE))
 
         flags = Signal(range(CLOSING))
         with m.FSM():
@@ -56,7 +57,9 @@ class Frame(wiring.Component):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(FLAG), crc.start.eq(1)]
                 m.d.sync += [rest.eq(held.header), bytes_left.eq(3), escaped.eq(0)]
                 with m.If(self.o.ready):
-                    m.next = "BYTES"
+                    m.next = "INSPECT"
+            with m.State("INSPECT"):
+                m.next = "BYTES"
             with m.State("BYTES"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(special & ~escaped):
@@ -72,6 +75,7 @@ class Frame(wiring.Component):
                             rest.eq(rest >> 8),
                             bytes_left.eq(bytes_left - 1),
                         ]
+                        m.next = "INSPECT"
                         with m.If(bytes_left == 0):
                             m.d.sync += part.eq(part + 1)
                             m.next = "LOOK"
@@ -87,7 +91,7 @@ class Frame(wiring.Component):
                     rest.eq(Mux(last, crc.crc, self.words.data)),
                     bytes_left.eq(3),
                 ]
-                m.next = "BYTES"
+                m.next = "INSPECT"
             with m.State("CLOSE"):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(FLAG)]
                 with m.If(self.o.ready):

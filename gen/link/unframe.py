@@ -21,7 +21,7 @@ class Unframe(wiring.Component):
     two flags is no frame. While `hold` is high, header and words stay as they are: a frame of which
     a byte came meanwhile is dropped, without `done`.
 
-    Latency: `done` comes in the cycle of the flag. Throughput: bytes may come every second cycle.
+    Latency: `done` comes in the cycle after the flag. Throughput: bytes may come every second cycle.
 
     Ports: i; hold; header; words, a write port for the words that follow it; done, with it
     damaged (a wrong CRC, a byte without stop bit, or a flag behind an escape) and length, in
@@ -45,24 +45,34 @@ class Unframe(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC(data_width=8).create()
         escaped, bad, skip = Signal(), Signal(), Signal()
-        byte = self.i.payload.data
+        # What came, and what it is, a cycle later.
+        came, error, flag, escape = (Signal(name=n) for n in ("came", "error", "flag", "escape"))
+        byte = Signal(8, reset_less=True)
+        given = self.i.payload
+        m.d.sync += [
+            came.eq(self.i.valid),
+            byte.eq(given.data),
+            error.eq(given.error),
+            flag.eq(~given.error & (given.data == FLAG)),
+            escape.eq(given.data == ESCAPE),
+        ]
         plain = Signal(8)
         end = Signal()
         take = Signal()
         m.d.comb += [
             plain.eq(byte ^ Mux(escaped, FLIP, 0)),
-            end.eq(self.i.valid & ~self.i.payload.error & (byte == FLAG)),
-            take.eq(self.i.valid & ~end & ((byte != ESCAPE) | escaped)),
+            end.eq(came & flag),
+            take.eq(came & ~flag & (~escape | escaped)),
             crc.start.eq(end),
             crc.valid.eq(take),
             crc.data.eq(plain),
             self.damaged.eq(bad | escaped | ~crc.match_detected),
             self.done.eq(end & ~skip & ~self.hold & ((self.length != 0) | bad | escaped)),
         ]
-        with m.If(self.i.valid):
+        with m.If(came):
             m.d.sync += [
-                escaped.eq(~escaped & (byte == ESCAPE)),
-                bad.eq(bad | self.i.payload.error),
+                escaped.eq(~escaped & escape),
+                bad.eq(bad | error),
                 skip.eq(skip | self.hold),
             ]
         with m.If(take & (self.length != LONGEST + 1)):

@@ -44,9 +44,13 @@ class Port:
         bench.given(~response.valid | (self.writes != 0) | (self.reads != 0))
 
         level, unread = self.queue.component.level, self.answers.component.level
-        bench.always(inside["writing"] == self.writes)
-        bench.always(inside["pending"] == self.reads)
-        bench.always(inside["claimed"] == self.reads + unread)
+        # A refusal waits a cycle, alone, for its answer.
+        self.refused, was_read = inside["refused"], inside["was_read"]
+        self.pending = self.reads + (self.refused & was_read)
+        bench.always(~self.refused | ((self.writes == 0) & (self.reads == 0)))
+        bench.always(inside["writing"] == self.writes + (self.refused & ~was_read))
+        bench.always(inside["pending"] == self.pending)
+        bench.always(inside["claimed"] == self.pending + unread)
         bench.always(inside["claimed"] <= OUTSTANDING)
         self.aw_owed = bench.count(self.aw, self.b, 2, "aw_owed")
         self.w_owed = bench.count(self.w, self.b, 2, "w_owed")
@@ -55,7 +59,7 @@ class Port:
         bench.always(self.aw_owed == inside["aw_full"] + begun)
         bench.always(self.w_owed == inside["w_full"] + begun)
         bench.always(begun <= 1)
-        bench.always(self.ar_owed == level + self.reads + unread)
+        bench.always(self.ar_owed == level + self.pending + unread)
         can_write = inside["aw_full"] & inside["w_full"] & ~axi.bvalid
         can_read = (level != 0) & (inside["claimed"] != OUTSTANDING)
         bench.always(~inside["offered"] | Mux(inside["was_read"], can_read, can_write))
@@ -97,7 +101,7 @@ def reads(load: Load) -> Bench:
 
     queue, answers = port.queue.component, port.answers.component
     leaves = queue.r_rdy & queue.r_en
-    answered = port.response.valid & (port.writes == 0)
+    answered = (port.response.valid & (port.writes == 0)) | (port.refused & port.inside["was_read"])
     ours = (stage == Stage.KNOWN) & (ahead == 0)
     m.d.sync += ahead.eq(ahead - (port.r & (ahead != 0)))
     with m.If((stage == Stage.NONE) & chosen & port.ar):
@@ -110,9 +114,8 @@ def reads(load: Load) -> Bench:
     with m.If((stage == Stage.QUEUED) & leaves):
         m.d.sync += place.eq(place - 1)
         with m.If(place == 0):
-            m.d.sync += [stage.eq(Stage.ASKED), place.eq(port.reads - answered)]
+            m.d.sync += [stage.eq(Stage.ASKED), place.eq(port.pending - answered)]
             with m.If(address[:2].any()):
-                m.d.sync += [stage.eq(Stage.KNOWN), answer.eq(1 << 32)]
                 bench.always(~port.request.valid)
             with m.Else():
                 bench.always(port.request.valid & port.request.ready)
@@ -123,6 +126,8 @@ def reads(load: Load) -> Bench:
         with m.If(place == 0):
             m.d.sync += stage.eq(Stage.KNOWN)
             m.d.sync += answer.eq(Cat(port.response.payload.data, port.response.payload.error))
+            with m.If(port.refused):
+                m.d.sync += answer.eq(1 << 32)
     with m.If(axi.rvalid & (stage != Stage.NONE) & (ahead == 0)):
         bench.always(ours)
         bench.always(axi.rdata == answer[:32])
@@ -132,10 +137,11 @@ def reads(load: Load) -> Bench:
 
     level, unread = queue.level, answers.level
     with m.If(stage == Stage.QUEUED):
-        bench.always((place < level) & (ahead == unread + port.reads + place))
+        bench.always((place < level) & (ahead == unread + port.pending + place))
         bench.always(port.queued.word(place) == address)
     with m.If(stage == Stage.ASKED):
-        bench.always((place < port.reads) & (ahead == unread + place))
+        bench.always((place < port.pending) & (ahead == unread + place))
+        bench.always(port.refused == address[:2].any())
     with m.If(stage == Stage.KNOWN):
         bench.always(ahead < unread)
         bench.always(port.unread.word(ahead) == answer)
@@ -166,7 +172,9 @@ def writes(load: Load) -> Bench:
     stood = bench.past(axi.bvalid & ~axi.bready, "stood")
     from_bus = bench.past(port.response.valid & (port.writes != 0), "from_bus")
     error = bench.past(port.response.payload.error, "error")
-    was_wrong = bench.past(wrong, "was_wrong")
+    just_wrong = bench.past(wrong, "just_wrong")
+    was_wrong = bench.past(just_wrong, "was_wrong")
+    bench.always(~port.refused | port.inside["was_read"] | just_wrong)
     with m.If(axi.bvalid & ~stood):
         bench.always(from_bus | was_wrong)
         bench.always((axi.bresp == port.responses.SLVERR) == (~from_bus | error))

@@ -151,14 +151,15 @@ def held(load: Load) -> Bench:
     bench.always(~(device.hold & (device.done | device.words.en)))
     # A frame of which a byte came meanwhile is dropped whole.
     torn = Signal(name="torn")
-    came = device.i.valid
-    ends = came & ~device.i.payload.error & (device.i.payload.data == 0x7E)
+    came = bench.past(device.i.valid, "came_before")
+    ends = bench.past(~device.i.payload.error & (device.i.payload.data == 0x7E), "flag_before")
+    bench.always((inside["came"] == came) & (~came | (inside["flag"] == ends)))
     with bench.module.If(came):
         bench.module.d.sync += torn.eq(~ends & (torn | device.hold))
     bench.always(~(torn & (device.done | device.words.en)))
     bench.always((inside["skip"] == torn) & (device.length <= LONGEST + 1))
     bench.possible(device.done & device.damaged)
-    bench.possible(torn & ends)
+    bench.possible(torn & came & ends)
     return bench
 
 
@@ -179,10 +180,12 @@ def frame(load: Load) -> Bench:
         m.d.sync += flags.eq(flags + 1)
     outer = inside.state("OPEN", "CLOSE")
     bench.always(~device.o.valid | ((device.o.payload == 0x7E) == outer))
-    escapes = inside.state("BYTES") & inside["special"]
-    bench.always(~inside.state("BYTES", "LOOK", "WAIT", "LOAD") | ~inside["escaped"] | escapes)
+    byte, sends = inside["rest"][:8], inside.state("BYTES")
+    bench.always(~sends | (inside["special"] == ((byte == 0x7E) | (byte == 0x7D))))
+    within = inside.state("INSPECT", "BYTES", "LOOK", "WAIT", "LOAD")
+    bench.always(~within | ~inside["escaped"] | (sends & inside["special"]))
     bench.always(~inside.state("OPEN") | (flags == 0))
-    bench.always(~inside.state("BYTES", "LOOK", "WAIT", "LOAD") | (flags == 1))
+    bench.always(~within | (flags == 1))
     closing = inside["flags"]
     bench.always(Mux(inside.state("CLOSE"), flags == closing + 1, closing == 0))
     bench.possible(left & (device.o.payload == 0x7D))
@@ -252,8 +255,8 @@ PROOFS = (
             Bug(
                 "flags are not escaped",
                 "link.frame",
-                "special = (byte == FLAG) | (byte == ESCAPE)",
-                "special = byte == ESCAPE",
+                "special.eq((byte == FLAG) | (byte == ESCAPE))",
+                "special.eq(byte == ESCAPE)",
             ),
         ),
     ),

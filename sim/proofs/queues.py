@@ -81,6 +81,7 @@ class Queue:
             bench.always(control.busy & (self.inside["end"] == end))
             bench.always(queue.position == begin + issued)
             bench.always(rehearsing == ~control.earnest)
+            bench.always(~self.control.state("CALL", "START"))
             with m.If(rehearsing):
                 bench.always((self.work == 0) & (queue.completed == issued))
             with m.If(self.fits):
@@ -93,7 +94,10 @@ class Queue:
         with m.Else():
             bench.always(self.work == 0)
         # What runs in earnest was checked, since it was changed last.
-        bench.always(~(control.earnest | control.begins) | self.fits)
+        starts = self.control.state("START")
+        bench.always(control.go == starts)
+        bench.always(control.busy == ~self.control.state("REST"))
+        bench.always(~(control.earnest | control.begins | (starts & ~control.rehearse)) | self.fits)
         bench.always(~(self.control["sound"] & ~control.changed) | self.fits)
         refused = self.control[f"fault{first}"].any()
         bench.always(~(self.control.state("REHEARSE") & ~queue.running) | self.fits | refused)
@@ -181,8 +185,8 @@ PROOFS = (
             Bug(
                 "a queue that was changed is not rehearsed again",
                 "core.control",
-                "sound & ~self.changed",
-                "sound",
+                "~sound | self.changed",
+                "~sound",
             ),
             Bug(
                 "a queue may be longer than its memory",
