@@ -52,8 +52,8 @@ def block(
 def test_every_shape(share, recurrence, reverse):
     """Blocks follow each other as soon as they may, in the last slot's cycle, or later.
 
-    The shape is there a cycle before a block begins and until its last slot, so after another one
-    a block begins a cycle later at the earliest.
+    The shape is there two cycles before a block begins and until its last slot, so after another
+    one a block begins two cycles later at the earliest.
     """
     rng = np.random.default_rng(1)
     order = [shape for shape in rng.permutation(SHAPES).tolist() for _ in range(3)]
@@ -67,7 +67,7 @@ def test_every_shape(share, recurrence, reverse):
         want |= {cycle + 2 + at: slot for at, slot in slots}
         last = cycle + 2 + slots[-1][0]
         busy += range(cycle + 1, last)
-        following = last + int(rng.choice([0, 0, 1, 5])) + (n % 3 == 2)
+        following = last + int(rng.choice([0, 0, 1, 5])) + 2 * (n % 3 == 2)
         starts.append(cycle)
         batches += [batch.pack(steps=steps, samples=samples, blocks=1)] * (following - cycle)
         frees += [free] * (following - cycle)
@@ -77,7 +77,7 @@ def test_every_shape(share, recurrence, reverse):
     start = np.zeros(cycles, int)
     start[starts] = 1
     shape, free, skip = (np.array([x[0]] * 3 + x + [x[-1]] * 5) for x in (batches, frees, skips))
-    shape[:-1] = shape[1:]
+    shape[:-2] = shape[2:]
     out = Bulk(
         TimeOrder(share=share, recurrence=recurrence, reverse=reverse),
         f"time_order_{share}_{recurrence}",

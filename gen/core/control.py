@@ -91,27 +91,20 @@ class RunControl(wiring.Component):
                 with m.If(Cat(faults).any()):
                     for n in range(len(ENGINES)):
                         with m.If(faults[n] != Fault.NONE):
-                            m.d.sync += [
-                                self.fault.eq(faults[n]),
-                                self.fault_engine.eq(n),
-                                self.fault_task.eq(self.positions[n]),
-                            ]
+                            m.d.sync += [self.fault.eq(faults[n]), self.fault_engine.eq(n)]
                     m.next = "ABORT"
                 with m.Elif(self.running.any() & (self.running == stuck)):
                     engine = Signal(2)
                     for n in range(len(ENGINES)):
                         with m.If(stuck[n]):
                             m.d.comb += engine.eq(n)
-                    m.d.sync += [
-                        self.fault.eq(Fault.DEADLOCK),
-                        self.fault_engine.eq(engine),
-                        self.fault_task.eq(Array(self.positions)[engine]),
-                    ]
+                    m.d.sync += [self.fault.eq(Fault.DEADLOCK), self.fault_engine.eq(engine)]
                     m.next = "ABORT"
                 with m.Elif(~self.running.any()):
                     m.d.sync += [sound.eq(1), self.rehearse.eq(0)]
                     m.next = "CALL"
-            with m.State("ABORT"):
+            with m.State("ABORT"):  # a queue's position stays when it stops
+                m.d.sync += self.fault_task.eq(Array(self.positions)[self.fault_engine])
                 with m.If(~self.running.any()):
                     rest()
             with m.State("RUN"):

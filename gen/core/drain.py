@@ -49,7 +49,7 @@ class TimeOrder(wiring.Component):
     Latency: 2 cycles from start to the first slot. Throughput: one slot a cycle; a block takes
     T * max(samples * share, recurrence) cycles and one more.
 
-    Ports: start (one cycle, while not busy), batch (constant from the cycle before start), o
+    Ports: start (one cycle, while not busy), batch (constant from two cycles before start), o
     (slot), busy (from the cycle after start until that of the last slot); free: no step has to wait
     for another; skips: entries that take one slot instead of `share` (from the cycle after start).
     """
@@ -77,10 +77,10 @@ class TimeOrder(wiring.Component):
         begins = Signal()  # it is the first one of its step
         step, sample = Signal(5), Signal(5)
         entry, base, start = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal(range(DEPTH))
-        if self._reverse:
-            m.d.sync += start.eq((batch.steps - 1) * batch.samples)
         samples_before, steps_before = Signal(5), Signal(5)  # the last one
         m.d.sync += [samples_before.eq(batch.samples - 1), steps_before.eq(batch.steps - 1)]
+        if self._reverse:
+            m.d.sync += start.eq(steps_before * batch.samples)
         last_sample = sample == samples_before
         last_step = step == steps_before
 

@@ -11,7 +11,7 @@ from backspike.gen.core.source import HEADER, PLACE, cleaned, masks_of, place_of
 from backspike.gen.core.walk import BlockWalk
 from backspike.gen.core.weights import ROW_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import PingPong, elastic
+from backspike.gen.memory.elastic import PingPong
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import read_signature
 
@@ -112,17 +112,18 @@ class ForwardFront(wiring.Component):
         m.submodules.fetch = fetch = Prefetch(
             address_width=rows + turn, row_width=lanes * 16, tag_width=0, latency=ROW_LATENCY
         )
-        (multiply, add), known = elastic(m, valid=scan.o_lines.valid, ready=fetch.i.ready, stages=2)
+        multiplied, known, move = Signal(), Signal(), Signal()
         line = scan.o_lines.payload
         lane, line_lane = (Signal(turn, name=f"lane{n}", reset_less=True) for n in range(2))
         first_row, line_row = (Signal(rows, name=f"row{n}", reset_less=True) for n in range(2))
         product = Signal(rows, reset_less=True)
-        with m.If(multiply):
+        with m.If(move):
+            m.d.sync += [multiplied.eq(scan.o_lines.valid), known.eq(multiplied)]
             m.d.sync += [lane.eq(line.x), first_row.eq(line.tag), product.eq(line.x * config.tiles)]
-        with m.If(add):
             m.d.sync += [line_lane.eq(lane), line_row.eq(first_row + product)]
         m.d.comb += [
-            scan.o_lines.ready.eq(multiply),
+            move.eq(~known | fetch.i.ready),
+            scan.o_lines.ready.eq(move),
             fetch.i.valid.eq(known),
             fetch.i.payload.address.eq(Cat(line_row, line_lane)),
             Cat(self.row_address, self.row_turn).eq(fetch.address),

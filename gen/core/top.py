@@ -72,11 +72,9 @@ class Core(wiring.Component):
         m.d.sync += before.eq(configuration)
         saturated, changed, locked = Signal(), Signal(), Signal()
         batch = Signal(BATCH)
-        # Two cycles pass between requests, so a register is in time for the next one.
-        m.d.sync += [
-            changed.eq((configuration != before) | writes),
-            locked.eq(control.busy | registers.start.valid),
-        ]
+        # No access comes before the write before it has been answered: so registers are in time for
+        # the next one, and what the doorbell starts is busy by then.
+        m.d.sync += [changed.eq((configuration != before) | writes), locked.eq(control.busy)]
         m.d.comb += [
             *(batch[name].eq(registers.batch[name]) for name in ("steps", "samples", "blocks")),
             registers.ident.eq(IDENT),

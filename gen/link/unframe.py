@@ -21,7 +21,8 @@ class Unframe(wiring.Component):
     two flags is no frame. While `hold` is high, header and words stay as they are: a frame of which
     a byte came meanwhile is dropped, without `done`.
 
-    Latency: `done` comes in the cycle after the flag. Throughput: bytes may come every second cycle.
+    Latency: `done` comes in the cycle after the flag. Throughput: bytes may come every second
+    cycle.
 
     Ports: i; hold; header; words, a write port for the words that follow it; done, with it
     damaged (a wrong CRC, a byte without stop bit, or a flag behind an escape) and length, in

@@ -5,7 +5,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.memory.elastic import elastic
 from backspike.gen.memory.rows import READ_LATENCY, RowMemory
 
 
@@ -22,8 +21,8 @@ def row_signature(row_width: int, tag_width: int) -> stream.Signature:
 class ReadPipe(wiring.Component):
     """Turns a read port that may stall, and has no other user, into a stream.
 
-    The memory's own registers hold the rows: each moves on when the next one is empty or moves on
-    itself, so a gap between requests closes while the consumer waits.
+    The memory's own registers hold the rows, and all move on together, unless a row is there and
+    not taken: so one enable serves them. A gap between requests stays while the consumer waits.
 
     Latency: READ_LATENCY cycles from request to row. Throughput: one a cycle.
 
@@ -51,16 +50,18 @@ class ReadPipe(wiring.Component):
             self.address.eq(self.i.payload.address),
             self.o.payload.row.eq(self.row),
         ]
-        moves, valid = elastic(m, valid=self.i.valid, ready=self.o.ready, stages=READ_LATENCY)
-        tag = self.i.payload.tag
-        for n, move in enumerate(moves):
+        move = Signal()
+        valid, tag = self.i.valid, self.i.payload.tag
+        for n in range(READ_LATENCY):
+            holds = Signal(name=f"valid{n}")
             held = Signal(self._tag_width, name=f"tag{n}", reset_less=True)
             with m.If(move):
-                m.d.sync += held.eq(tag)
-            tag = held
+                m.d.sync += [holds.eq(valid), held.eq(tag)]
+            valid, tag = holds, held
         m.d.comb += [
-            self.en.eq(Cat(moves)),
-            self.i.ready.eq(moves[0]),
+            move.eq(~valid | self.o.ready),
+            self.en.eq(move.replicate(READ_LATENCY)),
+            self.i.ready.eq(move),
             self.o.valid.eq(valid),
             self.o.payload.tag.eq(tag),
         ]

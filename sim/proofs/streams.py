@@ -23,7 +23,6 @@ def pipe(load: Load) -> Bench:
     """A memory's own two registers as a stream: any one request's row arrives, in its turn."""
     bench = Bench()
     module = load("memory.prefetch")
-    module.elastic = load("memory.elastic").elastic
     inside = bench.device(module.ReadPipe(address_width=WIDTH, row_width=WIDTH, tag_width=WIDTH))
     device, m = inside.component, bench.module
     # The memory holds `row` at `spot`, and elsewhere what it likes; its registers obey `en`.
@@ -199,14 +198,14 @@ PROOFS = (
         bugs=(
             Bug(
                 "the last register moves on although its row was not taken",
-                "memory.elastic",
-                "(ready if n == stages - 1 else moves[n + 1])",
-                "(1 if n == stages - 1 else moves[n + 1])",
+                "memory.prefetch",
+                "move.eq(~valid | self.o.ready)",
+                "move.eq(1)",
             ),
             Bug(
-                "a request is taken although the first register is full",
+                "a request is taken although nothing moves",
                 "memory.prefetch",
-                "self.i.ready.eq(moves[0])",
+                "self.i.ready.eq(move)",
                 "self.i.ready.eq(1)",
             ),
         ),
