@@ -480,16 +480,16 @@ module backspike_spectral(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi
     .host__request__payload(host__request__payload),
     .host__request__valid(host__request__valid),
     .host__response__payload(sums__response__payload),
-    .\port$2104$0 (\saa$159 ),
-    .\port$2106$0 (\sbb$161 ),
-    .\port$2108$0 (\sab$163 ),
-    .\port$2110$0 (\ta$165 ),
-    .\port$2112$0 (\tb$167 ),
-    .\port$2126$0 (\x$169 ),
-    .\port$2128$0 (\y$171 ),
-    .\port$2131$0 (\xx$173 ),
-    .\port$2134$0 (\yy$175 ),
-    .\port$2137$0 (\xy$177 ),
+    .\port$2106$0 (\saa$159 ),
+    .\port$2108$0 (\sbb$161 ),
+    .\port$2110$0 (\sab$163 ),
+    .\port$2112$0 (\ta$165 ),
+    .\port$2114$0 (\tb$167 ),
+    .\port$2128$0 (\x$169 ),
+    .\port$2130$0 (\y$171 ),
+    .\port$2133$0 (\xx$173 ),
+    .\port$2136$0 (\yy$175 ),
+    .\port$2139$0 (\xy$177 ),
     .rst(rst)
   );
   assign \axi__araddr$23  = axi__araddr;
@@ -855,8 +855,8 @@ module \backspike_spectral.analysis (rst, clear, i__valid, i__ready, log_height,
     .i__valid(\i__valid$14 ),
     .o__payload(\i__payload$16 ),
     .o__valid(\i__valid$18 ),
-    .\port$2033$0 (\$4 ),
-    .\port$2036$0 (\$5 ),
+    .\port$2035$0 (\$4 ),
+    .\port$2038$0 (\$5 ),
     .rst(rst)
   );
   \backspike_spectral.analysis.spectral_sums  spectral_sums (
@@ -1195,9 +1195,9 @@ module \backspike_spectral.analysis.column_pairs (rst, clear, i__ready, log_heig
   \backspike_spectral.analysis.column_pairs.memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$1952$0 (i__payload),
-    .\port$2003$0 (second),
-    .\port$2009$0 (place),
+    .\port$1954$0 (i__payload),
+    .\port$2005$0 (second),
+    .\port$2011$0 (place),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1607,19 +1607,19 @@ module \backspike_spectral.analysis.column_pairs (rst, clear, i__ready, log_heig
   assign \$5  = { 1'h0, \$4 [15:1] };
 endmodule
 
-module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, \port$1952$0 , \port$2003$0 , \port$2009$0 , read__addr, read0__data, clk);
+module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, \port$1954$0 , \port$2005$0 , \port$2011$0 , read__addr, read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
   (* init = 46'h000000000000 *)
   wire [45:0] data;
-  input [50:0] \port$1952$0 ;
-  wire [50:0] \port$1952$0 ;
-  input \port$2003$0 ;
-  wire \port$2003$0 ;
-  input \port$2009$0 ;
-  wire \port$2009$0 ;
+  input [50:0] \port$1954$0 ;
+  wire [50:0] \port$1954$0 ;
+  input \port$2005$0 ;
+  wire \port$2005$0 ;
+  input \port$2011$0 ;
+  wire \port$2011$0 ;
   wire [6:0] read0__addr;
   output [45:0] read0__data;
   reg [45:0] read0__data = 46'h000000000000;
@@ -1639,7 +1639,7 @@ module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, 
   reg [45:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$2009$0 , \port$2003$0 , \port$1952$0 [50:46] }] <= \port$1952$0 [45:0];
+      copy0[{ \port$2011$0 , \port$2005$0 , \port$1954$0 [50:46] }] <= \port$1954$0 [45:0];
   end
   reg [45:0] _0_;
   always @(posedge clk) begin
@@ -1649,10 +1649,10 @@ module \backspike_spectral.analysis.column_pairs.memory (rst, clear, write__en, 
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$2009$0 , \port$2003$0 , \port$1952$0 [50:46] };
-  assign \write__addr$3  = { \port$2009$0 , \port$2003$0 , \port$1952$0 [50:46] };
-  assign write__data = \port$1952$0 [45:0];
-  assign \write__data$5  = \port$1952$0 [45:0];
+  assign write__addr = { \port$2011$0 , \port$2005$0 , \port$1954$0 [50:46] };
+  assign \write__addr$3  = { \port$2011$0 , \port$2005$0 , \port$1954$0 [50:46] };
+  assign write__data = \port$1954$0 [45:0];
+  assign \write__data$5  = \port$1954$0 [45:0];
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
@@ -1786,8 +1786,8 @@ module \backspike_spectral.analysis.cumulate (rst, clear, i__payload, i__valid, 
   \backspike_spectral.analysis.cumulate.memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2070$0 (image_result),
-    .\port$2076$0 (reference_result),
+    .\port$2072$0 (image_result),
+    .\port$2078$0 (reference_result),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1896,17 +1896,17 @@ module \backspike_spectral.analysis.cumulate (rst, clear, i__payload, i__valid, 
   assign o__payload[25:0] = image_result;
 endmodule
 
-module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, write__en, write__addr, \port$2070$0 , \port$2076$0 , read0__data, clk);
+module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, write__en, write__addr, \port$2072$0 , \port$2078$0 , read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
   (* init = 52'h0000000000000 *)
   wire [51:0] data;
-  input [25:0] \port$2070$0 ;
-  wire [25:0] \port$2070$0 ;
-  input [25:0] \port$2076$0 ;
-  wire [25:0] \port$2076$0 ;
+  input [25:0] \port$2072$0 ;
+  wire [25:0] \port$2072$0 ;
+  input [25:0] \port$2078$0 ;
+  wire [25:0] \port$2078$0 ;
   wire [5:0] read0__addr;
   output [51:0] read0__data;
   reg [51:0] read0__data = 52'h0000000000000;
@@ -1927,7 +1927,7 @@ module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, wri
   reg [51:0] copy0 [63:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$2076$0 , \port$2070$0  };
+      copy0[write__addr] <= { \port$2078$0 , \port$2072$0  };
   end
   reg [51:0] _0_;
   always @(posedge clk) begin
@@ -1938,8 +1938,8 @@ module \backspike_spectral.analysis.cumulate.memory (rst, clear, read__addr, wri
     read0__data <= read__data;
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$2076$0 , \port$2070$0  };
-  assign \write__data$5  = { \port$2076$0 , \port$2070$0  };
+  assign write__data = { \port$2078$0 , \port$2072$0  };
+  assign \write__data$5  = { \port$2078$0 , \port$2072$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
@@ -2215,7 +2215,7 @@ module \backspike_spectral.analysis.scale (rst, clear, i__valid, go, o__ready, i
   assign o__payload[50:46] = row4;
 endmodule
 
-module \backspike_spectral.analysis.separate (rst, clear, \port$2033$0 , i__valid, \port$2036$0 , o__payload, o__valid, clk);
+module \backspike_spectral.analysis.separate (rst, clear, \port$2035$0 , i__valid, \port$2038$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [22:0] \$1 ;
   wire [3:0] \$10 ;
@@ -2282,10 +2282,10 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2033$0 , i__vali
   wire \place.last ;
   wire \place.lower ;
   wire \place.start ;
-  input [4:0] \port$2033$0 ;
-  wire [4:0] \port$2033$0 ;
-  input [45:0] \port$2036$0 ;
-  wire [45:0] \port$2036$0 ;
+  input [4:0] \port$2035$0 ;
+  wire [4:0] \port$2035$0 ;
+  input [45:0] \port$2038$0 ;
+  wire [45:0] \port$2038$0 ;
   reg [23:0] reference = 24'h000000;
   wire [22:0] reference_left;
   wire [22:0] reference_right;
@@ -2293,21 +2293,21 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2033$0 , i__vali
   wire rst;
   (* init = 1'h0 *)
   wire valid;
-  assign complete = i__valid & \port$2033$0 [0];
+  assign complete = i__valid & \port$2035$0 [0];
   assign image_left = imaginary ? here[45:23] : here[22:0];
   assign \$1  = ~ mirrored[45:23];
-  assign image_right = imaginary ? \$1  : \port$2036$0 [22:0];
-  assign reference_left = imaginary ? mirrored[22:0] : \port$2036$0 [45:23];
+  assign image_right = imaginary ? \$1  : \port$2038$0 [22:0];
+  assign reference_left = imaginary ? mirrored[22:0] : \port$2038$0 [45:23];
   assign \$2  = ~ here[22:0];
   assign reference_right = imaginary ? \$2  : here[45:23];
-  assign \$3  = ~ \port$2033$0 [0];
+  assign \$3  = ~ \port$2035$0 [0];
   assign \$4  = i__valid & \$3 ;
   assign \$5  = $signed(image_left) + $signed(image_right);
   assign \$6  = $signed(\$5 ) + $signed({ 1'h0, imaginary });
   assign \$7  = $signed(reference_left) + $signed(reference_right);
   assign \$8  = $signed(\$7 ) + $signed({ 1'h0, imaginary });
   assign \$9  = complete | imaginary;
-  assign \$10  = imaginary ? place : \port$2033$0 [4:1];
+  assign \$10  = imaginary ? place : \port$2035$0 [4:1];
   always @(posedge clk)
     here <= \$11 ;
   always @(posedge clk)
@@ -2330,21 +2330,21 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2033$0 , i__vali
     if (\$initially ) begin end
     \$11  = here;
     if (\$4 ) begin
-      \$11  = \port$2036$0 ;
+      \$11  = \port$2038$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$12  = mirrored;
     if (complete) begin
-      \$12  = \port$2036$0 ;
+      \$12  = \port$2038$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$13  = place;
     if (complete) begin
-      \$13  = \port$2033$0 [4:1];
+      \$13  = \port$2035$0 [4:1];
     end
   end
   always @* begin
@@ -2367,17 +2367,17 @@ module \backspike_spectral.analysis.separate (rst, clear, \port$2033$0 , i__vali
       \$15  = 1'h0;
     end
   end
-  assign i__payload = { \port$2033$0 , \port$2036$0  };
+  assign i__payload = { \port$2035$0 , \port$2038$0  };
   assign valid = o__valid;
-  assign \i__payload.z  = \port$2036$0 ;
-  assign \i__payload.z.re  = \port$2036$0 [22:0];
-  assign \i__payload.z.im  = \port$2036$0 [45:23];
-  assign \i__payload.mirrored  = \port$2033$0 [0];
-  assign \i__payload.place  = \port$2033$0 [4:1];
-  assign \i__payload.place.start  = \port$2033$0 [1];
-  assign \i__payload.place.lower  = \port$2033$0 [2];
-  assign \i__payload.place.first  = \port$2033$0 [3];
-  assign \i__payload.place.last  = \port$2033$0 [4];
+  assign \i__payload.z  = \port$2038$0 ;
+  assign \i__payload.z.re  = \port$2038$0 [22:0];
+  assign \i__payload.z.im  = \port$2038$0 [45:23];
+  assign \i__payload.mirrored  = \port$2035$0 [0];
+  assign \i__payload.place  = \port$2035$0 [4:1];
+  assign \i__payload.place.start  = \port$2035$0 [1];
+  assign \i__payload.place.lower  = \port$2035$0 [2];
+  assign \i__payload.place.first  = \port$2035$0 [3];
+  assign \i__payload.place.last  = \port$2035$0 [4];
   assign \here.re  = here[22:0];
   assign \here.im  = here[45:23];
   assign \mirrored.re  = mirrored[22:0];
@@ -3314,7 +3314,7 @@ module \backspike_spectral.engine (rst, busy, read__addr, columns__valid, write_
     .columns(second),
     .exponent(exponent),
     .line(at[9:5]),
-    .\port$1927$36 (\o__payload$61 [46:36]),
+    .\port$1929$36 (\o__payload$61 [46:36]),
     .replace(replace),
     .rst(rst),
     .update(write__en)
@@ -3327,8 +3327,8 @@ module \backspike_spectral.engine (rst, busy, read__addr, columns__valid, write_
     .o__payload(o__payload),
     .o__ready(\i__ready$25 ),
     .o__valid(o__valid),
-    .\port$1463$0 (read__data),
-    .\port$1583$0 (exponent),
+    .\port$1465$0 (read__data),
+    .\port$1585$0 (exponent),
     .rst(rst)
   );
   \backspike_spectral.engine.fft  fft (
@@ -3834,7 +3834,7 @@ module \backspike_spectral.engine.align (rst, i__valid, step, o__ready, i__paylo
   assign \$13 [5:3] = { 1'h0, shift[4:3] };
 endmodule
 
-module \backspike_spectral.engine.exponents (rst, replace, columns, line, exponent, update, \port$1927$36 , clk);
+module \backspike_spectral.engine.exponents (rst, replace, columns, line, exponent, update, \port$1929$36 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -3860,8 +3860,8 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   wire [4:0] place;
   reg [4:0] place0 = 5'h00;
   reg [4:0] place1 = 5'h00;
-  input [10:0] \port$1927$36 ;
-  wire [10:0] \port$1927$36 ;
+  input [10:0] \port$1929$36 ;
+  wire [10:0] \port$1929$36 ;
   wire [5:0] read0__addr;
   wire [5:0] read0__data;
   wire [5:0] read1__addr;
@@ -3889,9 +3889,9 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   always @(posedge clk)
     update0 <= \$6 ;
   always @(posedge clk)
-    place0 <= \port$1927$36 [10:6];
+    place0 <= \port$1929$36 [10:6];
   always @(posedge clk)
-    value0 <= \port$1927$36 [5:0];
+    value0 <= \port$1929$36 [5:0];
   always @(posedge clk)
     replace0 <= replace;
   always @(posedge clk)
@@ -3911,12 +3911,12 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   assign \$1  = ~ columns;
   \backspike_spectral.engine.exponents.table  \table (
     .clk(clk),
-    .\port$1533$0 (columns),
-    .\port$1540$5 (line),
-    .\port$1581$0 (\$like ),
-    .\port$1927$42 (\port$1927$36 [10:6]),
-    .\port$551$0 (\$1 ),
-    .\port$552$0 (\$2 ),
+    .\port$1535$0 (columns),
+    .\port$1542$5 (line),
+    .\port$1583$0 (\$like ),
+    .\port$1929$42 (\port$1929$36 [10:6]),
+    .\port$538$0 (\$1 ),
+    .\port$539$0 (\$2 ),
     .read0__data(exponent),
     .read1__data(read1__data),
     .rst(rst),
@@ -3946,33 +3946,33 @@ module \backspike_spectral.engine.exponents (rst, replace, columns, line, expone
   end
   assign read0__addr = { columns, line };
   assign read0__data = exponent;
-  assign read1__addr = { \$1 , \port$1927$36 [10:6] };
-  assign place = \port$1927$36 [10:6];
+  assign read1__addr = { \$1 , \port$1929$36 [10:6] };
+  assign place = \port$1929$36 [10:6];
   assign enable = write__en;
   assign write__addr = { \$2 , \$like  };
   assign greatest = write__data;
-  assign value = \port$1927$36 [5:0];
+  assign value = \port$1929$36 [5:0];
 endmodule
 
-module \backspike_spectral.engine.exponents.table (rst, \port$551$0 , \port$552$0 , \port$1533$0 , \port$1540$5 , write__en, \port$1581$0 , write__data, read0__data, read1__data, \port$1927$42 , clk);
+module \backspike_spectral.engine.exponents.table (rst, \port$538$0 , \port$539$0 , \port$1535$0 , \port$1542$5 , write__en, \port$1583$0 , write__data, read0__data, read1__data, \port$1929$42 , clk);
   input clk;
   wire clk;
   (* init = 6'h00 *)
   wire [5:0] data;
   (* init = 6'h00 *)
   wire [5:0] \data$16 ;
-  input \port$1533$0 ;
-  wire \port$1533$0 ;
-  input [4:0] \port$1540$5 ;
-  wire [4:0] \port$1540$5 ;
-  input [4:0] \port$1581$0 ;
-  wire [4:0] \port$1581$0 ;
-  input [4:0] \port$1927$42 ;
-  wire [4:0] \port$1927$42 ;
-  input \port$551$0 ;
-  wire \port$551$0 ;
-  input \port$552$0 ;
-  wire \port$552$0 ;
+  input \port$1535$0 ;
+  wire \port$1535$0 ;
+  input [4:0] \port$1542$5 ;
+  wire [4:0] \port$1542$5 ;
+  input [4:0] \port$1583$0 ;
+  wire [4:0] \port$1583$0 ;
+  input [4:0] \port$1929$42 ;
+  wire [4:0] \port$1929$42 ;
+  input \port$538$0 ;
+  wire \port$538$0 ;
+  input \port$539$0 ;
+  wire \port$539$0 ;
   wire [5:0] read0__addr;
   output [5:0] read0__data;
   reg [5:0] read0__data = 6'h00;
@@ -4000,22 +4000,22 @@ module \backspike_spectral.engine.exponents.table (rst, \port$551$0 , \port$552$
   reg [5:0] copy0 [63:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$552$0 , \port$1581$0  }] <= write__data;
+      copy0[{ \port$539$0 , \port$1583$0  }] <= write__data;
   end
   reg [5:0] _0_;
   always @(posedge clk) begin
-    _0_ <= copy0[{ \port$1533$0 , \port$1540$5  }];
+    _0_ <= copy0[{ \port$1535$0 , \port$1542$5  }];
   end
   assign read__data = _0_;
   (* no_rw_check = 32'd1 *)
   reg [5:0] copy1 [63:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$552$0 , \port$1581$0  }] <= write__data;
+      copy1[{ \port$539$0 , \port$1583$0  }] <= write__data;
   end
   reg [5:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$551$0 , \port$1927$42  }];
+    _1_ <= copy1[{ \port$538$0 , \port$1929$42  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -4023,27 +4023,26 @@ module \backspike_spectral.engine.exponents.table (rst, \port$551$0 , \port$552$
   always @(posedge clk)
     read1__data <= \read__data$20 ;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$552$0 , \port$1581$0  };
-  assign \write__addr$3  = { \port$552$0 , \port$1581$0  };
+  assign write__addr = { \port$539$0 , \port$1583$0  };
+  assign \write__addr$3  = { \port$539$0 , \port$1583$0  };
   assign \write__data$5  = write__data;
-  assign read__addr = { \port$1533$0 , \port$1540$5  };
-  assign read0__addr = { \port$1533$0 , \port$1540$5  };
+  assign read__addr = { \port$1535$0 , \port$1542$5  };
+  assign read0__addr = { \port$1535$0 , \port$1542$5  };
   assign data = read0__data;
   assign \write__en$10  = write__en;
-  assign \write__addr$11  = { \port$552$0 , \port$1581$0  };
+  assign \write__addr$11  = { \port$539$0 , \port$1583$0  };
   assign \write__data$12  = write__data;
-  assign \read__addr$13  = { \port$551$0 , \port$1927$42  };
-  assign read1__addr = { \port$551$0 , \port$1927$42  };
+  assign \read__addr$13  = { \port$538$0 , \port$1929$42  };
+  assign read1__addr = { \port$538$0 , \port$1929$42  };
   assign \data$16  = read1__data;
 endmodule
 
-module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1463$0 , i__payload, i__valid, \port$1583$0 , o__payload, o__valid, clk);
+module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1465$0 , i__payload, i__valid, \port$1585$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
   reg \$11 ;
   reg \$12 ;
-  wire \$13 ;
   wire \$2 ;
   wire [5:0] \$3 ;
   wire [6:0] \$4 ;
@@ -4089,10 +4088,10 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1463$0 ,
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [41:0] \port$1463$0 ;
-  wire [41:0] \port$1463$0 ;
-  input [5:0] \port$1583$0 ;
-  wire [5:0] \port$1583$0 ;
+  input [41:0] \port$1465$0 ;
+  wire [41:0] \port$1465$0 ;
+  input [5:0] \port$1585$0 ;
+  wire [5:0] \port$1585$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -4144,10 +4143,9 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1463$0 ,
     tag2 <= tag1;
   \backspike_spectral.engine.fetch.buffer  buffer (
     .clk(clk),
-    .\port$1463$0 (\port$1463$0 ),
-    .\port$1583$0 (\port$1583$0 ),
-    .\port$1602$0 (tag2),
-    .\port$582$0 (\$13 ),
+    .\port$1465$0 (\port$1465$0 ),
+    .\port$1585$0 (\port$1585$0 ),
+    .\port$1604$0 (tag2),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -4159,8 +4157,7 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1463$0 ,
     .address(read[3:0]),
     .clk(clk),
     .i__valid(\i__valid$12 ),
-    .move0(\i__ready$13 ),
-    .move1(\$13 ),
+    .move(\i__ready$13 ),
     .o__payload(\row$28 ),
     .o__ready(o__ready),
     .rst(rst),
@@ -4213,13 +4210,13 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1463$0 ,
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
-  assign write__data = { tag2, \port$1583$0 , \port$1463$0  };
-  assign row = { \port$1583$0 , \port$1463$0  };
+  assign write__data = { tag2, \port$1585$0 , \port$1465$0  };
+  assign row = { \port$1585$0 , \port$1465$0  };
   assign \i__payload$23  = read[3:0];
   assign read0__addr = read[3:0];
   assign \address$25  = read[3:0];
-  assign read0__en = { \$13 , \i__ready$13  };
-  assign en = { \$13 , \i__ready$13  };
+  assign read0__en = { \i__ready$13 , \i__ready$13  };
+  assign en = { \i__ready$13 , \i__ready$13  };
   assign read0__data = \row$28 ;
   assign \o__valid$30  = o__valid;
   assign \o__payload$32  = \row$28 ;
@@ -4236,21 +4233,19 @@ module \backspike_spectral.engine.fetch (rst, i__ready, o__ready, \port$1463$0 ,
   assign \$signal  = valid;
 endmodule
 
-module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$582$0 , \port$1463$0 , \port$1583$0 , write__addr, read__addr, write__en, \port$1602$0 , read0__data, clk);
+module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$1465$0 , \port$1585$0 , write__addr, read__addr, write__en, \port$1604$0 , read0__data, clk);
   reg \$initially  = 0;
   reg [49:0] \$1 ;
   input clk;
   wire clk;
   (* init = 50'h0000000000000 *)
   wire [49:0] data;
-  input [41:0] \port$1463$0 ;
-  wire [41:0] \port$1463$0 ;
-  input [5:0] \port$1583$0 ;
-  wire [5:0] \port$1583$0 ;
-  input [1:0] \port$1602$0 ;
-  wire [1:0] \port$1602$0 ;
-  input \port$582$0 ;
-  wire \port$582$0 ;
+  input [41:0] \port$1465$0 ;
+  wire [41:0] \port$1465$0 ;
+  input [5:0] \port$1585$0 ;
+  wire [5:0] \port$1585$0 ;
+  input [1:0] \port$1604$0 ;
+  wire [1:0] \port$1604$0 ;
   wire [3:0] read0__addr;
   output [49:0] read0__data;
   reg [49:0] read0__data = 50'h0000000000000;
@@ -4275,7 +4270,7 @@ module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$582$0 , \po
   reg [49:0] copy0 [15:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$1602$0 , \port$1583$0 , \port$1463$0  };
+      copy0[write__addr] <= { \port$1604$0 , \port$1585$0 , \port$1465$0  };
   end
   reg [49:0] _0_;
   always @(posedge clk) begin
@@ -4289,25 +4284,24 @@ module \backspike_spectral.engine.fetch.buffer (rst, read__en, \port$582$0 , \po
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$582$0 ) begin
+    if (read__en) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$1602$0 , \port$1583$0 , \port$1463$0  };
-  assign \write__data$5  = { \port$1602$0 , \port$1583$0 , \port$1463$0  };
+  assign write__data = { \port$1604$0 , \port$1585$0 , \port$1465$0  };
+  assign \write__data$5  = { \port$1604$0 , \port$1585$0 , \port$1465$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$582$0 , read__en };
+  assign read0__en = { read__en, read__en };
 endmodule
 
-module \backspike_spectral.engine.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
+module \backspike_spectral.engine.fetch.pipe (rst, i__valid, move, o__ready, address, o__payload, valid1, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$2 ;
+  reg \$2 ;
   reg \$3 ;
-  reg \$4 ;
   input [3:0] address;
   wire [3:0] address;
   input clk;
@@ -4319,10 +4313,8 @@ module \backspike_spectral.engine.fetch.pipe (rst, i__valid, move0, move1, o__re
   wire i__ready;
   input i__valid;
   wire i__valid;
-  output move0;
-  wire move0;
-  output move1;
-  wire move1;
+  output move;
+  wire move;
   input [49:0] o__payload;
   wire [49:0] o__payload;
   wire [49:0] \o__payload.row ;
@@ -4339,29 +4331,27 @@ module \backspike_spectral.engine.fetch.pipe (rst, i__valid, move0, move1, o__re
   reg valid0 = 1'h0;
   output valid1;
   reg valid1 = 1'h0;
+  assign \$1  = ~ valid1;
+  assign move = \$1  | o__ready;
   always @(posedge clk)
-    valid0 <= \$3 ;
+    valid0 <= \$2 ;
   always @(posedge clk)
-    valid1 <= \$4 ;
-  assign \$1  = ~ valid0;
-  assign move0 = \$1  | move1;
-  assign \$2  = ~ valid1;
-  assign move1 = \$2  | o__ready;
+    valid1 <= \$3 ;
   always @* begin
     if (\$initially ) begin end
-    \$4  = valid1;
-    if (move1) begin
-      \$4  = valid0;
+    \$2  = valid0;
+    if (move) begin
+      \$2  = i__valid;
     end
     if (rst) begin
-      \$4  = 1'h0;
+      \$2  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid0;
-    if (move0) begin
-      \$3  = i__valid;
+    \$3  = valid1;
+    if (move) begin
+      \$3  = valid0;
     end
     if (rst) begin
       \$3  = 1'h0;
@@ -4369,8 +4359,8 @@ module \backspike_spectral.engine.fetch.pipe (rst, i__valid, move0, move1, o__re
   end
   assign i__payload = address;
   assign row = o__payload;
-  assign en = { move1, move0 };
-  assign i__ready = move0;
+  assign en = { move, move };
+  assign i__ready = move;
   assign o__valid = valid1;
   assign \i__payload.address  = address;
   assign \o__payload.row  = o__payload;
@@ -8178,7 +8168,7 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   wire [23:0] \$30 ;
   wire [31:0] \$31 ;
   wire \$32 ;
-  wire \$33 ;
+  wire [31:0] \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
@@ -8186,36 +8176,40 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire [4:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [5:0] \$42 ;
-  wire \$43 ;
+  wire \$42 ;
+  wire [4:0] \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  wire [4:0] \$46 ;
-  wire \$47 ;
+  wire [5:0] \$45 ;
+  wire \$46 ;
+  wire [4:0] \$47 ;
   wire \$48 ;
-  wire [5:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
+  wire [5:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
-  reg \$56 ;
-  reg [23:0] \$57 ;
-  reg \$58 ;
-  reg [35:0] \$59 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  reg \$59 ;
   wire \$6 ;
-  reg \$60 ;
-  reg [3:0] \$61 ;
-  reg [3:0] \$62 ;
+  reg [23:0] \$60 ;
+  reg \$61 ;
+  reg [35:0] \$62 ;
   reg \$63 ;
-  reg \$64 ;
-  reg \$65 ;
+  reg [3:0] \$64 ;
+  reg [3:0] \$65 ;
   reg \$66 ;
+  reg \$67 ;
+  reg \$68 ;
+  reg \$69 ;
   wire \$7 ;
+  reg \$70 ;
   wire \$8 ;
   wire \$9 ;
   reg aw_full = 1'h0;
@@ -8273,6 +8267,7 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   wire \r_rdy$36 ;
   wire read;
   wire refuse;
+  reg refused = 1'h0;
   output [54:0] request__payload;
   wire [54:0] request__payload;
   wire [21:0] \request__payload.address ;
@@ -8294,15 +8289,19 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   wire start;
   input [23:0] w_data;
   wire [23:0] w_data;
-  reg [32:0] \w_data$40 ;
+  wire [32:0] \w_data$39 ;
   input w_en;
   wire w_en;
-  reg \w_en$39 ;
+  reg \w_en$43 ;
   reg w_full = 1'h0;
   reg [35:0] w_held = 36'h000000000;
   wire w_rdy;
   reg was_read = 1'h0;
   reg writing = 1'h0;
+  assign \$26  = ~ \$25 ;
+  assign \$27  = \$24  | \$26 ;
+  assign refuse = read ? \$23  : \$27 ;
+  assign \$28  = ~ refuse;
   assign request__valid = start & \$28 ;
   assign \$29  = ~ read;
   assign \$30  = read ? r_data : aw_held;
@@ -8312,51 +8311,56 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   assign r_en = done & read;
   assign axi__bresp = b_error ? 2'h2 : 2'h0;
   assign axi__rresp = \r_data$33 [32] ? 2'h2 : 2'h0;
-  assign \$33  = done & refuse;
-  assign \$34  = ~ writing;
-  assign \$35  = axi__awvalid & axi__awready;
-  assign \$36  = axi__wvalid & axi__wready;
-  assign \$37  = ~ request__ready;
-  assign \$38  = request__valid & \$37 ;
-  assign \$39  = done & read;
-  assign \$40  = claimed + \$39 ;
-  assign \$41  = axi__rvalid & \r_en$37 ;
-  assign \$42  = \$40  - \$41 ;
-  assign \$43  = done & read;
-  assign \$44  = ~ refuse;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = pending + \$45 ;
-  assign \$47  = ~ writing;
-  assign \$48  = response__valid & \$47 ;
-  assign \$49  = \$46  - \$48 ;
-  assign \$50  = ~ read;
-  assign \$51  = done & \$50 ;
-  assign \$52  = ~ refuse;
-  assign \$53  = writing & response__valid;
-  assign \$54  = done & refuse;
-  assign \$55  = ~ writing;
+  assign \$33  = refused ? 32'd0 : response__payload[31:0];
+  assign \$34  = response__payload[32] | refused;
+  assign \$35  = response__valid | refused;
+  assign \$36  = ~ writing;
+  assign \$37  = \$35  & \$36 ;
+  assign \$38  = axi__awvalid & axi__awready;
+  assign \$39  = axi__wvalid & axi__wready;
+  assign \$40  = ~ request__ready;
+  assign \$41  = request__valid & \$40 ;
+  assign \$42  = done & read;
+  assign \$43  = claimed + \$42 ;
+  assign \$44  = axi__rvalid & \r_en$37 ;
+  assign \$45  = \$43  - \$44 ;
+  assign \$46  = done & read;
+  assign \$47  = pending + \$46 ;
+  assign \$48  = response__valid | refused;
+  assign \$49  = ~ writing;
+  assign \$50  = \$48  & \$49 ;
+  assign \$51  = \$47  - \$50 ;
+  assign \$52  = done & refuse;
+  assign \$53  = response__valid | refused;
+  assign \$54  = ~ read;
+  assign \$55  = done & \$54 ;
+  assign \$56  = response__valid | refused;
+  assign \$57  = \$56  & writing;
+  assign \$58  = response__payload[32] | refused;
   always @(posedge clk)
-    aw_full <= \$56 ;
+    aw_full <= \$59 ;
   always @(posedge clk)
-    aw_held <= \$57 ;
+    aw_held <= \$60 ;
   always @(posedge clk)
-    w_full <= \$58 ;
+    w_full <= \$61 ;
   always @(posedge clk)
-    w_held <= \$59 ;
+    w_held <= \$62 ;
   always @(posedge clk)
-    offered <= \$60 ;
+    offered <= \$63 ;
   always @(posedge clk)
-    claimed <= \$61 ;
+    claimed <= \$64 ;
   always @(posedge clk)
-    pending <= \$62 ;
+    pending <= \$65 ;
   always @(posedge clk)
-    was_read <= \$63 ;
+    refused <= \$66 ;
   always @(posedge clk)
-    writing <= \$64 ;
+    was_read <= \$67 ;
   always @(posedge clk)
-    axi__bvalid <= \$65 ;
+    writing <= \$68 ;
   always @(posedge clk)
-    b_error <= \$66 ;
+    axi__bvalid <= \$69 ;
+  always @(posedge clk)
+    b_error <= \$70 ;
   assign axi__awready = ~ aw_full;
   assign axi__wready = ~ w_full;
   assign \$1  = ~ claimed[3];
@@ -8386,10 +8390,6 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   assign \$23  = | r_data[1:0];
   assign \$24  = | aw_held[1:0];
   assign \$25  = & w_held[35:32];
-  assign \$26  = ~ \$25 ;
-  assign \$27  = \$24  | \$26 ;
-  assign refuse = read ? \$23  : \$27 ;
-  assign \$28  = ~ refuse;
   \backspike_spectral.port.ar  ar (
     .clk(clk),
     .r_data(r_data),
@@ -8402,165 +8402,130 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   );
   \backspike_spectral.port.r  r (
     .clk(clk),
+    .\port$49$0 (\$33 ),
+    .\port$50$0 (\$34 ),
     .r_data(\r_data$33 ),
     .r_en(\r_en$37 ),
     .r_rdy(axi__rvalid),
     .rst(rst),
-    .w_en(\w_en$39 ),
-    .w_port__data(\w_data$40 )
+    .w_en(\w_en$43 )
   );
   always @* begin
     if (\$initially ) begin end
-    \w_en$39  = 1'h0;
-    if (\$33 ) begin
-      if (read) begin
-        \w_en$39  = 1'h1;
-      end
-    end
-    if (response__valid) begin
-      if (\$34 ) begin
-        \w_en$39  = 1'h1;
-      end
+    \w_en$43  = 1'h0;
+    if (\$37 ) begin
+      \w_en$43  = 1'h1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \w_data$40  = 33'h000000000;
-    if (\$33 ) begin
-      if (read) begin
-        \w_data$40  = 33'h100000000;
-      end
+    \$59  = aw_full;
+    if (\$38 ) begin
+      \$59  = 1'h1;
     end
-    if (response__valid) begin
-      if (\$34 ) begin
-        \w_data$40  = response__payload;
-      end
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$56  = aw_full;
-    if (\$35 ) begin
-      \$56  = 1'h1;
-    end
-    if (\$51 ) begin
-      \$56  = 1'h0;
+    if (\$55 ) begin
+      \$59  = 1'h0;
     end
     if (rst) begin
-      \$56  = 1'h0;
+      \$59  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$57  = aw_held;
-    if (\$35 ) begin
-      \$57  = axi__awaddr;
+    \$60  = aw_held;
+    if (\$38 ) begin
+      \$60  = axi__awaddr;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$58  = w_full;
-    if (\$36 ) begin
-      \$58  = 1'h1;
+    \$61  = w_full;
+    if (\$39 ) begin
+      \$61  = 1'h1;
     end
-    if (\$51 ) begin
-      \$58  = 1'h0;
+    if (\$55 ) begin
+      \$61  = 1'h0;
     end
     if (rst) begin
-      \$58  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$59  = w_held;
-    if (\$36 ) begin
-      \$59  = { axi__wstrb, axi__wdata };
+    \$62  = w_held;
+    if (\$39 ) begin
+      \$62  = { axi__wstrb, axi__wdata };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$60  = \$38 ;
-    if (rst) begin
-      \$60  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$61  = \$42 [3:0];
-    if (rst) begin
-      \$61  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$62  = \$49 [3:0];
-    if (rst) begin
-      \$62  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$63  = was_read;
-    if (start) begin
-      \$63  = read;
-    end
+    \$63  = \$41 ;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = writing;
-    if (\$51 ) begin
-      \$64  = \$52 ;
+    \$64  = \$45 [3:0];
+    if (rst) begin
+      \$64  = 4'h0;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$65  = \$51 [3:0];
+    if (rst) begin
+      \$65  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$66  = \$52 ;
+    if (rst) begin
+      \$66  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$67  = was_read;
+    if (start) begin
+      \$67  = read;
+    end
+    if (rst) begin
+      \$67  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$68  = writing;
     if (\$53 ) begin
-      \$64  = 1'h0;
+      \$68  = 1'h0;
+    end
+    if (\$55 ) begin
+      \$68  = 1'h1;
     end
     if (rst) begin
-      \$64  = 1'h0;
+      \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = axi__bvalid;
+    \$69  = axi__bvalid;
     if (axi__bready) begin
-      \$65  = 1'h0;
+      \$69  = 1'h0;
     end
-    if (\$54 ) begin
-      (* full_case = 32'd1 *)
-      if (read) begin
-      end else begin
-        \$65  = 1'h1;
-      end
-    end
-    if (response__valid) begin
-      (* full_case = 32'd1 *)
-      if (\$55 ) begin
-      end else begin
-        \$65  = 1'h1;
-      end
+    if (\$57 ) begin
+      \$69  = 1'h1;
     end
     if (rst) begin
-      \$65  = 1'h0;
+      \$69  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = b_error;
-    if (\$54 ) begin
-      (* full_case = 32'd1 *)
-      if (read) begin
-      end else begin
-        \$66  = 1'h1;
-      end
-    end
-    if (response__valid) begin
-      (* full_case = 32'd1 *)
-      if (\$55 ) begin
-      end else begin
-        \$66  = response__payload[32];
-      end
+    \$70  = b_error;
+    if (\$57 ) begin
+      \$70  = \$58 ;
     end
   end
   assign axi__arvalid = w_en;
@@ -8569,6 +8534,7 @@ module \backspike_spectral.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wval
   assign response__ready = 1'h1;
   assign \r_rdy$36  = axi__rvalid;
   assign axi__rready = \r_en$37 ;
+  assign \w_data$39  = { \$34 , \$33  };
   assign axi__rdata = \r_data$33 [31:0];
   assign \request__payload.write  = request__payload[0];
   assign \request__payload.address  = request__payload[22:1];
@@ -8699,7 +8665,7 @@ module \backspike_spectral.port.ar (w_en, clk, rst, r_en, w_rdy, r_rdy, r_data, 
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_spectral.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, r_en);
+module \backspike_spectral.port.r (clk, rst, \port$49$0 , \port$50$0 , r_rdy, r_data, w_en, r_en);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8723,6 +8689,10 @@ module \backspike_spectral.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, 
   (* init = 3'h0 *)
   wire [2:0] consume;
   reg [3:0] level = 4'h0;
+  input [31:0] \port$49$0 ;
+  wire [31:0] \port$49$0 ;
+  input \port$50$0 ;
+  wire \port$50$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [32:0] r_data;
@@ -8743,14 +8713,13 @@ module \backspike_spectral.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, 
   (* init = 4'h0 *)
   wire [3:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
-  input [32:0] w_port__data;
   wire [32:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
   reg [32:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= w_port__data;
+      storage[w_port__addr] <= { \port$50$0 , \port$49$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 4'h8;
@@ -8812,17 +8781,18 @@ module \backspike_spectral.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, 
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_data = w_port__data;
+  assign w_port__data = { \port$50$0 , \port$49$0  };
+  assign w_data = { \port$50$0 , \port$49$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_spectral.registers (rst, sums__request__valid, pixels__request__valid, samples__request__valid, request__ready, response__valid, lock, pixels__request__ready, pixels__response__valid, samples__request__ready, samples__response__valid, machine, status, request__valid, request__payload, sums__request__payload, pixels__request__payload, samples__request__payload, response__payload, start__data, start__valid
-, size, cycles, pixels__response__payload, samples__response__payload, sums__response__valid, sums__response__payload, clk);
+module \backspike_spectral.registers (rst, sums__request__valid, pixels__request__valid, samples__request__valid, request__ready, response__valid, lock, pixels__request__ready, pixels__response__valid, samples__request__ready, samples__response__valid, machine, status, request__valid, request__payload, start__data, start__valid, size, sums__request__payload, pixels__request__payload, samples__request__payload
+, response__payload, cycles, pixels__response__payload, samples__response__payload, sums__response__valid, sums__response__payload, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [31:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
   wire \$102 ;
   wire \$103 ;
@@ -8836,47 +8806,58 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \$110 ;
   wire \$111 ;
   wire \$112 ;
-  wire [31:0] \$113 ;
-  wire [31:0] \$114 ;
-  wire [31:0] \$115 ;
-  wire [31:0] \$116 ;
-  wire [31:0] \$117 ;
-  wire [31:0] \$118 ;
-  wire [31:0] \$119 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
-  wire [31:0] \$120 ;
-  wire [31:0] \$121 ;
-  wire [31:0] \$122 ;
-  wire [31:0] \$123 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
   wire [31:0] \$124 ;
   wire [31:0] \$125 ;
   wire [31:0] \$126 ;
   reg \$127 ;
-  reg [3:0] \$128 ;
-  reg [2:0] \$129 ;
+  reg \$128 ;
+  reg [3:0] \$129 ;
   wire \$13 ;
   reg \$130 ;
-  reg [11:0] \$131 ;
+  reg \$131 ;
   reg \$132 ;
-  reg [31:0] \$133 ;
+  reg \$133 ;
   reg \$134 ;
-  reg \$135 ;
-  reg [32:0] \$136 ;
+  reg [2:0] \$135 ;
+  reg \$136 ;
   reg \$137 ;
-  reg \$138 ;
-  reg [32:0] \$139 ;
-  wire \$14 ;
+  reg [11:0] \$138 ;
+  reg \$139 ;
+  wire [31:0] \$14 ;
   reg \$140 ;
-  reg \$141 ;
-  reg [32:0] \$142 ;
+  reg [31:0] \$141 ;
+  reg \$142 ;
+  reg \$143 ;
+  reg \$144 ;
+  reg [32:0] \$145 ;
+  reg \$146 ;
+  reg \$147 ;
+  reg \$148 ;
+  reg [32:0] \$149 ;
   wire \$15 ;
+  reg \$150 ;
+  reg \$151 ;
+  reg \$152 ;
+  reg [32:0] \$153 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$21 ;
+  wire [31:0] \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
@@ -8884,8 +8865,8 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  wire \$3 ;
+  wire [31:0] \$29 ;
+  wire [4:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
@@ -8900,7 +8881,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire \$43 ;
+  wire [31:0] \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
@@ -8908,40 +8889,40 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
-  wire \$50 ;
+  wire [31:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [31:0] \$57 ;
-  wire [31:0] \$58 ;
-  wire [31:0] \$59 ;
-  wire \$6 ;
-  wire [4:0] \$60 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire [5:0] \$6 ;
+  wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [5:0] \$63 ;
-  wire \$64 ;
-  wire \$65 ;
+  wire [31:0] \$63 ;
+  wire [31:0] \$64 ;
+  wire [31:0] \$65 ;
   wire [31:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire \$69 ;
+  wire [31:0] \$67 ;
+  wire [31:0] \$68 ;
+  wire [31:0] \$69 ;
   wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  wire \$72 ;
+  wire [31:0] \$70 ;
+  wire [31:0] \$71 ;
+  wire [31:0] \$72 ;
   wire [31:0] \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
+  wire [31:0] \$74 ;
+  wire [31:0] \$75 ;
+  wire [31:0] \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [31:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
@@ -8955,7 +8936,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire [31:0] \$93 ;
+  wire \$93 ;
   wire \$94 ;
   wire \$95 ;
   wire \$96 ;
@@ -8970,11 +8951,12 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire clk;
   input [31:0] cycles;
   wire [31:0] cycles;
-  wire cycles_at;
+  reg cycles_at = 1'h0;
+  reg decoded = 1'h0;
   wire free;
   wire here;
   wire [31:0] ident;
-  wire ident_at;
+  reg ident_at = 1'h0;
   input lock;
   wire lock;
   input [26:0] machine;
@@ -8983,7 +8965,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire [3:0] \machine.log_size ;
   wire [4:0] \machine.mantissa ;
   wire [4:0] \machine.pixel_bits ;
-  wire machine_at;
+  reg machine_at = 1'h0;
   reg [3:0] pending = 4'h0;
   output [42:0] pixels__request__payload;
   wire [42:0] pixels__request__payload;
@@ -9007,6 +8989,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire [31:0] \pixels_found.data ;
   wire \pixels_found.error ;
   wire pixels_hit;
+  reg pixels_within = 1'h0;
   input [54:0] request__payload;
   wire [54:0] request__payload;
   wire [21:0] \request__payload.address ;
@@ -9048,11 +9031,12 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire [31:0] \samples_found.data ;
   wire \samples_found.error ;
   wire samples_hit;
+  reg samples_within = 1'h0;
   output [11:0] size;
   reg [11:0] size = 12'h000;
   wire [3:0] \size.log_height ;
   wire [3:0] \size.log_width ;
-  wire size_at;
+  reg size_at = 1'h0;
   output [2:0] start__data;
   reg [2:0] start__data = 3'h0;
   wire \start__data.back ;
@@ -9060,7 +9044,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire \start__data.pair ;
   output start__valid;
   reg start__valid = 1'h0;
-  wire start_at;
+  reg start_at = 1'h0;
   input [14:0] status;
   wire [14:0] status;
   wire \status.analysing ;
@@ -9069,7 +9053,7 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire [2:0] \status.passes ;
   wire \status.running ;
   wire \status.transforming ;
-  wire status_at;
+  reg status_at = 1'h0;
   output [37:0] sums__request__payload;
   wire [37:0] sums__request__payload;
   wire [4:0] \sums__request__payload.address ;
@@ -9091,340 +9075,417 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   wire [31:0] \sums_found.data ;
   wire \sums_found.error ;
   wire sums_hit;
+  reg sums_within = 1'h0;
   wire taken;
   wire [31:0] version;
-  wire version_at;
+  reg version_at = 1'h0;
+  assign \$1  = ~ request__ready;
+  assign \$2  = request__valid & \$1 ;
+  assign \$3  = pending + taken;
+  assign \$4  = ~ answer;
+  assign \$5  = response__valid & \$4 ;
+  assign \$6  = \$3  - \$5 ;
+  assign \$7  = ! request__payload[22:1];
+  assign \$8  = request__payload[22:1] == 1'h1;
+  assign \$9  = request__payload[22:1] == 2'h2;
+  assign \$10  = request__payload[22:1] == 2'h3;
+  assign \$11  = request__payload[22:1] == 3'h4;
+  assign \$12  = here & start_at;
+  assign \$13  = \$12  & request__payload[0];
+  assign \$15  = ! \$14 ;
+  assign \$16  = ~ lock;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = \$13  & \$17 ;
+  assign \$19  = here & start_at;
+  assign \$20  = \$19  & request__payload[0];
+  assign \$22  = ! \$21 ;
+  assign \$23  = ~ lock;
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = \$20  & \$24 ;
+  assign \$26  = request__payload[22:1] == 3'h5;
+  assign \$27  = here & size_at;
+  assign \$28  = \$27  & request__payload[0];
+  assign \$30  = ! \$29 ;
+  assign \$31  = ~ lock;
+  assign \$32  = \$30  & \$31 ;
+  assign \$33  = \$28  & \$32 ;
+  assign \$34  = request__payload[22:1] == 3'h6;
+  assign \$35  = ~ request__payload[0];
+  assign \$36  = ident_at & \$35 ;
+  assign \$37  = ~ request__payload[0];
+  assign \$38  = version_at & \$37 ;
+  assign \$39  = ~ request__payload[0];
+  assign \$40  = machine_at & \$39 ;
+  assign \$41  = ~ request__payload[0];
+  assign \$42  = status_at & \$41 ;
+  assign \$44  = ! \$43 ;
+  assign \$45  = ~ lock;
+  assign \$46  = \$44  & \$45 ;
+  assign \$47  = request__payload[0] & \$46 ;
+  assign \$48  = start_at & \$47 ;
+  assign \$49  = ~ request__payload[0];
+  assign \$51  = ! \$50 ;
+  assign \$52  = ~ lock;
+  assign \$53  = \$51  & \$52 ;
+  assign \$54  = \$49  | \$53 ;
+  assign \$55  = size_at & \$54 ;
+  assign \$56  = ~ request__payload[0];
+  assign \$57  = cycles_at & \$56 ;
+  assign \$58  = | { \$57 , \$55 , \$48 , \$42 , \$40 , \$38 , \$36  };
+  assign \$59  = ~ \$58 ;
+  assign \$60  = accept & \$59 ;
+  assign \$61  = ~ request__payload[0];
+  assign \$62  = here & \$61 ;
+  assign \$66  = \$64  | \$65 ;
+  assign \$67  = { 5'h00, machine } & { machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at };
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = { 17'h00000, status } & { status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at };
+  assign \$70  = \$68  | \$69 ;
+  assign \$73  = { 20'h00000, size } & { size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at };
+  assign \$74  = \$72  | \$73 ;
+  assign \$75  = cycles & { cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at };
+  assign \$76  = \$74  | \$75 ;
+  assign \$77  = request__payload[22:6] == 1'h1;
+  assign \$78  = request__payload[5:1] < 5'h1e;
+  assign \$79  = \$77  & \$78 ;
+  assign \$80  = request__payload[22:11] == 10'h200;
+  assign \$81  = request__payload[10:1] < 11'h400;
+  assign \$82  = \$80  & \$81 ;
+  assign \$83  = request__payload[22:12] == 10'h200;
+  assign \$84  = request__payload[11:1] < 12'h800;
+  assign \$85  = \$83  & \$84 ;
   assign free = ! pending;
-  assign here = request__valid & free;
-  assign \$1  = ~ routed;
-  assign accept = here & \$1 ;
-  assign ident_at = ! request__payload[22:1];
-  assign version_at = request__payload[22:1] == 1'h1;
-  assign machine_at = request__payload[22:1] == 2'h2;
-  assign status_at = request__payload[22:1] == 2'h3;
-  assign start_at = request__payload[22:1] == 3'h4;
-  assign size_at = request__payload[22:1] == 3'h5;
-  assign cycles_at = request__payload[22:1] == 3'h6;
-  assign \$2  = request__payload[22:6] == 1'h1;
-  assign \$3  = request__payload[5:1] < 5'h1e;
-  assign \$4  = \$2  & \$3 ;
-  assign \$5  = ~ request__payload[0];
-  assign \$6  = ~ lock;
-  assign \$7  = \$5  & \$6 ;
-  assign sums_hit = \$4  & \$7 ;
-  assign \$8  = sums_chosen | free;
-  assign \$9  = sums_hit & \$8 ;
-  assign sums__request__valid = request__valid & \$9 ;
-  assign \$10  = request__payload[22:11] == 10'h200;
-  assign \$11  = request__payload[10:1] < 11'h400;
-  assign \$12  = \$10  & \$11 ;
-  assign \$13  = ~ lock;
-  assign \$14  = request__payload[0] & \$13 ;
-  assign pixels_hit = \$12  & \$14 ;
-  assign \$15  = pixels_chosen | free;
-  assign \$16  = pixels_hit & \$15 ;
-  assign pixels__request__valid = request__valid & \$16 ;
-  assign \$17  = request__payload[22:12] == 10'h200;
-  assign \$18  = request__payload[11:1] < 12'h800;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = ~ lock;
-  assign samples_hit = \$19  & \$21 ;
-  assign \$22  = samples_chosen | free;
-  assign \$23  = samples_hit & \$22 ;
-  assign samples__request__valid = request__valid & \$23 ;
+  assign \$86  = request__valid & decoded;
+  assign here = \$86  & free;
+  assign \$87  = ~ routed;
+  assign accept = here & \$87 ;
+  assign \$88  = ~ request__payload[0];
+  assign \$89  = ~ lock;
+  assign \$90  = \$88  & \$89 ;
+  assign sums_hit = sums_within & \$90 ;
+  assign \$91  = request__valid & decoded;
+  assign \$92  = sums_chosen | free;
+  assign \$93  = sums_hit & \$92 ;
+  assign sums__request__valid = \$91  & \$93 ;
+  assign \$94  = ~ lock;
+  assign \$95  = request__payload[0] & \$94 ;
+  assign pixels_hit = pixels_within & \$95 ;
+  assign \$96  = request__valid & decoded;
+  assign \$97  = pixels_chosen | free;
+  assign \$98  = pixels_hit & \$97 ;
+  assign pixels__request__valid = \$96  & \$98 ;
+  assign \$99  = ~ lock;
+  assign samples_hit = samples_within & \$100 ;
+  assign \$101  = request__valid & decoded;
+  assign \$102  = samples_chosen | free;
+  assign \$103  = samples_hit & \$102 ;
+  assign samples__request__valid = \$101  & \$103 ;
   assign routed = | { samples_hit, pixels_hit, sums_hit };
-  assign \$24  = ~ routed;
-  assign \$25  = \$24  & free;
-  assign \$26  = sums_chosen | free;
-  assign \$27  = sums_hit & \$26 ;
-  assign \$29  = \$25  | \$28 ;
-  assign \$30  = pixels_chosen | free;
-  assign \$31  = pixels_hit & \$30 ;
-  assign \$32  = \$31  & pixels__request__ready;
-  assign \$33  = \$29  | \$32 ;
-  assign \$34  = samples_chosen | free;
-  assign \$35  = samples_hit & \$34 ;
-  assign \$36  = \$35  & samples__request__ready;
-  assign request__ready = \$33  | \$36 ;
-  assign \$37  = request__valid & routed;
-  assign \$38  = ~ routed;
-  assign \$39  = \$38  & free;
-  assign \$40  = sums_chosen | free;
-  assign \$41  = sums_hit & \$40 ;
-  assign \$43  = \$39  | \$42 ;
-  assign \$44  = pixels_chosen | free;
-  assign \$45  = pixels_hit & \$44 ;
-  assign \$46  = \$45  & pixels__request__ready;
-  assign \$47  = \$43  | \$46 ;
-  assign \$48  = samples_chosen | free;
-  assign \$49  = samples_hit & \$48 ;
-  assign \$50  = \$49  & samples__request__ready;
-  assign \$51  = \$47  | \$50 ;
-  assign taken = \$37  & \$51 ;
-  assign \$52  = answer | sums_came;
-  assign \$53  = \$52  | pixels_came;
-  assign response__valid = \$53  | samples_came;
-  assign \$54  = answer_error | sums_found[32];
-  assign \$55  = \$54  | pixels_found[32];
-  assign \$56  = \$55  | samples_found[32];
-  assign \$57  = answer_data | sums_found[31:0];
-  assign \$58  = \$57  | pixels_found[31:0];
-  assign \$59  = \$58  | samples_found[31:0];
-  assign \$60  = pending + taken;
-  assign \$61  = ~ answer;
-  assign \$62  = response__valid & \$61 ;
-  assign \$63  = \$60  - \$62 ;
-  assign \$64  = here & start_at;
-  assign \$65  = \$64  & request__payload[0];
-  assign \$67  = ! \$66 ;
-  assign \$68  = ~ lock;
-  assign \$69  = \$67  & \$68 ;
-  assign \$70  = \$65  & \$69 ;
-  assign \$71  = here & start_at;
-  assign \$72  = \$71  & request__payload[0];
-  assign \$74  = ! \$73 ;
-  assign \$75  = ~ lock;
-  assign \$76  = \$74  & \$75 ;
-  assign \$77  = \$72  & \$76 ;
-  assign \$78  = here & size_at;
-  assign \$79  = \$78  & request__payload[0];
-  assign \$81  = ! \$80 ;
-  assign \$82  = ~ lock;
-  assign \$83  = \$81  & \$82 ;
-  assign \$84  = \$79  & \$83 ;
-  assign \$85  = ~ request__payload[0];
-  assign \$86  = ident_at & \$85 ;
-  assign \$87  = ~ request__payload[0];
-  assign \$88  = version_at & \$87 ;
-  assign \$89  = ~ request__payload[0];
-  assign \$90  = machine_at & \$89 ;
-  assign \$91  = ~ request__payload[0];
-  assign \$92  = status_at & \$91 ;
-  assign \$94  = ! \$93 ;
-  assign \$95  = ~ lock;
-  assign \$96  = \$94  & \$95 ;
-  assign \$97  = request__payload[0] & \$96 ;
-  assign \$98  = start_at & \$97 ;
-  assign \$99  = ~ request__payload[0];
-  assign \$101  = ! \$100 ;
-  assign \$102  = ~ lock;
-  assign \$103  = \$101  & \$102 ;
-  assign \$104  = \$99  | \$103 ;
-  assign \$105  = size_at & \$104 ;
-  assign \$106  = ~ request__payload[0];
-  assign \$107  = cycles_at & \$106 ;
-  assign \$108  = | { \$107 , \$105 , \$98 , \$92 , \$90 , \$88 , \$86  };
-  assign \$109  = ~ \$108 ;
-  assign \$110  = accept & \$109 ;
-  assign \$111  = ~ request__payload[0];
-  assign \$112  = here & \$111 ;
-  assign \$116  = \$114  | \$115 ;
-  assign \$117  = { 5'h00, machine } & { machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at };
-  assign \$118  = \$116  | \$117 ;
-  assign \$119  = { 17'h00000, status } & { status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at };
-  assign \$120  = \$118  | \$119 ;
-  assign \$123  = { 20'h00000, size } & { size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at, size_at };
-  assign \$124  = \$122  | \$123 ;
-  assign \$125  = cycles & { cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at, cycles_at };
-  assign \$126  = \$124  | \$125 ;
+  assign \$104  = ~ routed;
+  assign \$105  = \$104  & free;
+  assign \$106  = sums_chosen | free;
+  assign \$107  = sums_hit & \$106 ;
+  assign \$109  = \$105  | \$108 ;
+  assign \$110  = pixels_chosen | free;
+  assign \$111  = pixels_hit & \$110 ;
+  assign \$112  = \$111  & pixels__request__ready;
+  assign \$113  = \$109  | \$112 ;
+  assign \$114  = samples_chosen | free;
+  assign \$115  = samples_hit & \$114 ;
+  assign \$116  = \$115  & samples__request__ready;
+  assign \$117  = \$113  | \$116 ;
+  assign request__ready = decoded & \$117 ;
+  assign \$118  = request__valid & request__ready;
+  assign taken = \$118  & routed;
+  assign \$119  = answer | sums_came;
+  assign \$120  = \$119  | pixels_came;
+  assign response__valid = \$120  | samples_came;
+  assign \$121  = answer_error | sums_found[32];
+  assign \$122  = \$121  | pixels_found[32];
+  assign \$123  = \$122  | samples_found[32];
+  assign \$124  = answer_data | sums_found[31:0];
+  assign \$125  = \$124  | pixels_found[31:0];
+  assign \$126  = \$125  | samples_found[31:0];
   always @(posedge clk)
-    answer <= \$127 ;
+    decoded <= \$127 ;
   always @(posedge clk)
-    pending <= \$128 ;
+    answer <= \$128 ;
   always @(posedge clk)
-    start__data <= \$129 ;
+    pending <= \$129 ;
   always @(posedge clk)
-    start__valid <= \$130 ;
+    ident_at <= \$130 ;
   always @(posedge clk)
-    size <= \$131 ;
+    version_at <= \$131 ;
   always @(posedge clk)
-    answer_error <= \$132 ;
+    machine_at <= \$132 ;
   always @(posedge clk)
-    answer_data <= \$133 ;
+    status_at <= \$133 ;
   always @(posedge clk)
-    sums_chosen <= \$134 ;
+    start_at <= \$134 ;
   always @(posedge clk)
-    sums_came <= \$135 ;
+    start__data <= \$135 ;
   always @(posedge clk)
-    sums_found <= \$136 ;
+    start__valid <= \$136 ;
   always @(posedge clk)
-    pixels_chosen <= \$137 ;
+    size_at <= \$137 ;
   always @(posedge clk)
-    pixels_came <= \$138 ;
+    size <= \$138 ;
   always @(posedge clk)
-    pixels_found <= \$139 ;
+    cycles_at <= \$139 ;
   always @(posedge clk)
-    samples_chosen <= \$140 ;
+    answer_error <= \$140 ;
   always @(posedge clk)
-    samples_came <= \$141 ;
+    answer_data <= \$141 ;
   always @(posedge clk)
-    samples_found <= \$142 ;
+    sums_within <= \$142 ;
+  always @(posedge clk)
+    sums_chosen <= \$143 ;
+  always @(posedge clk)
+    sums_came <= \$144 ;
+  always @(posedge clk)
+    sums_found <= \$145 ;
+  always @(posedge clk)
+    pixels_within <= \$146 ;
+  always @(posedge clk)
+    pixels_chosen <= \$147 ;
+  always @(posedge clk)
+    pixels_came <= \$148 ;
+  always @(posedge clk)
+    pixels_found <= \$149 ;
+  always @(posedge clk)
+    samples_within <= \$150 ;
+  always @(posedge clk)
+    samples_chosen <= \$151 ;
+  always @(posedge clk)
+    samples_came <= \$152 ;
+  always @(posedge clk)
+    samples_found <= \$153 ;
   always @* begin
     if (\$initially ) begin end
-    \$127  = accept;
+    \$127  = \$2 ;
     if (rst) begin
       \$127  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$128  = \$63 [3:0];
+    \$128  = accept;
     if (rst) begin
-      \$128  = 4'h0;
+      \$128  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$129  = start__data;
-    if (\$70 ) begin
-      \$129  = request__payload[25:23];
-    end
+    \$129  = \$6 [3:0];
     if (rst) begin
-      \$129  = 3'h0;
+      \$129  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$130  = \$77 ;
+    \$130  = \$7 ;
     if (rst) begin
       \$130  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$131  = size;
-    if (\$84 ) begin
-      \$131  = request__payload[34:23];
-    end
+    \$131  = \$8 ;
     if (rst) begin
-      \$131  = 12'h000;
+      \$131  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$132  = \$110 ;
+    \$132  = \$9 ;
     if (rst) begin
       \$132  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$133  = 32'd0;
-    if (\$112 ) begin
-      \$133  = \$126 ;
-    end
+    \$133  = \$10 ;
     if (rst) begin
-      \$133  = 32'd0;
+      \$133  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$134  = sums_chosen;
-    if (taken) begin
-      \$134  = sums_hit;
-    end
+    \$134  = \$11 ;
     if (rst) begin
       \$134  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$135  = sums__response__valid;
+    \$135  = start__data;
+    if (\$18 ) begin
+      \$135  = request__payload[25:23];
+    end
     if (rst) begin
-      \$135  = 1'h0;
+      \$135  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$136  = 33'h000000000;
-    if (sums__response__valid) begin
-      \$136  = sums__response__payload;
-    end
+    \$136  = \$25 ;
     if (rst) begin
-      \$136  = 33'h000000000;
+      \$136  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$137  = pixels_chosen;
-    if (taken) begin
-      \$137  = pixels_hit;
-    end
+    \$137  = \$26 ;
     if (rst) begin
       \$137  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$138  = pixels__response__valid;
+    \$138  = size;
+    if (\$33 ) begin
+      \$138  = request__payload[34:23];
+    end
     if (rst) begin
-      \$138  = 1'h0;
+      \$138  = 12'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$139  = 33'h000000000;
-    if (pixels__response__valid) begin
-      \$139  = pixels__response__payload;
-    end
+    \$139  = \$34 ;
     if (rst) begin
-      \$139  = 33'h000000000;
+      \$139  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$140  = samples_chosen;
-    if (taken) begin
-      \$140  = samples_hit;
-    end
+    \$140  = \$60 ;
     if (rst) begin
       \$140  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$141  = samples__response__valid;
+    \$141  = 32'd0;
+    if (\$62 ) begin
+      \$141  = \$76 ;
+    end
     if (rst) begin
-      \$141  = 1'h0;
+      \$141  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$142  = 33'h000000000;
-    if (samples__response__valid) begin
-      \$142  = samples__response__payload;
-    end
+    \$142  = \$79 ;
     if (rst) begin
-      \$142  = 33'h000000000;
+      \$142  = 1'h0;
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$143  = sums_chosen;
+    if (taken) begin
+      \$143  = sums_hit;
+    end
+    if (rst) begin
+      \$143  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$144  = sums__response__valid;
+    if (rst) begin
+      \$144  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$145  = 33'h000000000;
+    if (sums__response__valid) begin
+      \$145  = sums__response__payload;
+    end
+    if (rst) begin
+      \$145  = 33'h000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$146  = \$82 ;
+    if (rst) begin
+      \$146  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$147  = pixels_chosen;
+    if (taken) begin
+      \$147  = pixels_hit;
+    end
+    if (rst) begin
+      \$147  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$148  = pixels__response__valid;
+    if (rst) begin
+      \$148  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$149  = 33'h000000000;
+    if (pixels__response__valid) begin
+      \$149  = pixels__response__payload;
+    end
+    if (rst) begin
+      \$149  = 33'h000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$150  = \$85 ;
+    if (rst) begin
+      \$150  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$151  = samples_chosen;
+    if (taken) begin
+      \$151  = samples_hit;
+    end
+    if (rst) begin
+      \$151  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$152  = samples__response__valid;
+    if (rst) begin
+      \$152  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$153  = 33'h000000000;
+    if (samples__response__valid) begin
+      \$153  = samples__response__payload;
+    end
+    if (rst) begin
+      \$153  = 33'h000000000;
+    end
+  end
+  assign ident = 32'd1112229460;
+  assign version = 32'd1;
   assign sums__response__ready = 1'h1;
   assign response__ready = 1'h1;
   assign pixels__response__ready = 1'h1;
   assign samples__response__ready = 1'h1;
   assign sums__request__ready = 1'h1;
-  assign ident = 32'd1112229460;
-  assign version = 32'd1;
   assign \request__payload.write  = request__payload[0];
   assign \request__payload.address  = request__payload[22:1];
   assign \request__payload.data  = request__payload[54:23];
-  assign \sums__request__payload.write  = sums__request__payload[0];
-  assign \sums__request__payload.address  = sums__request__payload[5:1];
-  assign \sums__request__payload.data  = sums__request__payload[37:6];
-  assign \pixels__request__payload.write  = pixels__request__payload[0];
-  assign \pixels__request__payload.address  = pixels__request__payload[10:1];
-  assign \pixels__request__payload.data  = pixels__request__payload[42:11];
-  assign \samples__request__payload.write  = samples__request__payload[0];
-  assign \samples__request__payload.address  = samples__request__payload[11:1];
-  assign \samples__request__payload.data  = samples__request__payload[43:12];
-  assign \response__payload.data  = response__payload[31:0];
-  assign \response__payload.error  = response__payload[32];
-  assign \sums_found.data  = sums_found[31:0];
-  assign \sums_found.error  = sums_found[32];
-  assign \pixels_found.data  = pixels_found[31:0];
-  assign \pixels_found.error  = pixels_found[32];
-  assign \samples_found.data  = samples_found[31:0];
-  assign \samples_found.error  = samples_found[32];
   assign \start__data.pair  = start__data[0];
   assign \start__data.back  = start__data[1];
   assign \start__data.continues  = start__data[2];
@@ -9440,14 +9501,31 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   assign \status.fault  = status[6:4];
   assign \status.content  = status[9:8];
   assign \status.passes  = status[14:12];
+  assign \sums_found.data  = sums_found[31:0];
+  assign \sums_found.error  = sums_found[32];
   assign \sums__response__payload.data  = sums__response__payload[31:0];
   assign \sums__response__payload.error  = sums__response__payload[32];
+  assign \pixels_found.data  = pixels_found[31:0];
+  assign \pixels_found.error  = pixels_found[32];
   assign \pixels__response__payload.data  = pixels__response__payload[31:0];
   assign \pixels__response__payload.error  = pixels__response__payload[32];
+  assign \samples_found.data  = samples_found[31:0];
+  assign \samples_found.error  = samples_found[32];
   assign \samples__response__payload.data  = samples__response__payload[31:0];
   assign \samples__response__payload.error  = samples__response__payload[32];
-  assign response__payload[31:0] = \$59 ;
-  assign response__payload[32] = \$56 ;
+  assign \sums__request__payload.write  = sums__request__payload[0];
+  assign \sums__request__payload.address  = sums__request__payload[5:1];
+  assign \sums__request__payload.data  = sums__request__payload[37:6];
+  assign \pixels__request__payload.write  = pixels__request__payload[0];
+  assign \pixels__request__payload.address  = pixels__request__payload[10:1];
+  assign \pixels__request__payload.data  = pixels__request__payload[42:11];
+  assign \samples__request__payload.write  = samples__request__payload[0];
+  assign \samples__request__payload.address  = samples__request__payload[11:1];
+  assign \samples__request__payload.data  = samples__request__payload[43:12];
+  assign \response__payload.data  = response__payload[31:0];
+  assign \response__payload.error  = response__payload[32];
+  assign response__payload[31:0] = \$126 ;
+  assign response__payload[32] = \$123 ;
   assign samples__request__payload[43:12] = request__payload[54:23];
   assign samples__request__payload[11:1] = request__payload[11:1];
   assign samples__request__payload[0] = request__payload[0];
@@ -9457,26 +9535,25 @@ module \backspike_spectral.registers (rst, sums__request__valid, pixels__request
   assign sums__request__payload[37:6] = request__payload[54:23];
   assign sums__request__payload[5:1] = request__payload[5:1];
   assign sums__request__payload[0] = request__payload[0];
-  assign \$21  = \$20 ;
-  assign \$28  = \$27 ;
-  assign \$42  = \$41 ;
-  assign \$66 [2:0] = 3'h0;
-  assign \$66 [31:3] = request__payload[54:26];
-  assign \$73 [2:0] = 3'h0;
-  assign \$73 [31:3] = request__payload[54:26];
-  assign { \$80 [11:8], \$80 [3:0] } = 8'h00;
-  assign { \$80 [31:12], \$80 [7:4] } = { request__payload[54:35], request__payload[30:27] };
-  assign \$93 [2:0] = 3'h0;
-  assign \$93 [31:3] = request__payload[54:26];
-  assign { \$100 [11:8], \$100 [3:0] } = 8'h00;
-  assign { \$100 [31:12], \$100 [7:4] } = { request__payload[54:35], request__payload[30:27] };
-  assign { \$113 [31], \$113 [29:26], \$113 [24:23], \$113 [21:20], \$113 [18], \$113 [15], \$113 [13:11], \$113 [8:7], \$113 [5], \$113 [3], \$113 [1:0] } = 20'h00000;
-  assign { \$113 [30], \$113 [25], \$113 [22], \$113 [19], \$113 [17:16], \$113 [14], \$113 [10:9], \$113 [6], \$113 [4], \$113 [2] } = { ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at };
-  assign \$114  = { 1'h0, ident_at, 4'h0, ident_at, 2'h0, ident_at, 2'h0, ident_at, 1'h0, ident_at, ident_at, 1'h0, ident_at, 3'h0, ident_at, ident_at, 2'h0, ident_at, 1'h0, ident_at, 1'h0, ident_at, 2'h0 };
-  assign \$115 [31:1] = 31'h00000000;
-  assign \$115 [0] = version_at;
-  assign \$121  = 32'd0;
-  assign \$122  = \$120 ;
+  assign \$100  = \$99 ;
+  assign \$108  = \$107 ;
+  assign \$14 [2:0] = 3'h0;
+  assign \$14 [31:3] = request__payload[54:26];
+  assign \$21 [2:0] = 3'h0;
+  assign \$21 [31:3] = request__payload[54:26];
+  assign { \$29 [11:8], \$29 [3:0] } = 8'h00;
+  assign { \$29 [31:12], \$29 [7:4] } = { request__payload[54:35], request__payload[30:27] };
+  assign \$43 [2:0] = 3'h0;
+  assign \$43 [31:3] = request__payload[54:26];
+  assign { \$50 [11:8], \$50 [3:0] } = 8'h00;
+  assign { \$50 [31:12], \$50 [7:4] } = { request__payload[54:35], request__payload[30:27] };
+  assign { \$63 [31], \$63 [29:26], \$63 [24:23], \$63 [21:20], \$63 [18], \$63 [15], \$63 [13:11], \$63 [8:7], \$63 [5], \$63 [3], \$63 [1:0] } = 20'h00000;
+  assign { \$63 [30], \$63 [25], \$63 [22], \$63 [19], \$63 [17:16], \$63 [14], \$63 [10:9], \$63 [6], \$63 [4], \$63 [2] } = { ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at };
+  assign \$64  = { 1'h0, ident_at, 4'h0, ident_at, 2'h0, ident_at, 2'h0, ident_at, 1'h0, ident_at, ident_at, 1'h0, ident_at, 3'h0, ident_at, ident_at, 2'h0, ident_at, 1'h0, ident_at, 1'h0, ident_at, 2'h0 };
+  assign \$65 [31:1] = 31'h00000000;
+  assign \$65 [0] = version_at;
+  assign \$71  = 32'd0;
+  assign \$72  = \$70 ;
 endmodule
 
 module \backspike_spectral.relay (rst, i__request__valid, i__request__ready, o__request__ready, o__response__valid, i__request__payload, i__response__valid, i__response__payload, o__request__valid, o__request__payload, o__response__payload, clk);
@@ -9818,7 +9895,7 @@ module \backspike_spectral.store (rst, rest, host__request__valid, \host__reques
     .host__request__valid(\host__request__valid$16 ),
     .host__response__payload(samples__response__payload),
     .host__response__valid(samples__response__valid),
-    .\port$1463$0 (read__data),
+    .\port$1465$0 (read__data),
     .rst(rst)
   );
   always @* begin
@@ -10259,7 +10336,7 @@ module \backspike_spectral.store.pixels_window (rst, host__request__valid, host_
   assign \$12  = host__request__payload[10:1];
 endmodule
 
-module \backspike_spectral.store.samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1463$0 , host__response__payload, address, data, clk);
+module \backspike_spectral.store.samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1465$0 , host__response__payload, address, data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10318,8 +10395,8 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [41:0] \port$1463$0 ;
-  wire [41:0] \port$1463$0 ;
+  input [41:0] \port$1465$0 ;
+  wire [41:0] \port$1465$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -10374,9 +10451,9 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$9  = { 2'h0, \port$1463$0 [41:36], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17:0] };
+          \$9  = { 2'h0, \port$1465$0 [41:36], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17:0] };
       1'h1:
-          \$9  = { 2'h0, \port$1463$0 [41:35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35:18] };
+          \$9  = { 2'h0, \port$1465$0 [41:35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35:18] };
     endcase
   end
   always @* begin
@@ -10444,7 +10521,7 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 2'h0, \port$1463$0 [41:35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35], \port$1463$0 [35:18], 2'h0, \port$1463$0 [41:36], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17], \port$1463$0 [17:0] };
+  assign row = { 2'h0, \port$1465$0 [41:35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35], \port$1465$0 [35:18], 2'h0, \port$1465$0 [41:36], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17], \port$1465$0 [17:0] };
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
   assign \host__request__payload.write  = host__request__payload[0];
@@ -10458,7 +10535,7 @@ module \backspike_spectral.store.samples_window (rst, host__request__valid, host
   assign \$16  = { 1'h0, host__request__payload[11:2] };
 endmodule
 
-module \backspike_spectral.sums_window (rst, host__request__valid, host__request__payload, \port$2104$0 , \port$2106$0 , \port$2108$0 , \port$2110$0 , \port$2112$0 , \port$2126$0 , \port$2128$0 , \port$2131$0 , \port$2134$0 , \port$2137$0 , found, host__response__payload, clk);
+module \backspike_spectral.sums_window (rst, host__request__valid, host__request__payload, \port$2106$0 , \port$2108$0 , \port$2110$0 , \port$2112$0 , \port$2114$0 , \port$2128$0 , \port$2130$0 , \port$2133$0 , \port$2136$0 , \port$2139$0 , found, host__response__payload, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg \$2 ;
@@ -10483,26 +10560,26 @@ module \backspike_spectral.sums_window (rst, host__request__valid, host__request
   wire \host__response__payload.error ;
   (* init = 1'h0 *)
   wire host__response__valid;
-  input [60:0] \port$2104$0 ;
-  wire [60:0] \port$2104$0 ;
   input [60:0] \port$2106$0 ;
   wire [60:0] \port$2106$0 ;
   input [60:0] \port$2108$0 ;
   wire [60:0] \port$2108$0 ;
-  input [34:0] \port$2110$0 ;
-  wire [34:0] \port$2110$0 ;
+  input [60:0] \port$2110$0 ;
+  wire [60:0] \port$2110$0 ;
   input [34:0] \port$2112$0 ;
   wire [34:0] \port$2112$0 ;
-  input [27:0] \port$2126$0 ;
-  wire [27:0] \port$2126$0 ;
+  input [34:0] \port$2114$0 ;
+  wire [34:0] \port$2114$0 ;
   input [27:0] \port$2128$0 ;
   wire [27:0] \port$2128$0 ;
-  input [45:0] \port$2131$0 ;
-  wire [45:0] \port$2131$0 ;
-  input [45:0] \port$2134$0 ;
-  wire [45:0] \port$2134$0 ;
-  input [45:0] \port$2137$0 ;
-  wire [45:0] \port$2137$0 ;
+  input [27:0] \port$2130$0 ;
+  wire [27:0] \port$2130$0 ;
+  input [45:0] \port$2133$0 ;
+  wire [45:0] \port$2133$0 ;
+  input [45:0] \port$2136$0 ;
+  wire [45:0] \port$2136$0 ;
+  input [45:0] \port$2139$0 ;
+  wire [45:0] \port$2139$0 ;
   input rst;
   wire rst;
   wire [95:0] saa;
@@ -10529,65 +10606,65 @@ module \backspike_spectral.sums_window (rst, host__request__valid, host__request
     \$1  = 32'd0;
     casez (address)
       5'h00:
-          \$1  = \port$2104$0 [31:0];
-      5'h01:
-          \$1  = { \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60:32] };
-      5'h02:
-          \$1  = { \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60] };
-      5'h03:
           \$1  = \port$2106$0 [31:0];
-      5'h04:
+      5'h01:
           \$1  = { \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60:32] };
-      5'h05:
+      5'h02:
           \$1  = { \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60] };
-      5'h06:
+      5'h03:
           \$1  = \port$2108$0 [31:0];
-      5'h07:
+      5'h04:
           \$1  = { \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60:32] };
-      5'h08:
+      5'h05:
           \$1  = { \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60] };
-      5'h09:
+      5'h06:
           \$1  = \port$2110$0 [31:0];
-      5'h0a:
-          \$1  = { \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34:32] };
-      5'h0b:
-          \$1  = { \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34] };
-      5'h0c:
+      5'h07:
+          \$1  = { \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60:32] };
+      5'h08:
+          \$1  = { \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60] };
+      5'h09:
           \$1  = \port$2112$0 [31:0];
-      5'h0d:
+      5'h0a:
           \$1  = { \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34:32] };
-      5'h0e:
+      5'h0b:
           \$1  = { \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34] };
+      5'h0c:
+          \$1  = \port$2114$0 [31:0];
+      5'h0d:
+          \$1  = { \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34:32] };
+      5'h0e:
+          \$1  = { \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34] };
       5'h0f:
-          \$1  = { \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0  };
-      5'h10:
-          \$1  = { \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27] };
-      5'h11:
-          \$1  = { \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27] };
-      5'h12:
           \$1  = { \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0  };
+      5'h10:
+          \$1  = { \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27] };
+      5'h11:
+          \$1  = { \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27] };
+      5'h12:
+          \$1  = { \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0  };
       5'h13:
-          \$1  = { \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27] };
+          \$1  = { \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27] };
       5'h14:
-          \$1  = { \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27] };
+          \$1  = { \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27] };
       5'h15:
-          \$1  = \port$2131$0 [31:0];
+          \$1  = \port$2133$0 [31:0];
       5'h16:
-          \$1  = { \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45:32] };
+          \$1  = { \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45:32] };
       5'h17:
-          \$1  = { \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45] };
+          \$1  = { \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45] };
       5'h18:
-          \$1  = \port$2134$0 [31:0];
+          \$1  = \port$2136$0 [31:0];
       5'h19:
-          \$1  = { \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45:32] };
+          \$1  = { \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45:32] };
       5'h1a:
-          \$1  = { \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45] };
+          \$1  = { \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45] };
       5'h1b:
-          \$1  = \port$2137$0 [31:0];
+          \$1  = \port$2139$0 [31:0];
       5'h1c:
-          \$1  = { \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45:32] };
+          \$1  = { \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45:32] };
       5'h1d:
-          \$1  = { \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45] };
+          \$1  = { \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45] };
     endcase
   end
   always @* begin
@@ -10604,16 +10681,16 @@ module \backspike_spectral.sums_window (rst, host__request__valid, host__request
       \$3  = 1'h0;
     end
   end
-  assign saa = { \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0 [60], \port$2104$0  };
-  assign sbb = { \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0  };
-  assign sab = { \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0  };
-  assign ta = { \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0 [34], \port$2110$0  };
-  assign tb = { \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0  };
-  assign x = { \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0 [27], \port$2126$0  };
-  assign y = { \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0  };
-  assign xx = { \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0 [45], \port$2131$0  };
-  assign yy = { \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0 [45], \port$2134$0  };
-  assign xy = { \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0 [45], \port$2137$0  };
+  assign saa = { \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0 [60], \port$2106$0  };
+  assign sbb = { \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0 [60], \port$2108$0  };
+  assign sab = { \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0 [60], \port$2110$0  };
+  assign ta = { \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0 [34], \port$2112$0  };
+  assign tb = { \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0 [34], \port$2114$0  };
+  assign x = { \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0 [27], \port$2128$0  };
+  assign y = { \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0 [27], \port$2130$0  };
+  assign xx = { \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0 [45], \port$2133$0  };
+  assign yy = { \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0 [45], \port$2136$0  };
+  assign xy = { \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0 [45], \port$2139$0  };
   assign host__request__ready = 1'h1;
   assign host__response__valid = found;
   assign \host__request__payload.write  = host__request__payload[0];

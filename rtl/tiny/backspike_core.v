@@ -10,19 +10,13 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   wire [1:0] \$102 ;
   wire [1:0] \$103 ;
   wire [1:0] \$104 ;
-  wire [1:0] \$105 ;
-  wire [1:0] \$106 ;
-  wire [1:0] \$107 ;
-  wire [1:0] \$108 ;
-  wire [7:0] \$109 ;
+  wire [7:0] \$105 ;
+  wire \$106 ;
+  wire [15:0] \$107 ;
+  wire \$108 ;
+  wire [15:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire [15:0] \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire [15:0] \$115 ;
-  wire [15:0] \$116 ;
+  wire [15:0] \$110 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
@@ -40,11 +34,11 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
-  wire \$28 ;
-  reg \$29 ;
+  reg \$28 ;
+  reg [10:0] \$29 ;
   wire [15:0] \$3 ;
-  reg [10:0] \$30 ;
-  reg [106:0] \$31 ;
+  reg [106:0] \$30 ;
+  reg \$31 ;
   reg \$32 ;
   reg \$33 ;
   reg \$34 ;
@@ -71,14 +65,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   reg \$53 ;
   reg \$54 ;
   reg \$55 ;
-  reg \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire [6:0] \$59 ;
+  wire \$56 ;
+  wire [6:0] \$57 ;
+  wire [20:0] \$58 ;
+  wire [20:0] \$59 ;
   wire [9:0] \$6 ;
-  wire [20:0] \$60 ;
-  wire [20:0] \$61 ;
-  wire [7:0] \$62 ;
+  wire [7:0] \$60 ;
+  wire [2:0] \$61 ;
+  wire [2:0] \$62 ;
   wire [2:0] \$63 ;
   wire [2:0] \$64 ;
   wire [2:0] \$65 ;
@@ -94,24 +88,24 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   wire [2:0] \$74 ;
   wire [2:0] \$75 ;
   wire [2:0] \$76 ;
-  wire [2:0] \$77 ;
-  wire [2:0] \$78 ;
-  wire [7:0] \$79 ;
+  wire [7:0] \$77 ;
+  wire \$78 ;
+  wire [13:0] \$79 ;
   wire \$8 ;
-  wire \$80 ;
+  wire [11:0] \$80 ;
   wire \$81 ;
-  wire [13:0] \$82 ;
-  wire [11:0] \$83 ;
-  wire \$84 ;
-  wire \$85 ;
-  wire [6:0] \$86 ;
-  wire [5:0] \$87 ;
-  wire [5:0] \$88 ;
-  wire [15:0] \$89 ;
+  wire [6:0] \$82 ;
+  wire [5:0] \$83 ;
+  wire [5:0] \$84 ;
+  wire [15:0] \$85 ;
+  wire [15:0] \$86 ;
+  wire [3:0] \$87 ;
+  wire [6:0] \$88 ;
+  wire [1:0] \$89 ;
   wire \$9 ;
-  wire [15:0] \$90 ;
-  wire [3:0] \$91 ;
-  wire [6:0] \$92 ;
+  wire [1:0] \$90 ;
+  wire [1:0] \$91 ;
+  wire [1:0] \$92 ;
   wire [1:0] \$93 ;
   wire [1:0] \$94 ;
   wire [1:0] \$95 ;
@@ -969,96 +963,94 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \$15  = \host__request__valid$311  & \host__request__payload$307 [0];
   assign \$16  = | { \$15 , \$14 , \$13 , \$12 , \$11 , \$10  };
   assign \$17  = \$9  | \$16 ;
-  assign \$18  = busy | doorbell;
-  assign \$19  = drain_saturated | \drain_saturated$462 ;
-  assign \$20  = \$19  | \drain_saturated$463 ;
-  assign \$21  = ~ \busy$473 ;
-  assign \$22  = queue_stuck & \$21 ;
-  assign \$24  = front_row_valid & \$23 ;
-  assign \$25  = ~ \busy$484 ;
-  assign \$26  = \queue_stuck$423  & \$25 ;
-  assign \$27  = ~ \busy$494 ;
-  assign \$28  = \queue_stuck$440  & \$27 ;
+  assign \$18  = drain_saturated | \drain_saturated$462 ;
+  assign \$19  = \$18  | \drain_saturated$463 ;
+  assign \$20  = ~ \busy$473 ;
+  assign \$21  = queue_stuck & \$20 ;
+  assign \$23  = front_row_valid & \$22 ;
+  assign \$24  = ~ \busy$484 ;
+  assign \$25  = \queue_stuck$423  & \$24 ;
+  assign \$26  = ~ \busy$494 ;
+  assign \$27  = \queue_stuck$440  & \$26 ;
   always @(posedge clk)
-    window_enable <= \$29 ;
+    window_enable <= \$28 ;
   always @(posedge clk)
-    window_address_0 <= \$30 ;
+    window_address_0 <= \$29 ;
   always @(posedge clk)
-    \before  <= \$31 ;
+    \before  <= \$30 ;
   always @(posedge clk)
-    changed <= \$32 ;
+    changed <= \$31 ;
   always @(posedge clk)
-    lock <= \$33 ;
+    lock <= \$32 ;
   always @(posedge clk)
-    \$signal  <= \$34 ;
+    \$signal  <= \$33 ;
   always @(posedge clk)
-    clear <= \$35 ;
+    clear <= \$34 ;
   always @(posedge clk)
-    count <= \$36 ;
+    count <= \$35 ;
   always @(posedge clk)
-    wg_loaded <= \$37 ;
+    wg_loaded <= \$36 ;
   always @(posedge clk)
-    wg_rows <= \$38 ;
+    wg_rows <= \$37 ;
   always @(posedge clk)
-    fp_working <= \$39 ;
+    fp_working <= \$38 ;
   always @(posedge clk)
-    fp_event <= \$40 ;
+    fp_event <= \$39 ;
   always @(posedge clk)
-    fp_stuck <= \$41 ;
+    fp_stuck <= \$40 ;
   always @(posedge clk)
-    fp_starved <= \$42 ;
+    fp_starved <= \$41 ;
   always @(posedge clk)
-    fp_blocked <= \$43 ;
+    fp_blocked <= \$42 ;
   always @(posedge clk)
-    fp_refused <= \$44 ;
+    fp_refused <= \$43 ;
   always @(posedge clk)
-    bp_working <= \$45 ;
+    bp_working <= \$44 ;
   always @(posedge clk)
-    bp_event <= \$46 ;
+    bp_event <= \$45 ;
   always @(posedge clk)
-    bp_stuck <= \$47 ;
+    bp_stuck <= \$46 ;
   always @(posedge clk)
-    bp_starved <= \$48 ;
+    bp_starved <= \$47 ;
   always @(posedge clk)
-    bp_blocked <= \$49 ;
+    bp_blocked <= \$48 ;
   always @(posedge clk)
-    bp_refused <= \$50 ;
+    bp_refused <= \$49 ;
   always @(posedge clk)
-    wg_working <= \$51 ;
+    wg_working <= \$50 ;
   always @(posedge clk)
-    wg_event <= \$52 ;
+    wg_event <= \$51 ;
   always @(posedge clk)
-    wg_stuck <= \$53 ;
+    wg_stuck <= \$52 ;
   always @(posedge clk)
-    wg_starved <= \$54 ;
+    wg_starved <= \$53 ;
   always @(posedge clk)
-    wg_blocked <= \$55 ;
+    wg_blocked <= \$54 ;
   always @(posedge clk)
-    wg_refused <= \$56 ;
+    wg_refused <= \$55 ;
   \backspike_core.active_memory  active_memory (
     .clk(clk),
-    .\port$12156$2 (\$63 [2]),
-    .\port$12158$2 (\$64 [2]),
-    .\port$12160$2 (\$65 [2]),
-    .\port$12162$2 (\$66 [2]),
-    .\port$12164$2 (\$67 [2]),
-    .\port$12166$2 (\$68 [2]),
-    .\port$12168$2 (\$69 [2]),
-    .\port$12170$2 (\$70 [2]),
-    .\port$12172$2 (\$71 [2]),
-    .\port$12174$2 (\$72 [2]),
-    .\port$12176$2 (\$73 [2]),
-    .\port$12178$2 (\$74 [2]),
-    .\port$12180$2 (\$75 [2]),
-    .\port$12182$2 (\$76 [2]),
-    .\port$12184$2 (\$77 [2]),
-    .\port$12186$2 (\$78 [2]),
-    .\port$3762$0 (\$81 ),
+    .\port$12106$2 (\$61 [2]),
+    .\port$12108$2 (\$62 [2]),
+    .\port$12110$2 (\$63 [2]),
+    .\port$12112$2 (\$64 [2]),
+    .\port$12114$2 (\$65 [2]),
+    .\port$12116$2 (\$66 [2]),
+    .\port$12118$2 (\$67 [2]),
+    .\port$12120$2 (\$68 [2]),
+    .\port$12122$2 (\$69 [2]),
+    .\port$12124$2 (\$70 [2]),
+    .\port$12126$2 (\$71 [2]),
+    .\port$12128$2 (\$72 [2]),
+    .\port$12130$2 (\$73 [2]),
+    .\port$12132$2 (\$74 [2]),
+    .\port$12134$2 (\$75 [2]),
+    .\port$12136$2 (\$76 [2]),
     .read0__data(front_active__data),
-    .read__addr(\$82 [13:7]),
-    .read__en(\$80 ),
+    .read__addr(\$79 [13:7]),
+    .read__en(\$78 ),
     .rst(rst),
-    .write__addr(\$79 [6:0]),
+    .write__addr(\$77 [6:0]),
     .write__en(\write__en$196 )
   );
   \backspike_core.bp  bp (
@@ -1084,36 +1076,34 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .logits__data(\drain_logits__data$173 ),
     .masks__data(front_masks__data),
     .parity(\parity$385 [8]),
-    .\port$12682$0 (\$86 ),
-    .\port$12682$13 (\$87 ),
-    .\port$12688$0 (\$88 ),
-    .\port$12719$0 (\$89 ),
-    .\port$12721$0 (\$90 ),
-    .\port$12722$1 (\$91 ),
-    .\port$12737$0 (\$92 ),
-    .\port$12742$0 (\$93 ),
-    .\port$12744$0 (\$94 ),
-    .\port$12746$0 (\$95 ),
-    .\port$12748$0 (\$96 ),
-    .\port$12750$0 (\$97 ),
-    .\port$12752$0 (\$98 ),
-    .\port$12754$0 (\$99 ),
-    .\port$12756$0 (\$100 ),
-    .\port$12758$0 (\$101 ),
-    .\port$12760$0 (\$102 ),
-    .\port$12762$0 (\$103 ),
-    .\port$12764$0 (\$104 ),
-    .\port$12766$0 (\$105 ),
-    .\port$12768$0 (\$106 ),
-    .\port$12770$0 (\$107 ),
-    .\port$12772$0 (\$108 ),
-    .\port$12784$1 (\$109 ),
-    .\port$3760$0 (\$80 ),
-    .\port$3762$0 (\$81 ),
-    .\port$3774$0 (\$82 ),
-    .\port$4811$0 (\$83 ),
-    .\port$4853$0 (\$84 ),
-    .\port$4855$0 (\$85 ),
+    .\port$12632$0 (\$82 ),
+    .\port$12632$13 (\$83 ),
+    .\port$12638$0 (\$84 ),
+    .\port$12669$0 (\$85 ),
+    .\port$12671$0 (\$86 ),
+    .\port$12672$1 (\$87 ),
+    .\port$12687$0 (\$88 ),
+    .\port$12692$0 (\$89 ),
+    .\port$12694$0 (\$90 ),
+    .\port$12696$0 (\$91 ),
+    .\port$12698$0 (\$92 ),
+    .\port$12700$0 (\$93 ),
+    .\port$12702$0 (\$94 ),
+    .\port$12704$0 (\$95 ),
+    .\port$12706$0 (\$96 ),
+    .\port$12708$0 (\$97 ),
+    .\port$12710$0 (\$98 ),
+    .\port$12712$0 (\$99 ),
+    .\port$12714$0 (\$100 ),
+    .\port$12716$0 (\$101 ),
+    .\port$12718$0 (\$102 ),
+    .\port$12720$0 (\$103 ),
+    .\port$12722$0 (\$104 ),
+    .\port$12734$1 (\$105 ),
+    .\port$3691$0 (\$78 ),
+    .\port$3697$0 (\$79 ),
+    .\port$4734$0 (\$80 ),
+    .\port$4768$0 (\$81 ),
     .queue_busy(\busy$484 ),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$269 ),
@@ -1137,12 +1127,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$102 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$12132$0 (\$59 ),
-    .\port$12149$1 (\$60 [4:0]),
-    .\port$12151$1 (\$61 [4:0]),
-    .\port$12152$1 (\$62 [3:0]),
-    .\port$12682$0 (\$86 ),
-    .\port$12784$1 (\$109 [3:0]),
+    .\port$12082$0 (\$57 ),
+    .\port$12099$1 (\$58 [4:0]),
+    .\port$12101$1 (\$59 [4:0]),
+    .\port$12102$1 (\$60 [3:0]),
+    .\port$12632$0 (\$82 ),
+    .\port$12734$1 (\$105 [3:0]),
     .read0__data(\drain_codes__data$119 ),
     .rest(\rest$110 ),
     .rst(rst),
@@ -1222,29 +1212,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .front_row_valid(front_row_valid),
     .front_spikes__addr(read0__addr),
     .parity(\parity$385 [0]),
-    .\port$12132$0 (\$59 ),
-    .\port$12149$1 (\$60 ),
-    .\port$12151$1 (\$61 ),
-    .\port$12152$1 (\$62 ),
-    .\port$12156$0 (\$63 ),
-    .\port$12158$0 (\$64 ),
-    .\port$12160$0 (\$65 ),
-    .\port$12162$0 (\$66 ),
-    .\port$12164$0 (\$67 ),
-    .\port$12166$0 (\$68 ),
-    .\port$12168$0 (\$69 ),
-    .\port$12170$0 (\$70 ),
-    .\port$12172$0 (\$71 ),
-    .\port$12174$0 (\$72 ),
-    .\port$12176$0 (\$73 ),
-    .\port$12178$0 (\$74 ),
-    .\port$12180$0 (\$75 ),
-    .\port$12182$0 (\$76 ),
-    .\port$12184$0 (\$77 ),
-    .\port$12186$0 (\$78 ),
-    .\port$12189$0 (\$79 ),
-    .\port$1291$0 (\$57 ),
-    .\port$1293$0 (\$58 ),
+    .\port$12082$0 (\$57 ),
+    .\port$12099$1 (\$58 ),
+    .\port$12101$1 (\$59 ),
+    .\port$12102$1 (\$60 ),
+    .\port$12106$0 (\$61 ),
+    .\port$12108$0 (\$62 ),
+    .\port$12110$0 (\$63 ),
+    .\port$12112$0 (\$64 ),
+    .\port$12114$0 (\$65 ),
+    .\port$12116$0 (\$66 ),
+    .\port$12118$0 (\$67 ),
+    .\port$12120$0 (\$68 ),
+    .\port$12122$0 (\$69 ),
+    .\port$12124$0 (\$70 ),
+    .\port$12126$0 (\$71 ),
+    .\port$12128$0 (\$72 ),
+    .\port$12130$0 (\$73 ),
+    .\port$12132$0 (\$74 ),
+    .\port$12134$0 (\$75 ),
+    .\port$12136$0 (\$76 ),
+    .\port$12139$0 (\$77 ),
+    .\port$1238$0 (\$56 ),
     .queue_busy(\busy$473 ),
     .queue_completed(\queue_waits_first$419 ),
     .queue_descriptors__addr(\read0__addr$235 ),
@@ -1271,14 +1260,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$125 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$12719$0 (\$89 ),
-    .\port$12721$0 (\$90 ),
-    .\port$12722$1 (\$91 ),
-    .\port$12737$0 (\$92 ),
-    .\port$4853$0 (\$84 ),
-    .\port$4855$0 (\$85 ),
-    .\port$8436$0 (\$113 ),
-    .\port$8438$0 (\$114 ),
+    .\port$12669$0 (\$85 ),
+    .\port$12671$0 (\$86 ),
+    .\port$12672$1 (\$87 ),
+    .\port$12687$0 (\$88 ),
+    .\port$4768$0 (\$81 ),
+    .\port$8334$0 (\$108 ),
     .\read0__addr$19 (\read0__addr$140 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$146 ),
@@ -1294,9 +1281,9 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$179 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$11655$8 (\parity$385 [8]),
-    .\port$12682$13 (\$87 ),
-    .\port$12784$5 (\$109 [7:4]),
+    .\port$11550$8 (\parity$385 [8]),
+    .\port$12632$13 (\$83 ),
+    .\port$12734$5 (\$105 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$187 ),
     .rst(rst)
@@ -1344,12 +1331,12 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(\host__request__valid$156 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$12132$0 (\$59 [5:0]),
-    .\port$12149$6 (\$60 [20:5]),
-    .\port$12151$6 (\$61 [20:5]),
-    .\port$12152$5 (\$62 [7:4]),
-    .\port$12688$0 (\$88 ),
-    .\port$12784$5 (\$109 [7:4]),
+    .\port$12082$0 (\$57 [5:0]),
+    .\port$12099$6 (\$58 [20:5]),
+    .\port$12101$6 (\$59 [20:5]),
+    .\port$12102$5 (\$60 [7:4]),
+    .\port$12638$0 (\$84 ),
+    .\port$12734$5 (\$105 [7:4]),
     .read0__data(\drain_logits__data$173 ),
     .rest(\rest$164 ),
     .rst(rst),
@@ -1357,30 +1344,28 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   );
   \backspike_core.masks_memory  masks_memory (
     .clk(clk),
-    .\port$12742$0 (\$93 ),
-    .\port$12744$0 (\$94 ),
-    .\port$12746$0 (\$95 ),
-    .\port$12748$0 (\$96 ),
-    .\port$12750$0 (\$97 ),
-    .\port$12752$0 (\$98 ),
-    .\port$12754$0 (\$99 ),
-    .\port$12756$0 (\$100 ),
-    .\port$12758$0 (\$101 ),
-    .\port$12760$0 (\$102 ),
-    .\port$12762$0 (\$103 ),
-    .\port$12764$0 (\$104 ),
-    .\port$12766$0 (\$105 ),
-    .\port$12768$0 (\$106 ),
-    .\port$12770$0 (\$107 ),
-    .\port$12772$0 (\$108 ),
-    .\port$3762$0 (\$81 ),
-    .\port$6317$0 (\$111 ),
+    .\port$12692$0 (\$89 ),
+    .\port$12694$0 (\$90 ),
+    .\port$12696$0 (\$91 ),
+    .\port$12698$0 (\$92 ),
+    .\port$12700$0 (\$93 ),
+    .\port$12702$0 (\$94 ),
+    .\port$12704$0 (\$95 ),
+    .\port$12706$0 (\$96 ),
+    .\port$12708$0 (\$97 ),
+    .\port$12710$0 (\$98 ),
+    .\port$12712$0 (\$99 ),
+    .\port$12714$0 (\$100 ),
+    .\port$12716$0 (\$101 ),
+    .\port$12718$0 (\$102 ),
+    .\port$12720$0 (\$103 ),
+    .\port$12722$0 (\$104 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$218 ),
-    .read__addr(\$82 [6:0]),
-    .\read__addr$15 (\$112 [15:9]),
-    .read__en(\$80 ),
-    .\read__en$19 (\$110 ),
+    .read__addr(\$79 [6:0]),
+    .\read__addr$15 (\$107 [15:9]),
+    .read__en(\$78 ),
+    .\read__en$19 (\$106 ),
     .rst(rst),
     .write__addr(\write__addr$204 ),
     .write__en(\write__en$208 )
@@ -1519,31 +1504,29 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$11655$0 (\parity$385 [0]),
-    .\port$12156$0 (\$63 [1:0]),
-    .\port$12158$0 (\$64 [1:0]),
-    .\port$12160$0 (\$65 [1:0]),
-    .\port$12162$0 (\$66 [1:0]),
-    .\port$12164$0 (\$67 [1:0]),
-    .\port$12166$0 (\$68 [1:0]),
-    .\port$12168$0 (\$69 [1:0]),
-    .\port$12170$0 (\$70 [1:0]),
-    .\port$12172$0 (\$71 [1:0]),
-    .\port$12174$0 (\$72 [1:0]),
-    .\port$12176$0 (\$73 [1:0]),
-    .\port$12178$0 (\$74 [1:0]),
-    .\port$12180$0 (\$75 [1:0]),
-    .\port$12182$0 (\$76 [1:0]),
-    .\port$12184$0 (\$77 [1:0]),
-    .\port$12186$0 (\$78 [1:0]),
-    .\port$12189$0 (\$79 ),
-    .\port$1291$0 (\$57 ),
-    .\port$1293$0 (\$58 ),
-    .\port$6315$0 (\$110 ),
-    .\port$6317$0 (\$111 ),
+    .\port$11550$0 (\parity$385 [0]),
+    .\port$12106$0 (\$61 [1:0]),
+    .\port$12108$0 (\$62 [1:0]),
+    .\port$12110$0 (\$63 [1:0]),
+    .\port$12112$0 (\$64 [1:0]),
+    .\port$12114$0 (\$65 [1:0]),
+    .\port$12116$0 (\$66 [1:0]),
+    .\port$12118$0 (\$67 [1:0]),
+    .\port$12120$0 (\$68 [1:0]),
+    .\port$12122$0 (\$69 [1:0]),
+    .\port$12124$0 (\$70 [1:0]),
+    .\port$12126$0 (\$71 [1:0]),
+    .\port$12128$0 (\$72 [1:0]),
+    .\port$12130$0 (\$73 [1:0]),
+    .\port$12132$0 (\$74 [1:0]),
+    .\port$12134$0 (\$75 [1:0]),
+    .\port$12136$0 (\$76 [1:0]),
+    .\port$12139$0 (\$77 ),
+    .\port$1238$0 (\$56 ),
+    .\port$6221$0 (\$106 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
-    .read1__addr(\$112 [8:0]),
+    .read1__addr(\$107 [8:0]),
     .read1__data(\front_spikes__data$94 ),
     .rest(rest),
     .rst(rst),
@@ -1589,14 +1572,14 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .clk(clk),
     .column__stride(column__stride),
     .column__vector(front_column_vector),
-    .\port$4811$0 (\$83 ),
+    .\port$4734$0 (\$80 ),
     .row__turn(row__turn),
     .row__vector(row),
     .row__write(row__write),
     .rst(rst),
     .write__addr(row__address),
-    .write__data(\$115 ),
-    .\write__data$47 (\$116 )
+    .write__data(\$109 ),
+    .\write__data$47 (\$110 )
   );
   \backspike_core.weights_window  weights_window (
     .address(address),
@@ -1631,13 +1614,11 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
     .loaded(loaded),
     .masks__data(\front_masks__data$218 ),
     .parity(\parity$385 [8]),
-    .\port$13331$0 (\$115 ),
-    .\port$13333$0 (\$116 ),
-    .\port$6315$0 (\$110 ),
-    .\port$6317$0 (\$111 ),
-    .\port$6329$0 (\$112 ),
-    .\port$8436$0 (\$113 ),
-    .\port$8438$0 (\$114 ),
+    .\port$13281$0 (\$109 ),
+    .\port$13283$0 (\$110 ),
+    .\port$6221$0 (\$106 ),
+    .\port$6227$0 (\$107 ),
+    .\port$8334$0 (\$108 ),
     .queue_busy(\busy$494 ),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$303 ),
@@ -1691,204 +1672,204 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = enable;
+    \$28  = enable;
     if (rst) begin
-      \$29  = 1'h0;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = window_address_0;
+    \$29  = window_address_0;
     if (\$8 ) begin
-      \$30  = address;
+      \$29  = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = { queue_wg, queue_bp, queue_fp, \batch$366  };
+    \$30  = { queue_wg, queue_bp, queue_fp, \batch$366  };
     if (rst) begin
-      \$31  = 107'h000000000000000000000000000;
+      \$30  = 107'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = \$17 ;
+    \$31  = \$17 ;
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$32  = busy;
     if (rst) begin
       \$32  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = \$18 ;
+    \$33  = \$signal ;
+    if (clear__valid) begin
+      \$33  = 1'h0;
+    end
+    if (\$19 ) begin
+      \$33  = 1'h1;
+    end
     if (rst) begin
       \$33  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = \$signal ;
-    if (clear__valid) begin
-      \$34  = 1'h0;
-    end
-    if (\$20 ) begin
-      \$34  = 1'h1;
-    end
+    \$34  = begins;
     if (rst) begin
       \$34  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = begins;
+    \$35  = earnest;
     if (rst) begin
       \$35  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = earnest;
+    \$36  = loaded;
     if (rst) begin
       \$36  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = loaded;
+    \$37  = drain_rows;
     if (rst) begin
       \$37  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = drain_rows;
+    \$38  = \busy$473 ;
     if (rst) begin
       \$38  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = \busy$473 ;
+    \$39  = \event ;
     if (rst) begin
       \$39  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = \event ;
+    \$40  = \$21 ;
     if (rst) begin
       \$40  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = \$22 ;
+    \$41  = stall_vector;
     if (rst) begin
       \$41  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = stall_vector;
+    \$42  = stall_drain;
     if (rst) begin
       \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$43  = stall_drain;
+    \$43  = \$23 ;
     if (rst) begin
       \$43  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$44  = \$24 ;
+    \$44  = \busy$484 ;
     if (rst) begin
       \$44  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$45  = \busy$484 ;
+    \$45  = \event$486 ;
     if (rst) begin
       \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = \event$486 ;
+    \$46  = \$25 ;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$47  = \$26 ;
+    \$47  = \stall_vector$489 ;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = \stall_vector$489 ;
+    \$48  = \stall_drain$491 ;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$49  = \stall_drain$491 ;
+    \$49  = 1'h0;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$50  = 1'h0;
+    \$50  = \busy$494 ;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$51  = \busy$494 ;
+    \$51  = \event$496 ;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$52  = \event$496 ;
+    \$52  = \$27 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$53  = \$28 ;
+    \$53  = \stall_vector$499 ;
     if (rst) begin
       \$53  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$54  = \stall_vector$499 ;
+    \$54  = \stall_drain$501 ;
     if (rst) begin
       \$54  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$55  = \stall_drain$501 ;
+    \$55  = 1'h0;
     if (rst) begin
       \$55  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$56  = 1'h0;
-    if (rst) begin
-      \$56  = 1'h0;
     end
   end
   assign \axi__araddr$23  = axi__araddr;
@@ -1931,20 +1912,20 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign host__response__ready = 1'h1;
   assign spikes__response__ready = 1'h1;
   assign host__response__valid = spikes__response__valid;
-  assign write__addr = { \parity$385 [0], \$79  };
-  assign drain_spikes__addr = { \parity$385 [0], \$79  };
-  assign write__data = { \$78 [1], \$77 [1], \$76 [1], \$75 [1], \$74 [1], \$73 [1], \$72 [1], \$71 [1], \$70 [1], \$69 [1], \$68 [1], \$67 [1], \$66 [1], \$65 [1], \$64 [1], \$63 [1], \$78 [0], \$77 [0], \$76 [0], \$75 [0], \$74 [0], \$73 [0], \$72 [0], \$71 [0], \$70 [0], \$69 [0], \$68 [0], \$67 [0], \$66 [0], \$65 [0], \$64 [0], \$63 [0] };
-  assign drain_spikes__data = { \$78 [1], \$77 [1], \$76 [1], \$75 [1], \$74 [1], \$73 [1], \$72 [1], \$71 [1], \$70 [1], \$69 [1], \$68 [1], \$67 [1], \$66 [1], \$65 [1], \$64 [1], \$63 [1], \$78 [0], \$77 [0], \$76 [0], \$75 [0], \$74 [0], \$73 [0], \$72 [0], \$71 [0], \$70 [0], \$69 [0], \$68 [0], \$67 [0], \$66 [0], \$65 [0], \$64 [0], \$63 [0] };
+  assign write__addr = { \parity$385 [0], \$77  };
+  assign drain_spikes__addr = { \parity$385 [0], \$77  };
+  assign write__data = { \$76 [1], \$75 [1], \$74 [1], \$73 [1], \$72 [1], \$71 [1], \$70 [1], \$69 [1], \$68 [1], \$67 [1], \$66 [1], \$65 [1], \$64 [1], \$63 [1], \$62 [1], \$61 [1], \$76 [0], \$75 [0], \$74 [0], \$73 [0], \$72 [0], \$71 [0], \$70 [0], \$69 [0], \$68 [0], \$67 [0], \$66 [0], \$65 [0], \$64 [0], \$63 [0], \$62 [0], \$61 [0] };
+  assign drain_spikes__data = { \$76 [1], \$75 [1], \$74 [1], \$73 [1], \$72 [1], \$71 [1], \$70 [1], \$69 [1], \$68 [1], \$67 [1], \$66 [1], \$65 [1], \$64 [1], \$63 [1], \$62 [1], \$61 [1], \$76 [0], \$75 [0], \$74 [0], \$73 [0], \$72 [0], \$71 [0], \$70 [0], \$69 [0], \$68 [0], \$67 [0], \$66 [0], \$65 [0], \$64 [0], \$63 [0], \$62 [0], \$61 [0] };
   assign drain_spikes__en = write__en;
   assign front_spikes__addr = read0__addr;
   assign read0__data = front_spikes__data;
-  assign read0__en = { \$58 , \$57  };
-  assign front_spikes__en = { \$58 , \$57  };
-  assign read1__addr = \$112 [8:0];
-  assign \front_spikes__addr$93  = \$112 [8:0];
+  assign read0__en = { \$56 , \$56  };
+  assign front_spikes__en = { \$56 , \$56  };
+  assign read1__addr = \$107 [8:0];
+  assign \front_spikes__addr$93  = \$107 [8:0];
   assign read1__data = \front_spikes__data$94 ;
-  assign read1__en = { \$111 , \$110  };
-  assign \front_spikes__en$97  = { \$111 , \$110  };
+  assign read1__en = { \$106 , \$106  };
+  assign \front_spikes__en$97  = { \$106 , \$106  };
   assign codes__request__payload = \host__request__payload$98 ;
   assign \host__request__ready$101  = codes__request__ready;
   assign codes__request__valid = \host__request__valid$102 ;
@@ -1952,13 +1933,13 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \host__response__ready$106  = 1'h1;
   assign codes__response__ready = 1'h1;
   assign \host__response__valid$109  = codes__response__valid;
-  assign \write__addr$111  = { \$59 , \$62 [3:0] };
-  assign drain_codes__addr = { \$59 , \$62 [3:0] };
-  assign \write__data$113  = { \$61 [4:0], \$60 [4:0] };
-  assign drain_codes__data = { \$61 [4:0], \$60 [4:0] };
+  assign \write__addr$111  = { \$57 , \$60 [3:0] };
+  assign drain_codes__addr = { \$57 , \$60 [3:0] };
+  assign \write__data$113  = { \$59 [4:0], \$58 [4:0] };
+  assign drain_codes__data = { \$59 [4:0], \$58 [4:0] };
   assign drain_codes__en = \write__en$115 ;
-  assign \read0__addr$117  = { \$86 , \$109 [3:0] };
-  assign \drain_codes__addr$118  = { \$86 , \$109 [3:0] };
+  assign \read0__addr$117  = { \$82 , \$105 [3:0] };
+  assign \drain_codes__addr$118  = { \$82 , \$105 [3:0] };
   assign \read0__data$120  = \drain_codes__data$119 ;
   assign gradients__request__payload = \host__request__payload$121 ;
   assign \host__request__ready$124  = gradients__request__ready;
@@ -1967,19 +1948,19 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \host__response__ready$129  = 1'h1;
   assign gradients__response__ready = 1'h1;
   assign \host__response__valid$132  = gradients__response__valid;
-  assign \write__addr$134  = { \$92 , \$91  };
-  assign drain_gradients__addr = { \$92 , \$91  };
-  assign \write__data$136  = { \$90 , \$89  };
-  assign drain_gradients__data = { \$90 , \$89  };
+  assign \write__addr$134  = { \$88 , \$87  };
+  assign drain_gradients__addr = { \$88 , \$87  };
+  assign \write__data$136  = { \$86 , \$85  };
+  assign drain_gradients__data = { \$86 , \$85  };
   assign drain_gradients__en = \write__en$138 ;
   assign front_gradients__addr = \read0__addr$140 ;
   assign \read0__data$143  = front_gradients__data;
-  assign \read0__en$144  = { \$85 , \$84  };
-  assign front_gradients__en = { \$85 , \$84  };
+  assign \read0__en$144  = { \$81 , \$81  };
+  assign front_gradients__en = { \$81 , \$81  };
   assign \front_gradients__addr$147  = \read1__addr$146 ;
   assign \read1__data$149  = \front_gradients__data$148 ;
-  assign \read1__en$150  = { \$114 , \$113  };
-  assign \front_gradients__en$151  = { \$114 , \$113  };
+  assign \read1__en$150  = { \$108 , \$108  };
+  assign \front_gradients__en$151  = { \$108 , \$108  };
   assign logits__request__payload = \host__request__payload$152 ;
   assign \host__request__ready$155  = logits__request__ready;
   assign logits__request__valid = \host__request__valid$156 ;
@@ -1987,13 +1968,13 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \host__response__ready$160  = 1'h1;
   assign logits__response__ready = 1'h1;
   assign \host__response__valid$163  = logits__response__valid;
-  assign \write__addr$165  = { \$59 [5:0], \$62 [7:4] };
-  assign drain_logits__addr = { \$59 [5:0], \$62 [7:4] };
-  assign \write__data$167  = { \$61 [20:5], \$60 [20:5] };
-  assign drain_logits__data = { \$61 [20:5], \$60 [20:5] };
+  assign \write__addr$165  = { \$57 [5:0], \$60 [7:4] };
+  assign drain_logits__addr = { \$57 [5:0], \$60 [7:4] };
+  assign \write__data$167  = { \$59 [20:5], \$58 [20:5] };
+  assign drain_logits__data = { \$59 [20:5], \$58 [20:5] };
   assign drain_logits__en = \write__en$169 ;
-  assign \read0__addr$171  = { \$88 , \$109 [7:4] };
-  assign \drain_logits__addr$172  = { \$88 , \$109 [7:4] };
+  assign \read0__addr$171  = { \$84 , \$105 [7:4] };
+  assign \drain_logits__addr$172  = { \$84 , \$105 [7:4] };
   assign \read0__data$174  = \drain_logits__data$173 ;
   assign labels__request__payload = \host__request__payload$175 ;
   assign \host__request__ready$178  = labels__request__ready;
@@ -2002,33 +1983,33 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \host__response__ready$183  = 1'h1;
   assign labels__response__ready = 1'h1;
   assign \host__response__valid$186  = labels__response__valid;
-  assign \read0__addr$188  = { \parity$385 [8], \$87 , \$109 [7:4] };
-  assign drain_labels__addr = { \parity$385 [8], \$87 , \$109 [7:4] };
+  assign \read0__addr$188  = { \parity$385 [8], \$83 , \$105 [7:4] };
+  assign drain_labels__addr = { \parity$385 [8], \$83 , \$105 [7:4] };
   assign \read0__data$191  = drain_labels__data;
-  assign \write__addr$192  = \$79 [6:0];
-  assign drain_active__addr = \$79 [6:0];
-  assign \write__data$194  = { \$78 [2], \$77 [2], \$76 [2], \$75 [2], \$74 [2], \$73 [2], \$72 [2], \$71 [2], \$70 [2], \$69 [2], \$68 [2], \$67 [2], \$66 [2], \$65 [2], \$64 [2], \$63 [2] };
-  assign drain_active__data = { \$78 [2], \$77 [2], \$76 [2], \$75 [2], \$74 [2], \$73 [2], \$72 [2], \$71 [2], \$70 [2], \$69 [2], \$68 [2], \$67 [2], \$66 [2], \$65 [2], \$64 [2], \$63 [2] };
+  assign \write__addr$192  = \$77 [6:0];
+  assign drain_active__addr = \$77 [6:0];
+  assign \write__data$194  = { \$76 [2], \$75 [2], \$74 [2], \$73 [2], \$72 [2], \$71 [2], \$70 [2], \$69 [2], \$68 [2], \$67 [2], \$66 [2], \$65 [2], \$64 [2], \$63 [2], \$62 [2], \$61 [2] };
+  assign drain_active__data = { \$76 [2], \$75 [2], \$74 [2], \$73 [2], \$72 [2], \$71 [2], \$70 [2], \$69 [2], \$68 [2], \$67 [2], \$66 [2], \$65 [2], \$64 [2], \$63 [2], \$62 [2], \$61 [2] };
   assign drain_active__en = \write__en$196 ;
-  assign \read0__addr$198  = \$82 [13:7];
-  assign front_active__addr = \$82 [13:7];
+  assign \read0__addr$198  = \$79 [13:7];
+  assign front_active__addr = \$79 [13:7];
   assign \read0__data$201  = front_active__data;
-  assign \read0__en$202  = { \$81 , \$80  };
-  assign front_active__en = { \$81 , \$80  };
+  assign \read0__en$202  = { \$78 , \$78  };
+  assign front_active__en = { \$78 , \$78  };
   assign drain_masks__addr = \write__addr$204 ;
-  assign \write__data$206  = { \$108 [1], \$107 [1], \$106 [1], \$105 [1], \$104 [1], \$103 [1], \$102 [1], \$101 [1], \$100 [1], \$99 [1], \$98 [1], \$97 [1], \$96 [1], \$95 [1], \$94 [1], \$93 [1], \$108 [0], \$107 [0], \$106 [0], \$105 [0], \$104 [0], \$103 [0], \$102 [0], \$101 [0], \$100 [0], \$99 [0], \$98 [0], \$97 [0], \$96 [0], \$95 [0], \$94 [0], \$93 [0] };
-  assign drain_masks__data = { \$108 [1], \$107 [1], \$106 [1], \$105 [1], \$104 [1], \$103 [1], \$102 [1], \$101 [1], \$100 [1], \$99 [1], \$98 [1], \$97 [1], \$96 [1], \$95 [1], \$94 [1], \$93 [1], \$108 [0], \$107 [0], \$106 [0], \$105 [0], \$104 [0], \$103 [0], \$102 [0], \$101 [0], \$100 [0], \$99 [0], \$98 [0], \$97 [0], \$96 [0], \$95 [0], \$94 [0], \$93 [0] };
+  assign \write__data$206  = { \$104 [1], \$103 [1], \$102 [1], \$101 [1], \$100 [1], \$99 [1], \$98 [1], \$97 [1], \$96 [1], \$95 [1], \$94 [1], \$93 [1], \$92 [1], \$91 [1], \$90 [1], \$89 [1], \$104 [0], \$103 [0], \$102 [0], \$101 [0], \$100 [0], \$99 [0], \$98 [0], \$97 [0], \$96 [0], \$95 [0], \$94 [0], \$93 [0], \$92 [0], \$91 [0], \$90 [0], \$89 [0] };
+  assign drain_masks__data = { \$104 [1], \$103 [1], \$102 [1], \$101 [1], \$100 [1], \$99 [1], \$98 [1], \$97 [1], \$96 [1], \$95 [1], \$94 [1], \$93 [1], \$92 [1], \$91 [1], \$90 [1], \$89 [1], \$104 [0], \$103 [0], \$102 [0], \$101 [0], \$100 [0], \$99 [0], \$98 [0], \$97 [0], \$96 [0], \$95 [0], \$94 [0], \$93 [0], \$92 [0], \$91 [0], \$90 [0], \$89 [0] };
   assign drain_masks__en = \write__en$208 ;
-  assign \read0__addr$210  = \$82 [6:0];
-  assign front_masks__addr = \$82 [6:0];
+  assign \read0__addr$210  = \$79 [6:0];
+  assign front_masks__addr = \$79 [6:0];
   assign \read0__data$213  = front_masks__data;
-  assign \read0__en$214  = { \$81 , \$80  };
-  assign front_masks__en = { \$81 , \$80  };
-  assign \read1__addr$216  = \$112 [15:9];
-  assign \front_masks__addr$217  = \$112 [15:9];
+  assign \read0__en$214  = { \$78 , \$78  };
+  assign front_masks__en = { \$78 , \$78  };
+  assign \read1__addr$216  = \$107 [15:9];
+  assign \front_masks__addr$217  = \$107 [15:9];
   assign \read1__data$219  = \front_masks__data$218 ;
-  assign \read1__en$220  = { \$111 , \$110  };
-  assign \front_masks__en$221  = { \$111 , \$110  };
+  assign \read1__en$220  = { \$106 , \$106  };
+  assign \front_masks__en$221  = { \$106 , \$106  };
   assign layers_fp__request__payload = \host__request__payload$222 ;
   assign \host__request__ready$225  = layers_fp__request__ready;
   assign layers_fp__request__valid = \host__request__valid$226 ;
@@ -2094,15 +2075,15 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign weights__response__ready = 1'h1;
   assign \host__response__valid$335  = weights__response__valid;
   assign data = drain_word;
-  assign row__data = { \$116 , \$115  };
-  assign drain_row_data = { \$116 , \$115  };
+  assign row__data = { \$110 , \$109  };
+  assign drain_row_data = { \$110 , \$109  };
   assign row__vector = row;
   assign drain_row_vector = row;
   assign front_row_vector = row;
-  assign column__address = \$83 [11:1];
-  assign front_column_address = \$83 [11:1];
-  assign column__turn = \$83 [0];
-  assign front_column_turn = \$83 [0];
+  assign column__address = \$80 [11:1];
+  assign front_column_address = \$80 [11:1];
+  assign column__turn = \$80 [0];
+  assign front_column_turn = \$80 [0];
   assign front_column_stride = column__stride;
   assign column__vector = front_column_vector;
   assign ident = 32'd1112232784;
@@ -2292,10 +2273,10 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign \weights__response__payload.error  = weights__response__payload[32];
   assign \host__response__payload$331.data  = weights__response__payload[31:0];
   assign \host__response__payload$331.error  = weights__response__payload[32];
-  assign \row__data[0]  = \$115 ;
-  assign \row__data[1]  = \$116 ;
-  assign \drain_row_data[0]  = \$115 ;
-  assign \drain_row_data[1]  = \$116 ;
+  assign \row__data[0]  = \$109 ;
+  assign \row__data[1]  = \$110 ;
+  assign \drain_row_data[0]  = \$109 ;
+  assign \drain_row_data[1]  = \$110 ;
   assign \row__vector[0]  = row[15:0];
   assign \row__vector[1]  = row[31:16];
   assign \drain_row_vector[0]  = row[15:0];
@@ -2401,51 +2382,49 @@ module backspike_core(axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wv
   assign batch[19:10] = \batch$366 [25:16];
   assign batch[9:5] = \batch$366 [12:8];
   assign batch[4:0] = \batch$366 [4:0];
-  assign \$23  = drain_row_valid;
+  assign \$22  = drain_row_valid;
 endmodule
 
-module \backspike_core.active_memory (rst, write__en, read__en, \port$3762$0 , read__addr, \port$12156$2 , \port$12158$2 , \port$12160$2 , \port$12162$2 , \port$12164$2 , \port$12166$2 , \port$12168$2 , \port$12170$2 , \port$12172$2 , \port$12174$2 , \port$12176$2 , \port$12178$2 , \port$12180$2 , \port$12182$2 , \port$12184$2 , \port$12186$2
-, write__addr, read0__data, clk);
+module \backspike_core.active_memory (rst, write__en, read__en, read__addr, \port$12106$2 , \port$12108$2 , \port$12110$2 , \port$12112$2 , \port$12114$2 , \port$12116$2 , \port$12118$2 , \port$12120$2 , \port$12122$2 , \port$12124$2 , \port$12126$2 , \port$12128$2 , \port$12130$2 , \port$12132$2 , \port$12134$2 , \port$12136$2 , write__addr
+, read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
   input clk;
   wire clk;
   (* init = 16'h0000 *)
   wire [15:0] data;
-  input \port$12156$2 ;
-  wire \port$12156$2 ;
-  input \port$12158$2 ;
-  wire \port$12158$2 ;
-  input \port$12160$2 ;
-  wire \port$12160$2 ;
-  input \port$12162$2 ;
-  wire \port$12162$2 ;
-  input \port$12164$2 ;
-  wire \port$12164$2 ;
-  input \port$12166$2 ;
-  wire \port$12166$2 ;
-  input \port$12168$2 ;
-  wire \port$12168$2 ;
-  input \port$12170$2 ;
-  wire \port$12170$2 ;
-  input \port$12172$2 ;
-  wire \port$12172$2 ;
-  input \port$12174$2 ;
-  wire \port$12174$2 ;
-  input \port$12176$2 ;
-  wire \port$12176$2 ;
-  input \port$12178$2 ;
-  wire \port$12178$2 ;
-  input \port$12180$2 ;
-  wire \port$12180$2 ;
-  input \port$12182$2 ;
-  wire \port$12182$2 ;
-  input \port$12184$2 ;
-  wire \port$12184$2 ;
-  input \port$12186$2 ;
-  wire \port$12186$2 ;
-  input \port$3762$0 ;
-  wire \port$3762$0 ;
+  input \port$12106$2 ;
+  wire \port$12106$2 ;
+  input \port$12108$2 ;
+  wire \port$12108$2 ;
+  input \port$12110$2 ;
+  wire \port$12110$2 ;
+  input \port$12112$2 ;
+  wire \port$12112$2 ;
+  input \port$12114$2 ;
+  wire \port$12114$2 ;
+  input \port$12116$2 ;
+  wire \port$12116$2 ;
+  input \port$12118$2 ;
+  wire \port$12118$2 ;
+  input \port$12120$2 ;
+  wire \port$12120$2 ;
+  input \port$12122$2 ;
+  wire \port$12122$2 ;
+  input \port$12124$2 ;
+  wire \port$12124$2 ;
+  input \port$12126$2 ;
+  wire \port$12126$2 ;
+  input \port$12128$2 ;
+  wire \port$12128$2 ;
+  input \port$12130$2 ;
+  wire \port$12130$2 ;
+  input \port$12132$2 ;
+  wire \port$12132$2 ;
+  input \port$12134$2 ;
+  wire \port$12134$2 ;
+  input \port$12136$2 ;
+  wire \port$12136$2 ;
   wire [6:0] read0__addr;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
@@ -2470,7 +2449,7 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3762$0 , r
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12186$2 , \port$12184$2 , \port$12182$2 , \port$12180$2 , \port$12178$2 , \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2  };
+      copy0[write__addr] <= { \port$12136$2 , \port$12134$2 , \port$12132$2 , \port$12130$2 , \port$12128$2 , \port$12126$2 , \port$12124$2 , \port$12122$2 , \port$12120$2 , \port$12118$2 , \port$12116$2 , \port$12114$2 , \port$12112$2 , \port$12110$2 , \port$12108$2 , \port$12106$2  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -2484,35 +2463,35 @@ module \backspike_core.active_memory (rst, write__en, read__en, \port$3762$0 , r
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3762$0 ) begin
+    if (read__en) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12186$2 , \port$12184$2 , \port$12182$2 , \port$12180$2 , \port$12178$2 , \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2  };
-  assign \write__data$5  = { \port$12186$2 , \port$12184$2 , \port$12182$2 , \port$12180$2 , \port$12178$2 , \port$12176$2 , \port$12174$2 , \port$12172$2 , \port$12170$2 , \port$12168$2 , \port$12166$2 , \port$12164$2 , \port$12162$2 , \port$12160$2 , \port$12158$2 , \port$12156$2  };
+  assign write__data = { \port$12136$2 , \port$12134$2 , \port$12132$2 , \port$12130$2 , \port$12128$2 , \port$12126$2 , \port$12124$2 , \port$12122$2 , \port$12120$2 , \port$12118$2 , \port$12116$2 , \port$12114$2 , \port$12112$2 , \port$12110$2 , \port$12108$2 , \port$12106$2  };
+  assign \write__data$5  = { \port$12136$2 , \port$12134$2 , \port$12132$2 , \port$12130$2 , \port$12128$2 , \port$12126$2 , \port$12124$2 , \port$12122$2 , \port$12120$2 , \port$12118$2 , \port$12116$2 , \port$12114$2 , \port$12112$2 , \port$12110$2 , \port$12108$2 , \port$12106$2  };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3762$0 , read__en };
+  assign read0__en = { read__en, read__en };
 endmodule
 
-module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3760$0 , \port$3762$0 , \port$3774$0 , \port$4811$0 , \port$4853$0 , \port$4855$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , abort
-, start, rehearse, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$12682$0 , \port$12682$13 , \port$12688$0 , \port$12719$0 , \port$12721$0 , \port$12722$1 , \port$12737$0 , drain_masks__addr, \port$12742$0 , \port$12744$0 , \port$12746$0 , \port$12748$0
-, \port$12750$0 , \port$12752$0 , \port$12754$0 , \port$12756$0 , \port$12758$0 , \port$12760$0 , \port$12762$0 , \port$12764$0 , \port$12766$0 , \port$12768$0 , \port$12770$0 , \port$12772$0 , drain_masks__en, \port$12784$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data
-, descriptors__data, tasks__data, column_vector, clk);
+module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_running, \port$3691$0 , \port$3697$0 , \port$4734$0 , \port$4768$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, parity, \begin , \end , start, abort, rehearse
+, waits_first, queue_completed, queue_position, front_column_stride, queue_fault, queue_stuck, front_gradients__addr, \port$12632$0 , \port$12632$13 , \port$12638$0 , \port$12669$0 , \port$12671$0 , \port$12672$1 , \port$12687$0 , drain_masks__addr, \port$12692$0 , \port$12694$0 , \port$12696$0 , \port$12698$0 , \port$12700$0 , \port$12702$0
+, \port$12704$0 , \port$12706$0 , \port$12708$0 , \port$12710$0 , \port$12712$0 , \port$12714$0 , \port$12716$0 , \port$12718$0 , \port$12720$0 , \port$12722$0 , drain_masks__en, \port$12734$1 , waits_second, codes__data, gradients__data, logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data
+, column_vector, clk);
   wire \$1 ;
-  wire [15:0] \$10 ;
-  wire [15:0] \$11 ;
-  wire [3:0] \$12 ;
-  wire [6:0] \$13 ;
+  wire [3:0] \$10 ;
+  wire [6:0] \$11 ;
+  wire [1:0] \$12 ;
+  wire [1:0] \$13 ;
   wire [1:0] \$14 ;
   wire [1:0] \$15 ;
   wire [1:0] \$16 ;
   wire [1:0] \$17 ;
   wire [1:0] \$18 ;
   wire [1:0] \$19 ;
-  wire \$2 ;
+  wire [13:0] \$2 ;
   wire [1:0] \$20 ;
   wire [1:0] \$21 ;
   wire [1:0] \$22 ;
@@ -2521,16 +2500,14 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   wire [1:0] \$25 ;
   wire [1:0] \$26 ;
   wire [1:0] \$27 ;
-  wire [1:0] \$28 ;
-  wire [1:0] \$29 ;
-  wire [13:0] \$3 ;
-  wire [7:0] \$30 ;
-  wire [11:0] \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire [6:0] \$7 ;
-  wire [5:0] \$8 ;
-  wire [5:0] \$9 ;
+  wire [7:0] \$28 ;
+  wire [11:0] \$3 ;
+  wire \$4 ;
+  wire [6:0] \$5 ;
+  wire [5:0] \$6 ;
+  wire [5:0] \$7 ;
+  wire [15:0] \$8 ;
+  wire [15:0] \$9 ;
   input abort;
   wire abort;
   wire [6:0] active__addr;
@@ -2755,66 +2732,62 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   input parity;
   wire parity;
   wire \parity$70 ;
-  output [6:0] \port$12682$0 ;
-  wire [6:0] \port$12682$0 ;
-  output [5:0] \port$12682$13 ;
-  wire [5:0] \port$12682$13 ;
-  output [5:0] \port$12688$0 ;
-  wire [5:0] \port$12688$0 ;
-  output [15:0] \port$12719$0 ;
-  wire [15:0] \port$12719$0 ;
-  output [15:0] \port$12721$0 ;
-  wire [15:0] \port$12721$0 ;
-  output [3:0] \port$12722$1 ;
-  wire [3:0] \port$12722$1 ;
-  output [6:0] \port$12737$0 ;
-  wire [6:0] \port$12737$0 ;
-  output [1:0] \port$12742$0 ;
-  wire [1:0] \port$12742$0 ;
-  output [1:0] \port$12744$0 ;
-  wire [1:0] \port$12744$0 ;
-  output [1:0] \port$12746$0 ;
-  wire [1:0] \port$12746$0 ;
-  output [1:0] \port$12748$0 ;
-  wire [1:0] \port$12748$0 ;
-  output [1:0] \port$12750$0 ;
-  wire [1:0] \port$12750$0 ;
-  output [1:0] \port$12752$0 ;
-  wire [1:0] \port$12752$0 ;
-  output [1:0] \port$12754$0 ;
-  wire [1:0] \port$12754$0 ;
-  output [1:0] \port$12756$0 ;
-  wire [1:0] \port$12756$0 ;
-  output [1:0] \port$12758$0 ;
-  wire [1:0] \port$12758$0 ;
-  output [1:0] \port$12760$0 ;
-  wire [1:0] \port$12760$0 ;
-  output [1:0] \port$12762$0 ;
-  wire [1:0] \port$12762$0 ;
-  output [1:0] \port$12764$0 ;
-  wire [1:0] \port$12764$0 ;
-  output [1:0] \port$12766$0 ;
-  wire [1:0] \port$12766$0 ;
-  output [1:0] \port$12768$0 ;
-  wire [1:0] \port$12768$0 ;
-  output [1:0] \port$12770$0 ;
-  wire [1:0] \port$12770$0 ;
-  output [1:0] \port$12772$0 ;
-  wire [1:0] \port$12772$0 ;
-  output [7:0] \port$12784$1 ;
-  wire [7:0] \port$12784$1 ;
-  output \port$3760$0 ;
-  wire \port$3760$0 ;
-  output \port$3762$0 ;
-  wire \port$3762$0 ;
-  output [13:0] \port$3774$0 ;
-  wire [13:0] \port$3774$0 ;
-  output [11:0] \port$4811$0 ;
-  wire [11:0] \port$4811$0 ;
-  output \port$4853$0 ;
-  wire \port$4853$0 ;
-  output \port$4855$0 ;
-  wire \port$4855$0 ;
+  output [6:0] \port$12632$0 ;
+  wire [6:0] \port$12632$0 ;
+  output [5:0] \port$12632$13 ;
+  wire [5:0] \port$12632$13 ;
+  output [5:0] \port$12638$0 ;
+  wire [5:0] \port$12638$0 ;
+  output [15:0] \port$12669$0 ;
+  wire [15:0] \port$12669$0 ;
+  output [15:0] \port$12671$0 ;
+  wire [15:0] \port$12671$0 ;
+  output [3:0] \port$12672$1 ;
+  wire [3:0] \port$12672$1 ;
+  output [6:0] \port$12687$0 ;
+  wire [6:0] \port$12687$0 ;
+  output [1:0] \port$12692$0 ;
+  wire [1:0] \port$12692$0 ;
+  output [1:0] \port$12694$0 ;
+  wire [1:0] \port$12694$0 ;
+  output [1:0] \port$12696$0 ;
+  wire [1:0] \port$12696$0 ;
+  output [1:0] \port$12698$0 ;
+  wire [1:0] \port$12698$0 ;
+  output [1:0] \port$12700$0 ;
+  wire [1:0] \port$12700$0 ;
+  output [1:0] \port$12702$0 ;
+  wire [1:0] \port$12702$0 ;
+  output [1:0] \port$12704$0 ;
+  wire [1:0] \port$12704$0 ;
+  output [1:0] \port$12706$0 ;
+  wire [1:0] \port$12706$0 ;
+  output [1:0] \port$12708$0 ;
+  wire [1:0] \port$12708$0 ;
+  output [1:0] \port$12710$0 ;
+  wire [1:0] \port$12710$0 ;
+  output [1:0] \port$12712$0 ;
+  wire [1:0] \port$12712$0 ;
+  output [1:0] \port$12714$0 ;
+  wire [1:0] \port$12714$0 ;
+  output [1:0] \port$12716$0 ;
+  wire [1:0] \port$12716$0 ;
+  output [1:0] \port$12718$0 ;
+  wire [1:0] \port$12718$0 ;
+  output [1:0] \port$12720$0 ;
+  wire [1:0] \port$12720$0 ;
+  output [1:0] \port$12722$0 ;
+  wire [1:0] \port$12722$0 ;
+  output [7:0] \port$12734$1 ;
+  wire [7:0] \port$12734$1 ;
+  output \port$3691$0 ;
+  wire \port$3691$0 ;
+  output [13:0] \port$3697$0 ;
+  wire [13:0] \port$3697$0 ;
+  output [11:0] \port$4734$0 ;
+  wire [11:0] \port$4734$0 ;
+  output \port$4768$0 ;
+  wire \port$4768$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -2912,40 +2885,40 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .masks__addr(drain_masks__addr),
     .masks__en(drain_masks__en),
     .parity(parity),
-    .\port$12682$0 (\$7 ),
-    .\port$12682$13 (\$8 ),
-    .\port$12688$0 (\$9 ),
-    .\port$12719$0 (\$10 ),
-    .\port$12721$0 (\$11 ),
-    .\port$12722$1 (\$12 ),
-    .\port$12737$0 (\$13 ),
-    .\port$12784$1 (\$30 ),
+    .\port$12632$0 (\$5 ),
+    .\port$12632$13 (\$6 ),
+    .\port$12638$0 (\$7 ),
+    .\port$12669$0 (\$8 ),
+    .\port$12671$0 (\$9 ),
+    .\port$12672$1 (\$10 ),
+    .\port$12687$0 (\$11 ),
+    .\port$12734$1 (\$28 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
     .sums(sums),
     .\table (\table ),
-    .tile_0(\$14 ),
-    .tile_1(\$15 ),
-    .tile_10(\$24 ),
-    .tile_11(\$25 ),
-    .tile_12(\$26 ),
-    .tile_13(\$27 ),
-    .tile_14(\$28 ),
-    .tile_15(\$29 ),
-    .tile_2(\$16 ),
-    .tile_3(\$17 ),
-    .tile_4(\$18 ),
-    .tile_5(\$19 ),
-    .tile_6(\$20 ),
-    .tile_7(\$21 ),
-    .tile_8(\$22 ),
-    .tile_9(\$23 ),
+    .tile_0(\$12 ),
+    .tile_1(\$13 ),
+    .tile_10(\$22 ),
+    .tile_11(\$23 ),
+    .tile_12(\$24 ),
+    .tile_13(\$25 ),
+    .tile_14(\$26 ),
+    .tile_15(\$27 ),
+    .tile_2(\$14 ),
+    .tile_3(\$15 ),
+    .tile_4(\$16 ),
+    .tile_5(\$17 ),
+    .tile_6(\$18 ),
+    .tile_7(\$19 ),
+    .tile_8(\$20 ),
+    .tile_9(\$21 ),
     .\touched$96 (touched)
   );
   \backspike_core.bp.front  front (
     .active__data(active__data),
-    .address(\$3 ),
+    .address(\$2 ),
     .batch(batch),
     .clk(clk),
     .\config (\config ),
@@ -2958,16 +2931,14 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
     .\o__ready$70 (o_vectors__ready),
     .\o__ready$74 (o_events__ready),
     .o_events__payload(i_events__payload),
-    .\o_events__ready$83 (\$5 ),
+    .\o_events__ready$83 (\$4 ),
     .o_events__valid(i_events__valid),
     .o_headers__payload(w_data),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(w_en),
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\port$3762$0 (\$2 ),
-    .\port$4811$0 (\$4 ),
-    .\port$4855$0 (\$6 ),
+    .\port$4734$0 (\$3 ),
     .\row$64 (column_vector),
     .\row$90 (gradients__data),
     .rst(rst)
@@ -2985,7 +2956,7 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   \backspike_core.bp.lanes  lanes (
     .busy(\busy$129 ),
     .clk(clk),
-    .entry(\$30 [3:0]),
+    .entry(\$28 [3:0]),
     .\event (\event ),
     .go(o_events__ready),
     .i_events__payload(i_events__payload),
@@ -3049,47 +3020,47 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign fault = queue_fault;
   assign \config$37  = \config ;
   assign \batch$38  = batch;
-  assign front_masks__addr = \$3 [6:0];
-  assign masks__addr = \$3 [6:0];
+  assign front_masks__addr = \$2 [6:0];
+  assign masks__addr = \$2 [6:0];
   assign front_masks__data = masks__data;
-  assign front_masks__en = { \$2 , \$1  };
-  assign masks__en = { \$2 , \$1  };
-  assign front_active__addr = \$3 [13:7];
-  assign active__addr = \$3 [13:7];
+  assign front_masks__en = { \$1 , \$1  };
+  assign masks__en = { \$1 , \$1  };
+  assign front_active__addr = \$2 [13:7];
+  assign active__addr = \$2 [13:7];
   assign front_active__data = active__data;
-  assign front_active__en = { \$2 , \$1  };
-  assign active__en = { \$2 , \$1  };
+  assign front_active__en = { \$1 , \$1  };
+  assign active__en = { \$1 , \$1  };
   assign gradients__addr = front_gradients__addr;
   assign front_gradients__data = gradients__data;
-  assign front_gradients__en = { \$6 , \$5  };
-  assign gradients__en = { \$6 , \$5  };
-  assign front_column_address = \$4 [11:1];
-  assign column_address = \$4 [11:1];
-  assign front_column_turn = \$4 [0];
-  assign column_turn = \$4 [0];
+  assign front_gradients__en = { \$4 , \$4  };
+  assign gradients__en = { \$4 , \$4  };
+  assign front_column_address = \$3 [11:1];
+  assign column_address = \$3 [11:1];
+  assign front_column_turn = \$3 [0];
+  assign column_turn = \$3 [0];
   assign column_stride = \config [45:37];
   assign front_column_vector = column_vector;
   assign \config$65  = \config ;
   assign \batch$66  = batch;
   assign \extent$68  = extent;
   assign \parity$70  = parity;
-  assign drain_codes__addr = { \$7 , \$30 [3:0] };
-  assign codes__addr = { \$7 , \$30 [3:0] };
+  assign drain_codes__addr = { \$5 , \$28 [3:0] };
+  assign codes__addr = { \$5 , \$28 [3:0] };
   assign drain_codes__data = codes__data;
-  assign drain_logits__addr = { \$9 , \$30 [7:4] };
-  assign logits__addr = { \$9 , \$30 [7:4] };
+  assign drain_logits__addr = { \$7 , \$28 [7:4] };
+  assign logits__addr = { \$7 , \$28 [7:4] };
   assign drain_logits__data = logits__data;
-  assign drain_labels__addr = { parity, \$8 , \$30 [7:4] };
-  assign labels__addr = { parity, \$8 , \$30 [7:4] };
+  assign drain_labels__addr = { parity, \$6 , \$28 [7:4] };
+  assign labels__addr = { parity, \$6 , \$28 [7:4] };
   assign drain_labels__data = labels__data;
-  assign drain_gradients__addr = { \$13 , \$12  };
-  assign \gradients__addr$84  = { \$13 , \$12  };
-  assign drain_gradients__data = { \$11 , \$10  };
-  assign \gradients__data$86  = { \$11 , \$10  };
+  assign drain_gradients__addr = { \$11 , \$10  };
+  assign \gradients__addr$84  = { \$11 , \$10  };
+  assign drain_gradients__data = { \$9 , \$8  };
+  assign \gradients__data$86  = { \$9 , \$8  };
   assign \gradients__en$88  = drain_gradients__en;
   assign \masks__addr$90  = drain_masks__addr;
-  assign drain_masks__data = { \$29 [1], \$28 [1], \$27 [1], \$26 [1], \$25 [1], \$24 [1], \$23 [1], \$22 [1], \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$29 [0], \$28 [0], \$27 [0], \$26 [0], \$25 [0], \$24 [0], \$23 [0], \$22 [0], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0] };
-  assign \masks__data$92  = { \$29 [1], \$28 [1], \$27 [1], \$26 [1], \$25 [1], \$24 [1], \$23 [1], \$22 [1], \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$29 [0], \$28 [0], \$27 [0], \$26 [0], \$25 [0], \$24 [0], \$23 [0], \$22 [0], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0] };
+  assign drain_masks__data = { \$27 [1], \$26 [1], \$25 [1], \$24 [1], \$23 [1], \$22 [1], \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$13 [1], \$12 [1], \$27 [0], \$26 [0], \$25 [0], \$24 [0], \$23 [0], \$22 [0], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0], \$13 [0], \$12 [0] };
+  assign \masks__data$92  = { \$27 [1], \$26 [1], \$25 [1], \$24 [1], \$23 [1], \$22 [1], \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$13 [1], \$12 [1], \$27 [0], \$26 [0], \$25 [0], \$24 [0], \$23 [0], \$22 [0], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0], \$13 [0], \$12 [0] };
   assign \masks__en$94  = drain_masks__en;
   assign saturated = drain_saturated;
   assign o__payload = i__payload;
@@ -3109,8 +3080,8 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign i_headers__ready = r_en;
   assign \start$128  = \start$127 ;
   assign \busy$130  = \busy$129 ;
-  assign entry = \$30 [3:0];
-  assign \entry$132  = \$30 [3:0];
+  assign entry = \$28 [3:0];
+  assign \entry$132  = \$28 [3:0];
   assign \sums$134  = sums;
   assign \done$136  = done;
   assign \busy$137  = queue_busy;
@@ -3120,37 +3091,35 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \stall_drain$145  = stall_drain;
   assign \touched$147  = touched;
   assign \table$149  = \table ;
-  assign \port$3760$0  = \$1 ;
-  assign \port$3762$0  = \$2 ;
-  assign \port$3774$0  = \$3 ;
-  assign \port$4811$0  = \$4 ;
-  assign \port$4853$0  = \$5 ;
-  assign \port$4855$0  = \$6 ;
+  assign \port$3691$0  = \$1 ;
+  assign \port$3697$0  = \$2 ;
+  assign \port$4734$0  = \$3 ;
+  assign \port$4768$0  = \$4 ;
   assign front_column_stride = \config [45:37];
-  assign \port$12682$0  = \$7 ;
-  assign \port$12682$13  = \$8 ;
-  assign \port$12688$0  = \$9 ;
-  assign \port$12719$0  = \$10 ;
-  assign \port$12721$0  = \$11 ;
-  assign \port$12722$1  = \$12 ;
-  assign \port$12737$0  = \$13 ;
-  assign \port$12742$0  = \$14 ;
-  assign \port$12744$0  = \$15 ;
-  assign \port$12746$0  = \$16 ;
-  assign \port$12748$0  = \$17 ;
-  assign \port$12750$0  = \$18 ;
-  assign \port$12752$0  = \$19 ;
-  assign \port$12754$0  = \$20 ;
-  assign \port$12756$0  = \$21 ;
-  assign \port$12758$0  = \$22 ;
-  assign \port$12760$0  = \$23 ;
-  assign \port$12762$0  = \$24 ;
-  assign \port$12764$0  = \$25 ;
-  assign \port$12766$0  = \$26 ;
-  assign \port$12768$0  = \$27 ;
-  assign \port$12770$0  = \$28 ;
-  assign \port$12772$0  = \$29 ;
-  assign \port$12784$1  = \$30 ;
+  assign \port$12632$0  = \$5 ;
+  assign \port$12632$13  = \$6 ;
+  assign \port$12638$0  = \$7 ;
+  assign \port$12669$0  = \$8 ;
+  assign \port$12671$0  = \$9 ;
+  assign \port$12672$1  = \$10 ;
+  assign \port$12687$0  = \$11 ;
+  assign \port$12692$0  = \$12 ;
+  assign \port$12694$0  = \$13 ;
+  assign \port$12696$0  = \$14 ;
+  assign \port$12698$0  = \$15 ;
+  assign \port$12700$0  = \$16 ;
+  assign \port$12702$0  = \$17 ;
+  assign \port$12704$0  = \$18 ;
+  assign \port$12706$0  = \$19 ;
+  assign \port$12708$0  = \$20 ;
+  assign \port$12710$0  = \$21 ;
+  assign \port$12712$0  = \$22 ;
+  assign \port$12714$0  = \$23 ;
+  assign \port$12716$0  = \$24 ;
+  assign \port$12718$0  = \$25 ;
+  assign \port$12720$0  = \$26 ;
+  assign \port$12722$0  = \$27 ;
+  assign \port$12734$1  = \$28 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -3248,8 +3217,8 @@ module \backspike_core.bp (rst, queue_descriptors__addr, queue_busy, queue_runni
   assign \table$149.half  = \table [20:5];
 endmodule
 
-module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12682$0 , \port$12682$13 , \port$12688$0 , \port$12719$0 , \port$12721$0
-, \port$12722$1 , \port$12737$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$12784$1
+module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, complete, done, busy, i_headers__valid, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12632$0 , \port$12632$13 , \port$12638$0 , \port$12669$0 , \port$12671$0
+, \port$12672$1 , \port$12687$0 , masks__addr, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, masks__en, \port$12734$1
 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -3597,22 +3566,22 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
   wire onehot;
   input parity;
   wire parity;
-  output [6:0] \port$12682$0 ;
-  wire [6:0] \port$12682$0 ;
-  output [5:0] \port$12682$13 ;
-  wire [5:0] \port$12682$13 ;
-  output [5:0] \port$12688$0 ;
-  wire [5:0] \port$12688$0 ;
-  output [15:0] \port$12719$0 ;
-  wire [15:0] \port$12719$0 ;
-  output [15:0] \port$12721$0 ;
-  wire [15:0] \port$12721$0 ;
-  output [3:0] \port$12722$1 ;
-  wire [3:0] \port$12722$1 ;
-  output [6:0] \port$12737$0 ;
-  wire [6:0] \port$12737$0 ;
-  output [7:0] \port$12784$1 ;
-  wire [7:0] \port$12784$1 ;
+  output [6:0] \port$12632$0 ;
+  wire [6:0] \port$12632$0 ;
+  output [5:0] \port$12632$13 ;
+  wire [5:0] \port$12632$13 ;
+  output [5:0] \port$12638$0 ;
+  wire [5:0] \port$12638$0 ;
+  output [15:0] \port$12669$0 ;
+  wire [15:0] \port$12669$0 ;
+  output [15:0] \port$12671$0 ;
+  wire [15:0] \port$12671$0 ;
+  output [3:0] \port$12672$1 ;
+  wire [3:0] \port$12672$1 ;
+  output [6:0] \port$12687$0 ;
+  wire [6:0] \port$12687$0 ;
+  output [7:0] \port$12734$1 ;
+  wire [7:0] \port$12734$1 ;
   reg [15:0] present = 16'h0000;
   reg read_turn_0 = 1'h0;
   reg read_turn_1 = 1'h0;
@@ -4160,9 +4129,9 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
     .i(sum),
     .live(\live$33 ),
     .onehot(onehot),
-    .\port$12926$0 (\$146 ),
-    .\port$12927$0 (\$147 ),
-    .\port$5093$0 (\$8 ),
+    .\port$12876$0 (\$146 ),
+    .\port$12877$0 (\$147 ),
+    .\port$5000$0 (\$8 ),
     .rst(rst),
     .saturated(\saturated$44 ),
     .slot(slot),
@@ -4436,15 +4405,15 @@ module \backspike_core.bp.drain (rst, start, \touched$96 , \begin , saturated, c
   assign finishing = masks__en;
   assign masks__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign gradient = { \$147 , \$146  };
-  assign \port$12682$0  = header[6:0];
-  assign \port$12682$13  = header[18:13];
-  assign \port$12688$0  = o_unit[5:0];
-  assign \port$12719$0  = gradient_0[15:0];
-  assign \port$12721$0  = gradient_1[15:0];
-  assign \port$12722$1  = whole_0[4:1];
-  assign \port$12737$0  = header_14[6:0];
+  assign \port$12632$0  = header[6:0];
+  assign \port$12632$13  = header[18:13];
+  assign \port$12638$0  = o_unit[5:0];
+  assign \port$12669$0  = gradient_0[15:0];
+  assign \port$12671$0  = gradient_1[15:0];
+  assign \port$12672$1  = whole_0[4:1];
+  assign \port$12687$0  = header_14[6:0];
   assign masks__addr = last_0[6:0];
-  assign \port$12784$1  = o[8:1];
+  assign \port$12734$1  = o[8:1];
   assign \config.tiles  = \config [8:0];
   assign \config.size  = \config [21:9];
   assign \config.output_unit  = \config [34:22];
@@ -4724,14 +4693,14 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
-  wire [1:0] \$14 ;
+  wire [1:0] \$13 ;
+  wire \$14 ;
   wire \$15 ;
   wire \$16 ;
-  wire \$17 ;
-  wire [4:0] \$18 ;
+  wire [4:0] \$17 ;
+  wire \$18 ;
   wire \$19 ;
-  wire [10:0] \$2 ;
+  wire [5:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
@@ -4742,7 +4711,7 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [5:0] \$3 ;
+  wire [9:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
@@ -4753,38 +4722,37 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
-  wire [5:0] \$4 ;
-  wire \$40 ;
-  wire [4:0] \$41 ;
-  wire [5:0] \$42 ;
+  wire \$4 ;
+  wire [4:0] \$40 ;
+  wire [5:0] \$41 ;
+  wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  wire \$48 ;
+  wire [5:0] \$48 ;
   wire [5:0] \$49 ;
   wire \$5 ;
   wire [5:0] \$50 ;
-  wire [5:0] \$51 ;
+  wire \$51 ;
   wire \$52 ;
   wire \$53 ;
-  wire \$54 ;
-  reg [3:0] \$55 ;
-  reg [4:0] \$56 ;
-  reg [4:0] \$57 ;
-  reg [14:0] \$58 ;
-  reg [3:0] \$59 ;
+  reg [4:0] \$54 ;
+  reg [4:0] \$55 ;
+  reg [3:0] \$56 ;
+  reg [14:0] \$57 ;
+  reg [3:0] \$58 ;
+  reg \$59 ;
   wire \$6 ;
   reg \$60 ;
-  reg \$61 ;
-  reg [3:0] \$62 ;
-  reg [4:0] \$63 ;
+  reg [3:0] \$61 ;
+  reg [4:0] \$62 ;
+  reg \$63 ;
   reg \$64 ;
-  reg \$65 ;
-  reg [4:0] \$66 ;
-  reg [3:0] \$67 ;
-  reg \$68 ;
+  reg [4:0] \$65 ;
+  reg [3:0] \$66 ;
+  reg \$67 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
@@ -4829,158 +4797,167 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   wire \start$19 ;
   reg [4:0] steps_before = 5'h00;
   reg [3:0] \wait  = 4'h0;
-  assign \$32  = skips >> \$signal$13 ;
-  assign \$34  = sample == \$signal ;
-  assign \$35  = \$signal$15  == steps_before;
-  assign \$36  = \$34  & \$35 ;
-  assign \$37  = \$33  & \$36 ;
-  assign \$38  = sample == \$signal ;
-  assign \$39  = \$signal$15  == steps_before;
-  assign \$40  = \$38  & \$39 ;
-  assign \$41  = \$signal$13  + 1'h1;
-  assign \$42  = sample + 1'h1;
+  assign \$33  = sample == \$signal ;
+  assign \$34  = \$signal$15  == steps_before;
+  assign \$35  = \$33  & \$34 ;
+  assign \$36  = \$32  & \$35 ;
+  assign \$37  = sample == \$signal ;
+  assign \$38  = \$signal$15  == steps_before;
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = \$signal$13  + 1'h1;
+  assign \$41  = sample + 1'h1;
+  assign \$42  = sample == \$signal ;
   assign \$43  = sample == \$signal ;
-  assign \$44  = sample == \$signal ;
-  assign \$45  = \$signal$15  == steps_before;
-  assign \$46  = \$44  & \$45 ;
-  assign \$47  = ~ \$46 ;
-  assign \$48  = sample == \$signal ;
-  assign \$49  = \$signal$15  + 1'h1;
+  assign \$44  = \$signal$15  == steps_before;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ \$45 ;
+  assign \$47  = sample == \$signal ;
+  assign \$48  = \$signal$15  + 1'h1;
+  assign \$49  = \$signal$17  - batch[9:5];
   assign \$50  = \$signal$17  - batch[9:5];
-  assign \$51  = \$signal$17  - batch[9:5];
+  assign \$51  = o[0] & o[14];
   assign \$52  = o[0] & o[14];
-  assign \$53  = o[0] & o[14];
-  assign \$54  = ~ \$53 ;
-  assign busy = running & \$54 ;
+  assign \$53  = ~ \$52 ;
+  assign busy = running & \$53 ;
   always @(posedge clk)
-    start <= \$55 ;
+    \$signal  <= \$54 ;
   always @(posedge clk)
-    \$signal  <= \$56 ;
+    steps_before <= \$55 ;
   always @(posedge clk)
-    steps_before <= \$57 ;
+    start <= \$56 ;
   always @(posedge clk)
-    o <= \$58 ;
+    o <= \$57 ;
   always @(posedge clk)
-    \wait  <= \$59 ;
+    \wait  <= \$58 ;
   always @(posedge clk)
-    rested <= \$60 ;
+    rested <= \$59 ;
   always @(posedge clk)
-    last_entry <= \$61 ;
+    last_entry <= \$60 ;
   always @(posedge clk)
-    \$signal$13  <= \$62 ;
+    \$signal$13  <= \$61 ;
   always @(posedge clk)
-    sample <= \$63 ;
+    sample <= \$62 ;
   always @(posedge clk)
-    begins <= \$64 ;
+    begins <= \$63 ;
   always @(posedge clk)
-    ahead <= \$65 ;
+    ahead <= \$64 ;
   always @(posedge clk)
-    \$signal$15  <= \$66 ;
+    \$signal$15  <= \$65 ;
   always @(posedge clk)
-    \$signal$17  <= \$67 ;
+    \$signal$17  <= \$66 ;
   always @(posedge clk)
-    running <= \$68 ;
-  assign \$1  = batch[4:0] - 1'h1;
-  assign \$2  = $signed(\$1 ) * $signed({ 1'h0, batch[9:5] });
-  assign \$3  = batch[9:5] - 1'h1;
-  assign \$4  = batch[4:0] - 1'h1;
-  assign \$5  = ~ o[0];
-  assign \$6  = \$5  | o[11];
-  assign \$7  = ~ o[0];
-  assign \$8  = \$7  | o[11];
-  assign \$9  = ahead & \$8 ;
-  assign \$10  = ~ begins;
-  assign \$11  = \$10  | rested;
-  assign \$12  = \$11  | free;
-  assign \$13  = \$9  & \$12 ;
-  assign \$14  = o[9] + 1'h1;
+    running <= \$67 ;
+  assign \$1  = batch[9:5] - 1'h1;
+  assign \$2  = batch[4:0] - 1'h1;
+  assign \$3  = steps_before * batch[9:5];
+  assign \$4  = ~ o[0];
+  assign \$5  = \$4  | o[11];
+  assign \$6  = ~ o[0];
+  assign \$7  = \$6  | o[11];
+  assign \$8  = ahead & \$7 ;
+  assign \$9  = ~ begins;
+  assign \$10  = \$9  | rested;
+  assign \$11  = \$10  | free;
+  assign \$12  = \$8  & \$11 ;
+  assign \$13  = o[9] + 1'h1;
+  assign \$14  = ! o[9];
   assign \$15  = ! o[9];
-  assign \$16  = ! o[9];
-  assign \$17  = \$16  & last_entry;
-  assign \$18  = \wait  + 1'h1;
-  assign \$19  = \wait  == 4'h9;
-  assign \$20  = ~ o[0];
-  assign \$21  = \$20  | o[11];
-  assign \$22  = ahead & \$21 ;
-  assign \$23  = ~ begins;
-  assign \$24  = \$23  | rested;
-  assign \$25  = \$24  | free;
-  assign \$26  = \$22  & \$25 ;
+  assign \$16  = \$15  & last_entry;
+  assign \$17  = \wait  + 1'h1;
+  assign \$18  = \wait  == 4'h9;
+  assign \$19  = ~ o[0];
+  assign \$20  = \$19  | o[11];
+  assign \$21  = ahead & \$20 ;
+  assign \$22  = ~ begins;
+  assign \$23  = \$22  | rested;
+  assign \$24  = \$23  | free;
+  assign \$25  = \$21  & \$24 ;
+  assign \$26  = ! \$signal$15 ;
   assign \$27  = ! \$signal$15 ;
-  assign \$28  = ! \$signal$15 ;
+  assign \$28  = skips >> \$signal$13 ;
   assign \$29  = skips >> \$signal$13 ;
-  assign \$30  = skips >> \$signal$13 ;
+  assign \$31  = skips >> \$signal$13 ;
   always @* begin
     if (\$initially ) begin end
-    \$55  = \$2 [3:0];
+    \$54  = \$1 [4:0];
     if (rst) begin
-      \$55  = 4'h0;
+      \$54  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$56  = \$3 [4:0];
+    \$55  = \$2 [4:0];
     if (rst) begin
-      \$56  = 5'h00;
+      \$55  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$57  = \$4 [4:0];
+    \$56  = \$3 [3:0];
     if (rst) begin
-      \$57  = 5'h00;
+      \$56  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    { \$58 [14:10], \$58 [8:0] } = { o[14:10], o[8:0] };
+    { \$57 [14:10], \$57 [8:0] } = { o[14:10], o[8:0] };
     (* full_case = 32'd1 *)
-    if (\$6 ) begin
-      \$58 [0] = \$13 ;
-      \$58 [9] = 1'h0;
+    if (\$5 ) begin
+      \$57 [0] = \$12 ;
+      \$57 [9] = 1'h0;
     end else begin
-      \$58 [9] = \$14 [0];
-      \$58 [11] = \$15 ;
-      \$58 [14] = \$17 ;
+      \$57 [9] = \$13 [0];
+      \$57 [11] = \$14 ;
+      \$57 [14] = \$16 ;
     end
-    if (\$26 ) begin
-      \$58 [4:1] = \$signal$13 ;
-      \$58 [8:5] = sample[3:0];
-      \$58 [12] = \$27 ;
-      \$58 [13] = \$28 ;
-      \$58 [10] = \$29 ;
-      \$58 [11] = \$31 ;
-      \$58 [14] = \$37 ;
+    if (\$25 ) begin
+      \$57 [4:1] = \$signal$13 ;
+      \$57 [8:5] = sample[3:0];
+      \$57 [12] = \$26 ;
+      \$57 [13] = \$27 ;
+      \$57 [10] = \$28 ;
+      \$57 [11] = \$30 ;
+      \$57 [14] = \$36 ;
     end
     if (rst) begin
-      \$58  = 15'h0000;
+      \$57  = 15'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$59  = \$18 [3:0];
-    if (\$26 ) begin
+    \$58  = \$17 [3:0];
+    if (\$25 ) begin
       if (begins) begin
-        \$59  = 4'h0;
+        \$58  = 4'h0;
       end
     end
     if (rst) begin
-      \$59  = 4'h0;
+      \$58  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$60  = rested;
-    if (\$19 ) begin
-      \$60  = 1'h1;
+    \$59  = rested;
+    if (\$18 ) begin
+      \$59  = 1'h1;
     end
-    if (\$26 ) begin
+    if (\$25 ) begin
       if (begins) begin
-        \$60  = 1'h0;
+        \$59  = 1'h0;
       end
     end
     if (\start$19 ) begin
-      \$60  = 1'h1;
+      \$59  = 1'h1;
+    end
+    if (rst) begin
+      \$59  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$60  = last_entry;
+    if (\$25 ) begin
+      \$60  = \$39 ;
     end
     if (rst) begin
       \$60  = 1'h0;
@@ -4988,51 +4965,54 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   end
   always @* begin
     if (\$initially ) begin end
-    \$61  = last_entry;
-    if (\$26 ) begin
-      \$61  = \$40 ;
-    end
-    if (rst) begin
-      \$61  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$62  = \$signal$13 ;
-    if (\$26 ) begin
-      \$62  = \$41 [3:0];
-      if (\$48 ) begin
-        \$62  = \$50 [3:0];
+    \$61  = \$signal$13 ;
+    if (\$25 ) begin
+      \$61  = \$40 [3:0];
+      if (\$47 ) begin
+        \$61  = \$49 [3:0];
       end
     end
     if (\start$19 ) begin
-      \$62  = start;
+      \$61  = start;
     end
     if (rst) begin
-      \$62  = 4'h0;
+      \$61  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$63  = sample;
-    if (\$26 ) begin
-      \$63  = \$42 [4:0];
-      if (\$48 ) begin
-        \$63  = 5'h00;
+    \$62  = sample;
+    if (\$25 ) begin
+      \$62  = \$41 [4:0];
+      if (\$47 ) begin
+        \$62  = 5'h00;
       end
     end
     if (\start$19 ) begin
-      \$63  = 5'h00;
+      \$62  = 5'h00;
     end
     if (rst) begin
-      \$63  = 5'h00;
+      \$62  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = begins;
-    if (\$26 ) begin
-      \$64  = \$43 ;
+    \$63  = begins;
+    if (\$25 ) begin
+      \$63  = \$42 ;
+    end
+    if (\start$19 ) begin
+      \$63  = 1'h1;
+    end
+    if (rst) begin
+      \$63  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$64  = ahead;
+    if (\$25 ) begin
+      \$64  = \$46 ;
     end
     if (\start$19 ) begin
       \$64  = 1'h1;
@@ -5043,58 +5023,45 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = ahead;
-    if (\$26 ) begin
-      \$65  = \$47 ;
-    end
-    if (\start$19 ) begin
-      \$65  = 1'h1;
-    end
-    if (rst) begin
-      \$65  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$66  = \$signal$15 ;
-    if (\$26 ) begin
-      if (\$48 ) begin
-        \$66  = \$49 [4:0];
+    \$65  = \$signal$15 ;
+    if (\$25 ) begin
+      if (\$47 ) begin
+        \$65  = \$48 [4:0];
       end
     end
     if (\start$19 ) begin
-      \$66  = 5'h00;
+      \$65  = 5'h00;
     end
     if (rst) begin
-      \$66  = 5'h00;
+      \$65  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = \$signal$17 ;
-    if (\$26 ) begin
-      if (\$48 ) begin
-        \$67  = \$51 [3:0];
+    \$66  = \$signal$17 ;
+    if (\$25 ) begin
+      if (\$47 ) begin
+        \$66  = \$50 [3:0];
       end
     end
     if (\start$19 ) begin
-      \$67  = start;
+      \$66  = start;
     end
     if (rst) begin
-      \$67  = 4'h0;
+      \$66  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = running;
-    if (\$52 ) begin
-      \$68  = 1'h0;
+    \$67  = running;
+    if (\$51 ) begin
+      \$67  = 1'h0;
     end
     if (\start$19 ) begin
-      \$68  = 1'h1;
+      \$67  = 1'h1;
     end
     if (rst) begin
-      \$68  = 1'h0;
+      \$67  = 1'h0;
     end
   end
   assign \batch.steps  = batch[4:0];
@@ -5109,11 +5076,11 @@ module \backspike_core.bp.drain.time (rst, \start$19 , free, skips, busy, batch,
   assign \o.first  = o[12];
   assign \o.last  = o[13];
   assign \o.final  = o[14];
-  assign \$31  = \$30 ;
-  assign \$33  = \$32 ;
+  assign \$30  = \$29 ;
+  assign \$32  = \$31 ;
 endmodule
 
-module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5093$0 , onehot, saturated, \table , \config , slot, \port$12926$0 , \port$12927$0 , clk);
+module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5000$0 , onehot, saturated, \table , \config , slot, \port$12876$0 , \port$12877$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -5392,12 +5359,12 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5093$0 , onehot, satu
   wire onehot;
   reg onehot_0 = 1'h0;
   reg onehot_1 = 1'h0;
-  output [14:0] \port$12926$0 ;
-  wire [14:0] \port$12926$0 ;
-  output \port$12927$0 ;
-  wire \port$12927$0 ;
-  input [20:0] \port$5093$0 ;
-  wire [20:0] \port$5093$0 ;
+  output [14:0] \port$12876$0 ;
+  wire [14:0] \port$12876$0 ;
+  output \port$12877$0 ;
+  wire \port$12877$0 ;
+  input [20:0] \port$5000$0 ;
+  wire [20:0] \port$5000$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5658,13 +5625,13 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5093$0 , onehot, satu
   always @(posedge clk)
     live_e_0 <= live_2;
   always @(posedge clk)
-    code_0 <= \port$5093$0 [4:0];
+    code_0 <= \port$5000$0 [4:0];
   always @(posedge clk)
     code_1 <= code_0;
   always @(posedge clk)
     code_2 <= code_1;
   always @(posedge clk)
-    logit_0 <= \port$5093$0 [20:5];
+    logit_0 <= \port$5000$0 [20:5];
   always @(posedge clk)
     logit_1 <= logit_0;
   always @(posedge clk)
@@ -5797,10 +5764,10 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5093$0 , onehot, satu
   assign write__en = written_8[0];
   assign write__addr = written_8[9:5];
   assign write__data = { \$126 , \$125  };
-  assign code = \port$5093$0 [4:0];
-  assign logit = \port$5093$0 [20:5];
-  assign \port$12926$0  = \$125 ;
-  assign \port$12927$0  = \$126 ;
+  assign code = \port$5000$0 [4:0];
+  assign logit = \port$5000$0 [20:5];
+  assign \port$12876$0  = \$125 ;
+  assign \port$12877$0  = \$126 ;
   assign \one.significand  = \$30 [17:0];
   assign \one.shift  = 2'h1;
   assign \one.sign  = 1'h0;
@@ -5914,8 +5881,8 @@ module \backspike_core.bp.drain.unit0 (rst, i, live, \port$5093$0 , onehot, satu
   assign \slot_2.final  = slot_2[14];
   assign \code_0.code  = code_0[3:0];
   assign \code_0.spike  = code_0[4];
-  assign \code.code  = \port$5093$0 [3:0];
-  assign \code.spike  = \port$5093$0 [4];
+  assign \code.code  = \port$5000$0 [3:0];
+  assign \code.spike  = \port$5000$0 [4];
   assign \code_1.code  = code_1[3:0];
   assign \code_1.spike  = code_1[4];
   assign \leak.significand  = leak[17:0];
@@ -7074,8 +7041,8 @@ module \backspike_core.bp.drain.unit0.round_g (rst, i_negate, i, result, negativ
   assign \$55  = \$49 [0];
 endmodule
 
-module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$4811$0 , \o_events__ready$83 , \port$4855$0 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload
-, o_events__valid, \row$90 , active__data, masks__data, \row$64 , clk);
+module \backspike_core.bp.front (rst, o__ready, address, \port$4734$0 , \o_events__ready$83 , \o__ready$74 , \o__ready$70 , o_headers__ready, batch, i__payload, \config , i__valid, gradients__addr, o_headers__payload, i__ready, o_headers__valid, o_vectors__payload, o_vectors__valid, o_events__payload, o_events__valid, \row$90
+, active__data, masks__data, \row$64 , clk);
   wire [31:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -7156,8 +7123,6 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire \$82 ;
-  wire \$83 ;
   wire \$9 ;
   wire [6:0] active__addr;
   input [15:0] active__data;
@@ -7370,12 +7335,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
   wire [3:0] \plain.i ;
   wire [-1:0] \plain.tag ;
   wire \plain.x ;
-  output \port$3762$0 ;
-  wire \port$3762$0 ;
-  output [11:0] \port$4811$0 ;
-  wire [11:0] \port$4811$0 ;
-  output \port$4855$0 ;
-  wire \port$4855$0 ;
+  output [11:0] \port$4734$0 ;
+  wire [11:0] \port$4734$0 ;
   wire [47:0] row;
   input [31:0] \row$64 ;
   wire [31:0] \row$64 ;
@@ -7401,8 +7362,6 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
   wire [-1:0] \valued.tag ;
   wire \valued.x ;
   wire [10:0] weights;
-  assign \$16  = | { \$15 , \$13  };
-  assign \$17  = ! \o__payload$97 [36];
   assign \$18  = \o__payload$97 [3] & \$17 ;
   assign \$20  = \o__payload$97 [19] & \$19 ;
   assign \$21  = | { \$20 , \$18  };
@@ -7467,6 +7426,8 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
   assign \$12  = ! \o__payload$97 [36];
   assign \$13  = \o__payload$97 [2] & \$12 ;
   assign \$15  = \o__payload$97 [18] & \$14 ;
+  assign \$16  = | { \$15 , \$13  };
+  assign \$17  = ! \o__payload$97 [36];
   \backspike_core.bp.front.asked  asked (
     .clk(clk),
     .i__payload(\i__payload$34 ),
@@ -7483,7 +7444,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
     .i__valid(\i__valid$55 ),
     .o__ready(\o__ready$70 ),
     .o__valid(o_vectors__valid),
-    .\port$4811$0 (o_lines__payload[11:0]),
+    .\port$4734$0 (o_lines__payload[11:0]),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .write__data(\row$64 )
@@ -7505,12 +7466,11 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
     .clk(clk),
     .i__payload(\i__payload$22 ),
     .i__valid(\i__valid$26 ),
-    .move0(o__ready),
-    .move1(\$82 ),
+    .move(o__ready),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$50 ),
-    .\port$13630$0 (active__data),
-    .\port$13632$0 (masks__data),
+    .\port$13580$0 (active__data),
+    .\port$13582$0 (masks__data),
     .rst(rst),
     .valid1(\i__valid$48 )
   );
@@ -7528,8 +7488,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
     .clk(clk),
     .i__payload(\i__payload$85 ),
     .i__valid(\i__valid$81 ),
-    .move0(\o_events__ready$83 ),
-    .move1(\$83 ),
+    .move(\o_events__ready$83 ),
     .o__payload(\o__payload$97 ),
     .o__ready(\o__ready$94 ),
     .row(\row$90 ),
@@ -7549,7 +7508,7 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
     .own_unit(\config [28:22]),
-    .\port$12413$37 (\config [52:37]),
+    .\port$12363$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .\tile_rows$13 (tile_rows),
@@ -7575,9 +7534,9 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
   assign \i__ready$33  = \o__ready$32 ;
   assign masks__addr = \i__payload$22 [6:0];
   assign active__addr = \i__payload$22 [13:7];
-  assign masks__en = { \$82 , o__ready };
-  assign en = { \$82 , o__ready };
-  assign active__en = { \$82 , o__ready };
+  assign masks__en = { o__ready, o__ready };
+  assign en = { o__ready, o__ready };
+  assign active__en = { o__ready, o__ready };
   assign row = { active__data, masks__data };
   assign mask = \o__payload$46 [31:0];
   assign needed = \o__payload$46 [47:32];
@@ -7603,16 +7562,14 @@ module \backspike_core.bp.front (rst, o__ready, \port$3762$0 , address, \port$48
   assign \o_events__valid$82  = \i__valid$81 ;
   assign \i__ready$84  = \o_events__ready$83 ;
   assign \address$87  = \i__payload$85 [10:0];
-  assign gradients__en = { \$83 , \o_events__ready$83  };
-  assign \en$89  = { \$83 , \o_events__ready$83  };
+  assign gradients__en = { \o_events__ready$83 , \o_events__ready$83  };
+  assign \en$89  = { \o_events__ready$83 , \o_events__ready$83  };
   assign gradients__data = \row$90 ;
   assign \o__valid$93  = \i__valid$92 ;
   assign \i__ready$95  = \o__ready$94 ;
   assign valued = \o__payload$97 [39:32];
-  assign \port$3762$0  = \$82 ;
   assign address = \i__payload$22 [13:0];
-  assign \port$4811$0  = o_lines__payload[11:0];
-  assign \port$4855$0  = \$83 ;
+  assign \port$4734$0  = o_lines__payload[11:0];
   assign gradients__addr = \i__payload$85 [10:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -7852,7 +7809,7 @@ module \backspike_core.bp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
+module \backspike_core.bp.front.fetch (rst, i__valid, \port$4734$0 , i__ready, o__ready, \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -7861,7 +7818,6 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o
   reg \$13 ;
   reg \$14 ;
   reg \$15 ;
-  wire \$16 ;
   wire \$2 ;
   wire [5:0] \$3 ;
   wire [6:0] \$4 ;
@@ -7905,8 +7861,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input [11:0] \port$4811$0 ;
-  wire [11:0] \port$4811$0 ;
+  input [11:0] \port$4734$0 ;
+  wire [11:0] \port$4734$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg present2 = 1'h0;
@@ -7966,7 +7922,6 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o
     \$signal$14  <= \$15 ;
   \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$4843$0 (\$16 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -7979,8 +7934,7 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o
     .address(read[3:0]),
     .clk(clk),
     .i__valid(\i__valid$12 ),
-    .move0(\i__ready$13 ),
-    .move1(\$16 ),
+    .move(\i__ready$13 ),
     .o__payload(\row$28 ),
     .o__ready(o__ready),
     .rst(rst),
@@ -8049,8 +8003,8 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o
       \$15  = 1'h0;
     end
   end
-  assign address = { \port$4811$0 [0], \port$4811$0 [11:1] };
-  assign i__payload = { \port$4811$0 [0], \port$4811$0 [11:1] };
+  assign address = { \port$4734$0 [0], \port$4734$0 [11:1] };
+  assign i__payload = { \port$4734$0 [0], \port$4734$0 [11:1] };
   assign grant = 1'h1;
   assign present5 = \$signal$14 ;
   assign write__en = \$signal$14 ;
@@ -8059,14 +8013,14 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o
   assign \i__payload$23  = read[3:0];
   assign read0__addr = read[3:0];
   assign \address$25  = read[3:0];
-  assign read0__en = { \$16 , \i__ready$13  };
-  assign en = { \$16 , \i__ready$13  };
+  assign read0__en = { \i__ready$13 , \i__ready$13  };
+  assign en = { \i__ready$13 , \i__ready$13  };
   assign read0__data = \row$28 ;
   assign \o__valid$30  = o__valid;
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$4811$0 [0], \port$4811$0 [11:1] };
+  assign \i__payload.address  = { \port$4734$0 [0], \port$4734$0 [11:1] };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
@@ -8074,15 +8028,13 @@ module \backspike_core.bp.front.fetch (rst, i__valid, \port$4811$0 , i__ready, o
   assign \$signal  = valid;
 endmodule
 
-module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4843$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
+module \backspike_core.bp.front.fetch.buffer (rst, read__en, write__addr, read__addr, write__en, read0__data, write__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   input clk;
   wire clk;
   (* init = 32'd0 *)
   wire [31:0] data;
-  input \port$4843$0 ;
-  wire \port$4843$0 ;
   wire [3:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -8140,7 +8092,7 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4843$0 , writ
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$4843$0 ) begin
+    if (read__en) begin
       \$1  = read__data;
     end
   end
@@ -8149,15 +8101,14 @@ module \backspike_core.bp.front.fetch.buffer (rst, read__en, \port$4843$0 , writ
   assign \write__data$5  = write__data;
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$4843$0 , read__en };
+  assign read0__en = { read__en, read__en };
 endmodule
 
-module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__ready, address, o__payload, valid1, clk);
+module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move, o__ready, address, o__payload, valid1, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$2 ;
+  reg \$2 ;
   reg \$3 ;
-  reg \$4 ;
   input [3:0] address;
   wire [3:0] address;
   input clk;
@@ -8169,10 +8120,8 @@ module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__read
   wire i__ready;
   input i__valid;
   wire i__valid;
-  output move0;
-  wire move0;
-  output move1;
-  wire move1;
+  output move;
+  wire move;
   input [31:0] o__payload;
   wire [31:0] o__payload;
   wire [31:0] \o__payload.row ;
@@ -8189,29 +8138,27 @@ module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__read
   reg valid0 = 1'h0;
   output valid1;
   reg valid1 = 1'h0;
+  assign \$1  = ~ valid1;
+  assign move = \$1  | o__ready;
   always @(posedge clk)
-    valid0 <= \$3 ;
+    valid0 <= \$2 ;
   always @(posedge clk)
-    valid1 <= \$4 ;
-  assign \$1  = ~ valid0;
-  assign move0 = \$1  | move1;
-  assign \$2  = ~ valid1;
-  assign move1 = \$2  | o__ready;
+    valid1 <= \$3 ;
   always @* begin
     if (\$initially ) begin end
-    \$4  = valid1;
-    if (move1) begin
-      \$4  = valid0;
+    \$2  = valid0;
+    if (move) begin
+      \$2  = i__valid;
     end
     if (rst) begin
-      \$4  = 1'h0;
+      \$2  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid0;
-    if (move0) begin
-      \$3  = i__valid;
+    \$3  = valid1;
+    if (move) begin
+      \$3  = valid0;
     end
     if (rst) begin
       \$3  = 1'h0;
@@ -8219,8 +8166,8 @@ module \backspike_core.bp.front.fetch.pipe (rst, i__valid, move0, move1, o__read
   end
   assign i__payload = address;
   assign row = o__payload;
-  assign en = { move1, move0 };
-  assign i__ready = move0;
+  assign en = { move, move };
+  assign i__ready = move;
   assign o__valid = valid1;
   assign \i__payload.address  = address;
   assign \o__payload.row  = o__payload;
@@ -8365,8 +8312,8 @@ module \backspike_core.bp.front.scan (rst, i__ready, o_lines__valid, o_lines__pa
   \backspike_core.bp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$12482$0 (\o__payload$20 [0]),
-    .\port$12482$17 (\o__payload$20 [34:17]),
+    .\port$12432$0 (\o__payload$20 [0]),
+    .\port$12432$17 (\o__payload$20 [34:17]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -10601,7 +10548,7 @@ module \backspike_core.bp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[25];
 endmodule
 
-module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$12482$0 , \port$12482$17 , level, clk);
+module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$12432$0 , \port$12432$17 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10626,10 +10573,10 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input \port$12482$0 ;
-  wire \port$12482$0 ;
-  input [17:0] \port$12482$17 ;
-  wire [17:0] \port$12482$17 ;
+  input \port$12432$0 ;
+  wire \port$12432$0 ;
+  input [17:0] \port$12432$17 ;
+  wire [17:0] \port$12432$17 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [18:0] r_data;
@@ -10656,7 +10603,7 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [18:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$12482$17 , \port$12482$0  };
+      storage[w_port__addr] <= { \port$12432$17 , \port$12432$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -10718,8 +10665,8 @@ module \backspike_core.bp.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$12482$17 , \port$12482$0  };
-  assign w_data = { \port$12482$17 , \port$12482$0  };
+  assign w_port__data = { \port$12432$17 , \port$12432$0  };
+  assign w_data = { \port$12432$17 , \port$12432$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -11037,14 +10984,13 @@ module \backspike_core.bp.front.scan.picker (rst, i__ready, i__payload, i__valid
   assign \$41  = \$40 ;
 endmodule
 
-module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, \port$13630$0 , \port$13632$0 , clk);
+module \backspike_core.bp.front.tiles (rst, move, i__valid, i__payload, o__ready, o__payload, valid1, \port$13580$0 , \port$13582$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$2 ;
-  reg \$3 ;
+  reg \$2 ;
+  reg [18:0] \$3 ;
   reg \$4 ;
   reg [18:0] \$5 ;
-  reg [18:0] \$6 ;
   wire [13:0] address;
   input clk;
   wire clk;
@@ -11056,10 +11002,8 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  output move0;
-  wire move0;
-  output move1;
-  wire move1;
+  output move;
+  wire move;
   output [66:0] o__payload;
   wire [66:0] o__payload;
   wire [47:0] \o__payload.row ;
@@ -11068,10 +11012,10 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [15:0] \port$13630$0 ;
-  wire [15:0] \port$13630$0 ;
-  input [31:0] \port$13632$0 ;
-  wire [31:0] \port$13632$0 ;
+  input [15:0] \port$13580$0 ;
+  wire [15:0] \port$13580$0 ;
+  input [31:0] \port$13582$0 ;
+  wire [31:0] \port$13582$0 ;
   wire [47:0] row;
   input rst;
   wire rst;
@@ -11080,32 +11024,27 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   reg valid0 = 1'h0;
   output valid1;
   reg valid1 = 1'h0;
-  assign move1 = \$2  | o__ready;
   always @(posedge clk)
-    valid0 <= \$3 ;
+    valid0 <= \$2 ;
+  always @(posedge clk)
+    tag0 <= \$3 ;
   always @(posedge clk)
     valid1 <= \$4 ;
   always @(posedge clk)
-    tag0 <= \$5 ;
-  always @(posedge clk)
-    tag1 <= \$6 ;
-  assign \$1  = ~ valid0;
-  assign move0 = \$1  | move1;
-  assign \$2  = ~ valid1;
+    tag1 <= \$5 ;
+  assign \$1  = ~ valid1;
+  assign move = \$1  | o__ready;
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid0;
-    if (move0) begin
-      \$3  = i__valid;
-    end
-    if (rst) begin
-      \$3  = 1'h0;
+    \$3  = tag0;
+    if (move) begin
+      \$3  = i__payload[32:14];
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$4  = valid1;
-    if (move1) begin
+    if (move) begin
       \$4  = valid0;
     end
     if (rst) begin
@@ -11114,29 +11053,32 @@ module \backspike_core.bp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$5  = tag0;
-    if (move0) begin
-      \$5  = i__payload[32:14];
+    \$5  = tag1;
+    if (move) begin
+      \$5  = tag0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$6  = tag1;
-    if (move1) begin
-      \$6  = tag0;
+    \$2  = valid0;
+    if (move) begin
+      \$2  = i__valid;
+    end
+    if (rst) begin
+      \$2  = 1'h0;
     end
   end
   assign address = i__payload[13:0];
-  assign row = { \port$13630$0 , \port$13632$0  };
-  assign en = { move1, move0 };
-  assign i__ready = move0;
+  assign row = { \port$13580$0 , \port$13582$0  };
+  assign en = { move, move };
+  assign i__ready = move;
   assign o__valid = valid1;
   assign \i__payload.address  = i__payload[13:0];
   assign \i__payload.tag  = i__payload[32:14];
   assign \o__payload.row  = o__payload[47:0];
   assign \o__payload.tag  = o__payload[66:48];
   assign o__payload[66:48] = tag1;
-  assign o__payload[47:0] = { \port$13630$0 , \port$13632$0  };
+  assign o__payload[47:0] = { \port$13580$0 , \port$13582$0  };
 endmodule
 
 module \backspike_core.bp.front.valued_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -11258,14 +11200,13 @@ module \backspike_core.bp.front.valued_events (rst, i__ready, o__ready, i__paylo
   assign \i__payload.value  = i__payload[23:8];
 endmodule
 
-module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload, i__valid, o__payload, valid1, row, clk);
+module \backspike_core.bp.front.values (rst, move, o__ready, i__payload, i__valid, o__payload, valid1, row, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$2 ;
-  reg \$3 ;
+  reg \$2 ;
+  reg [7:0] \$3 ;
   reg \$4 ;
   reg [7:0] \$5 ;
-  reg [7:0] \$6 ;
   wire [10:0] address;
   input clk;
   wire clk;
@@ -11277,10 +11218,8 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   wire i__ready;
   input i__valid;
   wire i__valid;
-  output move0;
-  wire move0;
-  output move1;
-  wire move1;
+  output move;
+  wire move;
   output [39:0] o__payload;
   wire [39:0] o__payload;
   wire [31:0] \o__payload.row ;
@@ -11298,32 +11237,27 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   reg valid0 = 1'h0;
   output valid1;
   reg valid1 = 1'h0;
-  assign move1 = \$2  | o__ready;
   always @(posedge clk)
-    valid0 <= \$3 ;
+    valid0 <= \$2 ;
+  always @(posedge clk)
+    tag0 <= \$3 ;
   always @(posedge clk)
     valid1 <= \$4 ;
   always @(posedge clk)
-    tag0 <= \$5 ;
-  always @(posedge clk)
-    tag1 <= \$6 ;
-  assign \$1  = ~ valid0;
-  assign move0 = \$1  | move1;
-  assign \$2  = ~ valid1;
+    tag1 <= \$5 ;
+  assign \$1  = ~ valid1;
+  assign move = \$1  | o__ready;
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid0;
-    if (move0) begin
-      \$3  = i__valid;
-    end
-    if (rst) begin
-      \$3  = 1'h0;
+    \$3  = tag0;
+    if (move) begin
+      \$3  = i__payload[18:11];
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$4  = valid1;
-    if (move1) begin
+    if (move) begin
       \$4  = valid0;
     end
     if (rst) begin
@@ -11332,21 +11266,24 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   end
   always @* begin
     if (\$initially ) begin end
-    \$5  = tag0;
-    if (move0) begin
-      \$5  = i__payload[18:11];
+    \$5  = tag1;
+    if (move) begin
+      \$5  = tag0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$6  = tag1;
-    if (move1) begin
-      \$6  = tag0;
+    \$2  = valid0;
+    if (move) begin
+      \$2  = i__valid;
+    end
+    if (rst) begin
+      \$2  = 1'h0;
     end
   end
   assign address = i__payload[10:0];
-  assign en = { move1, move0 };
-  assign i__ready = move0;
+  assign en = { move, move };
+  assign i__ready = move;
   assign o__valid = valid1;
   assign \i__payload.address  = i__payload[10:0];
   assign \i__payload.tag  = i__payload[18:11];
@@ -11356,7 +11293,7 @@ module \backspike_core.bp.front.values (rst, move0, move1, o__ready, i__payload,
   assign o__payload[31:0] = row;
 endmodule
 
-module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$12413$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__ready, batch, i__payload, own_unit, skip, \port$12363$37 , weights, i__valid, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -11436,8 +11373,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] own = 7'h00;
   input [6:0] own_unit;
   wire [6:0] own_unit;
-  input [15:0] \port$12413$37 ;
-  wire [15:0] \port$12413$37 ;
+  input [15:0] \port$12363$37 ;
+  wire [15:0] \port$12363$37 ;
   reg [10:0] row = 11'h000;
   input rst;
   wire rst;
@@ -11455,13 +11392,13 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
   reg [6:0] unit = 7'h00;
   input [10:0] weights;
   wire [10:0] weights;
-  assign \$1  = \port$12413$37 [8:0] - 1'h1;
+  assign \$1  = \port$12363$37 [8:0] - 1'h1;
   assign \$2  = batch[19:10] - 1'h1;
   assign \$3  = tile * batch[19:10];
   assign \$4  = tile * \tile_rows$13 ;
   assign \$5  = own_unit + tile_units;
   assign \$6  = weights + tile_rows;
-  assign \$7  = \port$12413$37 [15:9] + block;
+  assign \$7  = \port$12363$37 [15:9] + block;
   assign \$8  = block + 1'h1;
   assign \$9  = block == blocks_before;
   assign \$10  = source + 1'h1;
@@ -11729,8 +11666,8 @@ module \backspike_core.bp.front.walk (rst, \tile_rows$13 , o__ready, o_headers__
           o__valid = 1'h1;
     endcase
   end
-  assign source_tiles = \port$12413$37 [8:0];
-  assign source_unit = \port$12413$37 [15:9];
+  assign source_tiles = \port$12363$37 [8:0];
+  assign source_unit = \port$12363$37 [15:9];
   assign source_rows = 11'h001;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -12827,7 +12764,7 @@ module \backspike_core.bp.lanes.lane0.term (rst, en, load, i_half, i_factor, fix
   assign \$36  = { 2'h0, \$35 [98:2] };
 endmodule
 
-module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , abort, start, rehearse, waits_first, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid
+module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , start, abort, rehearse, waits_first, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid
 , o__ready, waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -14489,10 +14426,10 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \config [34:22] = output_unit;
   assign \config [21:9] = size;
   assign \config [8:0] = tiles;
+  assign \$117  = \$116 ;
   assign \$5  = 1'h0;
   assign \$111  = \$110 ;
   assign \$114  = \$113 ;
-  assign \$117  = \$116 ;
   assign \$241  = \$240 ;
   assign \$243  = \$242 ;
   assign \$245  = \$244 ;
@@ -14517,7 +14454,7 @@ module \backspike_core.bp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$327  = 1'h0;
 endmodule
 
-module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , \port$12682$0 , \port$12784$1 , read0__data, host__response__payload, clk);
+module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$12082$0 , \port$12099$1 , \port$12101$1 , \port$12102$1 , \port$12632$0 , \port$12734$1 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -14549,18 +14486,18 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [6:0] \port$12132$0 ;
-  wire [6:0] \port$12132$0 ;
-  input [4:0] \port$12149$1 ;
-  wire [4:0] \port$12149$1 ;
-  input [4:0] \port$12151$1 ;
-  wire [4:0] \port$12151$1 ;
-  input [3:0] \port$12152$1 ;
-  wire [3:0] \port$12152$1 ;
-  input [6:0] \port$12682$0 ;
-  wire [6:0] \port$12682$0 ;
-  input [3:0] \port$12784$1 ;
-  wire [3:0] \port$12784$1 ;
+  input [6:0] \port$12082$0 ;
+  wire [6:0] \port$12082$0 ;
+  input [4:0] \port$12099$1 ;
+  wire [4:0] \port$12099$1 ;
+  input [4:0] \port$12101$1 ;
+  wire [4:0] \port$12101$1 ;
+  input [3:0] \port$12102$1 ;
+  wire [3:0] \port$12102$1 ;
+  input [6:0] \port$12632$0 ;
+  wire [6:0] \port$12632$0 ;
+  input [3:0] \port$12734$1 ;
+  wire [3:0] \port$12734$1 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [9:0] read0__data;
@@ -14580,10 +14517,10 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   wire \write__en$13 ;
   \backspike_core.codes_memory.rows  rows (
     .clk(clk),
-    .\port$12132$0 (\port$12132$0 ),
-    .\port$12149$1 (\port$12149$1 ),
-    .\port$12151$1 (\port$12151$1 ),
-    .\port$12152$1 (\port$12152$1 ),
+    .\port$12082$0 (\port$12082$0 ),
+    .\port$12099$1 (\port$12099$1 ),
+    .\port$12101$1 (\port$12101$1 ),
+    .\port$12102$1 (\port$12102$1 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -14597,12 +14534,12 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$13534$0 (read0__data),
+    .\port$13484$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12682$0 , \port$12784$1  };
+    read0__addr = { \port$12632$0 , \port$12734$1  };
     if (rest) begin
       read0__addr = address;
     end
@@ -14615,11 +14552,11 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$12132$0 , \port$12152$1  };
-  assign \write__addr$15  = { \port$12132$0 , \port$12152$1  };
-  assign write__data = { \port$12151$1 , \port$12149$1  };
-  assign \write__data$17  = { \port$12151$1 , \port$12149$1  };
-  assign \read0__addr$19  = { \port$12682$0 , \port$12784$1  };
+  assign write__addr = { \port$12082$0 , \port$12102$1  };
+  assign \write__addr$15  = { \port$12082$0 , \port$12102$1  };
+  assign write__data = { \port$12101$1 , \port$12099$1  };
+  assign \write__data$17  = { \port$12101$1 , \port$12099$1  };
+  assign \read0__addr$19  = { \port$12632$0 , \port$12734$1  };
   assign \read0__data$21  = read0__data;
   assign row = { 3'h0, read0__data[9:5], 3'h0, read0__data[4:0] };
   assign \host__request__payload.write  = host__request__payload[0];
@@ -14634,19 +14571,19 @@ module \backspike_core.codes_memory (rst, rest, host__request__valid, write__en,
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.codes_memory.rows (rst, write__en, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , read__addr, read0__data, clk);
+module \backspike_core.codes_memory.rows (rst, write__en, \port$12082$0 , \port$12099$1 , \port$12101$1 , \port$12102$1 , read__addr, read0__data, clk);
   input clk;
   wire clk;
   (* init = 10'h000 *)
   wire [9:0] data;
-  input [6:0] \port$12132$0 ;
-  wire [6:0] \port$12132$0 ;
-  input [4:0] \port$12149$1 ;
-  wire [4:0] \port$12149$1 ;
-  input [4:0] \port$12151$1 ;
-  wire [4:0] \port$12151$1 ;
-  input [3:0] \port$12152$1 ;
-  wire [3:0] \port$12152$1 ;
+  input [6:0] \port$12082$0 ;
+  wire [6:0] \port$12082$0 ;
+  input [4:0] \port$12099$1 ;
+  wire [4:0] \port$12099$1 ;
+  input [4:0] \port$12101$1 ;
+  wire [4:0] \port$12101$1 ;
+  input [3:0] \port$12102$1 ;
+  wire [3:0] \port$12102$1 ;
   wire [10:0] read0__addr;
   output [9:0] read0__data;
   reg [9:0] read0__data = 10'h000;
@@ -14666,7 +14603,7 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$12132$0 , \port$
   reg [9:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$12132$0 , \port$12152$1  }] <= { \port$12151$1 , \port$12149$1  };
+      copy0[{ \port$12082$0 , \port$12102$1  }] <= { \port$12101$1 , \port$12099$1  };
   end
   reg [9:0] _0_;
   always @(posedge clk) begin
@@ -14676,15 +14613,15 @@ module \backspike_core.codes_memory.rows (rst, write__en, \port$12132$0 , \port$
   always @(posedge clk)
     read0__data <= read__data;
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$12132$0 , \port$12152$1  };
-  assign \write__addr$3  = { \port$12132$0 , \port$12152$1  };
-  assign write__data = { \port$12151$1 , \port$12149$1  };
-  assign \write__data$5  = { \port$12151$1 , \port$12149$1  };
+  assign write__addr = { \port$12082$0 , \port$12102$1  };
+  assign \write__addr$3  = { \port$12082$0 , \port$12102$1  };
+  assign write__data = { \port$12101$1 , \port$12099$1  };
+  assign \write__data$5  = { \port$12101$1 , \port$12099$1  };
   assign read0__addr = read__addr;
   assign data = read0__data;
 endmodule
 
-module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13534$0 , host__response__payload, address, clk);
+module \backspike_core.codes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$13484$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -14732,8 +14669,8 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   wire \host__response__payload.error ;
   output host__response__valid;
   wire host__response__valid;
-  input [9:0] \port$13534$0 ;
-  wire [9:0] \port$13534$0 ;
+  input [9:0] \port$13484$0 ;
+  wire [9:0] \port$13484$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -14781,7 +14718,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
     \$1  = 32'd0;
     casez (word2)
       1'h0:
-          \$1  = { 19'h00000, \port$13534$0 [9:5], 3'h0, \port$13534$0 [4:0] };
+          \$1  = { 19'h00000, \port$13484$0 [9:5], 3'h0, \port$13484$0 [4:0] };
     endcase
   end
   always @* begin
@@ -14849,7 +14786,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   end
   assign \address$3  = address;
   assign \data$4  = data;
-  assign row = { 3'h0, \port$13534$0 [9:5], 3'h0, \port$13534$0 [4:0] };
+  assign row = { 3'h0, \port$13484$0 [9:5], 3'h0, \port$13484$0 [4:0] };
   assign enable = \$6 [0];
   assign \host__response__payload.data  = host__response__payload[31:0];
   assign \host__response__payload.error  = host__response__payload[32];
@@ -14861,7 +14798,7 @@ module \backspike_core.codes_memory.window (rst, host__request__valid, host__req
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , changed, doorbell, abort, fault, fault_engine, fault_task, go, rehearse, begins, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
+module \backspike_core.control (rst, begins, earnest, batch, running, \stuck$6 , changed, doorbell, go, abort, rehearse, fault, fault_engine, fault_task, busy, positions__0, faults__0, positions__1, faults__1, faults__2, positions__2
 , clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
@@ -14900,11 +14837,14 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   wire \$4 ;
   reg [3:0] \$40 ;
   reg \$41 ;
-  reg [3:0] \$42 ;
-  reg [1:0] \$43 ;
-  reg [10:0] \$44 ;
-  reg \$45 ;
-  reg [2:0] \$46 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg [3:0] \$44 ;
+  reg [1:0] \$45 ;
+  reg [10:0] \$46 ;
+  reg \$47 ;
+  reg \$48 ;
+  reg [2:0] \$49 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -14918,9 +14858,9 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
   output begins;
-  reg begins;
+  wire begins;
   output busy;
-  wire busy;
+  reg busy = 1'h0;
   input changed;
   wire changed;
   input clk;
@@ -15009,9 +14949,9 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   (* enum_value_0111 = "DEADLOCK" *)
   input [3:0] faults__2;
   wire [3:0] faults__2;
-  reg [2:0] fsm_state = 3'h1;
+  reg [2:0] fsm_state = 3'h3;
   output go;
-  reg go;
+  reg go = 1'h0;
   input [10:0] positions__0;
   wire [10:0] positions__0;
   input [10:0] positions__1;
@@ -15019,7 +14959,7 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   input [10:0] positions__2;
   wire [10:0] positions__2;
   output rehearse;
-  reg rehearse;
+  reg rehearse = 1'h0;
   reg [9:0] room = 10'h000;
   input rst;
   wire rst;
@@ -15030,21 +14970,29 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   input [2:0] \stuck$6 ;
   wire [2:0] \stuck$6 ;
   always @(posedge clk)
-    fault_engine <= \$43 ;
+    abort <= \$42 ;
   always @(posedge clk)
-    fault_task <= \$44 ;
+    rehearse <= \$43 ;
   always @(posedge clk)
-    sound <= \$45 ;
+    fault <= \$44 ;
   always @(posedge clk)
-    fsm_state <= \$46 ;
+    fault_engine <= \$45 ;
+  always @(posedge clk)
+    fault_task <= \$46 ;
+  always @(posedge clk)
+    sound <= \$47 ;
+  always @(posedge clk)
+    busy <= \$48 ;
+  always @(posedge clk)
+    fsm_state <= \$49 ;
   assign \$1  = batch[4:0] * batch[9:5];
   assign \$2  = ! room;
   assign \$3  = room > 5'h10;
   assign \$4  = \$2  | \$3 ;
   assign \$5  = ! batch[19:10];
   assign \$6  = \$4  | \$5 ;
-  assign \$7  = ~ changed;
-  assign \$8  = sound & \$7 ;
+  assign \$7  = ~ sound;
+  assign \$8  = \$7  | changed;
   assign \$9  = | { fault2, fault1, fault0 };
   assign \$10  = | running;
   assign \$11  = running == stuck;
@@ -15058,20 +15006,20 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   assign \$20  = ~ \$19 ;
   assign \$21  = | running;
   assign \$22  = ~ \$21 ;
-  assign busy = ~ \$32 ;
-  assign \$23  = ~ changed;
-  assign \$24  = sound & \$23 ;
-  assign \$25  = | { fault2, fault1, fault0 };
-  assign \$26  = | running;
-  assign \$27  = running == stuck;
-  assign \$28  = \$26  & \$27 ;
-  assign \$29  = | running;
-  assign \$30  = ~ \$29 ;
-  assign \$31  = ! fsm_state;
-  assign \$32  = fsm_state == 1'h1;
+  assign \$23  = ~ rehearse;
+  assign begins = \$30  & \$23 ;
+  assign \$24  = | { fault2, fault1, fault0 };
+  assign \$25  = | running;
+  assign \$26  = running == stuck;
+  assign \$27  = \$25  & \$26 ;
+  assign \$28  = | running;
+  assign \$29  = ~ \$28 ;
+  assign \$30  = ! fsm_state;
+  assign \$31  = fsm_state == 1'h1;
   assign earnest = fsm_state == 2'h2;
-  assign \$33  = fsm_state == 2'h3;
-  assign \$34  = fsm_state == 3'h4;
+  assign \$32  = fsm_state == 2'h3;
+  assign \$33  = fsm_state == 3'h4;
+  assign \$34  = fsm_state == 3'h5;
   always @(posedge clk)
     room <= \$35 ;
   always @(posedge clk)
@@ -15085,142 +15033,235 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   always @(posedge clk)
     fault2 <= \$40 ;
   always @(posedge clk)
-    abort <= \$41 ;
-  always @(posedge clk)
-    fault <= \$42 ;
+    go <= \$41 ;
   always @* begin
     if (\$initially ) begin end
-    \$44  = fault_task;
-    casez (fsm_state)
-      3'h1:
-          if (doorbell) begin
-            \$44  = 11'h000;
-          end
-      3'h4:
-          if (\$9 ) begin
-            if (\$15 ) begin
-              \$44  = positions__0;
-            end
-            if (\$16 ) begin
-              \$44  = positions__1;
-            end
-            if (\$17 ) begin
-              \$44  = positions__2;
-            end
-          end else if (\$12 ) begin
-            \$44  = \$18 ;
-          end
-    endcase
+    \$42  = \$31 ;
     if (rst) begin
-      \$44  = 11'h000;
+      \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$45  = sound;
+    \$43  = rehearse;
     casez (fsm_state)
-      3'h1:
-          if (doorbell) begin
-            if (empty) begin
-              \$45  = 1'h0;
-            end
-          end
+      3'h3:
+          \$43  = \$8 ;
+      3'h0:
+          /* empty */;
       3'h4:
+          /* empty */;
+      3'h5:
           if (\$9 ) begin
           end else if (\$12 ) begin
           end else if (\$14 ) begin
-            \$45  = 1'h1;
+            \$43  = 1'h0;
+          end
+    endcase
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$44  = fault;
+    casez (fsm_state)
+      3'h3:
+          if (doorbell) begin
+            \$44  = 4'h0;
+            if (empty) begin
+              \$44  = 4'h1;
+            end
+          end
+      3'h0:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$9 ) begin
+            if (\$15 ) begin
+              \$44  = fault0;
+            end
+            if (\$16 ) begin
+              \$44  = fault1;
+            end
+            if (\$17 ) begin
+              \$44  = fault2;
+            end
+          end else if (\$12 ) begin
+            \$44  = 4'h7;
+          end
+    endcase
+    if (rst) begin
+      \$44  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$45  = fault_engine;
+    casez (fsm_state)
+      3'h3:
+          if (doorbell) begin
+            \$45  = 2'h0;
+          end
+      3'h0:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$9 ) begin
+            if (\$15 ) begin
+              \$45  = 2'h0;
+            end
+            if (\$16 ) begin
+              \$45  = 2'h1;
+            end
+            if (\$17 ) begin
+              \$45  = 2'h2;
+            end
+          end else if (\$12 ) begin
+            \$45  = engine;
+          end
+    endcase
+    if (rst) begin
+      \$45  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$46  = fault_task;
+    casez (fsm_state)
+      3'h3:
+          if (doorbell) begin
+            \$46  = 11'h000;
+          end
+      3'h0:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h1:
+          \$46  = \$18 ;
+    endcase
+    if (rst) begin
+      \$46  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$47  = sound;
+    casez (fsm_state)
+      3'h3:
+          if (doorbell) begin
+            if (empty) begin
+              \$47  = 1'h0;
+            end
+          end
+      3'h0:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$9 ) begin
+          end else if (\$12 ) begin
+          end else if (\$14 ) begin
+            \$47  = 1'h1;
           end
     endcase
     if (changed) begin
-      \$45  = 1'h0;
+      \$47  = 1'h0;
     end
     if (rst) begin
-      \$45  = 1'h0;
+      \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = fsm_state;
+    \$48  = busy;
     casez (fsm_state)
-      3'h1:
+      3'h3:
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$8 ) begin
-              \$46  = 3'h3;
             end else begin
-              \$46  = 3'h4;
+              \$48  = 1'h1;
             end
           end
-      3'h4:
-          if (\$9 ) begin
-            \$46  = 3'h0;
-          end else if (\$12 ) begin
-            \$46  = 3'h0;
-          end else if (\$14 ) begin
-            \$46  = 3'h3;
-          end
       3'h0:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h1:
           if (\$20 ) begin
-            \$46  = 3'h1;
+            \$48  = 1'h0;
           end
-      3'h3:
-          \$46  = 3'h2;
       3'h2:
           if (\$22 ) begin
-            \$46  = 3'h1;
+            \$48  = 1'h0;
           end
     endcase
     if (rst) begin
-      \$46  = 3'h1;
+      \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    go = 1'h0;
+    \$49  = fsm_state;
     casez (fsm_state)
-      3'h1:
-          if (doorbell) begin
-            (* full_case = 32'd1 *)
-            if (empty) begin
-            end else if (\$24 ) begin
-            end else begin
-              go = 1'h1;
-            end
-          end
-      3'h4:
-          /* empty */;
-      3'h0:
-          /* empty */;
       3'h3:
-          go = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    rehearse = 1'h0;
-    casez (fsm_state)
-      3'h1:
           if (doorbell) begin
             (* full_case = 32'd1 *)
             if (empty) begin
-            end else if (\$24 ) begin
             end else begin
-              rehearse = 1'h1;
+              \$49  = 3'h0;
             end
           end
+      3'h0:
+          \$49  = 3'h4;
+      3'h4:
+        begin
+          \$49  = 3'h2;
+          if (rehearse) begin
+            \$49  = 3'h5;
+          end
+        end
+      3'h5:
+          if (\$9 ) begin
+            \$49  = 3'h1;
+          end else if (\$12 ) begin
+            \$49  = 3'h1;
+          end else if (\$14 ) begin
+            \$49  = 3'h0;
+          end
+      3'h1:
+          if (\$20 ) begin
+            \$49  = 3'h3;
+          end
+      3'h2:
+          if (\$22 ) begin
+            \$49  = 3'h3;
+          end
     endcase
+    if (rst) begin
+      \$49  = 3'h3;
+    end
   end
   always @* begin
     if (\$initially ) begin end
     engine = 2'h0;
     casez (fsm_state)
-      3'h1:
+      3'h3:
+          /* empty */;
+      3'h0:
           /* empty */;
       3'h4:
-          if (\$25 ) begin
-          end else if (\$28 ) begin
+          /* empty */;
+      3'h5:
+          if (\$24 ) begin
+          end else if (\$27 ) begin
             if (stuck[0]) begin
               engine = 2'h0;
             end
@@ -15235,22 +15276,8 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   end
   always @* begin
     if (\$initially ) begin end
-    begins = 1'h0;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h0:
-          /* empty */;
-      3'h3:
-          begins = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
     \$18  = 11'h000;
-    casez (engine)
+    casez (fault_engine)
       2'h0:
           \$18  = positions__0;
       2'h1:
@@ -15303,66 +15330,9 @@ module \backspike_core.control (rst, busy, earnest, batch, running, \stuck$6 , c
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = \$31 ;
+    \$41  = \$30 ;
     if (rst) begin
       \$41  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = fault;
-    casez (fsm_state)
-      3'h1:
-          if (doorbell) begin
-            \$42  = 4'h0;
-            if (empty) begin
-              \$42  = 4'h1;
-            end
-          end
-      3'h4:
-          if (\$9 ) begin
-            if (\$15 ) begin
-              \$42  = fault0;
-            end
-            if (\$16 ) begin
-              \$42  = fault1;
-            end
-            if (\$17 ) begin
-              \$42  = fault2;
-            end
-          end else if (\$12 ) begin
-            \$42  = 4'h7;
-          end
-    endcase
-    if (rst) begin
-      \$42  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = fault_engine;
-    casez (fsm_state)
-      3'h1:
-          if (doorbell) begin
-            \$43  = 2'h0;
-          end
-      3'h4:
-          if (\$9 ) begin
-            if (\$15 ) begin
-              \$43  = 2'h0;
-            end
-            if (\$16 ) begin
-              \$43  = 2'h1;
-            end
-            if (\$17 ) begin
-              \$43  = 2'h2;
-            end
-          end else if (\$12 ) begin
-            \$43  = engine;
-          end
-    endcase
-    if (rst) begin
-      \$43  = 2'h0;
     end
   end
   assign \batch.steps  = batch[4:0];
@@ -16837,9 +16807,9 @@ module \backspike_core.counters.window (rst, host__request__valid, host__request
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1291$0 , \port$1293$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin
-, \end , abort, start, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , \port$12156$0 , \port$12158$0 , \port$12160$0 , \port$12162$0 , \port$12164$0 , \port$12166$0 , \port$12168$0
-, \port$12170$0 , \port$12172$0 , \port$12174$0 , \port$12176$0 , \port$12178$0 , \port$12180$0 , \port$12182$0 , \port$12184$0 , \port$12186$0 , \port$12189$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
+module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, queue_running, \port$1238$0 , front_spikes__addr, front_row_valid, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, parity, \begin , \end
+, start, abort, rehearse, queue_completed, queue_position, queue_fault, queue_stuck, front_row_turn, front_row_address, \port$12082$0 , \port$12099$1 , \port$12101$1 , \port$12102$1 , \port$12106$0 , \port$12108$0 , \port$12110$0 , \port$12112$0 , \port$12114$0 , \port$12116$0 , \port$12118$0 , \port$12120$0
+, \port$12122$0 , \port$12124$0 , \port$12126$0 , \port$12128$0 , \port$12130$0 , \port$12132$0 , \port$12134$0 , \port$12136$0 , \port$12139$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [2:0] \$10 ;
   wire [2:0] \$11 ;
@@ -16851,15 +16821,14 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   wire [2:0] \$17 ;
   wire [2:0] \$18 ;
   wire [2:0] \$19 ;
-  wire \$2 ;
+  wire [6:0] \$2 ;
   wire [2:0] \$20 ;
   wire [2:0] \$21 ;
-  wire [2:0] \$22 ;
-  wire [7:0] \$23 ;
-  wire [6:0] \$3 ;
+  wire [7:0] \$22 ;
+  wire [20:0] \$3 ;
   wire [20:0] \$4 ;
-  wire [20:0] \$5 ;
-  wire [7:0] \$6 ;
+  wire [7:0] \$5 ;
+  wire [2:0] \$6 ;
   wire [2:0] \$7 ;
   wire [2:0] \$8 ;
   wire [2:0] \$9 ;
@@ -17064,52 +17033,50 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   wire parity;
   wire \parity$42 ;
   wire \parity$62 ;
-  output [6:0] \port$12132$0 ;
-  wire [6:0] \port$12132$0 ;
-  output [20:0] \port$12149$1 ;
-  wire [20:0] \port$12149$1 ;
-  output [20:0] \port$12151$1 ;
-  wire [20:0] \port$12151$1 ;
-  output [7:0] \port$12152$1 ;
-  wire [7:0] \port$12152$1 ;
-  output [2:0] \port$12156$0 ;
-  wire [2:0] \port$12156$0 ;
-  output [2:0] \port$12158$0 ;
-  wire [2:0] \port$12158$0 ;
-  output [2:0] \port$12160$0 ;
-  wire [2:0] \port$12160$0 ;
-  output [2:0] \port$12162$0 ;
-  wire [2:0] \port$12162$0 ;
-  output [2:0] \port$12164$0 ;
-  wire [2:0] \port$12164$0 ;
-  output [2:0] \port$12166$0 ;
-  wire [2:0] \port$12166$0 ;
-  output [2:0] \port$12168$0 ;
-  wire [2:0] \port$12168$0 ;
-  output [2:0] \port$12170$0 ;
-  wire [2:0] \port$12170$0 ;
-  output [2:0] \port$12172$0 ;
-  wire [2:0] \port$12172$0 ;
-  output [2:0] \port$12174$0 ;
-  wire [2:0] \port$12174$0 ;
-  output [2:0] \port$12176$0 ;
-  wire [2:0] \port$12176$0 ;
-  output [2:0] \port$12178$0 ;
-  wire [2:0] \port$12178$0 ;
-  output [2:0] \port$12180$0 ;
-  wire [2:0] \port$12180$0 ;
-  output [2:0] \port$12182$0 ;
-  wire [2:0] \port$12182$0 ;
-  output [2:0] \port$12184$0 ;
-  wire [2:0] \port$12184$0 ;
-  output [2:0] \port$12186$0 ;
-  wire [2:0] \port$12186$0 ;
-  output [7:0] \port$12189$0 ;
-  wire [7:0] \port$12189$0 ;
-  output \port$1291$0 ;
-  wire \port$1291$0 ;
-  output \port$1293$0 ;
-  wire \port$1293$0 ;
+  output [6:0] \port$12082$0 ;
+  wire [6:0] \port$12082$0 ;
+  output [20:0] \port$12099$1 ;
+  wire [20:0] \port$12099$1 ;
+  output [20:0] \port$12101$1 ;
+  wire [20:0] \port$12101$1 ;
+  output [7:0] \port$12102$1 ;
+  wire [7:0] \port$12102$1 ;
+  output [2:0] \port$12106$0 ;
+  wire [2:0] \port$12106$0 ;
+  output [2:0] \port$12108$0 ;
+  wire [2:0] \port$12108$0 ;
+  output [2:0] \port$12110$0 ;
+  wire [2:0] \port$12110$0 ;
+  output [2:0] \port$12112$0 ;
+  wire [2:0] \port$12112$0 ;
+  output [2:0] \port$12114$0 ;
+  wire [2:0] \port$12114$0 ;
+  output [2:0] \port$12116$0 ;
+  wire [2:0] \port$12116$0 ;
+  output [2:0] \port$12118$0 ;
+  wire [2:0] \port$12118$0 ;
+  output [2:0] \port$12120$0 ;
+  wire [2:0] \port$12120$0 ;
+  output [2:0] \port$12122$0 ;
+  wire [2:0] \port$12122$0 ;
+  output [2:0] \port$12124$0 ;
+  wire [2:0] \port$12124$0 ;
+  output [2:0] \port$12126$0 ;
+  wire [2:0] \port$12126$0 ;
+  output [2:0] \port$12128$0 ;
+  wire [2:0] \port$12128$0 ;
+  output [2:0] \port$12130$0 ;
+  wire [2:0] \port$12130$0 ;
+  output [2:0] \port$12132$0 ;
+  wire [2:0] \port$12132$0 ;
+  output [2:0] \port$12134$0 ;
+  wire [2:0] \port$12134$0 ;
+  output [2:0] \port$12136$0 ;
+  wire [2:0] \port$12136$0 ;
+  output [7:0] \port$12139$0 ;
+  wire [7:0] \port$12139$0 ;
+  output \port$1238$0 ;
+  wire \port$1238$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -17217,33 +17184,33 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
     .parity(parity),
-    .\port$12132$0 (\$3 ),
-    .\port$12149$1 (\$4 ),
-    .\port$12151$1 (\$5 ),
-    .\port$12152$1 (\$6 ),
-    .\port$12189$0 (\$23 ),
+    .\port$12082$0 (\$2 ),
+    .\port$12099$1 (\$3 ),
+    .\port$12101$1 (\$4 ),
+    .\port$12102$1 (\$5 ),
+    .\port$12139$0 (\$22 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
     .start(r_en),
     .sums(sums),
     .\table (\table ),
-    .tile_0(\$7 ),
-    .tile_1(\$8 ),
-    .tile_10(\$17 ),
-    .tile_11(\$18 ),
-    .tile_12(\$19 ),
-    .tile_13(\$20 ),
-    .tile_14(\$21 ),
-    .tile_15(\$22 ),
-    .tile_2(\$9 ),
-    .tile_3(\$10 ),
-    .tile_4(\$11 ),
-    .tile_5(\$12 ),
-    .tile_6(\$13 ),
-    .tile_7(\$14 ),
-    .tile_8(\$15 ),
-    .tile_9(\$16 )
+    .tile_0(\$6 ),
+    .tile_1(\$7 ),
+    .tile_10(\$16 ),
+    .tile_11(\$17 ),
+    .tile_12(\$18 ),
+    .tile_13(\$19 ),
+    .tile_14(\$20 ),
+    .tile_15(\$21 ),
+    .tile_2(\$8 ),
+    .tile_3(\$9 ),
+    .tile_4(\$10 ),
+    .tile_5(\$11 ),
+    .tile_6(\$12 ),
+    .tile_7(\$13 ),
+    .tile_8(\$14 ),
+    .tile_9(\$15 )
   );
   \backspike_core.fp.front  front (
     .batch(batch),
@@ -17256,7 +17223,7 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .i__valid(i__valid),
     .lane1(front_row_turn),
     .o__ready(\$1 ),
-    .\o__ready$78 (o_vectors__ready),
+    .\o__ready$76 (o_vectors__ready),
     .o_events__payload(i_events__payload),
     .o_events__ready(o_events__ready),
     .o_events__valid(i_events__valid),
@@ -17266,9 +17233,8 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
     .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$1293$0 (\$2 ),
     .row(spikes__data),
-    .\row$72 (row_vector),
+    .\row$70 (row_vector),
     .row1(front_row_address),
     .row_valid(front_row_valid),
     .rst(rst),
@@ -17354,8 +17320,8 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \parity$42  = parity;
   assign spikes__addr = front_spikes__addr;
   assign front_spikes__data = spikes__data;
-  assign front_spikes__en = { \$2 , \$1  };
-  assign spikes__en = { \$2 , \$1  };
+  assign front_spikes__en = { \$1 , \$1  };
+  assign spikes__en = { \$1 , \$1  };
   assign row_address = front_row_address;
   assign row_turn = front_row_turn;
   assign row_valid = front_row_valid;
@@ -17365,25 +17331,25 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \batch$60  = batch;
   assign \extent$61  = extent;
   assign \parity$62  = parity;
-  assign drain_spikes__addr = { parity, \$23  };
-  assign \spikes__addr$64  = { parity, \$23  };
-  assign drain_spikes__data = { \$22 [1], \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$13 [1], \$12 [1], \$11 [1], \$10 [1], \$9 [1], \$8 [1], \$7 [1], \$22 [0], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0], \$13 [0], \$12 [0], \$11 [0], \$10 [0], \$9 [0], \$8 [0], \$7 [0] };
-  assign \spikes__data$66  = { \$22 [1], \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$13 [1], \$12 [1], \$11 [1], \$10 [1], \$9 [1], \$8 [1], \$7 [1], \$22 [0], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0], \$13 [0], \$12 [0], \$11 [0], \$10 [0], \$9 [0], \$8 [0], \$7 [0] };
+  assign drain_spikes__addr = { parity, \$22  };
+  assign \spikes__addr$64  = { parity, \$22  };
+  assign drain_spikes__data = { \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$13 [1], \$12 [1], \$11 [1], \$10 [1], \$9 [1], \$8 [1], \$7 [1], \$6 [1], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0], \$13 [0], \$12 [0], \$11 [0], \$10 [0], \$9 [0], \$8 [0], \$7 [0], \$6 [0] };
+  assign \spikes__data$66  = { \$21 [1], \$20 [1], \$19 [1], \$18 [1], \$17 [1], \$16 [1], \$15 [1], \$14 [1], \$13 [1], \$12 [1], \$11 [1], \$10 [1], \$9 [1], \$8 [1], \$7 [1], \$6 [1], \$21 [0], \$20 [0], \$19 [0], \$18 [0], \$17 [0], \$16 [0], \$15 [0], \$14 [0], \$13 [0], \$12 [0], \$11 [0], \$10 [0], \$9 [0], \$8 [0], \$7 [0], \$6 [0] };
   assign \spikes__en$68  = drain_spikes__en;
-  assign drain_active__addr = \$23 [6:0];
-  assign active__addr = \$23 [6:0];
-  assign drain_active__data = { \$22 [2], \$21 [2], \$20 [2], \$19 [2], \$18 [2], \$17 [2], \$16 [2], \$15 [2], \$14 [2], \$13 [2], \$12 [2], \$11 [2], \$10 [2], \$9 [2], \$8 [2], \$7 [2] };
-  assign active__data = { \$22 [2], \$21 [2], \$20 [2], \$19 [2], \$18 [2], \$17 [2], \$16 [2], \$15 [2], \$14 [2], \$13 [2], \$12 [2], \$11 [2], \$10 [2], \$9 [2], \$8 [2], \$7 [2] };
+  assign drain_active__addr = \$22 [6:0];
+  assign active__addr = \$22 [6:0];
+  assign drain_active__data = { \$21 [2], \$20 [2], \$19 [2], \$18 [2], \$17 [2], \$16 [2], \$15 [2], \$14 [2], \$13 [2], \$12 [2], \$11 [2], \$10 [2], \$9 [2], \$8 [2], \$7 [2], \$6 [2] };
+  assign active__data = { \$21 [2], \$20 [2], \$19 [2], \$18 [2], \$17 [2], \$16 [2], \$15 [2], \$14 [2], \$13 [2], \$12 [2], \$11 [2], \$10 [2], \$9 [2], \$8 [2], \$7 [2], \$6 [2] };
   assign active__en = drain_active__en;
-  assign drain_codes__addr = { \$3 , \$6 [3:0] };
-  assign codes__addr = { \$3 , \$6 [3:0] };
-  assign drain_codes__data = { \$5 [4:0], \$4 [4:0] };
-  assign codes__data = { \$5 [4:0], \$4 [4:0] };
+  assign drain_codes__addr = { \$2 , \$5 [3:0] };
+  assign codes__addr = { \$2 , \$5 [3:0] };
+  assign drain_codes__data = { \$4 [4:0], \$3 [4:0] };
+  assign codes__data = { \$4 [4:0], \$3 [4:0] };
   assign codes__en = drain_codes__en;
-  assign drain_logits__addr = { \$3 [5:0], \$6 [7:4] };
-  assign logits__addr = { \$3 [5:0], \$6 [7:4] };
-  assign drain_logits__data = { \$5 [20:5], \$4 [20:5] };
-  assign logits__data = { \$5 [20:5], \$4 [20:5] };
+  assign drain_logits__addr = { \$2 [5:0], \$5 [7:4] };
+  assign logits__addr = { \$2 [5:0], \$5 [7:4] };
+  assign drain_logits__data = { \$4 [20:5], \$3 [20:5] };
+  assign logits__data = { \$4 [20:5], \$3 [20:5] };
   assign logits__en = drain_logits__en;
   assign saturated = drain_saturated;
   assign o__payload = i__payload;
@@ -17413,29 +17379,28 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \stall_vector$135  = stall_vector;
   assign \stall_drain$137  = stall_drain;
   assign \table$139  = \table ;
-  assign \port$1291$0  = \$1 ;
-  assign \port$1293$0  = \$2 ;
-  assign \port$12132$0  = \$3 ;
-  assign \port$12149$1  = \$4 ;
-  assign \port$12151$1  = \$5 ;
-  assign \port$12152$1  = \$6 ;
-  assign \port$12156$0  = \$7 ;
-  assign \port$12158$0  = \$8 ;
-  assign \port$12160$0  = \$9 ;
-  assign \port$12162$0  = \$10 ;
-  assign \port$12164$0  = \$11 ;
-  assign \port$12166$0  = \$12 ;
-  assign \port$12168$0  = \$13 ;
-  assign \port$12170$0  = \$14 ;
-  assign \port$12172$0  = \$15 ;
-  assign \port$12174$0  = \$16 ;
-  assign \port$12176$0  = \$17 ;
-  assign \port$12178$0  = \$18 ;
-  assign \port$12180$0  = \$19 ;
-  assign \port$12182$0  = \$20 ;
-  assign \port$12184$0  = \$21 ;
-  assign \port$12186$0  = \$22 ;
-  assign \port$12189$0  = \$23 ;
+  assign \port$1238$0  = \$1 ;
+  assign \port$12082$0  = \$2 ;
+  assign \port$12099$1  = \$3 ;
+  assign \port$12101$1  = \$4 ;
+  assign \port$12102$1  = \$5 ;
+  assign \port$12106$0  = \$6 ;
+  assign \port$12108$0  = \$7 ;
+  assign \port$12110$0  = \$8 ;
+  assign \port$12112$0  = \$9 ;
+  assign \port$12114$0  = \$10 ;
+  assign \port$12116$0  = \$11 ;
+  assign \port$12118$0  = \$12 ;
+  assign \port$12120$0  = \$13 ;
+  assign \port$12122$0  = \$14 ;
+  assign \port$12124$0  = \$15 ;
+  assign \port$12126$0  = \$16 ;
+  assign \port$12128$0  = \$17 ;
+  assign \port$12130$0  = \$18 ;
+  assign \port$12132$0  = \$19 ;
+  assign \port$12134$0  = \$20 ;
+  assign \port$12136$0  = \$21 ;
+  assign \port$12139$0  = \$22 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -17535,8 +17500,8 @@ module \backspike_core.fp (rst, row_grant, queue_descriptors__addr, queue_busy, 
   assign \table$139.half  = \table [20:5];
 endmodule
 
-module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12132$0 , \port$12149$1 , \port$12151$1 , \port$12152$1 , tile_0
-, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$12189$0 , entry, clk);
+module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, parity, \table , \config , sums, \port$12082$0 , \port$12099$1 , \port$12101$1 , \port$12102$1 , tile_0
+, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15, \port$12139$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -17907,16 +17872,16 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   wire \o.whole ;
   input parity;
   wire parity;
-  output [6:0] \port$12132$0 ;
-  wire [6:0] \port$12132$0 ;
-  output [20:0] \port$12149$1 ;
-  wire [20:0] \port$12149$1 ;
-  output [20:0] \port$12151$1 ;
-  wire [20:0] \port$12151$1 ;
-  output [7:0] \port$12152$1 ;
-  wire [7:0] \port$12152$1 ;
-  output [7:0] \port$12189$0 ;
-  wire [7:0] \port$12189$0 ;
+  output [6:0] \port$12082$0 ;
+  wire [6:0] \port$12082$0 ;
+  output [20:0] \port$12099$1 ;
+  wire [20:0] \port$12099$1 ;
+  output [20:0] \port$12101$1 ;
+  wire [20:0] \port$12101$1 ;
+  output [7:0] \port$12102$1 ;
+  wire [7:0] \port$12102$1 ;
+  output [7:0] \port$12139$0 ;
+  wire [7:0] \port$12139$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] result_0 = 22'h000000;
   reg [21:0] result_1 = 22'h000000;
@@ -18801,11 +18766,11 @@ module \backspike_core.fp.drain (rst, start, saturated, codes__en, logits__en, s
   assign spikes__data = { tile_15[1], tile_14[1], tile_13[1], tile_12[1], tile_11[1], tile_10[1], tile_9[1], tile_8[1], tile_7[1], tile_6[1], tile_5[1], tile_4[1], tile_3[1], tile_2[1], tile_1[1], tile_0[1], tile_15[0], tile_14[0], tile_13[0], tile_12[0], tile_11[0], tile_10[0], tile_9[0], tile_8[0], tile_7[0], tile_6[0], tile_5[0], tile_4[0], tile_3[0], tile_2[0], tile_1[0], tile_0[0] };
   assign active__addr = last_0[6:0];
   assign active__data = { tile_15[2], tile_14[2], tile_13[2], tile_12[2], tile_11[2], tile_10[2], tile_9[2], tile_8[2], tile_7[2], tile_6[2], tile_5[2], tile_4[2], tile_3[2], tile_2[2], tile_1[2], tile_0[2] };
-  assign \port$12132$0  = header_16[6:0];
-  assign \port$12149$1  = result_0[21:1];
-  assign \port$12151$1  = result_1[21:1];
-  assign \port$12152$1  = whole_0[8:1];
-  assign \port$12189$0  = last_0[7:0];
+  assign \port$12082$0  = header_16[6:0];
+  assign \port$12099$1  = result_0[21:1];
+  assign \port$12101$1  = result_1[21:1];
+  assign \port$12102$1  = whole_0[8:1];
+  assign \port$12139$0  = last_0[7:0];
   assign entry = o[4:1];
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
@@ -20007,8 +19972,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.excess  excess (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$12304$0 (\$54 ),
-    .\port$12305$0 (\$55 ),
+    .\port$12254$0 (\$54 ),
+    .\port$12255$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -20032,8 +19997,8 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   \backspike_core.fp.drain.unit0.search  search (
     .clk(clk),
     .o(code),
-    .\port$2816$0 (\$2 ),
-    .\port$2817$0 (\$3 ),
+    .\port$2747$0 (\$2 ),
+    .\port$2748$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -20262,7 +20227,7 @@ module \backspike_core.fp.drain.unit0 (rst, live, sum, active, saturated, \table
   assign \$43  = { late_sum[49], late_sum, 2'h0 };
 endmodule
 
-module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12304$0 , \port$12305$0 , result, saturated, clk);
+module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12254$0 , \port$12255$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -20406,10 +20371,10 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12304$0 , \port$12
   wire \o.sign ;
   wire [3:0] places;
   reg [3:0] places4 = 4'h0;
-  input [14:0] \port$12304$0 ;
-  wire [14:0] \port$12304$0 ;
-  input \port$12305$0 ;
-  wire \port$12305$0 ;
+  input [14:0] \port$12254$0 ;
+  wire [14:0] \port$12254$0 ;
+  input \port$12255$0 ;
+  wire \port$12255$0 ;
   wire [13:0] rest_0;
   wire [13:0] rest_1;
   wire [13:0] rest_2;
@@ -20432,13 +20397,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12304$0 , \port$12
   wire [14:0] up_1;
   wire [14:0] up_2;
   wire [14:0] up_3;
-  assign \$1  = ! \port$12304$0 [14:10];
-  assign exponent_a = \port$12304$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ! \port$12254$0 [14:10];
+  assign exponent_a = \port$12254$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ! i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ! ahead;
-  assign \$4  = \$3  & \port$12305$0 ;
+  assign \$4  = \$3  & \port$12255$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller1[4:0], 3'h0 };
   assign \$6  = distance1[3] & \$5 ;
@@ -20504,13 +20469,13 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12304$0 , \port$12
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$12304$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$12304$0 [9:0] };
-  assign \$79  = | \port$12304$0 [14:10];
+  assign \$77  = | \port$12254$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$12254$0 [9:0] };
+  assign \$79  = | \port$12254$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$12304$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$12254$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$12305$0  == i_b[15];
+  assign \$83  = \port$12255$0  == i_b[15];
   assign \$84  = rest_0[0] | lost_0;
   assign \$85  = ~ { distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4], distance1[4] };
   assign \$86  = { rest_0[13:1], \$84  } & \$85 ;
@@ -20578,16 +20543,16 @@ module \backspike_core.fp.drain.unit0.excess (rst, i_b, \port$12304$0 , \port$12
       \$106  = 15'h7bff;
     end
   end
-  assign i_a = { \port$12305$0 , \port$12304$0  };
+  assign i_a = { \port$12255$0 , \port$12254$0  };
   assign up_3 = \$67 [14:0];
   assign up_2 = \$69 [14:0];
   assign up_1 = \$71 [14:0];
   assign up_0 = \$73 [14:0];
   assign o = { 1'h0, result };
   assign saturated6 = saturated;
-  assign \i_a.mantissa  = \port$12304$0 [9:0];
-  assign \i_a.exponent  = \port$12304$0 [14:10];
-  assign \i_a.sign  = \port$12305$0 ;
+  assign \i_a.mantissa  = \port$12254$0 [9:0];
+  assign \i_a.exponent  = \port$12254$0 [14:10];
+  assign \i_a.sign  = \port$12255$0 ;
   assign \i_b.mantissa  = i_b[9:0];
   assign \i_b.exponent  = i_b[14:10];
   assign \i_b.sign  = i_b[15];
@@ -20967,7 +20932,7 @@ module \backspike_core.fp.drain.unit0.round_u (rst, i, result, negative, saturat
   assign \$72  = i[0];
 endmodule
 
-module \backspike_core.fp.drain.unit0.search (rst, \port$2816$0 , \port$2817$0 , \table , o, clk);
+module \backspike_core.fp.drain.unit0.search (rst, \port$2747$0 , \port$2748$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -21020,10 +20985,10 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2816$0 , \port$2817$0 ,
   wire mine3;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$2816$0 ;
-  wire [14:0] \port$2816$0 ;
-  input \port$2817$0 ;
-  wire \port$2817$0 ;
+  input [14:0] \port$2747$0 ;
+  wire [14:0] \port$2747$0 ;
+  input \port$2748$0 ;
+  wire \port$2748$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -21059,7 +21024,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2816$0 , \port$2817$0 ,
   assign mine2 = \table [0] & \$5 ;
   assign \$6  = ! \table [1];
   assign mine3 = \table [0] & \$6 ;
-  assign \$11  = { \port$2817$0 , \port$2816$0  } >= \$10 ;
+  assign \$11  = { \port$2748$0 , \port$2747$0  } >= \$10 ;
   assign \$12  = ! \table [4];
   assign \$13  = mine1 & \$12 ;
   assign \$15  = mine1 & \$14 ;
@@ -21072,7 +21037,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2816$0 , \port$2817$0 ,
   always @(posedge clk)
     code0 <= \$11 ;
   always @(posedge clk)
-    key0_0 <= { \port$2817$0 , \port$2816$0  };
+    key0_0 <= { \port$2748$0 , \port$2747$0  };
   always @(posedge clk)
     edge1_0 <= \$21 ;
   always @(posedge clk)
@@ -21120,7 +21085,7 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2816$0 , \port$2817$0 ,
   assign \write__data$13  = { \$2 , \$1  };
   assign code2 = \$signature__addr$14 ;
   assign code3 = o;
-  assign i_key = { \port$2817$0 , \port$2816$0  };
+  assign i_key = { \port$2748$0 , \port$2747$0  };
   assign \table.write  = \table [0];
   assign \table.index  = \table [4:1];
   assign \table.half  = \table [20:5];
@@ -21131,8 +21096,8 @@ module \backspike_core.fp.drain.unit0.search (rst, \port$2816$0 , \port$2817$0 ,
   assign \$14  = \table [4];
 endmodule
 
-module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__addr, row_valid, o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid
-, o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$72 , clk);
+module \backspike_core.fp.front (rst, grant, o__ready, spikes__addr, row_valid, o_events__ready, \o__ready$76 , o_headers__ready, batch, extent, parity, i__payload, \config , i__valid, o_events__payload, lane1, row1, o_headers__payload, i__ready, o_headers__valid, o_events__valid
+, o_vectors__payload, o_vectors__valid, row, \row$70 , clk);
   reg \$initially  = 0;
   wire [12:0] \$1 ;
   wire \$10 ;
@@ -21150,8 +21115,8 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire [15:0] \$21 ;
   wire [15:0] \$22 ;
   wire \$23 ;
-  wire \$24 ;
-  wire [9:0] \$25 ;
+  wire [9:0] \$24 ;
+  wire \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
@@ -21169,26 +21134,26 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire \$41 ;
-  wire [9:0] \$42 ;
-  wire [11:0] \$43 ;
-  reg [4:0] \$44 ;
-  reg [15:0] \$45 ;
+  wire [9:0] \$41 ;
+  wire [11:0] \$42 ;
+  reg [4:0] \$43 ;
+  reg [15:0] \$44 ;
+  reg \$45 ;
   reg \$46 ;
   reg \$47 ;
-  reg \$48 ;
+  reg [10:0] \$48 ;
   reg [10:0] \$49 ;
   wire \$5 ;
-  reg [10:0] \$50 ;
-  reg \$51 ;
-  reg [10:0] \$52 ;
-  wire \$53 ;
+  reg \$50 ;
+  reg [10:0] \$51 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
+  reg \$signal  = 1'h0;
+  reg \$signal$87  = 1'h0;
   wire [8:0] address;
-  wire [11:0] \address$67 ;
+  wire [11:0] \address$65 ;
   input [19:0] batch;
   wire [19:0] batch;
   wire [19:0] \batch$13 ;
@@ -21244,16 +21209,16 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire \i__payload$54.last ;
   wire [10:0] \i__payload$54.tag ;
   wire [31:0] \i__payload$54.tile ;
-  wire [11:0] \i__payload$62 ;
-  wire [11:0] \i__payload$62.address ;
-  wire [-1:0] \i__payload$62.tag ;
+  wire [11:0] \i__payload$60 ;
+  wire [11:0] \i__payload$60.address ;
+  wire [-1:0] \i__payload$60.tag ;
   output i__ready;
   wire i__ready;
   wire \i__ready$24 ;
   wire \i__ready$3 ;
   wire \i__ready$33 ;
   wire \i__ready$53 ;
-  wire \i__ready$59 ;
+  wire \i__ready$57 ;
   input i__valid;
   wire i__valid;
   wire \i__valid$25 ;
@@ -21261,12 +21226,11 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire \i__valid$5 ;
   wire \i__valid$50 ;
   (* init = 1'h0 *)
-  wire \i__valid$61 ;
+  wire \i__valid$59 ;
   reg lane0 = 1'h0;
   output lane1;
   reg lane1 = 1'h0;
-  wire move0;
-  wire move1;
+  wire move;
   wire [24:0] o__payload;
   wire [46:0] \o__payload$28 ;
   wire [9:0] \o__payload$28.block ;
@@ -21278,30 +21242,30 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire [47:0] \o__payload$48 ;
   wire [31:0] \o__payload$48.row ;
   wire [15:0] \o__payload$48.tag ;
-  wire [31:0] \o__payload$77 ;
-  wire [31:0] \o__payload$77.row ;
-  wire [-1:0] \o__payload$77.tag ;
+  wire [31:0] \o__payload$75 ;
+  wire [31:0] \o__payload$75.row ;
+  wire [-1:0] \o__payload$75.tag ;
   wire [8:0] \o__payload.address ;
   wire [15:0] \o__payload.tag ;
   output o__ready;
   wire o__ready;
   wire \o__ready$32 ;
   wire \o__ready$52 ;
-  input \o__ready$78 ;
-  wire \o__ready$78 ;
+  input \o__ready$76 ;
+  wire \o__ready$76 ;
   wire o__valid;
   wire \o__valid$31 ;
   wire \o__valid$51 ;
-  wire \o__valid$75 ;
+  wire \o__valid$73 ;
   output [7:0] o_events__payload;
   wire [7:0] o_events__payload;
-  wire [18:0] \o_events__payload$85 ;
-  wire \o_events__payload$85.end ;
-  wire \o_events__payload$85.first ;
-  wire \o_events__payload$85.hit ;
-  wire [3:0] \o_events__payload$85.i ;
-  wire [10:0] \o_events__payload$85.tag ;
-  wire \o_events__payload$85.x ;
+  wire [18:0] \o_events__payload$83 ;
+  wire \o_events__payload$83.end ;
+  wire \o_events__payload$83.first ;
+  wire \o_events__payload$83.hit ;
+  wire [3:0] \o_events__payload$83.i ;
+  wire [10:0] \o_events__payload$83.tag ;
+  wire \o_events__payload$83.x ;
   wire \o_events__payload.end ;
   wire \o_events__payload.first ;
   wire \o_events__payload.hit ;
@@ -21310,10 +21274,10 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire \o_events__payload.x ;
   input o_events__ready;
   wire o_events__ready;
-  wire \o_events__ready$83 ;
+  wire \o_events__ready$81 ;
   output o_events__valid;
   wire o_events__valid;
-  wire \o_events__valid$81 ;
+  wire \o_events__valid$79 ;
   output [31:0] o_headers__payload;
   wire [31:0] o_headers__payload;
   wire [31:0] \o_headers__payload$7 ;
@@ -21346,13 +21310,11 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire [7:0] own_unit;
   input parity;
   wire parity;
-  output \port$1293$0 ;
-  wire \port$1293$0 ;
   reg [10:0] product = 11'h000;
   input [31:0] row;
   wire [31:0] row;
-  input [31:0] \row$72 ;
-  wire [31:0] \row$72 ;
+  input [31:0] \row$70 ;
+  wire [31:0] \row$70 ;
   reg [10:0] row0 = 11'h000;
   output [10:0] row1;
   reg [10:0] row1 = 11'h000;
@@ -21390,32 +21352,27 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   wire [10:0] \tag.row ;
   wire [10:0] tile_rows;
   wire valid;
-  reg valid0 = 1'h0;
-  reg valid1 = 1'h0;
   wire [10:0] weights;
   reg [4:0] whole_count = 5'h00;
   reg [15:0] whole_mask = 16'h0000;
-  assign \$41  = whole_count > 4'hf;
-  assign \$42  = o_lines__payload[0] * \config [8:0];
-  assign \$43  = row0 + product;
   always @(posedge clk)
-    whole_count <= \$44 ;
+    whole_count <= \$43 ;
   always @(posedge clk)
-    whole_mask <= \$45 ;
+    whole_mask <= \$44 ;
   always @(posedge clk)
-    valid0 <= \$46 ;
+    \$signal$87  <= \$45 ;
   always @(posedge clk)
-    valid1 <= \$47 ;
+    \$signal  <= \$46 ;
   always @(posedge clk)
-    lane0 <= \$48 ;
+    lane0 <= \$47 ;
   always @(posedge clk)
-    row0 <= \$49 ;
+    row0 <= \$48 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$49 ;
   always @(posedge clk)
-    lane1 <= \$51 ;
+    lane1 <= \$50 ;
   always @(posedge clk)
-    row1 <= \$52 ;
+    row1 <= \$51 ;
   assign \$1  = \config [120] ? 13'h0000 : \config [70:58];
   assign source_rows = \config [8:0] * 2'h2;
   assign \$2  = \o__payload$28 [45:37] < \config [43:32];
@@ -21441,26 +21398,27 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   assign \$21  = { \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11 , \$11  } & \o__payload$48 [31:16];
   assign \$22  = \$21  | { \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17 , \$17  };
   assign spike_line1 = \$22  & spike_entries;
-  assign \$23  = ~ valid0;
-  assign move0 = \$23  | move1;
-  assign \$24  = ~ valid1;
-  assign move1 = \$24  | \i__ready$59 ;
-  assign \$25  = batch[4:0] * batch[9:5];
-  assign \$26  = whole_count > 1'h0;
-  assign \$27  = whole_count > 1'h1;
-  assign \$28  = whole_count > 2'h2;
-  assign \$29  = whole_count > 2'h3;
-  assign \$30  = whole_count > 3'h4;
-  assign \$31  = whole_count > 3'h5;
-  assign \$32  = whole_count > 3'h6;
-  assign \$33  = whole_count > 3'h7;
-  assign \$34  = whole_count > 4'h8;
-  assign \$35  = whole_count > 4'h9;
-  assign \$36  = whole_count > 4'ha;
-  assign \$37  = whole_count > 4'hb;
-  assign \$38  = whole_count > 4'hc;
-  assign \$39  = whole_count > 4'hd;
-  assign \$40  = whole_count > 4'he;
+  assign \$23  = ~ \$signal ;
+  assign move = \$23  | \i__ready$57 ;
+  assign \$24  = batch[4:0] * batch[9:5];
+  assign \$25  = whole_count > 1'h0;
+  assign \$26  = whole_count > 1'h1;
+  assign \$27  = whole_count > 2'h2;
+  assign \$28  = whole_count > 2'h3;
+  assign \$29  = whole_count > 3'h4;
+  assign \$30  = whole_count > 3'h5;
+  assign \$31  = whole_count > 3'h6;
+  assign \$32  = whole_count > 3'h7;
+  assign \$33  = whole_count > 4'h8;
+  assign \$34  = whole_count > 4'h9;
+  assign \$35  = whole_count > 4'ha;
+  assign \$36  = whole_count > 4'hb;
+  assign \$37  = whole_count > 4'hc;
+  assign \$38  = whole_count > 4'hd;
+  assign \$39  = whole_count > 4'he;
+  assign \$40  = whole_count > 4'hf;
+  assign \$41  = o_lines__payload[0] * \config [8:0];
+  assign \$42  = row0 + product;
   \backspike_core.fp.front.asked  asked (
     .clk(clk),
     .i__payload(\i__payload$34 ),
@@ -21474,16 +21432,16 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   \backspike_core.fp.front.fetch  fetch (
     .clk(clk),
     .grant(grant),
-    .i__ready(\i__ready$59 ),
-    .i__valid(valid1),
-    .o__ready(\o__ready$78 ),
+    .i__ready(\i__ready$57 ),
+    .i__valid(\$signal ),
+    .o__ready(\o__ready$76 ),
     .o__valid(o_vectors__valid),
-    .\port$11874$0 (lane1),
-    .\port$11876$0 (row1),
+    .\port$11824$0 (lane1),
+    .\port$11826$0 (row1),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row_valid),
-    .write__data(\row$72 )
+    .write__data(\row$70 )
   );
   \backspike_core.fp.front.scan  scan (
     .clk(clk),
@@ -21491,19 +21449,18 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
     .i__ready(\o__ready$52 ),
     .i__valid(\i__valid$50 ),
     .\o__ready$14 (o_events__ready),
-    .o_events__payload(\o_events__payload$85 ),
+    .o_events__payload(\o_events__payload$83 ),
     .o_events__valid(o_events__valid),
     .o_lines__payload(o_lines__payload),
     .o_lines__valid(o_lines__valid),
-    .r_en(move0),
+    .r_en(move),
     .rst(rst)
   );
   \backspike_core.fp.front.tiles  tiles (
     .clk(clk),
     .i__payload(\i__payload$21 ),
     .i__valid(\i__valid$25 ),
-    .move0(o__ready),
-    .move1(\$53 ),
+    .move(o__ready),
     .o__payload(\o__payload$48 ),
     .o__ready(\o__ready$52 ),
     .row(row),
@@ -21531,23 +21488,33 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   );
   always @* begin
     if (\$initially ) begin end
-    \$44  = \$25 [4:0];
+    \$43  = \$24 [4:0];
     if (rst) begin
-      \$44  = 5'h00;
+      \$43  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$45  = { \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26  };
+    \$44  = { \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26 , \$25  };
     if (rst) begin
-      \$45  = 16'h0000;
+      \$44  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = valid0;
-    if (move0) begin
-      \$46  = o_lines__valid;
+    \$45  = \$signal$87 ;
+    if (move) begin
+      \$45  = o_lines__valid;
+    end
+    if (rst) begin
+      \$45  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$46  = \$signal ;
+    if (move) begin
+      \$46  = \$signal$87 ;
     end
     if (rst) begin
       \$46  = 1'h0;
@@ -21555,47 +21522,37 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   end
   always @* begin
     if (\$initially ) begin end
-    \$47  = valid1;
-    if (move1) begin
-      \$47  = valid0;
-    end
-    if (rst) begin
-      \$47  = 1'h0;
+    \$47  = lane0;
+    if (move) begin
+      \$47  = o_lines__payload[0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = lane0;
-    if (move0) begin
-      \$48  = o_lines__payload[0];
+    \$48  = row0;
+    if (move) begin
+      \$48  = o_lines__payload[11:1];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$49  = row0;
-    if (move0) begin
-      \$49  = o_lines__payload[11:1];
+    \$49  = product;
+    if (move) begin
+      \$49  = { 1'h0, \$41  };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$50  = product;
-    if (move0) begin
-      \$50  = { 1'h0, \$42  };
+    \$50  = lane1;
+    if (move) begin
+      \$50  = lane0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$51  = lane1;
-    if (move1) begin
-      \$51  = lane0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$52  = row1;
-    if (move1) begin
-      \$52  = \$43 [10:0];
+    \$51  = row1;
+    if (move) begin
+      \$51  = \$42 [10:0];
     end
   end
   assign \i__payload$1  = i__payload;
@@ -21616,29 +21573,28 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   assign \o__valid$31  = \i__valid$30 ;
   assign \i__ready$33  = \o__ready$32 ;
   assign address = \i__payload$21 [8:0];
-  assign spikes__en = { \$53 , o__ready };
-  assign en = { \$53 , o__ready };
+  assign spikes__en = { o__ready, o__ready };
+  assign en = { o__ready, o__ready };
   assign spikes__data = row;
   assign spike_sources = { \$11 , \$8  };
   assign got = \o__payload$48 [47:32];
   assign spike_bias = { \$17 , \$14  };
   assign \o__valid$51  = \i__valid$50 ;
   assign \i__ready$53  = \o__ready$52 ;
-  assign o_lines__ready = move0;
-  assign \i__valid$61  = valid1;
-  assign \i__payload$62  = { lane1, row1 };
+  assign o_lines__ready = move;
+  assign \i__valid$59  = \$signal ;
+  assign \i__payload$60  = { lane1, row1 };
   assign row_address = row1;
   assign row_turn = lane1;
-  assign \address$67  = { lane1, row1 };
+  assign \address$65  = { lane1, row1 };
   assign valid = row_valid;
   assign row_grant = grant;
-  assign row_vector = \row$72 ;
-  assign \o__valid$75  = o_vectors__valid;
-  assign \o__payload$77  = o_vectors__payload;
-  assign o_vectors__ready = \o__ready$78 ;
-  assign \o_events__valid$81  = o_events__valid;
-  assign \o_events__ready$83  = o_events__ready;
-  assign \port$1293$0  = \$53 ;
+  assign row_vector = \row$70 ;
+  assign \o__valid$73  = o_vectors__valid;
+  assign \o__payload$75  = o_vectors__payload;
+  assign o_vectors__ready = \o__ready$76 ;
+  assign \o_events__valid$79  = o_events__valid;
+  assign \o_events__ready$81  = o_events__ready;
   assign spikes__addr = \i__payload$21 [8:0];
   assign \o_headers__payload.unit  = o_headers__payload[12:0];
   assign \o_headers__payload.block  = o_headers__payload[22:13];
@@ -21701,30 +21657,30 @@ module \backspike_core.fp.front (rst, grant, o__ready, \port$1293$0 , spikes__ad
   assign \i__payload$54.tile  = \i__payload$54 [31:0];
   assign \i__payload$54.tag  = \i__payload$54 [42:32];
   assign \i__payload$54.last  = \i__payload$54 [43];
-  assign \i__payload$62.address  = { lane1, row1 };
-  assign \row_vector[0]  = \row$72 [15:0];
-  assign \row_vector[1]  = \row$72 [31:16];
+  assign \i__payload$60.address  = { lane1, row1 };
+  assign \row_vector[0]  = \row$70 [15:0];
+  assign \row_vector[1]  = \row$70 [31:16];
   assign \o_vectors__payload[0]  = o_vectors__payload[15:0];
   assign \o_vectors__payload[1]  = o_vectors__payload[31:16];
-  assign \o__payload$77.row  = o_vectors__payload;
+  assign \o__payload$75.row  = o_vectors__payload;
   assign \o_events__payload.i  = o_events__payload[3:0];
   assign \o_events__payload.x  = o_events__payload[4];
   assign \o_events__payload.first  = o_events__payload[5];
   assign \o_events__payload.end  = o_events__payload[6];
   assign \o_events__payload.hit  = o_events__payload[7];
-  assign \o_events__payload$85.i  = \o_events__payload$85 [3:0];
-  assign \o_events__payload$85.x  = \o_events__payload$85 [4];
-  assign \o_events__payload$85.tag  = \o_events__payload$85 [15:5];
-  assign \o_events__payload$85.first  = \o_events__payload$85 [16];
-  assign \o_events__payload$85.end  = \o_events__payload$85 [17];
-  assign \o_events__payload$85.hit  = \o_events__payload$85 [18];
+  assign \o_events__payload$83.i  = \o_events__payload$83 [3:0];
+  assign \o_events__payload$83.x  = \o_events__payload$83 [4];
+  assign \o_events__payload$83.tag  = \o_events__payload$83 [15:5];
+  assign \o_events__payload$83.first  = \o_events__payload$83 [16];
+  assign \o_events__payload$83.end  = \o_events__payload$83 [17];
+  assign \o_events__payload$83.hit  = \o_events__payload$83 [18];
   assign \o_lines__payload.x  = o_lines__payload[0];
   assign \o_lines__payload.tag  = o_lines__payload[11:1];
-  assign o_events__payload[7] = \o_events__payload$85 [18];
-  assign o_events__payload[6] = \o_events__payload$85 [17];
-  assign o_events__payload[5] = \o_events__payload$85 [16];
-  assign o_events__payload[4] = \o_events__payload$85 [4];
-  assign o_events__payload[3:0] = \o_events__payload$85 [3:0];
+  assign o_events__payload[7] = \o_events__payload$83 [18];
+  assign o_events__payload[6] = \o_events__payload$83 [17];
+  assign o_events__payload[5] = \o_events__payload$83 [16];
+  assign o_events__payload[4] = \o_events__payload$83 [4];
+  assign o_events__payload[3:0] = \o_events__payload$83 [3:0];
   assign \i__payload$54 [43] = \o__payload$48 [47];
   assign \i__payload$54 [42:32] = \o__payload$48 [46:36];
   assign \i__payload$54 [31:0] = { spike_line1, spike_line0 };
@@ -21835,13 +21791,12 @@ module \backspike_core.fp.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$11874$0 , \port$11876$0 , \row$28 , o__valid, write__data, clk);
+module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i__valid, \port$11824$0 , \port$11826$0 , \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
   reg \$11 ;
   reg \$12 ;
-  wire \$13 ;
   wire \$2 ;
   wire [5:0] \$3 ;
   wire [6:0] \$4 ;
@@ -21886,10 +21841,10 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   output o__valid;
   wire o__valid;
   wire \o__valid$30 ;
-  input \port$11874$0 ;
-  wire \port$11874$0 ;
-  input [10:0] \port$11876$0 ;
-  wire [10:0] \port$11876$0 ;
+  input \port$11824$0 ;
+  wire \port$11824$0 ;
+  input [10:0] \port$11826$0 ;
+  wire [10:0] \port$11826$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   (* init = 1'h0 *)
@@ -21938,9 +21893,8 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
     present1 <= \$11 ;
   always @(posedge clk)
     \$signal$14  <= \$12 ;
-  \backspike_core.fp.front.fetch.buffer  buffer (
+  \backspike_core.bp.front.fetch.buffer  buffer (
     .clk(clk),
-    .\port$2374$0 (\$13 ),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -21953,8 +21907,7 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
     .address(read[3:0]),
     .clk(clk),
     .i__valid(\i__valid$12 ),
-    .move0(\i__ready$13 ),
-    .move1(\$13 ),
+    .move(\i__ready$13 ),
     .o__payload(\row$28 ),
     .o__ready(o__ready),
     .rst(rst),
@@ -22002,8 +21955,8 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
       \$12  = 1'h0;
     end
   end
-  assign address = { \port$11874$0 , \port$11876$0  };
-  assign i__payload = { \port$11874$0 , \port$11876$0  };
+  assign address = { \port$11824$0 , \port$11826$0  };
+  assign i__payload = { \port$11824$0 , \port$11826$0  };
   assign present2 = \$signal$14 ;
   assign write__en = \$signal$14 ;
   assign write__addr = \$signal$18 [3:0];
@@ -22011,95 +21964,17 @@ module \backspike_core.fp.front.fetch (rst, grant, valid, i__ready, o__ready, i_
   assign \i__payload$23  = read[3:0];
   assign read0__addr = read[3:0];
   assign \address$25  = read[3:0];
-  assign read0__en = { \$13 , \i__ready$13  };
-  assign en = { \$13 , \i__ready$13  };
+  assign read0__en = { \i__ready$13 , \i__ready$13  };
+  assign en = { \i__ready$13 , \i__ready$13  };
   assign read0__data = \row$28 ;
   assign \o__valid$30  = o__valid;
   assign o__payload = \row$28 ;
   assign \o__payload$32  = \row$28 ;
   assign \o__ready$33  = o__ready;
-  assign \i__payload.address  = { \port$11874$0 , \port$11876$0  };
+  assign \i__payload.address  = { \port$11824$0 , \port$11826$0  };
   assign \i__payload$23.address  = read[3:0];
   assign \o__payload.row  = \row$28 ;
   assign \o__payload$32.row  = \row$28 ;
-endmodule
-
-module \backspike_core.fp.front.fetch.buffer (rst, read__en, \port$2374$0 , write__addr, read__addr, write__en, read0__data, write__data, clk);
-  reg \$initially  = 0;
-  reg [31:0] \$1 ;
-  input clk;
-  wire clk;
-  (* init = 32'd0 *)
-  wire [31:0] data;
-  input \port$2374$0 ;
-  wire \port$2374$0 ;
-  wire [3:0] read0__addr;
-  output [31:0] read0__data;
-  reg [31:0] read0__data = 32'd0;
-  wire [1:0] read0__en;
-  input [3:0] read__addr;
-  wire [3:0] read__addr;
-  wire [31:0] read__data;
-  input read__en;
-  wire read__en;
-  input rst;
-  wire rst;
-  input [3:0] write__addr;
-  wire [3:0] write__addr;
-  wire [3:0] \write__addr$3 ;
-  input [31:0] write__data;
-  wire [31:0] write__data;
-  wire [31:0] \write__data$5 ;
-  input write__en;
-  wire write__en;
-  wire \write__en$1 ;
-  (* no_rw_check = 32'd1 *)
-  (* ram_style = "block" *)
-  reg [31:0] copy0 [15:0];
-  initial begin
-    copy0[0] = 32'd0;
-    copy0[1] = 32'd0;
-    copy0[2] = 32'd0;
-    copy0[3] = 32'd0;
-    copy0[4] = 32'd0;
-    copy0[5] = 32'd0;
-    copy0[6] = 32'd0;
-    copy0[7] = 32'd0;
-    copy0[8] = 32'd0;
-    copy0[9] = 32'd0;
-    copy0[10] = 32'd0;
-    copy0[11] = 32'd0;
-    copy0[12] = 32'd0;
-    copy0[13] = 32'd0;
-    copy0[14] = 32'd0;
-    copy0[15] = 32'd0;
-  end
-  always @(posedge clk) begin
-    if (write__en)
-      copy0[write__addr] <= write__data;
-  end
-  reg [31:0] _0_;
-  always @(posedge clk) begin
-    if (read__en) begin
-      _0_ <= copy0[read__addr];
-    end
-  end
-  assign read__data = _0_;
-  always @(posedge clk)
-    read0__data <= \$1 ;
-  always @* begin
-    if (\$initially ) begin end
-    \$1  = read0__data;
-    if (\port$2374$0 ) begin
-      \$1  = read__data;
-    end
-  end
-  assign \write__en$1  = write__en;
-  assign \write__addr$3  = write__addr;
-  assign \write__data$5  = write__data;
-  assign read0__addr = read__addr;
-  assign data = read0__data;
-  assign read0__en = { \port$2374$0 , read__en };
 endmodule
 
 module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lines__payload, \o__ready$14 , i__payload, i__valid, o_events__payload, o_events__valid, clk);
@@ -22241,8 +22116,8 @@ module \backspike_core.fp.front.scan (rst, r_en, i__ready, o_lines__valid, o_lin
   \backspike_core.fp.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$11933$0 (\o__payload$20 [0]),
-    .\port$11933$17 (\o__payload$20 [27:17]),
+    .\port$11883$0 (\o__payload$20 [0]),
+    .\port$11883$17 (\o__payload$20 [27:17]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -24477,7 +24352,7 @@ module \backspike_core.fp.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[18];
 endmodule
 
-module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$11933$0 , \port$11933$17 , level, clk);
+module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \port$11883$0 , \port$11883$17 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24502,10 +24377,10 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input \port$11933$0 ;
-  wire \port$11933$0 ;
-  input [10:0] \port$11933$17 ;
-  wire [10:0] \port$11933$17 ;
+  input \port$11883$0 ;
+  wire \port$11883$0 ;
+  input [10:0] \port$11883$17 ;
+  wire [10:0] \port$11883$17 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [11:0] r_data;
@@ -24532,7 +24407,7 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   reg [11:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$11933$17 , \port$11933$0  };
+      storage[w_port__addr] <= { \port$11883$17 , \port$11883$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -24594,8 +24469,8 @@ module \backspike_core.fp.front.scan.lines (rst, r_en, w_en, r_rdy, r_data, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$11933$17 , \port$11933$0  };
-  assign w_data = { \port$11933$17 , \port$11933$0  };
+  assign w_port__data = { \port$11883$17 , \port$11883$0  };
+  assign w_data = { \port$11883$17 , \port$11883$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -24913,14 +24788,13 @@ module \backspike_core.fp.front.scan.picker (rst, i__ready, i__payload, i__valid
   assign \$41  = \$40 ;
 endmodule
 
-module \backspike_core.fp.front.tiles (rst, move0, move1, i__valid, i__payload, o__ready, o__payload, valid1, row, clk);
+module \backspike_core.fp.front.tiles (rst, move, i__valid, i__payload, o__ready, o__payload, valid1, row, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$2 ;
-  reg \$3 ;
+  reg \$2 ;
+  reg [15:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [15:0] \$6 ;
   wire [8:0] address;
   input clk;
   wire clk;
@@ -24932,10 +24806,8 @@ module \backspike_core.fp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   wire i__ready;
   input i__valid;
   wire i__valid;
-  output move0;
-  wire move0;
-  output move1;
-  wire move1;
+  output move;
+  wire move;
   output [47:0] o__payload;
   wire [47:0] o__payload;
   wire [31:0] \o__payload.row ;
@@ -24953,32 +24825,27 @@ module \backspike_core.fp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   reg valid0 = 1'h0;
   output valid1;
   reg valid1 = 1'h0;
-  assign move1 = \$2  | o__ready;
   always @(posedge clk)
-    valid0 <= \$3 ;
+    valid0 <= \$2 ;
+  always @(posedge clk)
+    tag0 <= \$3 ;
   always @(posedge clk)
     valid1 <= \$4 ;
   always @(posedge clk)
-    tag0 <= \$5 ;
-  always @(posedge clk)
-    tag1 <= \$6 ;
-  assign \$1  = ~ valid0;
-  assign move0 = \$1  | move1;
-  assign \$2  = ~ valid1;
+    tag1 <= \$5 ;
+  assign \$1  = ~ valid1;
+  assign move = \$1  | o__ready;
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid0;
-    if (move0) begin
-      \$3  = i__valid;
-    end
-    if (rst) begin
-      \$3  = 1'h0;
+    \$3  = tag0;
+    if (move) begin
+      \$3  = i__payload[24:9];
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$4  = valid1;
-    if (move1) begin
+    if (move) begin
       \$4  = valid0;
     end
     if (rst) begin
@@ -24987,21 +24854,24 @@ module \backspike_core.fp.front.tiles (rst, move0, move1, i__valid, i__payload, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$5  = tag0;
-    if (move0) begin
-      \$5  = i__payload[24:9];
+    \$5  = tag1;
+    if (move) begin
+      \$5  = tag0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$6  = tag1;
-    if (move1) begin
-      \$6  = tag0;
+    \$2  = valid0;
+    if (move) begin
+      \$2  = i__valid;
+    end
+    if (rst) begin
+      \$2  = 1'h0;
     end
   end
   assign address = i__payload[8:0];
-  assign en = { move1, move0 };
-  assign i__ready = move0;
+  assign en = { move, move };
+  assign i__ready = move;
   assign o__valid = valid1;
   assign \i__payload.address  = i__payload[8:0];
   assign \i__payload.tag  = i__payload[24:9];
@@ -26077,7 +25947,7 @@ module \backspike_core.fp.lanes.lane0.term (rst, en, load, i, fixed, carry, clk)
   assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
-module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , abort, start, rehearse, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
+module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, batch, \begin , \end$25 , start, abort, rehearse, \table , completed, position, o__payload, \config , fault, stuck, loaded, o__valid, o__ready
 , waits_first, waits_second, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -27775,8 +27645,7 @@ module \backspike_core.fp.queue (rst, descriptors__addr, busy, running, done, ba
   assign \$305  = 1'h0;
 endmodule
 
-module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4853$0 , \port$4855$0 , write__en, read1__addr, \port$8436$0 , \port$8438$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$12719$0 , \port$12721$0 , \port$12722$1 , \port$12737$0 , read0__data, read1__data, host__response__payload, clk
-);
+module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$4768$0 , write__en, read1__addr, \port$8334$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$12669$0 , \port$12671$0 , \port$12672$1 , \port$12687$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -27808,22 +27677,18 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [15:0] \port$12719$0 ;
-  wire [15:0] \port$12719$0 ;
-  input [15:0] \port$12721$0 ;
-  wire [15:0] \port$12721$0 ;
-  input [3:0] \port$12722$1 ;
-  wire [3:0] \port$12722$1 ;
-  input [6:0] \port$12737$0 ;
-  wire [6:0] \port$12737$0 ;
-  input \port$4853$0 ;
-  wire \port$4853$0 ;
-  input \port$4855$0 ;
-  wire \port$4855$0 ;
-  input \port$8436$0 ;
-  wire \port$8436$0 ;
-  input \port$8438$0 ;
-  wire \port$8438$0 ;
+  input [15:0] \port$12669$0 ;
+  wire [15:0] \port$12669$0 ;
+  input [15:0] \port$12671$0 ;
+  wire [15:0] \port$12671$0 ;
+  input [3:0] \port$12672$1 ;
+  wire [3:0] \port$12672$1 ;
+  input [6:0] \port$12687$0 ;
+  wire [6:0] \port$12687$0 ;
+  input \port$4768$0 ;
+  wire \port$4768$0 ;
+  input \port$8334$0 ;
+  wire \port$8334$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -27854,17 +27719,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   wire \write__en$13 ;
   \backspike_core.gradients_memory.rows  rows (
     .clk(clk),
-    .\port$12719$0 (\port$12719$0 ),
-    .\port$12721$0 (\port$12721$0 ),
-    .\port$12722$1 (\port$12722$1 ),
-    .\port$12737$0 (\port$12737$0 ),
-    .\port$8438$0 (\port$8438$0 ),
+    .\port$12669$0 (\port$12669$0 ),
+    .\port$12671$0 (\port$12671$0 ),
+    .\port$12672$1 (\port$12672$1 ),
+    .\port$12687$0 (\port$12687$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$8436$0 ),
+    .\read__en$19 (\port$8334$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -27888,7 +27752,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$4855$0 , \port$4853$0  };
+    read0__en = { \port$4768$0 , \port$4768$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -27901,16 +27765,16 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
   assign \write__en$13  = write__en;
-  assign write__addr = { \port$12737$0 , \port$12722$1  };
-  assign \write__addr$15  = { \port$12737$0 , \port$12722$1  };
-  assign write__data = { \port$12721$0 , \port$12719$0  };
-  assign \write__data$17  = { \port$12721$0 , \port$12719$0  };
+  assign write__addr = { \port$12687$0 , \port$12672$1  };
+  assign \write__addr$15  = { \port$12687$0 , \port$12672$1  };
+  assign write__data = { \port$12671$0 , \port$12669$0  };
+  assign \write__data$17  = { \port$12671$0 , \port$12669$0  };
   assign \read0__data$21  = read0__data;
-  assign \read0__en$23  = { \port$4855$0 , \port$4853$0  };
+  assign \read0__en$23  = { \port$4768$0 , \port$4768$0  };
   assign \read1__addr$25  = read1__addr;
   assign \read1__data$27  = read1__data;
-  assign read1__en = { \port$8438$0 , \port$8436$0  };
-  assign \read1__en$29  = { \port$8438$0 , \port$8436$0  };
+  assign read1__en = { \port$8334$0 , \port$8334$0  };
+  assign \read1__en$29  = { \port$8334$0 , \port$8334$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[11:1];
@@ -27924,7 +27788,7 @@ module \backspike_core.gradients_memory (rst, rest, host__request__valid, \port$
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$8438$0 , \port$12719$0 , \port$12721$0 , \port$12722$1 , \port$12737$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$12669$0 , \port$12671$0 , \port$12672$1 , \port$12687$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -27934,16 +27798,14 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [15:0] \port$12719$0 ;
-  wire [15:0] \port$12719$0 ;
-  input [15:0] \port$12721$0 ;
-  wire [15:0] \port$12721$0 ;
-  input [3:0] \port$12722$1 ;
-  wire [3:0] \port$12722$1 ;
-  input [6:0] \port$12737$0 ;
-  wire [6:0] \port$12737$0 ;
-  input \port$8438$0 ;
-  wire \port$8438$0 ;
+  input [15:0] \port$12669$0 ;
+  wire [15:0] \port$12669$0 ;
+  input [15:0] \port$12671$0 ;
+  wire [15:0] \port$12671$0 ;
+  input [3:0] \port$12672$1 ;
+  wire [3:0] \port$12672$1 ;
+  input [6:0] \port$12687$0 ;
+  wire [6:0] \port$12687$0 ;
   wire [10:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -30029,7 +29891,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$12737$0 , \port$12722$1  }] <= { \port$12721$0 , \port$12719$0  };
+      copy0[{ \port$12687$0 , \port$12672$1  }] <= { \port$12671$0 , \port$12669$0  };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -32093,7 +31955,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$12737$0 , \port$12722$1  }] <= { \port$12721$0 , \port$12719$0  };
+      copy1[{ \port$12687$0 , \port$12672$1  }] <= { \port$12671$0 , \port$12669$0  };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -32109,7 +31971,7 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$8438$0 ) begin
+    if (\read__en$19 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -32121,19 +31983,19 @@ module \backspike_core.gradients_memory.rows (rst, write__en, \read__addr$15 , \
     end
   end
   assign \write__en$1  = write__en;
-  assign write__addr = { \port$12737$0 , \port$12722$1  };
-  assign \write__addr$3  = { \port$12737$0 , \port$12722$1  };
-  assign write__data = { \port$12721$0 , \port$12719$0  };
-  assign \write__data$5  = { \port$12721$0 , \port$12719$0  };
+  assign write__addr = { \port$12687$0 , \port$12672$1  };
+  assign \write__addr$3  = { \port$12687$0 , \port$12672$1  };
+  assign write__data = { \port$12671$0 , \port$12669$0  };
+  assign \write__data$5  = { \port$12671$0 , \port$12669$0  };
   assign read0__addr = read__addr;
   assign data = read0__data;
   assign read__en = read0__en[0];
   assign \write__en$12  = write__en;
-  assign \write__addr$13  = { \port$12737$0 , \port$12722$1  };
-  assign \write__data$14  = { \port$12721$0 , \port$12719$0  };
+  assign \write__addr$13  = { \port$12687$0 , \port$12672$1  };
+  assign \write__data$14  = { \port$12671$0 , \port$12669$0  };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$8438$0 , \read__en$19  };
+  assign read1__en = { \read__en$19 , \read__en$19  };
 endmodule
 
 module \backspike_core.gradients_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
@@ -32311,7 +32173,7 @@ module \backspike_core.gradients_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$11655$8 , \port$12682$13 , \port$12784$5 , read0__data, host__response__payload, clk);
+module \backspike_core.labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$11550$8 , host__request__payload, \port$12632$13 , \port$12734$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
   input clk;
@@ -32345,12 +32207,12 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$11655$8 ;
-  wire \port$11655$8 ;
-  input [5:0] \port$12682$13 ;
-  wire [5:0] \port$12682$13 ;
-  input [3:0] \port$12784$5 ;
-  wire [3:0] \port$12784$5 ;
+  input \port$11550$8 ;
+  wire \port$11550$8 ;
+  input [5:0] \port$12632$13 ;
+  wire [5:0] \port$12632$13 ;
+  input [3:0] \port$12734$5 ;
+  wire [3:0] \port$12734$5 ;
   reg [10:0] read0__addr;
   wire [10:0] \read0__addr$19 ;
   output [15:0] read0__data;
@@ -32388,7 +32250,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$11655$8 , \port$12682$13 , \port$12784$5  };
+    read0__addr = { \port$11550$8 , \port$12632$13 , \port$12734$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -32403,7 +32265,7 @@ module \backspike_core.labels_memory (rst, rest, host__request__valid, host__req
   assign enable = write__en;
   assign address = write__addr;
   assign write__data = data[15:0];
-  assign \read0__addr$19  = { \port$11655$8 , \port$12682$13 , \port$12784$5  };
+  assign \read0__addr$19  = { \port$11550$8 , \port$12632$13 , \port$12734$5  };
   assign \read0__data$21  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -33087,7 +32949,7 @@ module \backspike_core.layers_bp_memory.window (rst, host__request__valid, host_
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$12132$0 , \port$12149$6 , \port$12151$6 , \port$12152$5 , \port$12688$0 , \port$12784$5 , read0__data, host__response__payload, clk);
+module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$12082$0 , \port$12099$6 , \port$12101$6 , \port$12102$5 , \port$12638$0 , \port$12734$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [9:0] address;
   input clk;
@@ -33121,18 +32983,18 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input [5:0] \port$12132$0 ;
-  wire [5:0] \port$12132$0 ;
-  input [15:0] \port$12149$6 ;
-  wire [15:0] \port$12149$6 ;
-  input [15:0] \port$12151$6 ;
-  wire [15:0] \port$12151$6 ;
-  input [3:0] \port$12152$5 ;
-  wire [3:0] \port$12152$5 ;
-  input [5:0] \port$12688$0 ;
-  wire [5:0] \port$12688$0 ;
-  input [3:0] \port$12784$5 ;
-  wire [3:0] \port$12784$5 ;
+  input [5:0] \port$12082$0 ;
+  wire [5:0] \port$12082$0 ;
+  input [15:0] \port$12099$6 ;
+  wire [15:0] \port$12099$6 ;
+  input [15:0] \port$12101$6 ;
+  wire [15:0] \port$12101$6 ;
+  input [3:0] \port$12102$5 ;
+  wire [3:0] \port$12102$5 ;
+  input [5:0] \port$12638$0 ;
+  wire [5:0] \port$12638$0 ;
+  input [3:0] \port$12734$5 ;
+  wire [3:0] \port$12734$5 ;
   reg [9:0] read0__addr;
   wire [9:0] \read0__addr$23 ;
   output [31:0] read0__data;
@@ -33151,8 +33013,8 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$12132$0 , \port$12152$5  };
-  assign write__data = rest ? data : { \port$12151$6 , \port$12149$6  };
+  assign write__addr = rest ? address : { \port$12082$0 , \port$12102$5  };
+  assign write__data = rest ? data : { \port$12101$6 , \port$12099$6  };
   \backspike_core.logits_memory.rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33177,7 +33039,7 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$12688$0 , \port$12784$5  };
+    read0__addr = { \port$12638$0 , \port$12734$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -33189,9 +33051,9 @@ module \backspike_core.logits_memory (rst, rest, host__request__valid, \write__e
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$12132$0 , \port$12152$5  };
-  assign \write__data$20  = { \port$12151$6 , \port$12149$6  };
-  assign \read0__addr$23  = { \port$12688$0 , \port$12784$5  };
+  assign \write__addr$17  = { \port$12082$0 , \port$12102$5  };
+  assign \write__data$20  = { \port$12101$6 , \port$12099$6  };
+  assign \read0__addr$23  = { \port$12638$0 , \port$12734$5  };
   assign \read0__data$25  = read0__data;
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
@@ -34469,8 +34331,8 @@ module \backspike_core.logits_memory.window (rst, host__request__valid, host__re
   assign \$16  = host__request__payload[10:1];
 endmodule
 
-module \backspike_core.masks_memory (rst, read__en, \port$3762$0 , read__addr, \read__en$19 , \port$6317$0 , \read__addr$15 , write__addr, \port$12742$0 , \port$12744$0 , \port$12746$0 , \port$12748$0 , \port$12750$0 , \port$12752$0 , \port$12754$0 , \port$12756$0 , \port$12758$0 , \port$12760$0 , \port$12762$0 , \port$12764$0 , \port$12766$0
-, \port$12768$0 , \port$12770$0 , \port$12772$0 , write__en, read0__data, read1__data, clk);
+module \backspike_core.masks_memory (rst, read__en, read__addr, \read__en$19 , \read__addr$15 , write__addr, \port$12692$0 , \port$12694$0 , \port$12696$0 , \port$12698$0 , \port$12700$0 , \port$12702$0 , \port$12704$0 , \port$12706$0 , \port$12708$0 , \port$12710$0 , \port$12712$0 , \port$12714$0 , \port$12716$0 , \port$12718$0 , \port$12720$0
+, \port$12722$0 , write__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -34480,42 +34342,38 @@ module \backspike_core.masks_memory (rst, read__en, \port$3762$0 , read__addr, \
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input [1:0] \port$12742$0 ;
-  wire [1:0] \port$12742$0 ;
-  input [1:0] \port$12744$0 ;
-  wire [1:0] \port$12744$0 ;
-  input [1:0] \port$12746$0 ;
-  wire [1:0] \port$12746$0 ;
-  input [1:0] \port$12748$0 ;
-  wire [1:0] \port$12748$0 ;
-  input [1:0] \port$12750$0 ;
-  wire [1:0] \port$12750$0 ;
-  input [1:0] \port$12752$0 ;
-  wire [1:0] \port$12752$0 ;
-  input [1:0] \port$12754$0 ;
-  wire [1:0] \port$12754$0 ;
-  input [1:0] \port$12756$0 ;
-  wire [1:0] \port$12756$0 ;
-  input [1:0] \port$12758$0 ;
-  wire [1:0] \port$12758$0 ;
-  input [1:0] \port$12760$0 ;
-  wire [1:0] \port$12760$0 ;
-  input [1:0] \port$12762$0 ;
-  wire [1:0] \port$12762$0 ;
-  input [1:0] \port$12764$0 ;
-  wire [1:0] \port$12764$0 ;
-  input [1:0] \port$12766$0 ;
-  wire [1:0] \port$12766$0 ;
-  input [1:0] \port$12768$0 ;
-  wire [1:0] \port$12768$0 ;
-  input [1:0] \port$12770$0 ;
-  wire [1:0] \port$12770$0 ;
-  input [1:0] \port$12772$0 ;
-  wire [1:0] \port$12772$0 ;
-  input \port$3762$0 ;
-  wire \port$3762$0 ;
-  input \port$6317$0 ;
-  wire \port$6317$0 ;
+  input [1:0] \port$12692$0 ;
+  wire [1:0] \port$12692$0 ;
+  input [1:0] \port$12694$0 ;
+  wire [1:0] \port$12694$0 ;
+  input [1:0] \port$12696$0 ;
+  wire [1:0] \port$12696$0 ;
+  input [1:0] \port$12698$0 ;
+  wire [1:0] \port$12698$0 ;
+  input [1:0] \port$12700$0 ;
+  wire [1:0] \port$12700$0 ;
+  input [1:0] \port$12702$0 ;
+  wire [1:0] \port$12702$0 ;
+  input [1:0] \port$12704$0 ;
+  wire [1:0] \port$12704$0 ;
+  input [1:0] \port$12706$0 ;
+  wire [1:0] \port$12706$0 ;
+  input [1:0] \port$12708$0 ;
+  wire [1:0] \port$12708$0 ;
+  input [1:0] \port$12710$0 ;
+  wire [1:0] \port$12710$0 ;
+  input [1:0] \port$12712$0 ;
+  wire [1:0] \port$12712$0 ;
+  input [1:0] \port$12714$0 ;
+  wire [1:0] \port$12714$0 ;
+  input [1:0] \port$12716$0 ;
+  wire [1:0] \port$12716$0 ;
+  input [1:0] \port$12718$0 ;
+  wire [1:0] \port$12718$0 ;
+  input [1:0] \port$12720$0 ;
+  wire [1:0] \port$12720$0 ;
+  input [1:0] \port$12722$0 ;
+  wire [1:0] \port$12722$0 ;
   wire [6:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -34682,7 +34540,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3762$0 , read__addr, \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
+      copy0[write__addr] <= { \port$12722$0 [1], \port$12720$0 [1], \port$12718$0 [1], \port$12716$0 [1], \port$12714$0 [1], \port$12712$0 [1], \port$12710$0 [1], \port$12708$0 [1], \port$12706$0 [1], \port$12704$0 [1], \port$12702$0 [1], \port$12700$0 [1], \port$12698$0 [1], \port$12696$0 [1], \port$12694$0 [1], \port$12692$0 [1], \port$12722$0 [0], \port$12720$0 [0], \port$12718$0 [0], \port$12716$0 [0], \port$12714$0 [0], \port$12712$0 [0], \port$12710$0 [0], \port$12708$0 [0], \port$12706$0 [0], \port$12704$0 [0], \port$12702$0 [0], \port$12700$0 [0], \port$12698$0 [0], \port$12696$0 [0], \port$12694$0 [0], \port$12692$0 [0] };
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
@@ -34826,7 +34684,7 @@ module \backspike_core.masks_memory (rst, read__en, \port$3762$0 , read__addr, \
   end
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
+      copy1[write__addr] <= { \port$12722$0 [1], \port$12720$0 [1], \port$12718$0 [1], \port$12716$0 [1], \port$12714$0 [1], \port$12712$0 [1], \port$12710$0 [1], \port$12708$0 [1], \port$12706$0 [1], \port$12704$0 [1], \port$12702$0 [1], \port$12700$0 [1], \port$12698$0 [1], \port$12696$0 [1], \port$12694$0 [1], \port$12692$0 [1], \port$12722$0 [0], \port$12720$0 [0], \port$12718$0 [0], \port$12716$0 [0], \port$12714$0 [0], \port$12712$0 [0], \port$12710$0 [0], \port$12708$0 [0], \port$12706$0 [0], \port$12704$0 [0], \port$12702$0 [0], \port$12700$0 [0], \port$12698$0 [0], \port$12696$0 [0], \port$12694$0 [0], \port$12692$0 [0] };
   end
   reg [31:0] _1_;
   always @(posedge clk) begin
@@ -34842,30 +34700,30 @@ module \backspike_core.masks_memory (rst, read__en, \port$3762$0 , read__addr, \
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$6317$0 ) begin
+    if (\read__en$19 ) begin
       \$2  = \read__data$24 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$1  = read0__data;
-    if (\port$3762$0 ) begin
+    if (read__en) begin
       \$1  = read__data;
     end
   end
   assign \write__en$1  = write__en;
   assign \write__addr$3  = write__addr;
-  assign write__data = { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
-  assign \write__data$5  = { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
+  assign write__data = { \port$12722$0 [1], \port$12720$0 [1], \port$12718$0 [1], \port$12716$0 [1], \port$12714$0 [1], \port$12712$0 [1], \port$12710$0 [1], \port$12708$0 [1], \port$12706$0 [1], \port$12704$0 [1], \port$12702$0 [1], \port$12700$0 [1], \port$12698$0 [1], \port$12696$0 [1], \port$12694$0 [1], \port$12692$0 [1], \port$12722$0 [0], \port$12720$0 [0], \port$12718$0 [0], \port$12716$0 [0], \port$12714$0 [0], \port$12712$0 [0], \port$12710$0 [0], \port$12708$0 [0], \port$12706$0 [0], \port$12704$0 [0], \port$12702$0 [0], \port$12700$0 [0], \port$12698$0 [0], \port$12696$0 [0], \port$12694$0 [0], \port$12692$0 [0] };
+  assign \write__data$5  = { \port$12722$0 [1], \port$12720$0 [1], \port$12718$0 [1], \port$12716$0 [1], \port$12714$0 [1], \port$12712$0 [1], \port$12710$0 [1], \port$12708$0 [1], \port$12706$0 [1], \port$12704$0 [1], \port$12702$0 [1], \port$12700$0 [1], \port$12698$0 [1], \port$12696$0 [1], \port$12694$0 [1], \port$12692$0 [1], \port$12722$0 [0], \port$12720$0 [0], \port$12718$0 [0], \port$12716$0 [0], \port$12714$0 [0], \port$12712$0 [0], \port$12710$0 [0], \port$12708$0 [0], \port$12706$0 [0], \port$12704$0 [0], \port$12702$0 [0], \port$12700$0 [0], \port$12698$0 [0], \port$12696$0 [0], \port$12694$0 [0], \port$12692$0 [0] };
   assign read0__addr = read__addr;
   assign data = read0__data;
-  assign read0__en = { \port$3762$0 , read__en };
+  assign read0__en = { read__en, read__en };
   assign \write__en$12  = write__en;
   assign \write__addr$13  = write__addr;
-  assign \write__data$14  = { \port$12772$0 [1], \port$12770$0 [1], \port$12768$0 [1], \port$12766$0 [1], \port$12764$0 [1], \port$12762$0 [1], \port$12760$0 [1], \port$12758$0 [1], \port$12756$0 [1], \port$12754$0 [1], \port$12752$0 [1], \port$12750$0 [1], \port$12748$0 [1], \port$12746$0 [1], \port$12744$0 [1], \port$12742$0 [1], \port$12772$0 [0], \port$12770$0 [0], \port$12768$0 [0], \port$12766$0 [0], \port$12764$0 [0], \port$12762$0 [0], \port$12760$0 [0], \port$12758$0 [0], \port$12756$0 [0], \port$12754$0 [0], \port$12752$0 [0], \port$12750$0 [0], \port$12748$0 [0], \port$12746$0 [0], \port$12744$0 [0], \port$12742$0 [0] };
+  assign \write__data$14  = { \port$12722$0 [1], \port$12720$0 [1], \port$12718$0 [1], \port$12716$0 [1], \port$12714$0 [1], \port$12712$0 [1], \port$12710$0 [1], \port$12708$0 [1], \port$12706$0 [1], \port$12704$0 [1], \port$12702$0 [1], \port$12700$0 [1], \port$12698$0 [1], \port$12696$0 [1], \port$12694$0 [1], \port$12692$0 [1], \port$12722$0 [0], \port$12720$0 [0], \port$12718$0 [0], \port$12716$0 [0], \port$12714$0 [0], \port$12712$0 [0], \port$12710$0 [0], \port$12708$0 [0], \port$12706$0 [0], \port$12704$0 [0], \port$12702$0 [0], \port$12700$0 [0], \port$12698$0 [0], \port$12696$0 [0], \port$12694$0 [0], \port$12692$0 [0] };
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$6317$0 , \read__en$19  };
+  assign read1__en = { \read__en$19 , \read__en$19  };
 endmodule
 
 module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
@@ -34897,7 +34755,7 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   wire [23:0] \$30 ;
   wire [31:0] \$31 ;
   wire \$32 ;
-  wire \$33 ;
+  wire [31:0] \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
@@ -34905,36 +34763,40 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
-  wire [4:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
-  wire [5:0] \$42 ;
-  wire \$43 ;
+  wire \$42 ;
+  wire [4:0] \$43 ;
   wire \$44 ;
-  wire \$45 ;
-  wire [4:0] \$46 ;
-  wire \$47 ;
+  wire [5:0] \$45 ;
+  wire \$46 ;
+  wire [4:0] \$47 ;
   wire \$48 ;
-  wire [5:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
+  wire [5:0] \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
-  reg \$56 ;
-  reg [23:0] \$57 ;
-  reg \$58 ;
-  reg [35:0] \$59 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  reg \$59 ;
   wire \$6 ;
-  reg \$60 ;
-  reg [3:0] \$61 ;
-  reg [3:0] \$62 ;
+  reg [23:0] \$60 ;
+  reg \$61 ;
+  reg [35:0] \$62 ;
   reg \$63 ;
-  reg \$64 ;
-  reg \$65 ;
+  reg [3:0] \$64 ;
+  reg [3:0] \$65 ;
   reg \$66 ;
+  reg \$67 ;
+  reg \$68 ;
+  reg \$69 ;
   wire \$7 ;
+  reg \$70 ;
   wire \$8 ;
   wire \$9 ;
   reg aw_full = 1'h0;
@@ -34992,6 +34854,7 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   wire \r_rdy$36 ;
   wire read;
   wire refuse;
+  reg refused = 1'h0;
   output [54:0] request__payload;
   wire [54:0] request__payload;
   wire [21:0] \request__payload.address ;
@@ -35013,15 +34876,19 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   wire start;
   input [23:0] w_data;
   wire [23:0] w_data;
-  reg [32:0] \w_data$40 ;
+  wire [32:0] \w_data$39 ;
   input w_en;
   wire w_en;
-  reg \w_en$39 ;
+  reg \w_en$43 ;
   reg w_full = 1'h0;
   reg [35:0] w_held = 36'h000000000;
   wire w_rdy;
   reg was_read = 1'h0;
   reg writing = 1'h0;
+  assign \$26  = ~ \$25 ;
+  assign \$27  = \$24  | \$26 ;
+  assign refuse = read ? \$23  : \$27 ;
+  assign \$28  = ~ refuse;
   assign request__valid = start & \$28 ;
   assign \$29  = ~ read;
   assign \$30  = read ? r_data : aw_held;
@@ -35031,51 +34898,56 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   assign r_en = done & read;
   assign axi__bresp = b_error ? 2'h2 : 2'h0;
   assign axi__rresp = \r_data$33 [32] ? 2'h2 : 2'h0;
-  assign \$33  = done & refuse;
-  assign \$34  = ~ writing;
-  assign \$35  = axi__awvalid & axi__awready;
-  assign \$36  = axi__wvalid & axi__wready;
-  assign \$37  = ~ request__ready;
-  assign \$38  = request__valid & \$37 ;
-  assign \$39  = done & read;
-  assign \$40  = claimed + \$39 ;
-  assign \$41  = axi__rvalid & \r_en$37 ;
-  assign \$42  = \$40  - \$41 ;
-  assign \$43  = done & read;
-  assign \$44  = ~ refuse;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = pending + \$45 ;
-  assign \$47  = ~ writing;
-  assign \$48  = response__valid & \$47 ;
-  assign \$49  = \$46  - \$48 ;
-  assign \$50  = ~ read;
-  assign \$51  = done & \$50 ;
-  assign \$52  = ~ refuse;
-  assign \$53  = writing & response__valid;
-  assign \$54  = done & refuse;
-  assign \$55  = ~ writing;
+  assign \$33  = refused ? 32'd0 : response__payload[31:0];
+  assign \$34  = response__payload[32] | refused;
+  assign \$35  = response__valid | refused;
+  assign \$36  = ~ writing;
+  assign \$37  = \$35  & \$36 ;
+  assign \$38  = axi__awvalid & axi__awready;
+  assign \$39  = axi__wvalid & axi__wready;
+  assign \$40  = ~ request__ready;
+  assign \$41  = request__valid & \$40 ;
+  assign \$42  = done & read;
+  assign \$43  = claimed + \$42 ;
+  assign \$44  = axi__rvalid & \r_en$37 ;
+  assign \$45  = \$43  - \$44 ;
+  assign \$46  = done & read;
+  assign \$47  = pending + \$46 ;
+  assign \$48  = response__valid | refused;
+  assign \$49  = ~ writing;
+  assign \$50  = \$48  & \$49 ;
+  assign \$51  = \$47  - \$50 ;
+  assign \$52  = done & refuse;
+  assign \$53  = response__valid | refused;
+  assign \$54  = ~ read;
+  assign \$55  = done & \$54 ;
+  assign \$56  = response__valid | refused;
+  assign \$57  = \$56  & writing;
+  assign \$58  = response__payload[32] | refused;
   always @(posedge clk)
-    aw_full <= \$56 ;
+    aw_full <= \$59 ;
   always @(posedge clk)
-    aw_held <= \$57 ;
+    aw_held <= \$60 ;
   always @(posedge clk)
-    w_full <= \$58 ;
+    w_full <= \$61 ;
   always @(posedge clk)
-    w_held <= \$59 ;
+    w_held <= \$62 ;
   always @(posedge clk)
-    offered <= \$60 ;
+    offered <= \$63 ;
   always @(posedge clk)
-    claimed <= \$61 ;
+    claimed <= \$64 ;
   always @(posedge clk)
-    pending <= \$62 ;
+    pending <= \$65 ;
   always @(posedge clk)
-    was_read <= \$63 ;
+    refused <= \$66 ;
   always @(posedge clk)
-    writing <= \$64 ;
+    was_read <= \$67 ;
   always @(posedge clk)
-    axi__bvalid <= \$65 ;
+    writing <= \$68 ;
   always @(posedge clk)
-    b_error <= \$66 ;
+    axi__bvalid <= \$69 ;
+  always @(posedge clk)
+    b_error <= \$70 ;
   assign axi__awready = ~ aw_full;
   assign axi__wready = ~ w_full;
   assign \$1  = ~ claimed[3];
@@ -35105,10 +34977,6 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   assign \$23  = | r_data[1:0];
   assign \$24  = | aw_held[1:0];
   assign \$25  = & w_held[35:32];
-  assign \$26  = ~ \$25 ;
-  assign \$27  = \$24  | \$26 ;
-  assign refuse = read ? \$23  : \$27 ;
-  assign \$28  = ~ refuse;
   \backspike_core.port.ar  ar (
     .clk(clk),
     .r_data(r_data),
@@ -35121,165 +34989,130 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   );
   \backspike_core.port.r  r (
     .clk(clk),
+    .\port$94$0 (\$33 ),
+    .\port$95$0 (\$34 ),
     .r_data(\r_data$33 ),
     .r_en(\r_en$37 ),
     .r_rdy(axi__rvalid),
     .rst(rst),
-    .w_en(\w_en$39 ),
-    .w_port__data(\w_data$40 )
+    .w_en(\w_en$43 )
   );
   always @* begin
     if (\$initially ) begin end
-    \w_en$39  = 1'h0;
-    if (\$33 ) begin
-      if (read) begin
-        \w_en$39  = 1'h1;
-      end
-    end
-    if (response__valid) begin
-      if (\$34 ) begin
-        \w_en$39  = 1'h1;
-      end
+    \w_en$43  = 1'h0;
+    if (\$37 ) begin
+      \w_en$43  = 1'h1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \w_data$40  = 33'h000000000;
-    if (\$33 ) begin
-      if (read) begin
-        \w_data$40  = 33'h100000000;
-      end
+    \$59  = aw_full;
+    if (\$38 ) begin
+      \$59  = 1'h1;
     end
-    if (response__valid) begin
-      if (\$34 ) begin
-        \w_data$40  = response__payload;
-      end
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$56  = aw_full;
-    if (\$35 ) begin
-      \$56  = 1'h1;
-    end
-    if (\$51 ) begin
-      \$56  = 1'h0;
+    if (\$55 ) begin
+      \$59  = 1'h0;
     end
     if (rst) begin
-      \$56  = 1'h0;
+      \$59  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$57  = aw_held;
-    if (\$35 ) begin
-      \$57  = axi__awaddr;
+    \$60  = aw_held;
+    if (\$38 ) begin
+      \$60  = axi__awaddr;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$58  = w_full;
-    if (\$36 ) begin
-      \$58  = 1'h1;
+    \$61  = w_full;
+    if (\$39 ) begin
+      \$61  = 1'h1;
     end
-    if (\$51 ) begin
-      \$58  = 1'h0;
+    if (\$55 ) begin
+      \$61  = 1'h0;
     end
     if (rst) begin
-      \$58  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$59  = w_held;
-    if (\$36 ) begin
-      \$59  = { axi__wstrb, axi__wdata };
+    \$62  = w_held;
+    if (\$39 ) begin
+      \$62  = { axi__wstrb, axi__wdata };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$60  = \$38 ;
-    if (rst) begin
-      \$60  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$61  = \$42 [3:0];
-    if (rst) begin
-      \$61  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$62  = \$49 [3:0];
-    if (rst) begin
-      \$62  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$63  = was_read;
-    if (start) begin
-      \$63  = read;
-    end
+    \$63  = \$41 ;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = writing;
-    if (\$51 ) begin
-      \$64  = \$52 ;
+    \$64  = \$45 [3:0];
+    if (rst) begin
+      \$64  = 4'h0;
     end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$65  = \$51 [3:0];
+    if (rst) begin
+      \$65  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$66  = \$52 ;
+    if (rst) begin
+      \$66  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$67  = was_read;
+    if (start) begin
+      \$67  = read;
+    end
+    if (rst) begin
+      \$67  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$68  = writing;
     if (\$53 ) begin
-      \$64  = 1'h0;
+      \$68  = 1'h0;
+    end
+    if (\$55 ) begin
+      \$68  = 1'h1;
     end
     if (rst) begin
-      \$64  = 1'h0;
+      \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = axi__bvalid;
+    \$69  = axi__bvalid;
     if (axi__bready) begin
-      \$65  = 1'h0;
+      \$69  = 1'h0;
     end
-    if (\$54 ) begin
-      (* full_case = 32'd1 *)
-      if (read) begin
-      end else begin
-        \$65  = 1'h1;
-      end
-    end
-    if (response__valid) begin
-      (* full_case = 32'd1 *)
-      if (\$55 ) begin
-      end else begin
-        \$65  = 1'h1;
-      end
+    if (\$57 ) begin
+      \$69  = 1'h1;
     end
     if (rst) begin
-      \$65  = 1'h0;
+      \$69  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = b_error;
-    if (\$54 ) begin
-      (* full_case = 32'd1 *)
-      if (read) begin
-      end else begin
-        \$66  = 1'h1;
-      end
-    end
-    if (response__valid) begin
-      (* full_case = 32'd1 *)
-      if (\$55 ) begin
-      end else begin
-        \$66  = response__payload[32];
-      end
+    \$70  = b_error;
+    if (\$57 ) begin
+      \$70  = \$58 ;
     end
   end
   assign axi__arvalid = w_en;
@@ -35288,6 +35121,7 @@ module \backspike_core.port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, 
   assign response__ready = 1'h1;
   assign \r_rdy$36  = axi__rvalid;
   assign axi__rready = \r_en$37 ;
+  assign \w_data$39  = { \$34 , \$33  };
   assign axi__rdata = \r_data$33 [31:0];
   assign \request__payload.write  = request__payload[0];
   assign \request__payload.address  = request__payload[22:1];
@@ -35418,7 +35252,7 @@ module \backspike_core.port.ar (w_en, clk, rst, r_en, w_rdy, r_rdy, r_data, w_po
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, r_en);
+module \backspike_core.port.r (clk, rst, \port$94$0 , \port$95$0 , r_rdy, r_data, w_en, r_en);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -35442,6 +35276,10 @@ module \backspike_core.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, r_en
   (* init = 3'h0 *)
   wire [2:0] consume;
   reg [3:0] level = 4'h0;
+  input [31:0] \port$94$0 ;
+  wire [31:0] \port$94$0 ;
+  input \port$95$0 ;
+  wire \port$95$0 ;
   (* init = 3'h0 *)
   wire [2:0] produce;
   output [32:0] r_data;
@@ -35462,14 +35300,13 @@ module \backspike_core.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, r_en
   (* init = 4'h0 *)
   wire [3:0] w_level;
   reg [2:0] w_port__addr = 3'h0;
-  input [32:0] w_port__data;
   wire [32:0] w_port__data;
   wire w_port__en;
   wire w_rdy;
   reg [32:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= w_port__data;
+      storage[w_port__addr] <= { \port$95$0 , \port$94$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 4'h8;
@@ -35531,15 +35368,16 @@ module \backspike_core.port.r (clk, rst, r_rdy, r_data, w_en, w_port__data, r_en
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_data = w_port__data;
+  assign w_port__data = { \port$95$0 , \port$94$0  };
+  assign w_data = { \port$95$0 , \port$94$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
 
 module \backspike_core.registers (rst, counters__request__valid, weights__request__valid, spikes__request__valid, codes__request__valid, gradients__request__valid, logits__request__valid, labels__request__valid, layers_fp__request__valid, layers_bp__request__valid, layers_wg__request__valid, tasks_fp__request__valid, tasks_bp__request__valid, tasks_wg__request__valid, request__ready, response__valid, spikes__request__ready, spikes__response__valid, codes__request__ready, codes__response__valid, gradients__request__ready
 , gradients__response__valid, logits__request__ready, logits__response__valid, labels__request__ready, labels__response__valid, layers_fp__request__ready, layers_fp__response__valid, tasks_fp__request__ready, tasks_fp__response__valid, layers_bp__request__ready, layers_bp__response__valid, tasks_bp__request__ready, tasks_bp__response__valid, layers_wg__request__ready, layers_wg__response__valid, tasks_wg__request__ready, tasks_wg__response__valid, weights__request__ready, weights__response__valid, counters__request__ready, counters__response__valid
-, machine, sizes, status, lock, request__valid, request__payload, counters__request__payload, weights__request__payload, spikes__request__payload, codes__request__payload, gradients__request__payload, logits__request__payload, labels__request__payload, layers_fp__request__payload, layers_bp__request__payload, layers_wg__request__payload, tasks_fp__request__payload, tasks_bp__request__payload, tasks_wg__request__payload, response__payload, start__valid
-, clear__valid, batch, parity, extent0, extent1, queue_fp, queue_bp, queue_wg, spikes__response__payload, codes__response__payload, gradients__response__payload, logits__response__payload, labels__response__payload, layers_fp__response__payload, tasks_fp__response__payload, layers_bp__response__payload, tasks_bp__response__payload, layers_wg__response__payload, tasks_wg__response__payload, weights__response__payload, counters__response__payload
+, machine, sizes, status, lock, request__valid, request__payload, start__valid, clear__valid, batch, parity, extent0, extent1, queue_fp, queue_bp, queue_wg, counters__request__payload, weights__request__payload, spikes__request__payload, codes__request__payload, gradients__request__payload, logits__request__payload
+, labels__request__payload, layers_fp__request__payload, layers_bp__request__payload, layers_wg__request__payload, tasks_fp__request__payload, tasks_bp__request__payload, tasks_wg__request__payload, response__payload, spikes__response__payload, codes__response__payload, gradients__response__payload, logits__response__payload, labels__response__payload, layers_fp__response__payload, tasks_fp__response__payload, layers_bp__response__payload, tasks_bp__response__payload, layers_wg__response__payload, tasks_wg__response__payload, weights__response__payload, counters__response__payload
 , clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -35550,21 +35388,21 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire \$106 ;
+  wire [31:0] \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
   wire \$111 ;
-  wire \$112 ;
+  wire [31:0] \$112 ;
   wire \$113 ;
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
   wire \$118 ;
-  wire \$119 ;
+  wire [31:0] \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
@@ -35572,7 +35410,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [31:0] \$126 ;
   wire \$127 ;
   wire \$128 ;
   wire \$129 ;
@@ -35580,22 +35418,22 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [31:0] \$133 ;
   wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
   wire \$139 ;
-  wire \$14 ;
-  wire \$140 ;
+  wire [31:0] \$14 ;
+  wire [31:0] \$140 ;
   wire \$141 ;
   wire \$142 ;
   wire \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
-  wire \$147 ;
+  wire [31:0] \$147 ;
   wire \$148 ;
   wire \$149 ;
   wire \$15 ;
@@ -35603,7 +35441,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$151 ;
   wire \$152 ;
   wire \$153 ;
-  wire \$154 ;
+  wire [31:0] \$154 ;
   wire \$155 ;
   wire \$156 ;
   wire \$157 ;
@@ -35611,7 +35449,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire \$161 ;
+  wire [31:0] \$161 ;
   wire \$162 ;
   wire \$163 ;
   wire \$164 ;
@@ -35625,38 +35463,38 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$171 ;
   wire \$172 ;
   wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire \$178 ;
-  wire \$179 ;
+  wire [31:0] \$174 ;
+  wire [31:0] \$175 ;
+  wire [31:0] \$176 ;
+  wire [31:0] \$177 ;
+  wire [31:0] \$178 ;
+  wire [31:0] \$179 ;
   wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
-  wire \$182 ;
-  wire \$183 ;
-  wire \$184 ;
-  wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
-  wire \$188 ;
-  wire \$189 ;
+  wire [31:0] \$180 ;
+  wire [31:0] \$181 ;
+  wire [31:0] \$182 ;
+  wire [31:0] \$183 ;
+  wire [31:0] \$184 ;
+  wire [31:0] \$185 ;
+  wire [31:0] \$186 ;
+  wire [31:0] \$187 ;
+  wire [31:0] \$188 ;
+  wire [31:0] \$189 ;
   wire \$19 ;
-  wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire \$193 ;
-  wire \$194 ;
-  wire \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire \$198 ;
-  wire \$199 ;
+  wire [31:0] \$190 ;
+  wire [31:0] \$191 ;
+  wire [31:0] \$192 ;
+  wire [31:0] \$193 ;
+  wire [31:0] \$194 ;
+  wire [31:0] \$195 ;
+  wire [31:0] \$196 ;
+  wire [31:0] \$197 ;
+  wire [31:0] \$198 ;
+  wire [31:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$200 ;
-  wire \$201 ;
+  wire [31:0] \$200 ;
+  wire [31:0] \$201 ;
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
@@ -35665,7 +35503,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$207 ;
   wire \$208 ;
   wire \$209 ;
-  wire \$21 ;
+  wire [31:0] \$21 ;
   wire \$210 ;
   wire \$211 ;
   wire \$212 ;
@@ -35686,28 +35524,28 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire [31:0] \$229 ;
+  wire \$229 ;
   wire \$23 ;
-  wire [31:0] \$230 ;
-  wire [31:0] \$231 ;
-  wire [31:0] \$232 ;
-  wire [31:0] \$233 ;
-  wire [31:0] \$234 ;
-  wire [31:0] \$235 ;
-  wire [31:0] \$236 ;
-  wire [31:0] \$237 ;
-  wire [31:0] \$238 ;
-  wire [31:0] \$239 ;
+  wire \$230 ;
+  wire \$231 ;
+  wire \$232 ;
+  wire \$233 ;
+  wire \$234 ;
+  wire \$235 ;
+  wire \$236 ;
+  wire \$237 ;
+  wire \$238 ;
+  wire \$239 ;
   wire \$24 ;
-  wire [31:0] \$240 ;
-  wire [31:0] \$241 ;
-  wire [4:0] \$242 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$242 ;
   wire \$243 ;
   wire \$244 ;
-  wire [5:0] \$245 ;
+  wire \$245 ;
   wire \$246 ;
   wire \$247 ;
-  wire [31:0] \$248 ;
+  wire \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
@@ -35715,7 +35553,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$252 ;
   wire \$253 ;
   wire \$254 ;
-  wire [31:0] \$255 ;
+  wire \$255 ;
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
@@ -35723,14 +35561,14 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$26 ;
   wire \$260 ;
   wire \$261 ;
-  wire [31:0] \$262 ;
+  wire \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
   wire \$267 ;
   wire \$268 ;
-  wire [31:0] \$269 ;
+  wire \$269 ;
   wire \$27 ;
   wire \$270 ;
   wire \$271 ;
@@ -35738,7 +35576,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$273 ;
   wire \$274 ;
   wire \$275 ;
-  wire [31:0] \$276 ;
+  wire \$276 ;
   wire \$277 ;
   wire \$278 ;
   wire \$279 ;
@@ -35746,31 +35584,31 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$280 ;
   wire \$281 ;
   wire \$282 ;
-  wire [31:0] \$283 ;
+  wire \$283 ;
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
   wire \$287 ;
   wire \$288 ;
   wire \$289 ;
-  wire \$29 ;
-  wire [31:0] \$290 ;
+  wire [31:0] \$29 ;
+  wire \$290 ;
   wire \$291 ;
   wire \$292 ;
   wire \$293 ;
   wire \$294 ;
   wire \$295 ;
   wire \$296 ;
-  wire [31:0] \$297 ;
+  wire \$297 ;
   wire \$298 ;
   wire \$299 ;
-  wire \$3 ;
+  wire [4:0] \$3 ;
   wire \$30 ;
   wire \$300 ;
   wire \$301 ;
   wire \$302 ;
   wire \$303 ;
-  wire [31:0] \$304 ;
+  wire \$304 ;
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
@@ -35778,14 +35616,14 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$309 ;
   wire \$31 ;
   wire \$310 ;
-  wire [31:0] \$311 ;
+  wire \$311 ;
   wire \$312 ;
   wire \$313 ;
   wire \$314 ;
   wire \$315 ;
   wire \$316 ;
   wire \$317 ;
-  wire [31:0] \$318 ;
+  wire \$318 ;
   wire \$319 ;
   wire \$32 ;
   wire \$320 ;
@@ -35800,13 +35638,13 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$329 ;
   wire \$33 ;
   wire \$330 ;
-  wire [31:0] \$331 ;
+  wire \$331 ;
   wire \$332 ;
   wire \$333 ;
   wire \$334 ;
   wire \$335 ;
   wire \$336 ;
-  wire [31:0] \$337 ;
+  wire \$337 ;
   wire \$338 ;
   wire \$339 ;
   wire \$34 ;
@@ -35814,7 +35652,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$341 ;
   wire \$342 ;
   wire \$343 ;
-  wire [31:0] \$344 ;
+  wire \$344 ;
   wire \$345 ;
   wire \$346 ;
   wire \$347 ;
@@ -35822,22 +35660,22 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$349 ;
   wire \$35 ;
   wire \$350 ;
-  wire [31:0] \$351 ;
+  wire \$351 ;
   wire \$352 ;
   wire \$353 ;
   wire \$354 ;
   wire \$355 ;
   wire \$356 ;
   wire \$357 ;
-  wire [31:0] \$358 ;
+  wire \$358 ;
   wire \$359 ;
-  wire \$36 ;
+  wire [31:0] \$36 ;
   wire \$360 ;
   wire \$361 ;
   wire \$362 ;
   wire \$363 ;
   wire \$364 ;
-  wire [31:0] \$365 ;
+  wire \$365 ;
   wire \$366 ;
   wire \$367 ;
   wire \$368 ;
@@ -35845,14 +35683,14 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$37 ;
   wire \$370 ;
   wire \$371 ;
-  wire [31:0] \$372 ;
+  wire \$372 ;
   wire \$373 ;
   wire \$374 ;
   wire \$375 ;
   wire \$376 ;
   wire \$377 ;
   wire \$378 ;
-  wire [31:0] \$379 ;
+  wire \$379 ;
   wire \$38 ;
   wire \$380 ;
   wire \$381 ;
@@ -35860,20 +35698,20 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$383 ;
   wire \$384 ;
   wire \$385 ;
-  wire [31:0] \$386 ;
+  wire \$386 ;
   wire \$387 ;
   wire \$388 ;
   wire \$389 ;
   wire \$39 ;
   wire \$390 ;
-  wire \$391 ;
-  wire \$392 ;
-  wire \$393 ;
-  wire \$394 ;
-  wire \$395 ;
-  wire \$396 ;
-  wire \$397 ;
-  wire \$398 ;
+  wire [31:0] \$391 ;
+  wire [31:0] \$392 ;
+  wire [31:0] \$393 ;
+  wire [31:0] \$394 ;
+  wire [31:0] \$395 ;
+  wire [31:0] \$396 ;
+  wire [31:0] \$397 ;
+  wire [31:0] \$398 ;
   wire [31:0] \$399 ;
   wire \$4 ;
   wire \$40 ;
@@ -35881,96 +35719,101 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \$401 ;
   wire [31:0] \$402 ;
   wire [31:0] \$403 ;
-  wire [31:0] \$404 ;
-  wire [31:0] \$405 ;
-  wire [31:0] \$406 ;
-  wire [31:0] \$407 ;
-  wire [31:0] \$408 ;
-  wire [31:0] \$409 ;
+  reg \$404 ;
+  reg \$405 ;
+  reg [3:0] \$406 ;
+  reg \$407 ;
+  reg \$408 ;
+  reg \$409 ;
   wire \$41 ;
-  wire [31:0] \$410 ;
-  wire [31:0] \$411 ;
-  wire [31:0] \$412 ;
-  wire [31:0] \$413 ;
-  wire [31:0] \$414 ;
-  wire [31:0] \$415 ;
-  wire [31:0] \$416 ;
-  wire [31:0] \$417 ;
-  wire [31:0] \$418 ;
-  wire [31:0] \$419 ;
+  reg \$410 ;
+  reg \$411 ;
+  reg \$412 ;
+  reg \$413 ;
+  reg \$414 ;
+  reg \$415 ;
+  reg \$416 ;
+  reg \$417 ;
+  reg [25:0] \$418 ;
+  reg \$419 ;
   wire \$42 ;
-  wire [31:0] \$420 ;
-  wire [31:0] \$421 ;
-  wire [31:0] \$422 ;
-  wire [31:0] \$423 ;
-  wire [31:0] \$424 ;
-  wire [31:0] \$425 ;
-  wire [31:0] \$426 ;
+  reg [8:0] \$420 ;
+  reg \$421 ;
+  reg [31:0] \$422 ;
+  reg \$423 ;
+  reg [31:0] \$424 ;
+  reg \$425 ;
+  reg [26:0] \$426 ;
   reg \$427 ;
-  reg [3:0] \$428 ;
+  reg [26:0] \$428 ;
   reg \$429 ;
   wire \$43 ;
-  reg \$430 ;
+  reg [26:0] \$430 ;
   reg \$431 ;
   reg \$432 ;
-  reg [25:0] \$433 ;
-  reg [8:0] \$434 ;
-  reg [31:0] \$435 ;
-  reg [31:0] \$436 ;
-  reg [26:0] \$437 ;
-  reg [26:0] \$438 ;
-  reg [26:0] \$439 ;
-  wire \$44 ;
+  reg [31:0] \$433 ;
+  reg \$434 ;
+  reg \$435 ;
+  reg \$436 ;
+  reg [32:0] \$437 ;
+  reg \$438 ;
+  reg \$439 ;
+  wire [31:0] \$44 ;
   reg \$440 ;
-  reg [31:0] \$441 ;
+  reg [32:0] \$441 ;
   reg \$442 ;
   reg \$443 ;
-  reg [32:0] \$444 ;
-  reg \$445 ;
+  reg \$444 ;
+  reg [32:0] \$445 ;
   reg \$446 ;
-  reg [32:0] \$447 ;
+  reg \$447 ;
   reg \$448 ;
-  reg \$449 ;
+  reg [32:0] \$449 ;
   wire \$45 ;
-  reg [32:0] \$450 ;
+  reg \$450 ;
   reg \$451 ;
   reg \$452 ;
   reg [32:0] \$453 ;
   reg \$454 ;
   reg \$455 ;
-  reg [32:0] \$456 ;
-  reg \$457 ;
+  reg \$456 ;
+  reg [32:0] \$457 ;
   reg \$458 ;
-  reg [32:0] \$459 ;
+  reg \$459 ;
   wire \$46 ;
   reg \$460 ;
-  reg \$461 ;
-  reg [32:0] \$462 ;
+  reg [32:0] \$461 ;
+  reg \$462 ;
   reg \$463 ;
   reg \$464 ;
   reg [32:0] \$465 ;
   reg \$466 ;
   reg \$467 ;
-  reg [32:0] \$468 ;
-  reg \$469 ;
+  reg \$468 ;
+  reg [32:0] \$469 ;
   wire \$47 ;
   reg \$470 ;
-  reg [32:0] \$471 ;
+  reg \$471 ;
   reg \$472 ;
-  reg \$473 ;
-  reg [32:0] \$474 ;
+  reg [32:0] \$473 ;
+  reg \$474 ;
   reg \$475 ;
   reg \$476 ;
   reg [32:0] \$477 ;
   reg \$478 ;
   reg \$479 ;
   wire \$48 ;
-  reg [32:0] \$480 ;
+  reg \$480 ;
+  reg [32:0] \$481 ;
+  reg \$482 ;
+  reg \$483 ;
+  reg \$484 ;
+  reg [32:0] \$485 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [31:0] \$52 ;
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
@@ -35978,8 +35821,8 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
-  wire \$6 ;
-  wire \$60 ;
+  wire [5:0] \$6 ;
+  wire [31:0] \$60 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
@@ -35987,7 +35830,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
-  wire \$68 ;
+  wire [31:0] \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
@@ -35996,7 +35839,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$73 ;
   wire \$74 ;
   wire \$75 ;
-  wire \$76 ;
+  wire [31:0] \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
@@ -36005,7 +35848,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
+  wire [31:0] \$84 ;
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
@@ -36014,7 +35857,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
-  wire \$92 ;
+  wire [31:0] \$92 ;
   wire \$93 ;
   wire \$94 ;
   wire \$95 ;
@@ -36031,11 +35874,11 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [9:0] \batch.blocks ;
   wire [4:0] \batch.samples ;
   wire [4:0] \batch.steps ;
-  wire batch_at;
+  reg batch_at = 1'h0;
   reg clear__data = 1'h0;
   output clear__valid;
   reg clear__valid = 1'h0;
-  wire clear_at;
+  reg clear_at = 1'h0;
   input clk;
   wire clk;
   output [43:0] codes__request__payload;
@@ -36060,6 +35903,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \codes_found.data ;
   wire \codes_found.error ;
   wire codes_hit;
+  reg codes_within = 1'h0;
   output [37:0] counters__request__payload;
   wire [37:0] counters__request__payload;
   wire [4:0] \counters__request__payload.address ;
@@ -36082,16 +35926,18 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \counters_found.data ;
   wire \counters_found.error ;
   wire counters_hit;
+  reg counters_within = 1'h0;
+  reg decoded = 1'h0;
   output [31:0] extent0;
   reg [31:0] extent0 = 32'd0;
   wire [9:0] \extent0.full ;
   wire [15:0] \extent0.partial ;
-  wire extent0_at;
+  reg extent0_at = 1'h0;
   output [31:0] extent1;
   reg [31:0] extent1 = 32'd0;
   wire [9:0] \extent1.full ;
   wire [15:0] \extent1.partial ;
-  wire extent1_at;
+  reg extent1_at = 1'h0;
   wire free;
   output [43:0] gradients__request__payload;
   wire [43:0] gradients__request__payload;
@@ -36115,9 +35961,10 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \gradients_found.data ;
   wire \gradients_found.error ;
   wire gradients_hit;
+  reg gradients_within = 1'h0;
   wire here;
   wire [31:0] ident;
-  wire ident_at;
+  reg ident_at = 1'h0;
   output [43:0] labels__request__payload;
   wire [43:0] labels__request__payload;
   wire [10:0] \labels__request__payload.address ;
@@ -36140,6 +35987,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \labels_found.data ;
   wire \labels_found.error ;
   wire labels_hit;
+  reg labels_within = 1'h0;
   output [39:0] layers_bp__request__payload;
   wire [39:0] layers_bp__request__payload;
   wire [6:0] \layers_bp__request__payload.address ;
@@ -36162,6 +36010,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \layers_bp_found.data ;
   wire \layers_bp_found.error ;
   wire layers_bp_hit;
+  reg layers_bp_within = 1'h0;
   output [39:0] layers_fp__request__payload;
   wire [39:0] layers_fp__request__payload;
   wire [6:0] \layers_fp__request__payload.address ;
@@ -36184,6 +36033,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \layers_fp_found.data ;
   wire \layers_fp_found.error ;
   wire layers_fp_hit;
+  reg layers_fp_within = 1'h0;
   output [39:0] layers_wg__request__payload;
   wire [39:0] layers_wg__request__payload;
   wire [6:0] \layers_wg__request__payload.address ;
@@ -36206,6 +36056,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \layers_wg_found.data ;
   wire \layers_wg_found.error ;
   wire layers_wg_hit;
+  reg layers_wg_within = 1'h0;
   input lock;
   wire lock;
   output [42:0] logits__request__payload;
@@ -36230,6 +36081,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \logits_found.data ;
   wire \logits_found.error ;
   wire logits_hit;
+  reg logits_within = 1'h0;
   input [31:0] machine;
   wire [31:0] machine;
   wire [3:0] \machine.bp_share ;
@@ -36238,28 +36090,28 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [7:0] \machine.lanes ;
   wire [5:0] \machine.layers ;
   wire [3:0] \machine.wg_share ;
-  wire machine_at;
+  reg machine_at = 1'h0;
   output [8:0] parity;
   reg [8:0] parity = 9'h000;
   wire \parity.backward ;
   wire \parity.forward ;
-  wire parity_at;
+  reg parity_at = 1'h0;
   reg [3:0] pending = 4'h0;
   output [26:0] queue_bp;
   reg [26:0] queue_bp = 27'h0000000;
   wire [10:0] \queue_bp.begin ;
   wire [10:0] \queue_bp.end ;
-  wire queue_bp_at;
+  reg queue_bp_at = 1'h0;
   output [26:0] queue_fp;
   reg [26:0] queue_fp = 27'h0000000;
   wire [10:0] \queue_fp.begin ;
   wire [10:0] \queue_fp.end ;
-  wire queue_fp_at;
+  reg queue_fp_at = 1'h0;
   output [26:0] queue_wg;
   reg [26:0] queue_wg = 27'h0000000;
   wire [10:0] \queue_wg.begin ;
   wire [10:0] \queue_wg.end ;
-  wire queue_wg_at;
+  reg queue_wg_at = 1'h0;
   input [54:0] request__payload;
   wire [54:0] request__payload;
   wire [21:0] \request__payload.address ;
@@ -36286,7 +36138,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [4:0] \sizes.tasks ;
   wire [4:0] \sizes.units ;
   wire [4:0] \sizes.weight_rows ;
-  wire sizes_at;
+  reg sizes_at = 1'h0;
   output [41:0] spikes__request__payload;
   wire [41:0] spikes__request__payload;
   wire [8:0] \spikes__request__payload.address ;
@@ -36309,10 +36161,11 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \spikes_found.data ;
   wire \spikes_found.error ;
   wire spikes_hit;
+  reg spikes_within = 1'h0;
   reg start__data = 1'h0;
   output start__valid;
   reg start__valid = 1'h0;
-  wire start_at;
+  reg start_at = 1'h0;
   input [26:0] status;
   wire [26:0] status;
   wire [3:0] \status.fault ;
@@ -36320,7 +36173,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [10:0] \status.fault_task ;
   wire \status.running ;
   wire \status.saturated ;
-  wire status_at;
+  reg status_at = 1'h0;
   wire taken;
   output [40:0] tasks_bp__request__payload;
   wire [40:0] tasks_bp__request__payload;
@@ -36344,6 +36197,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \tasks_bp_found.data ;
   wire \tasks_bp_found.error ;
   wire tasks_bp_hit;
+  reg tasks_bp_within = 1'h0;
   output [40:0] tasks_fp__request__payload;
   wire [40:0] tasks_fp__request__payload;
   wire [7:0] \tasks_fp__request__payload.address ;
@@ -36366,6 +36220,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \tasks_fp_found.data ;
   wire \tasks_fp_found.error ;
   wire tasks_fp_hit;
+  reg tasks_fp_within = 1'h0;
   output [40:0] tasks_wg__request__payload;
   wire [40:0] tasks_wg__request__payload;
   wire [7:0] \tasks_wg__request__payload.address ;
@@ -36388,8 +36243,9 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \tasks_wg_found.data ;
   wire \tasks_wg_found.error ;
   wire tasks_wg_hit;
+  reg tasks_wg_within = 1'h0;
   wire [31:0] version;
-  wire version_at;
+  reg version_at = 1'h0;
   output [43:0] weights__request__payload;
   wire [43:0] weights__request__payload;
   wire [10:0] \weights__request__payload.address ;
@@ -36412,46 +36268,47 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   wire [31:0] \weights_found.data ;
   wire \weights_found.error ;
   wire weights_hit;
+  reg weights_within = 1'h0;
   always @(posedge clk)
-    counters_came <= \$443 ;
+    spikes_chosen <= \$443 ;
   always @(posedge clk)
-    counters_found <= \$444 ;
+    spikes_came <= \$444 ;
   always @(posedge clk)
-    weights_chosen <= \$445 ;
+    spikes_found <= \$445 ;
   always @(posedge clk)
-    weights_came <= \$446 ;
+    codes_within <= \$446 ;
   always @(posedge clk)
-    weights_found <= \$447 ;
+    codes_chosen <= \$447 ;
   always @(posedge clk)
-    spikes_chosen <= \$448 ;
+    codes_came <= \$448 ;
   always @(posedge clk)
-    spikes_came <= \$449 ;
+    codes_found <= \$449 ;
   always @(posedge clk)
-    spikes_found <= \$450 ;
+    gradients_within <= \$450 ;
   always @(posedge clk)
-    codes_chosen <= \$451 ;
+    gradients_chosen <= \$451 ;
   always @(posedge clk)
-    codes_came <= \$452 ;
+    gradients_came <= \$452 ;
   always @(posedge clk)
-    codes_found <= \$453 ;
+    gradients_found <= \$453 ;
   always @(posedge clk)
-    gradients_chosen <= \$454 ;
+    logits_within <= \$454 ;
   always @(posedge clk)
-    gradients_came <= \$455 ;
+    logits_chosen <= \$455 ;
   always @(posedge clk)
-    gradients_found <= \$456 ;
+    logits_came <= \$456 ;
   always @(posedge clk)
-    logits_chosen <= \$457 ;
+    logits_found <= \$457 ;
   always @(posedge clk)
-    logits_came <= \$458 ;
+    labels_within <= \$458 ;
   always @(posedge clk)
-    logits_found <= \$459 ;
+    labels_chosen <= \$459 ;
   always @(posedge clk)
-    labels_chosen <= \$460 ;
+    labels_came <= \$460 ;
   always @(posedge clk)
-    labels_came <= \$461 ;
+    labels_found <= \$461 ;
   always @(posedge clk)
-    labels_found <= \$462 ;
+    layers_fp_within <= \$462 ;
   always @(posedge clk)
     layers_fp_chosen <= \$463 ;
   always @(posedge clk)
@@ -36459,580 +36316,596 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   always @(posedge clk)
     layers_fp_found <= \$465 ;
   always @(posedge clk)
-    layers_bp_chosen <= \$466 ;
+    layers_bp_within <= \$466 ;
   always @(posedge clk)
-    layers_bp_came <= \$467 ;
+    layers_bp_chosen <= \$467 ;
   always @(posedge clk)
-    layers_bp_found <= \$468 ;
+    layers_bp_came <= \$468 ;
   always @(posedge clk)
-    layers_wg_chosen <= \$469 ;
+    layers_bp_found <= \$469 ;
   always @(posedge clk)
-    layers_wg_came <= \$470 ;
+    layers_wg_within <= \$470 ;
   always @(posedge clk)
-    layers_wg_found <= \$471 ;
+    layers_wg_chosen <= \$471 ;
   always @(posedge clk)
-    tasks_fp_chosen <= \$472 ;
+    layers_wg_came <= \$472 ;
   always @(posedge clk)
-    tasks_fp_came <= \$473 ;
+    layers_wg_found <= \$473 ;
   always @(posedge clk)
-    tasks_fp_found <= \$474 ;
+    tasks_fp_within <= \$474 ;
   always @(posedge clk)
-    tasks_bp_chosen <= \$475 ;
+    tasks_fp_chosen <= \$475 ;
   always @(posedge clk)
-    tasks_bp_came <= \$476 ;
+    tasks_fp_came <= \$476 ;
   always @(posedge clk)
-    tasks_bp_found <= \$477 ;
+    tasks_fp_found <= \$477 ;
   always @(posedge clk)
-    tasks_wg_chosen <= \$478 ;
+    tasks_bp_within <= \$478 ;
   always @(posedge clk)
-    tasks_wg_came <= \$479 ;
+    tasks_bp_chosen <= \$479 ;
   always @(posedge clk)
-    tasks_wg_found <= \$480 ;
-  assign free = ! pending;
-  assign here = request__valid & free;
-  assign \$1  = ~ routed;
-  assign accept = here & \$1 ;
-  assign ident_at = ! request__payload[22:1];
-  assign version_at = request__payload[22:1] == 1'h1;
-  assign machine_at = request__payload[22:1] == 2'h2;
-  assign status_at = request__payload[22:1] == 2'h3;
-  assign start_at = request__payload[22:1] == 3'h4;
-  assign clear_at = request__payload[22:1] == 3'h5;
-  assign batch_at = request__payload[22:1] == 3'h6;
-  assign parity_at = request__payload[22:1] == 3'h7;
-  assign extent0_at = request__payload[22:1] == 4'h8;
-  assign extent1_at = request__payload[22:1] == 4'h9;
-  assign queue_fp_at = request__payload[22:1] == 4'ha;
-  assign queue_bp_at = request__payload[22:1] == 4'hb;
-  assign queue_wg_at = request__payload[22:1] == 4'hc;
-  assign sizes_at = request__payload[22:1] == 5'h10;
-  assign \$2  = request__payload[22:6] == 1'h1;
-  assign \$3  = request__payload[5:1] < 6'h20;
-  assign \$4  = \$2  & \$3 ;
-  assign \$5  = ~ request__payload[0];
-  assign \$6  = ~ lock;
-  assign \$7  = \$5  & \$6 ;
-  assign counters_hit = \$4  & \$7 ;
-  assign \$8  = counters_chosen | free;
-  assign \$9  = counters_hit & \$8 ;
-  assign counters__request__valid = request__valid & \$9 ;
-  assign \$10  = request__payload[22:12] == 8'h80;
-  assign \$11  = request__payload[11:1] < 12'h800;
-  assign \$12  = \$10  & \$11 ;
-  assign \$13  = ~ lock;
-  assign weights_hit = \$12  & \$14 ;
-  assign \$15  = weights_chosen | free;
-  assign \$16  = weights_hit & \$15 ;
-  assign weights__request__valid = request__valid & \$16 ;
-  assign \$17  = request__payload[22:10] == 11'h400;
-  assign \$18  = request__payload[9:1] < 10'h200;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = ~ lock;
-  assign spikes_hit = \$19  & \$21 ;
-  assign \$22  = spikes_chosen | free;
-  assign \$23  = spikes_hit & \$22 ;
-  assign spikes__request__valid = request__valid & \$23 ;
-  assign \$24  = request__payload[22:12] == 9'h180;
-  assign \$25  = request__payload[11:1] < 12'h800;
-  assign \$26  = \$24  & \$25 ;
-  assign \$27  = ~ request__payload[0];
-  assign \$28  = ~ lock;
-  assign \$29  = \$27  & \$28 ;
-  assign codes_hit = \$26  & \$29 ;
-  assign \$30  = codes_chosen | free;
-  assign \$31  = codes_hit & \$30 ;
-  assign codes__request__valid = request__valid & \$31 ;
-  assign \$32  = request__payload[22:12] == 10'h200;
-  assign \$33  = request__payload[11:1] < 12'h800;
-  assign \$34  = \$32  & \$33 ;
-  assign \$35  = ~ request__payload[0];
-  assign \$36  = ~ lock;
-  assign \$37  = \$35  & \$36 ;
-  assign gradients_hit = \$34  & \$37 ;
-  assign \$38  = gradients_chosen | free;
-  assign \$39  = gradients_hit & \$38 ;
-  assign gradients__request__valid = request__valid & \$39 ;
-  assign \$40  = request__payload[22:11] == 11'h500;
-  assign \$41  = request__payload[10:1] < 11'h400;
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = ~ lock;
-  assign logits_hit = \$42  & \$44 ;
-  assign \$45  = logits_chosen | free;
-  assign \$46  = logits_hit & \$45 ;
-  assign logits__request__valid = request__valid & \$46 ;
-  assign \$47  = request__payload[22:12] == 10'h300;
-  assign \$48  = request__payload[11:1] < 12'h800;
-  assign \$49  = \$47  & \$48 ;
-  assign \$50  = ~ lock;
-  assign \$51  = request__payload[0] & \$50 ;
-  assign labels_hit = \$49  & \$51 ;
-  assign \$52  = labels_chosen | free;
-  assign \$53  = labels_hit & \$52 ;
-  assign labels__request__valid = request__valid & \$53 ;
-  assign \$54  = request__payload[22:8] == 14'h3800;
-  assign \$55  = request__payload[7:1] < 8'h80;
-  assign \$56  = \$54  & \$55 ;
-  assign \$57  = ~ lock;
-  assign layers_fp_hit = \$56  & \$58 ;
-  assign \$59  = layers_fp_chosen | free;
-  assign \$60  = layers_fp_hit & \$59 ;
-  assign layers_fp__request__valid = request__valid & \$60 ;
-  assign \$61  = request__payload[22:8] == 15'h4000;
-  assign \$62  = request__payload[7:1] < 8'h80;
+    tasks_bp_came <= \$480 ;
+  always @(posedge clk)
+    tasks_bp_found <= \$481 ;
+  always @(posedge clk)
+    tasks_wg_within <= \$482 ;
+  always @(posedge clk)
+    tasks_wg_chosen <= \$483 ;
+  always @(posedge clk)
+    tasks_wg_came <= \$484 ;
+  always @(posedge clk)
+    tasks_wg_found <= \$485 ;
+  assign \$1  = ~ request__ready;
+  assign \$2  = request__valid & \$1 ;
+  assign \$3  = pending + taken;
+  assign \$4  = ~ answer;
+  assign \$5  = response__valid & \$4 ;
+  assign \$6  = \$3  - \$5 ;
+  assign \$7  = ! request__payload[22:1];
+  assign \$8  = request__payload[22:1] == 1'h1;
+  assign \$9  = request__payload[22:1] == 2'h2;
+  assign \$10  = request__payload[22:1] == 2'h3;
+  assign \$11  = request__payload[22:1] == 3'h4;
+  assign \$12  = here & start_at;
+  assign \$13  = \$12  & request__payload[0];
+  assign \$15  = ! \$14 ;
+  assign \$16  = ~ lock;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = \$13  & \$17 ;
+  assign \$19  = here & start_at;
+  assign \$20  = \$19  & request__payload[0];
+  assign \$22  = ! \$21 ;
+  assign \$23  = ~ lock;
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = \$20  & \$24 ;
+  assign \$26  = request__payload[22:1] == 3'h5;
+  assign \$27  = here & clear_at;
+  assign \$28  = \$27  & request__payload[0];
+  assign \$30  = ! \$29 ;
+  assign \$31  = ~ lock;
+  assign \$32  = \$30  & \$31 ;
+  assign \$33  = \$28  & \$32 ;
+  assign \$34  = here & clear_at;
+  assign \$35  = \$34  & request__payload[0];
+  assign \$37  = ! \$36 ;
+  assign \$38  = ~ lock;
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = \$35  & \$39 ;
+  assign \$41  = request__payload[22:1] == 3'h6;
+  assign \$42  = here & batch_at;
+  assign \$43  = \$42  & request__payload[0];
+  assign \$45  = ! \$44 ;
+  assign \$46  = ~ lock;
+  assign \$47  = \$45  & \$46 ;
+  assign \$48  = \$43  & \$47 ;
+  assign \$49  = request__payload[22:1] == 3'h7;
+  assign \$50  = here & parity_at;
+  assign \$51  = \$50  & request__payload[0];
+  assign \$53  = ! \$52 ;
+  assign \$54  = ~ lock;
+  assign \$55  = \$53  & \$54 ;
+  assign \$56  = \$51  & \$55 ;
+  assign \$57  = request__payload[22:1] == 4'h8;
+  assign \$58  = here & extent0_at;
+  assign \$59  = \$58  & request__payload[0];
+  assign \$61  = ! \$60 ;
+  assign \$62  = ~ lock;
   assign \$63  = \$61  & \$62 ;
-  assign \$64  = ~ lock;
-  assign layers_bp_hit = \$63  & \$65 ;
-  assign \$66  = layers_bp_chosen | free;
-  assign \$67  = layers_bp_hit & \$66 ;
-  assign layers_bp__request__valid = request__valid & \$67 ;
-  assign \$68  = request__payload[22:8] == 15'h4800;
-  assign \$69  = request__payload[7:1] < 8'h80;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = ~ lock;
-  assign layers_wg_hit = \$70  & \$72 ;
-  assign \$73  = layers_wg_chosen | free;
-  assign \$74  = layers_wg_hit & \$73 ;
-  assign layers_wg__request__valid = request__valid & \$74 ;
-  assign \$75  = request__payload[22:9] == 14'h2800;
-  assign \$76  = request__payload[8:1] < 9'h100;
-  assign \$77  = \$75  & \$76 ;
+  assign \$64  = \$59  & \$63 ;
+  assign \$65  = request__payload[22:1] == 4'h9;
+  assign \$66  = here & extent1_at;
+  assign \$67  = \$66  & request__payload[0];
+  assign \$69  = ! \$68 ;
+  assign \$70  = ~ lock;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = \$67  & \$71 ;
+  assign \$73  = request__payload[22:1] == 4'ha;
+  assign \$74  = here & queue_fp_at;
+  assign \$75  = \$74  & request__payload[0];
+  assign \$77  = ! \$76 ;
   assign \$78  = ~ lock;
-  assign tasks_fp_hit = \$77  & \$79 ;
-  assign \$80  = tasks_fp_chosen | free;
-  assign \$81  = tasks_fp_hit & \$80 ;
-  assign tasks_fp__request__valid = request__valid & \$81 ;
-  assign \$82  = request__payload[22:9] == 14'h2c00;
-  assign \$83  = request__payload[8:1] < 9'h100;
-  assign \$84  = \$82  & \$83 ;
-  assign \$85  = ~ lock;
-  assign tasks_bp_hit = \$84  & \$86 ;
-  assign \$87  = tasks_bp_chosen | free;
-  assign \$88  = tasks_bp_hit & \$87 ;
-  assign tasks_bp__request__valid = request__valid & \$88 ;
-  assign \$89  = request__payload[22:9] == 14'h3000;
-  assign \$90  = request__payload[8:1] < 9'h100;
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = ~ lock;
-  assign tasks_wg_hit = \$91  & \$93 ;
-  assign \$94  = tasks_wg_chosen | free;
-  assign \$95  = tasks_wg_hit & \$94 ;
-  assign tasks_wg__request__valid = request__valid & \$95 ;
-  assign routed = | { tasks_wg_hit, tasks_bp_hit, tasks_fp_hit, layers_wg_hit, layers_bp_hit, layers_fp_hit, labels_hit, logits_hit, gradients_hit, codes_hit, spikes_hit, weights_hit, counters_hit };
-  assign \$96  = ~ routed;
-  assign \$97  = \$96  & free;
-  assign \$98  = counters_chosen | free;
-  assign \$99  = counters_hit & \$98 ;
-  assign \$100  = \$99  & counters__request__ready;
-  assign \$101  = \$97  | \$100 ;
-  assign \$102  = weights_chosen | free;
-  assign \$103  = weights_hit & \$102 ;
-  assign \$104  = \$103  & weights__request__ready;
-  assign \$105  = \$101  | \$104 ;
-  assign \$106  = spikes_chosen | free;
-  assign \$107  = spikes_hit & \$106 ;
-  assign \$108  = \$107  & spikes__request__ready;
-  assign \$109  = \$105  | \$108 ;
-  assign \$110  = codes_chosen | free;
-  assign \$111  = codes_hit & \$110 ;
-  assign \$112  = \$111  & codes__request__ready;
-  assign \$113  = \$109  | \$112 ;
-  assign \$114  = gradients_chosen | free;
-  assign \$115  = gradients_hit & \$114 ;
-  assign \$116  = \$115  & gradients__request__ready;
-  assign \$117  = \$113  | \$116 ;
-  assign \$118  = logits_chosen | free;
-  assign \$119  = logits_hit & \$118 ;
-  assign \$120  = \$119  & logits__request__ready;
-  assign \$121  = \$117  | \$120 ;
-  assign \$122  = labels_chosen | free;
-  assign \$123  = labels_hit & \$122 ;
-  assign \$124  = \$123  & labels__request__ready;
-  assign \$125  = \$121  | \$124 ;
-  assign \$126  = layers_fp_chosen | free;
-  assign \$127  = layers_fp_hit & \$126 ;
-  assign \$128  = \$127  & layers_fp__request__ready;
-  assign \$129  = \$125  | \$128 ;
-  assign \$130  = layers_bp_chosen | free;
-  assign \$131  = layers_bp_hit & \$130 ;
-  assign \$132  = \$131  & layers_bp__request__ready;
-  assign \$133  = \$129  | \$132 ;
-  assign \$134  = layers_wg_chosen | free;
-  assign \$135  = layers_wg_hit & \$134 ;
-  assign \$136  = \$135  & layers_wg__request__ready;
-  assign \$137  = \$133  | \$136 ;
-  assign \$138  = tasks_fp_chosen | free;
-  assign \$139  = tasks_fp_hit & \$138 ;
-  assign \$140  = \$139  & tasks_fp__request__ready;
-  assign \$141  = \$137  | \$140 ;
-  assign \$142  = tasks_bp_chosen | free;
-  assign \$143  = tasks_bp_hit & \$142 ;
-  assign \$144  = \$143  & tasks_bp__request__ready;
-  assign \$145  = \$141  | \$144 ;
-  assign \$146  = tasks_wg_chosen | free;
-  assign \$147  = tasks_wg_hit & \$146 ;
-  assign \$148  = \$147  & tasks_wg__request__ready;
-  assign request__ready = \$145  | \$148 ;
-  assign \$149  = request__valid & routed;
-  assign \$150  = ~ routed;
-  assign \$151  = \$150  & free;
-  assign \$152  = counters_chosen | free;
-  assign \$153  = counters_hit & \$152 ;
-  assign \$154  = \$153  & counters__request__ready;
-  assign \$155  = \$151  | \$154 ;
-  assign \$156  = weights_chosen | free;
-  assign \$157  = weights_hit & \$156 ;
-  assign \$158  = \$157  & weights__request__ready;
-  assign \$159  = \$155  | \$158 ;
-  assign \$160  = spikes_chosen | free;
-  assign \$161  = spikes_hit & \$160 ;
-  assign \$162  = \$161  & spikes__request__ready;
-  assign \$163  = \$159  | \$162 ;
-  assign \$164  = codes_chosen | free;
-  assign \$165  = codes_hit & \$164 ;
-  assign \$166  = \$165  & codes__request__ready;
-  assign \$167  = \$163  | \$166 ;
-  assign \$168  = gradients_chosen | free;
-  assign \$169  = gradients_hit & \$168 ;
-  assign \$170  = \$169  & gradients__request__ready;
-  assign \$171  = \$167  | \$170 ;
-  assign \$172  = logits_chosen | free;
-  assign \$173  = logits_hit & \$172 ;
-  assign \$174  = \$173  & logits__request__ready;
-  assign \$175  = \$171  | \$174 ;
-  assign \$176  = labels_chosen | free;
-  assign \$177  = labels_hit & \$176 ;
-  assign \$178  = \$177  & labels__request__ready;
-  assign \$179  = \$175  | \$178 ;
-  assign \$180  = layers_fp_chosen | free;
-  assign \$181  = layers_fp_hit & \$180 ;
-  assign \$182  = \$181  & layers_fp__request__ready;
-  assign \$183  = \$179  | \$182 ;
-  assign \$184  = layers_bp_chosen | free;
-  assign \$185  = layers_bp_hit & \$184 ;
-  assign \$186  = \$185  & layers_bp__request__ready;
-  assign \$187  = \$183  | \$186 ;
-  assign \$188  = layers_wg_chosen | free;
-  assign \$189  = layers_wg_hit & \$188 ;
-  assign \$190  = \$189  & layers_wg__request__ready;
-  assign \$191  = \$187  | \$190 ;
-  assign \$192  = tasks_fp_chosen | free;
-  assign \$193  = tasks_fp_hit & \$192 ;
-  assign \$194  = \$193  & tasks_fp__request__ready;
-  assign \$195  = \$191  | \$194 ;
-  assign \$196  = tasks_bp_chosen | free;
-  assign \$197  = tasks_bp_hit & \$196 ;
-  assign \$198  = \$197  & tasks_bp__request__ready;
-  assign \$199  = \$195  | \$198 ;
-  assign \$200  = tasks_wg_chosen | free;
-  assign \$201  = tasks_wg_hit & \$200 ;
-  assign \$202  = \$201  & tasks_wg__request__ready;
-  assign \$203  = \$199  | \$202 ;
-  assign taken = \$149  & \$203 ;
-  assign \$204  = answer | counters_came;
-  assign \$205  = \$204  | weights_came;
-  assign \$206  = \$205  | spikes_came;
-  assign \$207  = \$206  | codes_came;
-  assign \$208  = \$207  | gradients_came;
-  assign \$209  = \$208  | logits_came;
-  assign \$210  = \$209  | labels_came;
-  assign \$211  = \$210  | layers_fp_came;
-  assign \$212  = \$211  | layers_bp_came;
-  assign \$213  = \$212  | layers_wg_came;
-  assign \$214  = \$213  | tasks_fp_came;
-  assign \$215  = \$214  | tasks_bp_came;
-  assign response__valid = \$215  | tasks_wg_came;
-  assign \$216  = answer_error | counters_found[32];
-  assign \$217  = \$216  | weights_found[32];
-  assign \$218  = \$217  | spikes_found[32];
-  assign \$219  = \$218  | codes_found[32];
-  assign \$220  = \$219  | gradients_found[32];
-  assign \$221  = \$220  | logits_found[32];
-  assign \$222  = \$221  | labels_found[32];
-  assign \$223  = \$222  | layers_fp_found[32];
-  assign \$224  = \$223  | layers_bp_found[32];
-  assign \$225  = \$224  | layers_wg_found[32];
-  assign \$226  = \$225  | tasks_fp_found[32];
-  assign \$227  = \$226  | tasks_bp_found[32];
-  assign \$228  = \$227  | tasks_wg_found[32];
-  assign \$229  = answer_data | counters_found[31:0];
-  assign \$230  = \$229  | weights_found[31:0];
-  assign \$231  = \$230  | spikes_found[31:0];
-  assign \$232  = \$231  | codes_found[31:0];
-  assign \$233  = \$232  | gradients_found[31:0];
-  assign \$234  = \$233  | logits_found[31:0];
-  assign \$235  = \$234  | labels_found[31:0];
-  assign \$236  = \$235  | layers_fp_found[31:0];
-  assign \$237  = \$236  | layers_bp_found[31:0];
-  assign \$238  = \$237  | layers_wg_found[31:0];
-  assign \$239  = \$238  | tasks_fp_found[31:0];
-  assign \$240  = \$239  | tasks_bp_found[31:0];
-  assign \$241  = \$240  | tasks_wg_found[31:0];
-  assign \$242  = pending + taken;
-  assign \$243  = ~ answer;
-  assign \$244  = response__valid & \$243 ;
-  assign \$245  = \$242  - \$244 ;
-  assign \$246  = here & start_at;
-  assign \$247  = \$246  & request__payload[0];
-  assign \$249  = ! \$248 ;
-  assign \$250  = ~ lock;
-  assign \$251  = \$249  & \$250 ;
-  assign \$252  = \$247  & \$251 ;
-  assign \$253  = here & start_at;
-  assign \$254  = \$253  & request__payload[0];
-  assign \$256  = ! \$255 ;
-  assign \$257  = ~ lock;
-  assign \$258  = \$256  & \$257 ;
-  assign \$259  = \$254  & \$258 ;
-  assign \$260  = here & clear_at;
-  assign \$261  = \$260  & request__payload[0];
-  assign \$263  = ! \$262 ;
-  assign \$264  = ~ lock;
-  assign \$265  = \$263  & \$264 ;
-  assign \$266  = \$261  & \$265 ;
-  assign \$267  = here & clear_at;
-  assign \$268  = \$267  & request__payload[0];
-  assign \$270  = ! \$269 ;
+  assign \$79  = \$77  & \$78 ;
+  assign \$80  = \$75  & \$79 ;
+  assign \$81  = request__payload[22:1] == 4'hb;
+  assign \$82  = here & queue_bp_at;
+  assign \$83  = \$82  & request__payload[0];
+  assign \$85  = ! \$84 ;
+  assign \$86  = ~ lock;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = \$83  & \$87 ;
+  assign \$89  = request__payload[22:1] == 4'hc;
+  assign \$90  = here & queue_wg_at;
+  assign \$91  = \$90  & request__payload[0];
+  assign \$93  = ! \$92 ;
+  assign \$94  = ~ lock;
+  assign \$95  = \$93  & \$94 ;
+  assign \$96  = \$91  & \$95 ;
+  assign \$97  = request__payload[22:1] == 5'h10;
+  assign \$98  = ~ request__payload[0];
+  assign \$99  = ident_at & \$98 ;
+  assign \$100  = ~ request__payload[0];
+  assign \$101  = version_at & \$100 ;
+  assign \$102  = ~ request__payload[0];
+  assign \$103  = machine_at & \$102 ;
+  assign \$104  = ~ request__payload[0];
+  assign \$105  = status_at & \$104 ;
+  assign \$107  = ! \$106 ;
+  assign \$108  = ~ lock;
+  assign \$109  = \$107  & \$108 ;
+  assign \$110  = request__payload[0] & \$109 ;
+  assign \$111  = start_at & \$110 ;
+  assign \$113  = ! \$112 ;
+  assign \$114  = ~ lock;
+  assign \$115  = \$113  & \$114 ;
+  assign \$116  = request__payload[0] & \$115 ;
+  assign \$117  = clear_at & \$116 ;
+  assign \$118  = ~ request__payload[0];
+  assign \$120  = ! \$119 ;
+  assign \$121  = ~ lock;
+  assign \$122  = \$120  & \$121 ;
+  assign \$123  = \$118  | \$122 ;
+  assign \$124  = batch_at & \$123 ;
+  assign \$125  = ~ request__payload[0];
+  assign \$127  = ! \$126 ;
+  assign \$128  = ~ lock;
+  assign \$129  = \$127  & \$128 ;
+  assign \$130  = \$125  | \$129 ;
+  assign \$131  = parity_at & \$130 ;
+  assign \$132  = ~ request__payload[0];
+  assign \$134  = ! \$133 ;
+  assign \$135  = ~ lock;
+  assign \$136  = \$134  & \$135 ;
+  assign \$137  = \$132  | \$136 ;
+  assign \$138  = extent0_at & \$137 ;
+  assign \$139  = ~ request__payload[0];
+  assign \$141  = ! \$140 ;
+  assign \$142  = ~ lock;
+  assign \$143  = \$141  & \$142 ;
+  assign \$144  = \$139  | \$143 ;
+  assign \$145  = extent1_at & \$144 ;
+  assign \$146  = ~ request__payload[0];
+  assign \$148  = ! \$147 ;
+  assign \$149  = ~ lock;
+  assign \$150  = \$148  & \$149 ;
+  assign \$151  = \$146  | \$150 ;
+  assign \$152  = queue_fp_at & \$151 ;
+  assign \$153  = ~ request__payload[0];
+  assign \$155  = ! \$154 ;
+  assign \$156  = ~ lock;
+  assign \$157  = \$155  & \$156 ;
+  assign \$158  = \$153  | \$157 ;
+  assign \$159  = queue_bp_at & \$158 ;
+  assign \$160  = ~ request__payload[0];
+  assign \$162  = ! \$161 ;
+  assign \$163  = ~ lock;
+  assign \$164  = \$162  & \$163 ;
+  assign \$165  = \$160  | \$164 ;
+  assign \$166  = queue_wg_at & \$165 ;
+  assign \$167  = ~ request__payload[0];
+  assign \$168  = sizes_at & \$167 ;
+  assign \$169  = | { \$168 , \$166 , \$159 , \$152 , \$145 , \$138 , \$131 , \$124 , \$117 , \$111 , \$105 , \$103 , \$101 , \$99  };
+  assign \$170  = ~ \$169 ;
+  assign \$171  = accept & \$170 ;
+  assign \$172  = ~ request__payload[0];
+  assign \$173  = here & \$172 ;
+  assign \$177  = \$175  | \$176 ;
+  assign \$178  = machine & { machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at };
+  assign \$179  = \$177  | \$178 ;
+  assign \$180  = { 5'h00, status } & { status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at };
+  assign \$181  = \$179  | \$180 ;
+  assign \$186  = { 6'h00, batch } & { batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at };
+  assign \$187  = \$185  | \$186 ;
+  assign \$188  = { 23'h000000, parity } & { parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at };
+  assign \$189  = \$187  | \$188 ;
+  assign \$190  = extent0 & { extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at };
+  assign \$191  = \$189  | \$190 ;
+  assign \$192  = extent1 & { extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at };
+  assign \$193  = \$191  | \$192 ;
+  assign \$194  = { 5'h00, queue_fp } & { queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at };
+  assign \$195  = \$193  | \$194 ;
+  assign \$196  = { 5'h00, queue_bp } & { queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at };
+  assign \$197  = \$195  | \$196 ;
+  assign \$198  = { 5'h00, queue_wg } & { queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at };
+  assign \$199  = \$197  | \$198 ;
+  assign \$200  = { 3'h0, sizes } & { sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at };
+  assign \$201  = \$199  | \$200 ;
+  assign \$202  = request__payload[22:6] == 1'h1;
+  assign \$203  = request__payload[5:1] < 6'h20;
+  assign \$204  = \$202  & \$203 ;
+  assign \$205  = request__payload[22:12] == 8'h80;
+  assign \$206  = request__payload[11:1] < 12'h800;
+  assign \$207  = \$205  & \$206 ;
+  assign \$208  = request__payload[22:10] == 11'h400;
+  assign \$209  = request__payload[9:1] < 10'h200;
+  assign \$210  = \$208  & \$209 ;
+  assign \$211  = request__payload[22:12] == 9'h180;
+  assign \$212  = request__payload[11:1] < 12'h800;
+  assign \$213  = \$211  & \$212 ;
+  assign \$214  = request__payload[22:12] == 10'h200;
+  assign \$215  = request__payload[11:1] < 12'h800;
+  assign \$216  = \$214  & \$215 ;
+  assign \$217  = request__payload[22:11] == 11'h500;
+  assign \$218  = request__payload[10:1] < 11'h400;
+  assign \$219  = \$217  & \$218 ;
+  assign \$220  = request__payload[22:12] == 10'h300;
+  assign \$221  = request__payload[11:1] < 12'h800;
+  assign \$222  = \$220  & \$221 ;
+  assign \$223  = request__payload[22:8] == 14'h3800;
+  assign \$224  = request__payload[7:1] < 8'h80;
+  assign \$225  = \$223  & \$224 ;
+  assign \$226  = request__payload[22:8] == 15'h4000;
+  assign \$227  = request__payload[7:1] < 8'h80;
+  assign \$228  = \$226  & \$227 ;
+  assign \$229  = request__payload[22:8] == 15'h4800;
+  assign \$230  = request__payload[7:1] < 8'h80;
+  assign \$231  = \$229  & \$230 ;
+  assign \$232  = request__payload[22:9] == 14'h2800;
+  assign \$233  = request__payload[8:1] < 9'h100;
+  assign \$234  = \$232  & \$233 ;
+  assign \$235  = request__payload[22:9] == 14'h2c00;
+  assign \$236  = request__payload[8:1] < 9'h100;
+  assign \$237  = \$235  & \$236 ;
+  assign \$238  = request__payload[22:9] == 14'h3000;
+  assign \$239  = request__payload[8:1] < 9'h100;
+  assign \$240  = \$238  & \$239 ;
+  assign free = ! pending;
+  assign \$241  = request__valid & decoded;
+  assign here = \$241  & free;
+  assign \$242  = ~ routed;
+  assign accept = here & \$242 ;
+  assign \$243  = ~ request__payload[0];
+  assign \$244  = ~ lock;
+  assign \$245  = \$243  & \$244 ;
+  assign counters_hit = counters_within & \$245 ;
+  assign \$246  = request__valid & decoded;
+  assign \$247  = counters_chosen | free;
+  assign \$248  = counters_hit & \$247 ;
+  assign counters__request__valid = \$246  & \$248 ;
+  assign \$249  = ~ lock;
+  assign weights_hit = weights_within & \$250 ;
+  assign \$251  = request__valid & decoded;
+  assign \$252  = weights_chosen | free;
+  assign \$253  = weights_hit & \$252 ;
+  assign weights__request__valid = \$251  & \$253 ;
+  assign \$254  = ~ lock;
+  assign spikes_hit = spikes_within & \$255 ;
+  assign \$256  = request__valid & decoded;
+  assign \$257  = spikes_chosen | free;
+  assign \$258  = spikes_hit & \$257 ;
+  assign spikes__request__valid = \$256  & \$258 ;
+  assign \$259  = ~ request__payload[0];
+  assign \$260  = ~ lock;
+  assign \$261  = \$259  & \$260 ;
+  assign codes_hit = codes_within & \$261 ;
+  assign \$262  = request__valid & decoded;
+  assign \$263  = codes_chosen | free;
+  assign \$264  = codes_hit & \$263 ;
+  assign codes__request__valid = \$262  & \$264 ;
+  assign \$265  = ~ request__payload[0];
+  assign \$266  = ~ lock;
+  assign \$267  = \$265  & \$266 ;
+  assign gradients_hit = gradients_within & \$267 ;
+  assign \$268  = request__valid & decoded;
+  assign \$269  = gradients_chosen | free;
+  assign \$270  = gradients_hit & \$269 ;
+  assign gradients__request__valid = \$268  & \$270 ;
   assign \$271  = ~ lock;
-  assign \$272  = \$270  & \$271 ;
-  assign \$273  = \$268  & \$272 ;
-  assign \$274  = here & batch_at;
-  assign \$275  = \$274  & request__payload[0];
-  assign \$277  = ! \$276 ;
-  assign \$278  = ~ lock;
-  assign \$279  = \$277  & \$278 ;
-  assign \$280  = \$275  & \$279 ;
-  assign \$281  = here & parity_at;
-  assign \$282  = \$281  & request__payload[0];
-  assign \$284  = ! \$283 ;
-  assign \$285  = ~ lock;
-  assign \$286  = \$284  & \$285 ;
-  assign \$287  = \$282  & \$286 ;
-  assign \$288  = here & extent0_at;
-  assign \$289  = \$288  & request__payload[0];
-  assign \$291  = ! \$290 ;
-  assign \$292  = ~ lock;
-  assign \$293  = \$291  & \$292 ;
-  assign \$294  = \$289  & \$293 ;
-  assign \$295  = here & extent1_at;
-  assign \$296  = \$295  & request__payload[0];
-  assign \$298  = ! \$297 ;
-  assign \$299  = ~ lock;
-  assign \$300  = \$298  & \$299 ;
-  assign \$301  = \$296  & \$300 ;
-  assign \$302  = here & queue_fp_at;
-  assign \$303  = \$302  & request__payload[0];
-  assign \$305  = ! \$304 ;
+  assign logits_hit = logits_within & \$272 ;
+  assign \$273  = request__valid & decoded;
+  assign \$274  = logits_chosen | free;
+  assign \$275  = logits_hit & \$274 ;
+  assign logits__request__valid = \$273  & \$275 ;
+  assign \$276  = ~ lock;
+  assign \$277  = request__payload[0] & \$276 ;
+  assign labels_hit = labels_within & \$277 ;
+  assign \$278  = request__valid & decoded;
+  assign \$279  = labels_chosen | free;
+  assign \$280  = labels_hit & \$279 ;
+  assign labels__request__valid = \$278  & \$280 ;
+  assign \$281  = ~ lock;
+  assign layers_fp_hit = layers_fp_within & \$282 ;
+  assign \$283  = request__valid & decoded;
+  assign \$284  = layers_fp_chosen | free;
+  assign \$285  = layers_fp_hit & \$284 ;
+  assign layers_fp__request__valid = \$283  & \$285 ;
+  assign \$286  = ~ lock;
+  assign layers_bp_hit = layers_bp_within & \$287 ;
+  assign \$288  = request__valid & decoded;
+  assign \$289  = layers_bp_chosen | free;
+  assign \$290  = layers_bp_hit & \$289 ;
+  assign layers_bp__request__valid = \$288  & \$290 ;
+  assign \$291  = ~ lock;
+  assign layers_wg_hit = layers_wg_within & \$292 ;
+  assign \$293  = request__valid & decoded;
+  assign \$294  = layers_wg_chosen | free;
+  assign \$295  = layers_wg_hit & \$294 ;
+  assign layers_wg__request__valid = \$293  & \$295 ;
+  assign \$296  = ~ lock;
+  assign tasks_fp_hit = tasks_fp_within & \$297 ;
+  assign \$298  = request__valid & decoded;
+  assign \$299  = tasks_fp_chosen | free;
+  assign \$300  = tasks_fp_hit & \$299 ;
+  assign tasks_fp__request__valid = \$298  & \$300 ;
+  assign \$301  = ~ lock;
+  assign tasks_bp_hit = tasks_bp_within & \$302 ;
+  assign \$303  = request__valid & decoded;
+  assign \$304  = tasks_bp_chosen | free;
+  assign \$305  = tasks_bp_hit & \$304 ;
+  assign tasks_bp__request__valid = \$303  & \$305 ;
   assign \$306  = ~ lock;
-  assign \$307  = \$305  & \$306 ;
-  assign \$308  = \$303  & \$307 ;
-  assign \$309  = here & queue_bp_at;
-  assign \$310  = \$309  & request__payload[0];
-  assign \$312  = ! \$311 ;
-  assign \$313  = ~ lock;
-  assign \$314  = \$312  & \$313 ;
-  assign \$315  = \$310  & \$314 ;
-  assign \$316  = here & queue_wg_at;
-  assign \$317  = \$316  & request__payload[0];
-  assign \$319  = ! \$318 ;
-  assign \$320  = ~ lock;
-  assign \$321  = \$319  & \$320 ;
-  assign \$322  = \$317  & \$321 ;
-  assign \$323  = ~ request__payload[0];
-  assign \$324  = ident_at & \$323 ;
-  assign \$325  = ~ request__payload[0];
-  assign \$326  = version_at & \$325 ;
-  assign \$327  = ~ request__payload[0];
-  assign \$328  = machine_at & \$327 ;
-  assign \$329  = ~ request__payload[0];
-  assign \$330  = status_at & \$329 ;
-  assign \$332  = ! \$331 ;
-  assign \$333  = ~ lock;
-  assign \$334  = \$332  & \$333 ;
-  assign \$335  = request__payload[0] & \$334 ;
-  assign \$336  = start_at & \$335 ;
-  assign \$338  = ! \$337 ;
-  assign \$339  = ~ lock;
-  assign \$340  = \$338  & \$339 ;
-  assign \$341  = request__payload[0] & \$340 ;
-  assign \$342  = clear_at & \$341 ;
-  assign \$343  = ~ request__payload[0];
-  assign \$345  = ! \$344 ;
-  assign \$346  = ~ lock;
-  assign \$347  = \$345  & \$346 ;
-  assign \$348  = \$343  | \$347 ;
-  assign \$349  = batch_at & \$348 ;
-  assign \$350  = ~ request__payload[0];
-  assign \$352  = ! \$351 ;
-  assign \$353  = ~ lock;
-  assign \$354  = \$352  & \$353 ;
-  assign \$355  = \$350  | \$354 ;
-  assign \$356  = parity_at & \$355 ;
-  assign \$357  = ~ request__payload[0];
-  assign \$359  = ! \$358 ;
-  assign \$360  = ~ lock;
-  assign \$361  = \$359  & \$360 ;
-  assign \$362  = \$357  | \$361 ;
-  assign \$363  = extent0_at & \$362 ;
-  assign \$364  = ~ request__payload[0];
-  assign \$366  = ! \$365 ;
-  assign \$367  = ~ lock;
-  assign \$368  = \$366  & \$367 ;
-  assign \$369  = \$364  | \$368 ;
-  assign \$370  = extent1_at & \$369 ;
-  assign \$371  = ~ request__payload[0];
-  assign \$373  = ! \$372 ;
-  assign \$374  = ~ lock;
-  assign \$375  = \$373  & \$374 ;
-  assign \$376  = \$371  | \$375 ;
-  assign \$377  = queue_fp_at & \$376 ;
-  assign \$378  = ~ request__payload[0];
-  assign \$380  = ! \$379 ;
-  assign \$381  = ~ lock;
-  assign \$382  = \$380  & \$381 ;
-  assign \$383  = \$378  | \$382 ;
-  assign \$384  = queue_bp_at & \$383 ;
-  assign \$385  = ~ request__payload[0];
-  assign \$387  = ! \$386 ;
-  assign \$388  = ~ lock;
-  assign \$389  = \$387  & \$388 ;
-  assign \$390  = \$385  | \$389 ;
-  assign \$391  = queue_wg_at & \$390 ;
-  assign \$392  = ~ request__payload[0];
-  assign \$393  = sizes_at & \$392 ;
-  assign \$394  = | { \$393 , \$391 , \$384 , \$377 , \$370 , \$363 , \$356 , \$349 , \$342 , \$336 , \$330 , \$328 , \$326 , \$324  };
-  assign \$395  = ~ \$394 ;
-  assign \$396  = accept & \$395 ;
-  assign \$397  = ~ request__payload[0];
-  assign \$398  = here & \$397 ;
-  assign \$402  = \$400  | \$401 ;
-  assign \$403  = machine & { machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at };
-  assign \$404  = \$402  | \$403 ;
-  assign \$405  = { 5'h00, status } & { status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at, status_at };
-  assign \$406  = \$404  | \$405 ;
-  assign \$411  = { 6'h00, batch } & { batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at, batch_at };
-  assign \$412  = \$410  | \$411 ;
-  assign \$413  = { 23'h000000, parity } & { parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at, parity_at };
-  assign \$414  = \$412  | \$413 ;
-  assign \$415  = extent0 & { extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at, extent0_at };
-  assign \$416  = \$414  | \$415 ;
-  assign \$417  = extent1 & { extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at, extent1_at };
-  assign \$418  = \$416  | \$417 ;
-  assign \$419  = { 5'h00, queue_fp } & { queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at, queue_fp_at };
-  assign \$420  = \$418  | \$419 ;
-  assign \$421  = { 5'h00, queue_bp } & { queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at, queue_bp_at };
-  assign \$422  = \$420  | \$421 ;
-  assign \$423  = { 5'h00, queue_wg } & { queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at, queue_wg_at };
-  assign \$424  = \$422  | \$423 ;
-  assign \$425  = { 3'h0, sizes } & { sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at };
-  assign \$426  = \$424  | \$425 ;
+  assign tasks_wg_hit = tasks_wg_within & \$307 ;
+  assign \$308  = request__valid & decoded;
+  assign \$309  = tasks_wg_chosen | free;
+  assign \$310  = tasks_wg_hit & \$309 ;
+  assign tasks_wg__request__valid = \$308  & \$310 ;
+  assign routed = | { tasks_wg_hit, tasks_bp_hit, tasks_fp_hit, layers_wg_hit, layers_bp_hit, layers_fp_hit, labels_hit, logits_hit, gradients_hit, codes_hit, spikes_hit, weights_hit, counters_hit };
+  assign \$311  = ~ routed;
+  assign \$312  = \$311  & free;
+  assign \$313  = counters_chosen | free;
+  assign \$314  = counters_hit & \$313 ;
+  assign \$315  = \$314  & counters__request__ready;
+  assign \$316  = \$312  | \$315 ;
+  assign \$317  = weights_chosen | free;
+  assign \$318  = weights_hit & \$317 ;
+  assign \$319  = \$318  & weights__request__ready;
+  assign \$320  = \$316  | \$319 ;
+  assign \$321  = spikes_chosen | free;
+  assign \$322  = spikes_hit & \$321 ;
+  assign \$323  = \$322  & spikes__request__ready;
+  assign \$324  = \$320  | \$323 ;
+  assign \$325  = codes_chosen | free;
+  assign \$326  = codes_hit & \$325 ;
+  assign \$327  = \$326  & codes__request__ready;
+  assign \$328  = \$324  | \$327 ;
+  assign \$329  = gradients_chosen | free;
+  assign \$330  = gradients_hit & \$329 ;
+  assign \$331  = \$330  & gradients__request__ready;
+  assign \$332  = \$328  | \$331 ;
+  assign \$333  = logits_chosen | free;
+  assign \$334  = logits_hit & \$333 ;
+  assign \$335  = \$334  & logits__request__ready;
+  assign \$336  = \$332  | \$335 ;
+  assign \$337  = labels_chosen | free;
+  assign \$338  = labels_hit & \$337 ;
+  assign \$339  = \$338  & labels__request__ready;
+  assign \$340  = \$336  | \$339 ;
+  assign \$341  = layers_fp_chosen | free;
+  assign \$342  = layers_fp_hit & \$341 ;
+  assign \$343  = \$342  & layers_fp__request__ready;
+  assign \$344  = \$340  | \$343 ;
+  assign \$345  = layers_bp_chosen | free;
+  assign \$346  = layers_bp_hit & \$345 ;
+  assign \$347  = \$346  & layers_bp__request__ready;
+  assign \$348  = \$344  | \$347 ;
+  assign \$349  = layers_wg_chosen | free;
+  assign \$350  = layers_wg_hit & \$349 ;
+  assign \$351  = \$350  & layers_wg__request__ready;
+  assign \$352  = \$348  | \$351 ;
+  assign \$353  = tasks_fp_chosen | free;
+  assign \$354  = tasks_fp_hit & \$353 ;
+  assign \$355  = \$354  & tasks_fp__request__ready;
+  assign \$356  = \$352  | \$355 ;
+  assign \$357  = tasks_bp_chosen | free;
+  assign \$358  = tasks_bp_hit & \$357 ;
+  assign \$359  = \$358  & tasks_bp__request__ready;
+  assign \$360  = \$356  | \$359 ;
+  assign \$361  = tasks_wg_chosen | free;
+  assign \$362  = tasks_wg_hit & \$361 ;
+  assign \$363  = \$362  & tasks_wg__request__ready;
+  assign \$364  = \$360  | \$363 ;
+  assign request__ready = decoded & \$364 ;
+  assign \$365  = request__valid & request__ready;
+  assign taken = \$365  & routed;
+  assign \$366  = answer | counters_came;
+  assign \$367  = \$366  | weights_came;
+  assign \$368  = \$367  | spikes_came;
+  assign \$369  = \$368  | codes_came;
+  assign \$370  = \$369  | gradients_came;
+  assign \$371  = \$370  | logits_came;
+  assign \$372  = \$371  | labels_came;
+  assign \$373  = \$372  | layers_fp_came;
+  assign \$374  = \$373  | layers_bp_came;
+  assign \$375  = \$374  | layers_wg_came;
+  assign \$376  = \$375  | tasks_fp_came;
+  assign \$377  = \$376  | tasks_bp_came;
+  assign response__valid = \$377  | tasks_wg_came;
+  assign \$378  = answer_error | counters_found[32];
+  assign \$379  = \$378  | weights_found[32];
+  assign \$380  = \$379  | spikes_found[32];
+  assign \$381  = \$380  | codes_found[32];
+  assign \$382  = \$381  | gradients_found[32];
+  assign \$383  = \$382  | logits_found[32];
+  assign \$384  = \$383  | labels_found[32];
+  assign \$385  = \$384  | layers_fp_found[32];
+  assign \$386  = \$385  | layers_bp_found[32];
+  assign \$387  = \$386  | layers_wg_found[32];
+  assign \$388  = \$387  | tasks_fp_found[32];
+  assign \$389  = \$388  | tasks_bp_found[32];
+  assign \$390  = \$389  | tasks_wg_found[32];
+  assign \$391  = answer_data | counters_found[31:0];
+  assign \$392  = \$391  | weights_found[31:0];
+  assign \$393  = \$392  | spikes_found[31:0];
+  assign \$394  = \$393  | codes_found[31:0];
+  assign \$395  = \$394  | gradients_found[31:0];
+  assign \$396  = \$395  | logits_found[31:0];
+  assign \$397  = \$396  | labels_found[31:0];
+  assign \$398  = \$397  | layers_fp_found[31:0];
+  assign \$399  = \$398  | layers_bp_found[31:0];
+  assign \$400  = \$399  | layers_wg_found[31:0];
+  assign \$401  = \$400  | tasks_fp_found[31:0];
+  assign \$402  = \$401  | tasks_bp_found[31:0];
+  assign \$403  = \$402  | tasks_wg_found[31:0];
   always @(posedge clk)
-    answer <= \$427 ;
+    decoded <= \$404 ;
   always @(posedge clk)
-    pending <= \$428 ;
+    answer <= \$405 ;
   always @(posedge clk)
-    start__data <= \$429 ;
+    pending <= \$406 ;
   always @(posedge clk)
-    start__valid <= \$430 ;
+    ident_at <= \$407 ;
   always @(posedge clk)
-    clear__data <= \$431 ;
+    version_at <= \$408 ;
   always @(posedge clk)
-    clear__valid <= \$432 ;
+    machine_at <= \$409 ;
   always @(posedge clk)
-    batch <= \$433 ;
+    status_at <= \$410 ;
   always @(posedge clk)
-    parity <= \$434 ;
+    start_at <= \$411 ;
   always @(posedge clk)
-    extent0 <= \$435 ;
+    start__data <= \$412 ;
   always @(posedge clk)
-    extent1 <= \$436 ;
+    start__valid <= \$413 ;
   always @(posedge clk)
-    queue_fp <= \$437 ;
+    clear_at <= \$414 ;
   always @(posedge clk)
-    queue_bp <= \$438 ;
+    clear__data <= \$415 ;
   always @(posedge clk)
-    queue_wg <= \$439 ;
+    clear__valid <= \$416 ;
   always @(posedge clk)
-    answer_error <= \$440 ;
+    batch_at <= \$417 ;
   always @(posedge clk)
-    answer_data <= \$441 ;
+    batch <= \$418 ;
   always @(posedge clk)
-    counters_chosen <= \$442 ;
+    parity_at <= \$419 ;
+  always @(posedge clk)
+    parity <= \$420 ;
+  always @(posedge clk)
+    extent0_at <= \$421 ;
+  always @(posedge clk)
+    extent0 <= \$422 ;
+  always @(posedge clk)
+    extent1_at <= \$423 ;
+  always @(posedge clk)
+    extent1 <= \$424 ;
+  always @(posedge clk)
+    queue_fp_at <= \$425 ;
+  always @(posedge clk)
+    queue_fp <= \$426 ;
+  always @(posedge clk)
+    queue_bp_at <= \$427 ;
+  always @(posedge clk)
+    queue_bp <= \$428 ;
+  always @(posedge clk)
+    queue_wg_at <= \$429 ;
+  always @(posedge clk)
+    queue_wg <= \$430 ;
+  always @(posedge clk)
+    sizes_at <= \$431 ;
+  always @(posedge clk)
+    answer_error <= \$432 ;
+  always @(posedge clk)
+    answer_data <= \$433 ;
+  always @(posedge clk)
+    counters_within <= \$434 ;
+  always @(posedge clk)
+    counters_chosen <= \$435 ;
+  always @(posedge clk)
+    counters_came <= \$436 ;
+  always @(posedge clk)
+    counters_found <= \$437 ;
+  always @(posedge clk)
+    weights_within <= \$438 ;
+  always @(posedge clk)
+    weights_chosen <= \$439 ;
+  always @(posedge clk)
+    weights_came <= \$440 ;
+  always @(posedge clk)
+    weights_found <= \$441 ;
+  always @(posedge clk)
+    spikes_within <= \$442 ;
   always @* begin
     if (\$initially ) begin end
-    \$443  = counters__response__valid;
+    \$443  = spikes_chosen;
+    if (taken) begin
+      \$443  = spikes_hit;
+    end
     if (rst) begin
       \$443  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$444  = 33'h000000000;
-    if (counters__response__valid) begin
-      \$444  = counters__response__payload;
-    end
+    \$444  = spikes__response__valid;
     if (rst) begin
-      \$444  = 33'h000000000;
+      \$444  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$445  = weights_chosen;
-    if (taken) begin
-      \$445  = weights_hit;
+    \$445  = 33'h000000000;
+    if (spikes__response__valid) begin
+      \$445  = spikes__response__payload;
     end
     if (rst) begin
-      \$445  = 1'h0;
+      \$445  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$446  = weights__response__valid;
+    \$446  = \$213 ;
     if (rst) begin
       \$446  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$447  = 33'h000000000;
-    if (weights__response__valid) begin
-      \$447  = weights__response__payload;
+    \$447  = codes_chosen;
+    if (taken) begin
+      \$447  = codes_hit;
     end
     if (rst) begin
-      \$447  = 33'h000000000;
+      \$447  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$448  = spikes_chosen;
-    if (taken) begin
-      \$448  = spikes_hit;
-    end
+    \$448  = codes__response__valid;
     if (rst) begin
       \$448  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$449  = spikes__response__valid;
+    \$449  = 33'h000000000;
+    if (codes__response__valid) begin
+      \$449  = codes__response__payload;
+    end
     if (rst) begin
-      \$449  = 1'h0;
+      \$449  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$450  = 33'h000000000;
-    if (spikes__response__valid) begin
-      \$450  = spikes__response__payload;
-    end
+    \$450  = \$216 ;
     if (rst) begin
-      \$450  = 33'h000000000;
+      \$450  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$451  = codes_chosen;
+    \$451  = gradients_chosen;
     if (taken) begin
-      \$451  = codes_hit;
+      \$451  = gradients_hit;
     end
     if (rst) begin
       \$451  = 1'h0;
@@ -37040,7 +36913,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   end
   always @* begin
     if (\$initially ) begin end
-    \$452  = codes__response__valid;
+    \$452  = gradients__response__valid;
     if (rst) begin
       \$452  = 1'h0;
     end
@@ -37048,8 +36921,8 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   always @* begin
     if (\$initially ) begin end
     \$453  = 33'h000000000;
-    if (codes__response__valid) begin
-      \$453  = codes__response__payload;
+    if (gradients__response__valid) begin
+      \$453  = gradients__response__payload;
     end
     if (rst) begin
       \$453  = 33'h000000000;
@@ -37057,83 +36930,77 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   end
   always @* begin
     if (\$initially ) begin end
-    \$454  = gradients_chosen;
-    if (taken) begin
-      \$454  = gradients_hit;
-    end
+    \$454  = \$219 ;
     if (rst) begin
       \$454  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$455  = gradients__response__valid;
+    \$455  = logits_chosen;
+    if (taken) begin
+      \$455  = logits_hit;
+    end
     if (rst) begin
       \$455  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$456  = 33'h000000000;
-    if (gradients__response__valid) begin
-      \$456  = gradients__response__payload;
-    end
+    \$456  = logits__response__valid;
     if (rst) begin
-      \$456  = 33'h000000000;
+      \$456  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$457  = logits_chosen;
-    if (taken) begin
-      \$457  = logits_hit;
+    \$457  = 33'h000000000;
+    if (logits__response__valid) begin
+      \$457  = logits__response__payload;
     end
     if (rst) begin
-      \$457  = 1'h0;
+      \$457  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$458  = logits__response__valid;
+    \$458  = \$222 ;
     if (rst) begin
       \$458  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$459  = 33'h000000000;
-    if (logits__response__valid) begin
-      \$459  = logits__response__payload;
+    \$459  = labels_chosen;
+    if (taken) begin
+      \$459  = labels_hit;
     end
     if (rst) begin
-      \$459  = 33'h000000000;
+      \$459  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$460  = labels_chosen;
-    if (taken) begin
-      \$460  = labels_hit;
-    end
+    \$460  = labels__response__valid;
     if (rst) begin
       \$460  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$461  = labels__response__valid;
+    \$461  = 33'h000000000;
+    if (labels__response__valid) begin
+      \$461  = labels__response__payload;
+    end
     if (rst) begin
-      \$461  = 1'h0;
+      \$461  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$462  = 33'h000000000;
-    if (labels__response__valid) begin
-      \$462  = labels__response__payload;
-    end
+    \$462  = \$225 ;
     if (rst) begin
-      \$462  = 33'h000000000;
+      \$462  = 1'h0;
     end
   end
   always @* begin
@@ -37165,90 +37032,84 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   end
   always @* begin
     if (\$initially ) begin end
-    \$466  = layers_bp_chosen;
-    if (taken) begin
-      \$466  = layers_bp_hit;
-    end
+    \$466  = \$228 ;
     if (rst) begin
       \$466  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$467  = layers_bp__response__valid;
+    \$467  = layers_bp_chosen;
+    if (taken) begin
+      \$467  = layers_bp_hit;
+    end
     if (rst) begin
       \$467  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$468  = 33'h000000000;
+    \$468  = layers_bp__response__valid;
+    if (rst) begin
+      \$468  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$469  = 33'h000000000;
     if (layers_bp__response__valid) begin
-      \$468  = layers_bp__response__payload;
+      \$469  = layers_bp__response__payload;
     end
     if (rst) begin
-      \$468  = 33'h000000000;
+      \$469  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$469  = layers_wg_chosen;
-    if (taken) begin
-      \$469  = layers_wg_hit;
-    end
-    if (rst) begin
-      \$469  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$470  = layers_wg__response__valid;
+    \$470  = \$231 ;
     if (rst) begin
       \$470  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$471  = 33'h000000000;
-    if (layers_wg__response__valid) begin
-      \$471  = layers_wg__response__payload;
+    \$471  = layers_wg_chosen;
+    if (taken) begin
+      \$471  = layers_wg_hit;
     end
     if (rst) begin
-      \$471  = 33'h000000000;
+      \$471  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$472  = tasks_fp_chosen;
-    if (taken) begin
-      \$472  = tasks_fp_hit;
-    end
+    \$472  = layers_wg__response__valid;
     if (rst) begin
       \$472  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$473  = tasks_fp__response__valid;
+    \$473  = 33'h000000000;
+    if (layers_wg__response__valid) begin
+      \$473  = layers_wg__response__payload;
+    end
     if (rst) begin
-      \$473  = 1'h0;
+      \$473  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$474  = 33'h000000000;
-    if (tasks_fp__response__valid) begin
-      \$474  = tasks_fp__response__payload;
-    end
+    \$474  = \$234 ;
     if (rst) begin
-      \$474  = 33'h000000000;
+      \$474  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$475  = tasks_bp_chosen;
+    \$475  = tasks_fp_chosen;
     if (taken) begin
-      \$475  = tasks_bp_hit;
+      \$475  = tasks_fp_hit;
     end
     if (rst) begin
       \$475  = 1'h0;
@@ -37256,7 +37117,7 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   end
   always @* begin
     if (\$initially ) begin end
-    \$476  = tasks_bp__response__valid;
+    \$476  = tasks_fp__response__valid;
     if (rst) begin
       \$476  = 1'h0;
     end
@@ -37264,8 +37125,8 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   always @* begin
     if (\$initially ) begin end
     \$477  = 33'h000000000;
-    if (tasks_bp__response__valid) begin
-      \$477  = tasks_bp__response__payload;
+    if (tasks_fp__response__valid) begin
+      \$477  = tasks_fp__response__payload;
     end
     if (rst) begin
       \$477  = 33'h000000000;
@@ -37273,176 +37134,389 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   end
   always @* begin
     if (\$initially ) begin end
-    \$478  = tasks_wg_chosen;
-    if (taken) begin
-      \$478  = tasks_wg_hit;
-    end
+    \$478  = \$237 ;
     if (rst) begin
       \$478  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$479  = tasks_wg__response__valid;
+    \$479  = tasks_bp_chosen;
+    if (taken) begin
+      \$479  = tasks_bp_hit;
+    end
     if (rst) begin
       \$479  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$480  = 33'h000000000;
-    if (tasks_wg__response__valid) begin
-      \$480  = tasks_wg__response__payload;
-    end
+    \$480  = tasks_bp__response__valid;
     if (rst) begin
-      \$480  = 33'h000000000;
+      \$480  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$427  = accept;
+    \$481  = 33'h000000000;
+    if (tasks_bp__response__valid) begin
+      \$481  = tasks_bp__response__payload;
+    end
+    if (rst) begin
+      \$481  = 33'h000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$482  = \$240 ;
+    if (rst) begin
+      \$482  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$483  = tasks_wg_chosen;
+    if (taken) begin
+      \$483  = tasks_wg_hit;
+    end
+    if (rst) begin
+      \$483  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$484  = tasks_wg__response__valid;
+    if (rst) begin
+      \$484  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$485  = 33'h000000000;
+    if (tasks_wg__response__valid) begin
+      \$485  = tasks_wg__response__payload;
+    end
+    if (rst) begin
+      \$485  = 33'h000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$404  = \$2 ;
+    if (rst) begin
+      \$404  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$405  = accept;
+    if (rst) begin
+      \$405  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$406  = \$6 [3:0];
+    if (rst) begin
+      \$406  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$407  = \$7 ;
+    if (rst) begin
+      \$407  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$408  = \$8 ;
+    if (rst) begin
+      \$408  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$409  = \$9 ;
+    if (rst) begin
+      \$409  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$410  = \$10 ;
+    if (rst) begin
+      \$410  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$411  = \$11 ;
+    if (rst) begin
+      \$411  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$412  = start__data;
+    if (\$18 ) begin
+      \$412  = request__payload[23];
+    end
+    if (rst) begin
+      \$412  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$413  = \$25 ;
+    if (rst) begin
+      \$413  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$414  = \$26 ;
+    if (rst) begin
+      \$414  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$415  = clear__data;
+    if (\$33 ) begin
+      \$415  = request__payload[23];
+    end
+    if (rst) begin
+      \$415  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$416  = \$40 ;
+    if (rst) begin
+      \$416  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$417  = \$41 ;
+    if (rst) begin
+      \$417  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$418  = batch;
+    if (\$48 ) begin
+      \$418  = request__payload[48:23];
+    end
+    if (rst) begin
+      \$418  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$419  = \$49 ;
+    if (rst) begin
+      \$419  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$420  = parity;
+    if (\$56 ) begin
+      \$420  = request__payload[31:23];
+    end
+    if (rst) begin
+      \$420  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$421  = \$57 ;
+    if (rst) begin
+      \$421  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$422  = extent0;
+    if (\$64 ) begin
+      \$422  = request__payload[54:23];
+    end
+    if (rst) begin
+      \$422  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$423  = \$65 ;
+    if (rst) begin
+      \$423  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$424  = extent1;
+    if (\$72 ) begin
+      \$424  = request__payload[54:23];
+    end
+    if (rst) begin
+      \$424  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$425  = \$73 ;
+    if (rst) begin
+      \$425  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$426  = queue_fp;
+    if (\$80 ) begin
+      \$426  = request__payload[49:23];
+    end
+    if (rst) begin
+      \$426  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$427  = \$81 ;
     if (rst) begin
       \$427  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$428  = \$245 [3:0];
+    \$428  = queue_bp;
+    if (\$88 ) begin
+      \$428  = request__payload[49:23];
+    end
     if (rst) begin
-      \$428  = 4'h0;
+      \$428  = 27'h0000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$429  = start__data;
-    if (\$252 ) begin
-      \$429  = request__payload[23];
-    end
+    \$429  = \$89 ;
     if (rst) begin
       \$429  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$430  = \$259 ;
+    \$430  = queue_wg;
+    if (\$96 ) begin
+      \$430  = request__payload[49:23];
+    end
     if (rst) begin
-      \$430  = 1'h0;
+      \$430  = 27'h0000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$431  = clear__data;
-    if (\$266 ) begin
-      \$431  = request__payload[23];
-    end
+    \$431  = \$97 ;
     if (rst) begin
       \$431  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$432  = \$273 ;
+    \$432  = \$171 ;
     if (rst) begin
       \$432  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$433  = batch;
-    if (\$280 ) begin
-      \$433  = request__payload[48:23];
+    \$433  = 32'd0;
+    if (\$173 ) begin
+      \$433  = \$201 ;
     end
     if (rst) begin
-      \$433  = 26'h0000000;
+      \$433  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$434  = parity;
-    if (\$287 ) begin
-      \$434  = request__payload[31:23];
-    end
+    \$434  = \$204 ;
     if (rst) begin
-      \$434  = 9'h000;
+      \$434  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$435  = extent0;
-    if (\$294 ) begin
-      \$435  = request__payload[54:23];
+    \$435  = counters_chosen;
+    if (taken) begin
+      \$435  = counters_hit;
     end
     if (rst) begin
-      \$435  = 32'd0;
+      \$435  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$436  = extent1;
-    if (\$301 ) begin
-      \$436  = request__payload[54:23];
-    end
+    \$436  = counters__response__valid;
     if (rst) begin
-      \$436  = 32'd0;
+      \$436  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$437  = queue_fp;
-    if (\$308 ) begin
-      \$437  = request__payload[49:23];
+    \$437  = 33'h000000000;
+    if (counters__response__valid) begin
+      \$437  = counters__response__payload;
     end
     if (rst) begin
-      \$437  = 27'h0000000;
+      \$437  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$438  = queue_bp;
-    if (\$315 ) begin
-      \$438  = request__payload[49:23];
-    end
+    \$438  = \$207 ;
     if (rst) begin
-      \$438  = 27'h0000000;
+      \$438  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$439  = queue_wg;
-    if (\$322 ) begin
-      \$439  = request__payload[49:23];
+    \$439  = weights_chosen;
+    if (taken) begin
+      \$439  = weights_hit;
     end
     if (rst) begin
-      \$439  = 27'h0000000;
+      \$439  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$440  = \$396 ;
+    \$440  = weights__response__valid;
     if (rst) begin
       \$440  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$441  = 32'd0;
-    if (\$398 ) begin
-      \$441  = \$426 ;
+    \$441  = 33'h000000000;
+    if (weights__response__valid) begin
+      \$441  = weights__response__payload;
     end
     if (rst) begin
-      \$441  = 32'd0;
+      \$441  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$442  = counters_chosen;
-    if (taken) begin
-      \$442  = counters_hit;
-    end
+    \$442  = \$210 ;
     if (rst) begin
       \$442  = 1'h0;
     end
   end
+  assign ident = 32'd1112232784;
+  assign version = 32'd2;
   assign counters__response__ready = 1'h1;
   assign response__ready = 1'h1;
   assign weights__response__ready = 1'h1;
@@ -37457,11 +37531,92 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   assign tasks_fp__response__ready = 1'h1;
   assign tasks_bp__response__ready = 1'h1;
   assign tasks_wg__response__ready = 1'h1;
-  assign ident = 32'd1112232784;
-  assign version = 32'd2;
   assign \request__payload.write  = request__payload[0];
   assign \request__payload.address  = request__payload[22:1];
   assign \request__payload.data  = request__payload[54:23];
+  assign \batch.steps  = batch[4:0];
+  assign \batch.samples  = batch[12:8];
+  assign \batch.blocks  = batch[25:16];
+  assign \parity.forward  = parity[0];
+  assign \parity.backward  = parity[8];
+  assign \extent0.full  = extent0[9:0];
+  assign \extent0.partial  = extent0[31:16];
+  assign \extent1.full  = extent1[9:0];
+  assign \extent1.partial  = extent1[31:16];
+  assign \queue_fp.begin  = queue_fp[10:0];
+  assign \queue_fp.end  = queue_fp[26:16];
+  assign \queue_bp.begin  = queue_bp[10:0];
+  assign \queue_bp.end  = queue_bp[26:16];
+  assign \queue_wg.begin  = queue_wg[10:0];
+  assign \queue_wg.end  = queue_wg[26:16];
+  assign \machine.lanes  = machine[7:0];
+  assign \machine.fp_share  = machine[11:8];
+  assign \machine.bp_share  = machine[15:12];
+  assign \machine.wg_share  = machine[19:16];
+  assign \machine.layers  = machine[25:20];
+  assign \machine.depth  = machine[31:26];
+  assign \status.running  = status[0];
+  assign \status.saturated  = status[1];
+  assign \status.fault  = status[7:4];
+  assign \status.fault_engine  = status[9:8];
+  assign \status.fault_task  = status[26:16];
+  assign \sizes.weight_rows  = sizes[4:0];
+  assign \sizes.units  = sizes[10:6];
+  assign \sizes.spike_units  = sizes[16:12];
+  assign \sizes.readout_units  = sizes[22:18];
+  assign \sizes.tasks  = sizes[28:24];
+  assign \counters_found.data  = counters_found[31:0];
+  assign \counters_found.error  = counters_found[32];
+  assign \counters__response__payload.data  = counters__response__payload[31:0];
+  assign \counters__response__payload.error  = counters__response__payload[32];
+  assign \weights_found.data  = weights_found[31:0];
+  assign \weights_found.error  = weights_found[32];
+  assign \weights__response__payload.data  = weights__response__payload[31:0];
+  assign \weights__response__payload.error  = weights__response__payload[32];
+  assign \spikes_found.data  = spikes_found[31:0];
+  assign \spikes_found.error  = spikes_found[32];
+  assign \spikes__response__payload.data  = spikes__response__payload[31:0];
+  assign \spikes__response__payload.error  = spikes__response__payload[32];
+  assign \codes_found.data  = codes_found[31:0];
+  assign \codes_found.error  = codes_found[32];
+  assign \codes__response__payload.data  = codes__response__payload[31:0];
+  assign \codes__response__payload.error  = codes__response__payload[32];
+  assign \gradients_found.data  = gradients_found[31:0];
+  assign \gradients_found.error  = gradients_found[32];
+  assign \gradients__response__payload.data  = gradients__response__payload[31:0];
+  assign \gradients__response__payload.error  = gradients__response__payload[32];
+  assign \logits_found.data  = logits_found[31:0];
+  assign \logits_found.error  = logits_found[32];
+  assign \logits__response__payload.data  = logits__response__payload[31:0];
+  assign \logits__response__payload.error  = logits__response__payload[32];
+  assign \labels_found.data  = labels_found[31:0];
+  assign \labels_found.error  = labels_found[32];
+  assign \labels__response__payload.data  = labels__response__payload[31:0];
+  assign \labels__response__payload.error  = labels__response__payload[32];
+  assign \layers_fp_found.data  = layers_fp_found[31:0];
+  assign \layers_fp_found.error  = layers_fp_found[32];
+  assign \layers_fp__response__payload.data  = layers_fp__response__payload[31:0];
+  assign \layers_fp__response__payload.error  = layers_fp__response__payload[32];
+  assign \layers_bp_found.data  = layers_bp_found[31:0];
+  assign \layers_bp_found.error  = layers_bp_found[32];
+  assign \layers_bp__response__payload.data  = layers_bp__response__payload[31:0];
+  assign \layers_bp__response__payload.error  = layers_bp__response__payload[32];
+  assign \layers_wg_found.data  = layers_wg_found[31:0];
+  assign \layers_wg_found.error  = layers_wg_found[32];
+  assign \layers_wg__response__payload.data  = layers_wg__response__payload[31:0];
+  assign \layers_wg__response__payload.error  = layers_wg__response__payload[32];
+  assign \tasks_fp_found.data  = tasks_fp_found[31:0];
+  assign \tasks_fp_found.error  = tasks_fp_found[32];
+  assign \tasks_fp__response__payload.data  = tasks_fp__response__payload[31:0];
+  assign \tasks_fp__response__payload.error  = tasks_fp__response__payload[32];
+  assign \tasks_bp_found.data  = tasks_bp_found[31:0];
+  assign \tasks_bp_found.error  = tasks_bp_found[32];
+  assign \tasks_bp__response__payload.data  = tasks_bp__response__payload[31:0];
+  assign \tasks_bp__response__payload.error  = tasks_bp__response__payload[32];
+  assign \tasks_wg_found.data  = tasks_wg_found[31:0];
+  assign \tasks_wg_found.error  = tasks_wg_found[32];
+  assign \tasks_wg__response__payload.data  = tasks_wg__response__payload[31:0];
+  assign \tasks_wg__response__payload.error  = tasks_wg__response__payload[32];
   assign \counters__request__payload.write  = counters__request__payload[0];
   assign \counters__request__payload.address  = counters__request__payload[5:1];
   assign \counters__request__payload.data  = counters__request__payload[37:6];
@@ -37503,91 +37658,8 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   assign \tasks_wg__request__payload.data  = tasks_wg__request__payload[40:9];
   assign \response__payload.data  = response__payload[31:0];
   assign \response__payload.error  = response__payload[32];
-  assign \counters_found.data  = counters_found[31:0];
-  assign \counters_found.error  = counters_found[32];
-  assign \weights_found.data  = weights_found[31:0];
-  assign \weights_found.error  = weights_found[32];
-  assign \spikes_found.data  = spikes_found[31:0];
-  assign \spikes_found.error  = spikes_found[32];
-  assign \codes_found.data  = codes_found[31:0];
-  assign \codes_found.error  = codes_found[32];
-  assign \gradients_found.data  = gradients_found[31:0];
-  assign \gradients_found.error  = gradients_found[32];
-  assign \logits_found.data  = logits_found[31:0];
-  assign \logits_found.error  = logits_found[32];
-  assign \labels_found.data  = labels_found[31:0];
-  assign \labels_found.error  = labels_found[32];
-  assign \layers_fp_found.data  = layers_fp_found[31:0];
-  assign \layers_fp_found.error  = layers_fp_found[32];
-  assign \layers_bp_found.data  = layers_bp_found[31:0];
-  assign \layers_bp_found.error  = layers_bp_found[32];
-  assign \layers_wg_found.data  = layers_wg_found[31:0];
-  assign \layers_wg_found.error  = layers_wg_found[32];
-  assign \tasks_fp_found.data  = tasks_fp_found[31:0];
-  assign \tasks_fp_found.error  = tasks_fp_found[32];
-  assign \tasks_bp_found.data  = tasks_bp_found[31:0];
-  assign \tasks_bp_found.error  = tasks_bp_found[32];
-  assign \tasks_wg_found.data  = tasks_wg_found[31:0];
-  assign \tasks_wg_found.error  = tasks_wg_found[32];
-  assign \batch.steps  = batch[4:0];
-  assign \batch.samples  = batch[12:8];
-  assign \batch.blocks  = batch[25:16];
-  assign \parity.forward  = parity[0];
-  assign \parity.backward  = parity[8];
-  assign \extent0.full  = extent0[9:0];
-  assign \extent0.partial  = extent0[31:16];
-  assign \extent1.full  = extent1[9:0];
-  assign \extent1.partial  = extent1[31:16];
-  assign \queue_fp.begin  = queue_fp[10:0];
-  assign \queue_fp.end  = queue_fp[26:16];
-  assign \queue_bp.begin  = queue_bp[10:0];
-  assign \queue_bp.end  = queue_bp[26:16];
-  assign \queue_wg.begin  = queue_wg[10:0];
-  assign \queue_wg.end  = queue_wg[26:16];
-  assign \machine.lanes  = machine[7:0];
-  assign \machine.fp_share  = machine[11:8];
-  assign \machine.bp_share  = machine[15:12];
-  assign \machine.wg_share  = machine[19:16];
-  assign \machine.layers  = machine[25:20];
-  assign \machine.depth  = machine[31:26];
-  assign \status.running  = status[0];
-  assign \status.saturated  = status[1];
-  assign \status.fault  = status[7:4];
-  assign \status.fault_engine  = status[9:8];
-  assign \status.fault_task  = status[26:16];
-  assign \sizes.weight_rows  = sizes[4:0];
-  assign \sizes.units  = sizes[10:6];
-  assign \sizes.spike_units  = sizes[16:12];
-  assign \sizes.readout_units  = sizes[22:18];
-  assign \sizes.tasks  = sizes[28:24];
-  assign \counters__response__payload.data  = counters__response__payload[31:0];
-  assign \counters__response__payload.error  = counters__response__payload[32];
-  assign \weights__response__payload.data  = weights__response__payload[31:0];
-  assign \weights__response__payload.error  = weights__response__payload[32];
-  assign \spikes__response__payload.data  = spikes__response__payload[31:0];
-  assign \spikes__response__payload.error  = spikes__response__payload[32];
-  assign \codes__response__payload.data  = codes__response__payload[31:0];
-  assign \codes__response__payload.error  = codes__response__payload[32];
-  assign \gradients__response__payload.data  = gradients__response__payload[31:0];
-  assign \gradients__response__payload.error  = gradients__response__payload[32];
-  assign \logits__response__payload.data  = logits__response__payload[31:0];
-  assign \logits__response__payload.error  = logits__response__payload[32];
-  assign \labels__response__payload.data  = labels__response__payload[31:0];
-  assign \labels__response__payload.error  = labels__response__payload[32];
-  assign \layers_fp__response__payload.data  = layers_fp__response__payload[31:0];
-  assign \layers_fp__response__payload.error  = layers_fp__response__payload[32];
-  assign \layers_bp__response__payload.data  = layers_bp__response__payload[31:0];
-  assign \layers_bp__response__payload.error  = layers_bp__response__payload[32];
-  assign \layers_wg__response__payload.data  = layers_wg__response__payload[31:0];
-  assign \layers_wg__response__payload.error  = layers_wg__response__payload[32];
-  assign \tasks_fp__response__payload.data  = tasks_fp__response__payload[31:0];
-  assign \tasks_fp__response__payload.error  = tasks_fp__response__payload[32];
-  assign \tasks_bp__response__payload.data  = tasks_bp__response__payload[31:0];
-  assign \tasks_bp__response__payload.error  = tasks_bp__response__payload[32];
-  assign \tasks_wg__response__payload.data  = tasks_wg__response__payload[31:0];
-  assign \tasks_wg__response__payload.error  = tasks_wg__response__payload[32];
-  assign response__payload[31:0] = \$241 ;
-  assign response__payload[32] = \$228 ;
+  assign response__payload[31:0] = \$403 ;
+  assign response__payload[32] = \$390 ;
   assign tasks_wg__request__payload[40:9] = request__payload[54:23];
   assign tasks_wg__request__payload[8:1] = request__payload[8:1];
   assign tasks_wg__request__payload[0] = request__payload[0];
@@ -37627,64 +37699,64 @@ module \backspike_core.registers (rst, counters__request__valid, weights__reques
   assign counters__request__payload[37:6] = request__payload[54:23];
   assign counters__request__payload[5:1] = request__payload[5:1];
   assign counters__request__payload[0] = request__payload[0];
-  assign \$14  = \$13 ;
-  assign \$21  = \$20 ;
-  assign \$44  = \$43 ;
-  assign \$58  = \$57 ;
-  assign \$65  = \$64 ;
-  assign \$72  = \$71 ;
-  assign \$79  = \$78 ;
-  assign \$86  = \$85 ;
-  assign \$93  = \$92 ;
-  assign \$248 [0] = 1'h0;
-  assign \$248 [31:1] = request__payload[54:24];
-  assign \$255 [0] = 1'h0;
-  assign \$255 [31:1] = request__payload[54:24];
-  assign \$262 [0] = 1'h0;
-  assign \$262 [31:1] = request__payload[54:24];
-  assign \$269 [0] = 1'h0;
-  assign \$269 [31:1] = request__payload[54:24];
-  assign { \$276 [25:16], \$276 [12:8], \$276 [4:0] } = 20'h00000;
-  assign { \$276 [31:26], \$276 [15:13], \$276 [7:5] } = { request__payload[54:49], request__payload[38:36], request__payload[30:28] };
-  assign { \$283 [8], \$283 [0] } = 2'h0;
-  assign { \$283 [31:9], \$283 [7:1] } = { request__payload[54:32], request__payload[30:24] };
-  assign { \$290 [31:16], \$290 [9:0] } = 26'h0000000;
-  assign \$290 [15:10] = request__payload[38:33];
-  assign { \$297 [31:16], \$297 [9:0] } = 26'h0000000;
-  assign \$297 [15:10] = request__payload[38:33];
-  assign { \$304 [26:16], \$304 [10:0] } = 22'h000000;
-  assign { \$304 [31:27], \$304 [15:11] } = { request__payload[54:50], request__payload[38:34] };
-  assign { \$311 [26:16], \$311 [10:0] } = 22'h000000;
-  assign { \$311 [31:27], \$311 [15:11] } = { request__payload[54:50], request__payload[38:34] };
-  assign { \$318 [26:16], \$318 [10:0] } = 22'h000000;
-  assign { \$318 [31:27], \$318 [15:11] } = { request__payload[54:50], request__payload[38:34] };
-  assign \$331 [0] = 1'h0;
-  assign \$331 [31:1] = request__payload[54:24];
-  assign \$337 [0] = 1'h0;
-  assign \$337 [31:1] = request__payload[54:24];
-  assign { \$344 [25:16], \$344 [12:8], \$344 [4:0] } = 20'h00000;
-  assign { \$344 [31:26], \$344 [15:13], \$344 [7:5] } = { request__payload[54:49], request__payload[38:36], request__payload[30:28] };
-  assign { \$351 [8], \$351 [0] } = 2'h0;
-  assign { \$351 [31:9], \$351 [7:1] } = { request__payload[54:32], request__payload[30:24] };
-  assign { \$358 [31:16], \$358 [9:0] } = 26'h0000000;
-  assign \$358 [15:10] = request__payload[38:33];
-  assign { \$365 [31:16], \$365 [9:0] } = 26'h0000000;
-  assign \$365 [15:10] = request__payload[38:33];
-  assign { \$372 [26:16], \$372 [10:0] } = 22'h000000;
-  assign { \$372 [31:27], \$372 [15:11] } = { request__payload[54:50], request__payload[38:34] };
-  assign { \$379 [26:16], \$379 [10:0] } = 22'h000000;
-  assign { \$379 [31:27], \$379 [15:11] } = { request__payload[54:50], request__payload[38:34] };
-  assign { \$386 [26:16], \$386 [10:0] } = 22'h000000;
-  assign { \$386 [31:27], \$386 [15:11] } = { request__payload[54:50], request__payload[38:34] };
-  assign { \$399 [31], \$399 [29:26], \$399 [24:23], \$399 [21:20], \$399 [18], \$399 [15], \$399 [13], \$399 [11:10], \$399 [7], \$399 [5], \$399 [3:0] } = 20'h00000;
-  assign { \$399 [30], \$399 [25], \$399 [22], \$399 [19], \$399 [17:16], \$399 [14], \$399 [12], \$399 [9:8], \$399 [6], \$399 [4] } = { ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at };
-  assign \$400  = { 1'h0, ident_at, 4'h0, ident_at, 2'h0, ident_at, 2'h0, ident_at, 1'h0, ident_at, ident_at, 1'h0, ident_at, 1'h0, ident_at, 2'h0, ident_at, ident_at, 1'h0, ident_at, 1'h0, ident_at, 4'h0 };
-  assign { \$401 [31:2], \$401 [0] } = 31'h00000000;
-  assign \$401 [1] = version_at;
-  assign \$407  = 32'd0;
-  assign \$408  = \$406 ;
-  assign \$409  = 32'd0;
-  assign \$410  = \$406 ;
+  assign \$250  = \$249 ;
+  assign \$255  = \$254 ;
+  assign \$272  = \$271 ;
+  assign \$282  = \$281 ;
+  assign \$287  = \$286 ;
+  assign \$292  = \$291 ;
+  assign \$297  = \$296 ;
+  assign \$302  = \$301 ;
+  assign \$307  = \$306 ;
+  assign \$14 [0] = 1'h0;
+  assign \$14 [31:1] = request__payload[54:24];
+  assign \$21 [0] = 1'h0;
+  assign \$21 [31:1] = request__payload[54:24];
+  assign \$29 [0] = 1'h0;
+  assign \$29 [31:1] = request__payload[54:24];
+  assign \$36 [0] = 1'h0;
+  assign \$36 [31:1] = request__payload[54:24];
+  assign { \$44 [25:16], \$44 [12:8], \$44 [4:0] } = 20'h00000;
+  assign { \$44 [31:26], \$44 [15:13], \$44 [7:5] } = { request__payload[54:49], request__payload[38:36], request__payload[30:28] };
+  assign { \$52 [8], \$52 [0] } = 2'h0;
+  assign { \$52 [31:9], \$52 [7:1] } = { request__payload[54:32], request__payload[30:24] };
+  assign { \$60 [31:16], \$60 [9:0] } = 26'h0000000;
+  assign \$60 [15:10] = request__payload[38:33];
+  assign { \$68 [31:16], \$68 [9:0] } = 26'h0000000;
+  assign \$68 [15:10] = request__payload[38:33];
+  assign { \$76 [26:16], \$76 [10:0] } = 22'h000000;
+  assign { \$76 [31:27], \$76 [15:11] } = { request__payload[54:50], request__payload[38:34] };
+  assign { \$84 [26:16], \$84 [10:0] } = 22'h000000;
+  assign { \$84 [31:27], \$84 [15:11] } = { request__payload[54:50], request__payload[38:34] };
+  assign { \$92 [26:16], \$92 [10:0] } = 22'h000000;
+  assign { \$92 [31:27], \$92 [15:11] } = { request__payload[54:50], request__payload[38:34] };
+  assign \$106 [0] = 1'h0;
+  assign \$106 [31:1] = request__payload[54:24];
+  assign \$112 [0] = 1'h0;
+  assign \$112 [31:1] = request__payload[54:24];
+  assign { \$119 [25:16], \$119 [12:8], \$119 [4:0] } = 20'h00000;
+  assign { \$119 [31:26], \$119 [15:13], \$119 [7:5] } = { request__payload[54:49], request__payload[38:36], request__payload[30:28] };
+  assign { \$126 [8], \$126 [0] } = 2'h0;
+  assign { \$126 [31:9], \$126 [7:1] } = { request__payload[54:32], request__payload[30:24] };
+  assign { \$133 [31:16], \$133 [9:0] } = 26'h0000000;
+  assign \$133 [15:10] = request__payload[38:33];
+  assign { \$140 [31:16], \$140 [9:0] } = 26'h0000000;
+  assign \$140 [15:10] = request__payload[38:33];
+  assign { \$147 [26:16], \$147 [10:0] } = 22'h000000;
+  assign { \$147 [31:27], \$147 [15:11] } = { request__payload[54:50], request__payload[38:34] };
+  assign { \$154 [26:16], \$154 [10:0] } = 22'h000000;
+  assign { \$154 [31:27], \$154 [15:11] } = { request__payload[54:50], request__payload[38:34] };
+  assign { \$161 [26:16], \$161 [10:0] } = 22'h000000;
+  assign { \$161 [31:27], \$161 [15:11] } = { request__payload[54:50], request__payload[38:34] };
+  assign { \$174 [31], \$174 [29:26], \$174 [24:23], \$174 [21:20], \$174 [18], \$174 [15], \$174 [13], \$174 [11:10], \$174 [7], \$174 [5], \$174 [3:0] } = 20'h00000;
+  assign { \$174 [30], \$174 [25], \$174 [22], \$174 [19], \$174 [17:16], \$174 [14], \$174 [12], \$174 [9:8], \$174 [6], \$174 [4] } = { ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at, ident_at };
+  assign \$175  = { 1'h0, ident_at, 4'h0, ident_at, 2'h0, ident_at, 2'h0, ident_at, 1'h0, ident_at, ident_at, 1'h0, ident_at, 1'h0, ident_at, 2'h0, ident_at, ident_at, 1'h0, ident_at, 1'h0, ident_at, 4'h0 };
+  assign { \$176 [31:2], \$176 [0] } = 31'h00000000;
+  assign \$176 [1] = version_at;
+  assign \$182  = 32'd0;
+  assign \$183  = \$181 ;
+  assign \$184  = 32'd0;
+  assign \$185  = \$181 ;
 endmodule
 
 module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__request__ready, o__response__valid, i__request__payload, i__response__valid, i__response__payload, o__request__valid, o__request__payload, o__response__payload, clk);
@@ -37801,8 +37873,8 @@ module \backspike_core.relay (rst, i__request__valid, i__request__ready, o__requ
   assign \i__request__payload.data  = i__request__payload[54:23];
 endmodule
 
-module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1291$0 , \port$1293$0 , \read0__addr$23 , \write__en$14 , \port$6315$0 , \port$6317$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$11655$0 , \port$12156$0 , \port$12158$0 , \port$12160$0 , \port$12162$0 , \port$12164$0 , \port$12166$0 , \port$12168$0
-, \port$12170$0 , \port$12172$0 , \port$12174$0 , \port$12176$0 , \port$12178$0 , \port$12180$0 , \port$12182$0 , \port$12184$0 , \port$12186$0 , \port$12189$0 , read0__data, read1__data, host__response__payload, clk);
+module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$1238$0 , \read0__addr$23 , \write__en$14 , \port$6221$0 , read1__addr, host__request__ready, host__response__valid, \port$11550$0 , host__request__payload, \port$12106$0 , \port$12108$0 , \port$12110$0 , \port$12112$0 , \port$12114$0 , \port$12116$0 , \port$12118$0 , \port$12120$0 , \port$12122$0
+, \port$12124$0 , \port$12126$0 , \port$12128$0 , \port$12130$0 , \port$12132$0 , \port$12134$0 , \port$12136$0 , \port$12139$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -37836,50 +37908,46 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   output host__response__valid;
   wire host__response__valid;
   wire \host__response__valid$11 ;
-  input \port$11655$0 ;
-  wire \port$11655$0 ;
-  input [1:0] \port$12156$0 ;
-  wire [1:0] \port$12156$0 ;
-  input [1:0] \port$12158$0 ;
-  wire [1:0] \port$12158$0 ;
-  input [1:0] \port$12160$0 ;
-  wire [1:0] \port$12160$0 ;
-  input [1:0] \port$12162$0 ;
-  wire [1:0] \port$12162$0 ;
-  input [1:0] \port$12164$0 ;
-  wire [1:0] \port$12164$0 ;
-  input [1:0] \port$12166$0 ;
-  wire [1:0] \port$12166$0 ;
-  input [1:0] \port$12168$0 ;
-  wire [1:0] \port$12168$0 ;
-  input [1:0] \port$12170$0 ;
-  wire [1:0] \port$12170$0 ;
-  input [1:0] \port$12172$0 ;
-  wire [1:0] \port$12172$0 ;
-  input [1:0] \port$12174$0 ;
-  wire [1:0] \port$12174$0 ;
-  input [1:0] \port$12176$0 ;
-  wire [1:0] \port$12176$0 ;
-  input [1:0] \port$12178$0 ;
-  wire [1:0] \port$12178$0 ;
-  input [1:0] \port$12180$0 ;
-  wire [1:0] \port$12180$0 ;
-  input [1:0] \port$12182$0 ;
-  wire [1:0] \port$12182$0 ;
-  input [1:0] \port$12184$0 ;
-  wire [1:0] \port$12184$0 ;
-  input [1:0] \port$12186$0 ;
-  wire [1:0] \port$12186$0 ;
-  input [7:0] \port$12189$0 ;
-  wire [7:0] \port$12189$0 ;
-  input \port$1291$0 ;
-  wire \port$1291$0 ;
-  input \port$1293$0 ;
-  wire \port$1293$0 ;
-  input \port$6315$0 ;
-  wire \port$6315$0 ;
-  input \port$6317$0 ;
-  wire \port$6317$0 ;
+  input \port$11550$0 ;
+  wire \port$11550$0 ;
+  input [1:0] \port$12106$0 ;
+  wire [1:0] \port$12106$0 ;
+  input [1:0] \port$12108$0 ;
+  wire [1:0] \port$12108$0 ;
+  input [1:0] \port$12110$0 ;
+  wire [1:0] \port$12110$0 ;
+  input [1:0] \port$12112$0 ;
+  wire [1:0] \port$12112$0 ;
+  input [1:0] \port$12114$0 ;
+  wire [1:0] \port$12114$0 ;
+  input [1:0] \port$12116$0 ;
+  wire [1:0] \port$12116$0 ;
+  input [1:0] \port$12118$0 ;
+  wire [1:0] \port$12118$0 ;
+  input [1:0] \port$12120$0 ;
+  wire [1:0] \port$12120$0 ;
+  input [1:0] \port$12122$0 ;
+  wire [1:0] \port$12122$0 ;
+  input [1:0] \port$12124$0 ;
+  wire [1:0] \port$12124$0 ;
+  input [1:0] \port$12126$0 ;
+  wire [1:0] \port$12126$0 ;
+  input [1:0] \port$12128$0 ;
+  wire [1:0] \port$12128$0 ;
+  input [1:0] \port$12130$0 ;
+  wire [1:0] \port$12130$0 ;
+  input [1:0] \port$12132$0 ;
+  wire [1:0] \port$12132$0 ;
+  input [1:0] \port$12134$0 ;
+  wire [1:0] \port$12134$0 ;
+  input [1:0] \port$12136$0 ;
+  wire [1:0] \port$12136$0 ;
+  input [7:0] \port$12139$0 ;
+  wire [7:0] \port$12139$0 ;
+  input \port$1238$0 ;
+  wire \port$1238$0 ;
+  input \port$6221$0 ;
+  wire \port$6221$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -37909,17 +37977,16 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : \write__en$14 ;
-  assign write__addr = rest ? address : { \port$11655$0 , \port$12189$0  };
-  assign write__data = rest ? data : { \port$12186$0 [1], \port$12184$0 [1], \port$12182$0 [1], \port$12180$0 [1], \port$12178$0 [1], \port$12176$0 [1], \port$12174$0 [1], \port$12172$0 [1], \port$12170$0 [1], \port$12168$0 [1], \port$12166$0 [1], \port$12164$0 [1], \port$12162$0 [1], \port$12160$0 [1], \port$12158$0 [1], \port$12156$0 [1], \port$12186$0 [0], \port$12184$0 [0], \port$12182$0 [0], \port$12180$0 [0], \port$12178$0 [0], \port$12176$0 [0], \port$12174$0 [0], \port$12172$0 [0], \port$12170$0 [0], \port$12168$0 [0], \port$12166$0 [0], \port$12164$0 [0], \port$12162$0 [0], \port$12160$0 [0], \port$12158$0 [0], \port$12156$0 [0] };
+  assign write__addr = rest ? address : { \port$11550$0 , \port$12139$0  };
+  assign write__data = rest ? data : { \port$12136$0 [1], \port$12134$0 [1], \port$12132$0 [1], \port$12130$0 [1], \port$12128$0 [1], \port$12126$0 [1], \port$12124$0 [1], \port$12122$0 [1], \port$12120$0 [1], \port$12118$0 [1], \port$12116$0 [1], \port$12114$0 [1], \port$12112$0 [1], \port$12110$0 [1], \port$12108$0 [1], \port$12106$0 [1], \port$12136$0 [0], \port$12134$0 [0], \port$12132$0 [0], \port$12130$0 [0], \port$12128$0 [0], \port$12126$0 [0], \port$12124$0 [0], \port$12122$0 [0], \port$12120$0 [0], \port$12118$0 [0], \port$12116$0 [0], \port$12114$0 [0], \port$12112$0 [0], \port$12110$0 [0], \port$12108$0 [0], \port$12106$0 [0] };
   \backspike_core.spikes_memory.rows  rows (
     .clk(clk),
-    .\port$6317$0 (\port$6317$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$6315$0 ),
+    .\read__en$19 (\port$6221$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -37947,7 +38014,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1293$0 , \port$1291$0  };
+    read0__en = { \port$1238$0 , \port$1238$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -37959,14 +38026,14 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   assign host__response__ready = 1'h1;
   assign \host__response__ready$9  = 1'h1;
   assign \host__response__valid$11  = host__response__valid;
-  assign \write__addr$17  = { \port$11655$0 , \port$12189$0  };
-  assign \write__data$20  = { \port$12186$0 [1], \port$12184$0 [1], \port$12182$0 [1], \port$12180$0 [1], \port$12178$0 [1], \port$12176$0 [1], \port$12174$0 [1], \port$12172$0 [1], \port$12170$0 [1], \port$12168$0 [1], \port$12166$0 [1], \port$12164$0 [1], \port$12162$0 [1], \port$12160$0 [1], \port$12158$0 [1], \port$12156$0 [1], \port$12186$0 [0], \port$12184$0 [0], \port$12182$0 [0], \port$12180$0 [0], \port$12178$0 [0], \port$12176$0 [0], \port$12174$0 [0], \port$12172$0 [0], \port$12170$0 [0], \port$12168$0 [0], \port$12166$0 [0], \port$12164$0 [0], \port$12162$0 [0], \port$12160$0 [0], \port$12158$0 [0], \port$12156$0 [0] };
+  assign \write__addr$17  = { \port$11550$0 , \port$12139$0  };
+  assign \write__data$20  = { \port$12136$0 [1], \port$12134$0 [1], \port$12132$0 [1], \port$12130$0 [1], \port$12128$0 [1], \port$12126$0 [1], \port$12124$0 [1], \port$12122$0 [1], \port$12120$0 [1], \port$12118$0 [1], \port$12116$0 [1], \port$12114$0 [1], \port$12112$0 [1], \port$12110$0 [1], \port$12108$0 [1], \port$12106$0 [1], \port$12136$0 [0], \port$12134$0 [0], \port$12132$0 [0], \port$12130$0 [0], \port$12128$0 [0], \port$12126$0 [0], \port$12124$0 [0], \port$12122$0 [0], \port$12120$0 [0], \port$12118$0 [0], \port$12116$0 [0], \port$12114$0 [0], \port$12112$0 [0], \port$12110$0 [0], \port$12108$0 [0], \port$12106$0 [0] };
   assign \read0__data$25  = read0__data;
-  assign \read0__en$27  = { \port$1293$0 , \port$1291$0  };
+  assign \read0__en$27  = { \port$1238$0 , \port$1238$0  };
   assign \read1__addr$29  = read1__addr;
   assign \read1__data$31  = read1__data;
-  assign read1__en = { \port$6317$0 , \port$6315$0  };
-  assign \read1__en$33  = { \port$6317$0 , \port$6315$0  };
+  assign read1__en = { \port$6221$0 , \port$6221$0  };
+  assign \read1__en$33  = { \port$6221$0 , \port$6221$0  };
   assign row = read0__data;
   assign \host__request__payload.write  = host__request__payload[0];
   assign \host__request__payload.address  = host__request__payload[9:1];
@@ -37980,7 +38047,7 @@ module \backspike_core.spikes_memory (rst, rest, host__request__valid, \port$129
   assign \host__response__payload$7.error  = host__response__payload[32];
 endmodule
 
-module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6317$0 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg [31:0] \$2 ;
@@ -37990,8 +38057,6 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6317$0 , \r
   wire [31:0] data;
   (* init = 32'd0 *)
   wire [31:0] \data$18 ;
-  input \port$6317$0 ;
-  wire \port$6317$0 ;
   wire [8:0] read0__addr;
   output [31:0] read0__data;
   reg [31:0] read0__data = 32'd0;
@@ -39087,7 +39152,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6317$0 , \r
   always @* begin
     if (\$initially ) begin end
     \$2  = read1__data;
-    if (\port$6317$0 ) begin
+    if (\read__en$19 ) begin
       \$2  = \read__data$24 ;
     end
   end
@@ -39109,7 +39174,7 @@ module \backspike_core.spikes_memory.rows (rst, \read__en$19 , \port$6317$0 , \r
   assign \write__data$14  = write__data;
   assign read1__addr = \read__addr$15 ;
   assign \data$18  = read1__data;
-  assign read1__en = { \port$6317$0 , \read__en$19  };
+  assign read1__en = { \read__en$19 , \read__en$19  };
 endmodule
 
 module \backspike_core.spikes_memory.window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
@@ -39867,7 +39932,7 @@ module \backspike_core.tasks_bp_memory.window (rst, host__request__valid, host__
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module \backspike_core.weights (rst, \port$4811$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$47 , row__vector, column__vector, clk);
+module \backspike_core.weights (rst, \port$4734$0 , write__addr, row__turn, row__write, column__stride, write__data, \write__data$47 , row__vector, column__vector, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [11:0] \$10 ;
@@ -39910,8 +39975,8 @@ module \backspike_core.weights (rst, \port$4811$0 , write__addr, row__turn, row_
   reg [10:0] first_1 = 11'h000;
   reg [10:0] last = 11'h000;
   reg [10:0] last_1 = 11'h000;
-  input [11:0] \port$4811$0 ;
-  wire [11:0] \port$4811$0 ;
+  input [11:0] \port$4734$0 ;
+  wire [11:0] \port$4734$0 ;
   (* init = 11'h000 *)
   wire [10:0] read_column__addr;
   (* init = 11'h000 *)
@@ -39987,8 +40052,8 @@ module \backspike_core.weights (rst, \port$4811$0 , write__addr, row__turn, row_
   end
   assign \read_column__data$26  = _2_;
   assign \read_row__data$24  = _3_;
-  assign \$1  = column__stride * \port$4811$0 [0];
-  assign \$3  = \port$4811$0 [11:1] + \$2 ;
+  assign \$1  = column__stride * \port$4734$0 [0];
+  assign \$3  = \port$4734$0 [11:1] + \$2 ;
   assign \$4  = first - back;
   assign \$5  = last - back;
   assign \$6  = column__stride * 1'h0;
@@ -40008,7 +40073,7 @@ module \backspike_core.weights (rst, \port$4811$0 , write__addr, row__turn, row_
   always @(posedge clk)
     back <= { 1'h0, \$1  };
   always @(posedge clk)
-    first <= \port$4811$0 [11:1];
+    first <= \port$4734$0 [11:1];
   always @(posedge clk)
     last <= \$3 [10:0];
   always @(posedge clk)
@@ -40024,7 +40089,7 @@ module \backspike_core.weights (rst, \port$4811$0 , write__addr, row__turn, row_
   always @(posedge clk)
     row_turn_1 <= row_turn_0;
   always @(posedge clk)
-    column_turn_0 <= \port$4811$0 [0];
+    column_turn_0 <= \port$4734$0 [0];
   always @(posedge clk)
     column_turn_1 <= column_turn_0;
   always @(posedge clk)
@@ -40065,8 +40130,8 @@ module \backspike_core.weights (rst, \port$4811$0 , write__addr, row__turn, row_
       \$15  = 32'd0;
     end
   end
-  assign column__turn = \port$4811$0 [0];
-  assign column__address = \port$4811$0 [11:1];
+  assign column__turn = \port$4734$0 [0];
+  assign column__address = \port$4734$0 [11:1];
   assign row__address = write__addr;
   assign write__en = row__write[0];
   assign row__data = { \write__data$47 , write__data };
@@ -40324,20 +40389,18 @@ module \backspike_core.weights_window (rst, host__request__valid, host__request_
   assign \$16  = host__request__payload[11:1];
 endmodule
 
-module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$6315$0 , \port$6317$0 , \port$6329$0 , front_gradients__addr, \port$8436$0 , \port$8438$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity
-, \begin , \end , abort, start, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$13331$0 , \port$13333$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data
-, row_vector, word, clk);
+module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue_running, \port$6221$0 , \port$6227$0 , front_gradients__addr, \port$8334$0 , stall_vector, stall_drain, \event , drain_rows, drain_saturated, drain_row_valid, drain_row_address, batch, extent, parity, \begin , \end
+, start, abort, rehearse, waits_first, waits_second, queue_fault, queue_stuck, loaded, queue_completed, queue_position, drain_row_turn, \port$13281$0 , \port$13283$0 , drain_row_write, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, word
+, clk);
   wire \$1 ;
-  wire [15:0] \$10 ;
-  wire [15:0] \$11 ;
-  wire \$2 ;
-  wire [15:0] \$3 ;
+  wire [15:0] \$2 ;
+  wire \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire [15:0] \$8 ;
+  wire [15:0] \$9 ;
   input abort;
   wire abort;
   input [19:0] batch;
@@ -40517,20 +40580,16 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   input parity;
   wire parity;
   wire \parity$42 ;
-  output [15:0] \port$13331$0 ;
-  wire [15:0] \port$13331$0 ;
-  output [15:0] \port$13333$0 ;
-  wire [15:0] \port$13333$0 ;
-  output \port$6315$0 ;
-  wire \port$6315$0 ;
-  output \port$6317$0 ;
-  wire \port$6317$0 ;
-  output [15:0] \port$6329$0 ;
-  wire [15:0] \port$6329$0 ;
-  output \port$8436$0 ;
-  wire \port$8436$0 ;
-  output \port$8438$0 ;
-  wire \port$8438$0 ;
+  output [15:0] \port$13281$0 ;
+  wire [15:0] \port$13281$0 ;
+  output [15:0] \port$13283$0 ;
+  wire [15:0] \port$13283$0 ;
+  output \port$6221$0 ;
+  wire \port$6221$0 ;
+  output [15:0] \port$6227$0 ;
+  wire [15:0] \port$6227$0 ;
+  output \port$8334$0 ;
+  wire \port$8334$0 ;
   wire [10:0] position;
   wire queue_abort;
   wire [10:0] queue_begin;
@@ -40630,10 +40689,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .done(done),
     .i_headers__payload(i_headers__payload),
     .i_headers__ready(r_en),
-    .\port$8556$0 (\$6 ),
-    .\port$8557$0 (\$7 ),
-    .\port$8558$0 (\$8 ),
-    .\port$8559$0 (\$9 ),
+    .\port$8446$0 (\$4 ),
+    .\port$8447$0 (\$5 ),
+    .\port$8448$0 (\$6 ),
+    .\port$8449$0 (\$7 ),
     .rest(rest),
     .row_address(drain_row_address),
     .row_turn(drain_row_turn),
@@ -40644,13 +40703,13 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .saturated(drain_saturated),
     .sums(sums),
     .touched(touched),
-    .weight_0(\$10 ),
-    .weight_1(\$11 ),
+    .weight_0(\$8 ),
+    .weight_1(\$9 ),
     .\word$104 (word),
     .write_0(drain_row_write)
   );
   \backspike_core.wg.front  front (
-    .\address$20 (\$3 ),
+    .\address$20 (\$2 ),
     .batch(batch),
     .clk(clk),
     .\config (\config ),
@@ -40668,11 +40727,9 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .o_headers__payload(w_data),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(w_en),
-    .o_lines__ready(\$4 ),
+    .o_lines__ready(\$3 ),
     .o_vectors__valid(i_vectors__valid),
     .parity(parity),
-    .\port$6317$0 (\$2 ),
-    .\port$8438$0 (\$5 ),
     .\row$72 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
@@ -40697,10 +40754,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
     .i_vectors__payload(gradients__data),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
-    .\port$8556$0 (\$6 ),
-    .\port$8557$0 (\$7 ),
-    .\port$8558$0 (\$8 ),
-    .\port$8559$0 (\$9 ),
+    .\port$8446$0 (\$4 ),
+    .\port$8447$0 (\$5 ),
+    .\port$8448$0 (\$6 ),
+    .\port$8449$0 (\$7 ),
     .rst(rst),
     .stall_drain(stall_drain),
     .stall_vector(stall_vector),
@@ -40758,27 +40815,27 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \batch$38  = batch;
   assign \extent$40  = extent;
   assign \parity$42  = parity;
-  assign front_spikes__addr = \$3 [8:0];
-  assign spikes__addr = \$3 [8:0];
+  assign front_spikes__addr = \$2 [8:0];
+  assign spikes__addr = \$2 [8:0];
   assign front_spikes__data = spikes__data;
-  assign front_spikes__en = { \$2 , \$1  };
-  assign spikes__en = { \$2 , \$1  };
-  assign front_masks__addr = \$3 [15:9];
-  assign masks__addr = \$3 [15:9];
+  assign front_spikes__en = { \$1 , \$1  };
+  assign spikes__en = { \$1 , \$1  };
+  assign front_masks__addr = \$2 [15:9];
+  assign masks__addr = \$2 [15:9];
   assign front_masks__data = masks__data;
-  assign front_masks__en = { \$2 , \$1  };
-  assign masks__en = { \$2 , \$1  };
+  assign front_masks__en = { \$1 , \$1  };
+  assign masks__en = { \$1 , \$1  };
   assign gradients__addr = front_gradients__addr;
   assign front_gradients__data = gradients__data;
-  assign front_gradients__en = { \$5 , \$4  };
-  assign gradients__en = { \$5 , \$4  };
+  assign front_gradients__en = { \$3 , \$3  };
+  assign gradients__en = { \$3 , \$3  };
   assign \config$61  = \config ;
   assign row_valid = drain_row_valid;
   assign row_write = drain_row_write;
   assign row_address = drain_row_address;
   assign row_turn = drain_row_turn;
-  assign drain_row_data = { \$11 , \$10  };
-  assign row_data = { \$11 , \$10  };
+  assign drain_row_data = { \$9 , \$8  };
+  assign row_data = { \$9 , \$8  };
   assign drain_row_vector = row_vector;
   assign drain_rest = rest;
   assign drain_word = word;
@@ -40803,8 +40860,8 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \start$112  = r_en;
   assign \start$113  = r_en;
   assign \busy$115  = \busy$114 ;
-  assign entry = { \$9 , \$8 , \$7 , \$6  };
-  assign \entry$117  = { \$9 , \$8 , \$7 , \$6  };
+  assign entry = { \$7 , \$6 , \$5 , \$4  };
+  assign \entry$117  = { \$7 , \$6 , \$5 , \$4  };
   assign \sums$119  = sums;
   assign \done$121  = done;
   assign \busy$122  = queue_busy;
@@ -40813,13 +40870,11 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \stall_vector$128  = stall_vector;
   assign \stall_drain$130  = stall_drain;
   assign \touched$132  = touched;
-  assign \port$6315$0  = \$1 ;
-  assign \port$6317$0  = \$2 ;
-  assign \port$6329$0  = \$3 ;
-  assign \port$8436$0  = \$4 ;
-  assign \port$8438$0  = \$5 ;
-  assign \port$13331$0  = \$10 ;
-  assign \port$13333$0  = \$11 ;
+  assign \port$6221$0  = \$1 ;
+  assign \port$6227$0  = \$2 ;
+  assign \port$8334$0  = \$3 ;
+  assign \port$13281$0  = \$8 ;
+  assign \port$13283$0  = \$9 ;
   assign \batch.steps  = batch[4:0];
   assign \batch.samples  = batch[9:5];
   assign \batch.blocks  = batch[19:10];
@@ -40863,10 +40918,10 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \config$61.rate  = \config [89:74];
   assign \config$61.stochastic  = \config [90];
   assign \config$61.key  = \config [122:91];
-  assign \drain_row_data[0]  = \$10 ;
-  assign \drain_row_data[1]  = \$11 ;
-  assign \row_data[0]  = \$10 ;
-  assign \row_data[1]  = \$11 ;
+  assign \drain_row_data[0]  = \$8 ;
+  assign \drain_row_data[1]  = \$9 ;
+  assign \row_data[0]  = \$8 ;
+  assign \row_data[1]  = \$9 ;
   assign \row_vector[0]  = row_vector[15:0];
   assign \row_vector[1]  = row_vector[31:16];
   assign \drain_row_vector[0]  = row_vector[15:0];
@@ -40900,7 +40955,7 @@ module \backspike_core.wg (rst, rest, queue_descriptors__addr, queue_busy, queue
   assign \sums$119[1]  = sums[103:52];
 endmodule
 
-module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8556$0 , \port$8557$0 , \port$8558$0 , \port$8559$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
+module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$8446$0 , \port$8447$0 , \port$8448$0 , \port$8449$0 , rows, busy, saturated, row_valid, row_address, i_headers__payload, \config , sums, row_turn, weight_0, weight_1, write_0, done
 , row_vector, \word$104 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -42832,14 +42887,14 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   reg old_turn_7 = 1'h0;
   wire [15:0] others;
   wire [1:0] place;
-  output \port$8556$0 ;
-  wire \port$8556$0 ;
-  output \port$8557$0 ;
-  wire \port$8557$0 ;
-  output \port$8558$0 ;
-  wire \port$8558$0 ;
-  output \port$8559$0 ;
-  wire \port$8559$0 ;
+  output \port$8446$0 ;
+  wire \port$8446$0 ;
+  output \port$8447$0 ;
+  wire \port$8447$0 ;
+  output \port$8448$0 ;
+  wire \port$8448$0 ;
+  output \port$8449$0 ;
+  wire \port$8449$0 ;
   reg [16:0] rate = 17'h00000;
   (* init = 17'h00000 *)
   wire [16:0] \rate$17 ;
@@ -44761,8 +44816,8 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
     .clk(clk),
     .live(live),
     .old(old),
-    .\port$12937$90 (\config [122:90]),
-    .\port$13310$0 (words_8),
+    .\port$12887$90 (\config [122:90]),
+    .\port$13260$0 (words_8),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$32 ),
@@ -44894,10 +44949,10 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   assign row_write = write_0;
   assign row_data = { weight_1, weight_0 };
   assign done_20 = done;
-  assign \port$8556$0  = \$2 ;
-  assign \port$8557$0  = \$3 ;
-  assign \port$8558$0  = \$4 ;
-  assign \port$8559$0  = \$5 ;
+  assign \port$8446$0  = \$2 ;
+  assign \port$8447$0  = \$3 ;
+  assign \port$8448$0  = \$4 ;
+  assign \port$8449$0  = \$5 ;
   assign row_turn = read_turn_2[0];
   assign \slot.valid  = slot[0];
   assign \slot.turn  = slot[1];
@@ -45269,7 +45324,7 @@ module \backspike_core.wg.drain (rst, rest, i_headers__ready, touched, \port$855
   assign \$1810  = slot_17[1];
 endmodule
 
-module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$12937$90 , rate, live, \port$13310$0 , weight, clk);
+module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$12887$90 , rate, live, \port$13260$0 , weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -45462,10 +45517,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   wire [4:0] \old.exponent ;
   wire [9:0] \old.mantissa ;
   wire \old.sign ;
-  input [32:0] \port$12937$90 ;
-  wire [32:0] \port$12937$90 ;
-  input [21:0] \port$13310$0 ;
-  wire [21:0] \port$13310$0 ;
+  input [32:0] \port$12887$90 ;
+  wire [32:0] \port$12887$90 ;
+  input [21:0] \port$13260$0 ;
+  wire [21:0] \port$13260$0 ;
   reg [29:0] product = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -45766,9 +45821,9 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
     live_10 <= live_9;
   \backspike_core.wg.drain.unit0.mix  mix (
     .clk(clk),
-    .i_key(\port$12937$90 [32:1]),
+    .i_key(\port$12887$90 [32:1]),
     .o(\o$78 ),
-    .\port$13310$0 (\port$13310$0 ),
+    .\port$13260$0 (\port$13260$0 ),
     .rst(rst)
   );
   \backspike_core.wg.drain.unit0.round_d  round_d (
@@ -45782,10 +45837,10 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   \backspike_core.wg.drain.unit0.round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$12937$90 [0]),
+    .i_stochastic(\port$12887$90 [0]),
     .negative(\$133 ),
-    .\port$13396$0 (least),
-    .\port$13397$0 (total),
+    .\port$13346$0 (least),
+    .\port$13347$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated(\saturated$84 )
@@ -45795,14 +45850,14 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   assign i = sum_0;
   assign moved0 = \$119 [37:0];
   assign moved1 = \$121 [53:0];
-  assign i_key = \port$12937$90 [32:1];
-  assign key = \port$12937$90 [32:1];
-  assign i_word = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] };
-  assign word = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] };
+  assign i_key = \port$12887$90 [32:1];
+  assign key = \port$12887$90 [32:1];
+  assign i_word = { 3'h0, \port$13260$0 [21:9], 7'h00, \port$13260$0 [8:0] };
+  assign word = { 3'h0, \port$13260$0 [21:9], 7'h00, \port$13260$0 [8:0] };
   assign \i$76  = { total, least };
   assign i_random = \o$78 [31:16];
-  assign i_stochastic = \port$12937$90 [0];
-  assign stochastic = \port$12937$90 [0];
+  assign i_stochastic = \port$12887$90 [0];
+  assign stochastic = \port$12887$90 [0];
   assign \o$82  = { \$133 , \$132  };
   assign \d.significand  = d[10:0];
   assign \d.places  = d[15:11];
@@ -45831,7 +45886,7 @@ module \backspike_core.wg.drain.unit0 (rst, sum, old, \saturated$83 , \port$1293
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13310$0 , o, clk);
+module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13260$0 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -45862,8 +45917,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13310$0 , o, clk);
   reg [31:0] key2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [21:0] \port$13310$0 ;
-  wire [21:0] \port$13310$0 ;
+  input [21:0] \port$13260$0 ;
+  wire [21:0] \port$13260$0 ;
   wire [31:0] product1;
   wire [31:0] product2;
   wire [31:0] product3;
@@ -45873,8 +45928,8 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13310$0 , o, clk);
   reg [31:0] x2 = 32'd0;
   (* init = 32'd0 *)
   wire [31:0] x3;
-  assign \$1  = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$13260$0 [21:9], 7'h00, \port$13260$0 [8:0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$13260$0 [21:9], 7'h00, \port$13260$0 [8:0] } ^ i_key;
   assign \$6  = \$2  + \$5 ;
   assign \$8  = x1 + \$7 ;
   assign \$10  = x2 + \$9 ;
@@ -45900,7 +45955,7 @@ module \backspike_core.wg.drain.unit0.mix (rst, i_key, \port$13310$0 , o, clk);
   assign \$auto$rtlil.cc:2739:Not$2  = ~ { \$1 [31], \$1 [28:25], \$1 [21:20], \$1 [18:16], \$1 [14:11], \$1 [8:7], \$1 [5:3], \$1 [0] };
   assign \$auto$rtlil.cc:2739:Not$4  = ~ { \$3 [31], \$3 [28:25], \$3 [21:20], \$3 [18:16], \$3 [14:11], \$3 [8:7], \$3 [5:3], \$3 [0] };
   assign product1 = \$6 [31:0];
-  assign i_word = { 3'h0, \port$13310$0 [21:9], 7'h00, \port$13310$0 [8:0] };
+  assign i_word = { 3'h0, \port$13260$0 [21:9], 7'h00, \port$13260$0 [8:0] };
   assign product2 = \$8 [31:0];
   assign product3 = \$10 [31:0];
   assign x3 = o;
@@ -46274,7 +46329,7 @@ module \backspike_core.wg.drain.unit0.round_d (rst, i, result, negative, saturat
   assign \$72  = 1'h0;
 endmodule
 
-module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13396$0 , \port$13397$0 , result, negative, saturated, i_random, clk);
+module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13346$0 , \port$13347$0 , result, negative, saturated, i_random, clk);
   reg \$initially  = 0;
   wire [63:0] \$1 ;
   wire [7:0] \$10 ;
@@ -46422,10 +46477,10 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13396$0 
   wire \o.sign ;
   reg [33:0] part2 = 34'h000000000;
   reg [2:0] passed1 = 3'h0;
-  input \port$13396$0 ;
-  wire \port$13396$0 ;
-  input [59:0] \port$13397$0 ;
-  wire [59:0] \port$13397$0 ;
+  input \port$13346$0 ;
+  wire \port$13346$0 ;
+  input [59:0] \port$13347$0 ;
+  wire [59:0] \port$13347$0 ;
   reg [15:0] random1 = 16'h0000;
   reg [15:0] random2 = 16'h0000;
   reg [15:0] random3 = 16'h0000;
@@ -46507,24 +46562,24 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13396$0 
   assign \$56  = \$35 [0] & \$55 ;
   assign \$57  = ~ \$56 ;
   assign clear_0 = clear_1 & \$57 ;
-  assign \$58  = \port$13397$0 [55:50] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
+  assign \$58  = \port$13347$0 [55:50] ^ { \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59] };
   assign \$59  = | \$58 ;
-  assign \$60  = \port$13397$0 [41:34] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
+  assign \$60  = \port$13347$0 [41:34] ^ { \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59] };
   assign \$61  = | \$60 ;
-  assign \$62  = \port$13397$0 [49:42] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
+  assign \$62  = \port$13347$0 [49:42] ^ { \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59] };
   assign \$63  = | \$62 ;
   assign \$64  = ~ \$63 ;
   assign \$65  = \$61  & \$64 ;
   assign \$66  = \$59  | \$65 ;
-  assign \$67  = \port$13397$0 [55:50] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
+  assign \$67  = \port$13347$0 [55:50] ^ { \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59] };
   assign \$68  = | \$67 ;
-  assign \$69  = \port$13397$0 [49:42] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
+  assign \$69  = \port$13347$0 [49:42] ^ { \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59] };
   assign \$70  = | \$69 ;
   assign \$71  = \$68  | \$70 ;
-  assign \$73  = | \port$13397$0 [7:0];
-  assign \$74  = | \port$13397$0 [15:8];
-  assign \$75  = | \port$13397$0 [23:16];
-  assign \$76  = \port$13397$0 [58:56] ^ { \port$13397$0 [59], \port$13397$0 [59], \port$13397$0 [59] };
+  assign \$73  = | \port$13347$0 [7:0];
+  assign \$74  = | \port$13347$0 [15:8];
+  assign \$75  = | \port$13347$0 [23:16];
+  assign \$76  = \port$13347$0 [58:56] ^ { \port$13347$0 [59], \port$13347$0 [59], \port$13347$0 [59] };
   assign \$77  = | \$76 ;
   assign \$78  = coarse1[0] ? { 8'h00, \$1 [41:8] } : \$1 [41:0];
   assign \$79  = | coarse1;
@@ -46568,11 +46623,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13396$0 
   always @(posedge clk)
     passed1 <= { \$75 , \$74 , \$73  };
   always @(posedge clk)
-    window1 <= \port$13397$0 [55:0];
+    window1 <= \port$13347$0 [55:0];
   always @(posedge clk)
     beyond1 <= \$77 ;
   always @(posedge clk)
-    sign1 <= \port$13397$0 [59];
+    sign1 <= \port$13347$0 [59];
   always @(posedge clk)
     part2 <= \$78 [33:0];
   always @(posedge clk)
@@ -46636,8 +46691,8 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13396$0 
       \$113  = 15'h7bff;
     end
   end
-  assign x = { \port$13397$0 [55:0], \port$13396$0  };
-  assign i = { \port$13397$0 , \port$13396$0  };
+  assign x = { \port$13347$0 [55:0], \port$13346$0  };
+  assign i = { \port$13347$0 , \port$13346$0  };
   assign upper = \$1 [41:0];
   assign fine = { \$42 , \$35  };
   assign rest_2 = \$44 [29:0];
@@ -46653,11 +46708,11 @@ module \backspike_core.wg.drain.unit0.round_w (rst, i_stochastic, \port$13396$0 
   assign \$48  = { 2'h0, \$44 [29:2] };
   assign \$53  = { 1'h0, \$49 [27:1] };
   assign \$55  = \$49 [0];
-  assign \$72  = \port$13396$0 ;
+  assign \$72  = \port$13346$0 ;
 endmodule
 
-module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i__payload$66 , o_lines__ready, \port$8438$0 , o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid
-, o_vectors__valid, spikes__data, \row$72 , masks__data, clk);
+module \backspike_core.wg.front (rst, o__ready, \address$20 , \i__payload$66 , o_lines__ready, o_events__ready, \o__ready$78 , o_headers__ready, batch, extent, parity, \config , \i__valid$90 , \i__payload$89 , o_headers__payload, \i__ready$31 , o_headers__valid, o_events__payload, o_events__valid, o_vectors__valid, spikes__data
+, \row$72 , masks__data, clk);
   reg \$initially  = 0;
   wire [10:0] \$1 ;
   wire [10:0] \$10 ;
@@ -46677,8 +46732,6 @@ module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i_
   reg [15:0] \$112 ;
   reg [15:0] \$113 ;
   reg [15:0] \$114 ;
-  wire \$115 ;
-  wire \$116 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
@@ -46931,10 +46984,6 @@ module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i_
   input parity;
   wire parity;
   reg [3:0] part = 4'h0;
-  output \port$6317$0 ;
-  wire \port$6317$0 ;
-  output \port$8438$0 ;
-  wire \port$8438$0 ;
   wire [63:0] row;
   reg [15:0] \row$28  = 16'h0000;
   input [31:0] \row$72 ;
@@ -47124,8 +47173,7 @@ module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i_
     .address(\i__payload$66 ),
     .clk(clk),
     .i__valid(\i__valid$62 ),
-    .move0(o_lines__ready),
-    .move1(\$116 ),
+    .move(o_lines__ready),
     .o__payload(\row$72 ),
     .o__ready(\o__ready$78 ),
     .rst(rst),
@@ -47148,12 +47196,11 @@ module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i_
     .clk(clk),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .move0(o__ready),
-    .move1(\$115 ),
+    .move(o__ready),
     .o__payload(\o__payload$35 ),
     .o__ready(\o__ready$45 ),
-    .\port$13511$0 (spikes__data),
-    .\port$13634$0 (masks__data),
+    .\port$13461$0 (spikes__data),
+    .\port$13584$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$44 )
   );
@@ -47522,9 +47569,9 @@ module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i_
   assign source = \$1 [9:0];
   assign spikes__addr = i__payload[8:0];
   assign masks__addr = i__payload[15:9];
-  assign spikes__en = { \$115 , o__ready };
-  assign en = { \$115 , o__ready };
-  assign masks__en = { \$115 , o__ready };
+  assign spikes__en = { o__ready, o__ready };
+  assign en = { o__ready, o__ready };
+  assign masks__en = { o__ready, o__ready };
   assign row = { masks__data, spikes__data };
   assign got = \o__payload$35 [76:64];
   assign mask = \o__payload$35 [63:32];
@@ -47535,8 +47582,8 @@ module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i_
   assign o_lines__payload = \i__payload$66 ;
   assign gradients__addr = \i__payload$66 ;
   assign \address$69  = \i__payload$66 ;
-  assign gradients__en = { \$116 , o_lines__ready };
-  assign \en$71  = { \$116 , o_lines__ready };
+  assign gradients__en = { o_lines__ready, o_lines__ready };
+  assign \en$71  = { o_lines__ready, o_lines__ready };
   assign gradients__data = \row$72 ;
   assign \o__valid$75  = o_vectors__valid;
   assign o_vectors__payload = \row$72 ;
@@ -47544,9 +47591,7 @@ module \backspike_core.wg.front (rst, o__ready, \port$6317$0 , \address$20 , \i_
   assign o_vectors__ready = \o__ready$78 ;
   assign \o_events__valid$81  = o_events__valid;
   assign \o_events__ready$83  = o_events__ready;
-  assign \port$6317$0  = \$115 ;
   assign \address$20  = i__payload[15:0];
-  assign \port$8438$0  = \$116 ;
   assign \i__payload.address  = i__payload[15:0];
   assign \i__payload.tag  = i__payload[28:16];
   assign \o__payload.address  = i__payload[15:0];
@@ -47730,12 +47775,11 @@ module \backspike_core.wg.front.asked (rst, o__ready, i__ready, o__valid, o__pay
   assign \$8  = \$signal [0];
 endmodule
 
-module \backspike_core.wg.front.fetch (rst, i__valid, address, move0, move1, o__ready, valid1, o__payload, clk);
+module \backspike_core.wg.front.fetch (rst, i__valid, address, move, o__ready, valid1, o__payload, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$2 ;
+  reg \$2 ;
   reg \$3 ;
-  reg \$4 ;
   input [10:0] address;
   wire [10:0] address;
   input clk;
@@ -47747,10 +47791,8 @@ module \backspike_core.wg.front.fetch (rst, i__valid, address, move0, move1, o__
   wire i__ready;
   input i__valid;
   wire i__valid;
-  output move0;
-  wire move0;
-  output move1;
-  wire move1;
+  output move;
+  wire move;
   input [31:0] o__payload;
   wire [31:0] o__payload;
   wire [31:0] \o__payload.row ;
@@ -47767,29 +47809,27 @@ module \backspike_core.wg.front.fetch (rst, i__valid, address, move0, move1, o__
   reg valid0 = 1'h0;
   output valid1;
   reg valid1 = 1'h0;
+  assign \$1  = ~ valid1;
+  assign move = \$1  | o__ready;
   always @(posedge clk)
-    valid0 <= \$3 ;
+    valid0 <= \$2 ;
   always @(posedge clk)
-    valid1 <= \$4 ;
-  assign \$1  = ~ valid0;
-  assign move0 = \$1  | move1;
-  assign \$2  = ~ valid1;
-  assign move1 = \$2  | o__ready;
+    valid1 <= \$3 ;
   always @* begin
     if (\$initially ) begin end
-    \$4  = valid1;
-    if (move1) begin
-      \$4  = valid0;
+    \$2  = valid0;
+    if (move) begin
+      \$2  = i__valid;
     end
     if (rst) begin
-      \$4  = 1'h0;
+      \$2  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid0;
-    if (move0) begin
-      \$3  = i__valid;
+    \$3  = valid1;
+    if (move) begin
+      \$3  = valid0;
     end
     if (rst) begin
       \$3  = 1'h0;
@@ -47797,8 +47837,8 @@ module \backspike_core.wg.front.fetch (rst, i__valid, address, move0, move1, o__
   end
   assign i__payload = address;
   assign row = o__payload;
-  assign en = { move1, move0 };
-  assign i__ready = move0;
+  assign en = { move, move };
+  assign i__ready = move;
   assign o__valid = valid1;
   assign \i__payload.address  = address;
   assign \o__payload.row  = o__payload;
@@ -47943,8 +47983,8 @@ module \backspike_core.wg.front.scan (rst, i__valid, i__ready, o_lines__valid, o
   \backspike_core.wg.front.scan.lines  lines (
     .clk(clk),
     .level(level),
-    .\port$13091$0 (\o__payload$20 [3:0]),
-    .\port$13091$20 (\o__payload$20 [26:20]),
+    .\port$13041$0 (\o__payload$20 [3:0]),
+    .\port$13041$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -50179,7 +50219,7 @@ module \backspike_core.wg.front.scan.events (rst, i__ready, o__ready, i__payload
   assign \i__payload.hit  = i__payload[17];
 endmodule
 
-module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$13091$0 , \port$13091$20 , level, clk);
+module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \port$13041$0 , \port$13041$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -50204,10 +50244,10 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   wire [3:0] consume;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$13091$0 ;
-  wire [3:0] \port$13091$0 ;
-  input [6:0] \port$13091$20 ;
-  wire [6:0] \port$13091$20 ;
+  input [3:0] \port$13041$0 ;
+  wire [3:0] \port$13041$0 ;
+  input [6:0] \port$13041$20 ;
+  wire [6:0] \port$13041$20 ;
   (* init = 4'h0 *)
   wire [3:0] produce;
   output [10:0] r_data;
@@ -50234,7 +50274,7 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$13091$20 , \port$13091$0  };
+      storage[w_port__addr] <= { \port$13041$20 , \port$13041$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -50296,8 +50336,8 @@ module \backspike_core.wg.front.scan.lines (rst, w_en, r_rdy, r_data, r_en, \por
   assign w_level = level;
   assign r_level = level;
   assign produce = w_port__addr;
-  assign w_port__data = { \port$13091$20 , \port$13091$0  };
-  assign w_data = { \port$13091$20 , \port$13091$0  };
+  assign w_port__data = { \port$13041$20 , \port$13041$0  };
+  assign w_data = { \port$13041$20 , \port$13041$0  };
   assign consume = r_port__addr;
   assign r_port__data = r_data;
 endmodule
@@ -52827,14 +52867,13 @@ module \backspike_core.wg.front.scan.picker (rst, i__valid, i__ready, i__payload
   assign \$1055  = \$1054 ;
 endmodule
 
-module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i__payload, o__payload, valid1, \port$13511$0 , \port$13634$0 , clk);
+module \backspike_core.wg.front.tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$13461$0 , \port$13584$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$2 ;
-  reg \$3 ;
+  reg \$2 ;
+  reg [12:0] \$3 ;
   reg \$4 ;
   reg [12:0] \$5 ;
-  reg [12:0] \$6 ;
   wire [15:0] address;
   input clk;
   wire clk;
@@ -52846,10 +52885,8 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   wire i__ready;
   input i__valid;
   wire i__valid;
-  output move0;
-  wire move0;
-  output move1;
-  wire move1;
+  output move;
+  wire move;
   output [76:0] o__payload;
   wire [76:0] o__payload;
   wire [63:0] \o__payload.row ;
@@ -52858,10 +52895,10 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   wire o__ready;
   (* init = 1'h0 *)
   wire o__valid;
-  input [31:0] \port$13511$0 ;
-  wire [31:0] \port$13511$0 ;
-  input [31:0] \port$13634$0 ;
-  wire [31:0] \port$13634$0 ;
+  input [31:0] \port$13461$0 ;
+  wire [31:0] \port$13461$0 ;
+  input [31:0] \port$13584$0 ;
+  wire [31:0] \port$13584$0 ;
   wire [63:0] row;
   input rst;
   wire rst;
@@ -52870,32 +52907,27 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   reg valid0 = 1'h0;
   output valid1;
   reg valid1 = 1'h0;
-  assign move1 = \$2  | o__ready;
   always @(posedge clk)
-    valid0 <= \$3 ;
+    valid0 <= \$2 ;
+  always @(posedge clk)
+    tag0 <= \$3 ;
   always @(posedge clk)
     valid1 <= \$4 ;
   always @(posedge clk)
-    tag0 <= \$5 ;
-  always @(posedge clk)
-    tag1 <= \$6 ;
-  assign \$1  = ~ valid0;
-  assign move0 = \$1  | move1;
-  assign \$2  = ~ valid1;
+    tag1 <= \$5 ;
+  assign \$1  = ~ valid1;
+  assign move = \$1  | o__ready;
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid0;
-    if (move0) begin
-      \$3  = i__valid;
-    end
-    if (rst) begin
-      \$3  = 1'h0;
+    \$3  = tag0;
+    if (move) begin
+      \$3  = i__payload[28:16];
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$4  = valid1;
-    if (move1) begin
+    if (move) begin
       \$4  = valid0;
     end
     if (rst) begin
@@ -52904,29 +52936,32 @@ module \backspike_core.wg.front.tiles (rst, o__ready, move0, move1, i__valid, i_
   end
   always @* begin
     if (\$initially ) begin end
-    \$5  = tag0;
-    if (move0) begin
-      \$5  = i__payload[28:16];
+    \$5  = tag1;
+    if (move) begin
+      \$5  = tag0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$6  = tag1;
-    if (move1) begin
-      \$6  = tag0;
+    \$2  = valid0;
+    if (move) begin
+      \$2  = i__valid;
+    end
+    if (rst) begin
+      \$2  = 1'h0;
     end
   end
   assign address = i__payload[15:0];
-  assign row = { \port$13634$0 , \port$13511$0  };
-  assign en = { move1, move0 };
-  assign i__ready = move0;
+  assign row = { \port$13584$0 , \port$13461$0  };
+  assign en = { move, move };
+  assign i__ready = move;
   assign o__valid = valid1;
   assign \i__payload.address  = i__payload[15:0];
   assign \i__payload.tag  = i__payload[28:16];
   assign \o__payload.row  = o__payload[63:0];
   assign \o__payload.tag  = o__payload[76:64];
   assign o__payload[76:64] = tag1;
-  assign o__payload[63:0] = { \port$13634$0 , \port$13511$0  };
+  assign o__payload[63:0] = { \port$13584$0 , \port$13461$0  };
 endmodule
 
 module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -53048,7 +53083,7 @@ module \backspike_core.wg.headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data
   assign r_port__data = r_data;
 endmodule
 
-module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8556$0 , \port$8557$0 , \port$8558$0 , \port$8559$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
+module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, \port$8446$0 , \port$8447$0 , \port$8448$0 , \port$8449$0 , busy, i_events__payload, i_events__valid, i_vectors__valid, sums, i_vectors__payload, clk);
   reg \$initially  = 0;
   wire [1:0] \$1 ;
   wire \$10 ;
@@ -53180,14 +53215,14 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   wire [15:0] mask_read__data;
   reg [1:0] next_block = 2'h0;
   wire [15:0] now;
-  input \port$8556$0 ;
-  wire \port$8556$0 ;
-  input \port$8557$0 ;
-  wire \port$8557$0 ;
-  input \port$8558$0 ;
-  wire \port$8558$0 ;
-  input \port$8559$0 ;
-  wire \port$8559$0 ;
+  input \port$8446$0 ;
+  wire \port$8446$0 ;
+  input \port$8447$0 ;
+  wire \port$8447$0 ;
+  input \port$8448$0 ;
+  wire \port$8448$0 ;
+  input \port$8449$0 ;
+  wire \port$8449$0 ;
   wire [5:0] read__addr;
   wire [103:0] read__data;
   (* init = 1'h0 *)
@@ -53240,7 +53275,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   reg [103:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= buffer[{ drain_block, \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  }];
+      _0_ <= buffer[{ drain_block, \port$8449$0 , \port$8448$0 , \port$8447$0 , \port$8446$0  }];
     end
   end
   assign read__data = _0_;
@@ -53310,7 +53345,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$17  = \$16 [1:0] == 2'h3;
   assign \$18  = draining & busy;
   assign \$19  = start | \$18 ;
-  assign \$20  = drained >> { \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  };
+  assign \$20  = drained >> { \port$8449$0 , \port$8448$0 , \port$8447$0 , \port$8446$0  };
   assign \$21  = ~ \$20 ;
   assign \$22  = next_block + 1'h1;
   assign \$23  = i_events__valid & i_events__payload[10];
@@ -53460,7 +53495,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
       \$56  = 2'h0;
     end
   end
-  assign entry = { \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  };
+  assign entry = { \port$8449$0 , \port$8448$0 , \port$8447$0 , \port$8446$0  };
   assign i_events__ready = go;
   assign \go$32  = go;
   assign element = i_vectors__payload[15:0];
@@ -53472,7 +53507,7 @@ module \backspike_core.wg.lanes (rst, stall_vector, stall_drain, go, i_vectors__
   assign \$signature__addr  = last_0[7:2];
   assign \$signature__data  = { \total$47 , total };
   assign read__en = draining;
-  assign read__addr = { drain_block, \port$8559$0 , \port$8558$0 , \port$8557$0 , \port$8556$0  };
+  assign read__addr = { drain_block, \port$8449$0 , \port$8448$0 , \port$8447$0 , \port$8446$0  };
   assign \$signature__en$50  = finish;
   assign \$signature__addr$51  = block;
   assign \$signature__data$52  = now;
@@ -53734,7 +53769,7 @@ module \backspike_core.wg.lanes.lane0.term (rst, en, load, fixed, carry, i, clk)
   assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
-module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$52 , abort, start, rehearse, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready
+module \backspike_core.wg.queue (rst, descriptors__addr, busy, running, batch, \begin , \end$52 , start, abort, rehearse, waits_first, waits_second, \config , fault, stuck, loaded, o__valid, completed, position, o__payload, o__ready
 , done, descriptors__data, tasks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
