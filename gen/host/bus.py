@@ -7,8 +7,8 @@ WORD = 32
 """Bits of a word: AXI4-Lite's usual width, and two halves."""
 
 OUTSTANDING = 8
-"""Reads that can be on their way at a time: a memory behind two decoding stages answers after 3 to
-5 cycles, so this suffices for one a cycle."""
+"""Reads that can be on their way at a time: a memory behind relay and decoding answers after 7 to
+9 cycles, and takes a read every third, so this is more than enough."""
 
 
 def request_layout(address_width: int) -> data.StructLayout:
