@@ -81,13 +81,13 @@ def test_one_address(sim):
 
 
 def test_throughput(sim):
-    """A word a cycle is read; a write takes 2 cycles, and two more in the scratch memory."""
+    """A word is read every 2 cycles; a write takes 3, and two more in the scratch memory."""
     words = np.ones(47, np.uint32)
     for access, cycles in (
-        (lambda: sim.read_block("note", 300, increment=False), 300),
-        (lambda: sim.write_block("note", [1] * 300, increment=False), 600),
-        (lambda: sim.read_block("scratch", 48), 48),
-        (lambda: sim.write_block("scratch", words), 4 * 47),
+        (lambda: sim.read_block("note", 300, increment=False), 600),
+        (lambda: sim.write_block("note", [1] * 300, increment=False), 900),
+        (lambda: sim.read_block("scratch", 48), 2 * 48),
+        (lambda: sim.write_block("scratch", words), 5 * 47),
     ):
         before = sim.cycles
         access()
