@@ -15,7 +15,6 @@ PAIRS = (
     ("ulx3s-85f", "spectral-128"),
     ("ulx3s-85f", "default"),
     ("icebreaker", "tiny"),
-    ("tang-nano-20k", "tiny"),
 )
 """Board and machine of every baseline."""
 SMALLEST = PAIRS[0]
