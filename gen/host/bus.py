@@ -7,8 +7,8 @@ WORD = 32
 """Bits of a word: AXI4-Lite's usual width, and two halves."""
 
 OUTSTANDING = 8
-"""Reads that can be on their way at a time: a memory behind relay and decoding answers after 7 to
-9 cycles, and takes a read every third, so this is more than enough."""
+"""Reads that can be on their way at a time. More than enough: at the core's port a read takes 10 to
+12 cycles, and one is taken every third."""
 
 
 def request_layout(address_width: int) -> data.StructLayout:
