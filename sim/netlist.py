@@ -24,16 +24,14 @@ from backspike.gen.boards.files import TOP
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
-from backspike.gen.spectral.map import spectral_map
 from backspike.golden.backend import GoldenBackend
-from backspike.golden.spectral import Sums
 from backspike.network import Layer, Learning, Network, arctan, rectangle
 from backspike.sim import random_run
 from backspike.sim.board import BoardUart, cached_files
 from backspike.sim.core_backend import CoreBackend
 from backspike.sim.link import LinkPort
+from backspike.sim.linked_unit import LinkedUnit
 from backspike.sim.netlist_model import netlist_library, netlist_text
-from backspike.sim.spectral_driver import Matrix, SpectralDriver
 from backspike.sim.uart import Uart, UartLine
 
 FEWEST = 4
@@ -111,24 +109,6 @@ def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) 
     random_run.train(lockstep, NETWORK, sizes, rng)
 
 
-class LinkedUnit:
-    """A spectral unit behind a serial line; see `backspike.fsds.Unit`."""
-
-    def __init__(self, uart: Uart, machine: SpectralMachine):
-        self.machine = machine
-        self.cycles = 0
-        self._driver = SpectralDriver(LinkPort(UartLine(uart), spectral_map(machine)), machine)
-
-    def sums(self, image: Matrix, reference: Matrix) -> Sums:
-        self._driver.write_pixels(image, reference)
-        self._driver.run(*image.shape, pair=True)
-        self.cycles = self._driver.cycles()
-        return self._driver.sums()
-
-    def close(self) -> None:
-        pass
-
-
 def compare(
     uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SIDE
 ) -> fsds.Similarity:
@@ -140,7 +120,7 @@ def compare(
     walk = rng.normal(size=(1, side, side)).cumsum(1).cumsum(2)  # bright places, as photographs
     image = (255 * (walk - walk.min()) / (walk.max() - walk.min())).astype(np.uint8)
     noise = rng.integers(0, 8, image.shape, np.uint8)
-    unit = LinkedUnit(uart, machine)
+    unit = LinkedUnit(UartLine(uart), machine)
     return fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
 
 

@@ -44,7 +44,7 @@ def load(path: str) -> np.ndarray:
 def unit(monkeypatch):
     """In the place of the simulated one."""
     software = Software()
-    monkeypatch.setattr(fsds, "open_unit", lambda machine, tell: software)
+    monkeypatch.setattr(fsds, "open_unit", lambda machine, backend, tell: software)
     return software
 
 
@@ -168,8 +168,8 @@ def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
         ("odd_a.png odd_b.png --tile 20", "tiles are 20 pixels wide: 1 to 16 are allowed"),
         ("odd_a.png odd_b.png --tile 12", "tile is 12: spectral-128 does sides of powers of two"),
         ("odd_a.png odd_b.png --tile many", "--tile: 'many' is given: an integer is allowed"),
-        ("grey_a.png grey_b.png --machine tiny", "machine is 'tiny': spectral-32, spectral-128"),
-        ("grey_a.png grey_b.png --backend gpu", "backend is 'gpu': golden or rtl is allowed"),
+        ("grey_a.png grey_b.png --machine tiny", "machine is 'tiny': spectral-32, spectral-64"),
+        ("grey_a.png grey_b.png --backend gpu", "backend is 'gpu': golden, rtl, serial:PORT"),
         ("grey_a.png grey_b.png --json .", "--json is ., a folder"),
         ("grey_a.png grey_b.png --plots grey_a.png", "--plots is grey_a.png: "),
     ],

@@ -105,7 +105,7 @@ def test_rtl_is_asked_about_the_same_pixels(capsys, monkeypatch, tmp_path):
             return found + found if len(asked) == 3 else found
 
     asked: list[tuple[torch.Tensor, torch.Tensor]] = []
-    monkeypatch.setattr(fsds, "open_unit", lambda machine, **_: Unit(machine))
+    monkeypatch.setattr(fsds, "open_unit", lambda machine, backend, **_: Unit(machine))
     command = [*PLAIN, "--scale", "4", "--image", "cat.png", "--machine", "spectral-32"]
     assert run(*command, "--size", "32", "--json", "r.json") == 0
     out = capsys.readouterr().out
@@ -144,7 +144,7 @@ def test_ctrl_c_in_training(capsys, monkeypatch, tmp_path):
         ("--scale 2,5", "scale is 5: 2, 3, 4 are allowed"),
         ("--scale 2,", "scale is '2,': whole numbers"),
         ("--network srcnn,edsr", "network is 'edsr': srcnn, fsrcnn, bicubic, sinc are allowed"),
-        ("--backend gpu", "backend is 'gpu': golden or rtl is allowed"),
+        ("--backend gpu", "backend is 'gpu': golden, rtl, serial:PORT"),
         ("--machine tiny", "machine is 'tiny': spectral-32"),
         ("--size 100", "size is 100 on spectral-128: a power of two from 8 to 128 is allowed"),
         ("--size 256", "size is 256 on spectral-128: a power of two from 8 to 128 is allowed"),

@@ -41,9 +41,10 @@ SPECTRAL_MACHINES = {
     m.name: m
     for m in (
         SpectralMachine(name="spectral-32", size=32),
+        SpectralMachine(name="spectral-64", size=64),
         SpectralMachine(name="spectral-128", size=128),
         SpectralMachine(name="spectral-256", size=256),
         SpectralMachine(name="spectral-128x16", size=128, pixel_bits=16),
     )
 }
-"""Presets. `spectral-128` and `spectral-256` fit an LFE5U-85F."""
+"""Presets. `spectral-64` fits a GW2AR-18, `spectral-128` and `spectral-256` an LFE5U-85F."""

@@ -13,8 +13,8 @@ BACKENDS = ("golden", "rtl")
 SPECTRAL_MACHINE = "spectral-128"
 """The spectral unit unless another is asked for."""
 SERIAL = "serial:"
-TRAINERS = (*BACKENDS, f"{SERIAL}PORT[:BAUD]")
-"""Those that train, as they are asked for."""
+CHOICES = (*BACKENDS, f"{SERIAL}PORT[:BAUD]")
+"""All of them, as they are asked for."""
 
 
 def check_backend(name: str) -> None:
@@ -22,13 +22,7 @@ def check_backend(name: str) -> None:
     if name.startswith(SERIAL):
         serial_port(name)
     elif name not in BACKENDS:
-        raise UserError(f"backend is {name!r}: {', '.join(TRAINERS)} is allowed")
-
-
-def check_spectral_backend(name: str) -> None:
-    """Raise UserError unless FSDS is computed on a backend of that name."""
-    if name not in BACKENDS:
-        raise UserError(f"backend is {name!r}: {' or '.join(BACKENDS)} is allowed")
+        raise UserError(f"backend is {name!r}: {', '.join(CHOICES)} is allowed")
 
 
 def serial_port(name: str) -> tuple[str, int | None]:
@@ -38,7 +32,7 @@ def serial_port(name: str) -> tuple[str, int | None]:
         port, baud = name.removeprefix(SERIAL), ""
     if not port or (baud and int(baud) == 0):
         raise UserError(
-            f"backend is {name!r}: {TRAINERS[-1]} is allowed, as serial:/dev/ttyUSB0:1000000"
+            f"backend is {name!r}: {CHOICES[-1]} is allowed, as serial:/dev/ttyUSB0:1000000"
         )
     return port, int(baud) if baud else None
 

@@ -16,7 +16,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from backspike.backends import SPECTRAL_MACHINE, check_spectral_backend, find_spectral_machine
+from backspike.backends import (
+    SERIAL,
+    SPECTRAL_MACHINE,
+    check_backend,
+    find_spectral_machine,
+    serial_port,
+)
 from backspike.check import Counts
 from backspike.errors import Mismatch, UserError
 from backspike.gen.spectral.machine import (
@@ -124,14 +130,16 @@ def measure(
     """FSDS of `image` against `reference`, both uint8 or both uint16 (C, H, W), C from 1.
 
     backend `rtl`: on `machine`, simulated, and every sum compared with golden; sides (of the tiles,
-    if any) are powers of two from 8 to the machine's size. `golden`: any size, in integers where
-    sides are powers of two from 8 to 512, else in float64. unit: an open unit of that machine, for
-    many calls. counts: what was compared is added. bar: show progress.
+    if any) are powers of two from 8 to the machine's size. `serial:PORT[:BAUD]`: the same on a
+    board. `golden`: any size, in integers where sides are powers of two from 8 to 512, else in
+    float64. unit: an open unit of that machine, for many calls. counts: what was compared is added.
+    bar: show progress.
 
-    Raises UserError, which calls the two by `names`, if there is no figure of them; Mismatch at the
-    first sum that differs from golden's.
+    Raises UserError, which calls the two by `names`, if there is no figure of them; LinkError if a
+    board is lost; Mismatch at the first sum that differs from golden's.
     """
-    check_spectral_backend(backend)
+    check_backend(backend)
+    on_unit = backend != "golden"
     machine = find_spectral_machine(machine) if isinstance(machine, str) else machine
     bits = _checked(reference, image, names)
     channels, height, width = reference.shape
@@ -140,7 +148,7 @@ def measure(
         pixels.reshape(-1, height, width) if tile is None else _tiled(pixels, tile)
         for pixels in (reference, image)
     )
-    if backend == "rtl":
+    if on_unit:
         _check_size(machine, b.shape[1:], bits, names[0], tile)
     for name, pixels in zip(names, (b, a), strict=True):
         if (pixels == pixels.flat[0]).all():
@@ -149,21 +157,21 @@ def measure(
 
     a, b = _tensor(a), _tensor(b)
     reference_db = float(definition(a, b))
-    rtl, size = backend == "rtl", b.shape[1:]
+    size = b.shape[1:]
     integer = all(SMALLEST <= n <= LARGEST and not n & (n - 1) for n in size)
     counts = Counts() if counts is None else counts
     before = replace(counts)
     parts, cycles = [], 0
     with ExitStack() as stack:
-        if rtl and unit is None:
-            unit = stack.enter_context(closing(open_unit(machine, tell=bar)))
+        if on_unit and unit is None:
+            unit = stack.enter_context(closing(open_unit(machine, backend, tell=bar)))
         pairs = list(zip(a, b, strict=True)) if integer else []
         for n, (x, y) in enumerate(
             tqdm(pairs, desc="fsds", unit="pair", disable=not (bar and pairs))
         ):
             with one_thread():
                 parts.append(sums(samples(x, y, bits)))
-            if rtl:
+            if on_unit:
                 assert unit is not None
                 where = f"channel {n % channels}"
                 where = where if tile is None else f"tile {n // channels}, {where}"
@@ -173,7 +181,7 @@ def measure(
                 compare(got, parts[-1], where, counts)
     return Similarity(
         backend=backend,
-        machine=machine.name if rtl else None,
+        machine=machine.name if on_unit else None,
         height=height,
         width=width,
         channels=channels,
@@ -184,7 +192,7 @@ def measure(
         fsds_db=similarity(parts, *size) if integer else reference_db,
         reference_db=reference_db,
         parts=parts,
-        cycles={"total": cycles, "bound": 2 * b.numel()} if rtl else None,
+        cycles={"total": cycles, "bound": 2 * b.numel()} if on_unit else None,
         check={
             "values": counts.values - before.values,
             "mismatches": counts.mismatches - before.mismatches,
@@ -192,9 +200,16 @@ def measure(
     )
 
 
-def open_unit(machine: SpectralMachine, *, tell: bool = False) -> Unit:
-    """The machine's unit, simulated; its model is compiled if it has not been yet, and with `tell`
-    that is said on stderr."""
+def open_unit(machine: SpectralMachine, backend: str = "rtl", *, tell: bool = False) -> Unit:
+    """The machine's unit, on `rtl` or `serial:PORT[:BAUD]`.
+
+    A model is compiled if it has not been yet, and with `tell` that is said on stderr. Raises
+    UserError if the port cannot be opened, nobody answers, or not such a unit.
+    """
+    if backend.startswith(SERIAL):
+        from backspike.sim.linked_unit import serial_unit
+
+        return serial_unit(machine, *serial_port(backend))
     from backspike.sim.spectral_backend import SpectralRTL
 
     line = f"compiling the model of {machine.name}, once: it is kept for the next time"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.backends import check_spectral_backend, find_spectral_machine
+from backspike.backends import check_backend, find_spectral_machine
 from backspike.commands import options, outputs
 from backspike.gen.spectral.machine import LARGEST, SMALLEST
 
@@ -25,6 +25,8 @@ examples:
   backspike fsds reference.png image.png --tile 128
       pictures larger than the unit: averaged over their 128 x 128 tiles
   backspike fsds reference.png image.png --machine spectral-256 --plots out/
+  backspike fsds reference.png image.png --machine spectral-64 --backend serial:/dev/ttyUSB0
+      on a board, which `backspike build` made a bitstream for; every sum compared, too
 
 FSDS is -10 log10( Σ|cA - cB|² / Σ|cB|² ) dB of the cumulative spectra cA of the image and cB of the
 reference, both brought to mean 0 and deviation 1 over all channels. It is not symmetric. Pictures
@@ -45,7 +47,7 @@ exit codes: 0, 1 (a sum differs from golden), 2 (bad input), 130 (Ctrl-C).
 def add(commands) -> None:
     parser = commands.add_parser(
         "fsds",
-        help="similarity of two pictures' spectra, on the simulated spectral unit",
+        help="similarity of two pictures' spectra, on the spectral unit",
         description="Frequency spectrum distribution similarity (FSDS, arXiv 2405.07919) of an "
         "image against a reference, in dB: more is more alike.",
         epilog=EPILOG,
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Verify everything, then measure; returns the exit code."""
     outputs.check_file("--json", args.json)
     outputs.check_folder("--plots", args.plots)
-    check_spectral_backend(args.backend)
+    check_backend(args.backend)
     from backspike.fsds import measure
     from backspike.pictures import check_pair, read_picture
 
@@ -118,7 +120,7 @@ def table(result: "Similarity") -> str:
         which = result.arithmetic + (beyond if result.arithmetic == "float64" else "")
         rows.append(("computed", f"golden, {which}"))
     else:
-        rows.append(("computed", f"rtl {result.machine}"))
+        rows.append(("computed", f"{result.backend} {result.machine}"))
     rows.append(("compared", _compared(result)))
     if result.cycles is not None:
         total, bound = result.cycles["total"], result.cycles["bound"]

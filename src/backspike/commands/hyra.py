@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.backends import check_spectral_backend, find_spectral_machine
+from backspike.backends import check_backend, find_spectral_machine
 from backspike.commands import options, outputs
 from backspike.errors import UserError
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     outputs.check_file("--json", args.json)
     outputs.check_folder("--plots", args.plots)
     outputs.check_folder("--weights", args.weights)
-    check_spectral_backend(args.backend)
+    check_backend(args.backend)
     from backspike.check import Counts
     from backspike.superresolution.evaluation import check_pictures, held_out
     from backspike.superresolution.networks import check_choice
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         about = {
             "backend": args.backend,
-            "machine": machine.name if args.backend == "rtl" else None,
+            "machine": None if args.backend == "golden" else machine.name,
             "size": args.size,
             "pictures": list(pictures),
             "rows": [row.to_json() for row in rows],
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
         for path in draw(views, Path(args.plots)):
             print(f"drew {path}", file=sys.stderr)
-    where = f"rtl {machine.name}" if args.backend == "rtl" else args.backend
+    where = "golden" if args.backend == "golden" else f"{args.backend} {machine.name}"
     compared = (
         f"{counts.values:,} sums, {counts.mismatches} mismatches" if counts.values else "nothing"
     )
@@ -163,7 +163,7 @@ def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> "Measu
     """FSDS of two pictures in dB, where the user wants it computed; counts: what was compared."""
     from backspike.fsds import measure, open_unit
 
-    unit = open_unit(machine, tell=True) if backend == "rtl" else None
+    unit = None if backend == "golden" else open_unit(machine, backend, tell=True)
     return lambda reference, image: (
         measure(reference, image, backend, machine, unit=unit, counts=counts).fsds_db
     )
@@ -172,7 +172,7 @@ def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> "Measu
 def _check_size(size: int, backend: str, machine: SpectralMachine) -> None:
     if size < SMALLEST:
         raise UserError(f"size is {size}: {SMALLEST} or more is allowed")
-    if backend == "rtl" and (size > machine.size or size & (size - 1)):
+    if backend != "golden" and (size > machine.size or size & (size - 1)):
         raise UserError(
             f"size is {size} on {machine.name}: a power of two from {SMALLEST} to {machine.size} "
             "is allowed, or any with --backend golden"

@@ -7,7 +7,7 @@ for from what was left open.
 import argparse
 import math
 
-from backspike.backends import SPECTRAL_MACHINE, TRAINERS
+from backspike.backends import CHOICES, SPECTRAL_MACHINE
 from backspike.errors import UserError
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
@@ -89,7 +89,7 @@ def add_backend(parser: argparse.ArgumentParser, backend: str) -> None:
         "--backend",
         metavar="NAME",
         default=backend,
-        help=f"{', '.join(TRAINERS)}: PyTorch; the generated RTL, simulated; a board ({backend})",
+        help=f"{', '.join(CHOICES)}: PyTorch; the generated RTL, simulated; a board ({backend})",
     )
     add_machine(group)
     group.add_argument(
@@ -114,7 +114,8 @@ def add_spectral(parser: argparse._ActionsContainer) -> None:
         "--backend",
         metavar="NAME",
         default="rtl",
-        help="of FSDS: rtl, the spectral unit, simulated (default); or golden, in PyTorch",
+        help="of FSDS: rtl, the spectral unit, simulated (default); golden, in PyTorch; or "
+        f"{CHOICES[-1]}, a board with the spectral unit",
     )
     parser.add_argument(
         "--machine",
