@@ -10,7 +10,7 @@ from backspike.errors import UserError
 from backspike.flow import build as flow
 from backspike.flow import tools
 from backspike.flow.build import build
-from backspike.flow.place import Placement, place
+from backspike.flow.place import PLACES, Placement, place
 from backspike.flow.synthesis import synthesise
 from backspike.flow.tools import ToolFailed
 
@@ -37,6 +37,11 @@ def test_a_bitstream(board):
     assert report.components[0].area == report.area
     assert used["FF"].used == 16
     assert used["FF"].available == board.capacity.ffs
+    if board.family == "gowin":  # 16 flip-flops behind the ALU that feed them, and a light
+        assert 16 <= used[PLACES].used <= 20
+        assert used[PLACES].available == board.capacity.lut4
+    else:
+        assert PLACES not in used
     family = {"gowin": {"apycula"}}.get(board.family, set())
     assert set(report.tools) == {tools.YOSYS, tools.NEXTPNR[board.family], "amaranth"} | family
     assert [line for line in lines if "seed 3" in line]

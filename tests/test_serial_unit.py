@@ -102,9 +102,10 @@ def test_another_machine_is_told(board, tmp_path, capsys):
 
 def test_a_port_that_is_given_up_is_given_back(board):
     """A unit that cannot be opened leaves the port to the next one."""
-    with pytest.raises(UserError, match="log_size"):
+    with pytest.raises(UserError, match="log_size") as caught:
         linked_unit.serial_unit(SPECTRAL_MACHINES["spectral-32"], board.path)
     linked_unit.serial_unit(UNIT, board.path).close()
+    assert caught.value.__traceback__ is not None  # which has kept the line, closed or not
 
 
 def test_unplugged_in_mid_run(board, tmp_path, capsys, monkeypatch):

@@ -120,4 +120,6 @@ def _brief(report: "Report") -> str:
     """Why there is no bitstream, in a few words."""
     if not report.fits:
         return f"does not fit: {report.lacking}"
-    return "cannot be routed" if report.mhz is None else f"too slow: {report.mhz:.1f} MHz"
+    if report.mhz is None:
+        return "cannot be placed and routed"
+    return f"too slow: {report.mhz:.1f} MHz"

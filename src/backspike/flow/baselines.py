@@ -15,6 +15,8 @@ PAIRS = (
     ("ulx3s-85f", "spectral-128"),
     ("ulx3s-85f", "default"),
     ("icebreaker", "tiny"),
+    ("tang-nano-20k", "tiny"),
+    ("tang-nano-20k", "spectral-64"),
 )
 """Board and machine of every baseline."""
 SMALLEST = PAIRS[0]

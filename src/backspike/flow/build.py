@@ -67,7 +67,7 @@ def build(
         | {package: metadata.version(package) for package in ("amaranth", *family.packages)},
         clock=board.clock / 1e6,
         area=taken,
-        resources=tuple(resources(board, netlist.path, pins, taken.ffs)),
+        resources=tuple(resources(board, netlist, pins, taken.ffs)),
         components=tuple(components(netlist, family)),
     )
     if not report.fits:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backspike.flow import slices
 from backspike.flow.tools import NEXTPNR
 from backspike.gen.boards.board import Board
 
@@ -19,10 +20,11 @@ class Family:
     luts: LUT4s that a cell takes the place of; carries, rams: those of them that carry or are
     memories. ffs: flip-flops, by the beginning of their names. memories, dsps: block RAMs and
     multipliers. resources: what place and route calls LUT4, FF, memory blocks and DSP; None for
-    what it does not count by itself.
-    part: options that choose a board's part and pins. placed: the file, and the option for it,
-    that place and route writes. pack: tool and options that make `bitstream` of it. packages: with
-    tools of their own.
+    what it does not count by itself. places: of a netlist's module, the places that LUT4 and FF
+    take together, where one of them may keep the other out and nextpnr counts them apart.
+    part: options that choose a board's part and pins. search: options of the placer. placed: the
+    file, and the option for it, that place and route writes. pack: tool and options that make
+    `bitstream` of it. packages: with tools of their own.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Family:
     placed: tuple[str, str]
     pack: Callable[[Board], tuple[str, ...]]
     bitstream: str
+    search: tuple[str, ...] = ()
+    places: Callable[[dict], int] | None = None
     packages: tuple[str, ...] = ()
     prepare: str = ""
 
@@ -121,8 +125,8 @@ FAMILIES = {
             name="gowin",
             synthesis="synth_gowin",
             constraints="cst",
-            # A memory's four LUT4 stand in a slice whose other two must stay empty.
-            luts={"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 6},
+            # A memory's four LUT4 and those that write it stand in a tile whose others stay empty.
+            luts={"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 8},
             carries=("ALU",),
             rams=("RAM16SDP4",),
             ffs="DFF",
@@ -134,6 +138,10 @@ FAMILIES = {
                 "memory blocks": "BSRAM",
                 "DSP": "MULT18X18",
             },
+            places=slices.places,
+            # The placer tries a cell cells^2 / 10,000 times, and 10,000 at least. By itself it
+            # tries 1,250 times as often: hours, until it says that a part is too full.
+            search=("--placer-heap-cell-placement-timeout", "10000"),
             part=lambda board: (
                 *("--device", board.device, "--vopt", f"family={GOWIN_FAMILY}"),
                 *("--vopt", "cst=top.cst"),

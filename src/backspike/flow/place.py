@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backspike.flow.family import FAMILIES, NETLIST
+from backspike.flow.synthesis import Netlist
 from backspike.flow.tools import run, version
 from backspike.gen.boards.board import Board
 from backspike.sim.cache import cached
 
 REPORT = "report.json"
+PLACES = "logic cells"
+"""The places that LUT4 and FF share, where nextpnr counts these apart."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,26 @@ class Placement:
     met: bool
 
 
-def resources(board: Board, netlist: Path, pins: Mapping[str, str], ffs: int) -> list[Resource]:
+def resources(board: Board, netlist: Netlist, pins: Mapping[str, str], ffs: int) -> list[Resource]:
     """What a netlist takes of the board's part. pins: files of constraints. ffs: the netlist's,
     for families whose flip-flops nextpnr counts with the LUT4 beside them. Raises ToolFailed.
     """
     family = FAMILIES[board.family]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _prepare(folder, netlist, pins)
+        _prepare(folder, netlist.path, pins)
         options = ("--json", NETLIST, "--pack-only", "--report", REPORT)
         run(family.place, "-q", *family.part(board), *options, folder=folder)
         found = json.loads((folder / REPORT).read_text())["utilization"]
-    return [
+    taken = [
         Resource(name, ffs, board.capacity.ffs)
         if theirs is None
         else Resource(name, found[theirs]["used"], found[theirs]["available"])
         for name, theirs in family.resources.items()
     ]
+    if family.places is not None:
+        taken.append(Resource(PLACES, family.places(netlist.module), board.capacity.lut4))
+    return taken
 
 
 def place(
@@ -72,7 +78,8 @@ def place(
     option, placed = family.placed
     arguments = (
         *("-q", *family.part(board), "--json", NETLIST, "--freq", f"{board.clock / 1e6:g}"),
-        *("--seed", str(seed), "--timing-allow-fail", "--report", REPORT, option, placed),
+        *("--seed", str(seed), *family.search, "--timing-allow-fail"),
+        *("--report", REPORT, option, placed),
     )
 
     def build(folder: Path) -> None:
