@@ -125,6 +125,15 @@ def test_unplugged_in_mid_run(board, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "r.json").exists()
 
 
+def test_hyra_on_a_board(board, capsys):
+    """One port for all pictures."""
+    options = f"--scale 2 --network sinc --size 8 --machine small --backend serial:{board.path}"
+    assert main(["hyra", *options.split()]) == 0
+    out = capsys.readouterr().out
+    assert f"FSDS      on serial:{board.path} small\n" in out
+    assert "compared  40 sums, 0 mismatches\n" in out
+
+
 @pytest.mark.parametrize("command", ["fsds a.png b.png --tile 8", "hyra --size 8"])
 @pytest.mark.parametrize(
     ("backend", "message"),
