@@ -118,11 +118,12 @@ def _does_not_fit(report: Report) -> str:
 def _no_way(report: Report, seed: int, error: ToolFailed) -> str:
     """Full parts fail so, after a long search."""
     said = [line for line in str(error).splitlines() if line.startswith("ERROR")]
+    why = said[-1].removeprefix("ERROR: ") if said else str(error).splitlines()[0]
+    why = why.split(". Use `--")[0]  # an option of the tool's own
     fill = ", ".join(f"{each.share:.0%} of {each.name}" for each in report.resources)
     return (
         f"machine {report.machine!r} cannot be placed and routed on {report.board} "
-        f"({report.device}) with seed {seed}: it takes {fill}; "
-        f"{said[-1].removeprefix('ERROR: ') if said else str(error).splitlines()[0]}"
+        f"({report.device}) with seed {seed}: it takes {fill}; {why}"
     )
 
 
