@@ -4,7 +4,7 @@ from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.map import spectral_map
 from backspike.golden.spectral import Sums
 from backspike.sim.link import PATIENCE, LinkPort
-from backspike.sim.serial_line import BAUD, Line, SerialLine
+from backspike.sim.serial_line import Line, SerialLine
 from backspike.sim.spectral_driver import Matrix, SpectralDriver
 
 
@@ -38,8 +38,7 @@ class LinkedUnit:
 
 
 def serial_unit(machine: SpectralMachine, port: str, baud: int | None = None) -> LinkedUnit:
-    """The unit at a serial port of this computer. port: as the system calls it. baud: bits a second
-    (None: BAUD). Raises UserError if it cannot be opened; besides see LinkedUnit.
+    """The unit at a serial port of this computer: see SerialLine and LinkedUnit, and what these
+    raise.
     """
-    line = SerialLine(port, BAUD if baud is None else baud)
-    return LinkedUnit(line, machine, patience=PATIENCE)
+    return LinkedUnit(SerialLine(port, baud), machine, patience=PATIENCE)

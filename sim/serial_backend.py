@@ -6,13 +6,13 @@ from backspike.gen.machine import Machine
 from backspike.network import Learning, Network
 from backspike.sim.core_backend import CoreBackend
 from backspike.sim.link import PATIENCE, LinkPort
-from backspike.sim.serial_line import BAUD, SerialLine
+from backspike.sim.serial_line import SerialLine
 
 
 class SerialBackend(CoreBackend):
     """See `backspike.backend.Backend`. `link`: the port, with its counts.
 
-    port: as the system calls it. baud: bits a second (None: BAUD). patience: see `LinkPort`.
+    port, baud: see `SerialLine`. patience: see `LinkPort`.
     Raises UserError if the network does not fit the machine, before the port is opened; if it
     cannot be opened, nobody answers, or another machine does; LinkError, which is one, if the link
     is lost later.
@@ -31,7 +31,7 @@ class SerialBackend(CoreBackend):
         patience: float = PATIENCE,
     ):
         plan = compile_network(network, learning, machine)
-        line = SerialLine(port, BAUD if baud is None else baud)
+        line = SerialLine(port, baud)
         try:
             self.link = LinkPort(line, core_map(machine), patience=patience)
             super().__init__(plan, self.link)

@@ -37,10 +37,12 @@ class Line(Protocol):
 class SerialLine:
     """A serial port: 8 bits, no parity, one stop bit, nobody else's. See `Line`.
 
+    port: as the system calls it. baud: bits a second (None: BAUD).
     Raises LinkError if it cannot be opened, or is lost.
     """
 
-    def __init__(self, port: str, baud: int = BAUD):
+    def __init__(self, port: str, baud: int | None = None):
+        baud = BAUD if baud is None else baud
         self.name, self.baud = f"serial port {port}", baud
         try:
             self._serial = serial.Serial(port, baud, exclusive=True, write_timeout=STUCK)

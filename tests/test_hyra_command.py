@@ -104,11 +104,16 @@ def test_rtl_is_asked_about_the_same_pixels(capsys, monkeypatch, tmp_path):
             found = spectral.sums(spectral.samples(image, reference, self.machine.pixel_bits))
             return found + found if len(asked) == 3 else found
 
+        def close(self):
+            closed.append(self)
+
     asked: list[tuple[torch.Tensor, torch.Tensor]] = []
+    closed: list[Unit] = []
     monkeypatch.setattr(fsds, "open_unit", lambda machine, backend, **_: Unit(machine))
     command = [*PLAIN, "--scale", "4", "--image", "cat.png", "--machine", "spectral-32"]
     assert run(*command, "--size", "32", "--json", "r.json") == 0
     out = capsys.readouterr().out
+    assert len(closed) == 1
     assert "\nFSDS      on rtl spectral-32\ncompared  20 sums, 0 mismatches\n" in out
     with open("r.json") as file:
         result = json.load(file)

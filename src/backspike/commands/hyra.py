@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,9 +99,8 @@ def run(args: argparse.Namespace) -> int:
     check_pictures(pictures, scales, args.size)
 
     counts = Counts()
-    rows, views = _measured(
-        args, _measure(args.backend, machine, counts), networks, scales, pictures
-    )
+    with _measure(args.backend, machine, counts) as measure:
+        rows, views = _measured(args, measure, networks, scales, pictures)
     if args.json is not None:
         about = {
             "backend": args.backend,
@@ -159,14 +160,20 @@ def _measured(
     return rows, first
 
 
-def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> "Measure":
+@contextmanager
+def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> Iterator["Measure"]:
     """FSDS of two pictures in dB, where the user wants it computed; counts: what was compared."""
     from backspike.fsds import measure, open_unit
 
-    unit = None if backend == "golden" else open_unit(machine, backend, tell=True)
-    return lambda reference, image: (
-        measure(reference, image, backend, machine, unit=unit, counts=counts).fsds_db
-    )
+    with ExitStack() as stack:
+        unit = None
+        if backend != "golden":
+            unit = stack.enter_context(closing(open_unit(machine, backend, tell=True)))
+        yield (
+            lambda reference, image: (
+                measure(reference, image, backend, machine, unit=unit, counts=counts).fsds_db
+            )
+        )
 
 
 def _check_size(size: int, backend: str, machine: SpectralMachine) -> None:
