@@ -3,18 +3,18 @@
 import numpy as np
 import torch
 
-from backspike.backend import Bits
+from backspike.drive.backend import Bits
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import from_bits, to_bits
 from backspike.golden.hash import draw
 from backspike.golden.threads import one_thread
-from backspike.inputs import check_batch, check_error, check_step, check_weights
-from backspike.network import Learning, Network
+from backspike.ir.network import Learning, Network
+from backspike.ir.validation import check_batch, check_error, check_step, check_weights
 
 
 class GoldenBackend:
-    """Implements `backspike.backend.Backend` in PyTorch; weights start at zero.
+    """Implements `backspike.drive.backend.Backend` in PyTorch; weights start at zero.
 
     Input is checked: a UserError says which array, what it holds and what is allowed. Calls out of
     order (`update` without a `forward` since the last one) raise RuntimeError.

@@ -9,7 +9,7 @@ half, gives what rounding the exact sum would have given.
 
 import torch
 
-from backspike.errors import UserError
+from backspike.ir.errors import UserError
 
 _SPLIT = 2.0**-4
 """Halves are multiples of 2^-24 up to 2^16; 2^-4 cuts these 40 bits in two bands of 20."""

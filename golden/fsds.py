@@ -7,7 +7,7 @@ number of channels C; leading dimensions are a batch.
 
 import torch
 
-from backspike.errors import UserError
+from backspike.ir.errors import UserError
 
 _IMAGE = (-3, -2, -1)
 """The dimensions C, H, W that belong to one image."""

@@ -8,7 +8,7 @@ interface it is its pattern in a NumPy uint16 array.
 import numpy as np
 import torch
 
-from backspike.errors import UserError
+from backspike.ir.errors import UserError
 
 LARGEST = 65504.0
 """The largest magnitude: rounding saturates to it."""

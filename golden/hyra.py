@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from backspike.errors import UserError
+from backspike.ir.errors import UserError
 
 RADIUS = 32
 """Pixels of the low-resolution picture that a response reaches to every side."""

@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from backspike.backend import Bits
+from backspike.drive.backend import Bits
 from backspike.golden.half import nearest, to_bits
-from backspike.network import Network
+from backspike.ir.network import Network
 
 HIDDEN_GAIN = 2.0
 """Spikes are sparse (about a third of the inputs): a gain of 1 leaves most neurons silent."""

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 
-from backspike.backend import Bits
+from backspike.drive.backend import Bits
 from backspike.golden.half import from_bits, nearest, to_bits
 
 _LN2_HIGH = 0xB17217F7D * 2.0**-36

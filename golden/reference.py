@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import torch
 
-from backspike.backend import Bits
+from backspike.drive.backend import Bits
 from backspike.golden import rules
 from backspike.golden.half import from_bits
 from backspike.golden.threads import one_thread
-from backspike.network import Layer, Learning, Network
+from backspike.ir.network import Layer, Learning, Network
 
 
 class _Spike(torch.autograd.Function):

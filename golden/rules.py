@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from backspike.golden.arithmetic import Arithmetic
-from backspike.network import Layer, Learning, Network, Surrogate
+from backspike.ir.network import Layer, Learning, Network, Surrogate
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def test_version_is_the_distribution_s():
 
 def test_help_imports_no_pytorch():
     program = (
-        "import sys; from backspike.cli import parser; parser(); print('torch' in sys.modules)"
+        "import sys; from backspike.cli.main import parser; parser(); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout == b"False\n"

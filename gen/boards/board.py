@@ -6,9 +6,9 @@ from typing import Literal
 
 from amaranth.build import Platform
 
-from backspike.errors import UserError
 from backspike.gen.boards.pll import dividers
 from backspike.gen.link.rate import Rate
+from backspike.ir.errors import UserError
 
 try:
     from amaranth_boards.icebreaker import ICEBreakerPlatform

@@ -4,15 +4,15 @@ from amaranth.hdl import Module
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.accumulate import BLOCKS, Accumulator, sum_width
-from backspike.gen.core.backward import BackwardDrain
-from backspike.gen.core.backward_front import BackwardFront
-from backspike.gen.core.dispatch import Dispatcher
-from backspike.gen.core.forward_front import ForwardFront
-from backspike.gen.core.gradient_front import GradientFront
+from backspike.gen.core.backward.front import BackwardFront
+from backspike.gen.core.backward.neuron import BackwardDrain
+from backspike.gen.core.control.dispatch import Dispatcher
+from backspike.gen.core.forward.front import ForwardFront
+from backspike.gen.core.forward.neuron import NeuronDrain
 from backspike.gen.core.layout import BATCH, EXTENT
-from backspike.gen.core.neuron import NeuronDrain
-from backspike.gen.core.update import UpdateDrain
+from backspike.gen.core.shared.accumulate import BLOCKS, Accumulator, sum_width
+from backspike.gen.core.update.drain import UpdateDrain
+from backspike.gen.core.update.front import GradientFront
 from backspike.gen.machine import DEPTH, Machine
 
 PARTS = {

@@ -1,8 +1,8 @@
 """The training core's register map: hardware, driver and documentation are made from it."""
 
-from backspike.gen.core.counters import COUNTERS, WORDS
-from backspike.gen.core.counters import DEPTH as COUNTER_WORDS
-from backspike.gen.core.dispatch import Fault
+from backspike.gen.core.control.counters import COUNTERS, WORDS
+from backspike.gen.core.control.counters import DEPTH as COUNTER_WORDS
+from backspike.gen.core.control.dispatch import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.machine import DEPTH, Machine

@@ -5,14 +5,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.core.control import RunControl
-from backspike.gen.core.counters import Counters
-from backspike.gen.core.dispatch import Fault
-from backspike.gen.core.drain import later
+from backspike.gen.core.control.counters import Counters
+from backspike.gen.core.control.dispatch import Fault
+from backspike.gen.core.control.run import RunControl
 from backspike.gen.core.engine import Engine
+from backspike.gen.core.forward.neuron import CODE
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
-from backspike.gen.core.neuron import CODE
+from backspike.gen.core.shared.drain import later
 from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.register_file import RegisterFile

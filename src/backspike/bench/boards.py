@@ -7,16 +7,16 @@ from pathlib import Path
 
 from backspike.bench import link
 from backspike.bench.figure import Figure, at_least, at_most
-from backspike.check import Counts
-from backspike.data import digits
+from backspike.drive.lockstep import Counts
 from backspike.flow.machine import build_machine
+from backspike.flow.netlist import lockstep as netlist
 from backspike.flow.report import Report
 from backspike.gen.boards.board import BOARDS
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
-from backspike.sim import netlist
 from backspike.sim.proofs.catalogue import PROOFS
 from backspike.sim.proofs.check import check
+from backspike.train.data import digits
 
 BOARD = BOARDS["ulx3s-85f"]
 SEEDS = (1, 2, 3)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backspike.network import Layer, Learning, Network, Rule, rectangle
+from backspike.ir.network import Layer, Learning, Network, Rule, rectangle
 
 STEPS = 4
 BATCH = 16

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from backspike.coding import rate_code
-from backspike.commands.options import RATES, RECTANGLES
-from backspike.data import Split
-from backspike.network import Layer, Learning, Network, Rule, rectangle
-from backspike.trainer import epoch_order
+from backspike.cli.options import RATES, RECTANGLES
+from backspike.ir.network import Layer, Learning, Network, Rule, rectangle
+from backspike.train.coding import rate_code
+from backspike.train.data import Split
+from backspike.train.trainer import epoch_order
 
 Loss = Literal["ce", "mse"]
 SIZES = (64, 128, 10)

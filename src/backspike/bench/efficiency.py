@@ -8,10 +8,10 @@ from tqdm import tqdm
 from backspike.bench.alone import AloneBackend, Run
 from backspike.bench.densities import BATCH, GRID, LEARNING, STEPS, WIDTH, Case, cases, tensors
 from backspike.bench.figure import Figure, at_most
-from backspike.check import Counts, Lockstep
+from backspike.compile.schedule import ENGINES
+from backspike.drive.lockstep import Counts, Lockstep
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
-from backspike.schedule import ENGINES
 
 GOAL = 1.10
 

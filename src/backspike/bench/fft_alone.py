@@ -6,12 +6,12 @@ from statistics import median
 import torch
 
 from backspike.bench.figure import Figure, above, at_least, at_most, below
-from backspike.check import Counts
-from backspike.errors import UserError
-from backspike.flow.tools import NEXTPNR, YOSYS, find
+from backspike.drive.lockstep import Counts
+from backspike.flow.component_reports import fit
 from backspike.gen.spectral.fft import FFT, latency
 from backspike.golden.fft import Words, fft
-from backspike.sim.fit import fit
+from backspike.ir.errors import UserError
+from backspike.system.tools import NEXTPNR, YOSYS, find
 
 LOG_SIZE, WIDTH, MANTISSA = 8, 16, 18
 WHAT = f"FFT({LOG_SIZE}, width={WIDTH}, mantissa={MANTISSA})"

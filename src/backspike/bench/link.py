@@ -2,8 +2,10 @@
 
 from backspike.bench.digits import SIZES, STEPS, batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most
-from backspike.compiler import compile_network
-from backspike.data import Dataset
+from backspike.compile.compiler import compile_network
+from backspike.drive.core_backend import CoreBackend
+from backspike.drive.link import LinkPort
+from backspike.drive.link_torture import torture
 from backspike.gen.core.map import core_map
 from backspike.gen.core.top import Core
 from backspike.gen.link.rate import Rate
@@ -11,11 +13,9 @@ from backspike.gen.link.top import Linked
 from backspike.gen.machine import MACHINES
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
-from backspike.sim.core_backend import CoreBackend
-from backspike.sim.link import LinkPort
-from backspike.sim.link_torture import torture
-from backspike.sim.model import emitted
-from backspike.sim.uart import Uart, UartLine, uart_library
+from backspike.sim.verilator.core_model import emitted
+from backspike.sim.verilator.uart import Uart, UartLine, uart_library
+from backspike.train.data import Dataset
 
 MACHINE = "default"
 """The split is of it, with the network SIZES."""
@@ -32,7 +32,7 @@ def damage() -> list[Figure]:
     """Requests on a line that changes, drops and doubles bytes in both directions."""
     found = torture(REQUESTS, SHARE, SEED)
     how = (
-        f"`python -m backspike.sim.link_torture --seed {SEED}`: {found.requests:,} requests on a "
+        f"`python -m backspike.drive.link_torture --seed {SEED}`: {found.requests:,} requests on a "
         f"line that damages {SHARE:.0%} of the bytes either way; "
         + ", ".join(f"{n:,} bytes {kind}" for kind, n in found.damaged.items())
         + f"; {found.failures:,} frames failed; {found.values:,} values read"

@@ -6,15 +6,15 @@ from tqdm import tqdm
 
 from backspike.bench.digits import WHAT, Batch, Loss, batches, learning, network
 from backspike.bench.figure import Figure, at_most
-from backspike.check import Counts, Lockstep
-from backspike.data import Dataset
+from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
-from backspike.network import Learning, Network, Rule
-from backspike.result import ENGINES, difference
-from backspike.sim.backend import RTLBackend
+from backspike.ir.network import Learning, Network, Rule
+from backspike.train.data import Dataset
+from backspike.train.result import ENGINES, difference
 
 CONCURRENCY = 0.75
 RUNS: tuple[tuple[Rule, Loss], ...] = (("bptt", "ce"), ("mpd-ed", "mse"))

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from backspike.bench import accuracy, boards, efficiency, lockstep, spectral, speed
 from backspike.bench.figure import Figure, at_most, table, to_json
-from backspike.check import Counts
-from backspike.commands import outputs
-from backspike.data import digits
-from backspike.errors import Mismatch, UserError
+from backspike.cli import outputs
+from backspike.drive.lockstep import Counts
+from backspike.ir.errors import Mismatch, UserError
+from backspike.train.data import digits
 
 GROUPS: dict[str, Callable[[Counts], list[Figure]]] = {
     "lockstep": lambda counts: lockstep.figures(digits(), counts),

@@ -11,10 +11,8 @@ from tqdm import tqdm
 from backspike.bench import fft_alone
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.bench.rounding import inverse_bound
-from backspike.check import Counts
-from backspike.degrade import Pair, pairs
-from backspike.errors import Mismatch
-from backspike.fsds import Similarity, compare, measure
+from backspike.drive.lockstep import Counts
+from backspike.drive.spectral_backend import SpectralRTL
 from backspike.gen.spectral.machine import (
     LARGEST,
     SMALLEST,
@@ -30,8 +28,10 @@ from backspike.golden.spectral import (
     values,
 )
 from backspike.golden.threads import one_thread
-from backspike.photographs import NAMES, crop, grey, photograph
-from backspike.sim.spectral_backend import SpectralRTL
+from backspike.ir.errors import Mismatch
+from backspike.spectral.degrade import Pair, pairs
+from backspike.spectral.fsds import Similarity, compare, measure
+from backspike.spectral.photographs import NAMES, crop, grey, photograph
 
 DISTANCE, SQNR, RATIO = 0.01, 85.0, 1.10
 """Goals: dB from float64; dB; cycles over 2 H W."""

@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from backspike.checkpoint import replace_file
-from backspike.errors import Mismatch, UserError
 from backspike.flow.report import SHOWN, Report, from_json
+from backspike.ir.errors import Mismatch, UserError
+from backspike.train.checkpoint import replace_file
 
 FOLDER = Path(__file__).parent / "baselines"
 PAIRS = (

@@ -13,8 +13,8 @@ from backspike.flow.family import FAMILIES
 from backspike.flow.place import Placement, pack, place, resources
 from backspike.flow.report import Report
 from backspike.flow.synthesis import synthesise
-from backspike.flow.tools import YOSYS, ToolFailed, version
 from backspike.gen.boards.board import Board
+from backspike.system.tools import YOSYS, ToolFailed, version
 
 Tell = Callable[[str], None]
 """Takes a line of progress."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backspike.flow import slices
-from backspike.flow.tools import NEXTPNR
 from backspike.gen.boards.board import Board
+from backspike.system.tools import NEXTPNR
 
 NETLIST = "netlist.json"
 """What synthesis leaves and place and route reads."""

@@ -4,9 +4,9 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from backspike.errors import UserError
-from backspike.flow.tools import ToolFailed, run
 from backspike.gen.boards.board import Board
+from backspike.ir.errors import UserError
+from backspike.system.tools import ToolFailed, run
 
 LOADER = "openFPGALoader"
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from backspike.errors import UserError
 from backspike.flow import build, throughput
 from backspike.flow.build import Built, Design, Tell, stage
 from backspike.gen.boards import files
 from backspike.gen.boards.board import Board
 from backspike.gen.machine import Machine
 from backspike.gen.spectral.machine import SpectralMachine
+from backspike.ir.errors import UserError
 
 
 def build_machine(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from backspike.flow.family import FAMILIES, NETLIST
 from backspike.flow.synthesis import Netlist
-from backspike.flow.tools import run, version
 from backspike.gen.boards.board import Board
-from backspike.sim.cache import cached
+from backspike.system.cache import cached
+from backspike.system.tools import run, version
 
 REPORT = "report.json"
 PLACES = "logic cells"

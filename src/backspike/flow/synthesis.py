@@ -8,8 +8,8 @@ from pathlib import Path
 
 from backspike.flow.family import FAMILIES, NETLIST
 from backspike.flow.owners import SCOPE
-from backspike.flow.tools import YOSYS, ToolFailed, run, version
-from backspike.sim.cache import cached
+from backspike.system.cache import cached
+from backspike.system.tools import YOSYS, ToolFailed, run, version
 
 SOURCE = "source.v"
 CONFLICT = "Driver-driver conflict"

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from itertools import islice
 
-from backspike.compiler import compile_network
-from backspike.errors import UserError
+from backspike.compile.compiler import compile_network
 from backspike.gen.machine import Machine
 from backspike.gen.spectral.machine import SpectralMachine
+from backspike.ir.errors import UserError
 
 SIZES = (64, 128, 10)
 SMALLER = (64, 48, 10), (64, 32, 10), (64, 16, 10), (64, 8, 10)
@@ -41,8 +41,8 @@ def throughput(machine: Machine | SpectralMachine) -> Throughput:
 def _training(machine: Machine) -> Throughput:
     from backspike.bench import lockstep
     from backspike.bench.digits import STEPS, batches, learning, network
-    from backspike.check import Counts
-    from backspike.data import digits
+    from backspike.drive.lockstep import Counts
+    from backspike.train.data import digits
 
     how = learning(0)
     sizes = fitting(machine)
@@ -74,7 +74,7 @@ def fitting(machine: Machine) -> tuple[int, ...]:
 
 def _spectral(machine: SpectralMachine) -> Throughput:
     from backspike.bench.spectral import compare, kinds, opened
-    from backspike.check import Counts
+    from backspike.drive.lockstep import Counts
     from backspike.golden.spectral import samples, sums
 
     size, bits = machine.size, machine.pixel_bits

@@ -1,0 +1,124 @@
+"""cocotb testbenches against Amaranth components, under Verilator."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from unittest import mock
+
+import cocotb_tools.config
+from amaranth.lib import wiring
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from backspike.gen.emit import emit
+from backspike.sim.verilator.build import (
+    GENERATED,
+    OPTIMISE,
+    as_files,
+    compile_model,
+    content,
+    tool_environment,
+    tool_versions,
+    verilator_command,
+)
+from backspike.system.cache import cached
+
+PREFIX = "Vtop"
+"""What cocotb's main program calls the model."""
+PARAMETERS = "BACKSPIKE_BENCH_PARAMETERS"
+"""Environment variable that carries parameters to the test module."""
+
+
+def bench_parameters() -> dict:
+    """In a test module: the `parameters` that run_bench was given."""
+    return json.loads(os.environ.get(PARAMETERS, "{}"))
+
+
+def build_bench(
+    component: wiring.Component,
+    name: str,
+    *,
+    extra_verilog: Mapping[str, str] | str = "",
+    public: bool = False,
+) -> Path:
+    """The folder with the simulation program `name` of a component, built unless it has been.
+
+    The ports are visible to cocotb; all signals are with `public`, which simulates slower.
+    (cocotb's runner makes all public always; we compile what it would, and let it run it.)
+    """
+    files = as_files({"bench.v": emit(component, name)}, name)
+    if extra_verilog:
+        files |= as_files(extra_verilog, "extra")
+    visible = ["--public-flat-rw"]
+    if not public:
+        ports = ["clk", "rst"]
+        ports += ["__".join(map(str, p)) for p, _, _ in component.signature.flatten(component)]
+        lines = [f'public_flat_rw -module "{name}" -var "{port}"' for port in ports]
+        files["ports.vlt"] = "\n".join(["`verilator_config", *lines, ""])
+        visible = []
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    libraries = cocotb_tools.config.libs_dir
+    options = [*GENERATED, "--no-timing", "--vpi", *visible, "--timescale", "1ns/1ps"]
+    link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+
+    def build(folder: Path) -> None:
+        command = [*verilator_command(name, files, PREFIX), *options, "-LDFLAGS", link]
+        compile_model(folder, command, PREFIX, name, files=files, sources=[main])
+
+    parts = [tool_versions(), name, *OPTIMISE, *options, link, "--", *content(files, [main])]
+    return cached(name, parts, build)
+
+
+def run_bench(
+    component: wiring.Component,
+    name: str,
+    test_module: str,
+    *,
+    testcase: str | Sequence[str] = (),
+    parameters: Mapping | None = None,
+    extra_verilog: Mapping[str, str] | str = "",
+    public: bool = False,
+    seed: int | None = None,
+) -> None:
+    """Run the cocotb tests of a module (importable by name) against `component`.
+
+    name: of the top module; no port may be called so. testcase: name or names, without what
+    cocotb.parametrize appends; all by default.
+    parameters: what the tests find in `bench_parameters()`; JSON. extra_verilog: more sources.
+    seed: cocotb's random seed; cocotb prints it, and $COCOTB_RANDOM_SEED sets it as well.
+    Raises AssertionError with the simulation's log if a test fails, or if none ran.
+    """
+    folder = build_bench(component, name, extra_verilog=extra_verilog, public=public)
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        log, results = Path(scratch) / "log", Path(scratch) / "results.xml"
+        # The runner judges results itself under pytest, and leaves by sys.exit: we do better.
+        with mock.patch.dict(os.environ, tool_environment()):
+            os.environ.pop("PYTEST_CURRENT_TEST", None)
+            try:
+                get_runner("verilator").test(
+                    test_module=test_module,
+                    hdl_toplevel=name,
+                    hdl_toplevel_lang="verilog",
+                    build_dir=folder,
+                    test_dir=scratch,
+                    results_xml=str(results),
+                    test_filter=_filter(testcase),
+                    seed=seed,
+                    extra_env={PARAMETERS: json.dumps(dict(parameters or {}))},
+                    log_file=log,
+                )
+            except SystemExit as end:
+                text = log.read_text() if log.exists() else ""
+                raise AssertionError(f"{name} ended with exit code {end.code}:\n{text}") from None
+        count, failed = get_results(results)
+        assert not failed, f"{failed} of {count} tests on {name} failed:\n{log.read_text()}"
+        assert count, f"no test ran on {name}: testcase is {testcase!r}"
+
+
+def _filter(testcase: str | Sequence[str]) -> str | None:
+    """cocotb matches full names: module.test or module.test/parameter=value."""
+    names = [testcase] if isinstance(testcase, str) else list(testcase)
+    return rf"\.({'|'.join(map(re.escape, names))})(/|$)" if names else None

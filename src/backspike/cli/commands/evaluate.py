@@ -1,0 +1,63 @@
+"""`backspike evaluate`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from backspike.cli import options, outputs
+
+EPILOG = """\
+examples:
+  backspike evaluate run.safetensors
+      on the simulated RTL, compared with PyTorch
+  backspike evaluate run.safetensors --backend golden --data other.npz --json -
+"""
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="accuracy of a checkpoint",
+        description="Run a trained network on training and test samples, without learning.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("checkpoint", metavar="FILE", help="written by `backspike train --save`")
+    options.add_data(parser)
+    options.add_backend(parser, "rtl")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    outputs.check_file("--json", args.json)
+    from backspike.drive.registry import find_machine
+    from backspike.train.checkpoint import load_checkpoint
+    from backspike.train.data import load
+    from backspike.train.trainer import Trainer
+
+    machine = find_machine(args.machine)
+    checkpoint = load_checkpoint(Path(args.checkpoint))
+    limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
+    data = load(args.data or checkpoint.data).limited(limit)
+    data.check_fits(checkpoint.network)
+    with Trainer(
+        checkpoint.network,
+        machine,
+        args.backend,
+        learning=checkpoint.learning,
+        check=args.check,
+    ) as trainer:
+        trainer.resume(checkpoint)
+        shares = {part: trainer.evaluate(getattr(data, part)) for part in ("train", "test")}
+        check = trainer.checked()
+    if args.json is not None:
+        about = {"backend": args.backend, "machine": machine.name, "data": data.source}
+        result = about | {"accuracy": shares, "check": check}
+        outputs.write_json(args.json, json.dumps(result, indent=2) + "\n")
+    if args.json != outputs.STDOUT:
+        print(f"accuracy  train {shares['train']:.1%}, test {shares['test']:.1%}")
+        if check["tensors"]:
+            print(f"compared  {check['values']:,} values, {check['mismatches']} mismatches")
+    return 0

@@ -1,0 +1,203 @@
+"""Options that several commands share, and what they are turned into.
+
+Options that a checkpoint also fixes default to None, so that a resumed run can tell what was asked
+for from what was left open.
+"""
+
+import argparse
+import math
+
+from backspike.drive.registry import CHOICES, SPECTRAL_MACHINE
+from backspike.gen.machine import MACHINES
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES
+from backspike.ir.errors import UserError
+from backspike.ir.network import SURROGATES, Layer, Learning, Network, Surrogate, nearest_half
+
+LAYERS = "64,128,10"
+RATES = {"ce": 2.0**-6, "mse": 2.0**-9}
+"""η by loss, with which digits are learnt to 95 % and more in 10 epochs."""
+RECTANGLES = {"bptt": 1.0, "mpd-ed": 2.0}
+"""Width of the default surrogate, a rectangle, by rule."""
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--layers", metavar="N,N,…", help=f"sizes: inputs, hidden layers, outputs ({LAYERS})"
+    )
+    group.add_argument("--steps", type=integer, metavar="T", help="time steps of a sample (4)")
+    group.add_argument(
+        "--rule",
+        metavar="RULE",
+        help="bptt: errors flow through the surrogate derivative (default); "
+        "mpd-ed: only where a neuron spiked",
+    )
+    group.add_argument(
+        "--temporal",
+        action=argparse.BooleanOptionalAction,
+        help="carry gradients from step to step (default) or within a step only",
+    )
+    group.add_argument("--leak", type=number, metavar="λ", help="0 to 1; 1: no leak (0.75)")
+    group.add_argument("--threshold", type=number, metavar="θ", help="membrane potential (1)")
+    group.add_argument("--reset", metavar="KIND", help="on a spike: hard, to 0 (default), or soft")
+    group.add_argument(
+        "--bias",
+        action=argparse.BooleanOptionalAction,
+        help="a source that spikes in every step, for every layer (default: none)",
+    )
+    group.add_argument(
+        "--surrogate",
+        metavar="NAME[:PARAM]",
+        help=f"{', '.join(SURROGATES)}; PARAM is a width, a slope or α "
+        "(rectangle:1 for bptt, rectangle:2 for mpd-ed)",
+    )
+
+
+def add_learning(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("learning")
+    group.add_argument("--batch", type=integer, metavar="B", help="samples of an update (16)")
+    group.add_argument(
+        "--loss",
+        metavar="LOSS",
+        help="ce: cross-entropy, its error comes from the host (default); "
+        "mse: mean squared error, computed on chip",
+    )
+    group.add_argument("--rate", type=number, metavar="η", help="2^-6 for ce, 2^-9 for mse")
+    group.add_argument("--alpha", type=number, metavar="α", help="mse: scale of the logits (0.25)")
+    group.add_argument(
+        "--rounding", metavar="KIND", help="of updated weights: nearest (default) or stochastic"
+    )
+    group.add_argument(
+        "--seed", type=integer, metavar="N", help="of first weights, order and rounding (0)"
+    )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        metavar="DATA",
+        help="digits (default: scikit-learn's 8x8 digits); an .npz file with x and y (and x_test, "
+        "y_test); a folder of IDX files, or a pair IMAGES,LABELS",
+    )
+    group.add_argument("--limit", type=integer, metavar="N", help="use at most N samples a part")
+
+
+def add_backend(parser: argparse.ArgumentParser, backend: str) -> None:
+    group = parser.add_argument_group("backend")
+    group.add_argument(
+        "--backend",
+        metavar="NAME",
+        default=backend,
+        help=f"{', '.join(CHOICES)}: PyTorch; the generated RTL, simulated; a board ({backend})",
+    )
+    add_machine(group)
+    group.add_argument(
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        help="compare every tensor with golden, bit for bit (default on rtl and serial)",
+    )
+
+
+def add_machine(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        default="default",
+        help=f"preset of the accelerator: {', '.join(MACHINES)} (default)",
+    )
+
+
+def add_spectral(parser: argparse._ActionsContainer) -> None:
+    """Where FSDS is computed."""
+    parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        default="rtl",
+        help="of FSDS: rtl, the spectral unit, simulated (default); golden, in PyTorch; or "
+        f"{CHOICES[-1]}, a board with the spectral unit",
+    )
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        default=SPECTRAL_MACHINE,
+        help=f"preset of the spectral unit: {', '.join(SPECTRAL_MACHINES)} ({SPECTRAL_MACHINE})",
+    )
+
+
+def network_of(args: argparse.Namespace) -> Network:
+    """The network that the options of `add_network` describe."""
+    sizes = _sizes(LAYERS if args.layers is None else args.layers)
+    given = {
+        name: getattr(args, name)
+        for name in ("rule", "temporal", "leak", "threshold", "reset", "bias")
+        if getattr(args, name) is not None
+    }
+    # Layer names a wrong rule; until then any width will do.
+    width = RECTANGLES.get(given.get("rule", "bptt"), 1.0)
+    surrogate = surrogate_of(args.surrogate or f"rectangle:{width}")
+    layers = tuple(Layer(size=size, surrogate=surrogate, **given) for size in sizes[1:])
+    return Network(inputs=sizes[0], layers=layers, steps=4 if args.steps is None else args.steps)
+
+
+def learning_of(args: argparse.Namespace) -> Learning:
+    """The learning that the options of `add_learning` describe."""
+    given = {
+        name: getattr(args, name)
+        for name in ("batch", "loss", "rate", "alpha", "rounding", "seed")
+        if getattr(args, name) is not None
+    }
+    rate = given.get("rate")
+    if rate is not None and nearest_half("rate", rate) == 0:
+        raise UserError(f"rate is {rate}: 2^-24 or more is allowed, the smallest half")
+    loss = given.get("loss", "ce")
+    return Learning(**{"rate": RATES.get(loss, RATES["ce"]), **given})
+
+
+def surrogate_of(text: str) -> Surrogate:
+    """The surrogate `NAME` or `NAME:PARAM`."""
+    name, colon, parameter = text.partition(":")
+    if name not in SURROGATES:
+        raise UserError(f"surrogate is {name!r}: {', '.join(SURROGATES)} is allowed")
+    if not colon:
+        return SURROGATES[name]()
+    try:
+        value = number(parameter)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"surrogate {name}'s parameter: {error}") from None
+    if value <= 0:
+        raise UserError(f"surrogate {name}'s parameter is {value:g}: a positive number is allowed")
+    return SURROGATES[name](value)
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if len(sizes) < 2:
+        raise UserError(
+            f"layers is {text!r}: two or more sizes with commas between are allowed, as {LAYERS}"
+        )
+    return sizes
+
+
+def integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is given: an integer is allowed") from None
+
+
+def number(text: str) -> float:
+    """A finite number: 0.015625, 1e-2 or, as powers of two are usual here, 2^-6."""
+    base, caret, power = text.partition("^")
+    try:
+        value = float(base) ** int(power) if caret else float(text)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        value = math.nan
+    if not (isinstance(value, float) and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is given: a finite number is allowed, as 0.5 or 2^-6"
+        )
+    return value

@@ -1,0 +1,218 @@
+"""From a network and a machine to memory placement, layer descriptors and task queues."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backspike.compile.schedule import Queue, Range, schedule
+from backspike.gen.core.layout import ENGINES, NEVER
+from backspike.gen.machine import DEPTH, Machine
+from backspike.ir.errors import UserError
+from backspike.ir.half_bits import half_bits, least_half
+from backspike.ir.network import Learning, Network
+
+MAX_TILES = 256
+"""Tiles of a layer: a task's tile has 8 bits."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a layer lies. Tiles have P neurons; a unit is a tile in one block of the batch."""
+
+    size: int
+    sources: int
+    bias: bool
+    tiles: int
+    source_tiles: int
+    weights: int  # first row tile
+    source_unit: int
+    output_unit: int
+
+    @property
+    def rows(self) -> int:
+        """Row tiles of weights."""
+        return (self.sources + self.bias) * self.tiles
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of a memory a network needs."""
+
+    memory: str
+    unit: str
+    needs: int
+    has: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled network: everything that the core must be told before its first batch."""
+
+    network: Network
+    learning: Learning
+    machine: Machine
+    samples: int  # of a block
+    blocks: int  # of a batch
+    layers: tuple[Placement, ...]
+    uses: tuple[Use, ...]
+    descriptors: Mapping[str, tuple[dict[str, int], ...]]
+    queues: Mapping[str, Queue]
+    programs: Mapping[str, Mapping[str, Range]]
+
+    @property
+    def input_unit(self) -> int:
+        """First spike tile of the inputs."""
+        return self.layers[0].source_unit
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)
+
+
+def compile_network(network: Network, learning: Learning, machine: Machine) -> Plan:
+    """Compile for that machine; UserError names the memory that a network does not fit."""
+    if network.steps > DEPTH:
+        raise UserError(
+            f"the network has {network.steps} steps: 1 to {DEPTH} are allowed, "
+            "the entries of an accumulator file"
+        )
+    samples = min(DEPTH // network.steps, learning.batch)
+    blocks = ceil_div(learning.batch, samples)
+    layers = _place(network, machine, blocks)
+    queues, programs = schedule([layer.tiles for layer in layers])
+    uses = _uses(network, machine, layers, queues, blocks)
+    for use in uses:
+        if use.needs > use.has:
+            verb = "need" if use.memory.split()[0].endswith("s") else "needs"
+            raise UserError(
+                f"the network does not fit machine {machine.name!r}: its {use.memory} "
+                f"{verb} {use.needs} {use.unit}, and there are {use.has}"
+            )
+    return Plan(
+        network=network,
+        learning=learning,
+        machine=machine,
+        samples=samples,
+        blocks=blocks,
+        layers=tuple(layers),
+        uses=tuple(uses),
+        descriptors={
+            "fp": tuple(_forward(network, layers, n) for n in range(len(layers))),
+            "bp": tuple(_backward(network, learning, layers, n) for n in range(len(layers))),
+            "wg": tuple(_gradient(learning, layers, n) for n in range(len(layers))),
+        },
+        queues=queues,
+        programs=programs,
+    )
+
+
+def _place(network: Network, machine: Machine, blocks: int) -> list[Placement]:
+    """Outputs one layer after the other from unit 0; inputs after the last hidden layer, since
+    they have spikes only and the read-out has none."""
+    tiles = [ceil_div(layer.size, machine.lanes) for layer in network.layers]
+    inputs_at = sum(tiles[:-1]) * blocks
+    placed, row, unit = [], 0, 0
+    for n, layer in enumerate(network.layers):
+        sources = network.sizes[n]
+        placed.append(
+            Placement(
+                size=layer.size,
+                sources=sources,
+                bias=layer.bias,
+                tiles=tiles[n],
+                source_tiles=ceil_div(sources + layer.bias, machine.lanes),
+                weights=row,
+                source_unit=placed[-1].output_unit if placed else inputs_at,
+                output_unit=unit,
+            )
+        )
+        row += placed[-1].rows
+        unit += tiles[n] * blocks
+    return placed
+
+
+def _uses(network, machine, layers, queues, blocks) -> list[Use]:
+    """What the network needs of everything that a machine has a limited amount of."""
+    widest = max(*(layer.tiles for layer in layers), *(layer.source_tiles for layer in layers))
+    spike_units = layers[0].source_unit + layers[0].source_tiles * blocks
+    # A bias may take its layer a tile beyond the sources, which is addressed though not used.
+    spike_units = max(spike_units, *(at.source_unit + at.source_tiles * blocks for at in layers))
+    units = layers[-1].output_unit + layers[-1].tiles * blocks
+    return [
+        Use("layers", "descriptors", len(layers), machine.layers),
+        Use("widest layer", "tiles", widest, MAX_TILES),
+        Use("weight memory", "row tiles", sum(at.rows for at in layers), machine.weight_rows),
+        Use("spike memory", "tiles", spike_units, machine.spike_units),
+        Use("gradient memory", "tiles", units, machine.units),
+        Use("read-out memory", "tiles", layers[-1].tiles * blocks, machine.readout_units),
+        *(Use(f"{name} task memory", "tasks", len(queues[name].tasks), machine.tasks)
+          for name in ENGINES),
+    ]  # fmt: skip
+
+
+def _forward(network: Network, layers: list[Placement], n: int) -> dict[str, int]:
+    """Fields of the feed-forward engine's descriptor of layer n."""
+    layer, at = network.layers[n], layers[n]
+    readout = n == len(layers) - 1
+    surrogate, theta = layer.surrogate, layer.threshold
+    edges = [least_half(theta, edge) for edge in surrogate.edges]
+    edges += [NEVER] * (15 - len(edges))
+    return {
+        "tiles": at.tiles,
+        "size": at.size,
+        "source_tiles": at.source_tiles,
+        "sources": at.sources,
+        "bias": int(at.bias),
+        "source_unit": at.source_unit,
+        "output_unit": at.output_unit,
+        "weights": at.weights,
+        "leak": half_bits(1.0 if readout else layer.leak),
+        "threshold": half_bits(theta),
+        "soft": int(layer.reset == "soft"),
+        "readout": int(readout),
+        "spikes_only": int(layer.rule == "mpd-ed"),
+        "nonzero": sum(1 << c for c, value in enumerate(surrogate.values) if value),
+        **{f"edge{i}": edge for i, edge in enumerate(edges)},
+    }
+
+
+def _backward(
+    network: Network, learning: Learning, layers: list[Placement], n: int
+) -> dict[str, int]:
+    """Fields of the back-propagation engine's descriptor that makes layer n's gradients."""
+    layer, at = network.layers[n], layers[n]
+    loss = n == len(layers) - 1
+    after = at if loss else layers[n + 1]
+    values = [*map(half_bits, layer.surrogate.values)]
+    return {
+        "tiles": at.tiles,
+        "size": at.size,
+        "output_unit": at.output_unit,
+        "loss": int(loss),
+        "squared": int(learning.loss == "mse"),
+        "next_tiles": after.tiles,
+        "next_unit": after.output_unit,
+        "next_weights": after.weights,
+        "leak": half_bits(learning.alpha if loss else layer.leak),
+        "soft": int(layer.reset == "soft"),
+        "temporal": int(layer.temporal),
+        "spikes_only": int(layer.rule == "mpd-ed"),
+        **{f"h{c}": value for c, value in enumerate(values + [0] * (16 - len(values)))},
+    }
+
+
+def _gradient(learning: Learning, layers: list[Placement], n: int) -> dict[str, int]:
+    """Fields of the weight-gradient engine's descriptor of layer n; `key` changes every step."""
+    at = layers[n]
+    return {
+        "tiles": at.tiles,
+        "source_tiles": at.source_tiles,
+        "sources": at.sources,
+        "bias": int(at.bias),
+        "source_unit": at.source_unit,
+        "gradient_unit": at.output_unit,
+        "weights": at.weights,
+        "rate": half_bits(learning.rate),
+        "stochastic": int(learning.rounding == "stochastic"),
+        "key": 0,
+    }

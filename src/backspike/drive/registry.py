@@ -1,0 +1,91 @@
+"""Which backend computes, by name."""
+
+from pathlib import Path
+
+from backspike.drive.backend import Backend
+from backspike.drive.lockstep import Lockstep
+from backspike.gen.machine import MACHINES, Machine
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
+from backspike.ir.errors import UserError
+from backspike.ir.network import Learning, Network
+
+BACKENDS = ("golden", "rtl")
+SPECTRAL_MACHINE = "spectral-128"
+"""The spectral unit unless another is asked for."""
+SERIAL = "serial:"
+CHOICES = (*BACKENDS, f"{SERIAL}PORT[:BAUD]")
+"""All of them, as they are asked for."""
+
+
+def check_backend(name: str) -> None:
+    """Raise UserError unless there is a backend of that name."""
+    if name.startswith(SERIAL):
+        serial_port(name)
+    elif name not in BACKENDS:
+        raise UserError(f"backend is {name!r}: {', '.join(CHOICES)} is allowed")
+
+
+def serial_port(name: str) -> tuple[str, int | None]:
+    """Port and baud (None: as usual) of `serial:PORT[:BAUD]`."""
+    port, colon, baud = name.removeprefix(SERIAL).rpartition(":")
+    if not colon or not baud.isdecimal():
+        port, baud = name.removeprefix(SERIAL), ""
+    if not port or (baud and int(baud) == 0):
+        raise UserError(
+            f"backend is {name!r}: {CHOICES[-1]} is allowed, as serial:/dev/ttyUSB0:1000000"
+        )
+    return port, int(baud) if baud else None
+
+
+def find_machine(name: str) -> Machine:
+    """The preset called `name` that trains."""
+    if name not in MACHINES:
+        raise UserError(f"machine is {name!r}: {', '.join(MACHINES)} is allowed")
+    return MACHINES[name]
+
+
+def find_spectral_machine(name: str) -> SpectralMachine:
+    """The preset of the spectral unit called `name`."""
+    if name not in SPECTRAL_MACHINES:
+        raise UserError(f"machine is {name!r}: {', '.join(SPECTRAL_MACHINES)} is allowed")
+    return SPECTRAL_MACHINES[name]
+
+
+def find_any_machine(name: str) -> Machine | SpectralMachine:
+    """The preset called `name`, of either kind."""
+    machines = {**MACHINES, **SPECTRAL_MACHINES}
+    if name not in machines:
+        raise UserError(f"machine is {name!r}: {', '.join(machines)} is allowed")
+    return machines[name]
+
+
+def make_backend(
+    name: str,
+    network: Network,
+    learning: Learning,
+    machine: Machine,
+    *,
+    check: bool = False,
+    trace: Path | None = None,
+    trace_batch: int = 0,
+) -> Backend:
+    """The backend `golden`, `rtl` or `serial:PORT[:BAUD]`; with `check`, in lockstep with golden.
+
+    trace: a VCD file for the waves of the RTL's batch `trace_batch`, counted as Lockstep counts.
+    """
+    check_backend(name)
+    if trace is not None and name != "rtl":
+        raise UserError(f"trace is {trace} on backend {name}: only rtl has waves")
+    from backspike.golden.backend import GoldenBackend  # here, because PyTorch takes seconds
+
+    if name == "golden":
+        backend: Backend = GoldenBackend(network, learning)
+    elif name.startswith(SERIAL):
+        from backspike.drive.serial_backend import SerialBackend
+
+        backend = SerialBackend(network, learning, machine, *serial_port(name))
+    else:
+        from backspike.drive.rtl_backend import RTLBackend
+
+        backend = RTLBackend(network, learning, machine, trace=trace, trace_batch=trace_batch)
+    return Lockstep(backend, GoldenBackend(network, learning)) if check else backend

@@ -1,0 +1,211 @@
+"""The netlist that goes into a bitstream, simulated: `python -m backspike.flow.netlist.lockstep`.
+
+A board's top as Yosys leaves it for place and route, cell by cell, in Verilator. Behind its UART
+pins a core trains, a spectral unit compares pictures, and every number is compared with PyTorch.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from backspike.compile.compiler import compile_network
+from backspike.drive.core_backend import CoreBackend
+from backspike.drive.link import LinkPort
+from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.serial_spectral import LinkedUnit
+from backspike.flow.netlist.model import netlist_library, netlist_text
+from backspike.flow.synthesis import Netlist, synthesise
+from backspike.gen.boards.board import BOARDS, Board
+from backspike.gen.boards.files import TOP
+from backspike.gen.core.map import core_map
+from backspike.gen.machine import MACHINES, Machine
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
+from backspike.golden.backend import GoldenBackend
+from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
+from backspike.sim.verilator.board import BoardUart, cached_files
+from backspike.sim.verilator.uart import Uart, UartLine
+from backspike.spectral import fsds
+from backspike.system.tools import ToolFailed
+from backspike.train import fuzz_training as random_run
+
+FEWEST = 4
+"""Cycles a bit on the serial line: each is simulated."""
+PLACES = {
+    ("ecp5", "tiny"): "ulx3s-25f",
+    ("ecp5", "spectral-32"): "ulx3s-85f",
+    ("ice40", "tiny"): "icebreaker",
+    ("ice40", "spectral-32"): "icebreaker",
+}
+"""The board of each family that a machine is put on, whether it fits there or not."""
+NETWORK = Network(
+    inputs=5,
+    steps=4,
+    layers=(
+        Layer(size=4, bias=True, surrogate=arctan()),
+        Layer(size=3, reset="soft", rule="mpd-ed", surrogate=rectangle(2.0), threshold=0.5),
+        Layer(size=3, bias=True),
+    ),
+)
+LEARNING = Learning(batch=5, loss="mse", rate=2.0**-5, rounding="stochastic", seed=3)
+"""Two blocks, one with a single sample. Small, because all tensors cross the link."""
+BATCHES = 10
+SIDE = 32
+"""Pixels of a pair of pictures either way."""
+
+
+ALL: dict[str, Machine | SpectralMachine] = {**MACHINES, **SPECTRAL_MACHINES}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a netlist has computed. cells: of it, by type. cycles: of its clock, to load and read
+    over the link besides. values: compared with golden; mismatches: of these.
+    """
+
+    board: str
+    machine: str
+    run: str
+    cells: dict[str, int]
+    cycles: int
+    values: int
+    mismatches: int
+    seconds: float
+
+
+def place(family: str, machine: str) -> Board:
+    """A board of PLACES, its link as fast as it goes."""
+    board = BOARDS[PLACES[family, machine]]
+    return replace(board, baud=board.clock // FEWEST)
+
+
+class LinkedBackend(CoreBackend):
+    """A core behind a serial line of this process; see `backspike.drive.backend.Backend`."""
+
+    name = "netlist"
+
+    def __init__(self, uart: Uart, machine: Machine):
+        self._port = LinkPort(UartLine(uart), core_map(machine))
+        super().__init__(compile_network(NETWORK, LEARNING, machine), self._port)
+
+    def close(self) -> None:
+        self._port.close()
+
+
+def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> None:
+    """Train NETWORK on random batches in lockstep with golden; counts: what was compared.
+
+    Raises Mismatch at the first bit of any tensor that differs.
+    """
+    rng = np.random.default_rng(0)
+    lockstep = Lockstep(LinkedBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
+    lockstep.counts = counts
+    sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
+    random_run.train(lockstep, NETWORK, sizes, rng)
+
+
+def compare(
+    uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SIDE
+) -> fsds.Similarity:
+    """FSDS of a random pair of side x side; counts: what was compared.
+
+    Raises Mismatch at the first sum that differs from golden's.
+    """
+    rng = np.random.default_rng(0)
+    walk = rng.normal(size=(1, side, side)).cumsum(1).cumsum(2)  # bright places, as photographs
+    image = (255 * (walk - walk.min()) / (walk.max() - walk.min())).astype(np.uint8)
+    noise = rng.integers(0, 8, image.shape, np.uint8)
+    unit = LinkedUnit(UartLine(uart), machine)
+    return fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
+
+
+def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
+    """The netlist of a board's top, awake. seed: of the state it begins in; see `Uart`."""
+    return BoardUart(netlist_library(netlist_text(netlist), board), board, seed=seed)
+
+
+def check(board: Board, machine: Machine | SpectralMachine, batches: int = BATCHES) -> Found:
+    """Synthesise a board's top as for its bitstream, and let the netlist train, or find an FSDS.
+
+    Raises Mismatch, UserError if a tool is missing, ToolFailed.
+    """
+    netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
+    uart, counts = simulate(netlist, board), Counts()
+    begin = time.perf_counter()
+    try:
+        if isinstance(machine, SpectralMachine):
+            run = f"a pair of {SIDE} x {SIDE}, {compare(uart, machine, counts).fsds_db:.4f} dB"
+        else:
+            train(uart, machine, counts, batches)
+            run = f"{batches} batches of {LEARNING.batch}"
+        cycles = uart.cycles
+    finally:
+        uart.close()
+    return Found(
+        board=board.name,
+        machine=machine.name,
+        run=run,
+        cells=dict(netlist.cells),
+        cycles=cycles,
+        values=counts.values,
+        mismatches=counts.mismatches,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def check_all(
+    families: Sequence[str] = ("ecp5", "ice40"),
+    machines: Sequence[str] = ("tiny", "spectral-32"),
+    batches: int = BATCHES,
+) -> Iterator[Found]:
+    """`check` of each machine on each family's board. Raises as it does."""
+    for family in families:
+        for name in machines:
+            yield check(place(family, name), ALL[name], batches)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 at the first number that differs."""
+    families, machines = (sorted(set(each)) for each in zip(*PLACES, strict=True))
+    parser = argparse.ArgumentParser(
+        prog="python -m backspike.flow.netlist.lockstep",
+        description="Train on Yosys' netlist, cell by cell, every number compared with PyTorch.",
+    )
+    parser.add_argument("--family", nargs="+", default=families, choices=families)
+    parser.add_argument("--machine", nargs="+", default=machines, choices=machines)
+    parser.add_argument("--batches", type=int, default=BATCHES, help=f"default: {BATCHES}")
+    parser.add_argument("--json", action="store_true", help="JSON instead of lines")
+    given = parser.parse_args(arguments)
+    found = []
+    try:
+        for one in check_all(given.family, given.machine, given.batches):
+            found.append(one)
+            if not given.json:
+                print(_line(one), flush=True)
+    except (UserError, ToolFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Mismatch as error:
+        print(f"mismatch: {error}", file=sys.stderr)
+        return 1
+    if given.json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+    return 0
+
+
+def _line(found: Found) -> str:
+    cells = ", ".join(f"{n:,} {name}" for name, n in sorted(found.cells.items()))
+    return (
+        f"{found.machine} for {found.board}, {found.run}: {found.values:,} values, "
+        f"{found.mismatches} mismatches\n"
+        f"  {found.cycles:,} cycles in {found.seconds:.0f} s of {cells}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

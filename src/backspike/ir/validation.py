@@ -1,0 +1,59 @@
+"""What a backend accepts: every array is looked at before anything is computed."""
+
+import numpy as np
+
+from backspike.drive.backend import Bits
+from backspike.golden.half import check_halves
+from backspike.ir.errors import UserError
+from backspike.ir.network import Learning, Network
+
+
+def check_weights(network: Network, weights: list[Bits]) -> None:
+    """UserError unless these are uint16 halves (K, N) for each layer."""
+    shapes = network.shapes
+    if len(weights) != len(shapes):
+        raise UserError(f"weights of {len(weights)} layers are given: {len(shapes)} allowed")
+    for i, (w, shape) in enumerate(zip(weights, shapes, strict=True)):
+        check_halves(f"weights of layer {i}", w, shape)
+
+
+def check_batch(
+    network: Network, learning: Learning, spikes: np.ndarray, labels: np.ndarray
+) -> None:
+    """UserError unless spikes are uint8 (B, T, inputs) of 0 and 1 and labels classes (B,), with B
+    up to the batch."""
+    steps, inputs, classes = network.steps, network.inputs, network.sizes[-1]
+    shape = spikes.shape
+    if len(shape) != 3 or not 1 <= shape[0] <= learning.batch:
+        raise UserError(
+            f"spikes have the shape {shape}: (1 to {learning.batch}, {steps}, {inputs}) is allowed"
+        )
+    if shape[1:] != (steps, inputs):
+        raise UserError(f"spikes have the shape {shape}: (B, {steps}, {inputs}) is allowed")
+    if spikes.dtype != np.uint8 or spikes.max() > 1:
+        raise UserError(
+            f"spikes are {spikes.dtype} up to {spikes.max()}: uint8 of 0 and 1 is allowed"
+        )
+    if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"labels are {labels.dtype} of shape {labels.shape}: integers of shape "
+            f"{shape[:1]} are allowed"
+        )
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < classes:
+            raise UserError(f"a label is {label}: 0 to {classes - 1} is allowed")
+
+
+def check_error(network: Network, learning: Learning, error: Bits | None, batch: int) -> None:
+    """UserError unless the error is uint16 halves (batch, N) for loss ce, None for mse."""
+    if (error is None) != (learning.loss == "mse"):
+        given = "none" if error is None else "one"
+        raise UserError(f"the error is {given} for loss {learning.loss}: ce needs one, mse none")
+    if error is not None:
+        check_halves("error", error, (batch, network.sizes[-1]))
+
+
+def check_step(step: int) -> None:
+    """UserError unless the number of an update is one that stochastic rounding can draw from."""
+    if not 0 <= step < 2**32:
+        raise UserError(f"step is {step}: 0 to 2^32 - 1 is allowed")

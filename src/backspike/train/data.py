@@ -1,0 +1,242 @@
+"""Labelled samples to train on: scikit-learn's digits, `.npz` files and IDX files.
+
+Every loader ends in pixels within 0..1, float64 (samples, inputs), row-major if images. How they
+were scaled is said in `Dataset.scaling`:
+digits are divided by 16; IDX bytes, and uint8 in `.npz`, by 255; booleans are 0 and 1; other
+numbers stay if they lie within 0..1, else they go there linearly, from the least to the largest
+number of the whole file.
+
+A source without a test set of its own gives every fifth sample, in the order of classes, to one.
+"""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from backspike.ir.errors import UserError
+from backspike.ir.network import Network
+from backspike.train.idx import find_idx, read_idx
+
+TEST_SHARE = 5
+"""One sample in so many goes to the test set."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """x: float64 (samples, inputs) within 0..1; y: int64 (samples,), classes from 0."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Training and test samples. source: what `load` was given. scaling: how x came to 0..1.
+
+    limit: the most samples of a part, if it was `limited`.
+    """
+
+    source: str
+    train: Split
+    test: Split
+    scaling: str
+    limit: int | None = None
+
+    @property
+    def inputs(self) -> int:
+        return self.train.x.shape[1]
+
+    @property
+    def classes(self) -> int:
+        return int(max(self.train.y.max(), self.test.y.max())) + 1
+
+    def limited(self, samples: int | None) -> "Dataset":
+        """The first `samples` samples of each part, at most."""
+        if samples is None:
+            return self
+        if samples < 1:
+            raise UserError(f"limit is {samples}: 1 sample or more is allowed")
+        parts = (Split(s.x[:samples], s.y[:samples]) for s in (self.train, self.test))
+        train, test = parts
+        return replace(self, train=train, test=test, limit=samples)
+
+    def digest(self) -> str:
+        """SHA-256 of the training samples: a resumed run must see the same ones."""
+        hashed = hashlib.sha256(repr(self.train.x.shape).encode())
+        hashed.update(np.ascontiguousarray(self.train.x).tobytes())
+        hashed.update(np.ascontiguousarray(self.train.y).tobytes())
+        return hashed.hexdigest()
+
+    def check_fits(self, network: Network) -> None:
+        """Raise UserError unless `network` has an input a pixel and an output a class."""
+        if network.inputs != self.inputs:
+            raise UserError(
+                f"layers start with {network.inputs}: data {self.source} has samples of "
+                f"{self.inputs} numbers, so {self.inputs} is allowed"
+            )
+        outputs = network.sizes[-1]
+        if self.classes > outputs:
+            raise UserError(
+                f"data {self.source} has the label {self.classes - 1}: "
+                f"0 to {outputs - 1} are allowed in a network of {outputs} outputs"
+            )
+
+
+def load(source: str) -> Dataset:
+    """`digits`, the path of an `.npz` file or of a folder of IDX files, or `IMAGES,LABELS`."""
+    if source == "digits":
+        return digits()
+    images, comma, labels = source.partition(",")
+    if comma:
+        return _idx_pair(source, Path(images), Path(labels))
+    path = Path(source)
+    if path.is_dir():
+        return _idx_folder(source, path)
+    if not path.exists():
+        raise UserError(
+            f"data {source!r} is not there: digits, an .npz file, a folder of IDX files or a pair "
+            "IMAGES,LABELS of IDX files is allowed"
+        )
+    if zipfile.is_zipfile(path):
+        return _npz(source, path)
+    if path.suffix == ".npz":
+        raise UserError(f"data {source} cannot be read: it is no .npz archive, or a truncated one")
+    raise UserError(
+        f"data {source} is of no known kind: an .npz file, a folder of IDX files or a pair "
+        "IMAGES,LABELS of IDX files is allowed"
+    )
+
+
+def digits() -> Dataset:
+    """8x8 handwritten digits, bundled with scikit-learn: 1437 to train, 360 to test."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return _dataset("digits", np.asarray(x) / 16, np.asarray(y), None, "divided by 16")
+
+
+def _npz(source: str, path: Path) -> Dataset:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # a damaged archive raises whatever its parsers stumble over
+        raise UserError(
+            f"data {source} cannot be read: {str(error) or type(error).__name__}"
+        ) from None
+    for name in ("x", "y"):
+        if name not in arrays:
+            raise UserError(f"data {source} has the arrays {sorted(arrays)}: x and y are needed")
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        raise UserError(f"data {source} has one of x_test and y_test: both or neither is allowed")
+    x, y = arrays["x"], arrays["y"]
+    x_test, y_test = arrays.get("x_test"), arrays.get("y_test")
+    for name, samples in (("x", x), ("x_test", x_test)):
+        if samples is not None:
+            _check_numbers(source, name, samples)
+    if x_test is None or y_test is None:
+        pixels, scaling = _scaled(source, x)
+        return _dataset(source, pixels, y, None, scaling)
+    if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
+        raise UserError(
+            f"x_test in data {source} is {x_test.dtype} {x_test.shape}: {x.dtype} samples of shape "
+            f"{x.shape[1:]}, as in x, are allowed"
+        )
+    both, scaling = _scaled(source, np.concatenate([x, x_test]))
+    return _dataset(source, both[: len(x)], y, (both[len(x) :], y_test), scaling)
+
+
+def _idx_folder(source: str, folder: Path) -> Dataset:
+    train, test = find_idx(folder, "train"), find_idx(folder, "test")
+    if train is None:
+        raise UserError(f"data folder {source} has no train-images-idx3-ubyte (or .gz)")
+    x, y = (read_idx(path) for path in train)
+    held = None
+    if test is not None:
+        x_test, y_test = (read_idx(path) for path in test)
+        held = (x_test / 255, y_test)
+    return _dataset(source, x / 255, y, held, "divided by 255")
+
+
+def _idx_pair(source: str, images: Path, labels: Path) -> Dataset:
+    return _dataset(source, read_idx(images) / 255, read_idx(labels), None, "divided by 255")
+
+
+def _check_numbers(source: str, name: str, x: np.ndarray) -> None:
+    if x.ndim < 2:
+        raise UserError(
+            f"{name} in data {source} has the shape {x.shape}: (samples, numbers) is allowed"
+        )
+    if x.dtype.kind not in "buif":
+        raise UserError(f"{name} in data {source} is of {x.dtype}: real numbers are allowed")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise UserError(
+            f"{name}[{', '.join(map(str, where))}] in data {source} is {x[where]}: "
+            "finite numbers are allowed"
+        )
+
+
+def _scaled(source: str, x: np.ndarray) -> tuple[np.ndarray, str]:
+    if x.size == 0:
+        return x.astype(np.float64), "empty"  # refused with the other wrong shapes
+    if x.dtype == np.uint8:
+        return x / 255, "divided by 255"
+    x = x.astype(np.float64)
+    low, high = float(x.min()), float(x.max())
+    if low >= 0 and high <= 1:
+        return x, "as they are"
+    if low == high:
+        raise UserError(
+            f"x in data {source} is {low:g} everywhere: numbers that differ are allowed"
+        )
+    # The halves keep the span finite if it reaches over the largest float64.
+    return (x / 2 - low / 2) / (high / 2 - low / 2), f"from {low:g}..{high:g}"
+
+
+def _dataset(source: str, x, y, held, scaling: str) -> Dataset:
+    if held is None:
+        train, test = _held_out(source, _split(source, "", x, y))
+    else:
+        train, test = _split(source, "training ", x, y), _split(source, "test ", *held)
+        if test.x.shape[1] != train.x.shape[1]:
+            raise UserError(
+                f"test x in data {source} has samples of {test.x.shape[1]} numbers: "
+                f"{train.x.shape[1]}, as in training, are allowed"
+            )
+    return Dataset(source=source, train=train, test=test, scaling=scaling)
+
+
+def _split(source: str, part: str, x: np.ndarray, y: np.ndarray) -> Split:
+    if x.ndim < 2 or x[0:1].size == 0:
+        raise UserError(
+            f"{part}x in data {source} has the shape {x.shape}: 1 or more samples, of 1 or more "
+            "numbers each, are allowed"
+        )
+    if y.shape != (len(x),):
+        raise UserError(
+            f"{part}y in data {source} has the shape {y.shape}: ({len(x)},), a label for every "
+            "sample of x, is allowed"
+        )
+    if y.dtype.kind not in "ui":
+        raise UserError(f"{part}y in data {source} is of {y.dtype}: integers are allowed")
+    if y.min() < 0 or y.max() >= 2**15:
+        wrong = y.min() if y.min() < 0 else y.max()
+        raise UserError(
+            f"{part}y in data {source} has the label {wrong}: 0 to {2**15 - 1} are allowed"
+        )
+    return Split(np.ascontiguousarray(x.reshape(len(x), -1), np.float64), y.astype(np.int64))
+
+
+def _held_out(source: str, whole: Split) -> tuple[Split, Split]:
+    if len(whole) < 2:
+        raise UserError(f"data {source} has {len(whole)} sample: 2 or more are allowed")
+    by_class = np.argsort(whole.y, kind="stable")
+    test = np.zeros(len(whole), bool)
+    test[by_class[::TEST_SHARE]] = True
+    return Split(whole.x[~test], whole.y[~test]), Split(whole.x[test], whole.y[test])

@@ -1,0 +1,35 @@
+"""Densities: which share of spikes and gradients an engine has to work for."""
+
+import numpy as np
+
+from backspike.drive.backend import Bits
+
+
+class Density:
+    """Counts ones and nonzeros, and what they are a share of."""
+
+    def __init__(self) -> None:
+        self._nonzero = {"input": 0, "spikes": 0, "gradients": 0}
+        self._all = dict.fromkeys(self._nonzero, 0)
+
+    def forward(self, inputs: Bits, tensors: dict[str, Bits]) -> None:
+        """Count the input spikes uint8 (B, T, inputs), and hidden spikes of forward tensors."""
+        self._count("input", inputs)
+        for name, bits in tensors.items():
+            if name.startswith("spikes."):
+                self._count("spikes", bits)
+
+    def update(self, tensors: dict[str, Bits], hidden: int) -> None:
+        """Count the gradients of the `hidden` lower layers of update tensors."""
+        for layer in range(hidden):
+            self._count("gradients", tensors[f"gradients.{layer}"])
+
+    def shares(self) -> dict[str, float | None]:
+        return {
+            kind: self._nonzero[kind] / total if total else None
+            for kind, total in self._all.items()
+        }
+
+    def _count(self, kind: str, bits: Bits) -> None:
+        self._nonzero[kind] += int(np.count_nonzero(bits))
+        self._all[kind] += bits.size

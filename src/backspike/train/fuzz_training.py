@@ -1,0 +1,248 @@
+"""Random training runs on the RTL, every bit compared with golden. Machine and seed name a run:
+
+python -m backspike.train.fuzz_training --machine tiny --seed 17
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backspike.compile.compiler import compile_network
+from backspike.drive.core_driver import CoreDriver
+from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.registry import find_machine
+from backspike.drive.rtl_backend import RTLBackend
+from backspike.gen.machine import DEPTH, MACHINES, Machine
+from backspike.golden.backend import GoldenBackend
+from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.network import (
+    Layer,
+    Learning,
+    Network,
+    Surrogate,
+    arctan,
+    fast_sigmoid,
+    rectangle,
+    triangle,
+)
+
+WIDTHS = 70
+"""Neurons of a layer at the most."""
+STEPS, BATCH, LAYERS = 8, 5, 4
+DENSITIES = (0.0, 0.05, 0.3, 0.8, 1.0)
+SMALLEST, LARGEST = 2.0**-24, 65504.0
+LEAKS = (0.0, SMALLEST, 0.5, 0.75, 0.9, 1.0)
+THRESHOLDS = (1.0, 1.0, 0.5, 0.0, -0.25, 3.0, SMALLEST, -LARGEST, LARGEST)
+RATES = (2.0**-6, 2.0**-10, 1.0, 30.0, SMALLEST, LARGEST)
+ALPHAS = (0.25, 1.0, 0.0, -1.0, LARGEST)
+HALVES = ("usual", "usual", "any", "huge", "tiny", "zero")
+"""What weights and errors are drawn from; see `random_halves`."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a seed stands for, and the generator that draws its tensors."""
+
+    seed: int
+    network: Network
+    learning: Learning
+    weights: str  # of HALVES
+    rng: np.random.Generator
+
+    def __str__(self) -> str:
+        sizes = "-".join(map(str, self.network.sizes))
+        return (
+            f"seed {self.seed}: {sizes}, {self.network.steps} steps, batch {self.learning.batch}, "
+            f"{self.learning.loss}, {self.learning.rounding}, {self.weights} weights"
+        )
+
+
+def random_halves(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """uint16 patterns of finite halves without -0: `usual` weights, `any` pattern, `huge` ones
+    that saturate, `tiny` ones (subnormal), or `zero`."""
+    if kind == "usual":
+        bits = rng.normal(0, 0.3, shape).astype(np.float16).view(np.uint16)
+    else:
+        low, high = {"any": (0, 0x7C00), "huge": (0x7000, 0x7C00), "tiny": (0, 0x0400),
+                     "zero": (0, 1)}[kind]  # fmt: skip
+        bits = rng.integers(low, high, shape).astype(np.uint16)
+        bits |= rng.integers(0, 2, shape).astype(np.uint16) << 15
+    return np.where(bits == 0x8000, 0, bits).astype(np.uint16)
+
+
+def random_surrogate(rng: np.random.Generator) -> Surrogate:
+    """A preset, or a table of any size with values of either sign, some zero."""
+    kind = int(rng.integers(6))
+    if kind < 5:
+        return (rectangle(1.0), rectangle(2.0), triangle(), arctan(), fast_sigmoid())[kind]
+    edges = np.unique(rng.normal(0, 1, int(rng.integers(1, 16))))
+    values = rng.normal(0, 1, len(edges) + 1) * rng.integers(0, 2, len(edges) + 1)
+    values = values.astype(np.float16) + 0.0
+    return Surrogate("table", tuple(map(float, edges)), tuple(map(float, values)))
+
+
+def random_network(rng: np.random.Generator, machine: Machine) -> tuple[Network, Learning]:
+    """A network that fits the machine, with any options."""
+    learning = Learning(
+        batch=int(rng.integers(1, BATCH + 1)),
+        loss=("ce", "mse")[rng.integers(2)],
+        rate=float(rng.choice(RATES)),
+        alpha=float(rng.choice(ALPHAS)),
+        rounding=("nearest", "stochastic")[rng.integers(2)],
+        seed=int(rng.integers(2**32)),
+    )
+    few = rng.random() < 0.9
+    steps = int(rng.integers(1, STEPS + 1) if few else rng.integers(STEPS + 1, DEPTH + 1))
+    layers = int(rng.integers(1, min(LAYERS, machine.layers) + 1))
+    while True:
+        sizes = [int(size) for size in rng.integers(1, WIDTHS + 1, layers + 1)]
+        network = Network(
+            inputs=sizes[0],
+            steps=steps,
+            layers=tuple(
+                Layer(
+                    size=size,
+                    leak=float(rng.choice(LEAKS)),
+                    threshold=float(rng.choice(THRESHOLDS)),
+                    reset=("hard", "soft")[rng.integers(2)],
+                    bias=bool(rng.integers(2)),
+                    surrogate=random_surrogate(rng),
+                    rule=("bptt", "mpd-ed")[rng.integers(2)],
+                    temporal=bool(rng.integers(2)),
+                )
+                for size in sizes[1:]
+            ),
+        )
+        try:
+            compile_network(network, learning, machine)
+        except UserError:  # does not fit
+            continue
+        return network, learning
+
+
+def draw_case(machine: Machine, seed: int) -> Case:
+    """The run of that seed on that machine."""
+    rng = np.random.default_rng([seed, machine.lanes])
+    network, learning = random_network(rng, machine)
+    return Case(seed, network, learning, str(rng.choice(HALVES)), rng)
+
+
+def random_batch(rng: np.random.Generator, network: Network, samples: int):
+    """(spikes, labels) of a batch, some of it perhaps silent, perhaps all of it spiking."""
+    shape = (samples, network.steps, network.inputs)
+    spikes = rng.random(shape) < rng.choice(DENSITIES)
+    return spikes.astype(np.uint8), rng.integers(0, network.sizes[-1], samples)
+
+
+def train(
+    lockstep: Lockstep, network: Network, sizes: Sequence[int], rng: np.random.Generator
+) -> None:
+    """Train random weights on random batches of these sizes, each update beside the next batch's
+    forward pass. The loss is mse, so no error is supplied.
+
+    Raises Mismatch at the first bit of any tensor that differs.
+    """
+    lockstep.load_weights([random_halves(rng, shape, "usual") for shape in network.shapes])
+    lockstep.forward(*random_batch(rng, network, sizes[0]))
+    for step, samples in enumerate(sizes[1:]):
+        lockstep.update_forward(None, step, *random_batch(rng, network, samples))
+    lockstep.update(None, len(sizes) - 1)
+
+
+def random_error(rng: np.random.Generator, case: Case, samples: int) -> np.ndarray | None:
+    """A host-supplied error, uint16 (B, N), if the loss needs one."""
+    if case.learning.loss == "mse":
+        return None
+    shape = (samples, case.network.sizes[-1])
+    present = rng.random(shape) < rng.choice(DENSITIES)
+    return random_halves(rng, shape, str(rng.choice(HALVES))) * present.astype(np.uint16)
+
+
+def run_case(case: Case, machine: Machine) -> tuple[Counts, bool]:
+    """Run it in lockstep; returns what was compared and whether a rounding saturated.
+
+    Before some, another network trains on the same core, whose traces in every memory must not
+    matter. Mismatch says what differs and which command shows it again.
+    """
+    rng = case.rng
+    primary = RTLBackend(case.network, case.learning, machine)
+    lockstep = Lockstep(primary, GoldenBackend(case.network, case.learning))
+    try:
+        if rng.random() < 0.3:
+            _leave_traces(primary, machine, rng)
+        lockstep.load_weights([random_halves(rng, s, case.weights) for s in case.network.shapes])
+        samples, step = 0, 0
+        for n in range(3):
+            coming = int(rng.integers(1, case.learning.batch + 1))
+            batch = random_batch(rng, case.network, coming)
+            # A batch may also be run forward only, as an evaluation is.
+            way = rng.choice(["both", "both", "apart", "skip"]) if n else "skip"
+            if way == "both":
+                lockstep.update_forward(random_error(rng, case, samples), step, *batch)
+            else:
+                if way == "apart":
+                    lockstep.update(random_error(rng, case, samples), step)
+                lockstep.forward(*batch)
+            samples, step = coming, step + int(way != "skip")
+        lockstep.update(random_error(rng, case, samples), step)
+        got, want = primary.saturated(), lockstep.reference.saturated()
+        if got != want:
+            raise Mismatch(f"flag `saturated`: got {got}, want {want}")
+        return lockstep.counts, want
+    except Exception as error:
+        if isinstance(error, Mismatch):
+            raise Mismatch(f"{error}. {_again(case, machine)}") from None
+        error.add_note(_again(case, machine))
+        raise
+    finally:
+        lockstep.close()
+
+
+def _leave_traces(backend: RTLBackend, machine: Machine, rng: np.random.Generator) -> None:
+    """Train another network on this backend's core, then load the backend's plan again."""
+    network, learning = random_network(rng, machine)
+    driver = CoreDriver(backend.simulator, compile_network(network, learning, machine))
+    driver.write_weights([random_halves(rng, shape, "any") for shape in network.shapes])
+    for parity in range(2):
+        driver.write_inputs(*random_batch(rng, network, learning.batch), parity)
+    driver.run("forward", forward=0, backward=0)
+    driver.run("both", forward=1, backward=0)
+    backend.driver.load_plan()
+
+
+def _again(case: Case, machine: Machine) -> str:
+    program = "python -m backspike.train.fuzz_training"
+    return f"Again: {program} --machine {machine.name} --seed {case.seed}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 at the first run that differs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m backspike.train.fuzz_training",
+        description="Random training runs on the RTL, every bit compared with golden.",
+    )
+    parser.add_argument("--machine", required=True, help=f"one of {', '.join(MACHINES)}")
+    parser.add_argument("--seed", type=int, default=0, help="of the first run (default 0)")
+    parser.add_argument("--runs", type=int, default=1, help="how many, one seed each (default 1)")
+    given = parser.parse_args(arguments)
+    try:
+        machine = find_machine(given.machine)
+        for seed in range(given.seed, given.seed + given.runs):
+            case = draw_case(machine, seed)
+            counts, saturated = run_case(case, machine)
+            end = ", saturated" if saturated else ""
+            print(f"{case}: {counts.values} values equal{end}", flush=True)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Mismatch as error:
+        print(f"mismatch: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

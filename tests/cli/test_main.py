@@ -1,0 +1,285 @@
+"""The command line on the golden backend."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backspike.cli.main import main
+from backspike.cli.options import number
+from backspike.drive import registry as backends
+from backspike.gen.machine import MACHINES
+from backspike.gen.spectral.machine import SPECTRAL_MACHINES
+from backspike.golden.backend import GoldenBackend
+from backspike.train.checkpoint import load_checkpoint
+
+SMALL = ["--backend", "golden", "--limit", "30", "--layers", "64,8,10", "--steps", "2"]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> int:
+    try:
+        return main(list(arguments))
+    except SystemExit as stopped:  # from argparse
+        return int(stopped.code or 0)
+
+
+def test_train_json_to_stdout_and_nothing_else(capsys):
+    assert run("train", *SMALL, "--epochs", "2", "--json", "-") == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    expected = {"backend": "golden", "machine": "default", "layers": [64, 8, 10], "steps": 2}
+    expected |= {"batch": 16, "epochs": 2, "rule": "bptt", "loss": "ce", "seed": 0}
+    assert {name: result[name] for name in expected} == expected
+    assert result["cycles"] is None
+    assert "epoch 2/2: loss" in err
+    assert "accuracy         train" in err
+
+
+def test_train_table_and_files(capsys, tmp_path):
+    files = ["--json", "a/r.json", "--plots", "b/c", "--save", "d/run.safetensors"]
+    assert run("train", *SMALL, "--epochs", "1", *files) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("64-8-10, 2 steps, batch 16, bptt, ce, seed 0: 1 epoch on golden\n")
+    accuracy = json.loads((tmp_path / "a/r.json").read_text())["accuracy"]
+    assert f"train {accuracy['train']:.1%}, test {accuracy['test']:.1%}" in out
+    assert sorted(p.name for p in (tmp_path / "b/c").iterdir()) == ["spikes.png", "training.png"]
+    assert load_checkpoint(tmp_path / "d/run.safetensors").progress.updates == 2
+
+
+def test_options_reach_the_network():
+    options = "--rule mpd-ed --no-temporal --leak 0.9 --threshold 0.7 --reset soft --bias --batch 5"
+    options += " --loss mse --alpha 2^-1 --rounding stochastic --seed 3 --epochs 1 --save c"
+    assert run("train", *SMALL, *options.split()) == 0
+    kept = load_checkpoint(Path("c"))
+    for layer in kept.network.layers:
+        assert (layer.rule, layer.temporal, layer.reset, layer.bias) == ("mpd-ed", False, "soft", 1)
+        assert (layer.leak, layer.threshold) == (float(np.float16(0.9)), float(np.float16(0.7)))
+        assert layer.surrogate.edges == (-1, 1)  # of width 2, for this rule
+    learning = kept.learning
+    assert (learning.batch, learning.loss, learning.rate, learning.alpha) == (5, "mse", 2**-9, 0.5)
+    assert (learning.rounding, learning.seed) == ("stochastic", 3)
+
+
+def test_surrogate_and_rate_options():
+    options = ["--surrogate", "arctan:3", "--rate", "0.25", "--epochs", "1", "--save", "c"]
+    assert run("train", *SMALL, *options) == 0
+    kept = load_checkpoint(Path("c"))
+    assert kept.network.layers[0].surrogate.name == "arctan"
+    assert max(kept.network.layers[0].surrogate.values) > 1  # with the default α, 1 is the peak
+    assert kept.learning.rate == 0.25
+    assert run("train", *SMALL, "--epochs", "1", "--save", "d") == 0
+    default = load_checkpoint(Path("d"))
+    assert default.network.layers[0].surrogate.edges == (-0.5, 0.5)
+    assert default.learning.rate == 2**-6
+
+
+def test_resume_equals_one_go(tmp_path):
+    assert run("train", *SMALL, "--epochs", "3", "--save", "whole", "--json", "w.json") == 0
+    assert run("train", *SMALL, "--epochs", "1", "--save", "part") == 0
+    resumed = "--resume part --epochs 3 --save part --json p.json".split()  # noqa: SIM905
+    assert run("train", "--backend", "golden", *resumed) == 0
+    whole, part = load_checkpoint(tmp_path / "whole"), load_checkpoint(tmp_path / "part")
+    assert all((a == b).all() for a, b in zip(whole.weights, part.weights, strict=True))
+    assert whole.progress == part.progress
+    accuracy = [json.loads((tmp_path / f).read_text())["accuracy"] for f in ("w.json", "p.json")]
+    assert accuracy[0] == accuracy[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "epochs is 1: the checkpoint c has trained 1 already, so 2 or more is allowed"),
+        ("--epochs 2 --steps 5", "steps is 5: the checkpoint c has 2"),
+        ("--epochs 2 --layers 64,9,10", "layers is 64,9,10: the checkpoint c has 64,8,10"),
+        ("--epochs 2 --leak 0.5", "leak is 0.5: the checkpoint c has 0.75"),
+        ("--epochs 2 --bias", "bias is True: the checkpoint c has False"),
+        ("--epochs 2 --rule mpd-ed", "rule is mpd-ed: the checkpoint c has bptt"),
+        ("--epochs 2 --seed 1", "seed is 1: the checkpoint c has 0"),
+        ("--epochs 2 --limit 9", "limit is 9: the checkpoint c has 30"),
+        ("--epochs 2 --surrogate triangle", "surrogate is triangle: the checkpoint c has another"),
+        ("--epochs 2 --data other.npz", "data other.npz is not what the checkpoint c was trained"),
+    ],
+)
+def test_resume_that_differs(capsys, options, message):
+    np.savez("other.npz", x=np.ones((40, 64)), y=np.arange(40) % 10)
+    assert run("train", *SMALL, "--epochs", "1", "--save", "c") == 0
+    capsys.readouterr()
+    assert run("train", "--backend", "golden", "--resume", "c", *options.split()) == 2
+    assert message in capsys.readouterr().err
+    same = "--epochs 2 --steps 2 --layers 64,8,10 --leak 0.75 --no-bias --surrogate rectangle:1"
+    assert run("train", "--backend", "golden", "--resume", "c", *same.split()) == 0
+
+
+def test_evaluate(capsys):
+    assert run("train", *SMALL, "--epochs", "1", "--save", "c", "--json", "t.json") == 0
+    capsys.readouterr()
+    assert run("evaluate", "c", "--backend", "golden", "--check", "--json", "-") == 0
+    result = json.loads(capsys.readouterr().out)
+    with open("t.json") as file:
+        assert result["accuracy"] == json.load(file)["accuracy"]
+    assert result["check"]["tensors"] == 2 + 2 + 4 * 4  # weights are loaded twice
+    assert run("evaluate", "c", "--backend", "golden") == 0
+    assert capsys.readouterr().out.startswith("accuracy  train ")
+
+
+def test_machines(capsys):
+    assert run("machines") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in (*MACHINES, *SPECTRAL_MACHINES))
+    assert run("machines", "--json", "-") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [m["name"] for m in listed] == [*MACHINES, *SPECTRAL_MACHINES]
+    assert (listed[0]["kind"], listed[0]["lanes"]) == ("training", 2)
+    assert (listed[-1]["kind"], listed[-1]["pixel_bits"]) == ("spectral", 16)
+
+
+def test_compile(capsys):
+    assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--density", "1,1,1") == 0
+    out = capsys.readouterr().out
+    assert "7-5-8 on tiny (2 lanes): batches of 16 samples in 4 blocks of 4, 4 steps\n" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["0", "7", "5", "3", "21", "0", "1,344", "1,536", "1,344"] in rows
+    assert ["cycles", "a", "batch", "2,624", "1,536", "2,624"] in rows
+    assert "weight memory                            41    2,048     2%  row tiles\n" in out
+    assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--json", "-") == 0
+    compiled = json.loads(capsys.readouterr().out)
+    assert [layer["tiles"] for layer in compiled["layers"]] == [3, 4]
+    needs = {use["memory"]: use["needs"] for use in compiled["uses"]}
+    assert needs["weight memory"] == 41
+
+
+def test_mismatch_is_exit_code_1(capsys, monkeypatch):
+    class Wrong(GoldenBackend):
+        def forward_tensors(self):
+            tensors = super().forward_tensors()
+            return {**tensors, "codes.0": tensors["codes.0"] ^ 1}
+
+    def make(name, network, learning, machine, **_):
+        return backends.Lockstep(Wrong(network, learning), GoldenBackend(network, learning))
+
+    monkeypatch.setattr("backspike.train.trainer.make_backend", make)
+    assert run("train", *SMALL, "--epochs", "1", "--json", "r.json") == 1
+    err = capsys.readouterr().err
+    assert "backspike: mismatch: layer 0, tensor codes, batch 0, sample 0, step 0, index 0" in err
+    assert not os.path.exists("r.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "arguments are required: COMMAND"),
+        ("trian", "choose from 'train', 'evaluate'"),
+        ("train --colour red", "unrecognized arguments: --colour"),
+        ("train --lay 64,10", "unrecognized arguments: --lay"),
+        ("train --steps many", "--steps: 'many' is given: an integer"),
+        ("train --rate inf", "'inf' is given: a finite number"),
+        ("train --rate 1e-9", "rate is 1e-09: 2^-24 or more"),
+        ("train --rate -1", "rate is -1"),
+        ("train --rule stdp", "rule is 'stdp': bptt or mpd-ed is allowed"),
+        ("train --loss l1", "loss is 'l1': ce or mse is allowed"),
+        ("train --reset none", "reset is 'none': hard or soft"),
+        ("train --rounding up", "rounding is 'up': nearest or stochastic"),
+        (
+            "train --surrogate step",
+            "surrogate is 'step': rectangle, triangle, arctan",
+        ),
+        ("train --surrogate arctan:x", "surrogate arctan's parameter: 'x' is given"),
+        ("train --surrogate arctan:0", "surrogate arctan's parameter is 0: a positive"),
+        ("train --machine huge", "machine is 'huge': tiny, default, wide"),
+        ("train --backend gpu", "backend is 'gpu': golden, rtl, serial:PORT[:BAUD] is"),
+        ("train --data mnist", "data 'mnist' is not there: digits, an .npz file"),
+        ("train --layers 64", "layers is '64': two or more sizes"),
+        ("train --layers 64,x,10", "layers is '64,x,10': two or more sizes"),
+        ("train --layers 64,0,10", "size is 0"),
+        ("train --layers 65,10", "layers start with 65: data digits has samples of 64"),
+        ("train --layers 64,9", "data digits has the label 9: 0 to 8"),
+        ("train --steps 0", "steps is 0"),
+        ("train --batch 0", "batch is 0"),
+        ("train --epochs 0", "epochs is 0"),
+        ("train --limit 0", "limit is 0"),
+        ("train --seed -1", "seed is -1"),
+        ("train --leak 2", "leak is 2.0"),
+        ("train --json .", "--json is ., a folder"),
+        ("train --save file/x", "--save is file/x: "),
+        ("train --plots file", "--plots is file: "),
+        ("train --resume none", "checkpoint none is not there"),
+        ("train --resume file", "checkpoint file cannot be read"),
+        ("train --trace-batch 1", "trace-batch is 1: 0 or more is allowed, and only beside"),
+        ("train --backend golden --trace a.vcd", "trace is a.vcd on backend golden"),
+        ("evaluate none", "checkpoint none is not there"),
+        ("compile --layers 1", "layers is '1'"),
+        ("compile --layers 99999,9", "the network does not fit machine 'default': its "),
+        ("compile --layers 784,256,10", "weight memory needs 25600 row tiles, and there are 2048"),
+        ("compile --density 1,2,3", "density is '1,2,3': three shares within 0..1"),
+        ("compile --density 1,1", "density is '1,1': three shares within 0..1"),
+        ("compile --machine huge", "machine is 'huge'"),
+        ("emit --machine huge", "machine is 'huge'"),
+        ("emit --out file", "--out is file"),
+        ("bench --only colour", "only is 'colour': "),
+        ("bench --json .", "--json is ."),
+    ],
+)
+def test_bad_input(capsys, tmp_path, arguments, message):
+    (tmp_path / "file").write_text("text")
+    assert run(*arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert err.startswith("backspike")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "command", ["", "train", "evaluate", "compile", "emit", "machines", "fsds", "hyra", "bench"]
+)
+def test_help(capsys, command):
+    assert run(*command.split(), "--help") == 0
+    assert "usage: backspike" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"backspike {version('backspike')}\n"
+
+
+def test_numbers():
+    assert [number(text) for text in ("0.5", "2^-6", "1e-3", "-2")] == [0.5, 2**-6, 1e-3, -2]
+
+
+def test_ctrl_c_from_outside(tmp_path):
+    """A signal in mid-training: exit code 130, and a checkpoint that leads to the same bits."""
+    train = [sys.executable, "-m", "backspike.cli.main", "train", *SMALL, "--save", "run"]
+    with subprocess.Popen([*train, "--epochs", "100000"], stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "run").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"backspike: stopped after" in err.splitlines()[-1]
+    stopped = load_checkpoint(tmp_path / "run")
+    epochs = str(len(stopped.progress.history) + 1)
+    assert run(*f"train --backend golden --resume run --epochs {epochs} --save run".split()) == 0
+    assert run("train", *SMALL, "--epochs", epochs, "--save", "whole") == 0
+    whole, resumed = load_checkpoint(tmp_path / "whole"), load_checkpoint(tmp_path / "run")
+    assert all((a == b).all() for a, b in zip(whole.weights, resumed.weights, strict=True))
+    assert whole.progress == resumed.progress
+
+
+def test_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m backspike.cli.main machines --json - | true"
+    done = subprocess.run(command, shell=True, capture_output=True, check=True)
+    assert b"Traceback" not in done.stderr

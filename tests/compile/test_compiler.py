@@ -1,0 +1,203 @@
+"""The compiler: what it places does not meet, what it refuses it names, what it writes is checked.
+
+That the core does the right thing with a plan is proven by the runs in lockstep.
+"""
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from backspike.compile.compiler import MAX_TILES, Plan, compile_network
+from backspike.gen.core.layout import ENGINES, NEVER, TASK, descriptor_fields
+from backspike.gen.machine import DEPTH, MACHINES, Machine
+from backspike.ir.errors import UserError
+from backspike.ir.network import Layer, Learning, Network, Surrogate, rectangle
+
+DEFAULT = MACHINES["default"]
+
+
+def dense(*sizes: int, steps: int = 4, bias: bool = False, **layer) -> Network:
+    layers = tuple(Layer(size=size, bias=bias, **layer) for size in sizes[1:])
+    return Network(inputs=sizes[0], layers=layers, steps=steps)
+
+
+def disjoint(ranges: list[range]) -> bool:
+    """Whether no two of them meet; empty ones meet nobody."""
+    ordered = sorted((r for r in ranges if len(r)), key=lambda r: r.start)
+    return all(a.stop <= b.start for a, b in itertools.pairwise(ordered))
+
+
+@st.composite
+def plans(draw) -> Plan:
+    machine = MACHINES[draw(st.sampled_from(sorted(MACHINES)))]
+    sizes = draw(st.lists(st.integers(1, 90), min_size=2, max_size=5))
+    bias = draw(st.lists(st.booleans(), min_size=len(sizes) - 1, max_size=len(sizes) - 1))
+    network = Network(
+        inputs=sizes[0],
+        layers=tuple(Layer(size=n, bias=b) for n, b in zip(sizes[1:], bias, strict=True)),
+        steps=draw(st.integers(1, DEPTH)),
+    )
+    try:
+        return compile_network(network, Learning(batch=draw(st.integers(1, 40))), machine)
+    except UserError:
+        assume(False)
+        raise
+
+
+@given(plans())
+@settings(deadline=None, max_examples=150)
+def test_blocks_hold_the_batch(plan):
+    assert plan.samples * plan.network.steps <= DEPTH
+    assert plan.samples <= plan.learning.batch <= plan.samples * plan.blocks
+    assert plan.samples * (plan.blocks - 1) < plan.learning.batch
+
+
+@given(plans())
+@settings(deadline=None, max_examples=150)
+def test_nothing_that_is_placed_meets(plan):
+    """Weights in rows; spikes, codes and gradients in units, inputs among the spikes."""
+    machine, blocks = plan.machine, plan.blocks
+    rows = [range(at.weights, at.weights + at.rows) for at in plan.layers]
+    outputs = [range(at.output_unit, at.output_unit + at.tiles * blocks) for at in plan.layers]
+    first = plan.layers[0]
+    tiles = -(-plan.network.inputs // machine.lanes)  # as the host writes them
+    inputs = range(plan.input_unit, plan.input_unit + tiles * blocks)
+    assert disjoint(rows)
+    assert disjoint(outputs)
+    assert disjoint([*outputs[:-1], inputs])  # the read-out has no spikes
+    assert max(r.stop for r in rows) <= machine.weight_rows
+    assert max(r.stop for r in outputs) <= machine.units
+    assert inputs.stop <= machine.spike_units
+    assert plan.layers[-1].tiles * blocks <= machine.readout_units
+    assert first.source_unit == plan.input_unit
+    for below, at in itertools.pairwise(plan.layers):
+        assert at.source_unit == below.output_unit
+    for layer, at in zip(plan.network.layers, plan.layers, strict=True):
+        assert (at.tiles - 1) * machine.lanes < layer.size <= at.tiles * machine.lanes
+        assert (at.source_tiles - 1) * machine.lanes < at.sources + layer.bias
+        assert at.sources + layer.bias <= at.source_tiles * machine.lanes
+        assert at.rows == (at.sources + layer.bias) * at.tiles
+
+
+@given(plans())
+@settings(deadline=None, max_examples=100)
+def test_fields_and_tasks_fit_their_widths(plan):
+    for name in ENGINES:
+        fields = descriptor_fields(name)
+        assert len(plan.descriptors[name]) == len(plan.layers) <= plan.machine.layers
+        for values in plan.descriptors[name]:
+            assert values.keys() == fields.keys()
+            for field, value in values.items():
+                assert 0 <= value < 1 << fields[field].width, (name, field)
+        tasks = plan.queues[name].tasks
+        assert len(tasks) <= plan.machine.tasks
+        for task in tasks:
+            assert 0 <= task.layer < 1 << TASK["layer"].width
+            assert 0 <= task.tile < plan.layers[task.layer].tiles
+            assert all(0 <= count < 1 << TASK["wait_first"].width for count in task.waits.values())
+            assert name not in task.waits
+    for program in plan.programs.values():
+        for name, tasks in program.items():
+            assert 0 <= tasks.begin <= tasks.end <= len(plan.queues[name].tasks)
+
+
+def test_digits_on_default():
+    """64-128-10 as a person would place it: 8 lanes, 4 samples of 4 steps a block, 4 blocks."""
+    network = dense(64, 128, 10, surrogate=rectangle(2.0), leak=0.5, threshold=0.75)
+    plan = compile_network(network, Learning(batch=16, rate=2.0**-6), DEFAULT)
+    assert (plan.samples, plan.blocks) == (4, 4)
+    hidden, readout = plan.layers
+    assert (hidden.tiles, hidden.source_tiles, hidden.rows) == (16, 8, 1024)
+    assert (readout.tiles, readout.source_tiles, readout.rows) == (2, 16, 256)
+    assert (hidden.weights, readout.weights) == (0, 1024)
+    assert (hidden.output_unit, readout.output_unit, plan.input_unit) == (0, 64, 64)
+    assert {(use.memory, use.needs, use.has) for use in plan.uses} >= {
+        ("layers", 2, 4),
+        ("weight memory", 1280, 2048),
+        ("spike memory", 96, 256),
+        ("gradient memory", 72, 128),
+        ("read-out memory", 8, 32),
+        ("fp task memory", 36, 256),
+        ("bp task memory", 18, 256),
+        ("wg task memory", 18, 256),
+    }
+
+
+def test_descriptors():
+    """Every field of a layer in the middle, and of the read-out."""
+    surrogate = Surrogate("table", (-0.5, 0.25), (0.0, 0.5, 0.0))
+    network = Network(
+        inputs=20,
+        steps=4,
+        layers=(
+            Layer(size=9, bias=True, leak=0.5, threshold=0.75, reset="soft", rule="mpd-ed",
+                  temporal=False, surrogate=surrogate),
+            Layer(size=17, leak=0.25, threshold=2.0),
+        ),
+    )  # fmt: skip
+    learning = Learning(batch=8, loss="mse", alpha=0.125, rate=0.5, rounding="stochastic")
+    plan = compile_network(network, learning, DEFAULT)
+    never = {f"edge{n}": NEVER for n in range(15)}
+    fp, bp, wg = (plan.descriptors[name] for name in ENGINES)
+    assert fp[0] == never | {
+        "tiles": 2, "size": 9, "source_tiles": 3, "sources": 20, "bias": 1, "source_unit": 4,
+        "output_unit": 0, "weights": 0, "leak": 0x3800, "threshold": 0x3A00, "soft": 1,
+        "readout": 0, "spikes_only": 1, "nonzero": 0b010, "edge0": 0x3400, "edge1": 0x3C00,
+    }  # fmt: skip
+    assert {k: v for k, v in fp[1].items() if not k.startswith("edge")} == {
+        "tiles": 3, "size": 17, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
+        "output_unit": 4, "weights": 42, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
+        "readout": 1, "spikes_only": 0, "nonzero": 0b010,
+    }  # fmt: skip
+    none = {f"h{n}": 0 for n in range(16)}
+    assert bp[0] == none | {
+        "tiles": 2, "size": 9, "output_unit": 0, "loss": 0, "squared": 1, "next_tiles": 3,
+        "next_unit": 4, "next_weights": 42, "leak": 0x3800, "soft": 1, "temporal": 0,
+        "spikes_only": 1, "h1": 0x3800,
+    }  # fmt: skip
+    last = {k: bp[1][k] for k in ("tiles", "size", "output_unit", "loss", "squared", "leak")}
+    assert last == {"tiles": 3, "size": 17, "output_unit": 4, "loss": 1, "squared": 1,
+                    "leak": 0x3000}  # fmt: skip
+    assert wg[1] == {
+        "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
+        "gradient_unit": 4, "weights": 42, "rate": 0x3800, "stochastic": 1, "key": 0,
+    }  # fmt: skip
+
+
+BIG = Machine(name="big", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2**16,
+              units=4096, spike_units=8192, readout_units=4096, layers=4, tasks=1024)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("network", "batch", "machine", "words"),
+    [
+        (dense(8, 8, 8, steps=17), 4, DEFAULT, "17 steps: 1 to 16 are allowed"),
+        (dense(4, 4, 4, 4, 4, 4), 1, DEFAULT, "its layers need 5 descriptors, and there are 4"),
+        (dense(64, 300, 10), 1, DEFAULT,
+         "'default': its weight memory needs 3032 row tiles, and there are 2048"),
+        (dense(64, 128, 10, steps=16), 16, DEFAULT, "its spike memory needs 384 tiles, and"),
+        (dense(8, 64, 64, 8), 48, DEFAULT, "its gradient memory needs 204 tiles, and there are"),
+        (dense(2, 80), 16, DEFAULT, "its read-out memory needs 40 tiles, and there are 32"),
+        (dense(1, 2 * MAX_TILES + 2, 1), 1, BIG, "its widest layer needs 257 tiles"),
+        (dense(2 * MAX_TILES + 1, 1, 1), 1, BIG, "its widest layer needs 257 tiles"),
+        (dense(4, *[500] * 2), 1, dataclasses.replace(BIG, tasks=512),
+         "its weight memory needs 126000 row tiles"),
+        (dense(4, *[300, 4] * 2), 1, dataclasses.replace(BIG, tasks=256),
+         "its fp task memory needs 608 tasks, and there are 256"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(network, batch, machine, words):
+    with pytest.raises(UserError) as raised:
+        compile_network(network, Learning(batch=batch), machine)
+    assert words in str(raised.value)
+
+
+def test_the_limit_itself_fits():
+    """The largest read-out, and the largest batch of it, that default has room for."""
+    compile_network(dense(2, 64), Learning(batch=16), DEFAULT)
+    compile_network(dense(2 * MAX_TILES, 1), Learning(batch=1), BIG)
+    with pytest.raises(UserError, match="read-out memory"):
+        compile_network(dense(2, 65), Learning(batch=16), DEFAULT)

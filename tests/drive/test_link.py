@@ -1,0 +1,217 @@
+"""The link's driver on good and bad lines: no wrong value, nothing lost or done twice, no hang."""
+
+import numpy as np
+import pytest
+
+from backspike.drive.frames import pack
+from backspike.drive.link import SILENT, TRIES, LinkPort
+from backspike.drive.link_torture import RATE, torture
+from backspike.drive.port import BusError, BusTimeoutError
+from backspike.gen.link.bell import MAP
+from backspike.gen.link.protocol import WORDS
+from backspike.ir.errors import LinkError
+from backspike.sim.noisy_line import KINDS, Damage
+from backspike.sim.verilator.uart import Uart, UartLine
+from tests.support.linked import MEMORY, uart
+
+pytestmark = pytest.mark.verilator
+
+
+@pytest.fixture
+def port():
+    port = LinkPort(UartLine(uart()), MAP)
+    yield port
+    port.close()
+
+
+def test_as_any_port(port):
+    """What `Simulator` does with the same words and mistakes."""
+    words = np.random.default_rng(0).integers(0, 2**32, 200, np.uint32)
+    port.write_block("memory", words)
+    assert port.read_block("memory", 200).tolist() == words.tolist()
+    port.write(MEMORY + 8, 1, 2)
+    assert port.read_block(MEMORY + 4, 4).tolist() == [words[1], 1, 2, words[4]]
+    assert port.read_block("memory", 0).size == 0
+    port.write_block("memory", [])
+    port.write("bell", 9)
+    assert (port.read("rung"), port.read("last")) == (1, 9)
+    assert port.wait("last", 0xF, 9) == 9
+    with pytest.raises(BusTimeoutError, match=r"last is 0x00000009 after 9999 cycles, waiting"):
+        port.wait("last", 1, 0, limit=9999)
+    with pytest.raises(ValueError, match="value is 0x2: bits within the mask 0x1"):
+        port.wait("last", 1, 2)
+    with pytest.raises(ValueError, match="words are 0 to 4294967296"):
+        port.write_block("memory", [0, 2**32])
+    with pytest.raises(ValueError, match="a block of 2 words at 0xffc: multiples of 4"):
+        port.read_block(0xFFC, 2)
+    with pytest.raises(BusError, match=r"^write of 0x00000100 at 0x000000 \(bell\) was answered S"):
+        port.write("bell", 0x100)
+    with pytest.raises(BusError, match=r"^read at 0x000000 \(bell\) was answered SLVERR$"):
+        port.read("bell")
+    assert port.failures == 0
+    assert port.clock == RATE.clock
+
+
+def test_a_refusal_in_a_long_block_is_found_where_it_is(port):
+    end = MEMORY + 4 * MAP.window("memory").words
+    with pytest.raises(BusError) as caught:
+        port.write_block(end - 4 * 60, range(100, 170))
+    assert caught.value.address == end
+    assert "write of 0x000000a0" in str(caught.value)
+    assert port.read_block(end - 8, 2).tolist() == [158, 159]
+    with pytest.raises(BusError) as caught:
+        port.read_block(end - 4 * 60, 70)
+    assert caught.value.address == end
+
+
+def test_frames_grow_on_a_good_line(port):
+    for _ in range(10):
+        port.read_block("memory", 256)
+    before = port.requests
+    port.read_block("memory", 256)
+    assert port.requests - before == 1
+    assert WORDS == 256
+
+
+@pytest.mark.parametrize("skew", [-0.02, 0.02])
+def test_a_bad_line(skew):
+    found = torture(250, 0.01, 5, skew=skew)
+    assert found.requests >= 250
+    assert found.failures > 150
+    assert min(found.damaged.values()) > 100
+    assert found.values > 1000
+    assert found.wrong == 0
+    assert found.rung == found.counted > 30
+    assert found.refused > 5
+
+
+class Scripted:
+    """A way for bytes that does to the nth send, or receipt, what it was told."""
+
+    def __init__(self, **deeds):
+        self.deeds, self.calls = deeds, 0
+
+    def __call__(self, data: bytes) -> bytes:
+        if not data:
+            return data
+        self.calls += 1
+        deed = self.deeds.get(f"n{self.calls}")
+        return data if deed is None else deed(data)
+
+
+def test_a_lost_answer_does_not_ring_twice():
+    back = Scripted()
+    port = LinkPort(UartLine(uart(), bytes, back), MAP)
+    for deed in (lambda data: b"", lambda data: data[:-3], lambda data: bytes(len(data))):
+        before = port.read("rung")
+        back.deeds = {f"n{back.calls + 1}": deed}
+        port.write("bell", 1)
+        assert port.read("rung") == before + 1
+    assert port.failures == 3
+
+
+def test_a_lost_request_is_sent_again():
+    there = Scripted()
+    port = LinkPort(UartLine(uart(), there), MAP)
+    for deed in (lambda data: b"", lambda data: data[:-5], lambda data: b"\x55" + data[2:]):
+        before = port.read("rung")
+        there.deeds = {f"n{there.calls + 1}": deed}
+        port.write("bell", 1)
+        assert port.read("rung") == before + 1
+    # The rest of the one that was cut off is called damaged when the next frame begins.
+    assert port.failures == 4
+
+
+def test_noise_before_a_request_does_not_ring_twice():
+    """The bridge calls the noise damaged, and carries out the request behind it."""
+    there = Scripted()
+    port = LinkPort(UartLine(uart(), there), MAP)
+    there.deeds = {f"n{there.calls + 1}": lambda data: b"\x7e\x55\x55\x7e" + data}
+    port.write("bell", 1)
+    assert port.read("rung") == 1
+    assert port.failures == 1
+
+
+class Dead:
+    """A line on which `answer` comes to whatever is sent."""
+
+    name, baud = "serial port X", 1_000_000
+
+    def __init__(self, answer: bytes = b""):
+        self.answer, self.sent = answer, 0
+        self._waiting = b""
+
+    def send(self, data: bytes) -> None:
+        self.sent += 1
+        self._waiting = self.answer
+
+    def receive(self, seconds: float) -> bytes:
+        assert seconds < 1
+        data, self._waiting = self._waiting, b""
+        return data
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "tries", "message"),
+    [
+        (b"", SILENT, "serial port X does not answer: a board with backspike's link at 1000000"),
+        (b"\x00\xe6\x1e", TRIES, "serial port X answers, but nothing of it is readable at 1000000"),
+        (pack(b"login: "), TRIES, "serial port X answers, but nothing of it is readable"),
+        (
+            pack(bytes([0x1F, 0, 0, 0])),
+            TRIES,
+            "serial port X answers, but nothing of it is readable",
+        ),
+        (pack(bytes([0x16, 0, 0, 0])), 1, "serial port X has another version of the link"),
+    ],
+)
+def test_what_is_no_board(answer, tries, message):
+    line = Dead(answer)
+    with pytest.raises(LinkError, match=message):
+        LinkPort(line, MAP)
+    assert line.sent == tries
+
+
+def test_a_line_that_gets_worse_is_given_up():
+    there = Damage(0, 1)
+    port = LinkPort(UartLine(uart(), there), MAP)
+    port.write("bell", 1)
+    there.share = 0.5
+    with pytest.raises(LinkError, match=f"has damaged {TRIES} frames in a row"):
+        port.read_block("memory", 256)
+    there.share, frames = 0.0, port.frames
+    with pytest.raises(LinkError, match=f"has damaged {TRIES} frames in a row"):
+        port.read("rung")
+    assert port.frames == frames
+
+
+def test_a_reset_of_the_board_is_noticed(port):
+    port.write("bell", 1)
+    port._line.uart.reset()
+    with pytest.raises(LinkError, match="the board was reset, and what it held is lost"):
+        port.write("bell", 2)
+
+
+def test_another_rate_is_told():
+    model: Uart = uart(skew=0.5)
+    with pytest.raises(
+        LinkError, match=r"(answers, but nothing of it is readable|does not answer)"
+    ):
+        LinkPort(UartLine(model), MAP)
+
+
+def test_damage_is_what_it_says():
+    data = bytes(range(256)) * 400
+    damage = Damage(0.03, 7)
+    assert damage(data) != data
+    assert damage(b"") == b""
+    for kind in KINDS:
+        assert abs(damage.counts[kind] / len(data) - 0.01) < 0.002
+    same = Damage(0.03, 7)
+    assert same(data) == Damage(0.03, 7)(data)
+    assert Damage(0, 7)(data) == data
+    with pytest.raises(ValueError, match=r"share is 1\.5: 0 to 1"):
+        Damage(1.5, 0)

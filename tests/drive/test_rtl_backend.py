@@ -1,0 +1,96 @@
+"""The command line on the simulated RTL: same bits as golden, counters, waves, a found fault."""
+
+import json
+
+import numpy as np
+import pytest
+
+from backspike.cli.main import main
+from backspike.drive.lockstep import Lockstep
+from backspike.drive.registry import make_backend
+from backspike.gen.machine import MACHINES
+from backspike.ir.errors import Mismatch
+from backspike.ir.network import Layer, Learning, Network
+from backspike.train.checkpoint import load_checkpoint
+from backspike.train.data import load
+from backspike.train.trainer import Trainer
+
+pytestmark = pytest.mark.verilator
+SMALL = "--limit 20 --layers 64,9,10 --steps 3 --batch 8 --machine tiny --seed 2"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def train(options: str) -> int:
+    return main(["train", *SMALL.split(), *options.split()])
+
+
+def test_rtl_golden_and_a_change_of_backend_give_the_same_run(tmp_path, capsys):
+    assert train("--epochs 2 --backend rtl --save rtl --json rtl.json --plots plots") == 0
+    out = capsys.readouterr().out
+    assert train("--epochs 2 --backend golden --save golden --json golden.json") == 0
+    assert train("--epochs 1 --backend golden --save mixed") == 0
+    resumed = "--resume mixed --save mixed --epochs 2 --machine tiny"
+    assert main(["train", *resumed.split()]) == 0
+    runs = [load_checkpoint(tmp_path / name) for name in ("rtl", "golden", "mixed")]
+    for run in runs[1:]:
+        assert all((a == b).all() for a, b in zip(runs[0].weights, run.weights, strict=True))
+        assert run.progress == runs[0].progress
+    rtl, golden = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("rtl", "golden"))
+    assert (rtl["accuracy"], rtl["density"]) == (golden["accuracy"], golden["density"])
+    # Weights as loaded; six batches of training, three of each of two tests and the last look.
+    assert rtl["check"]["tensors"] == 2 + 6 * (4 + 4) + 9 * 4
+    assert rtl["check"]["mismatches"] == 0
+    cycles = rtl["cycles"]
+    assert list(cycles) == ["total", "fp", "bp", "wg"]
+    for engine in ("fp", "bp", "wg"):
+        assert 0 < cycles[engine]["bound"] <= cycles[engine]["busy"] <= cycles["total"]
+    assert rtl["simulation"]["cycles"] > cycles["total"]
+    assert golden["cycles"] is None
+    assert f"  weight gradient{cycles['wg']['busy']:>14,}{cycles['wg']['bound']:>14,}" in out
+    assert (tmp_path / "plots" / "engines.png").exists()
+
+
+def test_a_network_that_does_not_fit(capsys, tmp_path):
+    assert train("--layers 64,300,10 --save c") == 2
+    err = capsys.readouterr().err
+    needs = 64 * 150 + 300 * 5
+    assert f"weight memory needs {needs} row tiles, and there are 2048" in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trace_holds_waves(tmp_path):
+    assert train("--epochs 1 --backend rtl --trace wave.vcd --trace-batch 1 --no-check") == 0
+    text = (tmp_path / "wave.vcd").read_text()
+    assert "$enddefinitions" in text
+    assert text.count("\n#") > 100
+
+
+def test_a_weight_bit_that_flips_in_the_core_is_found():
+    network = Network(inputs=64, layers=(Layer(size=9), Layer(size=10)), steps=3)
+    learning = Learning(batch=8)
+    with Trainer(network, "tiny", "rtl", learning=learning) as trainer:
+        assert isinstance(trainer.backend, Lockstep)
+        rtl = trainer.backend.primary
+        weights = rtl.weights()
+        weights[1][4, 7] ^= np.uint16(1)
+        rtl.load_weights(weights)  # behind the back of the comparison
+        with pytest.raises(Mismatch, match=r"batch 0.*got 0x.*want 0x"):
+            trainer.train(load("digits").limited(20), 1)
+
+
+def test_counters_do_not_count_what_did_not_run():
+    network = Network(inputs=4, layers=(Layer(size=3), Layer(size=2)), steps=2)
+    rtl = make_backend("rtl", network, Learning(batch=1), MACHINES["tiny"])
+    spikes, labels = np.ones((1, 2, 4), np.uint8), np.zeros(1, np.int64)
+    rtl.load_weights([np.zeros(shape, np.uint16) for shape in network.shapes])
+    rtl.forward(spikes, labels)
+    counters = rtl.counters()  # pyright: ignore[reportAttributeAccessIssue]
+    rtl.close()
+    assert counters["fp"]["bound"] == 4 * 2 * 2  # sources, entries, tiles; nothing spikes above
+    assert counters["bp"]["busy"] == 0
+    assert counters["wg"]["busy"] == 0

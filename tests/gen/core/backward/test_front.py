@@ -1,0 +1,117 @@
+"""gen.core.backward_front: events, values and weight columns of random gradients, against a plain
+model.
+
+The coroutines below `# cocotb` run inside the simulation, the tests outside.
+"""
+
+import cocotb
+import pytest
+
+from backspike.gen.core.backward.front import BackwardFront
+from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.weights import COLUMN_LATENCY
+from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wanted
+from tests.support.streams import Memory
+
+# cocotb
+
+
+def configuration(rng, loss: int = 0) -> dict[str, int]:
+    tiles, after = rng.randint(1, 3), rng.randint(1, 4)
+    return {
+        "tiles": tiles,
+        "size": tiles * LANES,
+        "output_unit": rng.randrange(20),
+        "loss": loss,
+        "next_tiles": after,
+        "next_unit": 20 + rng.randrange(20),
+        "next_weights": rng.randrange(200),
+    }
+
+
+class Memories:
+    """Masks, active entries, gradients and weight columns."""
+
+    def __init__(self, bench: FrontBench, density: float):
+        self.masks = Rows(bench.rng, LANES * DEPTH, density)
+        self.active = Rows(bench.rng, DEPTH, 0.7)
+        self.gradients = Rows(bench.rng, LANES * 16)
+        self.columns = Rows(bench.rng, LANES * 16)
+        dut = bench.dut
+        for name in ("masks", "active", "gradients"):
+            bench.read_port(name, getattr(self, name))
+
+        def column(address: int) -> int:
+            return self.columns[address, int(dut.column_stride.value), int(dut.column_turn.value)]
+
+        bench.add(Memory(bench, dut.column_address, dut.column_vector, column, COLUMN_LATENCY))
+
+
+def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories) -> Wanted:
+    want = Wanted()
+    after = config["next_tiles"]
+    for tile in tiles:
+        for block in range(setting.blocks):
+            unit = config["output_unit"] + tile * setting.blocks + block
+            want.headers.append({"unit": unit, "block": block, "tile": tile,
+                                 "last": int(block == setting.blocks - 1)})  # fmt: skip
+            if config["loss"]:
+                continue
+            needed = memories.active[unit]
+            scanned = []
+            for source in range(after):
+                at = config["next_unit"] + source * setting.blocks + block
+                mask = memories.masks[at] & sum(needed << n * DEPTH for n in range(LANES))
+                scanned.append(
+                    {"tile": mask, "tag": (source, at), "last": int(source == after - 1)}
+                )
+            first = config["next_weights"] + tile * after * LANES
+            want.scan(
+                scanned,
+                LANES,
+                lambda tag, x, first=first: memories.columns[first + tag[0], after, x],
+                lambda tag, x, i: memories.gradients[tag[1] * DEPTH + i] >> 16 * x & WORD,
+            )
+    return want
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def random_gradients(dut, stall):
+    for density in (0.05, 0.4):
+        bench = FrontBench(dut, "bp", HEADER, 1, stall)
+        memories = Memories(bench, density)
+        await bench.reset()
+        for n in range(12):
+            memories.masks.clear()
+            memories.active.clear()
+            setting, config = Setting.draw(bench.rng), configuration(bench.rng, int(n % 4 == 3))
+            setting.drive(dut, "bp", config)
+            tiles = bench.rng.sample(range(config["tiles"]), config["tiles"])
+            await bench.run(tiles, wanted(setting, config, tiles, memories))
+
+
+@cocotb.test()
+async def one_event_a_cycle(dut):
+    """Blocks follow each other with a few cycles' pause at the most."""
+    for density in (0.25, 0.5, 1.0):
+        bench = FrontBench(dut, "bp", HEADER, 2, 0.0)
+        memories = Memories(bench, density)
+        await bench.reset()
+        setting = Setting(4, 4, 2, 2, 0, 1)
+        config = configuration(bench.rng) | {"next_tiles": 8}
+        setting.drive(dut, "bp", config)
+        tiles = list(range(config["tiles"]))
+        want = wanted(setting, config, tiles, memories)
+        took = await bench.run(tiles, want)
+        limit = len(want.events) + want.empty + 18 + 4 * len(want.headers)
+        assert took <= limit, f"{took} cycles for {len(want.events)} events, density {density}"
+
+
+# Outside
+
+
+@pytest.mark.verilator
+def test_backward_front():
+    run_bench(BackwardFront(MACHINE), "backward_front_bench", __name__)

@@ -1,0 +1,212 @@
+"""gen.core.control: rehearsal before a run, what is refused, and when the rehearsal is left out.
+
+The coroutines below `# cocotb` run inside the simulation, the tests outside.
+"""
+
+import cocotb
+import pytest
+
+from backspike.gen.core.control.dispatch import Fault
+from backspike.gen.core.control.run import RunControl
+from backspike.gen.core.layout import BATCH
+from backspike.gen.machine import DEPTH
+from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.streams import Bench, packed
+from tests.support.wrapped import Inside, Wrapped
+
+QUEUES = 3
+GOOD = {"steps": 4, "samples": 4, "blocks": 1}
+
+# cocotb
+
+
+class Queues:
+    """Three queues: after `go` each runs for some cycles, and may end in a fault or be stuck.
+
+    `plan(rehearse)` says, for each queue: (cycles, fault, stuck). A stuck queue ends by abort.
+    `runs` lists what was begun: True for a rehearsal.
+    """
+
+    def __init__(self, bench: Bench):
+        self.dut = bench.dut
+        self.plan = lambda rehearse: [(0, Fault.NONE, False)] * QUEUES
+        self.left = [None] * QUEUES
+        self.runs: list[bool] = []
+        self.positions = [3, 4, 5]
+        self.now = [(0, Fault.NONE, False)] * QUEUES
+
+    def drive(self) -> None:
+        running = stuck = 0
+        faults = [Fault.NONE] * QUEUES
+        for n, left in enumerate(self.left):
+            _, fault, waits = self.now[n]
+            if left is None:
+                continue
+            running |= 1 << n
+            if left == 0 and waits:
+                stuck |= 1 << n
+            elif left == 0 and fault != Fault.NONE:
+                faults[n] = fault
+        self.dut.running.value, self.dut.stuck.value = running, stuck
+        for n in range(QUEUES):
+            getattr(self.dut, f"faults__{n}").value = faults[n].value
+            getattr(self.dut, f"positions__{n}").value = self.positions[n]
+
+    def sample(self) -> None:
+        for n, left in enumerate(self.left):
+            if left is None:
+                continue
+            waits = self.now[n][2]
+            if left or not waits:
+                self.left[n] = left - 1 if left else None
+            if int(self.dut.abort.value):
+                self.left[n] = None
+        if int(self.dut.go.value):
+            assert self.left == [None] * QUEUES, "queues are started while they run"
+            self.runs.append(bool(int(self.dut.rehearse.value)))
+            self.now = self.plan(self.runs[-1])
+            self.left = [cycles for cycles, _, _ in self.now]
+
+
+async def begin(dut, seed: int):
+    dut = Inside(dut)
+    bench = Bench(dut, seed)
+    queues = bench.add(Queues(bench))
+    dut.batch.value = packed(BATCH).pack(GOOD)
+    await bench.reset()
+    return dut, bench, queues
+
+
+async def ring(dut, bench) -> None:
+    """The doorbell, and until all is at rest."""
+    dut.doorbell.value = 1
+    await bench.tick()
+    dut.doorbell.value = 0
+    await bench.tick()
+    await bench.until(lambda: not int(dut.busy.value), 500)
+
+
+async def change(dut, bench) -> None:
+    dut.changed.value = 1
+    await bench.tick()
+    dut.changed.value = 0
+
+
+@cocotb.test()
+async def rehearses_once(dut):
+    """A run follows its rehearsal; the next ones have none until something changes."""
+    dut, bench, queues = await begin(dut, 1)
+    lengths = bench.rng.choices(range(1, 30), k=QUEUES)
+    queues.plan = lambda rehearse: [(n, Fault.NONE, False) for n in lengths]
+    await ring(dut, bench)
+    assert queues.runs == [True, False]
+    await ring(dut, bench)
+    await ring(dut, bench)
+    assert queues.runs == [True, False, False, False]
+    await change(dut, bench)
+    await ring(dut, bench)
+    assert queues.runs[4:] == [True, False]
+    dut.changed.value = 1  # beside the doorbell
+    dut.doorbell.value = 1
+    await bench.tick()
+    dut.changed.value = dut.doorbell.value = 0
+    await bench.tick()
+    await bench.until(lambda: not int(dut.busy.value))
+    assert queues.runs[6:] == [True, False]
+    assert int(dut.fault.value) == Fault.NONE.value
+
+
+@cocotb.test()
+async def empty_queues(dut):
+    """A run of nothing ends."""
+    dut, bench, queues = await begin(dut, 2)
+    await ring(dut, bench)
+    assert queues.runs == [True, False]
+
+
+@cocotb.test()
+async def earnest(dut):
+    """busy from the doorbell on, earnest only in the run, begins once, before it."""
+    dut, bench, queues = await begin(dut, 3)
+    queues.plan = lambda rehearse: [(7, Fault.NONE, False)] * QUEUES
+    dut.doorbell.value = 1
+    seen = []
+    for _ in range(40):
+        await bench.tick()
+        dut.doorbell.value = 0
+        seen.append(tuple(int(getattr(dut, n).value) for n in ("busy", "earnest", "begins")))
+    order = [key for n, key in enumerate(seen) if n == 0 or key != seen[n - 1]]
+    assert order == [(1, 0, 0), (1, 0, 1), (1, 0, 0), (1, 1, 0), (0, 0, 0)]
+    assert seen.count((1, 0, 1)) == 1
+
+
+@cocotb.test()
+async def faults(dut):
+    """A fault in the rehearsal stops all queues; nothing is run, and the next rehearsal is not
+    left out."""
+    dut, bench, queues = await begin(dut, 4)
+    for engine in range(QUEUES):
+        for fault in (Fault.QUEUE, Fault.LAYER, Fault.TILE, Fault.UNITS, Fault.WEIGHTS):
+
+            def plan(rehearse, engine=engine, fault=fault):
+                others = (bench.rng.randrange(40), Fault.NONE, bench.rng.random() < 0.3)
+                return [(5, fault, False) if n == engine else others for n in range(QUEUES)]
+
+            queues.plan = plan
+            queues.runs.clear()
+            await ring(dut, bench)
+            assert queues.runs == [True]
+            assert int(dut.fault.value) == fault.value
+            assert int(dut.fault_engine.value) == engine
+            assert int(dut.fault_task.value) == queues.positions[engine]
+            assert queues.left == [None] * QUEUES
+    queues.plan = lambda rehearse: [(5, Fault.NONE, False)] * QUEUES
+    queues.runs.clear()
+    await ring(dut, bench)
+    assert queues.runs == [True, False]
+    assert int(dut.fault.value) == Fault.NONE.value
+
+
+@cocotb.test()
+async def deadlocks(dut):
+    """All queues that still run are stuck: for ever."""
+    dut, bench, queues = await begin(dut, 5)
+    for stuck in range(1, 1 << QUEUES):
+        lengths = [bench.rng.randrange(2, 30) for _ in range(QUEUES)]
+        queues.plan = lambda rehearse, lengths=lengths, stuck=stuck: [
+            (lengths[n], Fault.NONE, bool(stuck >> n & 1)) for n in range(QUEUES)
+        ]
+        queues.runs.clear()
+        await ring(dut, bench)
+        assert queues.runs == [True]
+        assert int(dut.fault.value) == Fault.DEADLOCK.value
+        engine = int(dut.fault_engine.value)
+        assert stuck >> engine & 1
+        assert int(dut.fault_task.value) == queues.positions[engine]
+
+
+@cocotb.test()
+async def batches(dut):
+    """A block has 1 to DEPTH entries and a batch has blocks, or nothing is begun."""
+    dut, bench, queues = await begin(dut, 6)
+    for steps in (0, 1, 3, 16, 17, 31):
+        for samples in (0, 1, 5, 16, 31):
+            for blocks in (0, 1, 1023):
+                shape = {"steps": steps, "samples": samples, "blocks": blocks}
+                dut.batch.value = packed(BATCH).pack(shape)
+                await change(dut, bench)
+                await bench.tick()
+                queues.runs.clear()
+                await ring(dut, bench)
+                good = 1 <= steps * samples <= DEPTH and blocks > 0
+                assert queues.runs == ([True, False] if good else []), shape
+                want = Fault.NONE if good else Fault.BATCH
+                assert int(dut.fault.value) == want.value, shape
+
+
+# Outside
+
+
+@pytest.mark.verilator
+def test_control():
+    run_bench(Wrapped(RunControl()), "control_bench", __name__)

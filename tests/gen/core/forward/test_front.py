@@ -1,0 +1,114 @@
+"""gen.core.forward_front: events and weight rows of random spikes, against a plain model.
+
+The coroutines below `# cocotb` run inside the simulation, the tests outside.
+"""
+
+import cocotb
+import pytest
+
+from backspike.gen.core.forward.front import ForwardFront
+from backspike.gen.core.layout import unit_bits
+from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.weights import ROW_LATENCY
+from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wanted
+from tests.support.streams import Memory
+
+# cocotb
+
+
+def configuration(rng) -> dict[str, int]:
+    sources, bias, tiles = rng.randint(1, 11), rng.randrange(2), rng.randint(1, 3)
+    return {
+        "tiles": tiles,
+        "size": tiles * LANES,
+        "source_tiles": -(-(sources + bias) // LANES),
+        "sources": sources,
+        "bias": bias,
+        "source_unit": rng.randrange(20),
+        "output_unit": rng.randrange(20),
+        "weights": rng.randrange(200),
+        "readout": rng.randrange(2),
+    }
+
+
+def wanted(setting: Setting, config: dict[str, int], tiles: list[int], spikes, vector) -> Wanted:
+    want = Wanted()
+    for tile in tiles:
+        for block in range(setting.blocks):
+            unit = (0 if config["readout"] else config["output_unit"]) + tile * setting.blocks
+            want.headers.append({"unit": unit + block, "block": block, "tile": tile,
+                                 "last": int(block == setting.blocks - 1)})  # fmt: skip
+            scanned = []
+            for source in range(config["source_tiles"]):
+                at = config["source_unit"] + source * setting.blocks + block
+                row = spikes[setting.parity << unit_bits(MACHINE) | at]
+                bits = 0
+                for lane in range(LANES):
+                    k = source * LANES + lane
+                    line = row >> lane * DEPTH & WORD if k < config["sources"] else 0
+                    if config["bias"] and k == config["sources"]:
+                        line = WORD
+                    bits |= (line & setting.entries(block)) << lane * DEPTH
+                scanned.append({"tile": bits, "tag": (tile, source),
+                                "last": int(source == config["source_tiles"] - 1)})  # fmt: skip
+
+            def row_of(tag, lane):
+                k = tag[1] * LANES + lane
+                return vector(config["weights"] + k * config["tiles"] + tag[0], k % LANES)
+
+            want.scan(scanned, LANES, row_of)
+    return want
+
+
+def begin(dut, seed: int, stall: float, refuse: float, density: float):
+    bench = FrontBench(dut, "fp", HEADER, seed, stall)
+    spikes = Rows(bench.rng, LANES * DEPTH, density)
+    weights = Rows(bench.rng, LANES * 16)
+
+    def vector(address: int, turn: int) -> int:
+        return weights[address, turn]
+
+    bench.read_port("spikes", spikes)
+    bench.add(Memory(bench, dut.row_address, dut.row_vector,
+                     lambda address: vector(address, int(dut.row_turn.value)), ROW_LATENCY,
+                     (dut.row_valid, dut.row_grant, refuse)))  # fmt: skip
+    return bench, spikes, vector
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=[(0.0, 0.0), (0.5, 0.0), (0.0, 0.6), (0.3, 0.3)])
+async def random_spikes(dut, stalls):
+    for density in (0.05, 0.4):
+        bench, spikes, vector = begin(dut, 1, *stalls, density)
+        await bench.reset()
+        for _ in range(12):
+            spikes.clear()
+            setting, config = Setting.draw(bench.rng), configuration(bench.rng)
+            setting.drive(dut, "fp", config)
+            tiles = bench.rng.sample(range(config["tiles"]), config["tiles"])
+            await bench.run(tiles, wanted(setting, config, tiles, spikes, vector))
+
+
+@cocotb.test()
+async def one_event_a_cycle(dut):
+    """Blocks follow each other with a few cycles' pause at the most."""
+    for density in (0.25, 0.5, 1.0):
+        bench, spikes, vector = begin(dut, 2, 0.0, 0.0, density)
+        await bench.reset()
+        setting = Setting(4, 4, 3, 3, 0, 1)
+        config = configuration(bench.rng) | {"sources": 30, "bias": 1, "source_tiles": 8}
+        setting.drive(dut, "fp", config)
+        tiles = list(range(config["tiles"]))
+        want = wanted(setting, config, tiles, spikes, vector)
+        took = await bench.run(tiles, want)
+        limit = len(want.events) + want.empty + 15 + 4 * len(want.headers)
+        assert took <= limit, f"{took} cycles for {len(want.events)} events, density {density}"
+
+
+# Outside
+
+
+@pytest.mark.verilator
+def test_forward_front():
+    run_bench(ForwardFront(MACHINE), "forward_front_bench", __name__)

@@ -1,0 +1,248 @@
+"""gen.core.neuron: a neuron unit's updates on hard sums against golden, and the drain in time."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from backspike.compile.compiler import compile_network
+from backspike.gen.core.forward.neuron import (
+    RECURRENCE,
+    SUM_TO_U,
+    U_TO_CODE,
+    U_TO_V,
+    NeuronDrain,
+    NeuronUnit,
+)
+from backspike.gen.core.layout import config_layout
+from backspike.gen.core.shared.accumulate import sum_width
+from backspike.gen.core.shared.drain import slot_layout
+from backspike.gen.core.shared.source import HEADER
+from backspike.gen.machine import DEPTH, MACHINES
+from backspike.golden import rules
+from backspike.golden.half import to_bits
+from backspike.ir.network import (
+    Layer,
+    Learning,
+    Network,
+    Surrogate,
+    fast_sigmoid,
+    rectangle,
+    triangle,
+)
+from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
+from tests.support.fixed import as_numbers, hard_numbers
+from tests.support.streams import packed
+from tests.support.units import GivenSums, by_sample, check, columns, constant, settings
+
+SHARE = 2
+WIDTH = sum_width(machine(SHARE), "fp")
+STEPS = 8
+RUNS = 150
+"""Blocks of RECURRENCE neurons, the densest that a unit can take: some ten thousand updates."""
+
+TABLE = Surrogate("table", (-1.0, -0.5, 0.0, 0.25), (0.5, 0.0, -1.0, 2.0, 0.0))
+LAYERS = {
+    "hard": Layer(size=1),
+    "soft": Layer(size=1, reset="soft", leak=0.9, surrogate=triangle()),
+    "no-leak": Layer(size=1, leak=1.0, threshold=0.0, reset="soft", surrogate=fast_sigmoid()),
+    "all-leak": Layer(size=1, leak=0.0, threshold=-2.5, surrogate=TABLE),
+    "smallest": Layer(size=1, leak=2.0**-24, threshold=2.0**-24, reset="soft", rule="mpd-ed"),
+    "lowest": Layer(size=1, threshold=-65504.0, reset="soft", rule="mpd-ed", surrogate=TABLE),
+    "highest": Layer(size=1, threshold=65504.0, reset="soft", surrogate=rectangle(8.0)),
+}
+
+pytestmark = pytest.mark.verilator
+
+
+@functools.cache
+def unit() -> Bulk:
+    return Bulk(NeuronUnit(width=WIDTH, share=SHARE), "neuron_unit")
+
+
+def sums(rng: np.random.Generator, count: int, threshold: float):
+    """Hard numbers, and numbers on the halves about the threshold: limbs and terms."""
+    limbs, terms = hard_numbers(rng, count, WIDTH)
+    near = rng.random(count) < 0.5
+    grid = np.round(rng.normal(threshold, 1.5, count) * 2.0**10) / 2.0**10
+    few = np.round(rng.normal(0, 1.5, count) * 4) / 4
+    close = np.where(rng.random(count) < 0.5, grid, threshold + few)
+    close = np.clip(close, -60000, 60000)
+    units = tuple(x.numpy() / 2.0**24 for x in terms[:2])  # the third has bits from 66 up
+    limbs = np.where(near, as_numbers(close, 24, WIDTH), limbs)
+    mixed = [np.where(near, close if n == 0 else 0.0, x) for n, x in enumerate(units)]
+    return limbs, mixed
+
+
+def descriptor(layer: Layer, readout: bool) -> dict[str, int]:
+    """As the compiler makes it."""
+    layers = (layer,) if readout else (layer, Layer(size=1))
+    network = Network(inputs=1, layers=layers, steps=STEPS)
+    return compile_network(network, Learning(batch=1), MACHINES["tiny"]).descriptors["fp"][0]
+
+
+def run(layer: Layer, readout: bool, seed: int):
+    """(outputs by update, golden's sums, live): arrays (RUNS, STEPS, RECURRENCE)."""
+    rng = np.random.default_rng(seed)
+    shape = (RUNS, STEPS, RECURRENCE)
+    count = RUNS * STEPS * RECURRENCE
+    limbs, terms = sums(rng, count, layer.threshold)
+    live = rng.random(count) < 0.9
+    place = np.arange(RECURRENCE)  # a place of its own for each neuron, turns and samples mixed
+    step = np.broadcast_to(np.arange(STEPS)[:, None], shape)
+    slot = columns(
+        packed(slot_layout(SHARE)), count, valid=1,
+        turn=np.broadcast_to(place % SHARE, shape).ravel(),
+        sample=np.broadcast_to(place // SHARE, shape).ravel(),
+        first=(step == 0).ravel(), last=(step == STEPS - 1).ravel(),
+    )  # fmt: skip
+    config, table = settings("fp", descriptor(layer, readout))
+    unit()(table=np.array(table, np.uint64))
+    pad = [(0, 50)]
+    out = unit()(
+        config=constant(config, config_layout("fp").size, count + 50),
+        slot=np.pad(slot, pad),
+        sum=np.pad(limbs, pad),
+        live=np.pad(live, pad),
+    )
+    given = tuple(
+        torch.from_numpy(x.reshape(shape)).transpose(1, 2).reshape(-1, STEPS, 1) for x in terms
+    )
+    # Neurons as samples of one neuron: (B, T, 1).
+    return out, given, live.reshape(shape)
+
+
+def by_update(values: np.ndarray, latency: int) -> np.ndarray:
+    """A port's values in the order of the updates, (RUNS, STEPS, RECURRENCE)."""
+    return values[latency : latency + RUNS * STEPS * RECURRENCE].reshape(RUNS, STEPS, RECURRENCE)
+
+
+def in_order(tensor: torch.Tensor) -> np.ndarray:
+    """golden's (B, T, 1) likewise."""
+    return tensor.reshape(RUNS, RECURRENCE, STEPS).transpose(1, 2).numpy()
+
+
+def pad_flags(flags: np.ndarray, latency: int, length: int) -> np.ndarray:
+    found = np.zeros(length, bool)
+    found[latency : latency + flags.size] = flags.ravel()
+    return found
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_hidden(name):
+    layer = LAYERS[name]
+    out, given, live = run(layer, False, 11)
+    a = GivenSums(given)
+    sources = torch.zeros(given[0].shape, dtype=torch.float64)
+    spikes, codes = rules.integrate_and_fire(a, layer, torch.zeros(1, 1).double(), sources)
+
+    latency = SUM_TO_U + U_TO_CODE
+    check("spikes", by_update(out["spike"], latency), in_order(spikes).astype(np.uint64))
+    check("codes", by_update(out["code"], latency), in_order(codes).astype(np.uint64))
+    h = rules.derivative(layer.surrogate, codes)
+    active = (h != 0) & ((spikes != 0) if layer.rule == "mpd-ed" else True)
+    check("active", by_update(out["active"], latency), in_order(active).astype(np.uint64))
+
+    soft = layer.reset == "soft"
+    u = torch.stack(a.rounded[:: 1 + soft], 1)
+    logits = to_bits(u).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
+    check("u", by_update(out["logit"], latency), logits.astype(np.uint64))
+    flags_u = in_order(torch.stack(a.flags[:: 1 + soft], 1)) & live
+    cycles = len(out["saturated"])
+    want = pad_flags(flags_u, SUM_TO_U, cycles)
+    if soft:
+        flags_v = in_order(torch.stack(a.flags[1::2], 1)) & live
+        want |= pad_flags(flags_v, SUM_TO_U + U_TO_V, cycles)
+    assert want.any(), "nothing saturates: the sums are too easy"
+    check("saturated", out["saturated"], want.astype(np.uint64))
+    fired = spikes.mean()
+    assert 0.02 < fired < 0.999 or name in ("lowest", "highest"), f"{fired} of neurons spike"
+
+
+def test_readout():
+    out, given, _ = run(Layer(size=1), True, 12)
+    a = GivenSums(given)
+    sources = torch.zeros(given[0].shape, dtype=torch.float64)
+    rules.integrate(a, torch.zeros(1, 1).double(), sources)
+    latency = SUM_TO_U + U_TO_CODE
+    logits = to_bits(torch.stack(a.rounded, 1)).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
+    check("logits", by_update(out["logit"], latency), logits.astype(np.uint64))
+    assert not by_update(out["spike"], latency).any()
+
+
+# The drain
+
+
+def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int) -> Run:
+    """Some blocks of a layer with random sums, and golden's results as rows."""
+    shape = Shape.draw(rng)
+    size = int(rng.integers(1, 3 * LANES + 1))
+    parity, output = int(rng.integers(2)), 0 if readout else int(rng.integers(20))
+    config = descriptor(layer, readout) | {"size": size}
+    most = shape.steps * max(shape.samples * share, RECURRENCE)
+    config, table = settings("fp", config)
+    run = Run(config, table=table, parity=parity, most=most, **shape.ports())
+    run.writes = {name: {} for name in ("spikes", "active", "codes", "logits")}
+    steps, samples = shape.steps, shape.samples
+    for tile in range(-(-size // LANES)):
+        for block in range(shape.blocks):
+            count = steps * samples * LANES
+            numbers, terms = sums(rng, count, layer.threshold)
+            signed = numbers.astype(np.int64) << 64 - WIDTH >> 64 - WIDTH
+            units = [by_sample(x.reshape(steps, samples, LANES)) for x in terms]
+            unit = output + tile * shape.blocks + block
+            last = block == shape.blocks - 1
+            header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
+            rows = signed.reshape(-1, LANES)
+            drained = Block(header)
+            drained.sums = [row_of(row, WIDTH) for row in rows] + [0] * (DEPTH - len(rows))
+            run.blocks.append(drained)
+            run.done += last
+
+            a = GivenSums(tuple(units))
+            here = np.arange(LANES) < size - tile * LANES
+            valid = here & shape.present(block)[..., None]  # (T, samples, lanes)
+            if readout:
+                rules.integrate(a, torch.zeros(1, 1).double(), units[0])
+                for s, row in enumerate(to_bits(a.rounded[-1])):
+                    run.writes["logits"][unit * DEPTH + s] = row_of(row, 16)
+                flags = torch.stack(a.flags).numpy()
+            else:
+                spikes, codes = rules.integrate_and_fire(
+                    a, layer, torch.zeros(1, 1).double(), units[0]
+                )
+                h = rules.derivative(layer.surrogate, codes)
+                needed = (h != 0) & ((spikes != 0) if layer.rule == "mpd-ed" else True)
+                kept = (codes + 16 * spikes.long()).transpose(0, 1).reshape(-1, LANES)
+                for d, row in enumerate(kept.numpy()):
+                    run.writes["codes"][unit * DEPTH + d] = row_of(row, 5)
+                fired = spikes.transpose(0, 1).numpy().astype(bool) & valid
+                run.writes["spikes"][parity << 6 | unit] = tile_of(fired)
+                active = (needed.transpose(0, 1).numpy() & valid).any(-1, keepdims=True)
+                run.writes["active"][unit] = tile_of(active)
+                every = 1 + (layer.reset == "soft")
+                flags = np.stack(
+                    [sum(x) for x in zip(*(
+                        [f.numpy() for f in a.flags[n::every]] for n in range(every)
+                    ), strict=True)]
+                )  # fmt: skip
+            run.saturated |= bool((flags & valid).any())
+    return run
+
+
+@pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
+def test_drain(share, tmp_path):
+    rng = np.random.default_rng(share)
+    runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
+    assert {run.saturated for run in runs} == {True, False}
+    save(runs, tmp_path / "case")
+    run_bench(
+        NeuronDrain(machine(share)),
+        f"neuron_drain_{share}_bench",
+        "drain_benches",
+        testcase="neurons",
+        parameters={"path": str(tmp_path / "case")},
+    )

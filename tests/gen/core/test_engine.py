@@ -1,0 +1,341 @@
+"""Each engine as a whole, its memories played by the bench: golden's tensors, bit for bit.
+
+The coroutines below `# cocotb` run inside the simulation, the tests outside.
+"""
+
+import random
+
+import cocotb
+import numpy as np
+import pytest
+
+from backspike.gen.core.engine import Engine
+from backspike.gen.core.layout import (
+    BATCH,
+    DESCRIPTOR_WORDS,
+    ENGINES,
+    EXTENT,
+    TASK,
+    descriptor_fields,
+    unit_bits,
+)
+from backspike.gen.core.weights import COLUMN_LATENCY, ROW_LATENCY
+from backspike.gen.machine import DEPTH
+from backspike.gen.memory.rows import READ_LATENCY
+from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
+from tests.support import engine_case
+from tests.support.engine_case import MACHINE, NETWORK, Case
+from tests.support.streams import Bench, Memory, Pulses, StallingMemory, Writes, packed
+from tests.support.tiles import by_lanes
+
+LANES = MACHINE.lanes
+WORD = (1 << 16) - 1
+
+# cocotb
+
+
+class EngineBench(Bench):
+    """An engine with its queue loaded and everything constant driven."""
+
+    def __init__(self, dut, name: str, seed: int):
+        super().__init__(dut, seed)
+        self.name = name
+        parameters = bench_parameters()
+        self.case = case = Case(parameters["kind"], parameters["path"])
+        self.parity = self.rng.randrange(2)
+        self.tasks, self.begin = case.plan.queues[name].tasks, 0
+        if name == "fp":
+            self.begin = len(self.tasks) // 2  # program `both`, whose tasks wait for tokens
+        dut.batch.value = packed(BATCH).pack(case.batch)
+        dut.extent.value = packed(EXTENT).pack(case.extent)
+        dut.parity.value = self.parity
+        keys = case.tensors["keys"]
+        words: dict[int, int] = {}
+        for n, values in enumerate(case.plan.descriptors[name]):
+            if name == "wg":
+                values = values | {"key": int(keys[n])}
+            for field in descriptor_fields(name).values():
+                words[n * DESCRIPTOR_WORDS + field.word] = values[field.name]
+        self.others = [other for other in ENGINES if other != name]
+        waits = [tuple(task.waits.get(o, 0) for o in self.others) for task in self.tasks]
+        self.waits = waits[self.begin :]
+        task_shape = packed(TASK)
+        tasks = [
+            task_shape.pack(layer=task.layer, tile=task.tile, wait_first=a, wait_second=b)
+            for task, (a, b) in zip(self.tasks, waits, strict=True)
+        ]
+        self.memory("queue_tasks", dict(enumerate(tasks)))
+        self.memory("queue_descriptors", words)
+        self.counts = [0, 0]  # tasks that the other engines have completed
+        self.completed = 0
+        self.pulses = self.add(Pulses(self, "event", "drain_saturated"))
+        self.add(self)
+
+    def memory(self, name: str, rows: dict[int, int]) -> Memory | StallingMemory:
+        """A read port; what is not in `rows` holds noise."""
+        data = getattr(self.dut, f"{name}__data")
+
+        def read(address: int) -> int:
+            row = rows.get(address)
+            return self.rng.getrandbits(len(data)) if row is None else row
+
+        address = getattr(self.dut, f"{name}__addr")
+        if name.startswith("front_"):
+            return self.add(
+                StallingMemory(self, address, getattr(self.dut, f"{name}__en"), data, read)
+            )
+        return self.add(Memory(self, address, data, read, READ_LATENCY))
+
+    def writes(self, name: str) -> Writes:
+        return self.add(Writes(self, name))
+
+    def drive(self) -> None:
+        """The other engines make progress at random; nobody is told before it is so."""
+        for n, count in enumerate(self.counts):
+            if self.rng.random() < 0.02:
+                self.counts[n] = count + 1
+        self.dut.queue_waits_first.value, self.dut.queue_waits_second.value = self.counts
+
+    def sample(self) -> None:
+        completed = int(self.dut.queue_completed.value)
+        if completed == self.completed + 1:
+            for got, needed in zip(self.counts, self.waits[self.completed], strict=True):
+                assert got >= needed, f"task {self.completed} did not wait: {got} of {needed}"
+        else:
+            assert completed in (self.completed, 0)
+        self.completed = completed
+
+    async def run(self) -> None:
+        """Rehearses the queue, which must change nothing, and runs it."""
+        await self.reset()
+        self.dut.queue_begin.value, self.dut.queue_end.value = self.begin, len(self.tasks)
+        for rehearse in (1, 0):
+            self.dut.queue_start.value, self.dut.queue_rehearse.value = 1, rehearse
+            await self.tick()
+            self.dut.queue_start.value = 0
+            await self.tick()
+            await self.until(lambda: not int(self.dut.queue_running.value))
+            assert self.completed == len(self.tasks) - self.begin
+            if rehearse:
+                assert not any(self.pulses.cycles[p] for p in ("event", "drain_saturated"))
+        assert not int(self.dut.busy.value)
+
+    def check_saturated(self) -> None:
+        saturated = bool(self.pulses.cycles["drain_saturated"])
+        assert saturated == self.case.tensors["saturated"][ENGINES.index(self.name)]
+
+    def spikes(self) -> dict[int, int]:
+        """Spikes of all layers' sources, as the memory addresses them."""
+        tiles: dict[int, int] = {}
+        for n, at in enumerate(self.case.plan.layers):
+            tiles |= self.case.spike_tiles(self.case.sources(n), at.source_unit)
+        return self.in_half(tiles)
+
+    def in_half(self, tiles: dict[int, int]) -> dict[int, int]:
+        """The same in the batch's half of the spike memory."""
+        return {self.parity << unit_bits(MACHINE) | unit: tile for unit, tile in tiles.items()}
+
+    def with_noise(self, tiles: dict[int, int], first: int, sources: int) -> dict[int, int]:
+        """Noise where no source or no sample is: it must not count."""
+        case, noisy = self.case, {}
+        full, partial = case.shape.extent(engine_case.BATCH)
+        for unit, tile in tiles.items():
+            at, block = divmod((unit & (1 << unit_bits(MACHINE)) - 1) - first, case.shape.blocks)
+            entries = (1 << case.shape.steps * case.shape.samples) - 1 if block < full else partial
+            for lane in range(LANES):
+                known = entries if at * LANES + lane < sources else 0
+                tile |= (self.rng.getrandbits(DEPTH) & ~known & WORD) << lane * DEPTH
+            noisy[unit] = tile
+        return noisy
+
+
+def same(name: str, got: dict[int, int], want: dict[int, int]) -> None:
+    """Every wanted row is there; addresses that are not wanted may hold anything."""
+    for address, row in want.items():
+        assert address in got, f"{name}: nothing at {address}"
+        assert got[address] == row, f"{name} at {address} is {got[address]:#x}, not {row:#x}"
+
+
+@cocotb.test()
+@cocotb.parametrize(seed=[1, 2])
+async def fp(dut, seed):
+    bench = EngineBench(dut, "fp", seed)
+    case = bench.case
+    inputs = case.plan.layers[0]
+    spikes = bench.in_half(case.spike_tiles(case.sources(0), inputs.source_unit))
+    spikes = bench.with_noise(spikes, inputs.source_unit, inputs.sources)
+    written = bench.writes("drain_spikes")
+    written.rows = spikes  # hidden spikes are read where they are written
+    active, codes, logits = map(bench.writes, ("drain_active", "drain_codes", "drain_logits"))
+    bench.memory("front_spikes", spikes)
+    weights = case.weights("before")
+    turns = turn_of_rows(case)
+
+    def row(address: int) -> int:
+        assert int(dut.front_row_turn.value) == turns[address]
+        return packed_row(weights[address])
+
+    refuse = random.Random(seed).choice([0.0, 0.5])
+    bench.add(Memory(bench, dut.front_row_address, dut.front_row_vector, row, ROW_LATENCY,
+                     (dut.front_row_valid, dut.front_row_grant, refuse)))  # fmt: skip
+    await bench.run()
+
+    events = 0
+    for n, at in enumerate(case.plan.layers):
+        bias = engine_case.BATCH * NETWORK.steps if at.bias else 0
+        events += (int(case.sources(n).sum()) + bias) * at.tiles
+        if n < len(case.plan.layers) - 1:
+            values, fired = case.tensors[f"codes.{n}"], case.tensors[f"spikes.{n}"]
+            tiles = bench.in_half(case.spike_tiles(fired, at.output_unit))
+            same(f"spikes.{n}", written.rows, tiles)
+            # Padding lanes of codes hold anything; they are compared where neurons are.
+            want = case.rows(values | fired << 4, at.output_unit, 5)
+            for address, bits in want.items():
+                tile = (address // DEPTH - at.output_unit) // case.shape.blocks
+                mask = (1 << 5 * min(LANES, at.size - tile * LANES)) - 1
+                assert codes.rows[address] & mask == bits & mask, f"codes.{n} at {address}"
+    same("active", active.rows, case.needed())
+    for address, bits in case.readout_rows(case.tensors["logits"]).items():
+        block, sample = divmod(address, DEPTH)
+        tile, block = divmod(block, case.shape.blocks)
+        lanes = min(LANES, case.plan.layers[-1].size - tile * LANES)
+        if sample < case.shape.samples and block * case.shape.samples + sample < engine_case.BATCH:
+            mask = (1 << 16 * lanes) - 1
+            assert logits.rows[address] & mask == bits & mask, f"logits at {address}"
+    assert len(bench.pulses.cycles["event"]) == events
+    bench.check_saturated()
+
+
+def turn_of_rows(case: Case) -> dict[int, int]:
+    """k mod P of every row tile."""
+    return {
+        at.weights + r: r // at.tiles % LANES for at in case.plan.layers for r in range(at.rows)
+    }
+
+
+def packed_row(lanes: list[int]) -> int:
+    return sum(bits << 16 * n for n, bits in enumerate(lanes))
+
+
+@cocotb.test()
+@cocotb.parametrize(seed=[1, 2])
+async def bp(dut, seed):
+    bench = EngineBench(dut, "bp", seed)
+    case = bench.case
+    layers = case.plan.layers
+    gradients, masks = bench.writes("drain_gradients"), bench.writes("drain_masks")
+    bench.memory("front_gradients", gradients.rows)
+    bench.memory("front_masks", masks.rows)
+    bench.memory("front_active", case.needed())
+    codes: dict[int, int] = {}
+    for n, at in enumerate(layers[:-1]):
+        values = case.tensors[f"codes.{n}"] | case.tensors[f"spikes.{n}"] << 4
+        codes |= case.rows(values, at.output_unit, 5)
+    bench.memory("drain_codes", codes)
+    squared = case.plan.learning.loss == "mse"
+    readout = case.tensors["logits" if squared else "error"]
+    bench.memory("drain_logits", case.readout_rows(readout))
+    half = MACHINE.readout_units * DEPTH * bench.parity
+    bench.memory("drain_labels", {half + n: label for n, label in case.labels().items()})
+    weights = case.weights("before")
+
+    def column(address: int) -> int:
+        stride, turn = int(dut.front_column_stride.value), int(dut.front_column_turn.value)
+        # Sources beyond the layer read what lies there: noise here.
+        rows = [weights.get(address + n * stride) for n in range(LANES)]
+        return packed_row([row[turn] if row else bench.rng.getrandbits(15) for row in rows])
+
+    bench.add(Memory(bench, dut.front_column_address, dut.front_column_vector, column,
+                     COLUMN_LATENCY))  # fmt: skip
+    await bench.run()
+
+    events = 0
+    for n, at in enumerate(layers):
+        g = case.tensors[f"gradients.{n}"]
+        same(f"gradients.{n}", gradients.rows, case.rows(g, at.output_unit, 16))
+        same(f"masks.{n}", masks.rows, case.spike_tiles((g != 0).astype(np.uint8), at.output_unit))
+    needed = case.needed()
+    for n, at in enumerate(layers[:-1]):
+        after = case.spike_tiles((case.tensors[f"gradients.{n + 1}"] != 0).astype(np.uint8), 0)
+        for unit, tile in after.items():
+            block = unit % case.shape.blocks
+            for own in range(at.tiles):
+                mask = needed[at.output_unit + own * case.shape.blocks + block]
+                events += sum((tile >> 16 * x & mask).bit_count() for x in range(LANES))
+    assert len(bench.pulses.cycles["event"]) == events
+    bench.check_saturated()
+
+
+@cocotb.test()
+@cocotb.parametrize(seed=[1, 2])
+async def wg(dut, seed):
+    bench = EngineBench(dut, "wg", seed)
+    case = bench.case
+    spikes = bench.spikes()
+    inputs = case.plan.layers[0]
+    first = case.spike_tiles(case.sources(0), inputs.source_unit)
+    spikes |= bench.with_noise(bench.in_half(first), inputs.source_unit, inputs.sources)
+    bench.memory("front_spikes", spikes)
+    masks: dict[int, int] = {}
+    gradients: dict[int, int] = {}
+    for n, at in enumerate(case.plan.layers):
+        g = case.tensors[f"gradients.{n}"]
+        masks |= case.spike_tiles((g != 0).astype(np.uint8), at.output_unit)
+        gradients |= case.rows(g, at.output_unit, 16)
+    bench.memory("front_masks", masks)
+    bench.memory("front_gradients", gradients)
+    weights = {address: packed_row(lanes) for address, lanes in case.weights("before").items()}
+    turns = turn_of_rows(case)
+    rows_updated = []
+
+    class Rows(Memory):
+        """The row port: a read and a write share an address."""
+
+        def sample(self) -> None:
+            super().sample()
+            if int(dut.drain_row_valid.value):
+                address = int(dut.drain_row_address.value)
+                turn = turns[address]
+                if int(dut.drain_row_write.value):
+                    banks = int(dut.drain_row_data.value)
+                    weights[address] = by_lanes(banks, turn, MACHINE.lanes)
+                    rows_updated.append(address)
+
+    bench.add(Rows(bench, dut.drain_row_address, dut.drain_row_vector,
+                   lambda address: weights.get(address, 0), ROW_LATENCY))  # fmt: skip
+    await bench.run()
+
+    after = {address: packed_row(lanes) for address, lanes in case.weights("weights").items()}
+    same("weights", weights, after)
+    events, touched = 0, set()
+    for n, at in enumerate(case.plan.layers):
+        g = case.tensors[f"gradients.{n}"]
+        s = case.sources(n)
+        if at.bias:
+            s = np.concatenate([s, np.ones_like(s[..., :1])], -1)
+        for tile in range(at.tiles):
+            filled = (g[..., tile * LANES : (tile + 1) * LANES] != 0).any(-1)
+            events += int((s * filled[..., None]).sum())
+            for k in np.flatnonzero((s * filled[..., None]).any((0, 1))):
+                touched.add(at.weights + int(k) * at.tiles + tile)
+    assert len(bench.pulses.cycles["event"]) == events
+    assert sorted(rows_updated) == sorted(touched), "each row once, and no other"
+    bench.check_saturated()
+
+
+# Outside
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("kind", ["plain", "extreme"])
+@pytest.mark.parametrize("name", ENGINES)
+def test_engine(name, kind, tmp_path):
+    path = tmp_path / "case.npz"
+    engine_case.make(kind, 4, path)
+    run_bench(
+        Engine(MACHINE, name),
+        f"engine_{name}_bench",
+        "test_engine",
+        testcase=name,
+        parameters={"kind": kind, "path": str(path)},
+    )

@@ -1,0 +1,296 @@
+"""What the core refuses to run: every fault, provoked through the host port.
+
+A refused run changes nothing in any memory, and once the cause is mended the core trains as ever.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from backspike.drive.core_driver import BYTES, CoreFaultError
+from backspike.drive.rtl_backend import RTLBackend
+from backspike.gen.core.control.dispatch import Fault
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK, descriptor_fields
+from backspike.train.fuzz_training import random_batch
+from tests.support.core_runs import (
+    LEARNING,
+    NETWORK,
+    check_run,
+    memories,
+    random_weights,
+    tiny_backend,
+)
+
+pytestmark = pytest.mark.verilator
+
+OVERHEAD = 150
+"""Cycles of the host port from doorbell to the end of a run being seen, at the most."""
+LIMIT = 500_000
+"""Cycles after which the core is taken to hang."""
+
+
+@pytest.fixture
+def backend():
+    """Trained up to where each program could run."""
+    backend = tiny_backend()
+    rng = np.random.default_rng(1)
+    backend.load_weights(random_weights(rng))
+    backend.forward(*random_batch(rng, NETWORK, LEARNING.batch))
+    backend.driver.write_inputs(*random_batch(rng, NETWORK, LEARNING.batch), 1)
+    yield backend
+    backend.close()
+
+
+def run(backend: RTLBackend, program: str = "both") -> int:
+    """Run a program; returns the cycles that it took beside those counted."""
+    before = backend.simulator.cycles
+    backend.driver.run(program, forward=1, backward=0, limit=LIMIT)
+    return backend.simulator.cycles - before - backend.driver.counters()["total"]
+
+
+def descriptor(backend: RTLBackend, engine: str, layer: int, field: str, value: int) -> None:
+    base = backend.simulator.registers.window(f"layers_{engine}").base
+    word = layer * DESCRIPTOR_WORDS + descriptor_fields(engine)[field].word
+    backend.simulator.write(base + word * BYTES, value)
+
+
+def task(backend: RTLBackend, engine: str, position: int, **fields: int) -> None:
+    base = backend.simulator.registers.window(f"tasks_{engine}").base
+    word = TASK.const({"wait_first": 0, "wait_second": 0, **fields}).as_bits()
+    backend.simulator.write(base + position * BYTES, word)
+
+
+def batch(backend: RTLBackend, **fields: int) -> None:
+    register = backend.simulator.registers.register("batch")
+    backend.simulator.write("batch", register.pack(**fields))
+
+
+def refused(backend: RTLBackend, fault: Fault, engine: str | None = None, at: int | None = None):
+    """A run of all engines is refused for that reason, and nothing has changed by it."""
+    before = memories(backend)
+    with pytest.raises(CoreFaultError) as raised:
+        run(backend)
+    assert raised.value.fault == fault
+    assert engine is None or raised.value.engine == engine
+    assert at is None or raised.value.task == at
+    assert memories(backend) == before
+    assert not backend.driver.status()["running"]
+
+
+def mended(backend: RTLBackend) -> None:
+    """With the plan loaded again, training is right."""
+    backend.driver.load_plan()
+    check_run(backend)
+    assert backend.driver.status()["fault"] == 0
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"steps": 0, "samples": 3, "blocks": 3},
+        {"steps": 5, "samples": 0, "blocks": 3},
+        {"steps": 5, "samples": 3, "blocks": 0},
+        {"steps": 5, "samples": 4, "blocks": 3},
+        {"steps": 17, "samples": 1, "blocks": 3},
+        {"steps": 31, "samples": 31, "blocks": 1},
+    ],
+)
+def test_batch(backend, shape):
+    batch(backend, **shape)
+    refused(backend, Fault.BATCH)
+    mended(backend)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("begin", "end"), [(1, 0), (0, 257), (256, 257), (2047, 2047)])
+def test_queue(backend, engine, begin, end):
+    queues = {name: dict(queue._asdict()) for name, queue in backend.plan.programs["both"].items()}
+    queues[engine] = {"begin": begin, "end": end}
+    before = memories(backend)
+    for name, queue in queues.items():
+        register = backend.simulator.registers.register(f"queue_{name}")
+        backend.simulator.write(f"queue_{name}", register.pack(**queue))
+    backend.simulator.write("start", 1)
+    backend.simulator.wait("status", 1, 0, limit=100_000)
+    status = backend.driver.status()
+    assert status["fault"] == Fault.QUEUE.value
+    assert ENGINES[status["fault_engine"]] == engine
+    assert memories(backend) == before
+    mended(backend)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("layer", [4, 15])
+def test_layer(backend, engine, layer):
+    last = backend.plan.programs["both"][engine].end - 1
+    task(backend, engine, last, layer=layer, tile=0)
+    refused(backend, Fault.LAYER, engine, last)
+    mended(backend)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_tile(backend, engine):
+    first = backend.plan.programs["both"][engine].begin
+    layer = backend.plan.queues[engine].tasks[first].layer
+    tiles = backend.plan.layers[layer].tiles
+    for tile in (tiles, 255):
+        task(backend, engine, first, layer=layer, tile=tile)
+        refused(backend, Fault.TILE, engine, first)
+    # The layer's own last tile is sound.
+    task(backend, engine, first, layer=layer, tile=tiles - 1)
+    run(backend)
+    mended(backend)
+
+
+UNITS = [
+    ("fp", 0, "source_unit", 256),
+    ("fp", 0, "source_unit", 8191),
+    ("fp", 0, "source_tiles", 100),
+    ("fp", 0, "source_tiles", 0),
+    ("fp", 0, "output_unit", 128),
+    ("fp", 1, "output_unit", 120),
+    ("fp", 2, "tiles", 22),
+    ("bp", 0, "output_unit", 126),
+    ("bp", 0, "next_unit", 126),
+    ("bp", 0, "next_tiles", 0),
+    ("bp", 1, "next_tiles", 60),
+    ("bp", 2, "tiles", 22),
+    ("wg", 0, "source_unit", 250),
+    ("wg", 1, "source_tiles", 100),
+    ("wg", 2, "gradient_unit", 127),
+]
+
+
+@pytest.mark.parametrize(("engine", "layer", "field", "value"), UNITS)
+def test_units(backend, engine, layer, field, value):
+    descriptor(backend, engine, layer, field, value)
+    refused(backend, Fault.UNITS, engine)
+    mended(backend)
+
+
+WEIGHTS = [
+    ("fp", 0, "weights", 2040),
+    ("fp", 1, "sources", 8191),
+    ("fp", 2, "weights", 65535),
+    ("bp", 0, "next_weights", 2047),
+    ("bp", 1, "size", 8191),
+    ("wg", 0, "weights", 2010),
+    ("wg", 2, "sources", 8191),
+]
+
+
+@pytest.mark.parametrize(("engine", "layer", "field", "value"), WEIGHTS)
+def test_weights(backend, engine, layer, field, value):
+    descriptor(backend, engine, layer, field, value)
+    refused(backend, Fault.WEIGHTS, engine)
+    mended(backend)
+
+
+def test_deadlock(backend):
+    """fp waits for more of wg than there is; then fp and wg wait for each other."""
+    programs, queues = backend.plan.programs["both"], backend.plan.queues
+    first = programs["fp"].begin
+    head = queues["fp"].tasks[first]
+    task(backend, "fp", first, layer=head.layer, tile=head.tile,
+         wait_second=programs["wg"].end + 1)  # fmt: skip
+    refused(backend, Fault.DEADLOCK, "fp", first)
+    mended(backend)
+    task(backend, "fp", first, layer=head.layer, tile=head.tile, wait_second=1)
+    head = queues["wg"].tasks[0]
+    task(backend, "wg", 0, layer=head.layer, tile=head.tile, wait_first=1)
+    refused(backend, Fault.DEADLOCK)
+    task(backend, "wg", 0, layer=head.layer, tile=head.tile, wait_second=2**10 - 1)
+    refused(backend, Fault.DEADLOCK)
+    mended(backend)
+
+
+def test_a_run_is_rehearsed_unless_nothing_has_changed(backend):
+    """Seen by the cycles that a run takes beside its own."""
+    tasks = sum(len(queue.tasks) for queue in backend.plan.queues.values())
+    assert run(backend) > OVERHEAD + tasks
+    assert run(backend) < OVERHEAD
+    # Another batch's extent and parity change nothing that is rehearsed.
+    backend.driver.write_inputs(*random_batch(np.random.default_rng(2), NETWORK, 4), 1)
+    assert run(backend) < OVERHEAD
+    assert run(backend, "forward") > OVERHEAD
+    assert run(backend) > OVERHEAD
+    descriptor(backend, "wg", 0, "key", 7)
+    assert run(backend) > OVERHEAD
+    assert run(backend) < OVERHEAD
+
+
+CHANGES = {
+    "tasks": (Fault.TILE, lambda b: task(b, "wg", 0, layer=2, tile=200)),
+    "descriptors": (Fault.WEIGHTS, lambda b: descriptor(b, "bp", 0, "next_weights", 2047)),
+    "batch": (Fault.UNITS, lambda b: batch(b, steps=5, samples=3, blocks=60)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_after_a_sound_run_is_rehearsed(backend, change):
+    run(backend)
+    fault, make = CHANGES[change]
+    make(backend)
+    refused(backend, fault)
+    refused(backend, fault)  # and stays refused
+    mended(backend)
+
+
+@pytest.mark.parametrize("fault", [Fault.TILE, Fault.BATCH])
+def test_a_run_is_rehearsed_after_a_fault(backend, fault):
+    run(backend)
+    if fault == Fault.TILE:
+        task(backend, "wg", 0, layer=2, tile=200)
+    else:
+        batch(backend, steps=5, samples=4, blocks=3)
+    refused(backend, fault)
+    backend.driver.load_plan()
+    assert run(backend) > OVERHEAD
+    assert run(backend) < OVERHEAD
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_that_is_written_makes_the_core_hang(backend, seed):
+    """Random words in descriptors, tasks and registers: a run ends, or is refused."""
+    rng = np.random.default_rng(seed)
+    plan = backend.plan
+    ends = set()
+    for _ in range(60):
+        backend.driver.load_plan()
+        for _ in range(int(rng.integers(1, 4))):
+            engine = ENGINES[rng.integers(3)]
+            kind = rng.integers(8)
+            if kind < 5:
+                field = rng.choice(list(descriptor_fields(engine).values())[:14])
+                value = int(rng.choice([0, 1, 2**field.width - 1, rng.integers(2**field.width),
+                                        *rng.integers(0, 12, 3)]))  # fmt: skip
+                layer = int(rng.integers(len(plan.layers)))
+                descriptor(backend, engine, layer, field.name, value % 2**field.width)
+            elif kind < 7:
+                at = int(rng.integers(len(plan.queues[engine].tasks)))
+                old = plan.queues[engine].tasks[at]
+                few = {name: int(rng.integers(6)) for name in ("layer", "tile", "wait_first")}
+                task(backend, engine, at, **{"layer": old.layer, "tile": old.tile, **few})
+            else:
+                steps = int(rng.integers(1, 17))
+                batch(backend, steps=steps, samples=int(rng.integers(0, 18 // steps)),
+                      blocks=int(rng.integers(12)))  # fmt: skip
+        try:
+            backend.driver.run("both", forward=1, backward=0, limit=LIMIT)
+            ends.add(Fault.NONE)
+        except CoreFaultError as error:
+            ends.add(error.fault)
+    assert len(ends) >= 5
+    mended(backend)
+
+
+def test_a_run_of_nothing(backend):
+    """An empty queue for every engine ends at once."""
+    nothing = {name: type(queue)(3, 3) for name, queue in backend.plan.programs["both"].items()}
+    programs = {**backend.plan.programs, "nothing": nothing}
+    backend.driver.plan = dataclasses.replace(backend.plan, programs=programs)
+    before = memories(backend)
+    run(backend, "nothing")
+    assert backend.driver.counters()["total"] < 10
+    assert memories(backend) == before

@@ -1,0 +1,32 @@
+"""Drain units that serve one lane each, or several, and each engine's its own number: same bits."""
+
+from dataclasses import replace
+
+import pytest
+
+from backspike.gen.machine import MACHINES, Machine
+from backspike.train.fuzz_training import draw_case, run_case
+
+SEEDS = range(12)
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("shares", [(1, 4, 4), (4, 1, 1)])
+def test_random_runs(shares):
+    fp, bp, wg = shares
+    one = Machine(name="shares", lanes=4, fp_share=fp, bp_share=bp, wg_share=wg, weight_rows=2048,
+                  units=64, spike_units=128, readout_units=32, layers=4, tasks=256)  # fmt: skip
+    values = 0
+    for seed in SEEDS:
+        case = draw_case(one, seed)
+        print(case)
+        counts, _ = run_case(case, one)
+        values += counts.values
+    assert values > 10_000
+
+
+@pytest.mark.parametrize("engine", ["fp", "bp", "wg"])
+def test_wrong_shares_are_told(engine):
+    for share in (0, 3, 8):
+        with pytest.raises(ValueError, match=f"{engine}_share is {share}: 1, 2, 4 or 8, up to"):
+            replace(MACHINES["tiny"], **{f"{engine}_share": share})

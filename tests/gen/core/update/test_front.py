@@ -1,0 +1,114 @@
+"""gen.core.gradient_front: events and gradient rows of random spikes, against a plain model.
+
+The coroutines below `# cocotb` run inside the simulation, the tests outside.
+"""
+
+import cocotb
+import pytest
+
+from backspike.gen.core.layout import unit_bits
+from backspike.gen.core.update.front import ROWS_HEADER, GradientFront
+from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.fronts import DEPTH, LANES, MACHINE, FrontBench, Rows, Setting, Wanted
+
+PARTS = DEPTH // LANES
+
+# cocotb
+
+
+def configuration(rng, sources: int | None = None) -> dict[str, int]:
+    bias, tiles = rng.randrange(2), rng.randint(1, 3)
+    sources = sources or rng.randint(1, 40)
+    return {
+        "tiles": tiles,
+        "source_tiles": -(-(sources + bias) // LANES),
+        "sources": sources,
+        "bias": bias,
+        "source_unit": rng.randrange(20),
+        "gradient_unit": rng.randrange(40),
+        "weights": rng.randrange(200),
+    }
+
+
+def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories) -> Wanted:
+    want = Wanted()
+    spikes, masks, gradients = memories
+    for tile in tiles:
+        for first in range(0, config["source_tiles"], PARTS):
+            want.headers.append({
+                "row": config["weights"] + tile + first * LANES * config["tiles"],
+                "source": first * LANES,
+                "tile": tile,
+                "last": int(first + PARTS >= config["source_tiles"]),
+            })  # fmt: skip
+            scanned = []
+            for block in range(setting.blocks):
+                unit = config["gradient_unit"] + tile * setting.blocks + block
+                bits = 0
+                for n in range(DEPTH):  # sources
+                    k = first * LANES + n
+                    at = config["source_unit"] + k // LANES * setting.blocks + block
+                    at %= 1 << unit_bits(MACHINE)
+                    row = spikes[setting.parity << unit_bits(MACHINE) | at]
+                    for d in range(DEPTH):
+                        spike = row >> k % LANES * DEPTH + d & 1 if k < config["sources"] else 0
+                        spike |= config["bias"] and k == config["sources"]
+                        filled = any(masks[unit] >> lane * DEPTH + d & 1 for lane in range(LANES))
+                        present = setting.entries(block) >> d & 1
+                        bits |= int(spike and filled and present) << d * DEPTH + n
+                scanned.append(
+                    {"tile": bits, "tag": unit, "last": int(block == setting.blocks - 1)}
+                )
+            want.scan(scanned, DEPTH, lambda unit, d: gradients[unit * DEPTH + d])
+    return want
+
+
+def begin(dut, seed: int, stall: float, density: float):
+    bench = FrontBench(dut, "wg", ROWS_HEADER, seed, stall)
+    memories = (
+        Rows(bench.rng, LANES * DEPTH, density),
+        Rows(bench.rng, LANES * DEPTH, density),
+        Rows(bench.rng, LANES * 16),
+    )
+    for name, rows in zip(("spikes", "masks", "gradients"), memories, strict=True):
+        bench.read_port(name, rows)
+    return bench, memories
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def random_spikes(dut, stall):
+    for density in (0.1, 0.5):
+        bench, memories = begin(dut, 1, stall, density)
+        await bench.reset()
+        for _ in range(10):
+            for rows in memories[:2]:
+                rows.clear()
+            setting, config = Setting.draw(bench.rng), configuration(bench.rng)
+            setting.drive(dut, "wg", config)
+            tiles = bench.rng.sample(range(config["tiles"]), config["tiles"])
+            await bench.run(tiles, wanted(setting, config, tiles, memories))
+
+
+@cocotb.test()
+async def one_event_a_cycle(dut):
+    """Blocks of sources follow each other with a few cycles' pause at the most."""
+    for density in (0.25, 0.5, 1.0):
+        bench, memories = begin(dut, 2, 0.0, density)
+        await bench.reset()
+        setting = Setting(4, 4, 3, 3, 0, 1)
+        config = configuration(bench.rng, 32)
+        setting.drive(dut, "wg", config)
+        tiles = list(range(config["tiles"]))
+        want = wanted(setting, config, tiles, memories)
+        took = await bench.run(tiles, want)
+        limit = len(want.events) + PARTS * want.empty + 18 + 4 * len(want.headers)
+        assert took <= limit, f"{took} cycles for {len(want.events)} events, density {density}"
+
+
+# Outside
+
+
+@pytest.mark.verilator
+def test_gradient_front():
+    run_bench(GradientFront(MACHINE), "gradient_front_bench", __name__)

@@ -1,0 +1,100 @@
+"""gen.numerics.unpack: halves and products as exact integers, in simulation against golden."""
+
+import numpy as np
+import pytest
+
+from backspike.gen.numerics.unpack import Product, Unpack, UnpackProduct
+from backspike.golden import half
+from backspike.sim.bench.array_bench import Bulk, after, to_limbs
+from tests.gen.core.shared.test_lane import factors
+from tests.support import fixed, rational
+
+MILLION = 1_000_000
+HALF_FIXED, PRODUCT_FIXED = 41, 81  # not imported: too few bits must be seen
+PATTERNS = np.arange(0x10000, dtype=np.uint64)
+HALVES = PATTERNS[half.is_half(PATTERNS.astype(np.uint16))]
+CORNERS = np.array([0, 1, 2, 0x3FF, 0x400, 0x7FF, 0x800, 0x3C00, 0x7BFE, 0x7BFF], np.uint64)
+
+pytestmark = pytest.mark.verilator
+
+
+def values(patterns):
+    return half.from_bits(patterns.astype(np.uint16)).numpy()
+
+
+def check(patterns, got, want):
+    wrong = np.flatnonzero((got != want).reshape(len(got), -1).any(1))
+    assert not len(wrong), (
+        f"{len(wrong)} differ; of {[hex(p[wrong[0]]) for p in patterns]} "
+        f"got {got[wrong[0]]}, want {want[wrong[0]]}"
+    )
+
+
+def added(out, width):
+    """o + carry, as an adder of `width` bits makes it: uint64 limbs."""
+    sums = np.copy(out["o"]).reshape(len(out["o"]), -1)
+    carry = out["carry"].astype(np.uint64)
+    for limb in sums.T:
+        limb += carry
+        carry = carry & (limb == 0)
+    sums[:, -1] &= np.uint64(2 ** ((width - 1) % 64 + 1) - 1)
+    return sums[:, 0] if sums.shape[1] == 1 else sums
+
+
+def test_every_half():
+    run = Bulk(Unpack(), "unpack")
+    got = added(after(Unpack.latency, run, i=HALVES), HALF_FIXED)
+    check([HALVES], got, fixed.as_numbers(values(HALVES), 24, HALF_FIXED))
+    naive = [int(rational.value(int(p)) * 2**24) for p in HALVES]
+    check([HALVES], got, to_limbs(naive, HALF_FIXED)[:, 0])
+
+
+@pytest.fixture(scope="module")
+def product():
+    """Halves to products, by either component."""
+    runs = Bulk(Product(), "product"), Bulk(UnpackProduct(), "unpack_product")
+
+    def multiply(shared, a, b):
+        if not shared:
+            return after(Product.latency, runs[0], i_a=a, i_b=b)["o"]
+        late = np.roll(factors(b), 1)
+        a, late = np.append(a, a[:1]), np.append(late, late[:1])
+        out = after(UnpackProduct.latency, runs[1], i_half=a, i_factor=late)
+        return added(out, PRODUCT_FIXED)[:-1]
+
+    return multiply
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_million_products(product, shared):
+    rng = np.random.default_rng(1)
+    a, b = rng.choice(HALVES, (2, MILLION))
+    got = product(shared, a, b)
+    check([a, b], got, fixed.as_numbers(values(a) * values(b), 48, PRODUCT_FIXED))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_products_of_corners(product, shared):
+    signed = np.concatenate([CORNERS, CORNERS[1:] | np.uint64(0x8000)])
+    a, b = (x.ravel() for x in np.meshgrid(signed, signed))
+    got = product(shared, a, b)
+    naive = [
+        int(rational.value(int(x)) * rational.value(int(y)) * 2**48)
+        for x, y in zip(a, b, strict=True)
+    ]
+    check([a, b], got, to_limbs(naive, PRODUCT_FIXED))
+
+
+def test_nothing_moves_without_enable():
+    rng = np.random.default_rng(2)
+    enable = rng.integers(0, 2, 10_000).astype(np.uint64)
+    a, b = rng.choice(HALVES, (2, len(enable)))
+    out = Bulk(UnpackProduct(), "unpack_product")(en=enable, i_half=a, i_factor=factors(b))
+    got = added(out, PRODUCT_FIXED)
+    steps = np.cumsum(enable) - enable  # enabled cycles before this one
+    taken = np.flatnonzero(enable)
+    known = steps >= UnpackProduct.latency
+    source = (steps - UnpackProduct.latency)[known].astype(int)
+    first, then = a[taken[source]], b[taken[source + 1]]  # a factor is a cycle later
+    want = fixed.as_numbers(values(first) * values(then), 48, PRODUCT_FIXED)
+    check([first, then], got[known], want)

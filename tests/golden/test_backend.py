@@ -1,0 +1,216 @@
+"""The golden backend: a batch is the exact one, the protocol holds, bad input is named."""
+
+import numpy as np
+import pytest
+import torch
+
+from backspike.drive.backend import Backend
+from backspike.golden.backend import GoldenBackend
+from backspike.golden.half import random_halves, to_bits
+from backspike.golden.hash import draw
+from backspike.golden.initial import initial_weights
+from backspike.golden.loss import cross_entropy_error
+from backspike.ir.errors import UserError
+from backspike.ir.network import Layer, Learning, Network, rectangle
+from tests.support import rational
+
+NETWORK = Network(
+    inputs=5,
+    layers=(
+        Layer(size=6, bias=True, surrogate=rectangle(4.0)),
+        Layer(size=4, reset="soft", surrogate=rectangle(4.0)),
+        Layer(size=3, bias=True),
+    ),
+    steps=3,
+)
+
+
+def batch(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    g = np.random.default_rng(seed)
+    return g.integers(0, 2, (size, 3, 5), dtype=np.uint8), g.integers(0, 3, size)
+
+
+def backend(learning: Learning, seed: int = 0) -> GoldenBackend:
+    b = GoldenBackend(NETWORK, learning)
+    b.load_weights(initial_weights(NETWORK, seed))
+    return b
+
+
+def test_it_is_a_backend():
+    b: Backend = GoldenBackend(NETWORK, Learning())
+    assert b.name == "golden"
+    assert [w.shape for w in b.weights()] == list(NETWORK.shapes)
+    b.close()
+
+
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
+def test_three_batches_are_exact(loss, rounding):
+    """Every tensor of the interface equals the rational step's, weights carried along."""
+    learning = Learning(batch=3, loss=loss, rounding=rounding, rate=0.125, seed=77)
+    b = backend(learning)
+    for step, size in enumerate((3, 2, 3)):
+        before = [w.tolist() for w in b.weights()]
+        spikes, labels = batch(size, step)
+        logits = b.forward(spikes, labels)
+        error = cross_entropy_error(logits, labels) if loss == "ce" else None
+        b.update(error, step)
+
+        def draws(layer, step=step):
+            return draw(77, step, layer, *NETWORK.shapes[layer]).tolist()
+
+        want = rational.Step(
+            NETWORK, learning, before, spikes.tolist(), labels.tolist(),
+            error=lambda _, error=error: None if error is None else error.tolist(),
+            draw=draws if rounding == "stochastic" else None,
+        )  # fmt: skip
+        got = b.forward_tensors()
+        assert got.pop("logits").tolist() == want.logits == logits.tolist()
+        assert sorted(got) == ["codes.0", "codes.1", "spikes.0", "spikes.1"]
+        for layer in (0, 1):
+            assert got[f"spikes.{layer}"].tolist() == want.spikes[layer]
+            assert got[f"codes.{layer}"].tolist() == want.codes[layer]
+            assert got[f"codes.{layer}"].dtype == got[f"spikes.{layer}"].dtype == np.uint8
+        got = b.update_tensors()
+        assert len(got) == 6
+        for layer in (0, 1, 2):
+            assert got[f"gradients.{layer}"].tolist() == want.gradients[layer]
+            assert got[f"weights.{layer}"].tolist() == want.weights[layer]
+            assert got[f"weights.{layer}"].dtype == got[f"gradients.{layer}"].dtype == np.uint16
+            assert want.weights[layer] != before[layer]
+        assert [w.tolist() for w in b.weights()] == want.weights
+        assert b.saturated() == want.saturated
+
+
+def test_update_forward_is_both_in_turn():
+    one, other = (backend(Learning(batch=3, loss="mse")) for _ in range(2))
+    first, second = batch(3, 1), batch(2, 2)
+    one.forward(*first)
+    one.update(None, 0)
+    logits = one.forward(*second)
+    other.forward(*first)
+    assert (other.update_forward(None, 0, *second) == logits).all()
+    for a, b in ((one.forward_tensors(), other.forward_tensors()),
+                 (one.update_tensors(), other.update_tensors())):  # fmt: skip
+        assert a.keys() == b.keys()
+        assert all((a[k] == b[k]).all() for k in a)
+
+
+def test_stochastic_rounding_draws_by_seed_and_step():
+    def weights(seed: int, step: int) -> np.ndarray:
+        b = backend(Learning(batch=3, loss="mse", rounding="stochastic", seed=seed, rate=2.0**-9))
+        b.forward(*batch(3))
+        b.update(None, step)
+        return np.concatenate([w.ravel() for w in b.weights()])
+
+    assert (weights(1, 2) == weights(1, 2)).all()
+    assert (weights(1, 2) != weights(1, 3)).any()
+    assert (weights(1, 2) != weights(2, 2)).any()
+
+
+def test_saturation_sticks_until_weights_are_loaded():
+    b = backend(Learning(batch=3, loss="mse"))
+    calm = b.weights()
+    wild = [np.full(s, 0x7BFF, np.uint16) for s in NETWORK.shapes]
+    b.forward(*batch(3))
+    assert not b.saturated()
+    b.load_weights(wild)
+    b.forward(*batch(3))
+    assert b.saturated()
+    b.update(None, 0)
+    assert b.saturated()
+    b.load_weights(calm)
+    assert not b.saturated()
+
+
+def test_what_is_returned_is_the_callers():
+    b = backend(Learning(batch=3, loss="mse"))
+    logits = b.forward(*batch(3))
+    logits[:] = 1
+    b.weights()[0][:] = 1
+    given = b.weights()
+    b.load_weights(given)
+    given[0][:] = 1
+    assert (b.forward_tensors()["logits"] != 1).any()
+    assert (b.weights()[0] != 1).any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_given_may_be_read_only_and_of_any_integer():
+    """PyTorch warns of arrays that it may not write to, which memory-mapped data are."""
+    b = backend(Learning(batch=3))
+    spikes, labels = batch(3)
+    want = b.forward(spikes, labels)
+    error = cross_entropy_error(want, labels)
+    spikes.flags.writeable = False
+    labels = labels.astype(np.uint8)
+    labels.flags.writeable = False
+    assert (b.forward(spikes, labels) == want).all()
+    assert (cross_entropy_error(want, labels) == error).all()
+
+
+def test_an_update_needs_its_own_forward():
+    b = backend(Learning(batch=3, loss="mse"))
+    with pytest.raises(RuntimeError, match="update without a forward"):
+        b.update(None, 0)
+    b.forward(*batch(3))
+    b.update(None, 0)
+    with pytest.raises(RuntimeError, match="update without a forward"):
+        b.update(None, 1)
+
+
+SPIKES, LABELS = batch(2)
+
+
+@pytest.mark.parametrize(
+    ("spikes", "labels", "message"),
+    [
+        (SPIKES[0], LABELS, r"spikes have the shape \(3, 5\): \(1 to 3, 3, 5\)"),
+        (SPIKES[:0], LABELS[:0], r"spikes have the shape \(0, 3, 5\): \(1 to 3"),
+        (batch(4)[0], batch(4)[1], r"spikes have the shape \(4, 3, 5\): \(1 to 3"),
+        (SPIKES[:, :2], LABELS, r"spikes have the shape \(2, 2, 5\): \(B, 3, 5\)"),
+        (SPIKES.astype(float), LABELS, r"spikes are float64 up to 1.0: uint8 of 0 and 1"),
+        (SPIKES * 2, LABELS, r"spikes are uint8 up to 2: uint8 of 0 and 1"),
+        (SPIKES, LABELS[:1], r"labels are int64 of shape \(1,\): integers of shape \(2,\)"),
+        (SPIKES, LABELS / 2, r"labels are float64 of shape \(2,\): integers of shape \(2,\)"),
+        (SPIKES, np.array([0, 3]), r"a label is 3: 0 to 2 is allowed"),
+        (SPIKES, np.array([-1, 2]), r"a label is -1: 0 to 2 is allowed"),
+    ],
+)
+def test_a_bad_batch_is_named(spikes, labels, message):
+    b = backend(Learning(batch=3))
+    with pytest.raises(UserError, match=message):
+        b.forward(spikes, labels)
+
+
+def test_bad_weights_are_named_and_not_loaded():
+    b = backend(Learning(batch=3))
+    before = b.weights()
+    with pytest.raises(UserError, match="weights of 2 layers are given: 3 allowed"):
+        b.load_weights(before[:2])
+    infinite = [w.copy() for w in before]
+    infinite[1][2, 3] = 0xFC00
+    with pytest.raises(UserError, match=r"weights of layer 1 at \(2, 3\) is 0xfc00"):
+        b.load_weights(infinite)
+    assert all((a == c).all() for a, c in zip(before, b.weights(), strict=True))
+
+
+def test_a_bad_error_or_step_is_named_and_changes_nothing():
+    g = torch.Generator().manual_seed(0)
+    error = to_bits(random_halves((2, 3), g))
+    b = backend(Learning(batch=3))
+    before = b.weights()
+    b.forward(SPIKES, LABELS)
+    with pytest.raises(UserError, match="the error is none for loss ce: ce needs one"):
+        b.update(None, 0)
+    with pytest.raises(UserError, match=r"error has the shape \(1, 3\): \(2, 3\) is allowed"):
+        b.update(error[:1], 0)
+    with pytest.raises(UserError, match="step is -1: 0 to"):
+        b.update(error, -1)
+    assert all((a == c).all() for a, c in zip(before, b.weights(), strict=True))
+    b.update(error, 0)
+    assert any((a != c).any() for a, c in zip(before, b.weights(), strict=True))
+    mse = backend(Learning(batch=3, loss="mse"))
+    mse.forward(SPIKES, LABELS)
+    with pytest.raises(UserError, match="the error is one for loss mse"):
+        mse.update(error, 0)

@@ -1,0 +1,50 @@
+"""Initial weights: reproducible halves of the stated deviation."""
+
+import numpy as np
+
+from backspike.golden.half import from_bits, is_half
+from backspike.golden.initial import HIDDEN_GAIN, READOUT_GAIN, initial_weights
+from backspike.ir.network import Layer, Network
+
+NETWORK = Network(
+    inputs=100, layers=(Layer(size=400, bias=True), Layer(size=300), Layer(size=90)), steps=2
+)
+
+
+def test_shapes_and_halves():
+    weights = initial_weights(NETWORK, 0)
+    assert [w.shape for w in weights] == list(NETWORK.shapes)
+    assert all(w.dtype == np.uint16 and is_half(w).all() for w in weights)
+
+
+def test_seed_decides():
+    one, again, other = (initial_weights(NETWORK, seed) for seed in (3, 3, 4))
+    for a, b, c in zip(one, again, other, strict=True):
+        assert (a == b).all()
+        assert (a != c).mean() > 0.9
+
+
+def test_deviation():
+    first, second, last = (from_bits(w) for w in initial_weights(NETWORK, 1))
+    assert (first[-1] == 0).all()  # the bias
+    for w, sources, gain in (
+        (first[:-1], 100, HIDDEN_GAIN),
+        (second, 400, HIDDEN_GAIN),
+        (last, 300, READOUT_GAIN),
+    ):
+        # 27,000 draws or more: a deviation is off by 0.5 %, a mean by 0.6 % of it, one sigma each.
+        assert abs(w.std().item() * sources**0.5 / gain - 1) < 0.03
+        assert abs(w.mean().item()) * sources**0.5 / gain < 0.03
+
+
+def test_bits_of_a_seed_stay():
+    """They decide every figure that is reported for a seed."""
+    weights = initial_weights(Network(inputs=3, layers=(Layer(size=2),), steps=1), 7)
+    assert [f"{w:04x}" for w in weights[0].ravel()] == [
+        "338e",
+        "ace9",
+        "3044",
+        "39be",
+        "3841",
+        "305f",
+    ]

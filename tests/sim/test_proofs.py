@@ -1,0 +1,103 @@
+"""sim.proofs: the short proofs hold and find their bugs; what does not hold is said to fail."""
+
+import dataclasses
+
+import pytest
+
+from backspike.ir.errors import UserError
+from backspike.sim.proofs import __main__ as command
+from backspike.sim.proofs.bench import Bench
+from backspike.sim.proofs.catalogue import PROOFS
+from backspike.sim.proofs.check import check
+from backspike.sim.proofs.host import relay
+from backspike.sim.proofs.proof import Bug, Proof, planted, sound
+
+BY_NAME = {proof.name: proof for proof in PROOFS}
+RELAY = BY_NAME["relay"]
+
+
+@pytest.mark.parametrize("name", [proof.name for proof in PROOFS if not proof.long])
+def test_proof(name, tmp_path):
+    outcome = check(BY_NAME[name], tmp_path)
+    assert outcome.failures == ()
+    assert outcome.found == outcome.bugs > 0
+
+
+def test_names_differ_and_all_have_bugs():
+    assert len(BY_NAME) == len(PROOFS) > 10
+    assert all(proof.bugs for proof in PROOFS)
+
+
+def wrong_relay(load) -> Bench:
+    """Claims what is not so, and what cannot come."""
+    bench = relay(load)
+    device = bench.device(load("host.relay").Relay(2), "other").component
+    bench.always(~device.o.request.valid)
+    bench.possible(device.i.request.ready & ~device.i.request.ready)
+    return bench
+
+
+def test_failures_are_told(tmp_path, capsys, monkeypatch):
+    """A claim, a cover, and a bug that does no harm, with their places."""
+    harmless = Bug("a comment", "host.relay", "held, answered = Signal(), Signal()",
+                   "held, answered = Signal(), Signal()  # so be it")  # fmt: skip
+    wrong = dataclasses.replace(RELAY, name="wrong", bench=wrong_relay, bugs=(harmless,), search=4)
+    true = dataclasses.replace(RELAY, name="true", bugs=(harmless,), search=4)
+    outcome = check(wrong, tmp_path)
+    assert not outcome.passed
+    holds, covers = outcome.failures[:2]
+    assert holds.startswith("proof: FAIL, at test_proofs.py:")
+    assert covers.startswith("cover: FAIL, at test_proofs.py:")
+    monkeypatch.setattr(command, "PROOFS", (true,))
+    assert command.main(["--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "planted bug not found: a comment (PASS)" in said
+    assert "proofs: 0 of 1 hold; 0 of 1 planted bugs found" in said
+
+
+@pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("request", None)])
+def test_a_bug_is_planted_once(old, times):
+    bug = Bug("nothing", "host.relay", old, "")
+    with pytest.raises(ValueError, match="once is allowed"):
+        planted(bug)("host.relay")
+    assert times is None or times == 0
+
+
+def test_every_bug_can_be_planted():
+    """Its text is there, and only there."""
+    for proof in PROOFS:
+        for bug in proof.bugs:
+            assert planted(bug)(bug.module) is not sound(bug.module)
+            assert bug.new != bug.old
+
+
+def test_copies_do_not_touch_the_modules():
+    from backspike.gen.host import relay as module
+
+    copy = planted(RELAY.bugs[0])("host.relay")
+    assert copy.Relay is not module.Relay
+    assert sound("host.relay").Relay is not module.Relay
+
+
+def test_a_register_that_is_not_there():
+    bench = Bench()
+    inside = bench.device(sound("host.relay").Relay(2))
+    assert len(inside["held"]) == 1
+    with pytest.raises(KeyError, match="Relay drives no signal 'helt', or several"):
+        inside["helt"]
+    assert "module \\top.device" in bench.text()
+
+
+def test_unknown_name(capsys):
+    assert command.main(["nothing"]) == 2
+    assert "proof is 'nothing': one of axi-handshakes, " in capsys.readouterr().err
+    with pytest.raises(UserError):
+        command.run(["nothing"], None)
+
+
+def test_list(capsys):
+    assert command.main(["--list"]) == 0
+    said = capsys.readouterr().out
+    for proof in PROOFS:
+        assert proof.claim in said
+        assert isinstance(proof, Proof)

@@ -1,0 +1,66 @@
+"""Benches of the engines' drains, to run inside a simulation; test_neuron and others make cases.
+
+(A module of its own, since it must not need PyTorch.)
+"""
+
+import cocotb
+
+from backspike.gen.core.weights import ROW_LATENCY
+from tests.support.drain_play import LANES, play
+from tests.support.streams import Memory, Pulses
+from tests.support.tiles import by_lanes
+
+
+@cocotb.test()
+@cocotb.parametrize(slow=[0.0, 0.7])
+async def neurons(dut, slow):
+    await play(dut, 1, slow, (), ("spikes", "active", "codes", "logits"))
+
+
+@cocotb.test()
+@cocotb.parametrize(slow=[0.0, 0.7])
+async def gradients(dut, slow):
+    await play(dut, 1, slow, ("codes", "logits", "labels"), ("gradients", "masks"))
+
+
+class Rows(Memory):
+    """The weights' row port: reads and writes share an address, and `turn` is k mod P."""
+
+    def __init__(self, bench, weights: dict[int, int], turns: dict[int, int]):
+        dut = bench.dut
+        super().__init__(
+            bench, dut.row_address, dut.row_vector, lambda at: weights.get(at, 0), ROW_LATENCY
+        )
+        self.dut, self.weights, self.turns = dut, weights, turns
+        self.written: dict[int, int] = {}
+        self.updated = self.writes = 0
+
+    def sample(self) -> None:
+        super().sample()
+        if int(self.dut.row_valid.value):
+            address = int(self.dut.row_address.value)
+            turn = self.turns[address] % LANES
+            if int(self.dut.row_write.value):
+                assert address not in self.written, f"row {address} is written twice"
+                self.written[address] = by_lanes(int(self.dut.row_data.value), turn, LANES)
+                self.writes += 1
+            else:
+                assert int(self.dut.row_turn.value) == turn
+                self.updated += 1
+
+
+@cocotb.test()
+@cocotb.parametrize(slow=[0.0, 0.7])
+async def updates(dut, slow):
+    """Every row is read once and written once, and `rows` tells it."""
+    watched = []
+
+    def extra(bench, memories):
+        weights, turns = memories.setdefault("weights", {}), memories.setdefault("turns", {})
+        rows = bench.add(Rows(bench, weights, turns))
+        watched.extend([rows, bench.add(Pulses(bench, "rows"))])
+        return {"weights": rows.written}
+
+    await play(dut, 1, slow, (), (), extra)
+    rows, pulses = watched
+    assert len(pulses.cycles["rows"]) == rows.updated == rows.writes > 100

@@ -1,0 +1,223 @@
+"""Blocks of finished sums for a drain: written down outside the simulation, played inside.
+
+A case is a list of runs in JSON; see `Run`. Golden, which needs PyTorch, stays outside.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from backspike.gen.core.layout import BATCH, EXTENT
+from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.rows import READ_LATENCY
+from backspike.sim.bench.cocotb_bench import bench_parameters
+from tests.support.streams import Bench, Memory, Pulses, Writes, packed
+
+LANES = 4
+
+
+def machine(share: int) -> Machine:
+    """A small one of that share."""
+    return Machine(name="bench", lanes=LANES, fp_share=share, bp_share=share, wg_share=share,
+                   weight_rows=1024, units=64, spike_units=64, readout_units=16, layers=2,
+                   tasks=16)  # fmt: skip
+
+
+@dataclass
+class Block:
+    """One start of the drain: its header, and the sums of each entry, all lanes packed."""
+
+    header: int
+    sums: list[int] = field(default_factory=lambda: [0] * DEPTH)
+    touched: int = 0
+
+
+@dataclass
+class Run:
+    """Blocks of one layer and batch. Memories and writes: {port: {address: bits}}.
+
+    table: rows of the engine's table, if it has one. most: cycles of a block at the most; 0: not
+    checked. loss: headers come without a start.
+    """
+
+    config: int
+    batch: int
+    extent: int
+    parity: int
+    blocks: list[Block] = field(default_factory=list)
+    memories: dict[str, dict[int, int]] = field(default_factory=dict)
+    writes: dict[str, dict[int, int]] = field(default_factory=dict)
+    done: int = 0
+    saturated: bool = False
+    table: list[int] = field(default_factory=list)
+    most: int = 0
+    loss: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """T, samples a block, blocks, full blocks, and samples of the block after these."""
+
+    steps: int
+    samples: int
+    blocks: int
+    full: int
+    rest: int
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Shape":
+        steps = int(rng.integers(1, DEPTH + 1))
+        samples = int(rng.integers(1, DEPTH // steps + 1))
+        blocks = int(rng.integers(1, 4))
+        return cls(steps, samples, blocks, int(rng.integers(0, blocks + 1)),
+                   int(rng.integers(0, samples)))  # fmt: skip
+
+    def present(self, block: int) -> np.ndarray:
+        """Which entries of a block hold a sample: bool (T, samples)."""
+        count = self.samples if block < self.full else self.rest if block == self.full else 0
+        return np.broadcast_to(np.arange(self.samples) < count, (self.steps, self.samples))
+
+    def ports(self) -> dict[str, int]:
+        """batch and extent as a Run has them."""
+        batch = {"steps": self.steps, "samples": self.samples, "blocks": self.blocks}
+        partial = sum(
+            1 << t * self.samples + s for t in range(self.steps) for s in range(self.rest)
+        )
+        extent = {"full": self.full, "partial": partial}
+        return {"batch": packed(BATCH).pack(batch), "extent": packed(EXTENT).pack(extent)}
+
+
+def row_of(values, width: int) -> int:
+    """Elements of all lanes side by side; negative ones in two's complement."""
+    mask = (1 << width) - 1
+    return sum((int(value) & mask) << n * width for n, value in enumerate(values))
+
+
+def tile_of(bits: np.ndarray) -> int:
+    """bool (T, samples, lanes) as a tile: lane n's entries at n * DEPTH."""
+    flat = bits.reshape(-1, bits.shape[-1])
+    return sum(int(bit) << n * DEPTH + d for (d, n), bit in np.ndenumerate(flat))
+
+
+def save(runs: list[Run], path: Path) -> None:
+    path.write_text(json.dumps([asdict(run) for run in runs]))
+
+
+def load() -> list[Run]:
+    """Inside the simulation: the runs of parameter `path`."""
+
+    def by_address(ports: dict) -> dict[str, dict[int, int]]:
+        return {port: {int(a): bits for a, bits in rows.items()} for port, rows in ports.items()}
+
+    runs = []
+    for fields in json.loads(Path(bench_parameters()["path"]).read_text()):
+        run = Run(**fields)
+        run.blocks = [Block(**block) for block in fields["blocks"]]
+        run.memories, run.writes = by_address(run.memories), by_address(run.writes)
+        runs.append(run)
+    return runs
+
+
+class Player:
+    """Starts blocks as soon as the drain is not busy, or later, and shows their sums."""
+
+    def __init__(self, bench: Bench, slow: float):
+        self.bench, self.slow, self.dut = bench, slow, bench.dut
+        self.todo: list[Block] = []
+        self.block = Block(0)
+        self._sums = 0
+        self.loss = False
+        self.begun: list[int] = []  # cycles of the starts
+        self.busy: list[int] = []  # cycles
+        self._touched = hasattr(self.dut, "touched")
+
+    def drive(self) -> None:
+        self.dut.start.value = 0
+        self.dut.sums.value = self._sums
+        wait = not self.todo or self.bench.rng.random() < self.slow
+        self._begin = not wait
+        self.dut.i_headers__payload.value = self.todo[0].header if not wait else 0
+        self.dut.i_headers__valid.value = self.loss and not wait
+
+    def respond(self) -> None:
+        if self._begin and not self.loss:
+            if int(self.dut.busy.value):
+                self._begin = False
+            else:
+                self.dut.start.value = self.dut.i_headers__valid.value = 1
+                if self._touched:
+                    self.dut.touched.value = self.todo[0].touched
+
+    def sample(self) -> None:
+        self._sums = self.block.sums[int(self.dut.entry.value)]  # SUM_LATENCY is 1
+        if int(self.dut.busy.value):
+            self.busy.append(self.bench.cycle)
+        if self._begin and int(self.dut.i_headers__ready.value):
+            self.begun.append(self.bench.cycle)
+            self.block = self.todo.pop(0)
+
+
+async def play(
+    dut, seed: int, slow: float, ports: tuple[str, ...], writes: tuple[str, ...], extra=None
+) -> None:
+    """Plays all runs and compares every row that is written, and that no other is.
+
+    ports: read ports; writes: write ports; extra(bench, memories): adds what else there is, and
+    returns {port: rows that were written}.
+    """
+    bench = Bench(dut, seed)
+    player = bench.add(Player(bench, slow))
+    bench.responders.append(player)
+    memories: dict[str, dict[int, int]] = {}
+    for name in ports:
+        address, data = (getattr(dut, f"{name}__{part}") for part in ("addr", "data"))
+        memories[name] = {}
+
+        def read(at: int, rows=memories[name], data=data) -> int:
+            row = rows.get(at)
+            return bench.rng.getrandbits(len(data)) if row is None else row
+
+        bench.add(Memory(bench, address, data, read, READ_LATENCY))
+    logs = {name: bench.add(Writes(bench, name)).rows for name in writes}
+    pulses = bench.add(Pulses(bench, "done", "saturated"))
+    logs |= extra(bench, memories) if extra else {}
+    await bench.reset()
+    for n, run in enumerate(load()):
+        dut.config.value = run.config
+        for name in ("batch", "extent", "parity"):
+            if hasattr(dut, name):
+                getattr(dut, name).value = getattr(run, name)
+        for row in run.table:
+            dut.table.value = row
+            await bench.tick()
+        if run.table:
+            dut.table.value = 0
+        for name, rows in memories.items():
+            rows.clear()
+            rows |= run.memories.get(name, {})
+        for rows in logs.values():
+            rows.clear()
+        for cycles in pulses.cycles.values():
+            cycles.clear()
+        player.begun.clear()
+        player.busy.clear()
+        player.loss = run.loss
+        player.todo = list(run.blocks)
+        await bench.until(lambda run=run: len(pulses.cycles["done"]) >= run.done)
+        await bench.tick(40)
+        for name, want in run.writes.items():
+            got = logs[name]
+            assert sorted(got) == sorted(want), f"run {n}, {name}: other rows are written"
+            for address, bits in want.items():
+                assert got[address] == bits, (
+                    f"run {n}, {name} at {address}: {got[address]:#x}, not {bits:#x}"
+                )
+        assert len(pulses.cycles["done"]) == run.done
+        assert bool(pulses.cycles["saturated"]) == run.saturated, f"run {n}"
+        if run.most:
+            ends = [*player.begun[1:], bench.cycle]
+            for begin, end in zip(player.begun, ends, strict=True):
+                length = sum(begin < cycle < end for cycle in player.busy)
+                assert length < run.most, f"run {n}: a block takes {length + 1} cycles"

@@ -1,0 +1,162 @@
+"""Random training runs: RTL = golden on every bit, on two machines; the same bits on three."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from backspike.drive.rtl_backend import RTLBackend
+from backspike.gen.machine import MACHINES
+from backspike.golden.backend import GoldenBackend
+from backspike.ir.errors import Mismatch
+from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
+from backspike.train import fuzz_training as random_run
+from backspike.train.fuzz_training import draw_case, main, random_batch, random_halves, run_case
+
+RUNS, CHUNK = 112, 14
+"""Runs of each machine, and of each test."""
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
+@pytest.mark.parametrize("name", ["tiny", "default"])
+def test_random_runs(name, first):
+    machine = MACHINES[name]
+    values, flags = 0, set()
+    for seed in range(first, first + CHUNK):
+        counts, saturated = run_case(draw_case(machine, seed), machine)
+        values += counts.values
+        flags.add(saturated)
+    assert values > 20_000
+    assert flags == {False, True}
+
+
+@pytest.mark.parametrize("name", ["tiny", "default"])
+def test_the_runs_have_every_option(name):
+    """At least five runs with each value of each option; widths beside multiples of P."""
+    machine = MACHINES[name]
+    seen = collections.Counter()
+    for seed in range(RUNS):
+        case = draw_case(machine, seed)
+        network, learning = case.network, case.learning
+        options = {
+            ("layers", len(network.layers)),
+            ("steps", min(network.steps, 9)),
+            ("batch", learning.batch),
+            ("loss", learning.loss),
+            ("rate", learning.rate),
+            ("rounding", learning.rounding),
+            ("weights", case.weights),
+            ("beside", any(size % machine.lanes for size in network.sizes)),
+            ("wide", max(network.sizes) > 60),
+            ("narrow", min(network.sizes) < 4),
+        }
+        if learning.loss == "mse":
+            options.add(("alpha", learning.alpha))
+        for layer in network.layers:
+            options |= {
+                *((n, getattr(layer, n)) for n in ("reset", "bias", "rule", "temporal", "leak")),
+                ("threshold", layer.threshold),
+                ("surrogate", layer.surrogate.name),
+            }
+        seen.update(options)
+    for option, values in {
+        "layers": range(1, 5),
+        "steps": range(1, 10),
+        "batch": range(1, 6),
+        "loss": ("ce", "mse"),
+        "rate": random_run.RATES,
+        "alpha": random_run.ALPHAS,
+        "rounding": ("nearest", "stochastic"),
+        "weights": random_run.HALVES,
+        "beside": (True,),
+        "wide": (True,),
+        "narrow": (True,),
+        "reset": ("hard", "soft"),
+        "bias": (False, True),
+        "rule": ("bptt", "mpd-ed"),
+        "temporal": (False, True),
+        "threshold": random_run.THRESHOLDS,
+        "surrogate": ("rectangle", "triangle", "arctan", "fast-sigmoid", "table"),
+    }.items():
+        for value in values:
+            assert seen[option, value] >= 5, (option, value)
+
+
+def network_of_all_lanes() -> tuple[Network, Learning]:
+    """Widths beside multiples of 2, 8 and 16, and every option somewhere."""
+    return Network(
+        inputs=21,
+        steps=5,
+        layers=(
+            Layer(size=35, bias=True, surrogate=arctan(), rule="mpd-ed"),
+            Layer(size=19, reset="soft", surrogate=rectangle(2.0), threshold=0.5),
+            Layer(size=7, bias=True),
+        ),
+    ), Learning(batch=7, loss="mse", rate=2.0**-5, rounding="stochastic", seed=5)
+
+
+@pytest.mark.verilator
+def test_lanes_do_not_change_a_bit():
+    network, learning = network_of_all_lanes()
+    rng = np.random.default_rng(3)
+    weights = [random_halves(rng, shape, "usual") for shape in network.shapes]
+    batches = [random_batch(rng, network, samples) for samples in (7, 7, 4)]
+
+    def tensors(backend) -> dict[str, bytes]:
+        """Everything that a run leaves, by name."""
+        found = {}
+
+        def keep(when, tensors):
+            found.update({f"{when} {name}": bits.tobytes() for name, bits in tensors.items()})
+
+        backend.load_weights(weights)
+        backend.forward(*batches[0])
+        keep("first", backend.forward_tensors())
+        for step, batch in enumerate(batches[1:]):
+            backend.update_forward(None, step, *batch)
+            keep(step, backend.update_tensors() | backend.forward_tensors())
+        backend.update(None, len(batches) - 1)
+        keep("last", backend.update_tensors())
+        found["saturated"] = bytes([backend.saturated()])
+        backend.close()
+        return found
+
+    want = tensors(GoldenBackend(network, learning))
+    assert any(want["1 gradients.0"])
+    assert any(want["1 spikes.1"])
+    for name in ("tiny", "default", "wide"):
+        got = tensors(RTLBackend(network, learning, MACHINES[name]))
+        assert got.keys() == want.keys()
+        assert [key for key in want if got[key] != want[key]] == [], name
+
+
+@pytest.mark.verilator
+def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
+    """Golden is made wrong in one bit of one weight."""
+    update = GoldenBackend.update
+
+    def wrong(self, error, step):
+        update(self, error, step)
+        self._update["weights.0"][-1, -1] ^= 1
+
+    monkeypatch.setattr(GoldenBackend, "update", wrong)
+    machine = MACHINES["tiny"]
+    case = draw_case(machine, 3)
+    sources, neurons = (n - 1 for n in case.network.shapes[0])
+    with pytest.raises(Mismatch) as raised:
+        run_case(case, machine)
+    text = str(raised.value)
+    assert f"layer 0, tensor weights, batch 0, source {sources}, index {neurons}: got" in text
+    assert text.endswith("python -m backspike.train.fuzz_training --machine tiny --seed 3")
+    assert main(["--machine", "tiny", "--seed", "3"]) == 1
+    assert text in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["--machine", "tiny", "--seed", "3", "--runs", "2"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in out] == ["seed 3", "seed 4"]
+
+
+def test_unknown_machine(capsys):
+    assert main(["--machine", "big"]) == 2
+    assert "tiny, default, wide" in capsys.readouterr().err
