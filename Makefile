@@ -19,6 +19,7 @@ demo: venv  ## train digits on the RTL, compared with PyTorch bit for bit
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: venv lint  ## the whole suite

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import torch
 
-from backspike.drive.backend import Bits
 from backspike.golden.half import from_bits, nearest, to_bits
+from backspike.ir.bits import Bits
 
 _LN2_HIGH = 0xB17217F7D * 2.0**-36
 """ln 2 to 36 bits: its product with k, 11 bits, is exact."""

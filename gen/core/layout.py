@@ -10,9 +10,7 @@ from amaranth.lib import data
 from amaranth.utils import exact_log2
 
 from backspike.gen.machine import DEPTH, Machine
-
-ENGINES: tuple[str, ...] = ("fp", "bp", "wg")
-"""Feed-forward, back-propagation and weight-gradient engine, in queue order."""
+from backspike.ir.constants import ENGINES
 
 TASK = data.StructLayout(
     {"layer": 4, "tile": 8, "wait_first": 10, "wait_second": 10},

@@ -3,10 +3,11 @@
 from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.control.counters import DEPTH as COUNTER_WORDS
 from backspike.gen.core.control.dispatch import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES
+from backspike.gen.core.layout import DESCRIPTOR_WORDS
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.window import words_of
+from backspike.ir.constants import ENGINES
 
 IDENT = 0x424B_5350
 """'BKSP'."""

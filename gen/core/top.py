@@ -10,7 +10,7 @@ from backspike.gen.core.control.dispatch import Fault
 from backspike.gen.core.control.run import RunControl
 from backspike.gen.core.engine import Engine
 from backspike.gen.core.forward.neuron import CODE
-from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
+from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.shared.drain import later
 from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
@@ -21,6 +21,7 @@ from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
 from backspike.gen.memory.window import RowWindow
+from backspike.ir.constants import ENGINES
 
 
 class Core(wiring.Component):

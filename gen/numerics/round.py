@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.numerics.half import FRACTION, LARGEST, Half
+from backspike.gen.numerics.half import FRACTION, Half
+from backspike.ir.constants import LARGEST_BITS, RANDOM_BITS
 
 SIGNIFICAND = 11
 """Bits of a normal half's significand, hidden bit included."""
@@ -16,8 +17,6 @@ STOCHASTIC_LATENCY = 5
 """Cycles of rounding with the ports for stochastic rounding."""
 GROUP = 8
 """Places among which the leading one is looked for at once: 30 are four groups."""
-RANDOM = 16
-"""Bits below a half's last place that stochastic rounding compares with a random number."""
 
 
 def highest(bits: Value) -> tuple[Value, Value]:
@@ -65,7 +64,7 @@ class Round(wiring.Component):
         self.width, self.fraction, self.stochastic = width, fraction, stochastic
         ports = {"i": In(signed(width)), "i_negate": In(1), "o": Out(Half), "saturated": Out(1)}
         if stochastic:
-            ports |= {"i_random": In(RANDOM), "i_stochastic": In(1)}
+            ports |= {"i_random": In(RANDOM_BITS), "i_stochastic": In(1)}
         super().__init__(ports)
 
     @property
@@ -98,7 +97,7 @@ class Round(wiring.Component):
 
         # Zeros below the number where it has too few bits below 2^-24 to decide upon; signs above
         # it where it is narrow.
-        guard = RANDOM if self.stochastic else 1
+        guard = RANDOM_BITS if self.stochastic else 1
         below = self.fraction - FRACTION
         padding = max(0, guard - below)
         place = below + padding  # the bit that counts 2^-24
@@ -166,7 +165,7 @@ class Round(wiring.Component):
             for n in range(1, 4):
                 random = stage(f"random{n}", random)
                 stochastic = stage(f"stochastic{n}", stochastic)
-            carry = (cut3 + random + (sign3 & clear3))[RANDOM]
+            carry = (cut3 + random + (sign3 & clear3))[RANDOM_BITS]
             up = stage("up4", Mux(stochastic, carry, up))
             result_sign = stage("result_sign4", result_sign)
             exact = tuple(stage(f"{value.name[:-1]}4", value) for value in exact)
@@ -179,10 +178,10 @@ class Round(wiring.Component):
         mantissa = significand[:-1]
         packed = (Cat(mantissa, shift) + Cat(up, Const(0, len(mantissa) - 1), hidden))[:15]
         saturated = beyond | (packed[10:] == 0x1F)
-        result = Signal(15, init=LARGEST, reset_less=True)
+        result = Signal(15, init=LARGEST_BITS, reset_less=True)
         m.d.sync += result.eq(packed)
         with m.If(saturated):
-            m.d.sync += result.eq(LARGEST)
+            m.d.sync += result.eq(LARGEST_BITS)
         negative = stage("negative", result_sign & (significand.any() | up | beyond))
         m.d.comb += [
             self.o.as_value().eq(Cat(result, negative)),

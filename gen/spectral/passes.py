@@ -10,18 +10,12 @@ from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signat
 from backspike.gen.spectral.align import Align
 from backspike.gen.spectral.exponents import LineExponents
 from backspike.gen.spectral.fft import FFT, latency
-from backspike.gen.spectral.layout import (
-    EXPONENT,
-    LOG,
-    SAMPLE,
-    WIDTH,
-    column_layout,
-    transformed_width,
-)
+from backspike.gen.spectral.layout import EXPONENT, LOG, SAMPLE, column_layout, transformed_width
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.gen.spectral.pack import Pack
 from backspike.gen.spectral.pixel_sums import TAPS
 from backspike.gen.spectral.walk import Walk
+from backspike.ir.spectral_constants import WIDTH
 
 COMMAND = data.StructLayout({"pair": 1, "back": 1, "fresh": 1})
 """A run. pair: forward, and the columns' transforms go to the analysis instead of the store; back:

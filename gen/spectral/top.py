@@ -9,13 +9,13 @@ from backspike.gen.host.register_file import RegisterFile
 from backspike.gen.host.relay import Relay
 from backspike.gen.spectral.analysis import ENERGIES, TOTALS, Analysis
 from backspike.gen.spectral.control import REQUEST, Fault, SpectralControl
-from backspike.gen.spectral.layout import GUARD, MANTISSA
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.map import IDENT, VERSION, spectral_map
 from backspike.gen.spectral.passes import Passes
 from backspike.gen.spectral.pixel_sums import PixelSums
 from backspike.gen.spectral.store import FrameStore
 from backspike.gen.spectral.sums_window import SUMS, SumsWindow
+from backspike.ir.spectral_constants import GUARD, MANTISSA
 
 
 class SpectralUnit(wiring.Component):

@@ -3,9 +3,10 @@
 from amaranth.hdl import Cat, Signal, Value
 from amaranth.lib.data import View
 
-from backspike.gen.core.layout import BATCH, ENGINES, TASK
+from backspike.gen.core.layout import BATCH, TASK
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
+from backspike.ir.constants import ENGINES
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
@@ -28,10 +29,10 @@ class Queue:
 
     def __init__(self, load: Load):
         self.bench = bench = Bench()
-        module = load("core.dispatch")
+        module = load("core.control.dispatch")
         first = ENGINES.index(ENGINE)
         wired = ("doorbell", "changed", "batch", "running", "stuck", "faults", "positions")
-        self.control = bench.device(load("core.control").RunControl(), "control", wired=wired)
+        self.control = bench.device(load("core.control.run").RunControl(), "control", wired=wired)
         wired = ("start", "rehearse", "abort", "begin", "end", "batch", "done")
         self.inside = bench.device(module.Dispatcher(MACHINE, ENGINE), "queue", wired=wired)
         self.module = module
@@ -178,19 +179,19 @@ PROOFS = (
         bugs=(
             Bug(
                 "a queue may end before it begins",
-                "core.dispatch",
+                "core.control.dispatch",
                 "((position > end) | (end > machine.tasks))",
                 "(end > machine.tasks)",
             ),
             Bug(
                 "a queue that was changed is not rehearsed again",
-                "core.control",
+                "core.control.run",
                 "~sound | self.changed",
                 "~sound",
             ),
             Bug(
                 "a queue may be longer than its memory",
-                "core.dispatch",
+                "core.control.dispatch",
                 "((position > end) | (end > machine.tasks))",
                 "(position > end)",
             ),
@@ -208,13 +209,13 @@ PROOFS = (
         bugs=(
             Bug(
                 "only one of the two tokens is waited for",
-                "core.dispatch",
+                "core.control.dispatch",
                 "(self.waits_first >= task.wait_first) & (self.waits_second >= task.wait_second)",
                 "self.waits_first >= task.wait_first",
             ),
             Bug(
                 "the word is taken a cycle early",
-                "core.dispatch",
+                "core.control.dispatch",
                 "with m.Elif(delay == READ_LATENCY):",
                 "with m.Elif(delay == READ_LATENCY - 1):",
             ),

@@ -19,7 +19,7 @@ def buffer(load: Load) -> Bench:
     as long as it likes.
     """
     bench = Bench()
-    module = load("core.accumulate")
+    module = load("core.shared.accumulate")
     accumulator = module.Accumulator(lanes=1, lines=2, product=False, width=PART + 1)
     inside = bench.device(accumulator)
     device, m = inside.component, bench.module
@@ -72,7 +72,7 @@ def buffer(load: Load) -> Bench:
 def counters(load: Load) -> Bench:
     """A counter's word is written before its next turn comes, or else its old value is not used."""
     bench = Bench()
-    module = load("core.counters")
+    module = load("core.control.counters")
     inside = bench.device(module.Counters())
     slot = inside["slot"]
     bench.always((slot < module.SLOTS) & (inside["at"] == (1 << slot)[: module.SLOTS]))
@@ -99,7 +99,7 @@ def states(load: Load) -> Bench:
     stays as it is while a block drains.
     """
     bench = Bench()
-    module = load("core.drain")
+    module = load("core.shared.drain")
     inside = bench.device(
         module.TimeOrder(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
     )
@@ -150,13 +150,13 @@ PROOFS = (
         bugs=(
             Bug(
                 "a block drains a cycle before its last sum is written",
-                "core.accumulate",
+                "core.shared.accumulate",
                 "ready.eq(ready + complete[-1] - self.start)",
                 "ready.eq(ready + complete[0] - self.start)",
             ),
             Bug(
                 "a block that drains has its place taken",
-                "core.accumulate",
+                "core.shared.accumulate",
                 "full.eq(held_next == BLOCKS - 1)",
                 "full.eq(held_next == BLOCKS)",
             ),
@@ -172,7 +172,7 @@ PROOFS = (
         bugs=(
             Bug(
                 "a layer is settled just before the turn of its word",
-                "core.counters",
+                "core.control.counters",
                 "SETTLE = (7, 23)",
                 "SETTLE = (7, WORDS['wg_bound'] - 3)",
             ),
@@ -187,7 +187,7 @@ PROOFS = (
         bugs=(
             Bug(
                 "steps follow each other a cycle too soon",
-                "core.drain",
+                "core.shared.drain",
                 "m.If(wait == self._recurrence - 2)",
                 "m.If(wait == self._recurrence - 3)",
             ),

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from backspike.drive.port import (
+from backspike.gen.host.access import (
     BusError,
     BusTimeoutError,
     Words,

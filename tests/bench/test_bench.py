@@ -9,7 +9,6 @@ import pytest
 from backspike.bench import accuracy, densities, efficiency, lockstep, run, speed
 from backspike.bench.alone import Run, alone, alone_plan
 from backspike.bench.densities import Case
-from backspike.bench.digits import batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most, table, to_json
 from backspike.compile.compiler import compile_network
 from backspike.compile.schedule import ENGINES, PROGRAMS
@@ -21,6 +20,8 @@ from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.errors import Mismatch, UserError
 from backspike.train.data import digits
+from backspike.train.digits_run import batches, learning, network
+from backspike.train.steady import train_steadily
 from backspike.train.trainer import Trainer
 
 TINY = MACHINES["tiny"]
@@ -224,7 +225,7 @@ def few():
 def test_lockstep_counts_the_steady_state_only(few, rule, loss):
     how, counts = learning(0, loss), Counts()
     chosen = list(batches(few.train, how, 0))[:3]
-    steady = lockstep.train(network(rule, SMALL), how, TINY, chosen, counts)
+    steady = train_steadily(network(rule, SMALL), how, TINY, chosen, counts)
     # Loaded weights; 3 forward passes of 4 tensors, 3 updates of 4.
     assert (counts.tensors, counts.mismatches) == (2 + 3 * 4 + 3 * 4, 0)
     later = sum(int(batch.spikes.sum()) for batch in chosen[1:])

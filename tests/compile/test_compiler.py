@@ -11,8 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backspike.compile.compiler import MAX_TILES, Plan, compile_network
-from backspike.gen.core.layout import ENGINES, NEVER, TASK, descriptor_fields
+from backspike.gen.core.layout import NEVER, TASK, descriptor_fields
 from backspike.gen.machine import DEPTH, MACHINES, Machine
+from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, Surrogate, rectangle
 

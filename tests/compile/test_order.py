@@ -8,8 +8,8 @@ import pytest
 from backspike.compile.compiler import compile_network
 from backspike.compile.order import complete, conflicts, footprint, steps
 from backspike.compile.schedule import PROGRAMS, Queue, Task
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.machine import Machine
+from backspike.ir.constants import ENGINES
 from backspike.ir.network import Layer, Learning, Network
 
 MACHINE = Machine(name="proof", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2048,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backspike.compile.schedule import PROGRAMS, Queue, Task, gradient_order, schedule
-from backspike.gen.core.layout import ENGINES
+from backspike.ir.constants import ENGINES
 
 Span = tuple[float, float]
 """When a task began and was complete."""

@@ -8,10 +8,10 @@ import pytest
 
 from backspike.drive.core_driver import BYTES, CoreDriver
 from backspike.drive.lockstep import Lockstep
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.constants import ENGINES
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.network import Layer, Learning, Network, rectangle
 from backspike.sim.verilator.simulator import BusError

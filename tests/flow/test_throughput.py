@@ -2,13 +2,13 @@
 
 import pytest
 
-from backspike.bench.digits import learning, network
 from backspike.compile.compiler import compile_network
 from backspike.flow import throughput as module
 from backspike.flow.throughput import Throughput, fitting, throughput
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
+from backspike.train.digits_run import learning, network
 
 
 def test_the_network_of_a_machine():

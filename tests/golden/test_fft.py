@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from backspike.gen.spectral import layout
 from backspike.golden.fft import (
-    TWIDDLE_FRACTION,
     Words,
     bit_reversed,
     bit_width,
@@ -24,6 +23,7 @@ from backspike.golden.fft import (
     stages,
     twiddles,
 )
+from backspike.ir.spectral_constants import TWIDDLE_FRACTION
 from tests.support.spectral_naive import factor, fits, nearest, normalised, product, transformed
 
 SIZES = [8, 16, 32, 64, 128, 256, 512]

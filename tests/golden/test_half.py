@@ -8,18 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backspike.golden.half import (
-    LARGEST,
-    check_halves,
-    from_bits,
-    is_half,
-    nearest,
-    random_halves,
-    stochastic,
-    to_bits,
-    ulp,
-)
+from backspike.golden.half import from_bits, nearest, random_halves, stochastic, to_bits, ulp
+from backspike.ir.constants import LARGEST
 from backspike.ir.errors import UserError
+from backspike.ir.validation import check_halves, is_half
 from tests.support import rational
 
 PATTERNS = np.arange(0x10000, dtype=np.uint16)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from backspike.golden.half import from_bits, is_half
+from backspike.golden.half import from_bits
 from backspike.golden.initial import HIDDEN_GAIN, READOUT_GAIN, initial_weights
 from backspike.ir.network import Layer, Network
+from backspike.ir.validation import is_half
 
 NETWORK = Network(
     inputs=100, layers=(Layer(size=400, bias=True), Layer(size=300), Layer(size=90)), steps=2

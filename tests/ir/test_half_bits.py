@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backspike.ir.half_bits import INFINITY, LARGEST, half_bits, least_half
+from backspike.ir.constants import LARGEST_BITS as LARGEST
+from backspike.ir.half_bits import INFINITY, half_bits, least_half
 from backspike.ir.network import arctan, fast_sigmoid, rectangle, triangle
 
 PATTERNS = [*range(0x8000 | LARGEST, 0x8000, -1), *range(LARGEST + 1)]

@@ -33,7 +33,6 @@ QUICK = training.Recipe(steps=3, batch=2, patch=24)
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
-    """Others may be at work."""
     monkeypatch.setattr(training, "THREADS", 1)
     with one_thread():
         yield
@@ -41,8 +40,7 @@ def _one_thread(monkeypatch):
 
 def smooth(seed: int, height: int, width: int) -> np.ndarray:
     """A picture of slow waves, uint8 (1, H, W)."""
-    g = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
+    g, (y, x) = np.random.default_rng(seed), np.mgrid[:height, :width]
     waves = sum(
         np.cos(a * y + b * x + c)
         for a, b, c in zip(*g.uniform(-0.15, 0.15, (2, 6)), g.uniform(0, 6, 6), strict=True)

@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 from backspike.golden.initial import initial_weights
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, arctan
-from backspike.train.checkpoint import Checkpoint, Progress, load_checkpoint, replace_file, sha256
+from backspike.system.files import replace_file
+from backspike.train.checkpoint import Checkpoint, Progress, load_checkpoint, sha256
 
 NETWORK = Network(
     inputs=5,

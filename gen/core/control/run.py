@@ -5,8 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.control.dispatch import COUNT, Fault
-from backspike.gen.core.layout import BATCH, ENGINES
+from backspike.gen.core.layout import BATCH
 from backspike.gen.machine import DEPTH
+from backspike.ir.constants import ENGINES
 
 
 class RunControl(wiring.Component):

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.shared.drain import later
 from backspike.gen.numerics.half import FRACTION, Half, significand
 from backspike.gen.numerics.hash import Mix
-from backspike.gen.numerics.round import NEAREST_LATENCY, RANDOM, STOCHASTIC_LATENCY, Round
+from backspike.gen.numerics.round import NEAREST_LATENCY, STOCHASTIC_LATENCY, Round
+from backspike.ir.constants import RANDOM_BITS
 
 D_AT = 1 + NEAREST_LATENCY
 """Cycles from a sum to d: a register, and rounding."""
@@ -26,7 +27,7 @@ SIGNIFICAND = 11
 FINE = 3
 """Bits of η d's exponent, the lowest, that are shifted before the product: by up to 7 places, to
 the 18 bits that a multiplier takes."""
-BELOW = RANDOM
+BELOW = RANDOM_BITS
 """Bits below 2^-24 that the difference needs: all that is lower only matters by being there."""
 WEIGHT = 41 + BELOW
 """Bits of |w|, which is below 2^40 in units of 2^-24, and of a change that may leave one."""
@@ -155,7 +156,7 @@ class UpdateUnit(wiring.Component):
             mix.i_key.eq(self.key),
             mix.i_word.eq(self.word),
             round_w.i.eq(Cat(least, total)),
-            round_w.i_random.eq(mix.o[32 - RANDOM :]),
+            round_w.i_random.eq(mix.o[32 - RANDOM_BITS :]),
             round_w.i_stochastic.eq(self.stochastic),
         ]
         turned = later(m, w_sign, SUM_TO_W - W_AT - 1, "turned")

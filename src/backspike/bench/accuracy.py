@@ -4,13 +4,13 @@ from statistics import mean
 
 from tqdm import tqdm
 
-from backspike.bench.digits import RULES, STEPS, WHAT, batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.golden.initial import initial_weights
 from backspike.golden.reference import Reference
 from backspike.ir.network import Rule
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset
+from backspike.train.digits_run import RULES, STEPS, WHAT, batches, learning, network
 from backspike.train.trainer import Trainer
 
 SEEDS = (0, 1, 2)

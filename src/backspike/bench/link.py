@@ -1,6 +1,5 @@
 """The host link: what a damaging line does to it, and how a batch divides into line and core."""
 
-from backspike.bench.digits import SIZES, STEPS, batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
@@ -16,6 +15,7 @@ from backspike.golden.loss import cross_entropy_error
 from backspike.sim.verilator.core_model import emitted
 from backspike.sim.verilator.uart import Uart, UartLine, uart_library
 from backspike.train.data import Dataset
+from backspike.train.digits_run import SIZES, STEPS, batches, learning, network
 
 MACHINE = "default"
 """The split is of it, with the network SIZES."""

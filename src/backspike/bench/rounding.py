@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from backspike.golden.fft import Words, fft
-from backspike.golden.spectral import GUARD, MANTISSA, Samples
+from backspike.golden.spectral import Samples
+from backspike.ir.spectral_constants import GUARD, MANTISSA
 
 HALF = math.sqrt(0.5)
 ROTATIONS = 4

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from backspike.bench import accuracy, boards, efficiency, lockstep, spectral, speed
 from backspike.bench.figure import Figure, at_most, table, to_json
-from backspike.cli import outputs
 from backspike.drive.lockstep import Counts
 from backspike.ir.errors import Mismatch, UserError
+from backspike.system import files
 from backspike.train.data import digits
 
 GROUPS: dict[str, Callable[[Counts], list[Figure]]] = {
@@ -45,8 +45,8 @@ def bench(
             for command, goal in WALL
         ]  # fmt: skip
     if json_path is not None:
-        outputs.write_json(json_path, to_json(figures))
-    if json_path != outputs.STDOUT:
+        files.write_json(json_path, to_json(figures))
+    if json_path != files.STDOUT:
         print(table(figures), end="")
     return 1 if any(figure.met is False for figure in figures) else 0
 

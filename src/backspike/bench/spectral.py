@@ -1,36 +1,27 @@
 """The spectral unit's figures: whole images on the RTL, beside golden and float64."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from backspike.bench import fft_alone
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.bench.rounding import inverse_bound
 from backspike.drive.lockstep import Counts
-from backspike.drive.spectral_backend import SpectralRTL
 from backspike.gen.spectral.machine import (
     LARGEST,
     SMALLEST,
     SPECTRAL_MACHINES,
     SpectralMachine,
 )
-from backspike.golden.spectral import (
-    Samples,
-    samples,
-    sums,
-    transform,
-    transform_lines,
-    values,
-)
+from backspike.golden.spectral import Samples, samples, sums, transform, transform_lines, values
 from backspike.golden.threads import one_thread
 from backspike.ir.errors import Mismatch
 from backspike.spectral.degrade import Pair, pairs
 from backspike.spectral.fsds import Similarity, compare, measure
+from backspike.spectral.image_pairs import kinds, opened
 from backspike.spectral.photographs import NAMES, crop, grey, photograph
 
 DISTANCE, SQNR, RATIO = 0.01, 85.0, 1.10
@@ -43,37 +34,7 @@ OTHERS = tuple(SpectralMachine(name=f"spectral-{n}", size=n) for n in (8, 16, 64
 SIDES = (8, 16, 32)
 
 
-@contextmanager
-def opened(machine: SpectralMachine) -> Iterator[SpectralRTL]:
-    unit = SpectralRTL(machine)
-    try:
-        yield unit
-    finally:
-        unit.close()
-
-
 # ------------------------------------------------------------------ mismatches of whole images
-
-
-def kinds(height: int, width: int, bits: int, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Pairs of images, int64 (H, W) of so many bits, by what is in them."""
-    g = torch.Generator().manual_seed(seed)
-    top, shape = (1 << bits) - 1, (height, width)
-
-    def noise() -> Tensor:
-        return torch.randint(0, top + 1, shape, generator=g)
-
-    faint = torch.randint(-1, 2, shape, generator=g)
-    checks = (torch.arange(height)[:, None] + torch.arange(width)) % 2 * top
-    one = torch.zeros(shape, dtype=torch.int64)
-    one[-1, 3] = top
-    return {
-        "noise": (noise(), noise()),
-        "black and white": (noise() // (top // 2 + 1) * top, noise() // (top // 2 + 1) * top),
-        "faint": (top // 2 + faint, top // 2 + faint.flip(0)),
-        "a checkerboard and its negative": (checks, top - checks),
-        "one pixel and none": (one, torch.zeros_like(one)),
-    }
 
 
 @one_thread()

@@ -5,13 +5,13 @@ from statistics import median
 
 from tqdm import tqdm
 
-from backspike.bench.digits import WHAT, batches, learning, network
 from backspike.bench.figure import Figure, at_least
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.train.data import Dataset
+from backspike.train.digits_run import WHAT, batches, learning, network
 
 GOAL = 0.5
 ROUNDS = 7

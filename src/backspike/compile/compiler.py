@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backspike.compile.schedule import Queue, Range, schedule
-from backspike.gen.core.layout import ENGINES, NEVER
+from backspike.gen.core.layout import NEVER
 from backspike.gen.machine import DEPTH, Machine
+from backspike.ir.constants import ENGINES, ceil_div
 from backspike.ir.errors import UserError
 from backspike.ir.half_bits import half_bits, least_half
 from backspike.ir.network import Learning, Network
@@ -62,11 +63,6 @@ class Plan:
     def input_unit(self) -> int:
         """First spike tile of the inputs."""
         return self.layers[0].source_unit
-
-
-def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
-    return -(-a // b)
 
 
 def compile_network(network: Network, learning: Learning, machine: Machine) -> Plan:

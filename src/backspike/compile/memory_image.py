@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backspike.gen.machine import DEPTH
+from backspike.ir.constants import ceil_div
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Shape:
 
     def tiles(self, neurons: int) -> int:
         """Tiles of so many neurons."""
-        return -(-neurons // self.lanes)
+        return ceil_div(neurons, self.lanes)
 
     def extent(self, batch: int) -> tuple[int, int]:
         """(full blocks, mask of the entries present in the block after these)."""
@@ -89,7 +90,7 @@ def label_words(labels: np.ndarray, shape: Shape) -> np.ndarray:
 def weight_rows(weights: np.ndarray, lanes: int) -> np.ndarray:
     """uint16 (K, N) to row tiles with banks in physical order, uint16 (K * tiles, P)."""
     sources, neurons = weights.shape
-    tiles = -(-neurons // lanes)
+    tiles = ceil_div(neurons, lanes)
     full = np.zeros((sources, tiles, lanes), np.uint16)
     full.reshape(sources, -1)[:, :neurons] = weights
     return _skewed(full, -1).reshape(-1, lanes)

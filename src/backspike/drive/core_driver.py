@@ -16,10 +16,11 @@ from backspike.compile.memory_image import (
 from backspike.drive.port import Port
 from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.control.dispatch import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK, descriptor_fields
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK, descriptor_fields
 from backspike.gen.core.map import FAULT_TEXT, IDENT, VERSION
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.window import words_of
+from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 
 BYTES = 4

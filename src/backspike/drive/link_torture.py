@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from backspike.drive.link import LinkPort
-from backspike.drive.port import BusError
 from backspike.gen.emit import emit
+from backspike.gen.host.access import BusError
 from backspike.gen.host.registers import BYTES
 from backspike.gen.link.bell import DEPTH, MAP, BellAndMemory
 from backspike.gen.link.rate import Rate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backspike.flow.report import SHOWN, Report, from_json
 from backspike.ir.errors import Mismatch, UserError
-from backspike.train.checkpoint import replace_file
+from backspike.system.files import replace_file
 
 FOLDER = Path(__file__).parent / "baselines"
 PAIRS = (

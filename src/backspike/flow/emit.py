@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from backspike.gen.core.layout import ENGINES, descriptor_fields
+from backspike.gen.core.layout import descriptor_fields
 from backspike.gen.core.map import core_map
 from backspike.gen.host.register_page import markdown
 from backspike.gen.machine import Machine
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.map import spectral_map
+from backspike.ir.constants import ENGINES
 from backspike.sim.verilator import spectral_model
 from backspike.sim.verilator.core_model import TEXT, core_verilog
-from backspike.train.checkpoint import replace_file
+from backspike.system.files import replace_file
 
 TASK_WORDS = """\
 A task is a word: the layer (bits 0 to 3), the tile (4 to 11), and how many tasks the two other

@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from backspike.flow.area import Component
 from backspike.flow.report import Report
-from backspike.train.plots import BLUE, GREEN, ORANGE, SOFT, STYLE
+from backspike.system.plot_style import BLUE, GREEN, ORANGE, SOFT, STYLE
 
 BARS = 18
 """Parts at the most."""

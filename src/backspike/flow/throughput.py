@@ -39,15 +39,15 @@ def throughput(machine: Machine | SpectralMachine) -> Throughput:
 
 
 def _training(machine: Machine) -> Throughput:
-    from backspike.bench import lockstep
-    from backspike.bench.digits import STEPS, batches, learning, network
     from backspike.drive.lockstep import Counts
     from backspike.train.data import digits
+    from backspike.train.digits_run import STEPS, batches, learning, network
+    from backspike.train.steady import train_steadily
 
     how = learning(0)
     sizes = fitting(machine)
     data = islice(batches(digits().train, how, 0), BATCHES)
-    steady = lockstep.train(network("bptt", sizes), how, machine, data, Counts())
+    steady = train_steadily(network("bptt", sizes), how, machine, data, Counts())
     samples = (BATCHES - 1) * how.batch
     return Throughput(
         "samples",
@@ -61,7 +61,7 @@ def _training(machine: Machine) -> Throughput:
 
 def fitting(machine: Machine) -> tuple[int, ...]:
     """The sizes of the largest network of those above that fits the machine."""
-    from backspike.bench.digits import learning, network
+    from backspike.train.digits_run import learning, network
 
     for sizes in (SIZES, *SMALLER):
         try:
@@ -73,9 +73,10 @@ def fitting(machine: Machine) -> tuple[int, ...]:
 
 
 def _spectral(machine: SpectralMachine) -> Throughput:
-    from backspike.bench.spectral import compare, kinds, opened
     from backspike.drive.lockstep import Counts
     from backspike.golden.spectral import samples, sums
+    from backspike.spectral.fsds import compare
+    from backspike.spectral.image_pairs import kinds, opened
 
     size, bits = machine.size, machine.pixel_bits
     a, b = kinds(size, size, bits, 1)["noise"]

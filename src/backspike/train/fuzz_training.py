@@ -17,6 +17,7 @@ from backspike.drive.registry import find_machine
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.constants import LARGEST, SMALLEST
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.network import (
     Layer,
@@ -33,7 +34,6 @@ WIDTHS = 70
 """Neurons of a layer at the most."""
 STEPS, BATCH, LAYERS = 8, 5, 4
 DENSITIES = (0.0, 0.05, 0.3, 0.8, 1.0)
-SMALLEST, LARGEST = 2.0**-24, 65504.0
 LEAKS = (0.0, SMALLEST, 0.5, 0.75, 0.9, 1.0)
 THRESHOLDS = (1.0, 1.0, 0.5, 0.0, -0.25, 3.0, SMALLEST, -LARGEST, LARGEST)
 RATES = (2.0**-6, 2.0**-10, 1.0, 30.0, SMALLEST, LARGEST)

@@ -3,8 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
-ENGINES = ("fp", "bp", "wg")
-"""Forward, backward, weight gradient."""
+from backspike.ir.constants import ENGINES
 
 
 @dataclass(kw_only=True)

@@ -13,7 +13,6 @@ from backspike.gen.core.engine import Engine
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
-    ENGINES,
     EXTENT,
     TASK,
     descriptor_fields,
@@ -22,6 +21,7 @@ from backspike.gen.core.layout import (
 from backspike.gen.core.weights import COLUMN_LATENCY, ROW_LATENCY
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.rows import READ_LATENCY
+from backspike.ir.constants import ENGINES
 from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
 from tests.support import engine_case
 from tests.support.engine_case import MACHINE, NETWORK, Case

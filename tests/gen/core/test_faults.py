@@ -11,7 +11,8 @@ import pytest
 from backspike.drive.core_driver import BYTES, CoreFaultError
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.core.control.dispatch import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK, descriptor_fields
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK, descriptor_fields
+from backspike.ir.constants import ENGINES
 from backspike.train.fuzz_training import random_batch
 from tests.support.core_runs import (
     LEARNING,

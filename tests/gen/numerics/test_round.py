@@ -9,6 +9,7 @@ import torch
 
 from backspike.gen.numerics.round import Round
 from backspike.golden import exact, half
+from backspike.ir.constants import LARGEST
 from backspike.sim.bench.array_bench import Bulk, after, limbs_of, to_limbs
 from tests.support import fixed, rational
 
@@ -73,8 +74,8 @@ def test_a_million_random_numbers_are_rounded_as_by_golden(shape):
     if random is not None:
         by_chance = half.stochastic(x, torch.from_numpy(random.clip(0))).numpy()
         want = np.where(random < 0, want, by_chance)
-    beyond = np.abs(want) > half.LARGEST
-    want = half.to_bits(torch.from_numpy(want.clip(-half.LARGEST, half.LARGEST)))
+    beyond = np.abs(want) > LARGEST
+    want = half.to_bits(torch.from_numpy(want.clip(-LARGEST, LARGEST)))
     check("halves", numbers, got, want)
     check("flags", numbers, saturated, beyond)
     if width - fraction > 18:

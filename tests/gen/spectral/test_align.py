@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from backspike.gen.spectral.align import ALIGN, Align
-from backspike.gen.spectral.layout import EXPONENT, MANTISSA, WIDTH, point_layout
+from backspike.gen.spectral.layout import EXPONENT, point_layout
 from backspike.golden.spectral import Samples, align
+from backspike.ir.spectral_constants import MANTISSA, WIDTH
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.streams import Bench
 

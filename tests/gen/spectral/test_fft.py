@@ -15,8 +15,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.spectral.fft import FFT, latency
-from backspike.gen.spectral.layout import LOG, WIDTH, point_layout, transformed_width
+from backspike.gen.spectral.layout import LOG, point_layout, transformed_width
 from backspike.golden.fft import Words, bit_reversed, fft
+from backspike.ir.spectral_constants import WIDTH
 from backspike.sim.bench.array_bench import Bulk
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.pipelines import check, fields, hard_integers, signed_field

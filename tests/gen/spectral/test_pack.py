@@ -7,10 +7,11 @@ import cocotb
 import pytest
 import torch
 
-from backspike.gen.spectral.layout import EXPONENT, MANTISSA
+from backspike.gen.spectral.layout import EXPONENT
 from backspike.gen.spectral.pack import Pack
 from backspike.golden.fft import Words
 from backspike.golden.spectral import pack
+from backspike.ir.spectral_constants import MANTISSA
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.streams import Bench
 

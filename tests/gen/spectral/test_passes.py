@@ -8,11 +8,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from backspike.gen.memory.rows import RowMemory, read_signature, write_signature
-from backspike.gen.spectral.layout import EXPONENT, MANTISSA, SAMPLE, column_layout
+from backspike.gen.spectral.layout import EXPONENT, SAMPLE, column_layout
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.passes import COMMAND, Passes, run_cycles
 from backspike.golden.fft import bit_reversed, fft
 from backspike.golden.spectral import Samples, align, transform, transform_lines
+from backspike.ir.spectral_constants import MANTISSA
 from backspike.sim.bench.array_bench import Bulk
 
 MACHINE = SpectralMachine(name="bench", size=32)

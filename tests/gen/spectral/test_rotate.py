@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from backspike.gen.spectral.rotate import Rotate, rotation_latency
-from backspike.golden.fft import TWIDDLE_FRACTION, Words, rotate, twiddles
+from backspike.golden.fft import Words, rotate, twiddles
+from backspike.ir.spectral_constants import TWIDDLE_FRACTION
 from backspike.sim.bench.array_bench import Bulk
 from tests.support.pipelines import Together, check, fields, hard_integers, signed_field, stepped
 

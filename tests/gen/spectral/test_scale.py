@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.spectral.layout import (
-    DROPPED,
-    MANTISSA,
-    WIDTH,
-    column_layout,
-    spectrum_width,
-    transformed_width,
-)
+from backspike.gen.spectral.layout import column_layout, spectrum_width, transformed_width
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.scale import Scale, spectrum_layout
 from backspike.golden.fft import round_shift
+from backspike.ir.spectral_constants import DROPPED, MANTISSA, WIDTH
 from backspike.sim.bench.array_bench import Bulk
 from tests.support.flows import as_numbers, as_rows, same
 from tests.support.streams import packed

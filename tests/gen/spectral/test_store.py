@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from backspike.gen.memory.rows import READ_LATENCY
-from backspike.gen.spectral.layout import MANTISSA
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.store import FrameStore
+from backspike.ir.spectral_constants import MANTISSA
 from backspike.sim.bench.array_bench import Bulk
 from tests.support.host_traffic import IDLE, check_answers, ports, random_accesses
 

@@ -3,8 +3,8 @@
 import argparse
 import textwrap
 
-from backspike.cli import outputs
 from backspike.ir.errors import UserError
+from backspike.system import files
 
 
 def add(commands) -> None:
@@ -69,7 +69,7 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    outputs.check_file("--json", args.json)
+    files.check_file("--json", args.json)
     from backspike.bench import bench
     from backspike.system.tools import ToolFailed
 

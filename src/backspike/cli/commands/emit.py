@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from backspike.cli import outputs
 from backspike.drive.registry import find_any_machine
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
+from backspike.system import files
 
 EPILOG = """\
 examples:
@@ -42,7 +42,7 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     presets = [*MACHINES.values(), *SPECTRAL_MACHINES.values()]
     machines = presets if args.all else [find_any_machine(args.machine)]
-    outputs.check_folder("--out", args.out)
+    files.check_folder("--out", args.out)
     from backspike.flow.emit import emit_machine
 
     for machine in machines:

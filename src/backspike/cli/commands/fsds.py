@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.cli import options, outputs
+from backspike.cli import options
 from backspike.drive.registry import check_backend, find_spectral_machine
 from backspike.gen.spectral.machine import LARGEST, SMALLEST
+from backspike.system import files
 
 if TYPE_CHECKING:
     from backspike.spectral.fsds import Similarity
@@ -69,8 +70,8 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then measure; returns the exit code."""
-    outputs.check_file("--json", args.json)
-    outputs.check_folder("--plots", args.plots)
+    files.check_file("--json", args.json)
+    files.check_folder("--plots", args.plots)
     check_backend(args.backend)
     from backspike.spectral.fsds import measure
     from backspike.spectral.pictures import check_pair, read_picture
@@ -93,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
         for path in draw(reference.pixels, image.pixels, Path(args.plots)):
             _tell(f"drew {path}")
     if args.json is not None:
-        outputs.write_json(args.json, json.dumps(result.to_json(), indent=2) + "\n")
-    print(table(result), end="", file=sys.stderr if args.json == outputs.STDOUT else sys.stdout)
+        files.write_json(args.json, json.dumps(result.to_json(), indent=2) + "\n")
+    print(table(result), end="", file=sys.stderr if args.json == files.STDOUT else sys.stdout)
     return 0
 
 

@@ -8,10 +8,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.cli import options, outputs
+from backspike.cli import options
 from backspike.drive.registry import check_backend, find_spectral_machine
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.ir.errors import UserError
+from backspike.system import files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,9 +81,9 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then train what is not trained yet, and measure."""
-    outputs.check_file("--json", args.json)
-    outputs.check_folder("--plots", args.plots)
-    outputs.check_folder("--weights", args.weights)
+    files.check_file("--json", args.json)
+    files.check_folder("--plots", args.plots)
+    files.check_folder("--weights", args.weights)
     check_backend(args.backend)
     from backspike.drive.lockstep import Counts
     from backspike.spectral.superresolution.evaluation import check_pictures, held_out
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
             "rows": [row.to_json() for row in rows],
             "check": {"values": counts.values, "mismatches": counts.mismatches},
         }
-        outputs.write_json(args.json, json.dumps(about, indent=2, allow_nan=False) + "\n")
+        files.write_json(args.json, json.dumps(about, indent=2, allow_nan=False) + "\n")
     if args.plots is not None:
         from backspike.spectral.superresolution.plots import draw
 
@@ -125,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         f"FSDS      on {where}",
         f"compared  {compared}",
     ]
-    stream = sys.stderr if args.json == outputs.STDOUT else sys.stdout
+    stream = sys.stderr if args.json == files.STDOUT else sys.stdout
     print(table(rows, "\n".join(about)), end="", file=stream)
     return 0
 

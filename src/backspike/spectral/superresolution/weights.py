@@ -20,7 +20,7 @@ from backspike.ir.errors import UserError
 from backspike.spectral.superresolution import networks, resize, training
 from backspike.spectral.superresolution.training import STEPS, Recipe
 from backspike.system.cache import cached, fingerprint
-from backspike.train.checkpoint import replace_file
+from backspike.system.files import replace_file
 
 FORMAT = 1
 

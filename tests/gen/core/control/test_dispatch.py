@@ -10,7 +10,6 @@ from backspike.gen.core.control.dispatch import Dispatcher, Fault
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
-    ENGINES,
     TABLE,
     TABLES,
     TASK,
@@ -19,6 +18,7 @@ from backspike.gen.core.layout import (
 )
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
+from backspike.ir.constants import ENGINES
 from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
 from tests.support.streams import Bench, Memory, Pulses, packed
 from tests.support.wrapped import Inside, Wrapped

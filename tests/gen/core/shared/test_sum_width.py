@@ -8,10 +8,11 @@ import pytest
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.core.control.run import dispatch
-from backspike.gen.core.layout import ENGINES, descriptor_fields
+from backspike.gen.core.layout import descriptor_fields
 from backspike.gen.core.shared.accumulate import most_terms, sum_width
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.constants import ENGINES
 from backspike.ir.network import Layer, Learning, Network, Surrogate
 
 LARGEST = 0x7BFF
