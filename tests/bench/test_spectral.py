@@ -278,6 +278,7 @@ def test_the_parts_of_the_bound():
 
 def test_the_transform_alone_is_measured_or_listed(monkeypatch):
     """The FFT alone is built and measured; without tools, its figures have no value."""
+
     def missing(tool):
         raise UserError(f"{tool} is not found")
 
@@ -316,6 +317,7 @@ def test_goals_that_must_be_passed():
 
 def test_spectral_groups_are_chosen_by_their_option(monkeypatch, capsys):
     """The spectral subject has its own groups, and a group of another subject is a UserError."""
+
     def group(name: str):
         return lambda counts: [at_most(name, 1, 2, "")]
 

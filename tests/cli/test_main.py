@@ -171,6 +171,7 @@ def test_compile(capsys):
 
 def test_mismatch_is_exit_code_1(capsys, monkeypatch):
     """A tensor that differs ends `train` with exit code 1, names the place and writes nothing."""
+
     class Wrong(GoldenBackend):
         def forward_tensors(self):
             tensors = super().forward_tensors()

@@ -345,6 +345,7 @@ def test_a_bomb(tmp_path, monkeypatch):
 
 def test_pairs():
     """Two pictures are a pair only with equal size, channels and depth."""
+
     def picture(name, shape, dtype=np.uint8):
         return Picture(name, np.zeros(shape, dtype))
 

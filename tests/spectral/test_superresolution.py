@@ -209,6 +209,7 @@ def test_cached_weights_depend_on_what_made_them(cache, monkeypatch):
 
 def test_interrupted_training_leaves_nothing(cache, tmp_path, monkeypatch):
     """Training that is interrupted leaves no weights and no folder behind."""
+
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -281,6 +282,7 @@ def test_a_view_is_of_the_middle_of_both():
 
 def test_scores_of_a_network():
     """A row's scores are those of its views measured one by one, and their means."""
+
     def measure(reference, image):
         return float(fsds(torch.from_numpy(image), torch.from_numpy(reference)))
 

@@ -44,6 +44,7 @@ def test_parts_are_told_apart():
 
 def test_a_failed_build_leaves_nothing(folder):
     """A build that raises leaves no entry, and the next one succeeds."""
+
     def fails(build_folder):
         (build_folder / "half").write_text("")
         raise RuntimeError("no")

@@ -64,6 +64,7 @@ def test_blocks_under_stalls(sim, seed):
 
 def test_stalls_are_reproducible(library):
     """One seed gives one number of cycles, another seed another; stalls cost cycles."""
+
     def cycles(probability, seed):
         with Simulator(library, MAP) as sim:
             sim.stall(probability, seed)
@@ -222,6 +223,7 @@ def test_waves_without_tracing(sim, tmp_path):
 
 def test_tracing_changes_nothing(library, tracing_library, tmp_path):
     """A traced run takes the same cycles and reads the same words."""
+
     def run(path, traced):
         with Simulator(path, MAP) as sim:
             if traced:
