@@ -21,6 +21,7 @@ RUNS, CHUNK = 112, 14
 @pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
 @pytest.mark.parametrize("name", ["tiny", "default"])
 def test_random_runs(name, first):
+    """Random networks train in the RTL as in golden, with and without saturation."""
     machine = MACHINES[name]
     values, flags = 0, set()
     for seed in range(first, first + CHUNK):
@@ -98,6 +99,7 @@ def network_of_all_lanes() -> tuple[Network, Learning]:
 
 @pytest.mark.verilator
 def test_lanes_do_not_change_a_bit():
+    """Golden and machines of 2, 8 and 16 lanes compute the same bits in every tensor."""
     network, learning = network_of_all_lanes()
     rng = np.random.default_rng(3)
     weights = [random_halves(rng, shape, "usual") for shape in network.shapes]
@@ -158,5 +160,6 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
 
 
 def test_unknown_machine(capsys):
+    """A machine that does not exist is exit code 2 and a list of the known ones."""
     assert main(["--machine", "big"]) == 2
     assert "tiny, default, wide" in capsys.readouterr().err
