@@ -64,6 +64,7 @@ def run(primary: GoldenBackend) -> Lockstep:
 
 
 def test_equal_backends_are_counted():
+    """Equal backends have no mismatch, and every tensor and value is counted."""
     counts = run(GoldenBackend(NETWORK, LEARNING)).counts
     weights = 5 * 6 + 6 * 7 + 7 * 3
     hidden = 2 * 4 * (6 + 7)
@@ -88,6 +89,7 @@ def test_equal_backends_are_counted():
     ],
 )  # fmt: skip
 def test_a_flipped_bit_is_named(tensor, at, bit, place):
+    """One flipped bit is a Mismatch with layer, tensor, batch, place and both values."""
     flipped = Flipped(tensor, at, bit)
     with pytest.raises(Mismatch) as caught:
         run(flipped)
@@ -148,6 +150,8 @@ def test_the_first_of_many_differences_is_named():
 
 
 def test_wrong_returned_logits_and_loaded_weights():
+    """Wrong logits as returned, and wrong weights as loaded, are Mismatches."""
+
     class Returns(GoldenBackend):
         def forward(self, spikes, labels):
             return super().forward(spikes, labels) ^ np.uint16(1)
@@ -163,6 +167,8 @@ def test_wrong_returned_logits_and_loaded_weights():
 
 
 def test_wrong_shapes_types_and_names():
+    """Tensors of another shape, type or name are Mismatches."""
+
     class Shown(GoldenBackend):
         def __init__(self, change):
             super().__init__(NETWORK, LEARNING)
