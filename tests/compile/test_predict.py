@@ -18,6 +18,7 @@ def plan(*sizes: int, bias: bool = False, machine: str = "tiny", batch: int = 3,
 
 
 def test_everything_spikes():
+    """With all densities 1 the prediction is the product of entries, rows and tiles."""
     full = Densities(input=1, spikes=1, gradients=1)
     # 12 entries; tiles of 2: 3 and 4 of them
     assert predict(plan(7, 5, 8), full) == [
@@ -31,6 +32,7 @@ def test_everything_spikes():
 
 
 def test_nothing_spikes():
+    """With all densities 0 two cycles for each row tile of the update remain."""
     # What stays are two cycles for each row tile's update, and the read-out's events.
     silent = Densities(input=0, spikes=0, gradients=0)
     assert predict(plan(7, 5, 8), silent) == [
@@ -40,6 +42,7 @@ def test_nothing_spikes():
 
 
 def test_densities_are_those_of_their_layer():
+    """Each engine's cycles follow the density of the layer that it reads."""
     shares = Densities(input=0.5, spikes=0.25, gradients=1)
     first, second, last = predict(plan(8, 4, 4, 2, batch=4), shares)
     assert (first.fp, second.fp, last.fp) == (16 * 4 * 2, 16 * 1 * 2, 16 * 1 * 1)
