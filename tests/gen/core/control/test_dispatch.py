@@ -310,6 +310,7 @@ async def runs(dut):
 @pytest.mark.verilator
 @pytest.mark.parametrize("engine", ENGINES)
 def test_dispatcher(engine):
+    """Every coroutine of this module holds on each engine's simulated dispatcher."""
     run_bench(
         Wrapped(Dispatcher(MACHINE, engine)),
         f"dispatcher_{engine}_bench",
