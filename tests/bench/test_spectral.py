@@ -232,7 +232,7 @@ def test_roundings_and_factors_keep_to_their_own_bounds(height, width):
             passes = spectral.four_passes(image)
             z, points = torch.complex(image.re.double(), image.im.double()), height * width
             ideal = exact(exact(z, False), True) / points
-            moved = rounding._moved(height, width) * z.abs().max()
+            moved = rounding.map_shift(height, width) * z.abs().max()
             assert (ideal - z).abs().max() <= moved, kind
             bound = rounding.inverse_bound(image, passes)
             got = values(passes[3], passes=4) / points
@@ -245,7 +245,7 @@ def test_eight_points_have_one_factor_that_is_not_exact():
     """√½ (1 - j), whose rounded square is too large by e: it moves points 1 and 3 of each half by
     e / 2, and their partners in the other half as much."""
     excess = 2 * (46341 / 2**16) ** 2 - 1
-    assert rounding._distance(8) == pytest.approx(abs(excess), rel=1e-3)
+    assert rounding.map_distance(8) == pytest.approx(abs(excess), rel=1e-3)
 
 
 def test_the_parts_of_the_bound():
@@ -256,19 +256,19 @@ def test_the_parts_of_the_bound():
     greatest = zero.clone()
     greatest[0, 0] = 2**17 - 1
     lines, after = Samples(zero, zero, exponents), Samples(greatest, zero, result)
-    aligned, rotated, packed = rounding._errors(lines, after, 1)
+    aligned, rotated, packed = rounding.pass_errors(lines, after, 1)
     unit = 2.0 ** (9 - 4)
     half = math.sqrt(0.5)
     assert aligned[0].tolist() == [half * unit, 0] * 8
     assert rotated.tolist() == [[half * unit]]
     assert packed[0, :3].tolist() == [math.hypot(1, 0.5) * 4 * unit, 0, half * 4 * unit]
     # One rotation, which leaves blocks of 4 points.
-    single = rounding._single(aligned, rotated, packed, 16)
+    single = rounding.single_errors(aligned, rotated, packed, 16)
     assert single[0, 1].item() == pytest.approx(8 * half * unit + 4 * half * unit)
-    whole = rounding._whole(aligned, rotated, torch.zeros(1, 16), 16)
+    whole = rounding.total_error(aligned, rotated, torch.zeros(1, 16), 16)
     squares = math.sqrt(8 * 0.5) * 4 + math.sqrt(16 * 0.5) * 2
     assert whole == pytest.approx(squares * unit)
-    assert [rounding._blocks(n) for n in (8, 16, 32, 128, 512)] == [
+    assert [rounding.rotation_blocks(n) for n in (8, 16, 32, 128, 512)] == [
         [4], [4], [4, 16], [4, 16, 64], [4, 16, 64, 256]
     ]  # fmt: skip
 

@@ -195,10 +195,12 @@ def test_a_line_that_gets_worse_is_given_up():
     assert port.frames == frames
 
 
-def test_a_reset_of_the_board_is_noticed(port):
+def test_a_reset_of_the_board_is_noticed():
     """A board that was reset is a LinkError at the next access."""
+    line = UartLine(uart())
+    port = LinkPort(line, MAP)
     port.write("bell", 1)
-    port._line.uart.reset()
+    line.uart.reset()
     with pytest.raises(LinkError, match="the board was reset, and what it held is lost"):
         port.write("bell", 2)
 

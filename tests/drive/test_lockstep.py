@@ -7,6 +7,7 @@ import pytest
 
 from backspike.drive.lockstep import Lockstep
 from backspike.golden.backend import GoldenBackend
+from backspike.golden.half import from_bits, to_bits
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.errors import Mismatch
@@ -29,18 +30,21 @@ class Flipped(GoldenBackend):
     def __init__(self, tensor: str, at: tuple[int, ...], bit: int) -> None:
         super().__init__(NETWORK, LEARNING)
         self.tensor, self.at, self.bit = tensor, at, bit
-        self.batch = -1
+        self.batch, self.step = -1, -1
 
     def forward(self, spikes, labels):
         self.batch += 1
         return super().forward(spikes, labels)
 
+    def update(self, error, step):
+        self.step = step
+        super().update(error, step)
+
     def forward_tensors(self):
         return self.flip(super().forward_tensors(), self.batch)
 
     def update_tensors(self):
-        # In lockstep the next batch has already run forward, except in the last.
-        return self.flip(super().update_tensors(), self.batch - (self._batch is not None))
+        return self.flip(super().update_tensors(), self.step)
 
     def flip(self, tensors, batch):
         if batch != 1 or self.tensor not in tensors:
@@ -111,8 +115,11 @@ def test_the_cause_is_named_before_its_effects():
     class Leaky(GoldenBackend):
         def update(self, error, step):
             super().update(error, step)
-            self._weights[0] = self._weights[0] * 2
-            self._update["weights.0"] = self.weights()[0]
+            first, *rest = self.weights()
+            self.load_weights([to_bits(from_bits(first) * 2), *rest])
+
+        def update_tensors(self):
+            return {**super().update_tensors(), "weights.0": self.weights()[0]}
 
     with pytest.raises(Mismatch, match="layer 0, tensor weights, batch 0"):
         run(Leaky(NETWORK, LEARNING))

@@ -233,8 +233,12 @@ def test_mismatch_ends_the_run():
         def update(self, error, step):
             super().update(error, step)
             if step == 3:
-                self._weights[1][4, 2] += 2.0**-10
-                self._update["weights.1"] = self.weights()[1]
+                first, second = self.weights()
+                second[4, 2] ^= 1
+                self.load_weights([first, second])
+
+        def update_tensors(self):
+            return {**super().update_tensors(), "weights.1": self.weights()[1]}
 
     with Trainer(NETWORK, learning=LEARNING, check=True) as trainer:
         assert isinstance(trainer.backend, Lockstep)

@@ -159,7 +159,7 @@ def same(name: str, got: dict[int, int], want: dict[int, int]) -> None:
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2])
 async def fp(dut, seed):
-    """The forward engine writes golden's spikes, codes and logits, with one event a term."""
+    """The forward engine writes golden's spikes, codes and logits, in the expected events."""
     bench = EngineBench(dut, "fp", seed)
     case = bench.case
     inputs = case.plan.layers[0]
