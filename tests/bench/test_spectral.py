@@ -16,6 +16,7 @@ from backspike.drive.lockstep import Counts
 from backspike.golden.fft import Words, butterfly, quarter_turn, twiddles
 from backspike.golden.spectral import Samples, samples, sums, transform, values
 from backspike.ir.errors import Mismatch, UserError
+from backspike.spectral import image_pairs
 from backspike.spectral.degrade import Pair
 from tests.support.software_unit import SMALL, Software
 
@@ -46,7 +47,7 @@ def opened(monkeypatch):
         machines.append(machine)
         return Transforming(machine)
 
-    monkeypatch.setattr(spectral, "SpectralRTL", make)
+    monkeypatch.setattr(image_pairs, "SpectralRTL", make)
     return machines
 
 
@@ -65,7 +66,7 @@ def test_images_on_the_simulated_unit():
 
 def test_units_of_other_sizes_have_square_and_flat_images(monkeypatch):
     """Units of other sizes are tried with square and flat images, and every value is counted."""
-    monkeypatch.setattr(spectral, "SpectralRTL", Transforming)
+    monkeypatch.setattr(image_pairs, "SpectralRTL", Transforming)
     assert [m.size for m in spectral.OTHERS] == [8, 16, 64, 512]
     for machine, pixels in zip(spectral.OTHERS[:2], ([64], [256, 128, 128]), strict=True):
         counts = Counts()
@@ -90,11 +91,11 @@ def test_images_are_of_all_their_kinds():
 def test_a_sum_or_a_sample_that_differs_is_named(monkeypatch):
     """The first sum or sample that differs is a Mismatch with tensor, place and value."""
     counts = Counts()
-    monkeypatch.setattr(spectral, "SpectralRTL", lambda m: Transforming(m, wrong={"yy": 1}))
+    monkeypatch.setattr(image_pairs, "SpectralRTL", lambda m: Transforming(m, wrong={"yy": 1}))
     with pytest.raises(Mismatch, match="tensor yy, index noise, 8 x 8: got 0x1 "):
         spectral.images(counts, machines=(SMALL,))
     assert (counts.values, counts.mismatches) == (10, 1)
-    monkeypatch.setattr(spectral, "SpectralRTL", lambda m: Transforming(m, flip=1))
+    monkeypatch.setattr(image_pairs, "SpectralRTL", lambda m: Transforming(m, flip=1))
     with pytest.raises(Mismatch, match=r"tensor im, index noise, 8 x 8, row 0, column 0: got 0x"):
         spectral.images(counts, machines=(SMALL,))
 
