@@ -339,7 +339,7 @@ def test_engine(name, kind, tmp_path):
     run_bench(
         Engine(MACHINE, name),
         f"engine_{name}_bench",
-        "test_engine",
+        __name__,
         testcase=name,
         parameters={"kind": kind, "path": str(path)},
     )

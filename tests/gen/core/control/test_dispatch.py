@@ -314,6 +314,6 @@ def test_dispatcher(engine):
     run_bench(
         Wrapped(Dispatcher(MACHINE, engine)),
         f"dispatcher_{engine}_bench",
-        "test_dispatch",
+        __name__,
         parameters={"engine": engine},
     )
