@@ -4,10 +4,11 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
+import pytest
 
 from backspike.gen.core.layout import BATCH
 from backspike.gen.core.shared.walk import BlockWalk
-from tests.support.coroutines import each_coroutine
+from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.streams import Bench, packed
 from tests.support.tiles import same_fields
 
@@ -94,7 +95,7 @@ async def walks(dut, stall):
 # Outside
 
 
-@each_coroutine(__name__)
-def test_walk(simulated):
-    """The coroutine holds on the simulated walk."""
-    simulated(lambda: (WALK, "walk_bench"))
+@pytest.mark.verilator
+def test_walk():
+    """Every coroutine of this module holds on the simulated walk."""
+    run_bench(WALK, "walk_bench", __name__)
