@@ -64,7 +64,7 @@ def test_a_build_that_is_too_large_or_too_slow_is_not_met(built):
     built["components"] = (lanes("fp", 481), lanes("bp", 851), lanes("wg", 481))
     built["placements"] = tuple(Placement(seed, mhz, False) for seed, mhz in ((1, 89.9), (2, 89)))
     built["area"] = Area(lut4=24_864)
-    built["throughput"] = Throughput("samples", 3200.0, "counted")
+    built["throughput"] = Throughput("samples", 3600.0, "counted")
     assert not any(figure.met for figure in boards.training(Counts()))
 
 
