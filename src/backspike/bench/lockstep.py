@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from tqdm import tqdm
-
 from backspike.bench.digits import WHAT, Batch, Loss, batches, learning, network
 from backspike.bench.figure import Figure, at_most
 from backspike.drive.lockstep import Counts, Lockstep
@@ -13,6 +11,7 @@ from backspike.golden.backend import GoldenBackend
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.network import Learning, Network, Rule
+from backspike.system.progress import progress_bar
 from backspike.train.data import Dataset
 from backspike.train.result import ENGINES, difference
 
@@ -57,7 +56,7 @@ def figures(data: Dataset, counts: Counts, limit: int | None = None) -> list[Fig
     for rule, loss in RUNS:
         how = learning(0, loss)
         full = [batch for batch in batches(data.train, how, 0) if len(batch.labels) == how.batch]
-        shown = tqdm(full[:limit], desc=f"lockstep, {rule}, {loss}", unit="batch")
+        shown = progress_bar(full[:limit], desc=f"lockstep, {rule}, {loss}", unit="batch")
         steady = train(network(rule), how, MACHINES["default"], shown, counts)
         if not made:
             made = overlap(steady, len(full[:limit]) - 1, how.batch)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from backspike.drive.backend import Bits
 from backspike.drive.lockstep import Counts, Lockstep
@@ -17,6 +16,7 @@ from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, 
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.network import Learning, Network
 from backspike.system.interrupt import Interrupted, Interruptible
+from backspike.system.progress import progress_bar
 from backspike.train.checkpoint import Checkpoint, Progress
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset, Split
@@ -179,12 +179,12 @@ class Trainer:
         order = epoch_order(self.learning.seed, epoch, len(samples))
         done = self.progress.updates - epoch * batches
         counted = self._read_counters()
-        with tqdm(
+        with progress_bar(
             desc=f"epoch {epoch + 1}",
             total=batches,
             initial=done,
             unit="batch",
-            disable=None if bar else True,
+            shown=bar,
             leave=False,
         ) as shown:
             spikes, labels = self._batch(samples, order, done)

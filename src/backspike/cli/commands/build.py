@@ -13,6 +13,7 @@ from backspike.drive.registry import find_any_machine
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
+from backspike.system.json_text import json_text
 from backspike.train.checkpoint import replace_file
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         text = [json.loads(report.to_json()) for report in reports]
         about = text if args.all else text[0]
-        outputs.write_json(args.json, json.dumps(about, indent=2) + "\n")
+        outputs.write_json(args.json, json_text(about))
     for report in reports if args.check else ():
         load(report.board, report.machine).compare(report)
         print(f"{report.board}-{report.machine}: as its baseline", file=sys.stderr)

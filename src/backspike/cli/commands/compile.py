@@ -1,12 +1,12 @@
 """`backspike compile`."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 from backspike.cli import options, outputs
 from backspike.drive.registry import find_machine
 from backspike.ir.errors import UserError
+from backspike.system.json_text import json_text
 
 EPILOG = """\
 examples:
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             "tasks": {name: len(queue.tasks) for name, queue in plan.queues.items()},
             "density": asdict(shares),
         }
-        outputs.write_json(args.json, json.dumps(about, indent=2) + "\n")
+        outputs.write_json(args.json, json_text(about))
     if args.json != outputs.STDOUT:
         print(_shown(plan, cycles, shares), end="")
     return 0

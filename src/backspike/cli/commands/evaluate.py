@@ -1,10 +1,10 @@
 """`backspike evaluate`."""
 
 import argparse
-import json
 from pathlib import Path
 
 from backspike.cli import options, outputs
+from backspike.system.json_text import json_text
 
 EPILOG = """\
 examples:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         about = {"backend": args.backend, "machine": machine.name, "data": data.source}
         result = about | {"accuracy": shares, "check": check}
-        outputs.write_json(args.json, json.dumps(result, indent=2) + "\n")
+        outputs.write_json(args.json, json_text(result))
     if args.json != outputs.STDOUT:
         print(f"accuracy  train {shares['train']:.1%}, test {shares['test']:.1%}")
         if check["tensors"]:
