@@ -42,10 +42,9 @@ def test_sources_of_this_checkout_are_read():
     """Every figure has a value of its own, from files that git tracks."""
     figures = {f.figure: f for f in house.sources(Counts())}
     assert len(figures) == 5
-    python = figures["lines of Python outside tests"]
-    assert 10_000 < python.value < 27_000
-    assert python.met
-    assert figures["lines of the longest function of gen"].value > 30
+    assert figures["lines of Python outside tests"].met
+    assert all(figure.value is not None for figure in figures.values())
+    assert not figures["lines under rtl/"].how.startswith("0 files")
 
 
 def test_an_installed_package_is_no_checkout(monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -70,13 +71,31 @@ def test_json_has_the_promised_keys(capsys, unit):
     assert result["cycles"] == {"total": 3 * (2 * 512 + 7), "bound": 3 * 2 * 512}
     assert result["check"] == {"values": 30, "mismatches": 0}
     assert f"FSDS        {result['fsds_db']:.4f} dB\n" in err
+    assert "\r" not in err  # no bar, which is for terminals
+    assert "pair" not in err
 
 
 def test_parts_give_the_figure_again(capsys):
     assert run("colour_a.png", "colour_b.png", "--backend", "golden", "--json", "-") == 0
     result = json.loads(capsys.readouterr().out)
-    parts = [{k: v for k, v in p.items() if k not in ("tile", "channel")} for p in result["parts"]]
+    parts = [{f.name: part[f.name] for f in fields(Sums)} for part in result["parts"]]
     assert fsds.similarity([Sums(**p) for p in parts], 16, 32) == result["fsds_db"]
+
+
+def test_sums_beyond_2_to_53_come_as_strings_too(capsys):
+    """In the sums of all and of each part; those that float64 holds come alone."""
+    pixels = grey(crop(photograph("chelsea"), 128))
+    save("large_a.png", pixels)
+    save("large_b.png", noise(pixels, 5, 1))
+    assert run("large_a.png", "large_b.png", "--backend", "golden", "--json", "-") == 0
+    result = json.loads(capsys.readouterr().out)
+    want = fsds.measure(load("large_a.png"), load("large_b.png"), "golden").parts[0]
+    assert any(abs(value) > 2**53 for value in vars(want).values())
+    for found, names in ((result["parts"][0], vars(want)), (result["sums"], ("saa", "sbb", "sab"))):
+        for name in names:
+            value = getattr(want, name)
+            assert found[name] == value
+            assert found.get(f"{name}_str") == (str(value) if abs(value) > 2**53 else None)
 
 
 def test_the_table_of_the_unit(capsys, unit):

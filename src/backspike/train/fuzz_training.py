@@ -37,7 +37,7 @@ DENSITIES = (0.0, 0.05, 0.3, 0.8, 1.0)
 LEAKS = (0.0, SMALLEST, 0.5, 0.75, 0.9, 1.0)
 THRESHOLDS = (1.0, 1.0, 0.5, 0.0, -0.25, 3.0, SMALLEST, -LARGEST, LARGEST)
 RATES = (2.0**-6, 2.0**-10, 1.0, 30.0, SMALLEST, LARGEST)
-ALPHAS = (0.25, 1.0, 0.0, -1.0, LARGEST)
+ALPHAS = (0.25, 1229 / 4096, 1.0, 0.0, -1.0, LARGEST)  # the second is the half nearest to 0.3
 HALVES = ("usual", "usual", "any", "huge", "tiny", "zero")
 """What weights and errors are drawn from; see `random_halves`."""
 

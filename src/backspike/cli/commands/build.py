@@ -15,6 +15,7 @@ from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
 from backspike.system import files
 from backspike.system.files import replace_file
+from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
     from backspike.flow.report import Report
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         text = [json.loads(report.to_json()) for report in reports]
         about = text if args.all else text[0]
-        files.write_json(args.json, json.dumps(about, indent=2) + "\n")
+        files.write_json(args.json, json_text(about))
     for report in reports if args.check else ():
         load(report.board, report.machine).compare(report)
         print(f"{report.board}-{report.machine}: as its baseline", file=sys.stderr)

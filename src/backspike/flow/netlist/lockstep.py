@@ -5,7 +5,6 @@ pins a core trains, a spectral unit compares pictures, and every number is compa
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import Uart, UartLine
 from backspike.spectral import fsds
+from backspike.system.json_text import json_text
 from backspike.system.tools import ToolFailed
 from backspike.train import fuzz_training as random_run
 
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mismatch: {error}", file=sys.stderr)
         return 1
     if given.json:
-        print(json.dumps([asdict(one) for one in found], indent=2))
+        print(json_text([asdict(one) for one in found]), end="")
     return 0
 
 
