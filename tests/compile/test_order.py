@@ -64,6 +64,7 @@ def test_every_wait_that_is_not_implied_is_needed():
 
 
 def test_a_queue_that_waits_for_ever():
+    """A queue whose first task waits for a task behind it is a ValueError."""
     plan = compiled([2, 2])
     wrong = {**plan.queues, "bp": Queue((Task(1, 0, {"wg": 1}), *plan.queues["bp"].tasks[1:]))}
     with pytest.raises(ValueError, match="waits for ever"):

@@ -79,6 +79,7 @@ def test_sums_are_bit_exact(library, capsys, monkeypatch, share):
 
 
 def test_a_bit_that_is_wrong_on_the_board_is_found(board, capsys, monkeypatch):
+    """Pixels changed on their way to the board are a Mismatch, with exit code 1."""
     write = SpectralDriver.write_pixels
     monkeypatch.setattr(
         SpectralDriver,
@@ -91,6 +92,7 @@ def test_a_bit_that_is_wrong_on_the_board_is_found(board, capsys, monkeypatch):
 
 
 def test_another_machine_is_told(board, tmp_path, capsys):
+    """A board with another unit, and a unit in a core's place, are one sentence each."""
     assert run(board, "--json", "r.json", machine="spectral-32") == 2
     assert "the unit's log_size is 3: 5, as spectral-32 has it" in capsys.readouterr().err
     assert main(f"train --layers 64,4,10 --backend serial:{board.path} --save run".split()) == 2
@@ -109,6 +111,7 @@ def test_a_port_that_is_given_up_is_given_back(board):
 
 
 def test_unplugged_in_mid_run(board, tmp_path, capsys, monkeypatch):
+    """A board unplugged in mid run is one sentence, exit code 2 and no file."""
     send, sent = board.uart.send, 0
 
     def count(data: bytes) -> None:
@@ -143,5 +146,6 @@ def test_hyra_on_a_board(board, capsys):
     ],
 )
 def test_ports_that_cannot_be(capsys, command, backend, message):
+    """Ports that cannot be opened are one sentence and exit code 2."""
     assert main([*command.split(), "--backend", backend, "--machine", "small"]) == 2
     assert message in capsys.readouterr().err

@@ -8,6 +8,7 @@ from backspike.gen.boards.board import BOARDS
 
 @pytest.mark.verilator
 def test_the_very_top_trains_on_a_bad_line(capsys):
+    """The text that becomes a bitstream trains without a mismatch on a noisy line."""
     arguments = "--board ulx3s-25f --batches 2 --share 0.003 --seed 1"
     assert board_run.main(arguments.split()) == 0
     out = capsys.readouterr().out.splitlines()
@@ -19,6 +20,7 @@ def test_the_very_top_trains_on_a_bad_line(capsys):
 
 
 def test_another_machine(capsys):
+    """An unknown machine or board is exit code 2."""
     assert board_run.main(["--board", "ulx3s-25f", "--machine", "huge"]) == 2
     assert "huge" in capsys.readouterr().err
     with pytest.raises(SystemExit):

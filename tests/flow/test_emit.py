@@ -22,16 +22,19 @@ PRESETS = {**MACHINES, **SPECTRAL_MACHINES}
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_rtl_folder_is_reproduced(name):
+    """Each preset's files under rtl/ are, byte for byte, what the generator writes."""
     for file, text in machine_files(PRESETS[name]).items():
         found = (ROOT / "rtl" / name / file).read_bytes()
         assert found == text.encode(), f"rtl/{name}/{file} is not what `make rtl` writes"
 
 
 def test_rtl_folder_holds_the_presets_and_nothing_else():
+    """rtl/ has a folder for each preset and no other."""
     assert {path.name for path in (ROOT / "rtl").iterdir()} == set(PRESETS)
 
 
 def test_emission_does_not_depend_on_what_was_emitted_before():
+    """A core's text is the same after another design was emitted."""
     first = emit(Core(MACHINES["tiny"]), TOP)
     emit(Leaves(2), "leaves")
     assert emit(Core(MACHINES["tiny"]), TOP) == first
@@ -39,6 +42,7 @@ def test_emission_does_not_depend_on_what_was_emitted_before():
 
 
 def test_emission_of_a_spectral_unit_does_not_depend_on_it_either():
+    """A spectral unit's text is the same after another design was emitted."""
     machine = SpectralMachine(name="small", size=8)
     first = emit(SpectralUnit(machine), spectral_model.TOP)
     emit(Leaves(2), "leaves")
@@ -50,6 +54,7 @@ def test_emission_of_a_spectral_unit_does_not_depend_on_it_either():
     ("name", "module"), [("tiny", "backspike_core"), ("spectral-32", "backspike_spectral")]
 )
 def test_files_are_written_whole(tmp_path, name, module):
+    """A machine's Verilog and its register page are written into a new folder."""
     paths = emit_machine(PRESETS[name], tmp_path / "new" / name)
     assert [path.name for path in paths] == [f"{module}.v", "registers.md"]
     assert f"\nmodule {module}(" in paths[0].read_text()
@@ -91,6 +96,7 @@ class Leaves(wiring.Component):
 
 @pytest.mark.parametrize("different", [1, 2, 4])
 def test_equal_modules_are_written_once(different):
+    """Modules of equal content are one module, and every instance stays."""
     text = emit(Leaves(different), "leaves")
     assert text.count("\nmodule ") == 1 + different
     for n in range(4):
@@ -100,11 +106,13 @@ def test_equal_modules_are_written_once(different):
 
 
 def test_memories_are_not_filled_with_zeros():
+    """A memory that begins with zeros is declared without them."""
     text = emit(Leaves(1), "leaves")
     assert "reg [3:0] store [3:0];" in text
     assert "store[0] = " not in text
 
 
 def test_a_port_named_as_the_module_is_refused():
+    """A module with a port of its own name is a ValueError."""
     with pytest.raises(ValueError, match="'o' has a port of that name"):
         emit(Leaves(1), "o")

@@ -37,6 +37,7 @@ def compared(uart: BoardUart, side: int) -> int:
 
 @pytest.mark.verilator
 def test_an_fsds_of_the_netlist_is_goldens(netlist):
+    """The netlist of a board's top computes golden's sums, cell by cell."""
     assert netlist.cells["DP16KD"] > 5
     assert netlist.cells["MULT18X18D"] > 20
     uart = simulate(netlist, BOARD)
@@ -61,12 +62,14 @@ def test_any_state_before_the_reset_will_do(netlist, seed):
 
 
 def test_families_without_models_are_told():
+    """A family without cell models is a UserError that lists those with them."""
     with pytest.raises(UserError, match="family is 'gowin': ecp5, ice40 have models of their"):
         cell_models("gowin")
 
 
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 def test_flip_flops_begin_as_configured_or_at_random(family):
+    """Flip-flops of the cell models begin as configured, or at random when asked."""
     text = cell_models(family)[f"{family}_yosys.v"]
     assert 'initial Q = $test$plusargs("random") ? 1\'($urandom) : ' in text
     assert "initial Q = srval" not in text
@@ -82,6 +85,8 @@ def test_flip_flops_begin_as_configured_or_at_random(family):
     ],
 )
 def test_the_command(monkeypatch, capsys, error, code, said):
+    """The command prints what it compared, and its exit code is 0, 1 or 2."""
+
     def check(board, machine, batches):
         if error:
             raise error

@@ -18,12 +18,14 @@ RELAY = BY_NAME["relay"]
 
 @pytest.mark.parametrize("name", [proof.name for proof in PROOFS if not proof.long])
 def test_proof(name, tmp_path):
+    """A short proof holds, and every bug planted for it is found."""
     outcome = check(BY_NAME[name], tmp_path)
     assert outcome.failures == ()
     assert outcome.found == outcome.bugs > 0
 
 
 def test_names_differ_and_all_have_bugs():
+    """Proofs have different names, and each plants at least one bug."""
     assert len(BY_NAME) == len(PROOFS) > 10
     assert all(proof.bugs for proof in PROOFS)
 
@@ -57,6 +59,7 @@ def test_failures_are_told(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("request", None)])
 def test_a_bug_is_planted_once(old, times):
+    """A bug whose text is not in its module exactly once is a ValueError."""
     bug = Bug("nothing", "host.relay", old, "")
     with pytest.raises(ValueError, match="once is allowed"):
         planted(bug)("host.relay")
@@ -72,6 +75,7 @@ def test_every_bug_can_be_planted():
 
 
 def test_copies_do_not_touch_the_modules():
+    """Modules are loaded as copies for a proof; the imported ones stay."""
     from backspike.gen.host import relay as module
 
     copy = planted(RELAY.bugs[0])("host.relay")
@@ -80,6 +84,7 @@ def test_copies_do_not_touch_the_modules():
 
 
 def test_a_register_that_is_not_there():
+    """A register is found by its name; an unknown name is a KeyError."""
     bench = Bench()
     inside = bench.device(sound("host.relay").Relay(2))
     assert len(inside["held"]) == 1
@@ -89,6 +94,7 @@ def test_a_register_that_is_not_there():
 
 
 def test_unknown_name(capsys):
+    """A proof that does not exist is one sentence that lists the known ones, and exit code 2."""
     assert command.main(["nothing"]) == 2
     assert "proof is 'nothing': one of axi-handshakes, " in capsys.readouterr().err
     with pytest.raises(UserError):
@@ -96,6 +102,7 @@ def test_unknown_name(capsys):
 
 
 def test_list(capsys):
+    """`--list` prints every proof's claim."""
     assert command.main(["--list"]) == 0
     said = capsys.readouterr().out
     for proof in PROOFS:

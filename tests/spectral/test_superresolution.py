@@ -56,6 +56,7 @@ def psnr_of(network, scale: int, names: tuple[str, ...] = HELD_OUT) -> float:
 
 
 def test_bytes_go_there_and_back():
+    """All 256 bytes survive the way to floats and back; floats are rounded and clipped."""
     every = np.arange(256, dtype=np.uint8).reshape(1, 8, 32)
     assert (resize.to_bytes(resize.from_bytes(every)) == every).all()
     beyond = torch.tensor([-0.2, 1.2, 0.4999 / 255, 0.5001 / 255]).reshape(1, 1, 2, 2)
@@ -64,6 +65,7 @@ def test_bytes_go_there_and_back():
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_resizing_is_pillows(scale):
+    """Resizing down and up equals Pillow's bicubic filter but for its roundings."""
     pixels = resize.whole(grey(photograph("chelsea")), scale)
     height, width = pixels.shape[-2:]
     assert height % scale == width % scale == 0
@@ -104,6 +106,7 @@ def test_networks_begin_as_interpolation(name, scale):
 
 
 def test_networks_are_drawn_from_their_seed_alone():
+    """Initial weights depend on the seed alone, and torch's global generator is not touched."""
     before = torch.random.get_rng_state()
     first, again, other = (networks.make("srcnn", 2, seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(before, torch.random.get_rng_state())
@@ -113,6 +116,7 @@ def test_networks_are_drawn_from_their_seed_alone():
 
 @pytest.mark.parametrize("scale", networks.SCALES)
 def test_sinc_is_the_ideal_filter(scale):
+    """The sinc network keeps a flat picture, is linear and cuts off as the ideal filter does."""
     network = networks.make("sinc", scale)
     flat = network(torch.full((1, 1, 6, 9), 0.7))
     assert (flat - 0.7).abs().max() < 1e-6
@@ -137,6 +141,7 @@ def test_patches_belong_together():
 
 
 def test_rate_falls():
+    """The learning rate falls monotonically from the recipe's to a twentieth of it."""
     rates = [training.rate(replace(QUICK, steps=100), step) for step in range(100)]
     assert rates[0] == QUICK.rate
     assert rates == sorted(rates, reverse=True)
@@ -153,6 +158,7 @@ def test_training_beats_bicubic():
 
 
 def test_training_repeats_itself():
+    """Training gives the same weights for the same seed, others for another, and moves all."""
     threads = torch.get_num_threads()
     pixels = [smooth(5, 60, 60)]
     first, again, other = (
@@ -180,6 +186,7 @@ def trained(folder=None, **changes) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("where", ["cache", "folder"])
 def test_weights_are_made_once(cache, tmp_path, monkeypatch, where):
+    """Weights are trained once and read again after that, from the cache and from a folder."""
     folder = tmp_path / "new" if where == "folder" else None
     first = trained(folder)
     kept = list(tmp_path.rglob("fsrcnn-x2.safetensors"))
@@ -192,6 +199,7 @@ def test_weights_are_made_once(cache, tmp_path, monkeypatch, where):
 
 
 def test_cached_weights_depend_on_what_made_them(cache, monkeypatch):
+    """A change of recipe or of photographs is another entry of the cache."""
     trained()
     trained(seed=1)
     monkeypatch.setattr(training, "pixels_to_train_with", lambda: [smooth(7, 48, 48)])
@@ -200,6 +208,8 @@ def test_cached_weights_depend_on_what_made_them(cache, monkeypatch):
 
 
 def test_interrupted_training_leaves_nothing(cache, tmp_path, monkeypatch):
+    """Training that is interrupted leaves no weights and no folder behind."""
+
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -212,6 +222,7 @@ def test_interrupted_training_leaves_nothing(cache, tmp_path, monkeypatch):
 
 
 def test_weights_that_are_others(cache, tmp_path, monkeypatch):
+    """Weights of another recipe, damaged or foreign ones are UserErrors; the file stays."""
     trained(tmp_path)
     path = tmp_path / "fsrcnn-x2.safetensors"
     whole = path.read_bytes()
@@ -237,6 +248,7 @@ def test_weights_that_are_others(cache, tmp_path, monkeypatch):
 
 
 def test_psnr():
+    """PSNR equals its formula, is symmetric, and infinite for equal pictures."""
     black, grey_ = np.zeros((1, 4, 4), np.uint8), np.full((1, 4, 4), 51, np.uint8)
     assert evaluation.psnr(black, grey_) == pytest.approx(20 * math.log10(5))
     assert evaluation.psnr(grey_, black) == evaluation.psnr(black, grey_)
@@ -269,6 +281,8 @@ def test_a_view_is_of_the_middle_of_both():
 
 
 def test_scores_of_a_network():
+    """A row's scores are those of its views measured one by one, and their means."""
+
     def measure(reference, image):
         return float(fsds(torch.from_numpy(image), torch.from_numpy(reference)))
 
@@ -292,6 +306,7 @@ def test_scores_of_a_network():
 
 
 def test_json_knows_no_infinity():
+    """An infinite PSNR is the string "Infinity" in JSON, a missing share null."""
     score = Score(
         photograph="a",
         psnr_db=math.inf,
@@ -322,6 +337,7 @@ def test_json_knows_no_infinity():
 
 
 def test_table():
+    """The table shows means over photographs, and a dash where nothing was measured."""
     high = {"output": 0.1, "linear": 0.0123, "nonlinear": 0.5}
     scores = tuple(
         Score(photograph="a", psnr_db=psnr, fsds_db=30.0, nonlinear_share=0.02, high=high)
@@ -352,6 +368,7 @@ def test_table():
     ],
 )
 def test_pictures_that_will_not_do(shape, size, message):
+    """Pictures that are too small or flat for the scales are UserErrors."""
     pixels = smooth(10, *shape)
     pixels[:, 40:50, 40:50] = 7
     with pytest.raises(UserError, match=message):
@@ -366,11 +383,13 @@ def test_pictures_that_will_not_do(shape, size, message):
     ],
 )
 def test_networks_that_there_are_not(name, scale, message):
+    """An unknown network or scale is a UserError that lists the known ones."""
     with pytest.raises(UserError, match=message):
         networks.make(name, scale)
 
 
 def test_plots_show_what_was_found(tmp_path):
+    """The drawn images and curves hold the arrays of the views."""
     pixels = smooth(11, 64, 64)
     views = {
         (scale, name): evaluation.view(networks.make(name, scale), scale, "waves", pixels, 32)

@@ -51,6 +51,7 @@ def rewrite(path, change=lambda about: about, tensors=lambda t: t):
 
 
 def test_round_trip_is_exact(checkpoint, path):
+    """A checkpoint that is saved and loaded has the same bits of weights and the same fields."""
     checkpoint.save(path)
     loaded = load_checkpoint(path)
     for got, want in zip(loaded.weights, checkpoint.weights, strict=True):
@@ -60,6 +61,7 @@ def test_round_trip_is_exact(checkpoint, path):
 
 
 def test_weights_are_halves_to_others(checkpoint, path):
+    """Any reader of safetensors finds the weights as float16 matrices."""
     checkpoint.save(path)
     with safe_open(path, framework="numpy") as file:
         assert file.get_tensor("weights.1").dtype == np.float16
@@ -67,6 +69,7 @@ def test_weights_are_halves_to_others(checkpoint, path):
 
 
 def test_every_truncation_is_refused(checkpoint, path):
+    """A file cut at any length is a UserError."""
     checkpoint.save(path)
     content = path.read_bytes()
     for length in range(0, len(content), 23):
@@ -76,6 +79,7 @@ def test_every_truncation_is_refused(checkpoint, path):
 
 
 def test_a_flipped_bit_anywhere_is_refused(checkpoint, path):
+    """One flipped bit, wherever it is, is a UserError with the path."""
     checkpoint.save(path)
     content = path.read_bytes()
     for at in range(0, len(content), 3):
@@ -102,6 +106,7 @@ def test_a_flipped_bit_anywhere_is_refused(checkpoint, path):
     ],
 )
 def test_wrong_metadata(checkpoint, path, change, message):
+    """Another format or wrong fields are UserErrors, though the digest is right."""
     checkpoint.save(path)
     rewrite(path, change)
     with pytest.raises(UserError, match=message):
@@ -118,6 +123,7 @@ def test_wrong_metadata(checkpoint, path, change, message):
     ],
 )
 def test_wrong_tensors(checkpoint, path, tensors, message):
+    """Tensors that are missing, of another type or not those of the digest are UserErrors."""
     checkpoint.save(path)
     rewrite(path, tensors=tensors)
     with pytest.raises(UserError, match=message):
@@ -125,6 +131,7 @@ def test_wrong_tensors(checkpoint, path, tensors, message):
 
 
 def test_other_files(tmp_path):
+    """A missing file, a folder and another program's file are UserErrors."""
     with pytest.raises(UserError, match="is not there"):
         load_checkpoint(tmp_path / "none")
     with pytest.raises(UserError, match="cannot be read"):
@@ -135,6 +142,7 @@ def test_other_files(tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_file_whole(checkpoint, path, monkeypatch):
+    """A write that fails leaves the old checkpoint and no file beside it."""
     checkpoint.save(path)
     before = path.read_bytes()
 
@@ -149,6 +157,7 @@ def test_a_failed_write_leaves_the_old_file_whole(checkpoint, path, monkeypatch)
 
 
 def test_replace_file_makes_folders_and_ordinary_permissions(tmp_path):
+    """A file is written into new folders, with the permissions of any new file."""
     path = tmp_path / "a" / "b" / "file"
     replace_file(path, b"content")
     assert path.read_bytes() == b"content"

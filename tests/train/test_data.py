@@ -34,6 +34,7 @@ def npz(folder, **arrays) -> str:
 
 
 def test_digits():
+    """The bundled digits have their sizes, range and types, and a stratified test set."""
     data = load("digits")
     assert (len(data.train), len(data.test)) == (1437, 360)
     assert (data.inputs, data.classes) == (64, 10)
@@ -47,6 +48,7 @@ def test_digits():
 
 
 def test_limit():
+    """A limit takes the first samples of both sets, and changes the digest."""
     whole, some = load("digits"), load("digits").limited(7)
     assert (len(some.train), len(some.test)) == (7, 7)
     assert (some.train.x == whole.train.x[:7]).all()
@@ -57,6 +59,7 @@ def test_limit():
 
 
 def test_npz_splits_every_fifth_of_a_class(tmp_path):
+    """Without a test set, every fifth sample of each class becomes one."""
     x = np.arange(20).reshape(20, 1) / 20
     data = load(npz(tmp_path, x=x, y=np.arange(20) % 2))
     # In the order of classes: 0, 2, .. 18, 1, 3, .. 19; of these the 0th, 5th, 10th and 15th.
@@ -78,6 +81,7 @@ def test_npz_splits_every_fifth_of_a_class(tmp_path):
     ],
 )
 def test_npz_scaling(tmp_path, x, pixels, scaling):
+    """Bytes are divided by 255, values in 0..1 stay, others are scaled by their range."""
     data = load(npz(tmp_path, x=x, y=np.array([0, 1]), x_test=x, y_test=np.array([1, 0])))
     assert data.train.x.tolist() == pixels
     assert data.test.x.tolist() == pixels
@@ -86,6 +90,7 @@ def test_npz_scaling(tmp_path, x, pixels, scaling):
 
 
 def test_npz_with_a_test_set_scales_both_alike(tmp_path):
+    """One range over both sets scales them."""
     x, x_test = np.array([[0.0], [2.0]]), np.array([[4.0], [1.0]])
     data = load(npz(tmp_path, x=x, y=np.array([0, 1]), x_test=x_test, y_test=np.array([1, 0])))
     assert data.train.x.tolist() == [[0], [0.5]]
@@ -126,11 +131,13 @@ def test_npz_with_a_test_set_scales_both_alike(tmp_path):
     ],
 )
 def test_npz_errors(tmp_path, arrays, message):
+    """Arrays that are missing or have wrong shapes, types or values are named in a UserError."""
     with pytest.raises(UserError, match=message):
         load(npz(tmp_path, **arrays))
 
 
 def test_unreadable_files(tmp_path):
+    """Missing, cut, damaged and foreign files are UserErrors, whichever byte is damaged."""
     with pytest.raises(UserError, match=r"'nowhere' is not there: digits, an \.npz file"):
         load("nowhere")
     whole = npz(tmp_path, x=np.zeros((40, 20)), y=np.zeros(40, int))
@@ -159,6 +166,7 @@ def test_unreadable_files(tmp_path):
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("dot", [False, True])
 def test_idx_folder(tmp_path, images, zipped, dot):
+    """A folder of IDX files is read, zipped or not, with either spelling of names."""
     pack = gzip.compress if zipped else bytes
     for part, start in (("train", 0), ("t10k", 6)):
         for kind, array in (("images-idx3", images), ("labels-idx1", np.arange(10))):
@@ -172,6 +180,7 @@ def test_idx_folder(tmp_path, images, zipped, dot):
 
 
 def test_idx_without_test_part_and_pair_agree(tmp_path, images):
+    """A folder without a test part and the same two files by name are one data set."""
     (tmp_path / IMAGES).write_bytes(idx(images))
     (tmp_path / LABELS).write_bytes(idx(np.zeros(10)))
     folder = load(str(tmp_path))
@@ -196,6 +205,7 @@ def test_idx_without_test_part_and_pair_agree(tmp_path, images):
     ],
 )
 def test_idx_errors(tmp_path, content, message):
+    """Damaged IDX files are UserErrors that say what was found."""
     (tmp_path / IMAGES).write_bytes(content)
     (tmp_path / LABELS).write_bytes(idx(np.zeros(4)))
     with pytest.raises(UserError, match=message):
@@ -203,6 +213,7 @@ def test_idx_errors(tmp_path, content, message):
 
 
 def test_idx_missing(tmp_path):
+    """A folder without one of its IDX files is a UserError that names the file."""
     with pytest.raises(UserError, match="has no train-images-idx3-ubyte"):
         load(str(tmp_path))
     (tmp_path / IMAGES).write_bytes(idx(np.zeros((4, 2))))
@@ -213,6 +224,7 @@ def test_idx_missing(tmp_path):
 
 
 def test_network_that_does_not_fit():
+    """Data with another number of inputs or more classes than the network is a UserError."""
     data = load("digits")
     data.check_fits(Network(inputs=64, layers=(Layer(size=10),), steps=1))
     with pytest.raises(UserError, match=r"layers start with 63: .* 64 is allowed"):

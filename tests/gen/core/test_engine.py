@@ -159,6 +159,7 @@ def same(name: str, got: dict[int, int], want: dict[int, int]) -> None:
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2])
 async def fp(dut, seed):
+    """The forward engine writes golden's spikes, codes and logits, in the expected events."""
     bench = EngineBench(dut, "fp", seed)
     case = bench.case
     inputs = case.plan.layers[0]
@@ -220,6 +221,7 @@ def packed_row(lanes: list[int]) -> int:
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2])
 async def bp(dut, seed):
+    """The backward engine writes golden's gradients and masks, in the expected number of events."""
     bench = EngineBench(dut, "bp", seed)
     case = bench.case
     layers = case.plan.layers
@@ -269,6 +271,7 @@ async def bp(dut, seed):
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2])
 async def wg(dut, seed):
+    """The update engine writes golden's weights, each touched row once, in the expected events."""
     bench = EngineBench(dut, "wg", seed)
     case = bench.case
     spikes = bench.spikes()
@@ -330,12 +333,13 @@ async def wg(dut, seed):
 @pytest.mark.parametrize("kind", ["plain", "extreme"])
 @pytest.mark.parametrize("name", ENGINES)
 def test_engine(name, kind, tmp_path):
+    """The engine's coroutine holds on the simulated engine, for plain and extreme cases."""
     path = tmp_path / "case.npz"
     engine_case.make(kind, 4, path)
     run_bench(
         Engine(MACHINE, name),
         f"engine_{name}_bench",
-        "test_engine",
+        __name__,
         testcase=name,
         parameters={"kind": kind, "path": str(path)},
     )

@@ -48,6 +48,7 @@ def pairs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_every_pair_of_sizes_is_subtracted_as_by_golden():
+    """Differences of halves of every pair of signs and exponents equal golden's rounding."""
     a, b = pairs(np.random.default_rng(1))
     out = after(Excess.latency, built(), i_a=a, i_b=b)
     x, y = (torch.from_numpy(p.astype(np.uint16).view(np.float16).astype(float)) for p in (a, b))

@@ -68,6 +68,7 @@ async def check(dut, seed: int, given, stalls: tuple[float, float]):
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.5, 0.0), (0.0, 0.5), (0.4, 0.4)])
 async def stalls(dut, stalls):
+    """Random lines come out as golden's `align` makes them, with stalls on either side."""
     await check(dut, 1, lambda rng: lines(rng, 25), stalls)
 
 
@@ -94,4 +95,5 @@ async def every_distance(dut):
 
 @pytest.mark.verilator
 def test_align():
+    """Every coroutine of this module holds on the simulated component."""
     run_bench(Align(), "align", __name__)

@@ -41,6 +41,7 @@ def number(rng) -> int:
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)])
 async def samples(dut, stalls):
+    """Random and edge words are packed as by golden's `pack`; without stalls one a cycle."""
     bench = Bench(dut, 1)
     source = bench.source("i", component().i.payload.shape(), stalls[0])
     sink = bench.sink("o", component().o.payload.shape(), stalls[1])
@@ -73,4 +74,5 @@ async def samples(dut, stalls):
 
 @pytest.mark.verilator
 def test_pack():
+    """Every coroutine of this module holds on the simulated component."""
     run_bench(component(), "pack", __name__)

@@ -231,6 +231,7 @@ def test_pair(engine, share):
 @pytest.mark.verilator
 @pytest.mark.parametrize("pair", [0, 1])
 def test_cycles(engine, pair):
+    """A run of every size is busy for exactly `run_cycles`."""
     for log_height, log_width in SIZES:
         busy = engine.run(log_height, log_width, fresh=1, pair=pair)["busy"]
         assert busy.sum() == run_cycles(MACHINE, log_height, log_width)

@@ -54,6 +54,7 @@ def pack(re: int, im: int, exponent: int) -> int:
 @pytest.mark.verilator
 @pytest.mark.parametrize("bits", [8, 16])
 def test_host_and_passes_take_turns(bits):
+    """Host and passes read what either wrote, as a plain model has it; wrong words are refused."""
     machine = SpectralMachine(name="small", size=8, pixel_bits=bits)
     rng = np.random.default_rng(bits)
     store, model = Bulk(FrameStore(machine), f"frame_store_{bits}"), Model(machine)

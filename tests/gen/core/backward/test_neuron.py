@@ -99,6 +99,7 @@ def gradients(out: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ALL)
 def test_hidden(name):
+    """Spike gradients and saturation of hard sums equal golden's, for every kind of layer."""
     layer = ALL[name]
     rng = np.random.default_rng(21)
     limbs, terms = hard_numbers(rng, COUNT, WIDTH)
@@ -149,6 +150,7 @@ def constant_logits(rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize("alpha", [0.25, -1.0, 65504.0, 0.0])
 def test_squared_loss(alpha):
+    """The squared error of random logits equals golden's, for ordinary and extreme α."""
     rng = np.random.default_rng(22)
     logits = constant_logits(rng)
     onehot = np.broadcast_to(rng.random((RUNS, 1, RECURRENCE)) < 0.3, SHAPE).ravel()
@@ -269,6 +271,7 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
 
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, tmp_path):
+    """Blocks drained with random sums leave golden's gradients and masks in memory."""
     rng = np.random.default_rng(share)
     runs = [drain_run(rng, layer, None, share) for layer in ALL.values() for _ in range(2)]
     runs += [drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(6)]
@@ -277,7 +280,7 @@ def test_drain(share, tmp_path):
     run_bench(
         BackwardDrain(machine(share)),
         f"backward_drain_{share}_bench",
-        "drain_benches",
+        "tests.support.drain_benches",
         testcase="gradients",
         parameters={"path": str(tmp_path / "case")},
     )

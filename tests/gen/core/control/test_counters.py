@@ -77,6 +77,7 @@ def read(counters: Bulk, cycles: int, **inputs: np.ndarray) -> dict[str, int]:
 
 
 def test_counts():
+    """Every counter after runs of many lengths equals a count of what was put in."""
     rng = np.random.default_rng(1)
     counters = Bulk(Counters(), "counters")
     assert not any(read(counters, 0).values())

@@ -310,9 +310,10 @@ async def runs(dut):
 @pytest.mark.verilator
 @pytest.mark.parametrize("engine", ENGINES)
 def test_dispatcher(engine):
+    """Every coroutine of this module holds on each engine's simulated dispatcher."""
     run_bench(
         Wrapped(Dispatcher(MACHINE, engine)),
         f"dispatcher_{engine}_bench",
-        "test_dispatch",
+        __name__,
         parameters={"engine": engine},
     )

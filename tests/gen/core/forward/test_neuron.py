@@ -133,6 +133,7 @@ def pad_flags(flags: np.ndarray, latency: int, length: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_hidden(name):
+    """Spikes, codes, activity, potentials and saturation of hard sums equal golden's."""
     layer = LAYERS[name]
     out, given, live = run(layer, False, 11)
     a = GivenSums(given)
@@ -163,6 +164,7 @@ def test_hidden(name):
 
 
 def test_readout():
+    """The read-out's potentials equal golden's, and no spike is made."""
     out, given, _ = run(Layer(size=1), True, 12)
     a = GivenSums(given)
     sources = torch.zeros(given[0].shape, dtype=torch.float64)
@@ -235,6 +237,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
 
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, tmp_path):
+    """Blocks drained with random sums leave golden's spikes, codes and logits in memory."""
     rng = np.random.default_rng(share)
     runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
     assert {run.saturated for run in runs} == {True, False}
@@ -242,7 +245,7 @@ def test_drain(share, tmp_path):
     run_bench(
         NeuronDrain(machine(share)),
         f"neuron_drain_{share}_bench",
-        "drain_benches",
+        "tests.support.drain_benches",
         testcase="neurons",
         parameters={"path": str(tmp_path / "case")},
     )
