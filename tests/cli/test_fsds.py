@@ -14,7 +14,7 @@ from backspike.golden.spectral import Sums
 from backspike.spectral import fsds
 from backspike.spectral.degrade import noise
 from backspike.spectral.photographs import crop, grey, photograph
-from backspike.system import progress as patience
+from backspike.system import progress
 from tests.support.software_unit import Software, float64
 
 KEYS = ["backend", "machine", "height", "width", "channels", "fsds_db", "reference_db", "sums",
@@ -213,10 +213,10 @@ def test_help(capsys):
 
 
 def test_what_is_slow_is_said(capsys):
-    with patience.said_if_slow("slow", 0.01):
+    with progress.said_if_slow("slow", 0.01):
         time.sleep(0.2)
     assert capsys.readouterr().err == "slow\n"
-    with patience.said_if_slow("quick", 0.2):
+    with progress.said_if_slow("quick", 0.2):
         pass
     time.sleep(0.3)
     assert capsys.readouterr().err == ""

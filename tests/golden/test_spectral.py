@@ -69,6 +69,7 @@ def transposed(rows: list) -> list:
 
 
 def test_the_generators_constants_are_goldens():
+    """The hardware's widths are golden's, and hold what they must."""
     for name in ("MANTISSA", "GUARD", "WIDTH", "DROPPED"):
         assert getattr(layout, name) == getattr(spectral, name)
     assert golden_fft.TWIDDLE_FRACTION == layout.TWIDDLE_FRACTION
@@ -79,6 +80,7 @@ def test_the_generators_constants_are_goldens():
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_pixels_become_samples(bits):
+    """Less mid-scale, at full scale, of 8 and of 16 bits."""
     image, reference = random_pixels((8, 16), 1, bits)
     image[0, :2], middle = torch.tensor([0, 2**bits - 1]), 2 ** (bits - 1)
     got = samples(image.to(torch.uint8 if bits == 8 else torch.int32), reference, bits)
@@ -91,6 +93,7 @@ def test_pixels_become_samples(bits):
 
 @pytest.mark.parametrize("spread", [0, 12, 60])
 def test_lines_are_aligned_to_their_greatest(spread):
+    """Against integers in Python; words fit their width."""
     lines = some_samples(8, 16, spread, spread)
     lines.re[0, :4] = torch.tensor([-(2**17), 2**17 - 1, -1, 1])
     words, line = spectral.align(lines)
@@ -105,6 +108,7 @@ def test_lines_are_aligned_to_their_greatest(spread):
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_every_bit_of_a_transform(height, width, back):
+    """One pass, and rows then columns, both ways, against naive integers."""
     image = some_samples(height, width, height + width)
     rows = naive_pass(triples(image), back)
     assert triples(spectral.transform_lines(image, back=back)) == rows
@@ -126,6 +130,7 @@ def test_float64(height, width):
 
 
 def test_values_are_mantissas_times_powers():
+    """Exactly, as rationals."""
     result = some_samples(8, 8, 5)
     got = spectral.values(result, passes=3)
     for n, (re, im, e) in enumerate(itertools.chain(*triples(result))):
@@ -175,6 +180,7 @@ def naive_sums(pair: Samples) -> Sums:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_every_bit_of_the_sums(height, width):
+    """The spectrum and the ten sums, against naive integers."""
     pair = samples(*(x[0] for x in smooth_pixels(1, height, width, 1)), 8)
     got = spectral.spectrum(pair)
     pairs = [
@@ -204,6 +210,7 @@ def test_images_are_separated():
 
 
 def test_halves_and_cumulative_sums_are_the_definitions():
+    """The integer form of both is the float64 definition's."""
     g = torch.Generator().manual_seed(2)
     x = torch.randint(-999, 999, (1, 16, 32), generator=g).double()
     whole = torch.fft.rfft2(x[0])
@@ -216,6 +223,7 @@ def test_halves_and_cumulative_sums_are_the_definitions():
 
 
 def test_exact_sums():
+    """Of products of 80 bits, and of as many as are allowed, against Python's integers."""
     g = torch.Generator().manual_seed(3)
     top = 2**40 - 1
     x, y = (torch.randint(-top, top, (1000,), generator=g) for _ in range(2))
@@ -235,6 +243,7 @@ def channel_sums(image: torch.Tensor, reference: torch.Tensor, bits: int = 8) ->
     "shape", [(1, 8, 8), (3, 8, 8), (1, 16, 64), (3, 64, 16), (2, 32, 32), (1, 128, 128)]
 )
 def test_similarity_is_the_definitions(shape):
+    """FSDS of the sums is within 0.002 dB of the float64 definition's."""
     for image, reference in (smooth_pixels(*shape, 1), random_pixels(shape, 2)):
         got = similarity(channel_sums(image, reference), *shape[1:])
         assert got == pytest.approx(definition.fsds(image, reference).item(), abs=0.002)
@@ -269,6 +278,7 @@ def test_similarity_is_what_the_spectra_say(shape):
 
 
 def test_equal_images():
+    """+inf but for brightness and contrast; a finite figure for one level's difference."""
     image, _ = smooth_pixels(3, 16, 16, 1)
     for other in (image, image // 2 * 2 // 2 + 100):
         same = (image // 2 * 2) if other is not image else image
@@ -283,6 +293,7 @@ def test_equal_images():
 
 @pytest.mark.parametrize("flat", [0, 128, 255])
 def test_contrast_is_needed(flat):
+    """A flat picture is named; flat channels of several levels are a picture."""
     image, _ = smooth_pixels(1, 8, 8, 1)
     flat = torch.full_like(image, flat)
     for pair, name in (((flat, image), "image"), ((image, flat), "reference")):
@@ -296,6 +307,7 @@ def test_contrast_is_needed(flat):
 
 
 def test_sums_add():
+    """Field by field."""
     one, two = Sums(*range(10)), Sums(*range(0, 100, 10))
     assert one + two == Sums(*range(0, 110, 11))
 
