@@ -14,7 +14,7 @@ from backspike.golden.spectral import Sums
 from backspike.spectral import fsds
 from backspike.spectral.degrade import noise
 from backspike.spectral.photographs import crop, grey, photograph
-from backspike.system import progress as patience
+from backspike.system import progress
 from tests.support.software_unit import Software, float64
 
 KEYS = ["backend", "machine", "height", "width", "channels", "fsds_db", "reference_db", "sums",
@@ -58,7 +58,6 @@ def run(*arguments: str) -> int:
 
 
 def test_json_has_the_promised_keys(capsys, unit):
-    """JSON on stdout begins with the documented keys; figure, sums, cycles and check are right."""
     assert run("colour_a.png", "colour_b.png", "--machine", "spectral-32", "--json", "-") == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -77,7 +76,6 @@ def test_json_has_the_promised_keys(capsys, unit):
 
 
 def test_parts_give_the_figure_again(capsys):
-    """The similarity of the JSON's parts is the JSON's figure."""
     assert run("colour_a.png", "colour_b.png", "--backend", "golden", "--json", "-") == 0
     result = json.loads(capsys.readouterr().out)
     parts = [{f.name: part[f.name] for f in fields(Sums)} for part in result["parts"]]
@@ -101,7 +99,6 @@ def test_sums_beyond_2_to_53_come_as_strings_too(capsys):
 
 
 def test_the_table_of_the_unit(capsys, unit):
-    """The table on stdout is exact to the character, and the unit is closed."""
     assert run("colour_a.png", "colour_b.png", "--machine", "spectral-32") == 0
     out = capsys.readouterr().out
     result = fsds.measure(load("colour_a.png"), load("colour_b.png"), "golden")
@@ -118,7 +115,6 @@ def test_the_table_of_the_unit(capsys, unit):
 
 
 def test_the_table_of_odd_sizes_and_of_tiles(capsys):
-    """The table says that other sizes are in float64, and what tiles leave out."""
     assert run("odd_a.png", "odd_b.png", "--backend", "golden") == 0
     figure = float64(load("odd_a.png"), load("odd_b.png"))
     assert capsys.readouterr().out == (
@@ -139,7 +135,6 @@ def test_the_table_of_odd_sizes_and_of_tiles(capsys):
 
 
 def test_equal_pictures(capsys):
-    """Equal pictures are told as infinite, and JSON stays standard."""
     assert run("grey_a.png", "grey_a.png", "--backend", "golden", "--json", "x.json") == 0
     assert capsys.readouterr().out.startswith("FSDS        +inf dB: equal but for brightness and")
     with open("x.json") as file:
@@ -149,7 +144,6 @@ def test_equal_pictures(capsys):
 
 
 def test_pictures_are_drawn(capsys, tmp_path):
-    """`--plots` makes the folder, draws both files and names them."""
     assert run("odd_a.png", "odd_b.png", "--backend", "golden", "--plots", "p/q") == 0
     names = ["spectra.png", "cumulative.png"]
     assert [line for line in capsys.readouterr().err.splitlines() if "drew" in line] == [
@@ -162,7 +156,6 @@ def test_pictures_are_drawn(capsys, tmp_path):
 
 
 def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
-    """A sum that differs gives exit code 1, its name on stderr and no file."""
     unit.wrong, unit.after = {"sab": -3}, 2
     before = sorted(tmp_path.iterdir())
     options = ["--machine", "spectral-32", "--json", "x.json", "--plots", "p"]
@@ -202,7 +195,6 @@ def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
     ],
 )  # fmt: skip
 def test_bad_input(capsys, tmp_path, arguments, message):
-    """Pictures and options that cannot be measured are one sentence, exit code 2 and no file."""
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "cut.png").write_bytes((tmp_path / "grey_a.png").read_bytes()[:300])
     before = sorted(tmp_path.iterdir())
@@ -216,17 +208,16 @@ def test_bad_input(capsys, tmp_path, arguments, message):
 
 
 def test_help(capsys):
-    """The command's help is printed with exit code 0."""
     assert run("--help") == 0
     assert "usage: backspike fsds" in capsys.readouterr().out
 
 
 def test_what_is_slow_is_said(capsys):
     """The message comes only when the work takes longer than its limit."""
-    with patience.said_if_slow("slow", 0.01):
+    with progress.said_if_slow("slow", 0.01):
         time.sleep(0.2)
     assert capsys.readouterr().err == "slow\n"
-    with patience.said_if_slow("quick", 0.2):
+    with progress.said_if_slow("quick", 0.2):
         pass
     time.sleep(0.3)
     assert capsys.readouterr().err == ""

@@ -77,6 +77,7 @@ OPTIONS = list(
 
 @pytest.mark.parametrize(("reset", "rule", "temporal", "surrogate", "loss", "bias"), OPTIONS)
 def test_without_rounding_it_is_autograd(reset, rule, temporal, surrogate, loss, bias):
+    """Logits and all weight gradients are torch.autograd's to 1e-9, for all options."""
     layer = Layer(
         size=13, leak=0.7, threshold=0.8, reset=reset, bias=bias, rule=rule, temporal=temporal,
         surrogate=SURROGATES[surrogate](),
@@ -306,6 +307,7 @@ def test_neurons_samples_and_sources_may_come_in_any_order():
 
 
 def test_codes_count_the_edges_at_or_below():
+    """An edge belongs to the code above it; h is the table's entry."""
     table = rectangle(1.0)
     x = torch.tensor([-0.5 - 2.0**-24, -0.5, 0.0, 0.5 - 2.0**-24, 0.5, 65504.0]).double()
     codes = rules.codes_of(table, x)

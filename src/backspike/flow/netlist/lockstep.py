@@ -32,7 +32,7 @@ from backspike.sim.verilator.uart import Uart, UartLine
 from backspike.spectral import fsds
 from backspike.system.json_text import json_text
 from backspike.system.tools import ToolFailed
-from backspike.train import fuzz_training as random_run
+from backspike.train import fuzz_training
 
 FEWEST = 4
 """Cycles a bit on the serial line: each is simulated."""
@@ -106,7 +106,7 @@ def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) 
     lockstep = Lockstep(LinkedBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
     lockstep.counts = counts
     sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
-    random_run.train(lockstep, NETWORK, sizes, rng)
+    fuzz_training.train(lockstep, NETWORK, sizes, rng)
 
 
 def compare(
