@@ -22,8 +22,7 @@ from backspike.flow.netlist.model import netlist_library, netlist_text
 from backspike.flow.synthesis import Netlist, synthesise
 from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP
-from backspike.gen.core.map import core_map
-from backspike.gen.machine import MACHINES, Machine
+from backspike.gen.machine import MACHINES, Accelerator, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import Mismatch, UserError
@@ -59,7 +58,7 @@ SIDE = 32
 """Pixels of a pair of pictures either way."""
 
 
-ALL: dict[str, Machine | SpectralMachine] = {**MACHINES, **SPECTRAL_MACHINES}
+ALL: dict[str, Accelerator] = {**MACHINES, **SPECTRAL_MACHINES}
 
 
 @dataclass(frozen=True)
@@ -90,15 +89,16 @@ class LinkedBackend(CoreBackend):
     name = "netlist"
 
     def __init__(self, uart: Uart, machine: Machine):
-        self._port = LinkPort(UartLine(uart), core_map(machine))
+        self._port = LinkPort(UartLine(uart), machine.map())
         super().__init__(compile_network(NETWORK, LEARNING, machine), self._port)
 
     def close(self) -> None:
         self._port.close()
 
 
-def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> None:
-    """Train NETWORK on random batches in lockstep with golden; counts: what was compared.
+def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> str:
+    """Train NETWORK on random batches in lockstep with golden; says what was run. counts: what was
+    compared.
 
     Raises Mismatch at the first bit of any tensor that differs.
     """
@@ -107,12 +107,12 @@ def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) 
     lockstep.counts = counts
     sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
     random_run.train(lockstep, NETWORK, sizes, rng)
+    return f"{batches} batches of {LEARNING.batch}"
 
 
-def compare(
-    uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SIDE
-) -> fsds.Similarity:
-    """FSDS of a random pair of side x side; counts: what was compared.
+def compare(uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SIDE) -> str:
+    """Compare the FSDS of a random pair of side x side with golden's; says what was run. counts:
+    what was compared.
 
     Raises Mismatch at the first sum that differs from golden's.
     """
@@ -121,7 +121,8 @@ def compare(
     image = (255 * (walk - walk.min()) / (walk.max() - walk.min())).astype(np.uint8)
     noise = rng.integers(0, 8, image.shape, np.uint8)
     unit = LinkedUnit(UartLine(uart), machine)
-    return fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
+    found = fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
+    return f"a pair of {side} x {side}, {found.fsds_db:.4f} dB"
 
 
 def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
@@ -129,20 +130,20 @@ def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
     return BoardUart(netlist_library(netlist_text(netlist), board), board, seed=seed)
 
 
-def check(board: Board, machine: Machine | SpectralMachine, batches: int = BATCHES) -> Found:
+def check(board: Board, machine: Accelerator, batches: int = BATCHES) -> Found:
     """Synthesise a board's top as for its bitstream, and let the netlist train, or find an FSDS.
 
     Raises Mismatch, UserError if a tool is missing, ToolFailed.
     """
     netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
     uart, counts = simulate(netlist, board), Counts()
+    runs = {
+        "training": lambda: train(uart, machine, counts, batches),
+        "spectral": lambda: compare(uart, machine, counts),
+    }
     begin = time.perf_counter()
     try:
-        if isinstance(machine, SpectralMachine):
-            run = f"a pair of {SIDE} x {SIDE}, {compare(uart, machine, counts).fsds_db:.4f} dB"
-        else:
-            train(uart, machine, counts, batches)
-            run = f"{batches} batches of {LEARNING.batch}"
+        run = runs[machine.kind]()
         cycles = uart.cycles
     finally:
         uart.close()
