@@ -20,10 +20,8 @@ class Accelerator(Protocol):
         """Of the preset."""
         ...
 
-    @property
-    def kind(self) -> str:
-        """What it is for: `training` or `spectral`."""
-        ...
+    kind: ClassVar[str]
+    """What it is for: `training` or `spectral`."""
 
     def component(self) -> "wiring.Component":
         """Its hardware, with ports axi, running and fault."""

@@ -26,7 +26,7 @@ SETTLE = 10
 
 
 class Lights(NamedTuple):
-    """Whether the two are lit; see `gen.boards.life.Life`."""
+    """Whether the two are lit; see `gen.boards.status_leds.StatusLeds`."""
 
     alive: bool
     error: bool

@@ -7,8 +7,8 @@ from backspike.drive.core_backend import CoreBackend
 from backspike.drive.link import LinkPort
 from backspike.drive.link_torture import torture
 from backspike.gen.emit import emit
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.top import Linked
+from backspike.gen.link.serial_core import SerialCore
+from backspike.gen.link.uart import Rate
 from backspike.gen.machine import MACHINES
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
@@ -56,7 +56,7 @@ def split(data: Dataset, clock: float) -> list[Figure]:
         f"{MACHINE}-linked",
         (machine, RATE),
         "linked",
-        lambda: emit(Linked(machine.component(), RATE), "linked"),
+        lambda: emit(SerialCore(machine.component(), RATE), "linked"),
     )
     uart = Uart(uart_library(text, "linked"), RATE)
     link = LinkPort(UartLine(uart), machine.map())

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
 from backspike.drive.link import LinkPort
 from backspike.drive.lockstep import Counts, Lockstep
-from backspike.drive.serial_spectral import LinkedUnit
+from backspike.drive.serial_spectral import SerialSpectral
 from backspike.flow.netlist.model import netlist_library, netlist_text
 from backspike.flow.synthesis import Netlist, synthesise
 from backspike.gen.boards.board import BOARDS, Board
@@ -83,7 +83,7 @@ def place(family: str, machine: str) -> Board:
     return replace(board, baud=board.clock // FEWEST)
 
 
-class LinkedBackend(CoreBackend):
+class NetlistBackend(CoreBackend):
     """A core behind a serial line of this process; see `backspike.drive.backend.Backend`."""
 
     name = "netlist"
@@ -103,7 +103,7 @@ def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) 
     Raises Mismatch at the first bit of any tensor that differs.
     """
     rng = np.random.default_rng(0)
-    lockstep = Lockstep(LinkedBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
+    lockstep = Lockstep(NetlistBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
     lockstep.counts = counts
     sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
     random_run.train(lockstep, NETWORK, sizes, rng)
@@ -120,7 +120,7 @@ def compare(uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SI
     walk = rng.normal(size=(1, side, side)).cumsum(1).cumsum(2)  # bright places, as photographs
     image = (255 * (walk - walk.min()) / (walk.max() - walk.min())).astype(np.uint8)
     noise = rng.integers(0, 8, image.shape, np.uint8)
-    unit = LinkedUnit(UartLine(uart), machine)
+    unit = SerialSpectral(UartLine(uart), machine)
     found = fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
     return f"a pair of {side} x {side}, {found.fsds_db:.4f} dB"
 
@@ -137,9 +137,9 @@ def check(board: Board, machine: Accelerator, batches: int = BATCHES) -> Found:
     """
     netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
     uart, counts = simulate(netlist, board), Counts()
-    runs = {
-        "training": lambda: train(uart, machine, counts, batches),
-        "spectral": lambda: compare(uart, machine, counts),
+    runs: dict[str, Callable[[], str]] = {
+        "training": lambda: train(uart, MACHINES[machine.name], counts, batches),
+        "spectral": lambda: compare(uart, SPECTRAL_MACHINES[machine.name], counts),
     }
     begin = time.perf_counter()
     try:
