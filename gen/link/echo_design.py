@@ -1,12 +1,12 @@
-"""A small design behind a host port, to try the link with: a bell that counts, and a memory."""
+"""A small design to try the link with: a bell that counts, and a memory."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from backspike.gen.host.axi4lite import AXI4LiteSignature
+from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.bus import WORD
-from backspike.gen.host.host_port import HostPort
+from backspike.gen.host.register_file import RegisterFile
 from backspike.gen.host.registers import Register, RegisterMap, Window
 from backspike.gen.memory.host import HostMemory
 
@@ -33,9 +33,12 @@ class EchoDesign(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.host = registers = HostPort(MAP, {})
+        m.submodules.host = host = AXI4LiteSubordinate(MAP.addr_width)
+        m.submodules.registers = registers = RegisterFile(MAP)
         m.submodules.memory = memory = HostMemory(width=WORD, depth=DEPTH)
-        wiring.connect(m, wiring.flipped(self.axi), registers.axi)
+        wiring.connect(m, wiring.flipped(self.axi), host.axi)
+        wiring.connect(m, host.request, registers.request)
+        wiring.connect(m, registers.response, host.response)
         wiring.connect(m, registers.memory, memory.host)
         rung, last = Signal(WORD), Signal(8)
         m.d.comb += [memory.rest.eq(1), registers.rung.eq(rung), registers.last.eq(last)]
