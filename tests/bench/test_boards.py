@@ -27,7 +27,7 @@ def by_name(figures):
 
 
 def lanes(name: str, largest: int) -> Component:
-    return Component(f"linked.core.{name}.lanes.lane*", 8, largest, Area(lut4=8 * 200))
+    return Component(f"serial.core.{name}.lanes.lane*", 8, largest, Area(lut4=8 * 200))
 
 
 @pytest.fixture

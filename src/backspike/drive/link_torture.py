@@ -18,9 +18,9 @@ from backspike.drive.link import LinkPort
 from backspike.gen.emit import emit
 from backspike.gen.host.access import BusError
 from backspike.gen.host.registers import BYTES
-from backspike.gen.link.bell import DEPTH, MAP, BellAndMemory
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.top import Linked
+from backspike.gen.link.echo_design import DEPTH, MAP, EchoDesign
+from backspike.gen.link.serial_core import SerialCore
+from backspike.gen.link.uart import Rate
 from backspike.ir.errors import UserError
 from backspike.sim.noisy_line import Damage
 from backspike.sim.verilator.uart import Uart, UartLine, uart_library
@@ -49,7 +49,7 @@ class Torture:
 @functools.cache
 def torture_library() -> Path:
     """The design, for `Uart` at RATE."""
-    return uart_library(emit(Linked(BellAndMemory(), RATE), "tortured"), "tortured")
+    return uart_library(emit(SerialCore(EchoDesign(), RATE), "tortured"), "tortured")
 
 
 def torture(requests: int, share: float, seed: int, *, skew: float = 0.0) -> Torture:
