@@ -46,7 +46,7 @@ def bench(
         ]  # fmt: skip
     if json_path is not None:
         files.write_json(json_path, to_json(figures))
-    if json_path != files.STDOUT:
+    if not files.is_stdout(json_path):
         print(table(figures), end="")
     return 1 if any(figure.met is False for figure in figures) else 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backspike.flow.report import SHOWN, Report, from_json
 from backspike.ir.errors import Mismatch, UserError
-from backspike.system.files import replace_file
+from backspike.system.files import write_file
 
 FOLDER = Path(__file__).parent / "baselines"
 PAIRS = (
@@ -100,5 +100,5 @@ def save(kept: Baseline, folder: Path = FOLDER) -> Path:
     """Write or replace it; returns its path."""
     path = folder / f"{kept.report.board}-{kept.report.machine}.json"
     about = {"tolerances": kept.tolerances, "report": json.loads(kept.report.to_json())}
-    replace_file(path, (json.dumps(about, indent=2) + "\n").encode())
+    write_file(path, (json.dumps(about, indent=2) + "\n").encode())
     return path

@@ -11,7 +11,7 @@ from backspike.gen.spectral.map import spectral_map
 from backspike.ir.constants import ENGINES
 from backspike.sim.verilator import spectral_model
 from backspike.sim.verilator.core_model import TEXT, core_verilog
-from backspike.system.files import replace_file
+from backspike.system.files import write_file
 
 TASK_WORDS = """\
 A task is a word: the layer (bits 0 to 3), the tile (4 to 11), and how many tasks the two other
@@ -48,6 +48,6 @@ def emit_machine(machine: Machine | SpectralMachine, folder: Path) -> list[Path]
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, text in files.items():
-        replace_file(folder / name, text.encode())
+        write_file(folder / name, text.encode())
         paths.append(folder / name)
     return paths

@@ -14,7 +14,7 @@ from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
 from backspike.system import files
-from backspike.system.files import replace_file
+from backspike.system.files import write_file
 
 if TYPE_CHECKING:
     from backspike.flow.report import Report
@@ -186,12 +186,12 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
         contents = {file: text.encode() for file, text in design.files.items()}
         contents |= {report.bitstream: built.bitstream, REPORT: report.to_json().encode()}
         for file, content in contents.items():
-            replace_file(folder / file, content)
+            write_file(folder / file, content)
         tell(f"wrote {folder}")
     if args.plots is not None:
         from backspike.flow.plot import picture
 
-        replace_file(Path(args.plots) / "area.png", picture(report))
+        write_file(Path(args.plots) / "area.png", picture(report))
         tell(f"drew {Path(args.plots) / 'area.png'}")
-    print(table(report), file=sys.stderr if args.json == files.STDOUT else sys.stdout, flush=True)
+    print(table(report), file=sys.stderr if files.is_stdout(args.json) else sys.stdout, flush=True)
     return report

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             _tell(f"drew {path}")
     if args.json is not None:
         files.write_json(args.json, json.dumps(result.to_json(), indent=2) + "\n")
-    print(table(result), end="", file=sys.stderr if args.json == files.STDOUT else sys.stdout)
+    print(table(result), end="", file=sys.stderr if files.is_stdout(args.json) else sys.stdout)
     return 0
 
 

@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         f"FSDS      on {where}",
         f"compared  {compared}",
     ]
-    stream = sys.stderr if args.json == files.STDOUT else sys.stdout
+    stream = sys.stderr if files.is_stdout(args.json) else sys.stdout
     print(table(rows, "\n".join(about)), end="", file=stream)
     return 0
 

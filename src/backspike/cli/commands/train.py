@@ -151,7 +151,7 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
 
         for path in draw(result, sample, int(data.test.y[0]), Path(args.plots)):
             _tell(f"drew {path}")
-    print(table(result), end="", file=sys.stderr if args.json == files.STDOUT else sys.stdout)
+    print(table(result), end="", file=sys.stderr if files.is_stdout(args.json) else sys.stdout)
     return 0
 
 
