@@ -37,9 +37,9 @@ The files appear when all of them are there: a build that fails leaves what was 
 LUT4 of components is counted in the netlist that is placed: a carry cell as two, distributed memory
 as what it displaces. The part's table has what place and route needs, which is a little more.
 The clock is what place and route says of the slowest path, at the part's worst.
-exit codes: 0, 1 (a figure is too far from its baseline, or simulated RTL and golden differ, which
-is found out first), 2 (it does not fit, cannot be routed or is
-too slow: the report is written to --json and printed, and nothing else), 130 (Ctrl-C).
+exit codes: 0; 1 (simulated RTL and golden differ, which is found out first); 2 (it does not fit,
+cannot be routed or is too slow: the report is written to --json and printed, and nothing else);
+3 (a figure is too far from its baseline); others as in backspike --help.
 """
 
 

@@ -41,7 +41,8 @@ JSON: backend, machine (null on golden), height, width, channels, fsds_db, refer
 float64 definition), sums {saa, sbb, sab} (integers of any length; null in float64), cycles {total,
 bound} (null on golden), check {values, mismatches}; besides bits, arithmetic (integer or float64),
 tile, and parts: the ten sums of each channel of each tile.
-exit codes: 0, 1 (a sum differs from golden), 2 (bad input), 130 (Ctrl-C).
+exit codes: 0, 1 (a sum differs from golden), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 

@@ -35,7 +35,8 @@ examples:
 
 Ctrl-C stops between two batches and saves the checkpoint (with --save); a second one stops at once.
 A board that is unplugged leaves the last checkpoint whole, which is half a minute old at the most.
-exit codes: 0, 1 (backend and golden differ), 2 (bad input), 130 (Ctrl-C).
+exit codes: 0, 1 (backend and golden differ), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 
