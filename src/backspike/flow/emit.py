@@ -7,7 +7,7 @@ from backspike.gen.clean import waivers
 from backspike.gen.machine import Accelerator, top_name
 from backspike.ir.errors import UserError
 from backspike.sim.verilator.machine_model import machine_verilog
-from backspike.system.files import replace_file
+from backspike.system.files import write_file
 
 PREFIX = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*")
 """What Verilog and VHDL both take as a name."""
@@ -42,8 +42,6 @@ def write_files(files: dict[str, str], folder: Path) -> list[Path]:
     """Write texts by their paths in `folder`, each whole; returns where they are."""
     paths = []
     for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text.encode())
-        paths.append(path)
+        write_file(folder / name, text.encode())
+        paths.append(folder / name)
     return paths

@@ -15,7 +15,8 @@ def add(commands) -> None:
         "measured: those of the training core, or with --spectral those of the spectral unit, "
         "about ten minutes either; or with --boards those of netlists, bitstreams, link and "
         "proofs, which takes longer: a core is placed and routed three times; or with --house "
-        "those of the checkout itself. The exit code is 1 if a figure is not met.",
+        "those of the checkout itself. The exit code is 1 if bits differ, and 3 if another "
+        "figure is not met.",
         epilog=textwrap.dedent("""\
             groups of figures:
               lockstep    mismatches of RTL and golden; overlap of the engines; cycles a sample

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             for board in BOARDS.values()
         ]
         files.write_json(args.json, json_text(listed))
-    if args.json != files.STDOUT:
+    if not files.is_stdout(args.json):
         print(_shown(found), end="")
     return 0
 

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             "density": asdict(shares),
         }
         files.write_json(args.json, json_text(about))
-    if args.json != files.STDOUT:
+    if not files.is_stdout(args.json):
         print(_shown(plan, cycles, shares), end="")
     return 0
 

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         about = {"backend": args.backend, "machine": machine.name, "data": data.source}
         result = about | {"accuracy": shares, "check": check}
         files.write_json(args.json, json_text(result))
-    if args.json != files.STDOUT:
+    if not files.is_stdout(args.json):
         print(f"accuracy  train {shares['train']:.1%}, test {shares['test']:.1%}")
         if check["tensors"]:
             print(f"compared  {check['values']:,} values, {check['mismatches']} mismatches")

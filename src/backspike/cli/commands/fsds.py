@@ -42,7 +42,8 @@ float64 definition), sums {saa, sbb, sab} (integers of any length; null in float
 bound} (null on golden), check {values, mismatches}; besides bits, arithmetic (integer or float64),
 tile, and parts: the ten sums of each channel of each tile. An integer beyond 2^53, which many
 readers round, has its digits as a string beside it: saa_str beside saa.
-exit codes: 0, 1 (a sum differs from golden), 2 (bad input), 130 (Ctrl-C).
+exit codes: 0, 1 (a sum differs from golden), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             _tell(f"drew {path}")
     if args.json is not None:
         files.write_json(args.json, json_text(result.to_json()))
-    print(table(result), end="", file=sys.stderr if args.json == files.STDOUT else sys.stdout)
+    print(table(result), end="", file=sys.stderr if files.is_stdout(args.json) else sys.stdout)
     return 0
 
 

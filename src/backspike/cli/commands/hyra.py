@@ -34,7 +34,8 @@ examples:
 
 A picture is made smaller and enlarged again; its middle --size x --size pixels are looked at.
 Trained weights are kept, and made anew if anything changes that they depend on.
-exit codes: 0, 1 (RTL and golden differ), 2 (bad input), 130 (Ctrl-C).
+exit codes: 0, 1 (RTL and golden differ), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 
@@ -126,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         f"FSDS      on {where}",
         f"compared  {compared}",
     ]
-    stream = sys.stderr if args.json == files.STDOUT else sys.stdout
+    stream = sys.stderr if files.is_stdout(args.json) else sys.stdout
     print(table(rows, "\n".join(about)), end="", file=stream)
     return 0
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
             for name, machine in machines.items()
         ]
         files.write_json(args.json, json_text(listed))
-    if args.json == files.STDOUT:
+    if files.is_stdout(args.json):
         return 0
     print(
         f"{'training':<18}{'lanes':>7}{'weights':>10}{'spikes':>10}{'gradients':>11}{'layers':>8}"

@@ -24,12 +24,13 @@ from backspike.gen.boards.files import TOP
 from backspike.gen.machine import MACHINES, Accelerator, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import Uart, UartLine
 from backspike.spectral import fsds
 from backspike.system.json_text import json_text
+from backspike.system.program import run_program
 from backspike.system.tools import ToolFailed
 from backspike.train import fuzz_training
 
@@ -171,7 +172,7 @@ def check_all(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 at the first number that differs."""
+    """Raises Mismatch at the first number that differs."""
     families, machines = (sorted(set(each)) for each in zip(*PLACES, strict=True))
     parser = argparse.ArgumentParser(
         prog="python -m backspike.flow.netlist.lockstep",
@@ -188,12 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found.append(one)
             if not given.json:
                 print(_line(one), flush=True)
-    except (UserError, ToolFailed) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Mismatch as error:
-        print(f"mismatch: {error}", file=sys.stderr)
-        return 1
+    except ToolFailed as error:
+        raise UserError(str(error)) from None
     if given.json:
         print(json_text([asdict(one) for one in found]), end="")
     return 0
@@ -209,4 +206,4 @@ def _line(found: Found) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))
