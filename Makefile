@@ -28,8 +28,9 @@ test: venv lint  ## the whole suite
 proofs: venv  ## prove what simulation cannot exhaust, and that each proof finds planted bugs
 	$(BIN)/python -m backspike.sim.proofs
 
-rtl: venv  ## emit rtl/ afresh
-	$(BIN)/backspike emit --all --out rtl
+rtl: venv  ## write all presets to build/rtl, and rtl/ afresh
+	$(BIN)/backspike emit --all --out build/rtl
+	$(BIN)/python -m backspike.flow.rtl
 
 bench: venv  ## measure the figures of merit
 	$(BIN)/backspike bench

@@ -78,3 +78,27 @@ def test_files_hold_one_concept():
     for path in files(*FOLDERS):
         lines = len(path.read_text().splitlines())
         assert lines <= LINES, f"{path.relative_to(ROOT)} has {lines} lines"
+
+
+@pytest.mark.parametrize("folder", ["golden", "ir"])
+def test_every_test_says_what_it_checks(folder):
+    """In a docstring of its own."""
+    for path in files(f"tests/{folder}"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert ast.get_docstring(node), f"{path.relative_to(ROOT)}: {node.name}"
+
+
+@pytest.mark.parametrize("folder", ["compile", "golden", "ir", "train"])
+def test_no_private_name_is_tested(folder):
+    """Neither imported nor taken from an object: `self` is the test's own."""
+    for path in files(f"tests/{folder}"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.Attribute):
+                own = isinstance(node.value, ast.Name) and node.value.id == "self"
+                names = [] if own else [node.attr]
+            private = [n for n in names if n.startswith("_") and not n.startswith("__")]
+            assert not private, f"{path.relative_to(ROOT)} uses {private[0]}"

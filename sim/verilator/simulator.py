@@ -27,7 +27,7 @@ TIMEOUT, SILENT, NO_TRACE = 4, 5, 6  # axi.cpp's Status
 
 
 def driver_library(verilog: str, top: str, *, trace: bool = False) -> Path:
-    """Builds the shared object for `Simulator` of a module with ports clk, rst and axi__*.
+    """Builds the shared object for `Simulator` of a module with ports clk, rst and s_axi_*.
 
     verilog: its text. trace: whether waves can be dumped (slower, so built apart).
     """

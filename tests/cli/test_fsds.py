@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from backspike.golden.spectral import Sums
 from backspike.spectral import fsds
 from backspike.spectral.degrade import noise
 from backspike.spectral.photographs import crop, grey, photograph
-from backspike.system import progress as patience
+from backspike.system import progress
 from tests.support.software_unit import Software, float64
 
 KEYS = ["backend", "machine", "height", "width", "channels", "fsds_db", "reference_db", "sums",
@@ -57,7 +58,6 @@ def run(*arguments: str) -> int:
 
 
 def test_json_has_the_promised_keys(capsys, unit):
-    """JSON on stdout begins with the documented keys; figure, sums, cycles and check are right."""
     assert run("colour_a.png", "colour_b.png", "--machine", "spectral-32", "--json", "-") == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -71,18 +71,34 @@ def test_json_has_the_promised_keys(capsys, unit):
     assert result["cycles"] == {"total": 3 * (2 * 512 + 7), "bound": 3 * 2 * 512}
     assert result["check"] == {"values": 30, "mismatches": 0}
     assert f"FSDS        {result['fsds_db']:.4f} dB\n" in err
+    assert "\r" not in err  # no bar, which is for terminals
+    assert "pair" not in err
 
 
 def test_parts_give_the_figure_again(capsys):
-    """The similarity of the JSON's parts is the JSON's figure."""
     assert run("colour_a.png", "colour_b.png", "--backend", "golden", "--json", "-") == 0
     result = json.loads(capsys.readouterr().out)
-    parts = [{k: v for k, v in p.items() if k not in ("tile", "channel")} for p in result["parts"]]
+    parts = [{f.name: part[f.name] for f in fields(Sums)} for part in result["parts"]]
     assert fsds.similarity([Sums(**p) for p in parts], 16, 32) == result["fsds_db"]
 
 
+def test_sums_beyond_2_to_53_come_as_strings_too(capsys):
+    """In the sums of all and of each part; those that float64 holds come alone."""
+    pixels = grey(crop(photograph("chelsea"), 128))
+    save("large_a.png", pixels)
+    save("large_b.png", noise(pixels, 5, 1))
+    assert run("large_a.png", "large_b.png", "--backend", "golden", "--json", "-") == 0
+    result = json.loads(capsys.readouterr().out)
+    want = fsds.measure(load("large_a.png"), load("large_b.png"), "golden").parts[0]
+    assert any(abs(value) > 2**53 for value in vars(want).values())
+    for found, names in ((result["parts"][0], vars(want)), (result["sums"], ("saa", "sbb", "sab"))):
+        for name in names:
+            value = getattr(want, name)
+            assert found[name] == value
+            assert found.get(f"{name}_str") == (str(value) if abs(value) > 2**53 else None)
+
+
 def test_the_table_of_the_unit(capsys, unit):
-    """The table on stdout is exact to the character, and the unit is closed."""
     assert run("colour_a.png", "colour_b.png", "--machine", "spectral-32") == 0
     out = capsys.readouterr().out
     result = fsds.measure(load("colour_a.png"), load("colour_b.png"), "golden")
@@ -99,7 +115,6 @@ def test_the_table_of_the_unit(capsys, unit):
 
 
 def test_the_table_of_odd_sizes_and_of_tiles(capsys):
-    """The table says that other sizes are in float64, and what tiles leave out."""
     assert run("odd_a.png", "odd_b.png", "--backend", "golden") == 0
     figure = float64(load("odd_a.png"), load("odd_b.png"))
     assert capsys.readouterr().out == (
@@ -120,7 +135,6 @@ def test_the_table_of_odd_sizes_and_of_tiles(capsys):
 
 
 def test_equal_pictures(capsys):
-    """Equal pictures are told as infinite, and JSON stays standard."""
     assert run("grey_a.png", "grey_a.png", "--backend", "golden", "--json", "x.json") == 0
     assert capsys.readouterr().out.startswith("FSDS        +inf dB: equal but for brightness and")
     with open("x.json") as file:
@@ -130,7 +144,6 @@ def test_equal_pictures(capsys):
 
 
 def test_pictures_are_drawn(capsys, tmp_path):
-    """`--plots` makes the folder, draws both files and names them."""
     assert run("odd_a.png", "odd_b.png", "--backend", "golden", "--plots", "p/q") == 0
     names = ["spectra.png", "cumulative.png"]
     assert [line for line in capsys.readouterr().err.splitlines() if "drew" in line] == [
@@ -143,7 +156,6 @@ def test_pictures_are_drawn(capsys, tmp_path):
 
 
 def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
-    """A sum that differs gives exit code 1, its name on stderr and no file."""
     unit.wrong, unit.after = {"sab": -3}, 2
     before = sorted(tmp_path.iterdir())
     options = ["--machine", "spectral-32", "--json", "x.json", "--plots", "p"]
@@ -183,7 +195,6 @@ def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
     ],
 )  # fmt: skip
 def test_bad_input(capsys, tmp_path, arguments, message):
-    """Pictures and options that cannot be measured are one sentence, exit code 2 and no file."""
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "cut.png").write_bytes((tmp_path / "grey_a.png").read_bytes()[:300])
     before = sorted(tmp_path.iterdir())
@@ -197,17 +208,16 @@ def test_bad_input(capsys, tmp_path, arguments, message):
 
 
 def test_help(capsys):
-    """The command's help is printed with exit code 0."""
     assert run("--help") == 0
     assert "usage: backspike fsds" in capsys.readouterr().out
 
 
 def test_what_is_slow_is_said(capsys):
     """The message comes only when the work takes longer than its limit."""
-    with patience.said_if_slow("slow", 0.01):
+    with progress.said_if_slow("slow", 0.01):
         time.sleep(0.2)
     assert capsys.readouterr().err == "slow\n"
-    with patience.said_if_slow("quick", 0.2):
+    with progress.said_if_slow("quick", 0.2):
         pass
     time.sleep(0.3)
     assert capsys.readouterr().err == ""

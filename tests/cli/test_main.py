@@ -223,8 +223,8 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --seed -1", "seed is -1"),
         ("train --leak 2", "leak is 2.0"),
         ("train --json .", "--json is ., a folder"),
-        ("train --save file/x", "--save is file/x: "),
-        ("train --plots file", "--plots is file: "),
+        ("train --save file/x", "--save is file/x, but "),
+        ("train --plots file", "--plots is file, but "),
         ("train --resume none", "checkpoint none is not there"),
         ("train --resume file", "checkpoint file cannot be read"),
         ("train --trace-batch 1", "trace-batch is 1: 0 or more is allowed, and only beside"),
@@ -294,8 +294,68 @@ def test_ctrl_c_from_outside(tmp_path):
     assert whole.progress == resumed.progress
 
 
-def test_a_closed_pipe_is_no_traceback():
-    """A reader that closes the pipe causes no traceback."""
-    command = f"{sys.executable} -m backspike.cli.main machines --json - | true"
-    done = subprocess.run(command, shell=True, capture_output=True, check=True)
-    assert b"Traceback" not in done.stderr
+COMMAND = f"{sys.executable} -m backspike.cli.main"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("machines --json - | true", 141),
+        ("--help | true", 141),
+        ("machines 2>&1 >/dev/null", 0),
+        ("machines >&-", 0),
+        ("machines >&- 2>&-", 0),
+        ("machines --json - >&-", 2),
+        ("machines --rule >&- 2>&-", 2),
+        ("machines >/dev/full", 2),
+        ("machines --json - >/dev/full", 2),
+        ("machines --json /dev/full", 2),
+        ("evaluate none 2> >(true)", 141),
+        ("machines --json r.json", 0),
+    ],
+)
+def test_streams_that_are_closed_or_full(line, code):
+    """Never exit code 1, never a traceback, and one sentence if somebody is left to read it."""
+    script = f"set -o pipefail; {COMMAND} {line}; exit ${{PIPESTATUS[0]}}"
+    if "2> >(true)" in line:  # let it end first
+        script = f"exec 2> >(true); sleep 0.2; {COMMAND} {line.partition(' 2>')[0]}"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    if code == 2 and "2>&-" not in line:
+        assert done.stderr.startswith("backspike: ")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_output_is_said(capfd, unbuffered):
+    """Whether it fails in the middle or at the end; without the error's number."""
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    subprocess.run(f"{COMMAND} machines >/dev/full", shell=True, env=environment)
+    said = "backspike: output cannot be written: No space left on device\n"
+    assert capfd.readouterr().err == said
+
+
+def test_a_fault_of_the_program_is_exit_code_70(capsys, monkeypatch):
+    """With its traceback: a mismatch alone gives 1, whatever else is raised."""
+
+    def fails(_):
+        assert 2 < 1, "planted"
+
+    monkeypatch.setattr("backspike.cli.commands.machines.run", fails)
+    assert run("machines") == 70
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.endswith(
+        "backspike: this is a fault of the program: please report the lines above\n"
+    )
+
+
+def test_help_names_the_exit_codes(capsys):
+    """The ones that `run_program` can return."""
+    assert run("--help") == 0
+    out = capsys.readouterr().out
+    for code in ("1    hardware", "2    bad", "3    a figure", "70   a fault", "130  ", "141  "):
+        assert code in out

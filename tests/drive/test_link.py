@@ -7,7 +7,7 @@ from backspike.drive.frames import pack
 from backspike.drive.link import SILENT, TRIES, LinkPort
 from backspike.drive.link_torture import RATE, torture
 from backspike.gen.host.access import BusError, BusTimeoutError
-from backspike.gen.link.bell import MAP
+from backspike.gen.link.echo_design import MAP
 from backspike.gen.link.protocol import WORDS
 from backspike.ir.errors import LinkError
 from backspike.sim.noisy_line import KINDS, Damage

@@ -16,6 +16,7 @@ from backspike.gen.spectral.map import spectral_map
 from backspike.ir.errors import Mismatch, UserError
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import UartLine
+from backspike.system.program import run_program
 
 SMALL = SPECTRAL_MACHINES["spectral-32"]
 BOARD = place("ecp5", SMALL.name)
@@ -81,7 +82,7 @@ def test_flip_flops_begin_as_configured_or_at_random(family):
     [
         (None, 0, "tiny for icebreaker, 1 batch of 5: 90 values, 0 mismatches"),
         (Mismatch("layer 0"), 1, "mismatch: layer 0"),
-        (UserError("no yosys"), 2, "error: no yosys"),
+        (UserError("no yosys"), 2, "backspike: no yosys"),
     ],
 )
 def test_the_command(monkeypatch, capsys, error, code, said):
@@ -94,5 +95,6 @@ def test_the_command(monkeypatch, capsys, error, code, said):
         return FOUND
 
     monkeypatch.setattr(command, "check", check)
-    assert main(["--family", "ice40", "--machine", "tiny", "--batches", "1"]) == code
+    arguments = ["--family", "ice40", "--machine", "tiny", "--batches", "1"]
+    assert run_program(lambda: main(arguments)) == code
     assert said in "".join(capsys.readouterr())

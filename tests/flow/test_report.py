@@ -15,7 +15,7 @@ from backspike.flow.place import Placement, Resource, core_mhz
 from backspike.flow.report import Report, from_json, table
 from backspike.flow.synthesis import Netlist
 from backspike.flow.throughput import Throughput
-from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.errors import Missed, UserError
 from tests.support.netlists import cell, module, scope
 
 ECP5 = FAMILIES["ecp5"]
@@ -192,7 +192,7 @@ def test_what_is_near_a_baseline(report):
 )
 def test_what_is_far_from_a_baseline(report, changed, figure):
     """A figure beyond its tolerance is a Mismatch that says how to renew it."""
-    with pytest.raises(Mismatch, match=figure) as raised:
+    with pytest.raises(Missed, match=figure) as raised:
         baseline(report).compare(replace(report, **changed))
     assert str(raised.value).startswith("build ulx3s-25f-tiny: ")
     assert "`backspike build --renew`" in str(raised.value)
@@ -200,7 +200,7 @@ def test_what_is_far_from_a_baseline(report, changed, figure):
 
 def test_a_bitstream_where_there_was_none(report):
     """A bitstream where the baseline has none is a Mismatch."""
-    with pytest.raises(Mismatch, match="got a bitstream, want too slow"):
+    with pytest.raises(Missed, match="got a bitstream, want too slow"):
         Baseline(replace(report, problem="too slow"), {}).compare(report)
 
 

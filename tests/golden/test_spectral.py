@@ -69,6 +69,8 @@ def transposed(rows: list) -> list:
 
 
 def test_exponents_and_sizes_fit_the_generators_widths():
+    """Four passes of the largest size stay within the bits of exponents and of logs."""
+    """The hardware's exponents hold what four passes of the largest size add."""
     widest = layout.transformed_width(WIDTH, LARGEST.bit_length() - 1)
     assert layout.MAX_PASSES * (widest - MANTISSA) < 1 << layout.EXPONENT
     assert LARGEST.bit_length() - 1 < 1 << layout.LOG

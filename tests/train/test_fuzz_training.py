@@ -8,8 +8,9 @@ import pytest
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.errors import Mismatch
+from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
+from backspike.system.program import run_program
 from backspike.train import fuzz_training
 from backspike.train.fuzz_training import draw_case, main, random_batch, random_halves, run_case
 
@@ -153,7 +154,7 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
     text = str(raised.value)
     assert f"layer 0, tensor weights, batch 0, source {sources}, index {neurons}: got" in text
     assert text.endswith("python -m backspike.train.fuzz_training --machine tiny --seed 3")
-    assert main(["--machine", "tiny", "--seed", "3"]) == 1
+    assert run_program(lambda: main(["--machine", "tiny", "--seed", "3"])) == 1
     assert text in capsys.readouterr().err
     monkeypatch.undo()
     assert main(["--machine", "tiny", "--seed", "3", "--runs", "2"]) == 0
@@ -161,7 +162,7 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
     assert [line.partition(":")[0] for line in out] == ["seed 3", "seed 4"]
 
 
-def test_unknown_machine(capsys):
+def test_unknown_machine():
     """A machine that does not exist is exit code 2 and a list of the known ones."""
-    assert main(["--machine", "big"]) == 2
-    assert "tiny, default, wide" in capsys.readouterr().err
+    with pytest.raises(UserError, match="tiny, default, wide"):
+        main(["--machine", "big"])

@@ -1,12 +1,11 @@
 """Training on the RTL in lockstep with golden: what differs, and how well the engines overlap."""
 
-from tqdm import tqdm
-
 from backspike.bench.figure import Figure, at_most
 from backspike.drive.lockstep import Counts
 from backspike.gen.machine import MACHINES
 from backspike.ir.constants import ENGINES
 from backspike.ir.network import Rule
+from backspike.system.progress import progress_bar
 from backspike.train.data import Dataset
 from backspike.train.digits_run import WHAT, Loss, batches, learning, network
 from backspike.train.steady import train_steadily
@@ -25,7 +24,7 @@ def figures(data: Dataset, counts: Counts, limit: int | None = None) -> list[Fig
     for rule, loss in RUNS:
         how = learning(0, loss)
         full = [batch for batch in batches(data.train, how, 0) if len(batch.labels) == how.batch]
-        shown = tqdm(full[:limit], desc=f"lockstep, {rule}, {loss}", unit="batch")
+        shown = progress_bar(full[:limit], desc=f"lockstep, {rule}, {loss}", unit="batch")
         steady = train_steadily(network(rule), how, MACHINES["default"], shown, counts)
         if not made:
             made = overlap(steady, len(full[:limit]) - 1, how.batch)

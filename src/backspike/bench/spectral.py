@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 
 import torch
-from tqdm import tqdm
 
 from backspike.bench import fft_alone
 from backspike.bench.figure import Figure, at_least, at_most
@@ -23,6 +22,7 @@ from backspike.spectral.degrade import Pair, pairs
 from backspike.spectral.fsds import Similarity, compare, measure
 from backspike.spectral.image_pairs import kinds, opened
 from backspike.spectral.photographs import NAMES, crop, grey, photograph
+from backspike.system.progress import progress_bar
 
 DISTANCE, SQNR, RATIO = 0.01, 85.0, 1.10
 """Goals: dB from float64; dB; cycles over 2 H W."""
@@ -61,7 +61,7 @@ def sizes(counts: Counts, machines: tuple[SpectralMachine, ...] = OTHERS) -> lis
 
 def _each_kind(machine: SpectralMachine, sizes: list[tuple[int, int]], counts: Counts) -> None:
     with opened(machine) as unit:
-        for height, width in tqdm(sizes, desc=f"images, {machine.name}", unit="size"):
+        for height, width in progress_bar(sizes, desc=f"images, {machine.name}", unit="size"):
             at = f"{height} x {width}"
             for kind, (a, b) in kinds(height, width, machine.pixel_bits, width).items():
                 pair = samples(a, b, machine.pixel_bits)
@@ -104,7 +104,9 @@ def fsds(
         machine = SPECTRAL_MACHINES[f"spectral-{size}"]
         measured: list[tuple[Pair, Similarity]] = []
         with opened(machine) as unit:
-            for pair in tqdm(pairs(size)[:limit], desc=f"fsds, {machine.name}", unit="pair"):
+            for pair in progress_bar(
+                pairs(size)[:limit], desc=f"fsds, {machine.name}", unit="pair"
+            ):
                 result = measure(
                     pair.reference, pair.degraded, "rtl", machine, unit=unit, counts=counts
                 )
@@ -141,7 +143,7 @@ def sqnr(counts: Counts, size: int = 256, names: tuple[str, ...] = NAMES) -> lis
     }
     results = {}
     order = list(greys)
-    for n, name in enumerate(tqdm(order, desc="sqnr", unit="photograph")):
+    for n, name in enumerate(progress_bar(order, desc="sqnr", unit="photograph")):
         other = order[n - 1]
         for label, beside in (
             ("alone", torch.full((size, size), 128)),
@@ -184,7 +186,7 @@ def cycles(
 ) -> list[Figure]:
     """Cycles of a pair over 2 H W."""
     found = {}
-    for name, height, width in tqdm(runs, desc="cycles", unit="run"):
+    for name, height, width in progress_bar(runs, desc="cycles", unit="run"):
         machine = SPECTRAL_MACHINES[name]
         a, b = kinds(height, width, 8, 1)["noise"]
         with opened(machine) as unit:
@@ -211,7 +213,7 @@ def inverse(counts: Counts, size: int = 128) -> list[Figure]:
     tried["astronaut and camera"] = crops[0], crops[1]
     shares, apart, bounds = {}, {}, {}
     with opened(machine) as unit:
-        for kind, (a, b) in tqdm(tried.items(), desc="inverse", unit="image"):
+        for kind, (a, b) in progress_bar(tried.items(), desc="inverse", unit="image"):
             image = samples(a, b, 8)
             compare_samples(unit.transform(image), transform(image), f"{kind}, there", counts)
             back, passes = unit.onward(back=True), four_passes(image)

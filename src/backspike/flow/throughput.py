@@ -1,10 +1,11 @@
 """How many cycles a machine takes for what it is for, measured on its simulated RTL."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
 from backspike.compile.compiler import compile_network
-from backspike.gen.machine import Machine
+from backspike.gen.machine import Accelerator, Machine
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.ir.errors import UserError
 
@@ -27,15 +28,13 @@ class Throughput:
         return mhz * 1e6 / self.cycles
 
 
-def throughput(machine: Machine | SpectralMachine) -> Throughput:
+def throughput(machine: Accelerator) -> Throughput:
     """Simulate the machine, compare with golden, and count its cycles: of training a sample, or of
     a pair of images. The host's transfers are left out.
 
     Raises UserError if a simulation cannot be built here, Mismatch if golden computes otherwise.
     """
-    if isinstance(machine, SpectralMachine):
-        return _spectral(machine)
-    return _training(machine)
+    return MEASURES[machine.kind](machine)
 
 
 def _training(machine: Machine) -> Throughput:
@@ -89,3 +88,7 @@ def _spectral(machine: SpectralMachine) -> Throughput:
         f"FSDS, {size} x {size}, one channel of {bits} bits: {cycles:,} cycles of {machine.name}'s "
         "simulated RTL, start to results, without the host's transfers",
     )
+
+
+MEASURES: dict[str, Callable[..., Throughput]] = {"training": _training, "spectral": _spectral}
+"""What a machine of each kind is measured by."""

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, Surrogate
-from backspike.system.files import replace_file
+from backspike.system.files import write_file
 
 FORMAT = 1
 
@@ -69,7 +69,7 @@ class Checkpoint:
         }
         text = json.dumps(about)
         metadata = {"backspike": text, "sha256": sha256(text, self.weights)}
-        replace_file(path, save(tensors, metadata))
+        write_file(path, save(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from backspike.drive.lockstep import Counts, Lockstep
 from backspike.drive.registry import find_machine, make_backend
@@ -18,6 +17,7 @@ from backspike.ir.constants import ceil_div
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.network import Learning, Network
 from backspike.system.interrupt import Interrupted, Interruptible
+from backspike.system.progress import progress_bar
 from backspike.train.checkpoint import Checkpoint, Progress
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset, Split
@@ -180,12 +180,12 @@ class Trainer:
         order = epoch_order(self.learning.seed, epoch, len(samples))
         done = self.progress.updates - epoch * batches
         counted = self._read_counters()
-        with tqdm(
+        with progress_bar(
             desc=f"epoch {epoch + 1}",
             total=batches,
             initial=done,
             unit="batch",
-            disable=None if bar else True,
+            shown=bar,
             leave=False,
         ) as shown:
             spikes, labels = self._batch(samples, order, done)

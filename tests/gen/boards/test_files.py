@@ -75,7 +75,7 @@ def test_a_machine():
     """Its core within the top, each module once. (A training core's is simulated: test_serial.)"""
     text = board_files(BOARDS["ulx3s-85f"], SpectralMachine(name="small", size=8))["top.v"]
     modules = re.findall(r"^module (\S+)", text, re.MULTILINE)
-    assert "\\top.linked.core.analysis" in modules
+    assert "\\top.serial.core.analysis" in modules
     assert len(modules) == len(set(modules))
 
 

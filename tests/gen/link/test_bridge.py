@@ -5,7 +5,7 @@ import pytest
 
 from backspike.drive.frames import pack
 from backspike.drive.link_torture import RATE
-from backspike.gen.link.bell import MAP
+from backspike.gen.link.echo_design import MAP
 from backspike.gen.link.protocol import WORDS, Op, Status
 from tests.support.linked import BELL, MEMORY, RUNG, Raw, request
 

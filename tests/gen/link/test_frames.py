@@ -7,9 +7,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from backspike.drive.frames import Unpacker, pack
-from backspike.gen.link.frame import Frame
+from backspike.gen.link.deframer import LONGEST, Deframer
+from backspike.gen.link.framer import Framer
 from backspike.gen.link.protocol import ANSWER, REQUEST, VERSION, WORDS, Op, Status
-from backspike.gen.link.unframe import LONGEST, Unframe
 
 SPECIAL = bytes([0x7E, 0x7D, 0x5E, 0x5D, 0x20, 0x00])
 
@@ -69,8 +69,8 @@ def test_unpacker_takes_nothing_damaged():
 
 
 def unframed(data: list[tuple[int, int]], hold=lambda cycle: 0) -> list[dict]:
-    """Frames that Unframe finds in (byte, error), one every third cycle."""
-    dut, found, memory = Unframe(), [], {}
+    """Frames that Deframer finds in (byte, error), one every third cycle."""
+    dut, found, memory = Deframer(), [], {}
 
     async def bench(ctx):
         cycle = 0
@@ -172,7 +172,7 @@ def test_frame_sends_what_the_unpacker_takes(stall):
     rng = np.random.default_rng(4)
     memory = np.frombuffer(request(16, 9)[8:], "<u4").tolist()
     answers = [(Status.OKAY, 1, 16, 16), (Status.SLVERR, 0x7E, 3, 0), (Status.OKAY, 0x7D, 5, 5)]
-    dut, sent = Frame(), bytearray()
+    dut, sent = Framer(), bytearray()
 
     async def bench(ctx):
         addresses = [0, 0]

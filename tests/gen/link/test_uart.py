@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.receiver import Receiver
-from backspike.gen.link.transmitter import Transmitter
+from backspike.gen.link.uart import Rate, Receiver, Transmitter
 
 RATES = [
     Rate(4_000_000, 1_000_000),

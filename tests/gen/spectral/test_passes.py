@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In
 from backspike.gen.memory.rows import RowMemory, read_signature, write_signature
 from backspike.gen.spectral.layout import EXPONENT, SAMPLE, column_layout
 from backspike.gen.spectral.machine import SpectralMachine
-from backspike.gen.spectral.passes import COMMAND, Passes, run_cycles
+from backspike.gen.spectral.pass_sequence import COMMAND
+from backspike.gen.spectral.passes import Passes, run_cycles
 from backspike.golden.fft import bit_reversed, fft
 from backspike.golden.spectral import Samples, align, transform, transform_lines
 from backspike.ir.spectral_constants import MANTISSA

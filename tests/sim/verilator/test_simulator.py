@@ -13,12 +13,12 @@ pytestmark = pytest.mark.verilator
 
 @pytest.fixture(scope="module")
 def library():
-    return driver_library(emit(Example(), "example"), "example")
+    return driver_library(emit(Example(), "example", s_axi=True), "example")
 
 
 @pytest.fixture(scope="module")
 def tracing_library():
-    return driver_library(emit(Example(), "example"), "example", trace=True)
+    return driver_library(emit(Example(), "example", s_axi=True), "example", trace=True)
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_waves(tracing_library, tmp_path):
             sim.trace(None)
             sim.write("note", value + 1)
             text = (tmp_path / name).read_text()
-            assert "axi__awvalid" in text
+            assert "s_axi_awvalid" in text
             assert f"b{value:032b} " in text
             assert f"b{value + 1:032b} " not in text
         with pytest.raises(UserError, match="nowhere"):

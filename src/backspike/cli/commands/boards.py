@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backspike.cli.commands import build
 from backspike.ir.errors import UserError
 from backspike.system import files
+from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
     from backspike.flow.report import Report
@@ -50,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
             }
             for board in BOARDS.values()
         ]
-        files.write_json(args.json, json.dumps(listed, indent=2) + "\n")
-    if args.json != files.STDOUT:
+        files.write_json(args.json, json_text(listed))
+    if not files.is_stdout(args.json):
         print(_shown(found), end="")
     return 0
 

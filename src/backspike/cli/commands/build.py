@@ -14,7 +14,8 @@ from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
 from backspike.system import files
-from backspike.system.files import replace_file
+from backspike.system.files import write_file
+from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
     from backspike.flow.report import Report
@@ -37,9 +38,9 @@ The files appear when all of them are there: a build that fails leaves what was 
 LUT4 of components is counted in the netlist that is placed: a carry cell as two, distributed memory
 as what it displaces. The part's table has what place and route needs, which is a little more.
 The clock is what place and route says of the slowest path, at the part's worst.
-exit codes: 0, 1 (a figure is too far from its baseline, or simulated RTL and golden differ, which
-is found out first), 2 (it does not fit, cannot be routed or is
-too slow: the report is written to --json and printed, and nothing else), 130 (Ctrl-C).
+exit codes: 0; 1 (simulated RTL and golden differ, which is found out first); 2 (it does not fit,
+cannot be routed or is too slow: the report is written to --json and printed, and nothing else);
+3 (a figure is too far from its baseline); others as in backspike --help.
 """
 
 
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         text = [json.loads(report.to_json()) for report in reports]
         about = text if args.all else text[0]
-        files.write_json(args.json, json.dumps(about, indent=2) + "\n")
+        files.write_json(args.json, json_text(about))
     for report in reports if args.check else ():
         load(report.board, report.machine).compare(report)
         print(f"{report.board}-{report.machine}: as its baseline", file=sys.stderr)
@@ -186,12 +187,12 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
         contents = {file: text.encode() for file, text in design.files.items()}
         contents |= {report.bitstream: built.bitstream, REPORT: report.to_json().encode()}
         for file, content in contents.items():
-            replace_file(folder / file, content)
+            write_file(folder / file, content)
         tell(f"wrote {folder}")
     if args.plots is not None:
         from backspike.flow.plot import picture
 
-        replace_file(Path(args.plots) / "area.png", picture(report))
+        write_file(Path(args.plots) / "area.png", picture(report))
         tell(f"drew {Path(args.plots) / 'area.png'}")
-    print(table(report), file=sys.stderr if args.json == files.STDOUT else sys.stdout, flush=True)
+    print(table(report), file=sys.stderr if files.is_stdout(args.json) else sys.stdout, flush=True)
     return report

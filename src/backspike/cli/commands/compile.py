@@ -1,13 +1,13 @@
 """`backspike compile`."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 from backspike.cli import options
 from backspike.drive.registry import find_machine
 from backspike.ir.errors import UserError
 from backspike.system import files
+from backspike.system.json_text import json_text
 
 EPILOG = """\
 examples:
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
             "tasks": {name: len(queue.tasks) for name, queue in plan.queues.items()},
             "density": asdict(shares),
         }
-        files.write_json(args.json, json.dumps(about, indent=2) + "\n")
-    if args.json != files.STDOUT:
+        files.write_json(args.json, json_text(about))
+    if not files.is_stdout(args.json):
         print(_shown(plan, cycles, shares), end="")
     return 0
 

@@ -35,7 +35,8 @@ examples:
 
 Ctrl-C stops between two batches and saves the checkpoint (with --save); a second one stops at once.
 A board that is unplugged leaves the last checkpoint whole, which is half a minute old at the most.
-exit codes: 0, 1 (backend and golden differ), 2 (bad input), 130 (Ctrl-C).
+exit codes: 0, 1 (backend and golden differ), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 
@@ -151,7 +152,7 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
 
         for path in draw(result, sample, int(data.test.y[0]), Path(args.plots)):
             _tell(f"drew {path}")
-    print(table(result), end="", file=sys.stderr if args.json == files.STDOUT else sys.stdout)
+    print(table(result), end="", file=sys.stderr if files.is_stdout(args.json) else sys.stdout)
     return 0
 
 

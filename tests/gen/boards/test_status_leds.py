@@ -1,9 +1,9 @@
-"""gen.boards.life: what the two lights show."""
+"""gen.boards.status_leds: what the two lights show."""
 
 import numpy as np
 import pytest
 
-from backspike.gen.boards.life import Life
+from backspike.gen.boards.status_leds import StatusLeds
 from backspike.sim.bench.array_bench import Bulk
 
 CLOCK = 80
@@ -14,7 +14,7 @@ SECONDS = 4
 @pytest.fixture
 def life():
     """From its reset."""
-    lights = Bulk(Life(CLOCK), "life_bench")
+    lights = Bulk(StatusLeds(CLOCK), "life_bench")
     lights(rst=np.ones(2, np.uint8))
     return lights
 
