@@ -58,6 +58,7 @@ def run(*arguments: str) -> int:
 
 
 def test_json_has_the_promised_keys(capsys, unit):
+    """JSON on stdout begins with the documented keys; figure, sums, cycles and check are right."""
     assert run("colour_a.png", "colour_b.png", "--machine", "spectral-32", "--json", "-") == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -76,6 +77,7 @@ def test_json_has_the_promised_keys(capsys, unit):
 
 
 def test_parts_give_the_figure_again(capsys):
+    """The similarity of the JSON's parts is the JSON's figure."""
     assert run("colour_a.png", "colour_b.png", "--backend", "golden", "--json", "-") == 0
     result = json.loads(capsys.readouterr().out)
     parts = [{f.name: part[f.name] for f in fields(Sums)} for part in result["parts"]]
@@ -99,6 +101,7 @@ def test_sums_beyond_2_to_53_come_as_strings_too(capsys):
 
 
 def test_the_table_of_the_unit(capsys, unit):
+    """The table on stdout is exact to the character, and the unit is closed."""
     assert run("colour_a.png", "colour_b.png", "--machine", "spectral-32") == 0
     out = capsys.readouterr().out
     result = fsds.measure(load("colour_a.png"), load("colour_b.png"), "golden")
@@ -115,6 +118,7 @@ def test_the_table_of_the_unit(capsys, unit):
 
 
 def test_the_table_of_odd_sizes_and_of_tiles(capsys):
+    """The table says that other sizes are in float64, and what tiles leave out."""
     assert run("odd_a.png", "odd_b.png", "--backend", "golden") == 0
     figure = float64(load("odd_a.png"), load("odd_b.png"))
     assert capsys.readouterr().out == (
@@ -135,6 +139,7 @@ def test_the_table_of_odd_sizes_and_of_tiles(capsys):
 
 
 def test_equal_pictures(capsys):
+    """Equal pictures are told as infinite, and JSON stays standard."""
     assert run("grey_a.png", "grey_a.png", "--backend", "golden", "--json", "x.json") == 0
     assert capsys.readouterr().out.startswith("FSDS        +inf dB: equal but for brightness and")
     with open("x.json") as file:
@@ -144,6 +149,7 @@ def test_equal_pictures(capsys):
 
 
 def test_pictures_are_drawn(capsys, tmp_path):
+    """`--plots` makes the folder, draws both files and names them."""
     assert run("odd_a.png", "odd_b.png", "--backend", "golden", "--plots", "p/q") == 0
     names = ["spectra.png", "cumulative.png"]
     assert [line for line in capsys.readouterr().err.splitlines() if "drew" in line] == [
@@ -156,6 +162,7 @@ def test_pictures_are_drawn(capsys, tmp_path):
 
 
 def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
+    """A sum that differs gives exit code 1, its name on stderr and no file."""
     unit.wrong, unit.after = {"sab": -3}, 2
     before = sorted(tmp_path.iterdir())
     options = ["--machine", "spectral-32", "--json", "x.json", "--plots", "p"]
@@ -195,6 +202,7 @@ def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
     ],
 )  # fmt: skip
 def test_bad_input(capsys, tmp_path, arguments, message):
+    """Pictures and options that cannot be measured are one sentence, exit code 2 and no file."""
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "cut.png").write_bytes((tmp_path / "grey_a.png").read_bytes()[:300])
     before = sorted(tmp_path.iterdir())
@@ -208,6 +216,7 @@ def test_bad_input(capsys, tmp_path, arguments, message):
 
 
 def test_help(capsys):
+    """The command's help is printed with exit code 0."""
     assert run("--help") == 0
     assert "usage: backspike fsds" in capsys.readouterr().out
 

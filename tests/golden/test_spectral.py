@@ -78,6 +78,7 @@ def test_exponents_and_sizes_fit_the_generators_widths():
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_pixels_become_samples(bits):
+    """Pixels become the two parts of a sample, centred and scaled, with exponent 0."""
     image, reference = random_pixels((8, 16), 1, bits)
     image[0, :2], middle = torch.tensor([0, 2**bits - 1]), 2 ** (bits - 1)
     got = samples(image.to(torch.uint8 if bits == 8 else torch.int32), reference, bits)
@@ -90,6 +91,7 @@ def test_pixels_become_samples(bits):
 
 @pytest.mark.parametrize("spread", [0, 12, 60])
 def test_lines_are_aligned_to_their_greatest(spread):
+    """A line's words equal fractions shifted to its greatest exponent, two guard bits below."""
     lines = some_samples(8, 16, spread, spread)
     lines.re[0, :4] = torch.tensor([-(2**17), 2**17 - 1, -1, 1])
     words, line = spectral.align(lines)
@@ -104,6 +106,7 @@ def test_lines_are_aligned_to_their_greatest(spread):
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_every_bit_of_a_transform(height, width, back):
+    """Both passes, there and back, equal transforms of naive loops in every bit."""
     image = some_samples(height, width, height + width)
     rows = naive_pass(triples(image), back)
     assert triples(spectral.transform_lines(image, back=back)) == rows
@@ -125,6 +128,7 @@ def test_float64(height, width):
 
 
 def test_values_are_mantissas_times_powers():
+    """Values equal mantissas times powers of two as fractions."""
     result = some_samples(8, 8, 5)
     got = spectral.values(result, passes=3)
     for n, (re, im, e) in enumerate(itertools.chain(*triples(result))):
@@ -174,6 +178,7 @@ def naive_sums(pair: Samples) -> Sums:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_every_bit_of_the_sums(height, width):
+    """Spectrum and sums equal naive loops over fractions in every bit, waves and 16-bit noise."""
     pair = samples(*(x[0] for x in smooth_pixels(1, height, width, 1)), 8)
     got = spectral.spectrum(pair)
     pairs = [
@@ -203,6 +208,7 @@ def test_images_are_separated():
 
 
 def test_halves_and_cumulative_sums_are_the_definitions():
+    """The halves and cumulative sums equal those of the float64 definition."""
     g = torch.Generator().manual_seed(2)
     x = torch.randint(-999, 999, (1, 16, 32), generator=g).double()
     whole = torch.fft.rfft2(x[0])
@@ -215,6 +221,7 @@ def test_halves_and_cumulative_sums_are_the_definitions():
 
 
 def test_exact_sums():
+    """Sums of products near 2^80 equal Python's integers."""
     g = torch.Generator().manual_seed(3)
     top = 2**40 - 1
     x, y = (torch.randint(-top, top, (1000,), generator=g) for _ in range(2))
@@ -234,6 +241,7 @@ def channel_sums(image: torch.Tensor, reference: torch.Tensor, bits: int = 8) ->
     "shape", [(1, 8, 8), (3, 8, 8), (1, 16, 64), (3, 64, 16), (2, 32, 32), (1, 128, 128)]
 )
 def test_similarity_is_the_definitions(shape):
+    """The similarity of the sums is within 0.002 dB of the float64 definition."""
     for image, reference in (smooth_pixels(*shape, 1), random_pixels(shape, 2)):
         got = similarity(channel_sums(image, reference), *shape[1:])
         assert got == pytest.approx(definition.fsds(image, reference).item(), abs=0.002)
@@ -268,6 +276,7 @@ def test_similarity_is_what_the_spectra_say(shape):
 
 
 def test_equal_images():
+    """Images equal but for brightness and contrast are infinitely alike; with one pixel they are not."""
     image, _ = smooth_pixels(3, 16, 16, 1)
     for other in (image, image // 2 * 2 // 2 + 100):
         same = (image // 2 * 2) if other is not image else image
@@ -282,6 +291,7 @@ def test_equal_images():
 
 @pytest.mark.parametrize("flat", [0, 128, 255])
 def test_contrast_is_needed(flat):
+    """An image without contrast is a ValueError; channels of several levels are not."""
     image, _ = smooth_pixels(1, 8, 8, 1)
     flat = torch.full_like(image, flat)
     for pair, name in (((flat, image), "image"), ((image, flat), "reference")):
@@ -295,6 +305,7 @@ def test_contrast_is_needed(flat):
 
 
 def test_sums_add():
+    """Sums add field by field."""
     one, two = Sums(*range(10)), Sums(*range(0, 100, 10))
     assert one + two == Sums(*range(0, 110, 11))
 

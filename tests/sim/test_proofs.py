@@ -61,6 +61,7 @@ def test_failures_are_told(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("request", None)])
 def test_a_bug_is_planted_once(old, times):
+    """A bug whose text is not in its module exactly once is a ValueError."""
     bug = Bug("nothing", "host.bus", old, "")
     with pytest.raises(ValueError, match="once is allowed"):
         planted(bug)("host.bus")
@@ -76,7 +77,8 @@ def test_every_bug_can_be_planted():
 
 
 def test_copies_do_not_touch_the_modules():
-    from backspike.gen.host import bus_register as module
+    """Modules are loaded as copies for a proof; the imported ones stay."""
+    from backspike.gen.host import bus as module
 
     copy = planted(REGISTER.bugs[0])("host.bus")
     assert copy.BusRegister is not module.BusRegister
