@@ -23,7 +23,7 @@ lint: venv
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: venv lint  ## the whole suite
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 proofs: venv  ## prove what simulation cannot exhaust, and that each proof finds planted bugs
 	$(BIN)/python -m backspike.sim.proofs

@@ -11,7 +11,7 @@ from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
 from backspike.system.program import run_program
-from backspike.train import fuzz_training as random_run
+from backspike.train import fuzz_training
 from backspike.train.fuzz_training import draw_case, main, random_batch, random_halves, run_case
 
 RUNS, CHUNK = 112, 14
@@ -67,10 +67,10 @@ def test_the_runs_have_every_option(name):
         "steps": range(1, 10),
         "batch": range(1, 6),
         "loss": ("ce", "mse"),
-        "rate": random_run.RATES,
-        "alpha": random_run.ALPHAS,
+        "rate": fuzz_training.RATES,
+        "alpha": fuzz_training.ALPHAS,
         "rounding": ("nearest", "stochastic"),
-        "weights": random_run.HALVES,
+        "weights": fuzz_training.HALVES,
         "beside": (True,),
         "wide": (True,),
         "narrow": (True,),
@@ -78,7 +78,7 @@ def test_the_runs_have_every_option(name):
         "bias": (False, True),
         "rule": ("bptt", "mpd-ed"),
         "temporal": (False, True),
-        "threshold": random_run.THRESHOLDS,
+        "threshold": fuzz_training.THRESHOLDS,
         "surrogate": ("rectangle", "triangle", "arctan", "fast-sigmoid", "table"),
     }.items():
         for value in values:
@@ -137,13 +137,13 @@ def test_lanes_do_not_change_a_bit():
 @pytest.mark.verilator
 def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
     """Golden is made wrong in one bit of one weight."""
-    shown = GoldenBackend.update_tensors
+    update_tensors = GoldenBackend.update_tensors
 
     def wrong(self):
-        tensors = shown(self)
+        tensors = update_tensors(self)
         weights = tensors["weights.0"].copy()
         weights[-1, -1] ^= 1
-        return {**tensors, "weights.0": weights}
+        return tensors | {"weights.0": weights}
 
     monkeypatch.setattr(GoldenBackend, "update_tensors", wrong)
     machine = MACHINES["tiny"]
