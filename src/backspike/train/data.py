@@ -3,7 +3,8 @@
 Every loader ends in pixels within 0..1, float64 (samples, inputs), row-major if images. How they
 were scaled is said in `Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
 they are, of whatever type: bytes of 0 and 1 are binary. Other IDX bytes, and uint8 in `.npz`, are
-divided by 255. Other numbers are mapped linearly, from the least to the largest number of the whole file.
+divided by 255. Other numbers are mapped linearly, from the least to the largest number of the
+whole file.
 
 A source without a test set of its own gives every fifth sample, in the order of classes, to one.
 """
