@@ -276,7 +276,7 @@ def test_similarity_is_what_the_spectra_say(shape):
 
 
 def test_equal_images():
-    """Images equal but for brightness and contrast are infinitely alike; with one pixel they are not."""
+    """Images equal but for brightness and contrast are infinitely alike, until a pixel differs."""
     image, _ = smooth_pixels(3, 16, 16, 1)
     for other in (image, image // 2 * 2 // 2 + 100):
         same = (image // 2 * 2) if other is not image else image
