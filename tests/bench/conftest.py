@@ -1,0 +1,11 @@
+"""What the figures' tests share."""
+
+import pytest
+
+from backspike.train.data import digits
+
+
+@pytest.fixture(scope="session")
+def few():
+    """Digits, six batches of them."""
+    return digits().limited(16 * 6)
