@@ -11,6 +11,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LINES = 400
 FOLDERS = ("gen", "golden", "sim", "src/backspike", "tests")
+NAMED_TUPLE = {"_replace", "_asdict", "_fields", "_make"}
+"""Private by their look only."""
+ELSEWHERE = {
+    "test_house.py": "the rules of all folders",
+    "test_package.py": "the package's own names",
+    "test_same_bits.py": "runs of everything",
+}
+"""Tests that are no module's, and why."""
 
 
 def files(*folders: str) -> list[Path]:
@@ -80,25 +88,120 @@ def test_files_hold_one_concept():
         assert lines <= LINES, f"{path.relative_to(ROOT)} has {lines} lines"
 
 
-@pytest.mark.parametrize("folder", ["golden", "ir"])
-def test_every_test_says_what_it_checks(folder):
-    """In a docstring of its own."""
-    for path in files(f"tests/{folder}"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                assert ast.get_docstring(node), f"{path.relative_to(ROOT)}: {node.name}"
+# ------------------------------------------------------------------------------- the tests
 
 
-@pytest.mark.parametrize("folder", ["compile", "golden", "ir", "train"])
-def test_no_private_name_is_tested(folder):
-    """Neither imported nor taken from an object: `self` is the test's own."""
-    for path in files(f"tests/{folder}"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.Attribute):
-                own = isinstance(node.value, ast.Name) and node.value.id == "self"
-                names = [] if own else [node.attr]
-            private = [n for n in names if n.startswith("_") and not n.startswith("__")]
-            assert not private, f"{path.relative_to(ROOT)} uses {private[0]}"
+def modules_of_tests() -> list[Path]:
+    """The modules of tests."""
+    return [path for path in files("tests") if path.name.startswith("test_")]
+
+
+def is_coroutine(node: ast.AST) -> bool:
+    """Whether this is a test that cocotb runs: `@cocotb.test()`."""
+    decorators = getattr(node, "decorator_list", [])
+    return any(ast.unparse(each).startswith("cocotb.test") for each in decorators)
+
+
+def checks(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Those that pytest or cocotb runs."""
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.name.startswith("test_") or is_coroutine(node))
+    ]
+
+
+def silent(source: str) -> list[str]:
+    """Names of tests that do not say what they check."""
+    found = checks(ast.parse(source))
+    return [node.name for node in found if not ast.get_docstring(node)]
+
+
+def private(source: str) -> list[str]:
+    """Private names that this module takes from another one."""
+    nodes = list(ast.walk(ast.parse(source)))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    own |= {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+    own |= NAMED_TUPLE
+    used = [alias.name for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names]
+    used += [n.attr for n in nodes if isinstance(n, ast.Attribute) and n.attr not in own]
+    return [name for name in used if name.startswith("_") and not name.startswith("__")]
+
+
+def idle(sources: dict[str, str]) -> list[str]:
+    """Coroutines, by module, that no `each_coroutine` and no string names."""
+    trees = {module: ast.parse(source) for module, source in sources.items()}
+    named: set[tuple[str, str]] = set()
+    for module, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "each_coroutine":
+                first, *names = map(ast.unparse, node.args)
+                of = module if first == "__name__" else ast.literal_eval(first)
+                named |= {(of, ast.literal_eval(name)) for name in names} or {(of, "*")}
+            elif isinstance(node, ast.keyword) and node.arg == "testcase":
+                named |= {(module, str(getattr(node.value, "value", None)))}
+    return [
+        f"{module}: {node.name}"
+        for module, tree in trees.items()
+        for node in checks(tree)
+        if is_coroutine(node) and not {(module, node.name), (module, "*")} & named
+    ]
+
+
+def has_module(test: Path, package: Path) -> bool:
+    """Whether `test`, relative to the tests, stands where its module does in the package.
+
+    tests/x/test_y.py is of x/y.py (or another file of that name), or of the folder x/y; where a
+    module has several files of tests, they are in a folder of its name.
+    """
+    name = test.stem.removeprefix("test_")
+    folder = package / test.parent
+    places = [*folder.glob(f"{name}.*"), folder / name, folder.with_suffix(".py")]
+    return test.parent != Path() and any(place.exists() for place in places)
+
+
+def test_every_test_says_what_it_checks():
+    """Every test function and every coroutine has a docstring."""
+    found = {path: silent(path.read_text()) for path in files("tests")}
+    assert {str(path): names for path, names in found.items() if names} == {}
+
+
+def test_no_private_name_is_tested():
+    """Tests and what they share use public names only."""
+    found = {path: private(path.read_text()) for path in files("tests")}
+    assert {str(path): names for path, names in found.items() if names} == {}
+
+
+def test_a_silent_test_is_found():
+    """A function and a coroutine without a docstring are found; one with it is not."""
+    source = "def test_a():\n    pass\n\n@cocotb.test()\nasync def b(dut):\n    pass\n"
+    assert silent(source + 'def test_c():\n    """Says."""\ndef helper():\n    pass\n') == [
+        "test_a",
+        "b",
+    ]
+
+
+def test_a_private_name_is_found():
+    """Imported, of a module, of an object, of a base class; not a name of the test's own."""
+    source = "from a import _b\nc._d\n\nclass E:\n    def __init__(self):\n        self._f = 1\n"
+    source += "    def g(self):\n        return self._f, self._h, x._replace(y=1), z.__name__\n"
+    assert private(source) == ["_b", "_d", "_h"]
+
+
+def test_an_idle_coroutine_is_found():
+    """Of two coroutines and one name, the other is found; without a name none is."""
+    one = "@cocotb.test()\nasync def a(dut): ...\n@cocotb.test()\nasync def b(dut): ...\n"
+    assert idle({"m": one + 'each_coroutine(__name__, "a")'}) == ["m: b"]
+    assert idle({"m": one + "each_coroutine(__name__)"}) == []
+    assert idle({"m": one, "n": 'each_coroutine("m", "b")'}) == ["m: a"]
+
+
+def test_a_test_elsewhere_is_found(tmp_path):
+    """A test without a module of its name, or in another folder than it, is found."""
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "y.py").touch()
+    assert has_module(Path("x/test_y.py"), tmp_path)
+    assert has_module(Path("x/y/test_stalls.py"), tmp_path)
+    assert not has_module(Path("x/test_z.py"), tmp_path)
+    assert not has_module(Path("test_y.py"), tmp_path)
