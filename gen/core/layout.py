@@ -56,7 +56,7 @@ def descriptor_fields(engine: str) -> dict[str, Field]:
             ("bias", 1, "a further source that spikes in every step"),
             ("source_unit", 13, "first spike tile of the sources"),
             ("output_unit", 13, "first tile of spikes and codes of the outputs"),
-            ("weights", 16, "first row tile of the weights"),
+            ("weights", 16, "first block of the weights"),
             ("leak", 16, "λ (half)"),
             ("threshold", 16, "θ (half)"),
             ("soft", 1, "soft reset"),
@@ -74,7 +74,8 @@ def descriptor_fields(engine: str) -> dict[str, Field]:
             ("squared", 1, "loss: e = round(α o - onehot) instead of a host-supplied error"),
             ("next_tiles", 9, "tiles of the next layer"),
             ("next_unit", 13, "first gradient tile of the next layer"),
-            ("next_weights", 16, "first row tile of the next layer's weights"),
+            ("next_source_tiles", 9, "source tiles of the next layer, bias included"),
+            ("next_weights", 16, "first block of the next layer's weights"),
             ("leak", 16, "λ (half); loss: α (half)"),
             ("soft", 1, "soft reset: κ = λ at spikes too"),
             ("temporal", 1, "κ is not zero"),
@@ -89,7 +90,7 @@ def descriptor_fields(engine: str) -> dict[str, Field]:
             ("bias", 1, "a further source that spikes in every step"),
             ("source_unit", 13, "first spike tile of the sources"),
             ("gradient_unit", 13, "first gradient tile of the outputs"),
-            ("weights", 16, "first row tile of the weights"),
+            ("weights", 16, "first block of the weights"),
             ("rate", 16, "η (half)"),
             ("stochastic", 1, "round the updated weight stochastically"),
             ("key", 32, "key of the stochastic rounding's hash"),
@@ -131,5 +132,10 @@ def unit_bits(machine: Machine) -> int:
 
 
 def weight_bits(machine: Machine) -> int:
-    """Address bits of a row tile of weights."""
+    """Address bits of a row of P weights."""
     return exact_log2(machine.weight_rows)
+
+
+def block_bits(machine: Machine) -> int:
+    """Address bits of a block of P x P weights: P rows, so a row's address is {block, k mod P}."""
+    return exact_log2(machine.weight_rows // machine.lanes)

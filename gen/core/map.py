@@ -10,7 +10,7 @@ from backspike.gen.memory.window import words_of
 
 IDENT = 0x424B_5350
 """'BKSP'."""
-VERSION = 2
+VERSION = 3
 SIZES = {
     "weight_rows": "row tiles of weights",
     "units": "tiles of codes and gradients",
@@ -116,8 +116,9 @@ def core_map(machine: Machine) -> RegisterMap:
     row = words_of(lanes * 16)
     windows = [
         ("weights", machine.weight_rows * row, "rw",
-         "halves; source k and neuron j of a layer in row (first + k * tiles + j / P), bank "
-         "(k + j) mod P; two banks a word"),
+         "halves; blocks of P sources by P neurons, a row a source; a layer's block (k / P, j / P) is "
+         "weights + (j / P) * source_tiles + k / P, its row of source k is k mod P, and neuron j lies "
+         "in bank (k + j) mod P; two banks a word"),
         ("spikes", 2 * machine.spike_units * words_of(lanes * DEPTH), "rw",
          "tiles of P sources by 16 entries, a bit each, entries of a source side by side; the "
          "upper half belongs to batch 1"),

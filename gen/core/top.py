@@ -13,7 +13,7 @@ from backspike.gen.core.forward.neuron import CODE
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.shared.drain import later
-from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
+from backspike.gen.core.weights import VECTOR_LATENCY, WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.register_file import RegisterFile
 from backspike.gen.host.relay import Relay
@@ -215,7 +215,7 @@ class Core(wiring.Component):
         m.submodules.weights_window = window = RowWindow(
             width=row_width(machine),
             depth=machine.weight_rows,
-            latency=ROW_LATENCY + 1,
+            latency=VECTOR_LATENCY + 1,
             halves=True,
         )
         wiring.connect(m, registers.weights, window.host)
@@ -225,21 +225,17 @@ class Core(wiring.Component):
         with m.If(rest):
             m.d.comb += [
                 row.address.eq(later(m, window.address, 1, "window_address")),
-                row.turn.eq(0),
                 row.write.eq(Cat(enable.replicate(2) for enable in enables)),
             ]
         with m.Elif(wg.drain_row_valid):
             m.d.comb += [
                 row.address.eq(wg.drain_row_address),
-                row.turn.eq(wg.drain_row_turn),
                 row.write.eq(wg.drain_row_write.replicate(machine.lanes)),
             ]
         with m.Else():
-            m.d.comb += [
-                row.address.eq(fp.front_row_address),
-                row.turn.eq(fp.front_row_turn),
-            ]
+            m.d.comb += row.address.eq(fp.front_row_address)
         m.d.comb += [
+            row.raw.eq(rest),
             fp.front_row_grant.eq(~wg.drain_row_valid),  # at rest it asks for nothing
             wg.drain_rest.eq(rest),
             wg.drain_word.eq(window.data),
@@ -248,8 +244,6 @@ class Core(wiring.Component):
             wg.drain_row_vector.eq(row.vector),
             fp.front_row_vector.eq(row.vector),
             column.address.eq(bp.front_column_address),
-            column.turn.eq(bp.front_column_turn),
-            column.stride.eq(bp.front_column_stride),
             bp.front_column_vector.eq(column.vector),
         ]
 

@@ -60,7 +60,10 @@ def test_blocks_hold_the_batch(plan):
 def test_nothing_that_is_placed_meets(plan):
     """Weights in rows; spikes, codes and gradients in units, inputs among the spikes."""
     machine, blocks = plan.machine, plan.blocks
-    rows = [range(at.weights, at.weights + at.rows) for at in plan.layers]
+    rows = [
+        range(at.weights * machine.lanes, (at.weights + at.weight_blocks) * machine.lanes)
+        for at in plan.layers
+    ]
     outputs = [range(at.output_unit, at.output_unit + at.tiles * blocks) for at in plan.layers]
     first = plan.layers[0]
     tiles = -(-plan.network.inputs // machine.lanes)  # as the host writes them
@@ -80,6 +83,7 @@ def test_nothing_that_is_placed_meets(plan):
         assert (at.source_tiles - 1) * machine.lanes < at.sources + layer.bias
         assert at.sources + layer.bias <= at.source_tiles * machine.lanes
         assert at.rows == (at.sources + layer.bias) * at.tiles
+        assert at.rows <= at.weight_blocks * machine.lanes
 
 
 @given(plans())
@@ -112,7 +116,7 @@ def test_digits_on_default():
     hidden, readout = plan.layers
     assert (hidden.tiles, hidden.source_tiles, hidden.rows) == (16, 8, 1024)
     assert (readout.tiles, readout.source_tiles, readout.rows) == (2, 16, 256)
-    assert (hidden.weights, readout.weights) == (0, 1024)
+    assert (hidden.weights, readout.weights) == (0, 128)
     assert (hidden.output_unit, readout.output_unit, plan.input_unit) == (0, 64, 64)
     assert {(use.memory, use.needs, use.has) for use in plan.uses} >= {
         ("layers", 2, 4),
@@ -149,13 +153,14 @@ def test_descriptors():
     }  # fmt: skip
     assert {k: v for k, v in fp[1].items() if not k.startswith("edge")} == {
         "tiles": 3, "size": 17, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
-        "output_unit": 4, "weights": 42, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
+        "output_unit": 4, "weights": 6, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
         "readout": 1, "spikes_only": 0, "nonzero": 0b010,
     }  # fmt: skip
     none = {f"h{n}": 0 for n in range(16)}
     assert bp[0] == none | {
         "tiles": 2, "size": 9, "output_unit": 0, "loss": 0, "squared": 1, "next_tiles": 3,
-        "next_unit": 4, "next_weights": 42, "leak": 0x3800, "soft": 1, "temporal": 0,
+        "next_unit": 4, "next_source_tiles": 2, "next_weights": 6, "leak": 0x3800, "soft": 1,
+        "temporal": 0,
         "spikes_only": 1, "h1": 0x3800,
     }  # fmt: skip
     last = {k: bp[1][k] for k in ("tiles", "size", "output_unit", "loss", "squared", "leak")}
@@ -163,7 +168,7 @@ def test_descriptors():
                     "leak": 0x3000}  # fmt: skip
     assert wg[1] == {
         "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
-        "gradient_unit": 4, "weights": 42, "rate": 0x3800, "stochastic": 1, "key": 0,
+        "gradient_unit": 4, "weights": 6, "rate": 0x3800, "stochastic": 1, "key": 0,
     }  # fmt: skip
 
 
@@ -177,7 +182,7 @@ BIG = Machine(name="big", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_ro
         (dense(8, 8, 8, steps=17), 4, DEFAULT, "17 steps: 1 to 16 are allowed"),
         (dense(4, 4, 4, 4, 4, 4), 1, DEFAULT, "its layers need 5 descriptors, and there are 4"),
         (dense(64, 300, 10), 1, DEFAULT,
-         "'default': its weight memory needs 3032 row tiles, and there are 2048"),
+         "'default': its weight memory needs 3040 row tiles, and there are 2048"),
         (dense(64, 128, 10, steps=16), 16, DEFAULT, "its spike memory needs 384 tiles, and"),
         (dense(8, 64, 64, 8), 48, DEFAULT, "its gradient memory needs 204 tiles, and there are"),
         (dense(2, 80), 16, DEFAULT, "its read-out memory needs 40 tiles, and there are 32"),

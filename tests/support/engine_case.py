@@ -152,9 +152,8 @@ class Case:
         for n, at in enumerate(self.plan.layers):
             skewed = weight_rows(self.tensors[f"{name}.{n}"], self.lanes)
             for r, row in enumerate(skewed):
-                k = r // at.tiles
-                lanes = [int(row[(lane + k) % self.lanes]) for lane in range(self.lanes)]
-                found[at.weights + r] = lanes
+                lanes = [int(row[(lane + r) % self.lanes]) for lane in range(self.lanes)]
+                found[at.weights * self.lanes + r] = lanes
         return found
 
     def needed(self) -> dict[int, int]:

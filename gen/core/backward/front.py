@@ -5,12 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.core.layout import BATCH, config_layout, weight_bits
+from backspike.gen.core.layout import BATCH, block_bits, config_layout, weight_bits
 from backspike.gen.core.shared.scan import event_layout, one_of
 from backspike.gen.core.shared.scanner import Scan, same_event
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.shared.walk import BlockWalk
-from backspike.gen.core.weights import COLUMN_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.elastic import PingPong, RegisterSlice
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
@@ -28,7 +28,7 @@ class BackwardFront(wiring.Component):
 
     Ports: i: tile K0 of this layer's neurons; o_headers: one for each block, before its events;
     o_events {event, value}, o_vectors: see `Accumulator`; masks, active, gradients: read ports;
-    column: request for weights, answered COLUMN_LATENCY cycles later.
+    column: request for weights, answered VECTOR_LATENCY cycles later.
     """
 
     def __init__(self, machine: Machine):
@@ -44,8 +44,6 @@ class BackwardFront(wiring.Component):
                 "active": Out(read_signature(DEPTH, machine.units, stalling=True)),
                 "gradients": Out(read_signature(lanes * 16, machine.units * DEPTH, stalling=True)),
                 "column_address": Out(weight_bits(machine)),
-                "column_turn": Out((lanes - 1).bit_length()),
-                "column_stride": Out(9),
                 "column_vector": In(data.ArrayLayout(16, lanes)),
                 "o_headers": Out(stream.Signature(HEADER)),
                 "o_events": Out(stream.Signature(data.StructLayout({"event": event, "value": 16}))),
@@ -57,7 +55,7 @@ class BackwardFront(wiring.Component):
         m = Module()
         machine, config, batch = self._machine, self.config, self.batch
         lanes = machine.lanes
-        rows, units = weight_bits(machine), exact_log2(machine.units)
+        rows, units = block_bits(machine), exact_log2(machine.units)
 
         m.submodules.walk = walk = BlockWalk(units=units, rows=rows)
         step = walk.o.payload
@@ -69,12 +67,12 @@ class BackwardFront(wiring.Component):
             walk.source_unit.eq(config.next_unit),
             walk.source_tiles.eq(config.next_tiles),
             walk.weights.eq(config.next_weights),
-            walk.tile_rows.eq(config.next_tiles * lanes),
-            walk.source_rows.eq(1),
+            walk.tile_rows.eq(1),
+            walk.source_rows.eq(config.next_source_tiles),
             walk.skip.eq(config.loss),
         ]
 
-        # A tile's tag: the column's address (J' and K0) for its weights, its unit for its values.
+        # A tile's tag: its block of weights, and its unit for its values.
         scan_tag = data.StructLayout({"row": rows, "unit": units})
         tag_layout = data.StructLayout({"scan": scan_tag, "last": 1})
         m.submodules.tiles = tiles = ReadPipe(
@@ -112,21 +110,27 @@ class BackwardFront(wiring.Component):
         ]
 
         # A line is a neuron j of the next layer: its column of weights, fetched once.
-        turn = (lanes - 1).bit_length()
         line = Signal(scan_tag)
         m.submodules.fetch = fetch = Prefetch(
-            address_width=rows + turn,
+            address_width=weight_bits(machine),
             row_width=lanes * 16,
             tag_width=0,
-            latency=COLUMN_LATENCY,
+            latency=VECTOR_LATENCY,
         )
+        known, move = Signal(), Signal()
+        address = Signal(weight_bits(machine), reset_less=True)
+        with m.If(move):
+            m.d.sync += [
+                known.eq(scan.o_lines.valid),
+                address.eq(Cat(scan.o_lines.payload.x, line.row)),
+            ]
         m.d.comb += [
             line.eq(scan.o_lines.payload.tag),
-            fetch.i.valid.eq(scan.o_lines.valid),
-            scan.o_lines.ready.eq(fetch.i.ready),
-            fetch.i.payload.address.eq(Cat(line.row, scan.o_lines.payload.x)),
-            Cat(self.column_address, self.column_turn).eq(fetch.address),
-            self.column_stride.eq(config.next_tiles),
+            move.eq(~known | fetch.i.ready),
+            scan.o_lines.ready.eq(move),
+            fetch.i.valid.eq(known),
+            fetch.i.payload.address.eq(address),
+            self.column_address.eq(fetch.address),
             fetch.row.eq(self.column_vector),
             self.o_vectors.valid.eq(fetch.o.valid),
             self.o_vectors.payload.eq(fetch.o.payload.row),

@@ -49,9 +49,10 @@ def extents(machine: Machine, engine: str, config, blocks):
     """What must fit: (fault, base, count, times, limit) with base + count * times <= limit, a power
     of two.
 
-    A layer without tiles to read would never come to the last of them: its base is put beyond.
+    A layer without tiles to read would never come to the last of them: its base is put beyond. So
+    is that of weights whose sources are fewer tiles than the layer that they come from.
     """
-    units = machine.units
+    units, weight_blocks = machine.units, machine.weight_rows // machine.lanes
     if engine == "bp":
         return [
             (Fault.UNITS, config.output_unit, config.tiles, blocks, units),
@@ -65,10 +66,18 @@ def extents(machine: Machine, engine: str, config, blocks):
             ),
             (
                 Fault.WEIGHTS,
-                Mux(config.loss, 0, config.next_weights),
+                Mux(
+                    config.loss,
+                    0,
+                    Mux(
+                        config.tiles <= config.next_source_tiles,
+                        config.next_weights,
+                        weight_blocks + 1,
+                    ),
+                ),
                 Mux(config.loss, 0, config.next_tiles),
-                config.size,
-                machine.weight_rows,
+                config.next_source_tiles,
+                weight_blocks,
             ),
         ]
     sources = (
@@ -82,8 +91,8 @@ def extents(machine: Machine, engine: str, config, blocks):
         Fault.WEIGHTS,
         config.weights,
         config.tiles,
-        config.sources + config.bias,
-        machine.weight_rows,
+        config.source_tiles,
+        weight_blocks,
     )
     if engine == "fp":
         readout = Mux(config.readout, config.tiles, 0)

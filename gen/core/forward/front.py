@@ -4,12 +4,19 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
+from backspike.gen.core.layout import (
+    BATCH,
+    EXTENT,
+    block_bits,
+    config_layout,
+    unit_bits,
+    weight_bits,
+)
 from backspike.gen.core.shared.scan import event_layout
 from backspike.gen.core.shared.scanner import Scan, same_event
 from backspike.gen.core.shared.source import HEADER, PLACE, cleaned, masks_of, place_of, whole_block
 from backspike.gen.core.shared.walk import BlockWalk
-from backspike.gen.core.weights import ROW_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.elastic import PingPong
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
@@ -23,8 +30,8 @@ class ForwardFront(wiring.Component):
     Throughput: one event a cycle; a spike tile a cycle. Latency: about 10 cycles.
 
     Ports: i: output tile J; o_headers: one for each block, before its events; o_events,
-    o_vectors: see `Accumulator`; spikes: read port; row: request {address, turn} for weights,
-    granted or not, answered ROW_LATENCY cycles after; parity: which half of the spike memory.
+    o_vectors: see `Accumulator`; spikes: read port; row: request for weights,
+    granted or not, answered VECTOR_LATENCY cycles after; parity: which half of the spike memory.
     """
 
     def __init__(self, machine: Machine):
@@ -41,7 +48,6 @@ class ForwardFront(wiring.Component):
                     read_signature(lanes * DEPTH, 2 * machine.spike_units, stalling=True)
                 ),
                 "row_address": Out(weight_bits(machine)),
-                "row_turn": Out((lanes - 1).bit_length()),
                 "row_valid": Out(1),
                 "row_grant": In(1),
                 "row_vector": In(data.ArrayLayout(16, lanes)),
@@ -55,7 +61,7 @@ class ForwardFront(wiring.Component):
         m = Module()
         machine, config, batch = self._machine, self.config, self.batch
         lanes = machine.lanes
-        rows, units = weight_bits(machine), unit_bits(machine)
+        rows, units = block_bits(machine), unit_bits(machine)
 
         m.submodules.walk = walk = BlockWalk(units=units, rows=rows)
         step = walk.o.payload
@@ -67,11 +73,11 @@ class ForwardFront(wiring.Component):
             walk.source_unit.eq(config.source_unit),
             walk.source_tiles.eq(config.source_tiles),
             walk.weights.eq(config.weights),
-            walk.tile_rows.eq(1),
-            walk.source_rows.eq(config.tiles * lanes),
+            walk.tile_rows.eq(config.source_tiles),
+            walk.source_rows.eq(1),
         ]
 
-        # The tile's tag: where it is, and the row tile of its first source.
+        # The tile's tag: where it is, and its block of weights.
         tag_layout = data.StructLayout({"place": PLACE, "row": rows, "last": 1})
         m.submodules.tiles = tiles = ReadPipe(
             address_width=units + 1, row_width=lanes * DEPTH, tag_width=tag_layout.size
@@ -106,27 +112,24 @@ class ForwardFront(wiring.Component):
             scan.i.payload.last.eq(got.last),
         ]
 
-        # A line is a source: its weights' row, fetched once. Its address: that of the tile's first
-        # source, and `tiles` rows for each source between.
-        turn = (lanes - 1).bit_length()
+        # A line is a source: its weights' row, fetched once.
         m.submodules.fetch = fetch = Prefetch(
-            address_width=rows + turn, row_width=lanes * 16, tag_width=0, latency=ROW_LATENCY
+            address_width=weight_bits(machine),
+            row_width=lanes * 16,
+            tag_width=0,
+            latency=VECTOR_LATENCY,
         )
-        multiplied, known, move = Signal(), Signal(), Signal()
+        known, move = Signal(), Signal()
         line = scan.o_lines.payload
-        lane, line_lane = (Signal(turn, name=f"lane{n}", reset_less=True) for n in range(2))
-        first_row, line_row = (Signal(rows, name=f"row{n}", reset_less=True) for n in range(2))
-        product = Signal(rows, reset_less=True)
+        address = Signal(weight_bits(machine), reset_less=True)
         with m.If(move):
-            m.d.sync += [multiplied.eq(scan.o_lines.valid), known.eq(multiplied)]
-            m.d.sync += [lane.eq(line.x), first_row.eq(line.tag), product.eq(line.x * config.tiles)]
-            m.d.sync += [line_lane.eq(lane), line_row.eq(first_row + product)]
+            m.d.sync += [known.eq(scan.o_lines.valid), address.eq(Cat(line.x, line.tag))]
         m.d.comb += [
             move.eq(~known | fetch.i.ready),
             scan.o_lines.ready.eq(move),
             fetch.i.valid.eq(known),
-            fetch.i.payload.address.eq(Cat(line_row, line_lane)),
-            Cat(self.row_address, self.row_turn).eq(fetch.address),
+            fetch.i.payload.address.eq(address),
+            self.row_address.eq(fetch.address),
             self.row_valid.eq(fetch.valid),
             fetch.grant.eq(self.row_grant),
             fetch.row.eq(self.row_vector),

@@ -11,7 +11,7 @@ from backspike.gen.core.shared.drain import later, turn_of
 from backspike.gen.core.shared.scan import encode, few, lowest
 from backspike.gen.core.update.front import ROWS_HEADER
 from backspike.gen.core.update.unit import SUM_TO_W, W_AT, WORD_AT, Scaled, UpdateUnit, scaled
-from backspike.gen.core.weights import ROW_LATENCY, rotate
+from backspike.gen.core.weights import VECTOR_LATENCY, rotate
 from backspike.gen.host.bus import WORD
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.numerics.half import Half
@@ -34,7 +34,7 @@ class UpdateDrain(wiring.Component):
     memory needs no further multiplexer.
 
     Ports: i_headers; start, busy, entry, sums, touched: see `Accumulator`; row request: valid,
-    address, turn, vector, write and data (never refused), data by banks (see `WeightMemory`); rest:
+    address, vector, write and data (never refused), data by banks (see `WeightMemory`); rest:
     nothing is drained: the host's `word` is row_data, in every pair of banks, a cycle later; rows:
     a row is updated (one cycle); done: a task is complete (one cycle); saturated.
     """
@@ -54,7 +54,6 @@ class UpdateDrain(wiring.Component):
                 "row_valid": Out(1),
                 "row_write": Out(1),
                 "row_address": Out(weight_bits(machine)),
-                "row_turn": Out((lanes - 1).bit_length()),
                 "row_data": Out(data.ArrayLayout(16, lanes)),
                 "row_vector": In(data.ArrayLayout(16, lanes)),
                 "rest": In(1),
@@ -118,20 +117,24 @@ class UpdateDrain(wiring.Component):
             slot.turn.eq(turn),
             slot.k.eq(self.entry),
         ]
-        offset = Signal(weight_bits(machine), reset_less=True)
+        bits = exact_log2(lanes)
+        offset = Signal(range(DEPTH), reset_less=True)
+        block = Signal(
+            weight_bits(machine) - bits
+        )  # of the row; the lower bits are its place in it
         address = Signal(weight_bits(machine), reset_less=True)
+        m.d.comb += block.eq(later(m, header.row, 2, "row_first") + offset[bits:])
         m.d.sync += [
-            offset.eq(later(m, slot.k, 1, "k") * config.tiles),
-            address.eq(later(m, header.row, 2, "row_first") + offset),
+            offset.eq(later(m, slot.k, 1, "k")),
+            address.eq(Cat(offset[:bits], block)),
         ]
-        read_turn = later(m, slot.k, REQUEST_AT, "read_turn")[: len(self.row_turn)]
 
         # The old row: held in registers while its turns are served.
         read_valid = later(m, slot.valid & (turn == 0), REQUEST_AT, "read_valid")
-        arrived = later(m, read_valid, ROW_LATENCY, "arrived")
+        arrived = later(m, read_valid, VECTOR_LATENCY, "arrived")
         old = Signal(data.ArrayLayout(16, lanes), reset_less=True)
         old_at = SUM_LATENCY + W_AT
-        early = old_at - (REQUEST_AT + ROW_LATENCY) - 1  # cycles that the row waits for its sums
+        early = old_at - (REQUEST_AT + VECTOR_LATENCY) - 1  # cycles that the row waits for its sums
         row_in = later(m, self.row_vector.as_value(), early, "row_in")
         with m.If(later(m, arrived, early, "row_arrived")):
             m.d.sync += old.as_value().eq(row_in)
@@ -201,7 +204,6 @@ class UpdateDrain(wiring.Component):
             self.row_valid.eq(read_valid | write),
             self.row_write.eq(write),
             self.row_address.eq(Mux(write, write_address, address)),
-            self.row_turn.eq(read_turn),
             Value.cast(self.row_data).eq(Cat(row)),
         ]
 

@@ -15,7 +15,7 @@ from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
 
 ROWS_HEADER = data.StructLayout({"row": 16, "source": 13, "tile": 8, "last": 1})
-"""What the drain needs to know of a block of DEPTH sources: the row tile of its first weights, its
+"""What the drain needs to know of a block of DEPTH sources: the block of its first weights, its
 first source, the tile of neurons, and whether the task ends with it."""
 
 
@@ -76,6 +76,7 @@ class GradientFront(wiring.Component):
         address = Signal(units, reset_less=True)
         unit = Signal(own, reset_less=True)  # gradient tile of `tile`, block 0
         row = Signal(16, reset_less=True)
+        tile_rows = Signal(16, reset_less=True)  # weight blocks of the layer before `tile`
         tile_units = Signal(own, reset_less=True)  # gradient tiles of the layer before `tile`
         last_part = part == parts - 1
         blocks_before = Signal(10)  # the last one
@@ -108,12 +109,15 @@ class GradientFront(wiring.Component):
                 with m.If(self.i.valid):
                     m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
-                m.d.sync += tile_units.eq(tile * batch.blocks)
+                m.d.sync += [
+                    tile_units.eq(tile * batch.blocks),
+                    tile_rows.eq(tile * config.source_tiles),
+                ]
                 m.next = "ADD"
             with m.State("ADD"):
                 m.d.sync += [
                     unit.eq(config.gradient_unit + tile_units),
-                    row.eq(config.weights + tile),
+                    row.eq(config.weights + tile_rows),
                     first_unit.eq(config.source_unit),
                 ]
                 m.next = "SOURCES"
@@ -136,7 +140,7 @@ class GradientFront(wiring.Component):
                             m.d.sync += [
                                 first.eq(first + parts),
                                 first_unit.eq(first_unit + batch.blocks * parts),
-                                row.eq(row + config.tiles * DEPTH),
+                                row.eq(row + parts),
                             ]
                             m.next = "SOURCES"
                             with m.If(last_sources):

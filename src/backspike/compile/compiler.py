@@ -23,14 +23,19 @@ class Placement:
     bias: bool
     tiles: int
     source_tiles: int
-    weights: int  # first row tile
+    weights: int  # first block of P x P
     source_unit: int
     output_unit: int
 
     @property
     def rows(self) -> int:
-        """Row tiles of weights."""
+        """Rows of P weights that are used."""
         return (self.sources + self.bias) * self.tiles
+
+    @property
+    def weight_blocks(self) -> int:
+        """Blocks of P x P weights that they lie in."""
+        return self.source_tiles * self.tiles
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def _place(network: Network, machine: Machine, blocks: int) -> list[Placement]:
     they have spikes only and the read-out has none."""
     tiles = [ceil_div(layer.size, machine.lanes) for layer in network.layers]
     inputs_at = sum(tiles[:-1]) * blocks
-    placed, row, unit = [], 0, 0
+    placed, block, unit = [], 0, 0
     for n, layer in enumerate(network.layers):
         sources = network.sizes[n]
         placed.append(
@@ -121,12 +126,12 @@ def _place(network: Network, machine: Machine, blocks: int) -> list[Placement]:
                 bias=layer.bias,
                 tiles=tiles[n],
                 source_tiles=ceil_div(sources + layer.bias, machine.lanes),
-                weights=row,
+                weights=block,
                 source_unit=placed[-1].output_unit if placed else inputs_at,
                 output_unit=unit,
             )
         )
-        row += placed[-1].rows
+        block += placed[-1].weight_blocks
         unit += tiles[n] * blocks
     return placed
 
@@ -138,10 +143,11 @@ def _uses(network, machine, layers, queues, blocks) -> list[Use]:
     # A bias may take its layer a tile beyond the sources, which is addressed though not used.
     spike_units = max(spike_units, *(at.source_unit + at.source_tiles * blocks for at in layers))
     units = layers[-1].output_unit + layers[-1].tiles * blocks
+    weight_rows = sum(at.weight_blocks for at in layers) * machine.lanes
     return [
         Use("layers", "descriptors", len(layers), machine.layers),
         Use("widest layer", "tiles", widest, MAX_TILES),
-        Use("weight memory", "row tiles", sum(at.rows for at in layers), machine.weight_rows),
+        Use("weight memory", "row tiles", weight_rows, machine.weight_rows),
         Use("spike memory", "tiles", spike_units, machine.spike_units),
         Use("gradient memory", "tiles", units, machine.units),
         Use("read-out memory", "tiles", layers[-1].tiles * blocks, machine.readout_units),
@@ -192,6 +198,7 @@ def _backward(
         "squared": int(learning.loss == "mse"),
         "next_tiles": after.tiles,
         "next_unit": after.output_unit,
+        "next_source_tiles": after.source_tiles,
         "next_weights": after.weights,
         "leak": half_bits(learning.alpha if loss else layer.leak),
         "soft": int(layer.reset == "soft"),

@@ -112,7 +112,7 @@ def footprint(plan: Plan, step: Step, *, forward: int, backward: int) -> tuple[s
     def weights(layer: int, sources: range, tiles: range) -> set[Row]:
         there = plan.layers[layer]
         return {
-            ("weights", 0, there.weights + source * there.tiles + tile)
+            ("weights", 0, (there.weights + tile * there.source_tiles) * lanes + source)
             for source in sources
             for tile in tiles
         }

@@ -49,6 +49,7 @@ class CoreDriver:
         self.map = port.registers
         self.shape = Shape(plan.machine.lanes, plan.network.steps, plan.samples, plan.blocks)
         self.row = plan.machine.lanes // 2  # words of a row of halves
+        self.block = plan.machine.lanes * self.row  # words of a block of weights
         ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
         if (ident, version) != (IDENT, VERSION):
             raise UserError(
@@ -90,13 +91,13 @@ class CoreDriver:
         """Every layer's weights, uint16 (K, N)."""
         for at, values in zip(self.plan.layers, weights, strict=True):
             rows = weight_rows(values, self.shape.lanes)
-            self._write("weights", at.weights * self.row, rows.view(np.uint32))
+            self._write("weights", at.weights * self.block, rows.view(np.uint32))
 
     def read_weights(self) -> list[np.ndarray]:
         """Every layer's weights, uint16 (K, N)."""
         tensors = []
         for at in self.plan.layers:
-            words = self._read("weights", at.weights * self.row, at.rows * self.row)
+            words = self._read("weights", at.weights * self.block, at.weight_blocks * self.block)
             rows = words.view(np.uint16)
             tensors.append(weight_tensor(rows, self.shape.lanes, at.sources + at.bias, at.size))
         return tensors

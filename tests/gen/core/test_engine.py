@@ -19,7 +19,7 @@ from backspike.gen.core.layout import (
     descriptor_fields,
     unit_bits,
 )
-from backspike.gen.core.weights import COLUMN_LATENCY, ROW_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
@@ -169,14 +169,12 @@ async def fp(dut, seed):
     active, codes, logits = map(bench.writes, ("drain_active", "drain_codes", "drain_logits"))
     bench.memory("front_spikes", spikes)
     weights = case.weights("before")
-    turns = turn_of_rows(case)
 
     def row(address: int) -> int:
-        assert int(dut.front_row_turn.value) == turns[address]
         return packed_row(weights[address])
 
     refuse = random.Random(seed).choice([0.0, 0.5])
-    bench.add(Memory(bench, dut.front_row_address, dut.front_row_vector, row, ROW_LATENCY,
+    bench.add(Memory(bench, dut.front_row_address, dut.front_row_vector, row, VECTOR_LATENCY,
                      (dut.front_row_valid, dut.front_row_grant, refuse)))  # fmt: skip
     await bench.run()
 
@@ -206,13 +204,6 @@ async def fp(dut, seed):
     bench.check_saturated()
 
 
-def turn_of_rows(case: Case) -> dict[int, int]:
-    """k mod P of every row tile."""
-    return {
-        at.weights + r: r // at.tiles % LANES for at in case.plan.layers for r in range(at.rows)
-    }
-
-
 def packed_row(lanes: list[int]) -> int:
     return sum(bits << 16 * n for n, bits in enumerate(lanes))
 
@@ -240,13 +231,11 @@ async def bp(dut, seed):
     weights = case.weights("before")
 
     def column(address: int) -> int:
-        stride, turn = int(dut.front_column_stride.value), int(dut.front_column_turn.value)
-        # Sources beyond the layer read what lies there: noise here.
-        rows = [weights.get(address + n * stride) for n in range(LANES)]
-        return packed_row([row[turn] if row else bench.rng.getrandbits(15) for row in rows])
+        first, neuron = address // LANES * LANES, address % LANES
+        return packed_row([weights[first + n][neuron] for n in range(LANES)])
 
     bench.add(Memory(bench, dut.front_column_address, dut.front_column_vector, column,
-                     COLUMN_LATENCY))  # fmt: skip
+                     VECTOR_LATENCY))  # fmt: skip
     await bench.run()
 
     events = 0
@@ -285,7 +274,6 @@ async def wg(dut, seed):
     bench.memory("front_masks", masks)
     bench.memory("front_gradients", gradients)
     weights = {address: packed_row(lanes) for address, lanes in case.weights("before").items()}
-    turns = turn_of_rows(case)
     rows_updated = []
 
     class Rows(Memory):
@@ -295,14 +283,13 @@ async def wg(dut, seed):
             super().sample()
             if int(dut.drain_row_valid.value):
                 address = int(dut.drain_row_address.value)
-                turn = turns[address]
                 if int(dut.drain_row_write.value):
                     banks = int(dut.drain_row_data.value)
-                    weights[address] = by_lanes(banks, turn, MACHINE.lanes)
+                    weights[address] = by_lanes(banks, address % LANES, LANES)
                     rows_updated.append(address)
 
     bench.add(Rows(bench, dut.drain_row_address, dut.drain_row_vector,
-                   lambda address: weights.get(address, 0), ROW_LATENCY))  # fmt: skip
+                   lambda address: weights.get(address, 0), VECTOR_LATENCY))  # fmt: skip
     await bench.run()
 
     after = {address: packed_row(lanes) for address, lanes in case.weights("weights").items()}
@@ -317,7 +304,8 @@ async def wg(dut, seed):
             filled = (g[..., tile * LANES : (tile + 1) * LANES] != 0).any(-1)
             events += int((s * filled[..., None]).sum())
             for k in np.flatnonzero((s * filled[..., None]).any((0, 1))):
-                touched.add(at.weights + int(k) * at.tiles + tile)
+                block = at.weights + tile * at.source_tiles
+                touched.add(block * LANES + int(k))
     assert len(bench.pulses.cycles["event"]) == events
     assert sorted(rows_updated) == sorted(touched), "each row once, and no other"
     bench.check_saturated()
@@ -335,7 +323,7 @@ def test_engine(name, kind, tmp_path):
     run_bench(
         Engine(MACHINE, name),
         f"engine_{name}_bench",
-        "test_engine",
+        __name__,
         testcase=name,
         parameters={"kind": kind, "path": str(path)},
     )

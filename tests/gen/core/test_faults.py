@@ -170,13 +170,12 @@ def test_units(backend, engine, layer, field, value):
 
 
 WEIGHTS = [
-    ("fp", 0, "weights", 2040),
-    ("fp", 1, "sources", 8191),
+    ("fp", 0, "weights", 1020),
     ("fp", 2, "weights", 65535),
-    ("bp", 0, "next_weights", 2047),
-    ("bp", 1, "size", 8191),
-    ("wg", 0, "weights", 2010),
-    ("wg", 2, "sources", 8191),
+    ("bp", 0, "next_weights", 1023),
+    ("bp", 0, "next_source_tiles", 1),
+    ("bp", 1, "next_source_tiles", 511),
+    ("wg", 0, "weights", 1010),
 ]
 
 
@@ -222,7 +221,7 @@ def test_a_run_is_rehearsed_unless_nothing_has_changed(backend):
 
 CHANGES = {
     "tasks": (Fault.TILE, lambda b: task(b, "wg", 0, layer=2, tile=200)),
-    "descriptors": (Fault.WEIGHTS, lambda b: descriptor(b, "bp", 0, "next_weights", 2047)),
+    "descriptors": (Fault.WEIGHTS, lambda b: descriptor(b, "bp", 0, "next_weights", 1023)),
     "batch": (Fault.UNITS, lambda b: batch(b, steps=5, samples=3, blocks=60)),
 }
 

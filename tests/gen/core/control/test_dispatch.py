@@ -25,6 +25,7 @@ from tests.support.wrapped import Inside, Wrapped
 
 MACHINE = Machine(name="bench", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=256,
                   units=32, spike_units=64, readout_units=16, layers=4, tasks=64)  # fmt: skip
+WEIGHT_BLOCKS = MACHINE.weight_rows // MACHINE.lanes
 MAX = (1 << 10) - 1
 
 # cocotb
@@ -47,14 +48,16 @@ def fault_of(engine: str, config: dict[str, int], blocks: int, tile: int) -> Fau
             after = config["next_tiles"]
             if not after or beyond(config["next_unit"], after * blocks, MACHINE.units):
                 return Fault.UNITS
-            if beyond(config["next_weights"], after * config["size"], MACHINE.weight_rows):
+            blocks = after * config["next_source_tiles"]
+            if config["tiles"] > config["next_source_tiles"] or beyond(
+                config["next_weights"], blocks, WEIGHT_BLOCKS
+            ):
                 return Fault.WEIGHTS
     else:
         sources = config["source_tiles"] * blocks
         if not sources or beyond(config["source_unit"], sources, MACHINE.spike_units):
             return Fault.UNITS
-        rows = config["tiles"] * (config["sources"] + config["bias"])
-        if beyond(config["weights"], rows, MACHINE.weight_rows):
+        if beyond(config["weights"], config["tiles"] * config["source_tiles"], WEIGHT_BLOCKS):
             return Fault.WEIGHTS
         unit = "output_unit" if engine == "fp" else "gradient_unit"
         if engine == "fp" and config["readout"]:
@@ -99,8 +102,8 @@ class QueueBench(Bench):
     def load(self, blocks: int, tight: bool) -> None:
         """Random descriptors; tight: about the machine's limits, else well within."""
         rng = self.rng
-        limits = {"source_unit": MACHINE.spike_units, "weights": MACHINE.weight_rows,
-                  "next_weights": MACHINE.weight_rows}  # fmt: skip
+        limits = {"source_unit": MACHINE.spike_units, "weights": WEIGHT_BLOCKS,
+                  "next_weights": WEIGHT_BLOCKS}  # fmt: skip
         self.layers = []
         for n in range(MACHINE.layers):
             config = {}
@@ -110,9 +113,11 @@ class QueueBench(Bench):
             for count in ("source_tiles", "next_tiles"):
                 config[count] = rng.randint(0 if tight and rng.random() < 0.1 else 1, 3)
             config["sources"] = rng.randint(1, 6)
+            wrong = tight and rng.random() < 0.1
+            config["next_source_tiles"] = config["tiles"] + (-1 if wrong else rng.randrange(2))
             needs = {"source_unit": config["source_tiles"] * blocks,
-                     "weights": config["tiles"] * (config["sources"] + (config.get("bias", 0))),
-                     "next_weights": config["next_tiles"] * config["size"],
+                     "weights": config["tiles"] * config["source_tiles"],
+                     "next_weights": config["next_tiles"] * config["next_source_tiles"],
                      "next_unit": config["next_tiles"] * blocks}  # fmt: skip
             for name in ("source_unit", "weights", "next_weights", "output_unit", "next_unit",
                          "gradient_unit"):  # fmt: skip
@@ -313,6 +318,6 @@ def test_dispatcher(engine):
     run_bench(
         Wrapped(Dispatcher(MACHINE, engine)),
         f"dispatcher_{engine}_bench",
-        "test_dispatch",
+        __name__,
         parameters={"engine": engine},
     )

@@ -242,7 +242,7 @@ def test_drain(share, tmp_path):
     run_bench(
         NeuronDrain(machine(share)),
         f"neuron_drain_{share}_bench",
-        "drain_benches",
+        "tests.support.drain_benches",
         testcase="neurons",
         parameters={"path": str(tmp_path / "case")},
     )

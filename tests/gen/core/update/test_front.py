@@ -36,7 +36,7 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
     for tile in tiles:
         for first in range(0, config["source_tiles"], PARTS):
             want.headers.append({
-                "row": config["weights"] + tile + first * LANES * config["tiles"],
+                "row": config["weights"] + tile * config["source_tiles"] + first,
                 "source": first * LANES,
                 "tile": tile,
                 "last": int(first + PARTS >= config["source_tiles"]),
