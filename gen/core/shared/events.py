@@ -1,85 +1,25 @@
-"""Scanning a bit matrix: from a tile of bits to one event a cycle, empty lines skipped."""
+"""From a tile of bits to one event a cycle: empty lines are skipped, and full ones announced."""
 
-import itertools
-
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-PART = 4
-"""Bits that are looked at together: what a LUT takes. A carry chain would be longer, and slower."""
+from backspike.gen.core.shared.bitops import (
+    PART,
+    at_most,
+    clear_lowest,
+    encode,
+    lowest,
+    parts_of,
+    select_onehot,
+)
+from backspike.gen.memory.elastic import RegisterSlice
 
-
-def parts_of(bits) -> list:
-    """Groups of PART bits, lowest first."""
-    return [bits[n : n + PART] for n in range(0, len(bits), PART)]
-
-
-def lowest(bits):
-    """One-hot: the lowest bit that is set."""
-    if len(bits) <= PART:
-        return Cat(bits[n] & ~bits[:n].any() for n in range(len(bits)))
-    parts = parts_of(bits)
-    part = lowest(Cat(part.any() for part in parts))
-    return Cat(
-        lowest(bits) & chosen.replicate(len(bits)) for bits, chosen in zip(parts, part, strict=True)
-    )
-
-
-def few(bits, most: int):
-    """Whether no more than `most` bits are set."""
-    return ~at_least(bits, most + 1)[-1]
-
-
-def at_least(bits, most: int) -> list:
-    """Whether 1, 2, … `most` bits are set, or more."""
-    if len(bits) <= PART:
-        return [
-            Cat(Cat(chosen).all() for chosen in itertools.combinations(bits, n)).any()
-            for n in range(1, most + 1)
-        ]
-    low, high = (
-        [Const(1), *at_least(Cat(half), most)]
-        for half in (bits[: split_at(bits)], bits[split_at(bits) :])
-    )
-    return [
-        Cat(low[n] & high[count - n] for n in range(count + 1)).any()
-        for count in range(1, most + 1)
-    ]
-
-
-def split_at(bits) -> int:
-    """Where whole parts are cut in half."""
-    parts = -(-len(bits) // PART)
-    return (parts + 1) // 2 * PART
-
-
-def without_lowest(bits):
-    """The bits but for the lowest one that is set."""
-    parts = parts_of(bits)
-    some = Cat(part.any() for part in parts)
-    return Cat(
-        Mux(some[:n].any(), part, part & ~lowest(part)) if n else part & ~lowest(part)
-        for n, part in enumerate(parts)
-    )
-
-
-def encode(one_hot):
-    """Index of the only bit that is set; 0 if none is."""
-    width = max(1, (len(one_hot) - 1).bit_length())
-    return Cat(
-        Cat(one_hot[i] for i in range(len(one_hot)) if i >> n & 1).any() for n in range(width)
-    )
-
-
-def one_of(values, one_hot):
-    """The value whose bit is set; 0 if none is. Takes half of the LUTs of a multiplexer."""
-    return Cat(
-        Cat(
-            v[bit] & chosen for v, chosen in zip(values, one_hot, strict=True) if bit < len(v)
-        ).any()
-        for bit in range(max(map(len, values)))
-    )
+AHEAD = 16
+"""Places of both queues: covers the fetch of a line's vector at one event a line."""
+MARGIN = 4
+"""Of these, places that are kept for lines on their way (a power of two: so the level's upper bits
+tell)."""
 
 
 def line_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
@@ -93,7 +33,7 @@ def line_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
     )
 
 
-class LinePicker(wiring.Component):
+class RowCompactor(wiring.Component):
     """Takes tiles of `lines` x `length` bits apart into their lines that are not empty.
 
     A tile waits beside the one in work, and an empty one makes way in two cycles, or in one if no
@@ -171,10 +111,10 @@ class LinePicker(wiring.Component):
             some.eq(left.any()),
         ]
         with m.If(self.room):
-            m.d.sync += [left.eq(left & ~pick), final.eq(few(left, 2))]
+            m.d.sync += [left.eq(left & ~pick), final.eq(at_most(left, 2))]
         with m.If(done):
             m.d.sync += [busy.eq(move), work.eq(waiting)]
-            m.d.sync += [left.eq(coming), final.eq(few(coming, 1))]
+            m.d.sync += [left.eq(coming), final.eq(at_most(coming, 1))]
         m.d.sync += useless.eq(ahead & ~wanted & ~self.i.ready)
         arriving = self.i.payload.tile
         with m.If(self.i.ready):
@@ -244,9 +184,9 @@ class EventEmitter(wiring.Component):
         inner = [encode(lowest(part)) for part in parts]
         m.d.comb += [
             some.eq(Cat(part.any() for part in parts)),
-            rest.eq(without_lowest(word)),
+            rest.eq(clear_lowest(word)),
             self.o.valid.eq(busy),
-            o.i.eq(Cat(one_of(inner, chosen), encode(chosen))),
+            o.i.eq(Cat(select_onehot(inner, chosen), encode(chosen))),
             o.x.eq(line.x),
             o.tag.eq(line.tag),
             o.first.eq(first),
@@ -257,9 +197,74 @@ class EventEmitter(wiring.Component):
             self.i.ready.eq(load),
         ]
         with m.If(step):
-            m.d.sync += [word.eq(rest), final.eq(few(word, 2)), first.eq(load)]
+            m.d.sync += [word.eq(rest), final.eq(at_most(word, 2)), first.eq(load)]
         with m.If(load):
             come = self.i.payload.word
-            m.d.sync += [word.eq(come), final.eq(few(come, 1))]
+            m.d.sync += [word.eq(come), final.eq(at_most(come, 1))]
             m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
+        return m
+
+
+def same_event(target, source) -> list:
+    """Statements that copy an event without its tag."""
+    return [target[name].eq(source[name]) for name in ("i", "x", "first", "end", "hit")]
+
+
+class SpikeScanner(wiring.Component):
+    """Scans tiles; announces every line that is not empty, and emits its events.
+
+    A line goes into both queues at once. So it is announced before its first event, unless whoever
+    listens to lines makes them wait; then its events may come first, and have to be held.
+
+    Latency: 4 cycles from tile to line, 6 to its first event. Throughput: one event and one line
+    a cycle. Lines and events leave through queues, so no path leads from consumers back to tiles.
+
+    Ports: i, see `RowCompactor`; o_lines {x, tag}; o_events, see `event_layout`.
+    """
+
+    def __init__(self, *, lines: int, length: int, tag_width: int):
+        self._lines, self._length, self._tag_width = lines, length, tag_width
+        picker = RowCompactor(lines=lines, length=length, tag_width=tag_width)
+        line = data.StructLayout({"x": (lines - 1).bit_length(), "tag": tag_width})
+        super().__init__(
+            {
+                "i": In(stream.Signature(picker.i.payload.shape())),
+                "o_lines": Out(stream.Signature(line)),
+                "o_events": Out(stream.Signature(event_layout(lines, length, tag_width))),
+            }
+        )
+        self._picker = picker
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.picker = picker = self._picker
+        shape = picker.o.payload.shape()
+        m.submodules.ahead = ahead = fifo.SyncFIFO(width=shape.size, depth=AHEAD)
+        m.submodules.emitter = emitter = EventEmitter(
+            lines=self._lines, length=self._length, tag_width=self._tag_width
+        )
+        m.submodules.lines = lines = fifo.SyncFIFO(
+            width=self.o_lines.payload.shape().size, depth=AHEAD
+        )
+        m.submodules.events = events = RegisterSlice(self.o_events.payload.shape())
+        wiring.connect(m, wiring.flipped(self.i), picker.i)
+        wiring.connect(m, emitter.o, events.i)
+        wiring.connect(m, events.o, wiring.flipped(self.o_events))
+
+        # Between `room` and its line in a queue there are two cycles, and so two lines.
+        queues = lines, ahead
+        picked = picker.o.payload
+        m.d.sync += picker.room.eq(Cat(queue.level < AHEAD - MARGIN for queue in queues).all())
+        m.d.comb += [
+            lines.w_en.eq(picker.o.valid & picked.some),
+            lines.w_data.eq(Cat(picked.x, picked.tag)),
+            self.o_lines.valid.eq(lines.r_rdy),
+            Value.cast(self.o_lines.payload).eq(lines.r_data),
+            lines.r_en.eq(self.o_lines.ready),
+            ahead.w_en.eq(picker.o.valid),
+            ahead.w_data.eq(picked),
+            emitter.i.valid.eq(ahead.r_rdy),
+            emitter.i.payload.eq(ahead.r_data),
+            ahead.r_en.eq(emitter.i.ready),
+        ]
         return m
