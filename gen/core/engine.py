@@ -10,7 +10,8 @@ from backspike.gen.core.control.dispatch import Dispatcher
 from backspike.gen.core.forward.front import ForwardFront
 from backspike.gen.core.forward.neuron import NeuronDrain
 from backspike.gen.core.layout import BATCH, EXTENT
-from backspike.gen.core.shared.accumulate import BLOCKS, Accumulator, sum_width
+from backspike.gen.core.shared.accumulate import Accumulator, sum_width
+from backspike.gen.core.shared.sum_buffer import BLOCKS
 from backspike.gen.core.update.drain import UpdateDrain
 from backspike.gen.core.update.front import GradientFront
 from backspike.gen.machine import DEPTH, Machine

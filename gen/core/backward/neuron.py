@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from backspike.gen.core.forward.neuron import CODE
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
-from backspike.gen.core.shared.accumulate import SUM_LATENCY, sum_width
+from backspike.gen.core.shared.accumulate import sum_width
 from backspike.gen.core.shared.drain import (
     TimeOrder,
     collect,
@@ -18,6 +18,7 @@ from backspike.gen.core.shared.drain import (
     turn_of,
 )
 from backspike.gen.core.shared.source import HEADER, entries, lane_mask, whole_block
+from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
 from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED, Half

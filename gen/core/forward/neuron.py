@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.forward.surrogate import CodeSearch, order
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE, config_layout
-from backspike.gen.core.shared.accumulate import SUM_LATENCY, sum_width
+from backspike.gen.core.shared.accumulate import sum_width
 from backspike.gen.core.shared.drain import (
     TimeOrder,
     collect,
@@ -17,6 +17,7 @@ from backspike.gen.core.shared.drain import (
     turn_of,
 )
 from backspike.gen.core.shared.source import HEADER, entries, lane_mask, whole_block
+from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import write_signature
 from backspike.gen.numerics.excess import Excess

@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.layout import config_layout, weight_bits
-from backspike.gen.core.shared.accumulate import SUM_LATENCY, sum_width
+from backspike.gen.core.shared.accumulate import sum_width
 from backspike.gen.core.shared.drain import later, turn_of
 from backspike.gen.core.shared.scan import encode, few, lowest
+from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
 from backspike.gen.core.update.front import ROWS_HEADER
 from backspike.gen.core.update.unit import SUM_TO_W, W_AT, WORD_AT, Scaled, UpdateUnit, scaled
 from backspike.gen.core.weights import ROW_LATENCY, rotate

@@ -24,7 +24,7 @@ from backspike.flow.place import core_mhz
 from backspike.flow.synthesis import synthesise
 from backspike.gen.core.backward.front import BackwardFront
 from backspike.gen.core.forward.front import ForwardFront
-from backspike.gen.core.shared.accumulate import Lane
+from backspike.gen.core.shared.lane import Lane
 from backspike.gen.core.update.front import GradientFront
 from backspike.gen.emit import ZEROS, emit
 from backspike.gen.machine import MACHINES

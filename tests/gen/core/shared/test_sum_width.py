@@ -7,7 +7,7 @@ import pytest
 
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.rtl_backend import RTLBackend
-from backspike.gen.core.control.run import dispatch
+from backspike.gen.core.control import dispatch
 from backspike.gen.core.layout import ENGINES, descriptor_fields
 from backspike.gen.core.shared.accumulate import most_terms, sum_width
 from backspike.gen.machine import DEPTH, MACHINES, Machine
