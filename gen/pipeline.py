@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, ValueLike
+from amaranth.hdl import Module, Signal, Value, ValueLike
 
 
 class Pipeline:
@@ -13,7 +13,8 @@ class Pipeline:
     asks too early is told.
 
     Cycles are numbers from any common start; they may be negative. Registers are named after the
-    cycle in which they hold their value (`slot_3`). They have no reset, unless `put` asks for it.
+    cycle in which they hold their value (`slot_3`). They have no reset, unless `put` asks for it (of
+    plain values, not structs).
 
     Parameters: m: takes the registers; enable: the pipeline moves only in cycles in which this is
     high (always unless given).
@@ -56,7 +57,10 @@ class Pipeline:
     def _register(self, name: str, value: Any, reset_less: bool = True) -> Any:
         if self._m.domain._depth:
             raise ValueError(f"{name} is made under a condition, must be made outside of it")
-        register = Signal.like(value, name=name, reset_less=reset_less)
+        if reset_less:
+            register = Signal.like(value, name=name, reset_less=True)
+        else:  # cleared, whatever the value starts with
+            register = Signal(Value.cast(value).shape(), name=name)
         if self._enable is None:
             self._m.d.sync += register.eq(value)
         else:

@@ -4,11 +4,11 @@ from amaranth.hdl import Module
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.core.backward.drain import BackwardDrain
 from backspike.gen.core.backward.front import BackwardFront
-from backspike.gen.core.backward.neuron import BackwardDrain
 from backspike.gen.core.control.dispatch import Dispatcher
+from backspike.gen.core.forward.drain import ForwardDrain
 from backspike.gen.core.forward.front import ForwardFront
-from backspike.gen.core.forward.neuron import NeuronDrain
 from backspike.gen.core.layout import BATCH, EXTENT
 from backspike.gen.core.shared.accumulate import Accumulator, sum_width
 from backspike.gen.core.shared.sum_buffer import BLOCKS
@@ -17,7 +17,7 @@ from backspike.gen.core.update.front import GradientFront
 from backspike.gen.machine import DEPTH, Machine
 
 PARTS = {
-    "fp": (ForwardFront, NeuronDrain),
+    "fp": (ForwardFront, ForwardDrain),
     "bp": (BackwardFront, BackwardDrain),
     "wg": (GradientFront, UpdateDrain),
 }

@@ -1,7 +1,6 @@
 """The training core's register map: hardware, driver and documentation are made from it."""
 
-from backspike.gen.core.control.counters import COUNTERS, WORDS
-from backspike.gen.core.control.counters import DEPTH as COUNTER_WORDS
+from backspike.gen.core.control.counters import COUNTERS, WINDOW_WORDS, WORDS
 from backspike.gen.core.control.dispatch import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
@@ -149,7 +148,7 @@ def core_map(machine: Machine) -> RegisterMap:
             Window(
                 name="counters",
                 base=0x80,
-                words=COUNTER_WORDS,
+                words=WINDOW_WORDS,
                 access="ro",
                 doc=counters,
                 locked=True,

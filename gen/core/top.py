@@ -9,7 +9,7 @@ from backspike.gen.core.control.counters import Counters
 from backspike.gen.core.control.dispatch import Fault
 from backspike.gen.core.control.run import RunControl
 from backspike.gen.core.engine import Engine
-from backspike.gen.core.forward.neuron import CODE
+from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.shared.drain import later

@@ -103,9 +103,9 @@ def states(load: Load) -> Bench:
     stays as it is while a block drains.
     """
     bench = Bench()
-    module = load("core.shared.drain")
+    module = load("core.shared.time_sequencer")
     inside = bench.device(
-        module.TimeOrder(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
+        module.TimeSequencer(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
     )
     device = inside.component
     batch, slot = device.batch, device.o
@@ -113,32 +113,34 @@ def states(load: Load) -> Bench:
     stays = bench.past(device.busy | device.start, "stays") | device.start
     bench.given(~stays | (Value.cast(batch) == bench.past(batch, "batch_before")))
     bench.given(~(device.start & device.busy))
-    key = Cat(slot.sample, slot.turn)
+    key = Cat(slot.sample, slot.phase)
     used, valid = key, slot.valid
     for n in range(1, RECURRENCE):
         used, valid = bench.past(used, f"used{n}"), bench.past(valid, f"valid{n}")
-        bench.always(~(slot.valid & ~slot.first & valid & (used == key)))
+        bench.always(~(slot.valid & ~slot.first_step & valid & (used == key)))
     # Slots go on one a cycle, and the step's cycles are counted up to its least length.
-    wait, rested, ahead, begins = (inside[x] for x in ("wait", "rested", "ahead", "begins"))
-    place, following = 2 * slot.sample + slot.turn, inside["sample"]
-    bench.always(~slot.valid | (slot.whole == (slot.turn == 1)))
-    bench.always(~(ahead | slot.valid) | inside["running"])
+    wait, wait_over, next_valid, step_begins = (
+        inside[x] for x in ("wait", "wait_over", "next_valid", "step_begins")
+    )
+    place, following = 2 * slot.sample + slot.phase, inside["sample"]
+    bench.always(~slot.valid | (slot.row_end == (slot.phase == 1)))
+    bench.always(~(next_valid | slot.valid) | inside["running"])
     bench.always(~slot.valid | (slot.sample < batch.samples))
-    bench.always(~ahead | (following < batch.samples))
-    bench.always(~ahead | (begins == (following == 0)))
+    bench.always(~next_valid | (following < batch.samples))
+    bench.always(~next_valid | (step_begins == (following == 0)))
     with bench.module.If(slot.valid):
-        bench.always(Mux(rested, place >= RECURRENCE - 1, place == wait))
+        bench.always(Mux(wait_over, place >= RECURRENCE - 1, place == wait))
         # The next entry is the next sample's, or the next step's first.
         more = slot.sample != batch.samples - 1
-        bench.always(~more | (ahead & (following == slot.sample + 1)))
-        bench.always(more | ~ahead | begins)
-        bench.always(inside["last_entry"] == ~ahead)
-        bench.always(slot.final == (slot.whole & inside["last_entry"]))
-    with bench.module.Elif(ahead):
-        bench.always(begins)
-        bench.always(rested | (2 * batch.samples <= wait))
-    bench.possible(slot.valid & slot.last & ~slot.first & slot.final)
-    bench.possible(slot.valid & ~slot.first & (slot.sample == 2))
+        bench.always(~more | (next_valid & (following == slot.sample + 1)))
+        bench.always(more | ~next_valid | step_begins)
+        bench.always(inside["entry_last"] == ~next_valid)
+        bench.always(slot.block_end == (slot.row_end & inside["entry_last"]))
+    with bench.module.Elif(next_valid):
+        bench.always(step_begins)
+        bench.always(wait_over | (2 * batch.samples <= wait))
+    bench.possible(slot.valid & slot.last_step & ~slot.first_step & slot.block_end)
+    bench.possible(slot.valid & ~slot.first_step & (slot.sample == 2))
     return bench
 
 
@@ -191,7 +193,7 @@ PROOFS = (
         bugs=(
             Bug(
                 "steps follow each other a cycle too soon",
-                "core.shared.drain",
+                "core.shared.time_sequencer",
                 "m.If(wait == self._recurrence - 2)",
                 "m.If(wait == self._recurrence - 3)",
             ),

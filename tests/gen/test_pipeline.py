@@ -89,8 +89,10 @@ def test_a_pipeline_moves_only_when_enabled():
 def test_a_reset_clears_only_what_was_put_so(reset):
     m = Module()
     pipeline = Pipeline(m)
-    pipeline.put("i", Signal(), at=0, reset=reset)
-    assert pipeline.get("i", at=1).reset_less is not reset
+    pipeline.put("i", Signal(init=1), at=0, reset=reset)
+    register = pipeline.get("i", at=1)
+    assert register.reset_less is not reset
+    assert not (reset and register.init)
 
 
 def test_delay_is_a_pipeline_of_one_value():

@@ -7,19 +7,19 @@ import pytest
 import torch
 
 from backspike.compile.compiler import compile_network
-from backspike.gen.core.backward.neuron import (
+from backspike.gen.core.backward.drain import BackwardDrain
+from backspike.gen.core.backward.unit import (
     CODE_LATENCY,
     E_TO_G,
     RECURRENCE,
     SUM_TO_E,
-    BackwardDrain,
     BackwardUnit,
 )
-from backspike.gen.core.forward.neuron import CODE
+from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import config_layout
 from backspike.gen.core.shared.accumulate import sum_width
-from backspike.gen.core.shared.drain import slot_layout
 from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
@@ -27,7 +27,7 @@ from backspike.golden.half import random_halves, to_bits
 from backspike.ir.network import Layer, Learning, Network
 from backspike.sim.bench.array_bench import Bulk
 from backspike.sim.bench.cocotb_bench import run_bench
-from tests.gen.core.forward.test_neuron import LAYERS
+from tests.gen.core.forward.test_unit import LAYERS
 from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
@@ -60,9 +60,9 @@ def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
     step = np.broadcast_to(np.arange(STEPS)[::-1, None], SHAPE)  # backward in time
     slot = columns(
         packed(slot_layout(SHARE)), COUNT, valid=1,
-        turn=np.broadcast_to(place % SHARE, SHAPE).ravel(),
+        phase=np.broadcast_to(place % SHARE, SHAPE).ravel(),
         sample=np.broadcast_to(place // SHARE, SHAPE).ravel(),
-        first=(step == STEPS - 1).ravel(), last=(step == STEPS - 1).ravel(),
+        first_step=(step == STEPS - 1).ravel(), last_step=(step == STEPS - 1).ravel(),
     )  # fmt: skip
     network = Network(inputs=1, layers=layers, steps=STEPS)
     descriptor = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]

@@ -1,4 +1,4 @@
-"""gen.core.neuron: a neuron unit's updates on hard sums against golden, and the drain in time."""
+"""gen.core.forward:  a neuron unit's updates on hard sums against golden, and the drain in time."""
 
 import functools
 
@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from backspike.compile.compiler import compile_network
-from backspike.gen.core.forward.neuron import (
+from backspike.gen.core.forward.drain import ForwardDrain
+from backspike.gen.core.forward.unit import (
     RECURRENCE,
     SUM_TO_U,
     U_TO_CODE,
     U_TO_V,
-    NeuronDrain,
-    NeuronUnit,
+    ForwardUnit,
 )
 from backspike.gen.core.layout import config_layout
 from backspike.gen.core.shared.accumulate import sum_width
-from backspike.gen.core.shared.drain import slot_layout
 from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden import rules
 from backspike.golden.half import to_bits
@@ -60,7 +60,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> Bulk:
-    return Bulk(NeuronUnit(width=WIDTH, share=SHARE), "neuron_unit")
+    return Bulk(ForwardUnit(width=WIDTH, share=SHARE), "forward_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):
@@ -91,13 +91,13 @@ def run(layer: Layer, readout: bool, seed: int):
     count = RUNS * STEPS * RECURRENCE
     limbs, terms = sums(rng, count, layer.threshold)
     live = rng.random(count) < 0.9
-    place = np.arange(RECURRENCE)  # a place of its own for each neuron, turns and samples mixed
+    place = np.arange(RECURRENCE)  # a place of its own for each neuron, phases and samples mixed
     step = np.broadcast_to(np.arange(STEPS)[:, None], shape)
     slot = columns(
         packed(slot_layout(SHARE)), count, valid=1,
-        turn=np.broadcast_to(place % SHARE, shape).ravel(),
+        phase=np.broadcast_to(place % SHARE, shape).ravel(),
         sample=np.broadcast_to(place // SHARE, shape).ravel(),
-        first=(step == 0).ravel(), last=(step == STEPS - 1).ravel(),
+        first_step=(step == 0).ravel(), last_step=(step == STEPS - 1).ravel(),
     )  # fmt: skip
     config, table = settings("fp", descriptor(layer, readout))
     unit()(table=np.array(table, np.uint64))
@@ -240,8 +240,8 @@ def test_drain(share, tmp_path):
     assert {run.saturated for run in runs} == {True, False}
     save(runs, tmp_path / "case")
     run_bench(
-        NeuronDrain(machine(share)),
-        f"neuron_drain_{share}_bench",
+        ForwardDrain(machine(share)),
+        f"forward_drain_{share}_bench",
         "drain_benches",
         testcase="neurons",
         parameters={"path": str(tmp_path / "case")},
