@@ -112,7 +112,9 @@ EDGES = [
     (f"edge{i}", HALF_BITS, f"surrogate edge {i}: the least u of code {i + 1} (half); none falls")
     for i in range(CODES - 1)
 ]
-DERIVATIVES = [(f"h{i}", HALF_BITS, f"surrogate derivative of code {i} (half)") for i in range(CODES)]
+DERIVATIVES = [
+    (f"h{i}", HALF_BITS, f"surrogate derivative of code {i} (half)") for i in range(CODES)
+]
 
 
 def _source_extents(config, blocks) -> list[Extent]:

@@ -24,8 +24,8 @@ FAULT_TEXT = {
     Fault.TILE: "a task names a tile beyond its layer",
     Fault.UNITS: "a layer has no tiles to read, or its tiles do not fit the spike, gradient or "
     "read-out memory",
-    Fault.WEIGHTS: "a layer's weights do not fit the weight memory, or have fewer source tiles than "
-    "the layer below",
+    Fault.WEIGHTS: "a layer's weights do not fit the weight memory, or have fewer source tiles "
+    "than the layer below",
     Fault.DEADLOCK: "tasks wait for each other without end",
 }
 """A sentence for each fault: what a run is refused for."""

@@ -1,7 +1,6 @@
 """The training core's register map: hardware, driver and documentation are made from it."""
 
-from backspike.gen.core.control.counters import COUNTERS, WORDS
-from backspike.gen.core.control.counters import DEPTH as COUNTER_WORDS
+from backspike.gen.core.control.counters import COUNTERS, WINDOW_WORDS, WORDS
 from backspike.gen.core.faults import FAULT_TEXT
 from backspike.gen.core.layout import (
     BLOCK_BITS,
@@ -125,9 +124,7 @@ def _counter_window() -> Window:
         + f", each {', '.join(f'{name} ({doc})' for name, doc in COUNTERS.items())}; word "
         f"{WORDS['cycles']}, cycles; word {WORDS['overlap']}, cycles in which an engine was busy"
     )
-    return Window(
-        name="counters", base=0x80, words=COUNTER_WORDS, access="ro", doc=doc, locked=True
-    )
+    return Window(name="counters", base=0x80, words=WINDOW_WORDS, access="ro", doc=doc, locked=True)
 
 
 def _memory_windows(machine: Machine) -> list[Window]:
@@ -137,9 +134,9 @@ def _memory_windows(machine: Machine) -> list[Window]:
     row = words_of(lanes * HALF_BITS)
     windows: list[tuple[str, int, Access, str]] = [
         ("weights", machine.weight_rows * row, "rw",
-         "halves; blocks of P sources by P neurons, a row for each source; block (k / P, j / P) of "
-         "a layer is its first one + (j / P) * source_tiles + k / P, source k is row k mod P of it, "
-         "and neuron j lies in bank (k + j) mod P; two banks a word"),
+         "halves; blocks of P sources by P neurons, a row for each source; block (k / P, j / P) "
+         "of a layer is its first one + (j / P) * source_tiles + k / P, source k is row k mod P of "
+         "it, and neuron j lies in bank (k + j) mod P; two banks a word"),
         ("spikes", 2 * machine.spike_units * words_of(lanes * DEPTH), "rw",
          "tiles of P sources by 16 entries, a bit each, entries of a source side by side; the "
          "upper half belongs to batch 1"),

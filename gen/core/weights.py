@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.layout import weight_bits
-from backspike.gen.core.shared.drain import later
+from backspike.gen.core.layout import HALF_BITS, weight_bits
 from backspike.gen.machine import Machine
+from backspike.gen.pipeline import delay
 
 VECTOR_LATENCY = 3
 """Cycles from the address of a row or a column to its vector: block RAM, register, rotation."""
@@ -25,15 +25,27 @@ def rotate(m: Module, vector: list, amount, name: str) -> list:
     return vector
 
 
+def vector_port(machine: Machine) -> wiring.Signature:
+    """Requests for rows or columns, as their user drives them."""
+    return wiring.Signature(
+        {
+            "valid": Out(1),
+            "grant": In(1),  # the request is taken
+            "address": Out(weight_bits(machine)),
+            "vector": In(data.ArrayLayout(HALF_BITS, machine.lanes)),  # VECTOR_LATENCY cycles later
+        }
+    )
+
+
 def row_port(machine: Machine) -> wiring.Signature:
     """Rows W[k, J], as the user drives it. A write is by banks: neuron j's is (k + j) mod P."""
     return wiring.Signature(
         {
             "address": Out(weight_bits(machine)),  # of the row: {block, k mod P}
             "raw": Out(1),  # the vector is by banks, too
-            "vector": In(data.ArrayLayout(16, machine.lanes)),  # VECTOR_LATENCY cycles after a read
+            "vector": In(data.ArrayLayout(HALF_BITS, machine.lanes)),  # VECTOR_LATENCY cycles later
             "write": Out(machine.lanes),  # the banks that a write changes
-            "data": Out(data.ArrayLayout(16, machine.lanes)),  # by banks
+            "data": Out(data.ArrayLayout(HALF_BITS, machine.lanes)),  # by banks
         }
     )
 
@@ -43,7 +55,7 @@ def column_port(machine: Machine) -> wiring.Signature:
     return wiring.Signature(
         {
             "address": Out(weight_bits(machine)),  # of the column: {block, j mod P}
-            "vector": In(data.ArrayLayout(16, machine.lanes)),  # VECTOR_LATENCY cycles later
+            "vector": In(data.ArrayLayout(HALF_BITS, machine.lanes)),  # VECTOR_LATENCY cycles later
         }
     )
 
@@ -75,7 +87,7 @@ class WeightMemory(wiring.Component):
 
         rows_out, columns_out = [], []
         for b in range(lanes):
-            bank = memory.Memory(shape=16, depth=rows, init=[], attrs={"no_rw_check": 1})
+            bank = memory.Memory(shape=HALF_BITS, depth=rows, init=[], attrs={"no_rw_check": 1})
             m.submodules[f"bank{b}"] = bank
             write = bank.write_port()
             read_row = bank.read_port()
@@ -92,7 +104,7 @@ class WeightMemory(wiring.Component):
                 ("row", rows_out, read_row),
                 ("column", columns_out, read_column),
             ):
-                register = Signal(16, name=f"{name}_data{b}", reset_less=True)
+                register = Signal(HALF_BITS, name=f"{name}_data{b}", reset_less=True)
                 m.d.sync += register.eq(port.data)
                 vector.append(register)
 
@@ -102,6 +114,6 @@ class WeightMemory(wiring.Component):
             (row, rows_out, row_skew, "row"),
             (column, columns_out, skew, "column"),
         ):
-            vector = rotate(m, banks, later(m, amount, VECTOR_LATENCY - 1, f"{name}_skew"), name)
+            vector = rotate(m, banks, delay(m, amount, VECTOR_LATENCY - 1, f"{name}_skew"), name)
             m.d.sync += [port.vector[n].eq(vector[n]) for n in range(lanes)]
         return m

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Array, Cat, Mux, Signal, Value
 
-from backspike.gen.core.shared.scanner import AHEAD
+from backspike.gen.core.shared.events import AHEAD
 from backspike.sim.proofs.bench import Bench, Spy
 from backspike.sim.proofs.proof import Bug, Load, Proof
 

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backspike.compile.compiler import MAX_TILES, Plan, compile_network
-from backspike.gen.core.layout import ENGINES, NEVER, TASK, descriptor_fields
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.layout import ENGINES, NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, Surrogate, rectangle
@@ -64,10 +65,10 @@ def test_nothing_that_is_placed_meets(plan):
         range(at.weights * machine.lanes, (at.weights + at.weight_blocks) * machine.lanes)
         for at in plan.layers
     ]
-    outputs = [range(at.output_unit, at.output_unit + at.tiles * blocks) for at in plan.layers]
+    outputs = [range(at.output_base, at.output_base + at.tiles * blocks) for at in plan.layers]
     first = plan.layers[0]
     tiles = -(-plan.network.inputs // machine.lanes)  # as the host writes them
-    inputs = range(plan.input_unit, plan.input_unit + tiles * blocks)
+    inputs = range(plan.input_base, plan.input_base + tiles * blocks)
     assert disjoint(rows)
     assert disjoint(outputs)
     assert disjoint([*outputs[:-1], inputs])  # the read-out has no spikes
@@ -75,9 +76,9 @@ def test_nothing_that_is_placed_meets(plan):
     assert max(r.stop for r in outputs) <= machine.units
     assert inputs.stop <= machine.spike_units
     assert plan.layers[-1].tiles * blocks <= machine.readout_units
-    assert first.source_unit == plan.input_unit
+    assert first.source_base == plan.input_base
     for below, at in itertools.pairwise(plan.layers):
-        assert at.source_unit == below.output_unit
+        assert at.source_base == below.output_base
     for layer, at in zip(plan.network.layers, plan.layers, strict=True):
         assert (at.tiles - 1) * machine.lanes < layer.size <= at.tiles * machine.lanes
         assert (at.source_tiles - 1) * machine.lanes < at.sources + layer.bias
@@ -90,7 +91,7 @@ def test_nothing_that_is_placed_meets(plan):
 @settings(deadline=None, max_examples=100)
 def test_fields_and_tasks_fit_their_widths(plan):
     for name in ENGINES:
-        fields = descriptor_fields(name)
+        fields = KINDS[name].fields
         assert len(plan.descriptors[name]) == len(plan.layers) <= plan.machine.layers
         for values in plan.descriptors[name]:
             assert values.keys() == fields.keys()
@@ -117,7 +118,7 @@ def test_digits_on_default():
     assert (hidden.tiles, hidden.source_tiles, hidden.rows) == (16, 8, 1024)
     assert (readout.tiles, readout.source_tiles, readout.rows) == (2, 16, 256)
     assert (hidden.weights, readout.weights) == (0, 128)
-    assert (hidden.output_unit, readout.output_unit, plan.input_unit) == (0, 64, 64)
+    assert (hidden.output_base, readout.output_base, plan.input_base) == (0, 64, 64)
     assert {(use.memory, use.needs, use.has) for use in plan.uses} >= {
         ("layers", 2, 4),
         ("weight memory", 1280, 2048),
@@ -147,28 +148,28 @@ def test_descriptors():
     never = {f"edge{n}": NEVER for n in range(15)}
     fp, bp, wg = (plan.descriptors[name] for name in ENGINES)
     assert fp[0] == never | {
-        "tiles": 2, "size": 9, "source_tiles": 3, "sources": 20, "bias": 1, "source_unit": 4,
-        "output_unit": 0, "weights": 0, "leak": 0x3800, "threshold": 0x3A00, "soft": 1,
+        "tiles": 2, "size": 9, "source_tiles": 3, "sources": 20, "bias": 1, "source_base": 4,
+        "output_base": 0, "weights": 0, "leak": 0x3800, "threshold": 0x3A00, "soft": 1,
         "readout": 0, "spikes_only": 1, "nonzero": 0b010, "edge0": 0x3400, "edge1": 0x3C00,
     }  # fmt: skip
     assert {k: v for k, v in fp[1].items() if not k.startswith("edge")} == {
-        "tiles": 3, "size": 17, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
-        "output_unit": 4, "weights": 6, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
+        "tiles": 3, "size": 17, "source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0,
+        "output_base": 4, "weights": 6, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
         "readout": 1, "spikes_only": 0, "nonzero": 0b010,
     }  # fmt: skip
     none = {f"h{n}": 0 for n in range(16)}
     assert bp[0] == none | {
-        "tiles": 2, "size": 9, "output_unit": 0, "loss": 0, "squared": 1, "next_tiles": 3,
-        "next_unit": 4, "next_source_tiles": 2, "next_weights": 6, "leak": 0x3800, "soft": 1,
+        "tiles": 2, "size": 9, "output_base": 0, "loss": 0, "squared": 1, "next_tiles": 3,
+        "next_base": 4, "next_source_tiles": 2, "next_weights": 6, "leak": 0x3800, "soft": 1,
         "temporal": 0,
         "spikes_only": 1, "h1": 0x3800,
     }  # fmt: skip
-    last = {k: bp[1][k] for k in ("tiles", "size", "output_unit", "loss", "squared", "leak")}
-    assert last == {"tiles": 3, "size": 17, "output_unit": 4, "loss": 1, "squared": 1,
+    last = {k: bp[1][k] for k in ("tiles", "size", "output_base", "loss", "squared", "leak")}
+    assert last == {"tiles": 3, "size": 17, "output_base": 4, "loss": 1, "squared": 1,
                     "leak": 0x3000}  # fmt: skip
     assert wg[1] == {
-        "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
-        "gradient_unit": 4, "weights": 6, "rate": 0x3800, "stochastic": 1, "key": 0,
+        "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0,
+        "gradient_base": 4, "weights": 6, "rate": 0x3800, "stochastic": 1, "key": 0,
     }  # fmt: skip
 
 

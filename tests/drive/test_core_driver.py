@@ -50,7 +50,7 @@ def start(backend, program: str = "both") -> None:
     for name, tasks in backend.plan.programs[program].items():
         register = port.registers.register(f"queue_{name}")
         port.write(f"queue_{name}", register.pack(begin=tasks.begin, end=tasks.end))
-    port.write("parity", port.registers.register("parity").pack(forward=1, backward=0))
+    port.write("buffer", port.registers.register("buffer").pack(forward=1, backward=0))
     port.write("start", 1)
 
 
@@ -171,7 +171,7 @@ def test_accesses_outside_the_map(backend):
     for name in ("start", "clear", "labels"):
         with pytest.raises(BusError):
             port.read(name)
-    for name in ("batch", "parity", "extent0", "queue_fp"):
+    for name in ("batch", "buffer", "extent0", "queue_fp"):
         value = port.read(name)
         with pytest.raises(BusError):
             port.write(name, 0xFFFF_FFFF)

@@ -163,7 +163,7 @@ class Case:
             h = np.array(layer.surrogate.values)[self.tensors[f"codes.{n}"]]
             if layer.rule == "mpd-ed":
                 h = h * self.tensors[f"spikes.{n}"]
-            tiles = self.spike_tiles((h != 0).astype(np.uint8), self.plan.layers[n].output_unit)
+            tiles = self.spike_tiles((h != 0).astype(np.uint8), self.plan.layers[n].output_base)
             for unit, tile in tiles.items():
                 lines = [tile >> 16 * lane & 0xFFFF for lane in range(self.lanes)]
                 found[unit] = int(np.bitwise_or.reduce(lines))

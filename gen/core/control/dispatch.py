@@ -8,7 +8,6 @@ from backspike.gen.core.control.bounds_check import BoundsCheck
 from backspike.gen.core.control.descriptor_loader import DescriptorLoader
 from backspike.gen.core.control.task_queue import TaskQueue
 from backspike.gen.core.engines import EngineKind
-from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, TABLE, WORD_BITS
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import read_signature
@@ -34,7 +33,7 @@ class Dispatcher(wiring.Component):
                 "batch": In(BATCH),
                 "descriptors": Out(read_signature(WORD_BITS, machine.layers * DESCRIPTOR_WORDS)),
                 "config": Out(kind.config),  # of the task's layer
-                **({"table": Out(TABLE)} if kind.table else {}),  # its rows, before the layer's task
+                **({"table": Out(TABLE)} if kind.table else {}),  # rows, before the task
                 "loaded": Out(1),  # `config` has changed (one cycle; the engine is empty)
             }
         )
@@ -45,7 +44,8 @@ class Dispatcher(wiring.Component):
         m.submodules.loader = loader = self._loader
         m.submodules.check = check = self._check
         for name in QUEUE:
-            member, outer, inner = self.signature.members[name], getattr(self, name), getattr(queue, name)
+            member = self.signature.members[name]
+            outer, inner = getattr(self, name), getattr(queue, name)
             if member.is_signature:
                 wiring.connect(m, wiring.flipped(outer), inner)
             else:

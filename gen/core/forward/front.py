@@ -44,7 +44,7 @@ class ForwardFront(GatherFront):
             flags={"edges": EDGE_FLAGS},
             ports={
                 "extent": In(EXTENT),
-                "parity": In(1),  # which half of the spike memory
+                "buffer": In(1),  # which half of the spike memory
                 "row": Out(vector_port(machine)),
             },
         )
@@ -66,7 +66,7 @@ class ForwardFront(GatherFront):
     def request(self, step):
         lanes, sources = self._machine.lanes, self.config.sources
         edges = edge_flags(lanes, step.source, sources, step.block, self.extent)
-        return [Cat(step.source_base, self.parity)], {"scan": step.row, "edges": edges}
+        return [Cat(step.source_base, self.buffer)], {"scan": step.row, "edges": edges}
 
     def masked_tile(self, m, rows, tag, taken):
         config = self.config

@@ -67,8 +67,8 @@ def edge_flags(lanes: int, tile, sources, block, extent) -> Value:
 
 
 def masks_of(lanes: int, flags, sources, bias, full_mask, extent):
-    """(sources, bias, entries) of a tile's flags: lanes that are sources, the lane that is the bias,
-    and the entries that hold a sample."""
+    """(sources, bias, entries) of a tile's flags: lanes that are sources, the lane that is the
+    bias, and the entries that hold a sample."""
     bits = exact_log2(lanes)
     return (
         _lanes(lanes, flags.inner, flags.last, sources),

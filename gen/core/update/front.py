@@ -66,7 +66,7 @@ class UpdateFront(GatherFront):
             flags={"edges": EDGE_FLAGS, "complete": 1},
             ports={
                 "extent": In(EXTENT),
-                "parity": In(1),  # which half of the spike memory
+                "buffer": In(1),  # which half of the spike memory
                 "gradients": Out(read_signature(width, machine.units * DEPTH, stalling=True)),
             },
         )
@@ -94,7 +94,7 @@ class UpdateFront(GatherFront):
     def request(self, step):
         lanes, sources = self._machine.lanes, self.config.sources
         edges = edge_flags(lanes, step.source, sources, step.block, self.extent)
-        return [Cat(step.source_base, self.parity), step.base], {
+        return [Cat(step.source_base, self.buffer), step.base], {
             "scan": step.base,
             "edges": edges,
             "complete": step.group_last,

@@ -24,8 +24,8 @@ from backspike.flow.place import core_mhz
 from backspike.flow.synthesis import synthesise
 from backspike.gen.core.backward.front import BackwardFront
 from backspike.gen.core.forward.front import ForwardFront
-from backspike.gen.core.shared.accumulate import Lane
-from backspike.gen.core.update.front import GradientFront
+from backspike.gen.core.shared.lane import Lane
+from backspike.gen.core.update.front import UpdateFront
 from backspike.gen.emit import ZEROS, emit
 from backspike.gen.machine import MACHINES
 from backspike.gen.numerics.excess import Excess
@@ -52,7 +52,7 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
     ),
     "ForwardFront(default)": lambda: ForwardFront(MACHINES["default"]),
     "BackwardFront(default)": lambda: BackwardFront(MACHINES["default"]),
-    "GradientFront(default)": lambda: GradientFront(MACHINES["default"]),
+    "UpdateFront(default)": lambda: UpdateFront(MACHINES["default"]),
     "Excess()": Excess,
     "Unpack()": Unpack,
     "UnpackProduct()": UnpackProduct,

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from backspike.gen.core.layout import ENGINES, descriptor_fields
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.layout import ENGINES
 from backspike.gen.core.map import core_map
 from backspike.gen.host.register_page import markdown
 from backspike.gen.machine import Machine
@@ -35,7 +36,7 @@ def registers_page(machine: Machine) -> str:
         parts += ["| --- | --- | --- | --- |"]
         parts += [
             f"| {field.word} | `{field.name}` | {field.width} | {field.doc} |"
-            for field in descriptor_fields(name).values()
+            for field in KINDS[name].fields.values()
         ]
         parts += [""]
     return "\n".join(parts)

@@ -10,8 +10,9 @@ import pytest
 
 from backspike.drive.core_driver import BYTES, CoreFaultError
 from backspike.drive.rtl_backend import RTLBackend
-from backspike.gen.core.control.dispatch import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK, descriptor_fields
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.faults import Fault
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK
 from backspike.train.fuzz_training import random_batch
 from tests.support.core_runs import (
     LEARNING,
@@ -51,7 +52,7 @@ def run(backend: RTLBackend, program: str = "both") -> int:
 
 def descriptor(backend: RTLBackend, engine: str, layer: int, field: str, value: int) -> None:
     base = backend.simulator.registers.window(f"layers_{engine}").base
-    word = layer * DESCRIPTOR_WORDS + descriptor_fields(engine)[field].word
+    word = layer * DESCRIPTOR_WORDS + KINDS[engine].fields[field].word
     backend.simulator.write(base + word * BYTES, value)
 
 
@@ -144,21 +145,21 @@ def test_tile(backend, engine):
 
 
 UNITS = [
-    ("fp", 0, "source_unit", 256),
-    ("fp", 0, "source_unit", 8191),
+    ("fp", 0, "source_base", 256),
+    ("fp", 0, "source_base", 8191),
     ("fp", 0, "source_tiles", 100),
     ("fp", 0, "source_tiles", 0),
-    ("fp", 0, "output_unit", 128),
-    ("fp", 1, "output_unit", 120),
+    ("fp", 0, "output_base", 128),
+    ("fp", 1, "output_base", 120),
     ("fp", 2, "tiles", 22),
-    ("bp", 0, "output_unit", 126),
-    ("bp", 0, "next_unit", 126),
+    ("bp", 0, "output_base", 126),
+    ("bp", 0, "next_base", 126),
     ("bp", 0, "next_tiles", 0),
     ("bp", 1, "next_tiles", 60),
     ("bp", 2, "tiles", 22),
-    ("wg", 0, "source_unit", 250),
+    ("wg", 0, "source_base", 250),
     ("wg", 1, "source_tiles", 100),
-    ("wg", 2, "gradient_unit", 127),
+    ("wg", 2, "gradient_base", 127),
 ]
 
 
@@ -204,12 +205,12 @@ def test_deadlock(backend):
     mended(backend)
 
 
-def test_a_run_is_rehearsed_unless_nothing_has_changed(backend):
+def test_a_run_is_tried_unless_nothing_has_changed(backend):
     """Seen by the cycles that a run takes beside its own."""
     tasks = sum(len(queue.tasks) for queue in backend.plan.queues.values())
     assert run(backend) > OVERHEAD + tasks
     assert run(backend) < OVERHEAD
-    # Another batch's extent and parity change nothing that is rehearsed.
+    # Another batch's extent and buffer change nothing that is tried.
     backend.driver.write_inputs(*random_batch(np.random.default_rng(2), NETWORK, 4), 1)
     assert run(backend) < OVERHEAD
     assert run(backend, "forward") > OVERHEAD
@@ -227,7 +228,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_after_a_sound_run_is_rehearsed(backend, change):
+def test_a_change_after_a_good_run_is_tried(backend, change):
     run(backend)
     fault, make = CHANGES[change]
     make(backend)
@@ -237,7 +238,7 @@ def test_a_change_after_a_sound_run_is_rehearsed(backend, change):
 
 
 @pytest.mark.parametrize("fault", [Fault.TILE, Fault.BATCH])
-def test_a_run_is_rehearsed_after_a_fault(backend, fault):
+def test_a_run_is_tried_after_a_fault(backend, fault):
     run(backend)
     if fault == Fault.TILE:
         task(backend, "wg", 0, layer=2, tile=200)
@@ -261,7 +262,7 @@ def test_nothing_that_is_written_makes_the_core_hang(backend, seed):
             engine = ENGINES[rng.integers(3)]
             kind = rng.integers(8)
             if kind < 5:
-                field = rng.choice(list(descriptor_fields(engine).values())[:14])
+                field = rng.choice(list(KINDS[engine].fields.values())[:14])
                 value = int(rng.choice([0, 1, 2**field.width - 1, rng.integers(2**field.width),
                                         *rng.integers(0, 12, 3)]))  # fmt: skip
                 layer = int(rng.integers(len(plan.layers)))

@@ -22,10 +22,10 @@ def configuration(rng, loss: int = 0) -> dict[str, int]:
     return {
         "tiles": tiles,
         "size": tiles * LANES,
-        "output_unit": rng.randrange(20),
+        "output_base": rng.randrange(20),
         "loss": loss,
         "next_tiles": after,
-        "next_unit": 20 + rng.randrange(20),
+        "next_base": 20 + rng.randrange(20),
         "next_source_tiles": tiles + rng.randrange(2),
         "next_weights": rng.randrange(50),
     }
@@ -44,7 +44,8 @@ class Memories:
             bench.read_port(name, getattr(self, name))
 
         column = self.columns.__getitem__
-        bench.add(Memory(bench, dut.column_address, dut.column_vector, column, VECTOR_LATENCY))
+        dut.column__grant.value = 1
+        bench.add(Memory(bench, dut.column__address, dut.column__vector, column, VECTOR_LATENCY))
 
 
 def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories) -> Wanted:
@@ -52,15 +53,15 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
     after = config["next_tiles"]
     for tile in tiles:
         for block in range(setting.blocks):
-            unit = config["output_unit"] + tile * setting.blocks + block
-            want.headers.append({"unit": unit, "block": block, "tile": tile,
+            unit = config["output_base"] + tile * setting.blocks + block
+            want.headers.append({"base": unit, "block": block, "tile": tile,
                                  "last": int(block == setting.blocks - 1)})  # fmt: skip
             if config["loss"]:
                 continue
             needed = memories.active[unit]
             scanned = []
             for source in range(after):
-                at = config["next_unit"] + source * setting.blocks + block
+                at = config["next_base"] + source * setting.blocks + block
                 mask = memories.masks[at] & sum(needed << n * DEPTH for n in range(LANES))
                 scanned.append(
                     {"tile": mask, "tag": (source, at), "last": int(source == after - 1)}

@@ -8,8 +8,8 @@ import pytest
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.core.control import dispatch
-from backspike.gen.core.layout import ENGINES, descriptor_fields
-from backspike.gen.core.shared.accumulate import most_terms, sum_width
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.layout import ENGINES
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.network import Layer, Learning, Network, Surrogate
@@ -43,7 +43,7 @@ def test_no_more_terms_than_are_checked(machine, engine, monkeypatch):
     """Whatever is drawn: what the dispatcher lets pass fits, and comes near."""
     monkeypatch.setattr(dispatch, "Mux", lambda choice, a, b: a if choice else b)
     rng = np.random.default_rng(1)
-    fields = descriptor_fields(engine).values()
+    fields = KINDS[engine].fields.values()
     most = passed = 0
     for _ in range(DRAWS):
         values = {}
@@ -51,7 +51,7 @@ def test_no_more_terms_than_are_checked(machine, engine, monkeypatch):
             bits = int(rng.integers(field.width + 1))
             values[field.name] = Number(int(rng.integers(1 << bits)))
         values["tiles"] = Number(int(rng.choice([1, 1, 1, 2, 64])))  # else there is no task
-        for name in ("output_unit", "source_unit", "next_unit", "gradient_unit", "weights"):
+        for name in ("output_base", "source_base", "next_base", "gradient_base", "weights"):
             if name in values and rng.random() < 0.8:
                 values[name] = Number(0)
         config = SimpleNamespace(**values)
@@ -61,14 +61,14 @@ def test_no_more_terms_than_are_checked(machine, engine, monkeypatch):
             passed += 1
             most = max(most, terms(machine, engine, config, blocks))
     assert passed > 100
-    assert most <= most_terms(machine, engine)
-    assert 2 * most > most_terms(machine, engine), "a bit more than is needed"
+    assert most <= KINDS[engine].terms(machine)
+    assert 2 * most > KINDS[engine].terms(machine), "a bit more than is needed"
 
 
 def test_widths():
     """The sign, 40 or 80 bits of a term's magnitude, and those of the number of terms."""
-    assert [sum_width(MACHINES["default"], engine) for engine in ENGINES] == [52, 91, 52]
-    assert [sum_width(TINY, engine) for engine in ENGINES] == [50, 89, 52]
+    assert [KINDS[engine].sum_width(MACHINES["default"]) for engine in ENGINES] == [52, 91, 52]
+    assert [KINDS[engine].sum_width(TINY) for engine in ENGINES] == [50, 89, 52]
 
 
 ALWAYS = Surrogate("always", (0.0,), (1.0, 1.0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.core.layout import config_layout
+from backspike.gen.core.engines import UPDATE
 from backspike.gen.core.shared.accumulate import sum_width
 from backspike.gen.core.update.drain import UpdateDrain
 from backspike.gen.core.update.front import ROWS_HEADER
@@ -31,7 +31,7 @@ def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: st
     tiles, first = int(rng.integers(1, 4)), int(rng.integers(50))
     rate = float(rng.choice([2.0**-6, 1.0, 0.1]))
     learning = Learning(rate=rate, rounding=rounding)  # pyright: ignore[reportArgumentType]
-    layout = packed(config_layout("wg"))
+    layout = packed(UPDATE.config)
     config = layout.pack(tiles=tiles, rate=half_bits(learning.rate),
                          stochastic=int(rounding == "stochastic"), key=KEY)  # fmt: skip
     run = Run(config, 0, 0, 0)
