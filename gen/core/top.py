@@ -12,7 +12,6 @@ from backspike.gen.core.engine import Engine
 from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
-from backspike.gen.core.shared.drain import later
 from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.register_file import RegisterFile
@@ -221,10 +220,11 @@ class Core(wiring.Component):
         wiring.connect(m, registers.weights, window.host)
         row, column = weights.row, weights.column
         enables = Signal(len(window.enable), name="window_enable")
-        m.d.sync += enables.eq(window.enable)
+        window_address = Signal.like(window.address, name="window_address")
+        m.d.sync += [enables.eq(window.enable), window_address.eq(window.address)]
         with m.If(rest):
             m.d.comb += [
-                row.address.eq(later(m, window.address, 1, "window_address")),
+                row.address.eq(window_address),
                 row.turn.eq(0),
                 row.write.eq(Cat(enable.replicate(2) for enable in enables)),
             ]

@@ -277,7 +277,7 @@ def test_drain(share, tmp_path):
     run_bench(
         BackwardDrain(machine(share)),
         f"backward_drain_{share}_bench",
-        "drain_benches",
+        "tests.support.drain_benches",
         testcase="gradients",
         parameters={"path": str(tmp_path / "case")},
     )

@@ -242,7 +242,7 @@ def test_drain(share, tmp_path):
     run_bench(
         ForwardDrain(machine(share)),
         f"forward_drain_{share}_bench",
-        "drain_benches",
+        "tests.support.drain_benches",
         testcase="neurons",
         parameters={"path": str(tmp_path / "case")},
     )

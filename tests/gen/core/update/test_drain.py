@@ -81,7 +81,7 @@ def test_drain(share, tmp_path):
     run_bench(
         UpdateDrain(machine(share)),
         f"update_drain_{share}_bench",
-        "drain_benches",
+        "tests.support.drain_benches",
         testcase="updates",
         parameters={"path": str(tmp_path / "case")},
     )
