@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.numerics import hash as hardware
+from backspike.gen.numerics import hash32 as hardware
 from backspike.golden.hash import OFFSET, ROUNDS, draw, layer_key, mix
 from backspike.sim.bench.array_bench import Bulk, after
 
