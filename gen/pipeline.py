@@ -13,8 +13,8 @@ class Pipeline:
     asks too early is told.
 
     Cycles are numbers from any common start; they may be negative. Registers are named after the
-    cycle in which they hold their value (`slot_3`). They have no reset, unless `put` asks for it (of
-    plain values, not structs).
+    cycle in which they hold their value (`slot_3`). They have no reset, unless `put` asks for it
+    (of plain values, not structs).
 
     Parameters: m: takes the registers; enable: the pipeline moves only in cycles in which this is
     high (always unless given).
@@ -40,6 +40,13 @@ class Pipeline:
     def register(self, name: str, value: Any, *, at: int) -> Any:
         """Puts a register at cycle `at` that takes `value`, which exists the cycle before."""
         return self.put(name, self._register(f"{name}_{at}", value), at=at)
+
+    def wire(self, name: str, value: ValueLike, *, at: int) -> Signal:
+        """Puts a name to what is worked out in cycle `at`: an expression that is used several times
+        would be written each time."""
+        signal = Signal(Value.cast(value).shape(), name=name)
+        self._m.d.comb += signal.eq(value)
+        return self.put(name, signal, at=at)
 
     def get(self, name: str, *, at: int) -> Any:
         """The value of that name as it is in cycle `at`."""

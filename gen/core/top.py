@@ -21,7 +21,6 @@ from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
 from backspike.gen.memory.window import RowWindow
-from backspike.gen.pipeline import delay
 
 
 class Core(wiring.Component):
@@ -221,8 +220,8 @@ class Core(wiring.Component):
         wiring.connect(m, registers.weights, window.host)
         row, column = weights.row, weights.column
         enables = Signal(len(window.enable), name="window_enable")
-        m.d.sync += enables.eq(window.enable)
-        window_address = delay(m, window.address, 1, "window_address")
+        window_address = Signal.like(window.address, name="window_address")
+        m.d.sync += [enables.eq(window.enable), window_address.eq(window.address)]
         with m.If(rest):
             m.d.comb += [
                 row.address.eq(window_address),

@@ -9,18 +9,18 @@ from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import TABLE
 from backspike.gen.core.shared.state_file import StateFile
 from backspike.gen.core.shared.time_sequencer import slot_layout
+from backspike.gen.numerics.fixed_to_half import NEAREST_LATENCY, FixedToHalf
 from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED, Half
-from backspike.gen.numerics.round import NEAREST_LATENCY, Round
-from backspike.gen.numerics.unpack import Factor, UnpackProduct, factor
+from backspike.gen.numerics.half_product import Factor, HalfProduct, factor
 from backspike.gen.pipeline import Pipeline
 
 SUM_TO_E = NEAREST_LATENCY
 """Cycles from a sum to e: rounding."""
 FACTORS_AT = SUM_TO_E + 1
 """Cycles from a sum to h and κ, which a product takes a cycle after e and g_{t+1}."""
-PRODUCTS_AT = SUM_TO_E + UnpackProduct.latency
+PRODUCTS_AT = SUM_TO_E + HalfProduct.latency
 """Cycles from a sum to the products."""
-E_TO_G = UnpackProduct.latency + 1 + NEAREST_LATENCY
+E_TO_G = HalfProduct.latency + 1 + NEAREST_LATENCY
 """Cycles from e to g: products, addition; rounding."""
 RECURRENCE = 2 + E_TO_G + 1
 """Cycles from the reading of g_{t+1} to that of g_t: out of its memory, a register; to g."""
@@ -64,7 +64,7 @@ class BackwardUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.round_e = round_e = Round(width=self._width, fraction=2 * FRACTION)
+        m.submodules.round_e = round_e = FixedToHalf(width=self._width, fraction=2 * FRACTION)
         m.d.comb += round_e.i.eq(self.sum)
         pipeline = Pipeline(m)  # from cycle 0, that of `slot` and `sum`
         pipeline.put("slot", self.slot, at=0)
@@ -77,10 +77,10 @@ class BackwardUnit(wiring.Component):
 
         # h e + κ g as ±(|h e| ± κ |g|): one product has no sign, and the result may get one.
         e = Signal(Half)
-        m.submodules.product_e = product_e = UnpackProduct()
-        m.submodules.product_g = product_g = UnpackProduct()
+        m.submodules.product_e = product_e = HalfProduct()
+        m.submodules.product_g = product_g = HalfProduct()
         total = Signal(signed(PRODUCT_FIXED + 1), reset_less=True)
-        m.submodules.round_g = round_g = Round(width=PRODUCT_FIXED + 1, fraction=2 * FRACTION)
+        m.submodules.round_g = round_g = FixedToHalf(width=PRODUCT_FIXED + 1, fraction=2 * FRACTION)
         pipeline.put("e_sign", e.sign, at=SUM_TO_E)
         negative = pipeline.get("e_sign", at=FACTORS_AT) ^ h.factor.sign
         pipeline.put("negative", negative, at=FACTORS_AT)

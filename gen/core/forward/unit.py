@@ -9,10 +9,10 @@ from backspike.gen.core.forward.surrogate import SurrogateLookup, order
 from backspike.gen.core.layout import TABLE
 from backspike.gen.core.shared.state_file import StateFile
 from backspike.gen.core.shared.time_sequencer import slot_layout
-from backspike.gen.numerics.excess import Excess
+from backspike.gen.numerics.fixed_to_half import NEAREST_LATENCY, FixedToHalf
 from backspike.gen.numerics.half import FRACTION, Half
-from backspike.gen.numerics.round import NEAREST_LATENCY, Round
-from backspike.gen.numerics.unpack import UnpackProduct, factor
+from backspike.gen.numerics.half_product import HalfProduct, factor
+from backspike.gen.numerics.half_subtract import HalfSubtract
 from backspike.gen.pipeline import Pipeline
 
 CODE = data.StructLayout({"code": 4, "spike": 1})
@@ -25,13 +25,13 @@ BELOW = 2
 sum has none."""
 V_AT = 2
 """Cycles from a sum to v: out of its memory, a register."""
-PRODUCT_AT = V_AT + UnpackProduct.latency
+PRODUCT_AT = V_AT + HalfProduct.latency
 """Cycles from a sum to λ v."""
 SUM_TO_U = PRODUCT_AT + 1 + NEAREST_LATENCY
 """Cycles from a sum to u: λ v; addition; rounding."""
 U_TO_CODE = SurrogateLookup.latency
 """Cycles from u to spike and code."""
-U_TO_V = max(Excess.latency, U_TO_CODE)
+U_TO_V = max(HalfSubtract.latency, U_TO_CODE)
 """Cycles from u to v, for a soft reset."""
 RECURRENCE = SUM_TO_U + U_TO_V + 1
 """Cycles from the use of v_{t-1} to that of v_t."""
@@ -87,15 +87,15 @@ class ForwardUnit(wiring.Component):
         key = Signal(16)
         threshold = Half(config.threshold)
         m.submodules.lookup = lookup = SurrogateLookup()
-        m.submodules.excess = excess = Excess()
+        m.submodules.subtract = subtract = HalfSubtract()
         fires = (key >= order(threshold)) & ~config.readout
         pipeline.register("spike", fires, at=u_at + 1)
         m.d.comb += [
             key.eq(order(u)),
             lookup.table.eq(self.table),
             lookup.i_key.eq(key),
-            excess.i_a.as_value().eq(u),
-            excess.i_b.eq(threshold),
+            subtract.i_a.as_value().eq(u),
+            subtract.i_b.eq(threshold),
             self.code.eq(lookup.o),
             self.spike.eq(pipeline.get("spike", at=code_at)),
             self.active.eq(
@@ -108,21 +108,21 @@ class ForwardUnit(wiring.Component):
             states.write.eq(written.valid),
             states.written.sample.eq(written.sample),
             states.written.phase.eq(written.phase),
-            states.i.eq(Mux(spiked, Mux(config.soft, excess.o.as_value(), 0), kept)),
+            states.i.eq(Mux(spiked, Mux(config.soft, subtract.o.as_value(), 0), kept)),
         ]
-        reset_saturated = excess.saturated & pipeline.get("live", at=v_at) & spiked & config.soft
+        reset_saturated = subtract.saturated & pipeline.get("live", at=v_at) & spiked & config.soft
         m.d.comb += self.saturated.eq(
             (round_u.saturated & pipeline.get("live", at=u_at)) | reset_saturated
         )
         return m
 
-    def _potential(self, m: Module, pipeline: Pipeline, v) -> Round:
+    def _potential(self, m: Module, pipeline: Pipeline, v) -> FixedToHalf:
         """sum + λ v, rounded.
 
         Of what λ v has below 2^-24 only matters whether it is a half of that, more or less: a one
         in the place of all that is below 2^-25 tells it.
         """
-        m.submodules.leaked = leaked = UnpackProduct()
+        m.submodules.leaked = leaked = HalfProduct()
         leak = Signal.like(leaked.i_factor, reset_less=True)
         m.d.sync += leak.eq(factor(Half(self.config.leak)))
         m.d.comb += [leaked.i_half.eq(v), leaked.i_factor.eq(leak)]
@@ -137,6 +137,6 @@ class ForwardUnit(wiring.Component):
         ]
         total = Signal(signed(self._width + BELOW + 1), reset_less=True)
         m.d.sync += total.eq((exact_sum << BELOW) + upper + (leaked.carry & ~inexact))
-        round_u = Round(width=len(total), fraction=FRACTION + BELOW)
+        round_u = FixedToHalf(width=len(total), fraction=FRACTION + BELOW)
         m.d.comb += round_u.i.eq(total)
         return round_u

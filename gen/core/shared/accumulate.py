@@ -9,7 +9,8 @@ from backspike.gen.core.shared.lane import STEP, Lane
 from backspike.gen.core.shared.sum_buffer import SumBuffer
 from backspike.gen.machine import DEPTH
 from backspike.gen.numerics.half import Half
-from backspike.gen.numerics.unpack import Unpack, UnpackProduct, factor
+from backspike.gen.numerics.half_product import HalfProduct, factor
+from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.gen.pipeline import Pipeline
 
 
@@ -34,7 +35,7 @@ class Accumulator(wiring.Component):
     def __init__(self, *, lanes: int, lines: int, product: bool, width: int):
         self._product = product
         self._lanes = [Lane(product=product, width=width) for _ in range(lanes)]
-        self._term_at = (UnpackProduct.latency if product else Unpack.latency) - 1
+        self._term_at = (HalfProduct.latency if product else HalfToFixed.latency) - 1
         self.latency = self._term_at + self._lanes[0].latency + 1
         self.width = width
         event = event_layout(lines, DEPTH, 0)

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.shared.sum_buffer import STEP
 from backspike.gen.machine import DEPTH
 from backspike.gen.numerics.half import Half
-from backspike.gen.numerics.unpack import Factor, Unpack, UnpackProduct
+from backspike.gen.numerics.half_product import Factor, HalfProduct
+from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.gen.pipeline import Pipeline
 
 PART = 52
@@ -47,14 +48,14 @@ class Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if self._product:
-            m.submodules.term = term = UnpackProduct()
+            m.submodules.term = term = HalfProduct()
             m.d.comb += [
                 term.i_half.eq(self.element),
                 term.i_factor.eq(self.factor),
                 term.en.eq(self.go),
             ]
         else:
-            m.submodules.term = term = Unpack()
+            m.submodules.term = term = HalfToFixed()
             m.d.comb += [term.i.eq(self.element), term.en.eq(self.go & self.shift)]
         m.d.comb += term.load.eq(self.go & self.load)
 

@@ -4,9 +4,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.numerics.fixed_to_half import (
+    NEAREST_LATENCY,
+    RANDOM,
+    STOCHASTIC_LATENCY,
+    FixedToHalf,
+)
 from backspike.gen.numerics.half import FRACTION, Half, significand
-from backspike.gen.numerics.hash import Mix
-from backspike.gen.numerics.round import NEAREST_LATENCY, RANDOM, STOCHASTIC_LATENCY, Round
+from backspike.gen.numerics.hash32 import Hash32
 from backspike.gen.pipeline import Pipeline
 
 D_AT = 1 + NEAREST_LATENCY
@@ -20,7 +25,7 @@ W_AT = D_AT + 2
 """Cycles from a sum until its old weight is needed."""
 TOTAL_AT = D_AT + CHANGE_LATENCY
 """Cycles from a sum to w - η d, exact enough to be rounded."""
-WORD_AT = TOTAL_AT - Mix.latency
+WORD_AT = TOTAL_AT - Hash32.latency
 """Cycles from a sum until its weight's word is needed, from which the random bits are made."""
 
 SIGNIFICAND = 11
@@ -90,7 +95,7 @@ class UpdateUnit(wiring.Component):
         pipeline = Pipeline(m)  # from cycle 0, that of `sum`
         pipeline.put("live", self.live, at=0)
         pipeline.put("sum", self.sum, at=0)
-        m.submodules.round_d = round_d = Round(width=self._width, fraction=FRACTION)
+        m.submodules.round_d = round_d = FixedToHalf(width=self._width, fraction=FRACTION)
         m.d.comb += round_d.i.eq(pipeline.get("sum", at=1))
         self._product(pipeline, round_d.o)
         self._weight(pipeline)
@@ -107,15 +112,15 @@ class UpdateUnit(wiring.Component):
         minuend = Cat(whole, Const(0, BELOW), weight)
         m.d.sync += total.eq((minuend + Cat(whole, change, negative).as_signed()) >> 1)
 
-        m.submodules.round_w = round_w = Round(
+        m.submodules.round_w = round_w = FixedToHalf(
             width=len(total) + 1, fraction=FRACTION + BELOW + 1, stochastic=True
         )
-        m.submodules.mix = mix = Mix()
+        m.submodules.hash = hash32 = Hash32()
         m.d.comb += [
-            mix.i_key.eq(self.key),
-            mix.i_word.eq(self.word),
+            hash32.i_key.eq(self.key),
+            hash32.i_word.eq(self.word),
             round_w.i.eq(Cat(least, total)),
-            round_w.i_random.eq(mix.o[32 - RANDOM :]),
+            round_w.i_random.eq(hash32.o[32 - RANDOM :]),
             round_w.i_stochastic.eq(self.stochastic),
         ]
         rounded = round_w.o

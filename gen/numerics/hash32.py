@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.pipeline import Pipeline
+
 OFFSET = 0x9E3779B9
 """Keeps key = word = 0 from giving 0. (2^32 over the golden ratio.)"""
 ROUNDS = ((4, 14, 17, 24), (6, 14, 27, 20), (7, 13, 29, 25))
@@ -13,8 +15,8 @@ Found by search: the least avalanche bias of 1500 random choices whose differenc
 """
 
 
-class Mix(wiring.Component):
-    """mix(key, word): a 32-bit number in which every bit of key and word has its say.
+class Hash32(wiring.Component):
+    """hash(key, word): a 32-bit number in which every bit of key and word has its say.
 
         x = word ^ key ^ OFFSET
         for a, b, c, d in ROUNDS:
@@ -25,8 +27,6 @@ class Mix(wiring.Component):
     three rotations of 32 bits are invertible. No multiplier; an adder and a row of LUT4 a round.
 
     Latency: `latency` cycles. Throughput: one a cycle; free running, without enable.
-
-    Ports: i_key, i_word, o: 32 bits each.
     """
 
     latency = len(ROUNDS)
@@ -37,17 +37,14 @@ class Mix(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        key = self.i_key
-        x = self.i_word ^ key ^ OFFSET
-        for n, (a, b, c, d) in enumerate(ROUNDS, 1):
+        pipeline = Pipeline(m)
+        pipeline.put("key", self.i_key, at=0)
+        x = self.i_word ^ self.i_key ^ OFFSET
+        for n, (a, b, c, d) in enumerate(ROUNDS):
+            key = pipeline.get("key", at=n)
             product = Signal(32, name=f"product{n}")
             m.d.comb += product.eq(x + (x << a))
             mixed = product ^ product.rotate_left(b) ^ product.rotate_left(c) ^ key.rotate_left(d)
-            x = Signal(32, name=f"x{n}", reset_less=True)
-            m.d.sync += x.eq(mixed)
-            if n < len(ROUNDS):
-                next_key = Signal(32, name=f"key{n}", reset_less=True)
-                m.d.sync += next_key.eq(key)
-                key = next_key
+            x = pipeline.register(f"state{n}", mixed, at=n + 1)
         m.d.comb += self.o.eq(x)
         return m
