@@ -28,7 +28,9 @@ def lowest(bits: Value) -> Value:
 def picker(load: Load) -> Bench:
     """Any one tile's lines come out, each once, lowest first, the empty ones left out."""
     bench = Bench()
-    inside = bench.device(load("core.scan").LinePicker(lines=LINES, length=LENGTH, tag_width=WIDTH))
+    inside = bench.device(
+        load("core.shared.events").RowCompactor(lines=LINES, length=LENGTH, tag_width=WIDTH)
+    )
     device, m = inside.component, bench.module
     came, left = device.i.valid & device.i.ready, device.o.valid
     arriving = Value.cast(device.i.payload.tile)
@@ -107,7 +109,7 @@ def picker(load: Load) -> Bench:
 def emitter(load: Load) -> Bench:
     """Each line's bits become events, each once, lowest first."""
     bench = Bench()
-    module = load("core.scan")
+    module = load("core.shared.events")
     inside = bench.device(module.EventEmitter(lines=2, length=BITS, tag_width=WIDTH))
     device, m = inside.component, bench.module
     bench.kept(device.o)
@@ -138,7 +140,9 @@ def emitter(load: Load) -> Bench:
 def scan(load: Load) -> Bench:
     """No line is lost: there is room in both queues for each that comes."""
     bench = Bench()
-    inside = bench.device(load("core.scanner").Scan(lines=LINES, length=BITS, tag_width=WIDTH))
+    inside = bench.device(
+        load("core.shared.events").SpikeScanner(lines=LINES, length=BITS, tag_width=WIDTH)
+    )
     device = inside.component
     bench.kept(device.o_lines)
     picker = inside.module.submodules.picker
@@ -168,7 +172,7 @@ def scan(load: Load) -> Bench:
     return bench
 
 
-SCAN = "core.scan"
+SCAN = "core.shared.events"
 PROOFS = (
     Proof(
         name="line-picker",
@@ -222,13 +226,13 @@ PROOFS = (
         bugs=(
             Bug(
                 "an empty line is announced",
-                "core.scanner",
+                SCAN,
                 "lines.w_en.eq(picker.o.valid & picked.some)",
                 "lines.w_en.eq(picker.o.valid)",
             ),
             Bug(
                 "lines come when there is no place left for those on their way",
-                "core.scanner",
+                SCAN,
                 "MARGIN = 4",
                 "MARGIN = 1",
             ),

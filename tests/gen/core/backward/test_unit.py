@@ -17,7 +17,6 @@ from backspike.gen.core.backward.unit import (
 )
 from backspike.gen.core.engines import BACKWARD
 from backspike.gen.core.forward.unit import CODE
-from backspike.gen.core.shared.accumulate import sum_width
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.machine import DEPTH, MACHINES
@@ -34,7 +33,7 @@ from tests.support.streams import packed
 from tests.support.units import GivenSums, by_sample, check, columns, constant, settings
 
 SHARE = 2
-WIDTH = sum_width(machine(SHARE), "bp")
+WIDTH = BACKWARD.sum_width(machine(SHARE))
 STEPS = 8
 RUNS = 150
 SHAPE = (RUNS, STEPS, RECURRENCE)

@@ -16,7 +16,6 @@ from backspike.gen.core.forward.unit import (
     U_TO_V,
     ForwardUnit,
 )
-from backspike.gen.core.shared.accumulate import sum_width
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.machine import DEPTH, MACHINES
@@ -39,7 +38,7 @@ from tests.support.streams import packed
 from tests.support.units import GivenSums, by_sample, check, columns, constant, settings
 
 SHARE = 2
-WIDTH = sum_width(machine(SHARE), "fp")
+WIDTH = FORWARD.sum_width(machine(SHARE))
 STEPS = 8
 RUNS = 150
 """Blocks of RECURRENCE neurons, the densest that a unit can take: some ten thousand updates."""
