@@ -5,7 +5,7 @@
 
 import cocotb
 
-from backspike.gen.core.weights import ROW_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from tests.support.drain_play import LANES, play
 from tests.support.streams import Memory, Pulses
 from tests.support.tiles import by_lanes
@@ -26,14 +26,14 @@ async def gradients(dut, slow):
 
 
 class Rows(Memory):
-    """The weights' row port: reads and writes share an address, and `turn` is k mod P."""
+    """The weights' row port: reads and writes share an address."""
 
-    def __init__(self, bench, weights: dict[int, int], turns: dict[int, int]):
+    def __init__(self, bench, weights: dict[int, int]):
         dut = bench.dut
         super().__init__(
-            bench, dut.row_address, dut.row_vector, lambda at: weights.get(at, 0), ROW_LATENCY
+            bench, dut.row_address, dut.row_vector, lambda at: weights.get(at, 0), VECTOR_LATENCY
         )
-        self.dut, self.weights, self.turns = dut, weights, turns
+        self.dut, self.weights = dut, weights
         self.written: dict[int, int] = {}
         self.updated = self.writes = 0
 
@@ -41,13 +41,13 @@ class Rows(Memory):
         super().sample()
         if int(self.dut.row_valid.value):
             address = int(self.dut.row_address.value)
-            turn = self.turns[address] % LANES
             if int(self.dut.row_write.value):
                 assert address not in self.written, f"row {address} is written twice"
-                self.written[address] = by_lanes(int(self.dut.row_data.value), turn, LANES)
+                self.written[address] = by_lanes(
+                    int(self.dut.row_data.value), address % LANES, LANES
+                )
                 self.writes += 1
             else:
-                assert int(self.dut.row_turn.value) == turn
                 self.updated += 1
 
 
@@ -58,8 +58,7 @@ async def updates(dut, slow):
     watched = []
 
     def extra(bench, memories):
-        weights, turns = memories.setdefault("weights", {}), memories.setdefault("turns", {})
-        rows = bench.add(Rows(bench, weights, turns))
+        rows = bench.add(Rows(bench, memories.setdefault("weights", {})))
         watched.extend([rows, bench.add(Pulses(bench, "rows"))])
         return {"weights": rows.written}
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from backspike.gen.core.weights import COLUMN_LATENCY, ROW_LATENCY, WeightMemory
+from backspike.gen.core.weights import VECTOR_LATENCY, WeightMemory
 from backspike.gen.machine import Machine
 from backspike.sim.bench.array_bench import Bulk
 
-LANES, SOURCES, TILES, FIRST = 8, 19, 3, 5
+LANES, SOURCES, TILES, FIRST = 8, 16, 3, 8
+"""P; sources, in whole blocks; tiles of neurons; the first row, that of a block."""
 MACHINE = Machine(name="bench", lanes=LANES, fp_share=2, bp_share=2, wg_share=2, weight_rows=64,
                   units=16, spike_units=16, readout_units=16, layers=2, tasks=16)  # fmt: skip
 COUNT = 3000
@@ -26,15 +27,15 @@ def memory():
 
 
 def rows_of(weights: np.ndarray) -> np.ndarray:
-    """(K, N) as row tiles (K * TILES, P), in lane order."""
-    return weights.reshape(SOURCES * TILES, LANES)
+    """(K, N) as rows (TILES * K, P), tile by tile, in lane order."""
+    return weights.reshape(SOURCES, TILES, LANES).transpose(1, 0, 2).reshape(-1, LANES)
 
 
 def fill(memory: Bulk, weights: np.ndarray) -> None:
     rows = rows_of(weights)
     at = np.arange(len(rows))
     memory(row__write=np.full(len(rows), (1 << LANES) - 1), row__address=FIRST + at,
-           row__data=packed(banked(rows, at // TILES)))  # fmt: skip
+           row__data=packed(banked(rows, at)))  # fmt: skip
 
 
 def banked(rows: np.ndarray, sources: np.ndarray) -> np.ndarray:
@@ -55,17 +56,14 @@ def test_rows_and_columns(memory):
     neuron = rng.integers(0, TILES * LANES, COUNT)
     first = rng.integers(0, SOURCES // LANES, COUNT) * LANES
     out = memory(
-        row__address=FIRST + source * TILES + tile,
-        row__turn=source % LANES,
-        column__address=FIRST + first * TILES + neuron // LANES,
-        column__stride=np.full(COUNT, TILES),
-        column__turn=neuron % LANES,
+        row__address=FIRST + tile * SOURCES + source,
+        column__address=FIRST + neuron // LANES * SOURCES + first + neuron % LANES,
     )
     rows = weights.reshape(SOURCES, TILES, LANES)[source, tile]
     columns = weights[first[:, None] + np.arange(LANES), neuron[:, None]]
-    for name, latency, want in (("row", ROW_LATENCY, rows), ("column", COLUMN_LATENCY, columns)):
-        got = out[f"{name}__vector"][latency:]
-        np.testing.assert_array_equal(got, packed(want)[:-latency], err_msg=name)
+    for name, want in (("row", rows), ("column", columns)):
+        got = out[f"{name}__vector"][VECTOR_LATENCY:]
+        np.testing.assert_array_equal(got, packed(want)[:-VECTOR_LATENCY], err_msg=name)
 
 
 def test_update_in_place(memory):
@@ -78,32 +76,31 @@ def test_update_in_place(memory):
     write = np.arange(cycles) % 2 == 1
     at = rng.integers(0, len(rows), cycles)
     data = rng.integers(0, 1 << 16, (cycles, LANES)).astype(np.uint16)
-    source = at // TILES
     out = memory(row__write=write * ((1 << LANES) - 1), row__address=FIRST + at,
-                 row__turn=source % LANES, row__data=packed(banked(data, source)))  # fmt: skip
-    for cycle in range(cycles - ROW_LATENCY):
+                 row__data=packed(banked(data, at)))  # fmt: skip
+    for cycle in range(cycles - VECTOR_LATENCY):
         if write[cycle]:
             rows[at[cycle]] = data[cycle]
         else:
-            got = out["row__vector"][cycle + ROW_LATENCY]
+            got = out["row__vector"][cycle + VECTOR_LATENCY]
             np.testing.assert_array_equal(got, packed(rows[at[cycle]][None])[0], f"cycle {cycle}")
 
 
 def test_banks_one_by_one(memory):
-    """The host writes pairs of banks, unturned; the others keep what they hold."""
+    """The host writes pairs of banks; the others keep what they hold."""
     rng = np.random.default_rng(3)
     weights = random_weights(rng)
     fill(memory, weights)
     rows = rows_of(weights)
-    banks = banked(rows, np.arange(len(rows)) // TILES)
+    banks = banked(rows, np.arange(len(rows)))
     count = 200
     at, pair = rng.integers(0, len(banks), count), rng.integers(0, LANES // 2, count)
     data = rng.integers(0, 1 << 16, (count, LANES)).astype(np.uint16)
-    memory(row__write=3 << 2 * pair, row__address=FIRST + at, row__turn=np.zeros(count, int),
+    memory(row__write=3 << 2 * pair, row__address=FIRST + at,
            row__data=packed(data))  # fmt: skip
     for a, p, row in zip(at, pair, data, strict=True):
         banks[a, 2 * p : 2 * p + 2] = row[2 * p : 2 * p + 2]
-    # Unturned rows are the banks as they lie.
-    everything = np.arange(len(banks) + ROW_LATENCY) % len(banks)
-    out = memory(row__address=FIRST + everything)["row__vector"][ROW_LATENCY:]
+    everything = np.arange(len(banks) + VECTOR_LATENCY) % len(banks)
+    raw = np.ones(len(everything), int)
+    out = memory(row__address=FIRST + everything, row__raw=raw)["row__vector"][VECTOR_LATENCY:]
     np.testing.assert_array_equal(out, packed(banks))

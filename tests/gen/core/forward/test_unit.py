@@ -1,4 +1,4 @@
-"""gen.core.neuron: a neuron unit's updates on hard sums against golden, and the drain in time."""
+"""gen.core.forward:  a neuron unit's updates on hard sums against golden, and the drain in time."""
 
 import functools
 
@@ -7,18 +7,17 @@ import pytest
 import torch
 
 from backspike.compile.compiler import compile_network
-from backspike.gen.core.forward.neuron import (
+from backspike.gen.core.engines import FORWARD
+from backspike.gen.core.forward.drain import ForwardDrain
+from backspike.gen.core.forward.unit import (
     RECURRENCE,
     SUM_TO_U,
     U_TO_CODE,
     U_TO_V,
-    NeuronDrain,
-    NeuronUnit,
+    ForwardUnit,
 )
-from backspike.gen.core.layout import config_layout
-from backspike.gen.core.shared.accumulate import sum_width
-from backspike.gen.core.shared.drain import slot_layout
 from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden import rules
 from backspike.golden.half import to_bits
@@ -39,7 +38,7 @@ from tests.support.streams import packed
 from tests.support.units import GivenSums, by_sample, check, columns, constant, settings
 
 SHARE = 2
-WIDTH = sum_width(machine(SHARE), "fp")
+WIDTH = FORWARD.sum_width(machine(SHARE))
 STEPS = 8
 RUNS = 150
 """Blocks of RECURRENCE neurons, the densest that a unit can take: some ten thousand updates."""
@@ -60,7 +59,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> Bulk:
-    return Bulk(NeuronUnit(width=WIDTH, share=SHARE), "neuron_unit")
+    return Bulk(ForwardUnit(width=WIDTH, share=SHARE), "forward_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):
@@ -91,19 +90,19 @@ def run(layer: Layer, readout: bool, seed: int):
     count = RUNS * STEPS * RECURRENCE
     limbs, terms = sums(rng, count, layer.threshold)
     live = rng.random(count) < 0.9
-    place = np.arange(RECURRENCE)  # a place of its own for each neuron, turns and samples mixed
+    place = np.arange(RECURRENCE)  # a place of its own for each neuron, phases and samples mixed
     step = np.broadcast_to(np.arange(STEPS)[:, None], shape)
     slot = columns(
         packed(slot_layout(SHARE)), count, valid=1,
-        turn=np.broadcast_to(place % SHARE, shape).ravel(),
+        phase=np.broadcast_to(place % SHARE, shape).ravel(),
         sample=np.broadcast_to(place // SHARE, shape).ravel(),
-        first=(step == 0).ravel(), last=(step == STEPS - 1).ravel(),
+        first_step=(step == 0).ravel(), last_step=(step == STEPS - 1).ravel(),
     )  # fmt: skip
     config, table = settings("fp", descriptor(layer, readout))
     unit()(table=np.array(table, np.uint64))
     pad = [(0, 50)]
     out = unit()(
-        config=constant(config, config_layout("fp").size, count + 50),
+        config=constant(config, FORWARD.config.size, count + 50),
         slot=np.pad(slot, pad),
         sum=np.pad(limbs, pad),
         live=np.pad(live, pad),
@@ -182,11 +181,11 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
     """Some blocks of a layer with random sums, and golden's results as rows."""
     shape = Shape.draw(rng)
     size = int(rng.integers(1, 3 * LANES + 1))
-    parity, output = int(rng.integers(2)), 0 if readout else int(rng.integers(20))
+    buffer, output = int(rng.integers(2)), 0 if readout else int(rng.integers(20))
     config = descriptor(layer, readout) | {"size": size}
     most = shape.steps * max(shape.samples * share, RECURRENCE)
     config, table = settings("fp", config)
-    run = Run(config, table=table, parity=parity, most=most, **shape.ports())
+    run = Run(config, table=table, buffer=buffer, most=most, **shape.ports())
     run.writes = {name: {} for name in ("spikes", "active", "codes", "logits")}
     steps, samples = shape.steps, shape.samples
     for tile in range(-(-size // LANES)):
@@ -197,7 +196,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
             units = [by_sample(x.reshape(steps, samples, LANES)) for x in terms]
             unit = output + tile * shape.blocks + block
             last = block == shape.blocks - 1
-            header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
+            header = packed(HEADER).pack(base=unit, block=block, tile=tile, last=int(last))
             rows = signed.reshape(-1, LANES)
             drained = Block(header)
             drained.sums = [row_of(row, WIDTH) for row in rows] + [0] * (DEPTH - len(rows))
@@ -222,7 +221,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
                 for d, row in enumerate(kept.numpy()):
                     run.writes["codes"][unit * DEPTH + d] = row_of(row, 5)
                 fired = spikes.transpose(0, 1).numpy().astype(bool) & valid
-                run.writes["spikes"][parity << 6 | unit] = tile_of(fired)
+                run.writes["spikes"][buffer << 6 | unit] = tile_of(fired)
                 active = (needed.transpose(0, 1).numpy() & valid).any(-1, keepdims=True)
                 run.writes["active"][unit] = tile_of(active)
                 every = 1 + (layer.reset == "soft")
@@ -243,8 +242,8 @@ def test_drain(share, tmp_path):
     assert {run.saturated for run in runs} == {True, False}
     save(runs, tmp_path / "case")
     run_bench(
-        NeuronDrain(machine(share)),
-        f"neuron_drain_{share}_bench",
+        ForwardDrain(machine(share)),
+        f"forward_drain_{share}_bench",
         "tests.support.drain_benches",
         testcase="neurons",
         parameters={"path": str(tmp_path / "case")},

@@ -7,19 +7,18 @@ import pytest
 import torch
 
 from backspike.compile.compiler import compile_network
-from backspike.gen.core.backward.neuron import (
+from backspike.gen.core.backward.drain import BackwardDrain
+from backspike.gen.core.backward.unit import (
     CODE_LATENCY,
     E_TO_G,
     RECURRENCE,
     SUM_TO_E,
-    BackwardDrain,
     BackwardUnit,
 )
-from backspike.gen.core.forward.neuron import CODE
-from backspike.gen.core.layout import config_layout
-from backspike.gen.core.shared.accumulate import sum_width
-from backspike.gen.core.shared.drain import slot_layout
+from backspike.gen.core.engines import BACKWARD
+from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
@@ -27,14 +26,14 @@ from backspike.golden.half import random_halves, to_bits
 from backspike.ir.network import Layer, Learning, Network
 from backspike.sim.bench.array_bench import Bulk
 from backspike.sim.bench.cocotb_bench import run_bench
-from tests.gen.core.forward.test_neuron import LAYERS
+from tests.gen.core.forward.test_unit import LAYERS
 from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
 from tests.support.units import GivenSums, by_sample, check, columns, constant, settings
 
 SHARE = 2
-WIDTH = sum_width(machine(SHARE), "bp")
+WIDTH = BACKWARD.sum_width(machine(SHARE))
 STEPS = 8
 RUNS = 150
 SHAPE = (RUNS, STEPS, RECURRENCE)
@@ -60,9 +59,9 @@ def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
     step = np.broadcast_to(np.arange(STEPS)[::-1, None], SHAPE)  # backward in time
     slot = columns(
         packed(slot_layout(SHARE)), COUNT, valid=1,
-        turn=np.broadcast_to(place % SHARE, SHAPE).ravel(),
+        phase=np.broadcast_to(place % SHARE, SHAPE).ravel(),
         sample=np.broadcast_to(place // SHARE, SHAPE).ravel(),
-        first=(step == STEPS - 1).ravel(), last=(step == STEPS - 1).ravel(),
+        first_step=(step == STEPS - 1).ravel(), last_step=(step == STEPS - 1).ravel(),
     )  # fmt: skip
     network = Network(inputs=1, layers=layers, steps=STEPS)
     descriptor = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]
@@ -75,7 +74,7 @@ def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
 
     late = {name: ports.pop(name) for name in ("code", "logit", "onehot") if name in ports}
     return unit()(
-        config=constant(config, config_layout("bp").size, COUNT + 50),
+        config=constant(config, BACKWARD.config.size, COUNT + 50),
         slot=beside(slot, 0),
         **{name: beside(array, 0) for name, array in ports.items()},
         **{name: beside(array, CODE_LATENCY) for name, array in late.items()},
@@ -189,29 +188,29 @@ def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: i
     if loss and rng.random() < 0.5:  # short blocks, tile after tile
         shape, size = Shape(1, int(rng.integers(1, 4)), 1, 1, 0), 3 * LANES
     steps, samples = shape.steps, shape.samples
-    parity, output = int(rng.integers(2)), int(rng.integers(20))
+    buffer, output = int(rng.integers(2)), int(rng.integers(20))
     alpha = float(rng.choice([0.25, -1.0, 65504.0]))
     learning = Learning(batch=1, loss=loss or "ce", alpha=alpha)  # pyright: ignore[reportArgumentType]
     layers = (layer,) if loss else (layer, Layer(size=1))
     network = Network(inputs=1, layers=layers, steps=steps)
     config = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]
-    config = config | {"size": size, "output_unit": output}
+    config = config | {"size": size, "output_base": output}
     most = steps * max(samples * share, RECURRENCE) + 1
     config, table = settings("bp", config)
-    run = Run(config, table=table, parity=parity, most=most,
+    run = Run(config, table=table, buffer=buffer, most=most,
               loss=bool(loss), **shape.ports())  # fmt: skip
     run.writes = {"gradients": {}, "masks": {}}
     run.memories = {"codes": {}, "logits": {}, "labels": {}}
     labels = {(block, s): int(rng.integers(0, size)) for block in range(shape.blocks)
               for s in range(samples)}  # fmt: skip
-    half = 16 * DEPTH * parity  # readout_units * DEPTH
+    half = 16 * DEPTH * buffer  # readout_units * DEPTH
     for (block, s), label in labels.items():
         run.memories["labels"][half + block * DEPTH + s] = label
     for tile in range(-(-size // LANES)):
         for block in range(shape.blocks):
             unit = output + tile * shape.blocks + block
             last = block == shape.blocks - 1
-            header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
+            header = packed(HEADER).pack(base=unit, block=block, tile=tile, last=int(last))
             drained = Block(header)
             run.blocks.append(drained)
             run.done += last
