@@ -46,9 +46,7 @@ def row_port(machine: Machine) -> wiring.Signature:
     return wiring.Signature(
         {
             "address": Out(weight_bits(machine)),  # of the row: {block, k mod P}
-            "vector": In(
-                data.ArrayLayout(HALF_BITS, machine.lanes)
-            ),  # VECTOR_LATENCY cycles later
+            "vector": In(data.ArrayLayout(HALF_BITS, machine.lanes)),  # VECTOR_LATENCY cycles later
             "write": Out(1),
             "load": Out(machine.lanes),  # before a write: banks whose registers take their data
             "data": Out(data.ArrayLayout(HALF_BITS, machine.lanes)),  # by banks; at rest zero

@@ -238,7 +238,8 @@ def test_memories_keep_what_is_written(backend):
 def flip(backend, layer: int, k: int, j: int, bit: int) -> int:
     """Flip a bit of a weight in the core's memory; returns the weight's new pattern."""
     at, lanes = backend.plan.layers[layer], backend.plan.machine.lanes
-    place = (at.weights + k * at.tiles + j // lanes) * lanes + (k + j) % lanes
+    row = (at.weights + j // lanes * at.source_tiles) * lanes + k
+    place = row * lanes + (k + j) % lanes
     address = backend.simulator.registers.window("weights").base + place // 2 * BYTES
     shift = 16 * (place % 2)
     word = backend.simulator.read(address) ^ 1 << shift + bit

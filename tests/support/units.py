@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from backspike.gen.core.engines import KINDS
-from backspike.gen.core.layout import TABLE, TABLES
+from backspike.gen.core.layout import TABLE
 from backspike.golden import exact, half
 from backspike.golden.arithmetic import Halves
 from backspike.golden.exact import Terms
@@ -58,7 +58,7 @@ def constant(bits: int, width: int, count: int) -> np.ndarray:
 
 def settings(engine: str, descriptor: dict[str, int]) -> tuple[int, list[int]]:
     """A descriptor as an engine's parts have it: the ports `config`, and `table` row by row."""
-    names = TABLES[engine]
+    names = KINDS[engine].table
     rest = {name: value for name, value in descriptor.items() if name not in names}
     rows = [packed(TABLE).pack(write=1, index=n, half=descriptor[name])
             for n, name in enumerate(names)]  # fmt: skip

@@ -18,8 +18,8 @@ from backspike.gen.memory.elastic import RegisterSlice
 AHEAD = 16
 """Places of both queues: covers the fetch of a line's vector at one event a line."""
 MARGIN = 4
-"""Of these, places that are kept for lines on their way (a power of two: so the level's upper bits
-tell)."""
+"""Places of these that are kept for lines on their way. A power of two: the level's upper bits
+tell."""
 
 
 def line_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
@@ -33,17 +33,19 @@ def line_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
     )
 
 
+def tile_layout(lines: int, length: int, tag_width: int) -> data.StructLayout:
+    """A tile of bits: line x at bits x * length; its tag; whether a sum ends with it."""
+    return data.StructLayout({"tile": lines * length, "tag": tag_width, "last": 1})
+
+
 class RowCompactor(wiring.Component):
     """Takes tiles of `lines` x `length` bits apart into their lines that are not empty.
 
-    A tile waits beside the one in work, and an empty one makes way in two cycles, or in one if no
-    tile is in work: so it costs a cycle only where its predecessor has no more than two lines.
+    A tile waits beside the one in work. An empty one makes way in two cycles, or in one if no tile
+    is in work, so it costs a cycle only where its predecessor has no more than two lines.
 
     Latency: 3 cycles. Throughput: one line a cycle; a tile follows its predecessor's last line
     without a pause.
-
-    Ports: i {tile (line x at bits x * length), tag, last: a sum ends with this tile};
-    room: a line may be picked; o, see `line_layout`, not to be refused.
     """
 
     def __init__(self, *, lines: int, length: int, tag_width: int):
@@ -51,13 +53,9 @@ class RowCompactor(wiring.Component):
         self._length = length
         super().__init__(
             {
-                "i": In(
-                    stream.Signature(
-                        data.StructLayout({"tile": lines * length, "tag": tag_width, "last": 1})
-                    )
-                ),
-                "room": In(1),
-                "o": Out(
+                "i": In(stream.Signature(tile_layout(lines, length, tag_width))),
+                "room": In(1),  # a line may be picked
+                "o": Out(  # not to be refused
                     wiring.Signature(
                         {"valid": Out(1), "payload": Out(line_layout(lines, length, tag_width))}
                     )
@@ -70,25 +68,25 @@ class RowCompactor(wiring.Component):
         o = self.o.payload
         shape = self.i.payload.shape()
         waiting, work = Signal(shape, reset_less=True), Signal(shape, reset_less=True)
-        coming = Signal(self._lines)  # lines of the waiting tile that are not empty
-        left = Signal(self._lines)  # lines still to be picked
-        ahead, busy = Signal(), Signal()  # is there a tile waiting, in work
+        waiting_valid, work_valid = Signal(), Signal()  # a tile is there
+        waiting_lines = Signal(self._lines)  # lines that are not empty
+        work_lines = Signal(self._lines)  # lines still to be picked
         done = Signal()  # the tile in work has been picked, or there is none
         move = Signal()  # the waiting tile goes into work
         pick = Signal(self._lines)
-        final = Signal()  # at most one line left
-        useless = Signal()  # the waiting tile has no line; it is known a cycle late
-        wanted = coming.any() | waiting.last
+        last_line = Signal()  # at most one line is left
+        waiting_empty = Signal()  # the waiting tile has no line; known a cycle late
+        wanted = waiting_lines.any() | waiting.last
         m.d.comb += [
-            pick.eq(lowest(left)),
-            done.eq(~busy | (self.room & final)),
-            move.eq(ahead & wanted & done),
-            self.i.ready.eq(~ahead | useless | done),
+            pick.eq(lowest(work_lines)),
+            done.eq(~work_valid | (self.room & last_line)),
+            move.eq(waiting_valid & wanted & done),
+            self.i.ready.eq(~waiting_valid | waiting_empty | done),
         ]
-        m.d.sync += self.o.valid.eq(busy & self.room)
+        m.d.sync += self.o.valid.eq(work_valid & self.room)
 
-        # A register for each line, zero unless it is picked: then to choose one takes no more than
-        # to put them together, and a register that can be reset takes no logic.
+        # Each line has a register that is reset unless the line is picked. An OR of all is the
+        # choice, and a register's reset takes no logic.
         chosen = [
             Signal(self._length, name=f"chosen{x}", reset_less=True) for x in range(self._lines)
         ]
@@ -107,21 +105,21 @@ class RowCompactor(wiring.Component):
         m.d.sync += [
             x.eq(encode(pick)),
             tag.eq(work.tag),
-            last.eq(work.last & final),
-            some.eq(left.any()),
+            last.eq(work.last & last_line),
+            some.eq(work_lines.any()),
         ]
         with m.If(self.room):
-            m.d.sync += [left.eq(left & ~pick), final.eq(at_most(left, 2))]
+            m.d.sync += [work_lines.eq(work_lines & ~pick), last_line.eq(at_most(work_lines, 2))]
         with m.If(done):
-            m.d.sync += [busy.eq(move), work.eq(waiting)]
-            m.d.sync += [left.eq(coming), final.eq(at_most(coming, 1))]
-        m.d.sync += useless.eq(ahead & ~wanted & ~self.i.ready)
+            m.d.sync += [work_valid.eq(move), work.eq(waiting)]
+            m.d.sync += [work_lines.eq(waiting_lines), last_line.eq(at_most(waiting_lines, 1))]
+        m.d.sync += waiting_empty.eq(waiting_valid & ~wanted & ~self.i.ready)
         arriving = self.i.payload.tile
         with m.If(self.i.ready):
             m.d.sync += [
-                ahead.eq(self.i.valid),
+                waiting_valid.eq(self.i.valid),
                 waiting.eq(self.i.payload),
-                coming.eq(
+                waiting_lines.eq(
                     Cat(arriving.word_select(x, self._length).any() for x in range(self._lines))
                 ),
             ]
@@ -151,13 +149,11 @@ class EventEmitter(wiring.Component):
     Latency: 1 cycle. Throughput: one event a cycle, lines follow each other without a pause.
 
     Parameters: length of a line, a multiple of PART.
-
-    Ports: i, see `line_layout`; o, see `event_layout`.
     """
 
     def __init__(self, *, lines: int, length: int, tag_width: int):
         if length % PART:
-            raise ValueError(f"length is {length}: a multiple of {PART} is allowed")
+            raise ValueError(f"length is {length}, must be a multiple of {PART}")
         self._length = length
         super().__init__(
             {
@@ -213,13 +209,11 @@ def same_event(target, source) -> list:
 class SpikeScanner(wiring.Component):
     """Scans tiles; announces every line that is not empty, and emits its events.
 
-    A line goes into both queues at once. So it is announced before its first event, unless whoever
-    listens to lines makes them wait; then its events may come first, and have to be held.
+    A line goes into both queues at once, so it is announced before its first event. If the lines'
+    consumer makes them wait, events may come first and have to be held.
 
     Latency: 4 cycles from tile to line, 6 to its first event. Throughput: one event and one line
     a cycle. Lines and events leave through queues, so no path leads from consumers back to tiles.
-
-    Ports: i, see `RowCompactor`; o_lines {x, tag}; o_events, see `event_layout`.
     """
 
     def __init__(self, *, lines: int, length: int, tag_width: int):

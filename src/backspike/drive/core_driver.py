@@ -54,8 +54,8 @@ class CoreDriver:
         ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
         if (ident, version) != (IDENT, VERSION):
             raise UserError(
-                f"the core's identification is {ident:#x} version {version}: "
-                f"{IDENT:#x} version {VERSION} is allowed"
+                f"the core's identification is {ident:#x} version {version}, "
+                f"must be {IDENT:#x} version {VERSION}"
             )
         memories = self.map.register("sizes").unpack(port.read("sizes"))
         self._check_machine(

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from backspike.gen.core.engines import UPDATE
-from backspike.gen.core.shared.accumulate import sum_width
 from backspike.gen.core.update.drain import UpdateDrain
 from backspike.gen.core.update.front import ROWS_HEADER
 from backspike.gen.machine import DEPTH
@@ -20,7 +19,7 @@ from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
 from tests.support.units import GivenSums
 
-WIDTH = sum_width(machine(1), "wg")
+WIDTH = UPDATE.sum_width(machine(1))
 KEY = 0x9ABC_DEF0
 
 pytestmark = pytest.mark.verilator
