@@ -1,6 +1,6 @@
 """The page of the core's registers."""
 
-from backspike.gen.core.layout import descriptor_fields
+from backspike.gen.core.engines import KINDS
 from backspike.gen.core.map import core_map
 from backspike.gen.host.register_page import markdown
 from backspike.gen.machine import Machine
@@ -21,7 +21,7 @@ def registers_page(machine: Machine) -> str:
         parts += ["| --- | --- | --- | --- |"]
         parts += [
             f"| {field.word} | `{field.name}` | {field.width} | {field.doc} |"
-            for field in descriptor_fields(name).values()
+            for field in KINDS[name].fields.values()
         ]
         parts += [""]
     return "\n".join(parts)

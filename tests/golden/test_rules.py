@@ -11,7 +11,8 @@ import torch
 
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves, Reals
-from backspike.golden.half import SMALLEST, from_bits, nearest, random_halves, to_bits, ulp
+from backspike.golden.half import from_bits, nearest, random_halves, to_bits, ulp
+from backspike.ir.constants import SMALLEST
 from backspike.ir.network import SURROGATES, Layer, Learning, Network, rectangle
 from tests.support import rational
 

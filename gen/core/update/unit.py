@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.numerics.fixed_to_half import (
     NEAREST_LATENCY,
-    RANDOM,
     STOCHASTIC_LATENCY,
     FixedToHalf,
 )
@@ -121,7 +120,7 @@ class UpdateUnit(wiring.Component):
             hash32.i_key.eq(self.key),
             hash32.i_word.eq(self.word),
             round_w.i.eq(Cat(least, total)),
-            round_w.i_random.eq(hash32.o[32 - RANDOM :]),
+            round_w.i_random.eq(hash32.o[32 - RANDOM_BITS :]),
             round_w.i_stochastic.eq(self.stochastic),
         ]
         rounded = round_w.o
