@@ -48,7 +48,7 @@ class Machine:
     lanes P: columns that each engine works on at a time (2, 4, 8 or 16).
     fp_share, bp_share, wg_share: lanes that one drain unit (rounding, and the update of a neuron
     or of a weight) of that engine serves in turn.
-    weight_rows: row tiles of P halves in the weight memory.
+    weight_rows: rows of P halves in the weight memory, at least P of them.
     units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
     spike_units: tiles of spikes of one batch; includes the inputs, which have no gradients.
     readout_units: tiles of the read-out layer.
@@ -81,6 +81,8 @@ class Machine:
             value = getattr(self, name)
             if value < 2 or value & (value - 1):
                 raise ValueError(f"{name} is {value}: a power of two from 2 up is allowed")
+        if self.weight_rows < self.lanes:
+            raise ValueError(f"weight_rows is {self.weight_rows}, must be at least lanes")
         if self.tasks > 1024:
             raise ValueError(f"tasks is {self.tasks}: up to 1024 is allowed")
         if self.readout_units > self.units or self.units > self.spike_units:

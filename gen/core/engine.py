@@ -4,27 +4,29 @@ from amaranth.hdl import Module
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.core.backward.drain import BackwardDrain
 from backspike.gen.core.backward.front import BackwardFront
-from backspike.gen.core.backward.neuron import BackwardDrain
 from backspike.gen.core.control.dispatch import Dispatcher
+from backspike.gen.core.engines import BACKWARD, FORWARD, UPDATE, EngineKind
+from backspike.gen.core.forward.drain import ForwardDrain
 from backspike.gen.core.forward.front import ForwardFront
-from backspike.gen.core.forward.neuron import NeuronDrain
 from backspike.gen.core.layout import BATCH, EXTENT
-from backspike.gen.core.shared.accumulate import BLOCKS, Accumulator, sum_width
+from backspike.gen.core.shared.accumulate import Accumulator
+from backspike.gen.core.shared.sum_buffer import BLOCKS
 from backspike.gen.core.update.drain import UpdateDrain
-from backspike.gen.core.update.front import GradientFront
-from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.core.update.front import UpdateFront
+from backspike.gen.machine import Machine
 
 PARTS = {
-    "fp": (ForwardFront, NeuronDrain),
-    "bp": (BackwardFront, BackwardDrain),
-    "wg": (GradientFront, UpdateDrain),
+    FORWARD.name: (ForwardFront, ForwardDrain),
+    BACKWARD.name: (BackwardFront, BackwardDrain),
+    UPDATE.name: (UpdateFront, UpdateDrain),
 }
 """Where events and vectors come from, and what is done with a finished sum."""
 
-SHARED = ("batch", "extent", "parity", "config")
+SHARED = ("batch", "extent", "buffer", "config")
 """Inputs that parts have in common."""
-FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors")
+FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors", "refused")
 DRAIN_INSIDE = ("i_headers", "start", "busy", "entry", "sums", "touched", "done", "table")
 QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded", "table")
 HEADERS = BLOCKS
@@ -34,25 +36,22 @@ HEADERS = BLOCKS
 class Engine(wiring.Component):
     """acc[i] += value * vector, an event a cycle in all lanes, and what comes before and after.
 
-    The product of a sparse and a dense matrix: `fp` U = S W, `bp` E = G W', `wg` D = S' G.
+    The product of a sparse and a dense matrix, see `engines`.
 
     Ports: those of `Dispatcher` as queue_*, of the front as front_*, of the drain as drain_*,
-    except for what connects them; batch, extent, parity: of the run. busy: a task is in work;
-    loaded: a layer's first task begins; event: one was added; stall_vector, stall_drain: the lanes
-    wait for a vector, or for the drain to take a file.
+    except for what connects them, and the engine's own.
     """
 
-    def __init__(self, machine: Machine, name: str):
-        front, drain = PARTS[name]
-        self._name = name
-        self._queue = Dispatcher(machine, name)
+    def __init__(self, machine: Machine, kind: EngineKind):
+        front, drain = PARTS[kind.name]
+        self._queue = Dispatcher(machine, kind)
         self._front = front(machine)
         self._drain = drain(machine)
         self._sums = Accumulator(
             lanes=machine.lanes,
-            lines=DEPTH if name == "wg" else machine.lanes,
-            product=name == "bp",
-            width=sum_width(machine, name),
+            lines=kind.lines(machine),
+            product=kind.product,
+            width=kind.sum_width(machine),
         )
         self._inside = (
             (self._queue, "queue_", QUEUE_INSIDE),
@@ -62,12 +61,13 @@ class Engine(wiring.Component):
         ports = {
             "batch": In(BATCH),
             "extent": In(EXTENT),
-            "parity": In(1),
-            "busy": Out(1),
-            "loaded": Out(1),
-            "event": Out(1),
-            "stall_vector": Out(1),
-            "stall_drain": Out(1),
+            "buffer": In(1),  # of the run, as `batch` and `extent`
+            "busy": Out(1),  # a task is in work
+            "loaded": Out(1),  # a layer's first task begins
+            "event": Out(1),  # one was added
+            "stall_vector": Out(1),  # the lanes wait for a vector
+            "stall_drain": Out(1),  # the lanes wait for the drain to take a file
+            "stall_port": Out(1),  # a vector's request was refused
         }
         for part, prefix, inside in self._inside:
             for port, member in part.signature.members.items():
@@ -100,14 +100,7 @@ class Engine(wiring.Component):
 
         wiring.connect(m, queue.o, front.i)
         wiring.connect(m, front.o_vectors, sums.i_vectors)
-        if self._name == "bp":
-            wiring.connect(m, front.o_events, sums.i_events)
-        else:
-            m.d.comb += [
-                sums.i_events.valid.eq(front.o_events.valid),
-                sums.i_events.payload.event.eq(front.o_events.payload),
-                front.o_events.ready.eq(sums.i_events.ready),
-            ]
+        wiring.connect(m, front.o_events, sums.i_events)
         shape = front.o_headers.payload.shape()
         m.submodules.headers = headers = fifo.SyncFIFO(width=shape.size, depth=HEADERS)
         m.d.comb += [
@@ -127,6 +120,7 @@ class Engine(wiring.Component):
             self.event.eq(sums.event),
             self.stall_vector.eq(sums.stall_vector),
             self.stall_drain.eq(sums.stall_drain),
+            self.stall_port.eq(front.refused),
         ]
         if "touched" in drain.signature.members:
             m.d.comb += drain.touched.eq(sums.touched)

@@ -1,9 +1,14 @@
 """The training core's register map: hardware, driver and documentation are made from it."""
 
-from backspike.gen.core.control.counters import COUNTERS, WORDS
-from backspike.gen.core.control.counters import DEPTH as COUNTER_WORDS
-from backspike.gen.core.control.dispatch import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS
+from backspike.gen.core.control.counters import COUNTERS, WINDOW_WORDS, WORDS
+from backspike.gen.core.faults import FAULT_TEXT
+from backspike.gen.core.layout import (
+    BLOCK_BITS,
+    DESCRIPTOR_WORDS,
+    HALF_BITS,
+    POSITION_BITS,
+    STEPS_BITS,
+)
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.window import words_of
@@ -11,40 +16,30 @@ from backspike.ir.constants import ENGINES
 
 IDENT = 0x424B_5350
 """'BKSP'."""
-VERSION = 2
+VERSION = 3
 SIZES = {
-    "weight_rows": "row tiles of weights",
+    "weight_rows": "rows of P weights",
     "units": "tiles of codes and gradients",
     "spike_units": "tiles of spikes of a batch",
     "readout_units": "tiles of the read-out layer",
     "tasks": "tasks of a queue",
 }
 """A machine's memories."""
-
-FAULT_TEXT = {
-    Fault.NONE: "no fault",
-    Fault.BATCH: "steps x samples of a block is not within 1 to 16, or there are no blocks",
-    Fault.QUEUE: "a queue's range of tasks is empty backwards or beyond the task memory",
-    Fault.LAYER: "a task names a layer that the machine does not have",
-    Fault.TILE: "a task names a tile beyond its layer",
-    Fault.UNITS: "a layer has no tiles to read, or its tiles do not fit the spike, gradient or "
-    "read-out memory",
-    Fault.WEIGHTS: "a layer's weights do not fit the weight memory",
-    Fault.DEADLOCK: "tasks wait for each other without end",
-}
-"""A sentence for each fault: what a run is refused for."""
+WINDOW_BYTES = 1 << 20
+"""Bytes between the bases of two windows: the largest memory of the largest machine."""
 
 
-def core_map(machine: Machine) -> RegisterMap:
-    """Registers and windows of that machine's core."""
+def _register(name: str, offset: int, access: Access, doc: str, **more) -> Register:
+    return Register(name=name, offset=offset, access=access, doc=doc, **more)
 
-    def register(name: str, offset: int, access: Access, doc: str, **more) -> Register:
-        return Register(name=name, offset=offset, access=access, doc=doc, **more)
 
-    registers = [
-        register("ident", 0x00, "ro", f"{IDENT:#x}, 'BKSP'"),
-        register("version", 0x04, "ro", f"version of this map: {VERSION}"),
-        register(
+def _status_registers() -> list[Register]:
+    """What the core is and does, and the doorbells."""
+    faults = "; ".join(f"{fault.value} {text}" for fault, text in FAULT_TEXT.items())
+    return [
+        _register("ident", 0x00, "ro", f"{IDENT:#x}, 'BKSP'"),
+        _register("version", 0x04, "ro", f"version of this map: {VERSION}"),
+        _register(
             "machine", 0x08, "ro", "sizes of the machine",
             fields=(
                 Field("lanes", 0, 8, "lanes of an engine"),
@@ -55,70 +50,93 @@ def core_map(machine: Machine) -> RegisterMap:
                 Field("depth", 26, 6, "entries of an accumulator file"),
             ),
         ),
-        register(
+        _register(
             "status", 0x0C, "ro", "what the core does and found",
             fields=(
-                Field("running", 0, 1, "a run, or its rehearsal, is under way"),
+                Field("running", 0, 1, "a run, or its dry run, is under way"),
                 Field("saturated", 1, 1, "a rounding has saturated since `clear`"),
-                Field("fault", 4, 4, "why the last start was refused: "
-                      + "; ".join(f"{f.value} {text}" for f, text in FAULT_TEXT.items())),
+                Field("fault", 4, 4, f"why the last start was refused: {faults}"),
                 Field("fault_engine", 8, 2, "whose queue has the fault: 0 fp, 1 bp, 2 wg"),
-                Field("fault_task", 16, 11, "the task's position in its queue"),
+                Field("fault_task", 16, POSITION_BITS, "the task's position in its queue"),
             ),
         ),
-        register("start", 0x10, "wo", "doorbell: rehearse and run the queues", width=1,
-                 locked=True),
-        register("clear", 0x14, "wo", "clear `saturated`", width=1, locked=True),
-        register(
+        _register("start", 0x10, "wo", "doorbell: check the queues in a dry run, then run them",
+                  width=1, locked=True),
+        _register("clear", 0x14, "wo", "clear `saturated`", width=1, locked=True),
+    ]  # fmt: skip
+
+
+def _run_registers() -> list[Register]:
+    """What the next run works on."""
+    extents = [
+        _register(
+            f"extent{n}", 0x20 + 4 * n, "rw", f"samples present in batch {n}", locked=True,
+            fields=(
+                Field("full", 0, BLOCK_BITS, "blocks that are full"),
+                Field("partial", 16, DEPTH, "entries (step x samples + sample) that are present "
+                      "in the block after these"),
+            ),
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    queues = [
+        _register(
+            f"queue_{name}", 0x28 + 4 * n, "rw", f"tasks of engine {name} to run", locked=True,
+            fields=(
+                Field("begin", 0, POSITION_BITS, "first task"),
+                Field("end", 16, POSITION_BITS, "task after the last"),
+            ),
+        )
+        for n, name in enumerate(ENGINES)
+    ]  # fmt: skip
+    return [
+        _register(
             "batch", 0x18, "rw", "how a batch is cut into blocks", locked=True,
             fields=(
-                Field("steps", 0, 5, "time steps T"),
-                Field("samples", 8, 5, f"samples a block; steps x samples is at most {DEPTH}"),
-                Field("blocks", 16, 10, "blocks of a batch"),
+                Field("steps", 0, STEPS_BITS, "time steps T"),
+                Field("samples", 8, STEPS_BITS,
+                      f"samples a block; steps x samples is at most {DEPTH}"),
+                Field("blocks", 16, BLOCK_BITS, "blocks of a batch"),
             ),
         ),
-        register(
-            "parity", 0x1C, "rw", "which of two batches the engines work on", locked=True,
+        _register(
+            "buffer", 0x1C, "rw", "which of two batches the engines work on", locked=True,
             fields=(
                 Field("forward", 0, 1, "the feed-forward engine's batch"),
                 Field("backward", 8, 1, "the two other engines' batch"),
             ),
         ),
-        *(
-            register(
-                f"extent{n}", 0x20 + 4 * n, "rw", f"samples present in batch {n}", locked=True,
-                fields=(
-                    Field("full", 0, 10, "blocks that are full"),
-                    Field("partial", 16, DEPTH, "entries (step x samples + sample) that are "
-                          "present in the block after these"),
-                ),
-            )
-            for n in range(2)
-        ),
-        *(
-            register(
-                f"queue_{name}", 0x28 + 4 * n, "rw", f"tasks of engine {name} to run", locked=True,
-                fields=(
-                    Field("begin", 0, 11, "first task"),
-                    Field("end", 16, 11, "task after the last"),
-                ),
-            )
-            for n, name in enumerate(ENGINES)
-        ),
-        register(
-            "sizes", 0x40, "ro", "sizes of the machine's memories, each as its log2",
-            fields=tuple(
-                Field(name, 6 * n, 5, doc) for n, (name, doc) in enumerate(SIZES.items())
-            ),
-        ),
+        *extents,
+        *queues,
     ]  # fmt: skip
+
+
+def _size_register() -> Register:
+    fields = (Field(name, 6 * n, 5, doc) for n, (name, doc) in enumerate(SIZES.items()))
+    doc = "sizes of the machine's memories, each as its log2"
+    return _register("sizes", 0x40, "ro", doc, fields=tuple(fields))
+
+
+def _counter_window() -> Window:
+    doc = (
+        "of the last run, its dry run not counted: "
+        + "; ".join(f"word {8 * n} on, {name}" for n, name in enumerate(ENGINES))
+        + f", each {', '.join(f'{name} ({doc})' for name, doc in COUNTERS.items())}; word "
+        f"{WORDS['cycles']}, cycles; word {WORDS['overlap']}, cycles in which an engine was busy"
+    )
+    return Window(name="counters", base=0x80, words=WINDOW_WORDS, access="ro", doc=doc, locked=True)
+
+
+def _memory_windows(machine: Machine) -> list[Window]:
+    """A window on each memory, WINDOW_BYTES apart."""
     lanes = machine.lanes
     layers, tasks = machine.layers * DESCRIPTOR_WORDS, machine.tasks
-    row = words_of(lanes * 16)
-    windows = [
+    row = words_of(lanes * HALF_BITS)
+    windows: list[tuple[str, int, Access, str]] = [
         ("weights", machine.weight_rows * row, "rw",
-         "halves; source k and neuron j of a layer in row (first + k * tiles + j / P), bank "
-         "(k + j) mod P; two banks a word"),
+         "halves; blocks of P sources by P neurons, a row for each source; block (k / P, j / P) "
+         "of a layer is its first one + (j / P) * source_tiles + k / P, source k is row k mod P of "
+         "it, and neuron j lies in bank (k + j) mod P; two banks a word"),
         ("spikes", 2 * machine.spike_units * words_of(lanes * DEPTH), "rw",
          "tiles of P sources by 16 entries, a bit each, entries of a source side by side; the "
          "upper half belongs to batch 1"),
@@ -135,31 +153,18 @@ def core_map(machine: Machine) -> RegisterMap:
           for name in ENGINES),
         *((f"tasks_{name}", tasks, "rw", f"queue of engine {name}") for name in ENGINES),
     ]  # fmt: skip
-    counters = (
-        "of the last run, its rehearsal not counted: "
-        + "; ".join(f"word {8 * n} on, {name}" for n, name in enumerate(ENGINES))
-        + f", each {', '.join(f'{name} ({doc})' for name, doc in COUNTERS.items())}; word "
-        f"{WORDS['cycles']}, cycles; word {WORDS['overlap']}, cycles in which an engine was busy"
-    )
+    return [
+        Window(name=name, base=n * WINDOW_BYTES, words=words, access=access, doc=doc, locked=True)
+        for n, (name, words, access, doc) in enumerate(windows, 1)
+    ]
+
+
+def core_map(machine: Machine) -> RegisterMap:
+    """Registers and windows of that machine's core."""
     return RegisterMap(
         title="The training core's registers",
         doc="Halves are IEEE binary16, always finite, zero always +0; a write of anything else "
         "into a window of halves is refused.",
-        registers=tuple(registers),
-        windows=(
-            Window(
-                name="counters",
-                base=0x80,
-                words=COUNTER_WORDS,
-                access="ro",
-                doc=counters,
-                locked=True,
-            ),
-            *(
-                Window(
-                    name=name, base=(n + 1) << 20, words=words, access=access, doc=doc, locked=True
-                )
-                for n, (name, words, access, doc) in enumerate(windows)
-            ),
-        ),
+        registers=(*_status_registers(), *_run_registers(), _size_register()),
+        windows=(_counter_window(), *_memory_windows(machine)),
     )

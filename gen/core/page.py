@@ -1,9 +1,10 @@
 """The page of the core's registers."""
 
-from backspike.gen.core.layout import ENGINES, descriptor_fields
+from backspike.gen.core.engines import KINDS
 from backspike.gen.core.map import core_map
 from backspike.gen.host.register_page import markdown
 from backspike.gen.machine import Machine
+from backspike.ir.constants import ENGINES
 
 TASK_WORDS = """\
 A task is a word: the layer (bits 0 to 3), the tile (4 to 11), and how many tasks the two other
@@ -20,7 +21,7 @@ def registers_page(machine: Machine) -> str:
         parts += ["| --- | --- | --- | --- |"]
         parts += [
             f"| {field.word} | `{field.name}` | {field.width} | {field.doc} |"
-            for field in descriptor_fields(name).values()
+            for field in KINDS[name].fields.values()
         ]
         parts += [""]
     return "\n".join(parts)

@@ -1,25 +1,24 @@
 """The training core: three engines, their memories, and the host port."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.control.counters import Counters
-from backspike.gen.core.control.dispatch import Fault
 from backspike.gen.core.control.run import RunControl
 from backspike.gen.core.engine import Engine
-from backspike.gen.core.forward.neuron import CODE
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.faults import Fault
+from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
-from backspike.gen.core.shared.drain import later
-from backspike.gen.core.weights import ROW_LATENCY, WeightMemory
+from backspike.gen.core.weights import WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature
 from backspike.gen.host.host_port import HostPort
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
-from backspike.gen.memory.window import RowWindow
 from backspike.ir.constants import ENGINES
 
 
@@ -49,8 +48,8 @@ class Core(wiring.Component):
         wiring.connect(m, wiring.flipped(self.axi), registers.axi)
 
         engines = {}
-        for name in ENGINES:
-            m.submodules[name] = engines[name] = Engine(machine, name)
+        for name, kind in KINDS.items():
+            m.submodules[name] = engines[name] = Engine(machine, kind)
         writes = self._memories(m, registers, engines, ~control.busy)
         self._control(m, registers, engines, control, writes)
         self._counters(m, registers, engines, control)
@@ -96,33 +95,32 @@ class Core(wiring.Component):
         ]
         with m.If(registers.clear.valid):
             m.d.sync += saturated.eq(0)
-        with m.If(engines["fp"].drain_saturated | engines["bp"].drain_saturated
-                  | engines["wg"].drain_saturated):  # fmt: skip
+        with m.If(Cat(engine.drain_saturated for engine in engines.values()).any()):
             m.d.sync += saturated.eq(1)
 
-        parities = (registers.parity.forward, *2 * (registers.parity.backward,))
+        buffers = (registers.buffer.forward, *2 * (registers.buffer.backward,))
         for n, name in enumerate(ENGINES):
             engine = engines[name]
             first, second = (engines[other] for other in ENGINES if other != name)
             queue = getattr(registers, f"queue_{name}")
             m.d.comb += [
                 engine.batch.eq(batch),
-                engine.parity.eq(parities[n]),
+                engine.buffer.eq(buffers[n]),
                 engine.extent.full.eq(
-                    Mux(parities[n], registers.extent1.full, registers.extent0.full)
+                    Mux(buffers[n], registers.extent1.full, registers.extent0.full)
                 ),
                 engine.extent.partial.eq(
-                    Mux(parities[n], registers.extent1.partial, registers.extent0.partial)
+                    Mux(buffers[n], registers.extent1.partial, registers.extent0.partial)
                 ),
                 engine.queue_start.eq(control.go),
-                engine.queue_rehearse.eq(control.rehearse),
+                engine.queue_dry_run.eq(control.dry_run),
                 engine.queue_abort.eq(control.abort),
                 engine.queue_begin.eq(queue.begin),
                 engine.queue_end.eq(queue.end),
                 engine.queue_waits_first.eq(first.queue_completed),
                 engine.queue_waits_second.eq(second.queue_completed),
-                control.running[n].eq(engine.queue_running),
-                control.stuck[n].eq(engine.queue_stuck),
+                control.queues_running[n].eq(engine.queue_running),
+                control.queues_waiting[n].eq(engine.queue_waiting),
                 control.faults[n].eq(engine.queue_fault),
                 control.positions[n].eq(engine.queue_position),
             ]
@@ -133,7 +131,7 @@ class Core(wiring.Component):
         While the core is at rest the host's windows have the read and write ports.
         """
         machine = self.machine
-        fp, bp, wg = (engines[name] for name in ENGINES)
+        fp, bp, wg = engines.values()
         row, tile, rows = row_width(machine), machine.lanes * DEPTH, machine.units * DEPTH
         readout = machine.readout_units * DEPTH
 
@@ -203,50 +201,22 @@ class Core(wiring.Component):
         return Cat(changed).any()
 
     def _weights(self, m, registers, fp, bp, wg, rest) -> None:
-        """The weight memory: rows for wg (never refused), then fp, at rest the host; columns for
-        bp. What the host writes comes through wg's registers, a cycle later: so do the rest of its
-        accesses."""
-        machine = self.machine
-        m.submodules.weights = weights = WeightMemory(machine)
-        m.submodules.weights_window = window = RowWindow(
-            width=row_width(machine),
-            depth=machine.weight_rows,
-            latency=ROW_LATENCY + 1,
-            halves=True,
-        )
-        wiring.connect(m, registers.weights, window.host)
+        """The weight memory: rows for wg (never refused), then fp; columns for bp."""
+        m.submodules.weights = weights = WeightMemory(self.machine)
+        wiring.connect(m, registers.weights, weights.host)
         row, column = weights.row, weights.column
-        enables = Signal(len(window.enable), name="window_enable")
-        m.d.sync += enables.eq(window.enable)
-        with m.If(rest):
-            m.d.comb += [
-                row.address.eq(later(m, window.address, 1, "window_address")),
-                row.turn.eq(0),
-                row.write.eq(Cat(enable.replicate(2) for enable in enables)),
-            ]
-        with m.Elif(wg.drain_row_valid):
-            m.d.comb += [
-                row.address.eq(wg.drain_row_address),
-                row.turn.eq(wg.drain_row_turn),
-                row.write.eq(wg.drain_row_write.replicate(machine.lanes)),
-            ]
-        with m.Else():
-            m.d.comb += [
-                row.address.eq(fp.front_row_address),
-                row.turn.eq(fp.front_row_turn),
-            ]
         m.d.comb += [
-            fp.front_row_grant.eq(~wg.drain_row_valid),  # at rest it asks for nothing
-            wg.drain_rest.eq(rest),
-            wg.drain_word.eq(window.data),
+            weights.rest.eq(rest),
+            row.address.eq(Mux(wg.drain_row_valid, wg.drain_row_address, fp.front_row.address)),
+            row.write.eq(wg.drain_row_write),
+            row.load.eq(wg.drain_row_load),
             row.data.eq(wg.drain_row_data),
-            window.row.eq(row.vector),
             wg.drain_row_vector.eq(row.vector),
-            fp.front_row_vector.eq(row.vector),
-            column.address.eq(bp.front_column_address),
-            column.turn.eq(bp.front_column_turn),
-            column.stride.eq(bp.front_column_stride),
-            bp.front_column_vector.eq(column.vector),
+            fp.front_row.grant.eq(~wg.drain_row_valid),  # at rest it asks for nothing
+            fp.front_row.vector.eq(row.vector),
+            column.address.eq(bp.front_column.address),
+            bp.front_column.grant.eq(1),
+            bp.front_column.vector.eq(column.vector),
         ]
 
     def _counters(self, m, registers, engines, control) -> None:
@@ -255,20 +225,18 @@ class Core(wiring.Component):
         wiring.connect(m, registers.counters, counters.host)
         m.d.sync += [
             counters.clear.eq(control.begins),
-            counters.count.eq(control.earnest),
+            counters.count.eq(control.running),
             counters.wg_loaded.eq(engines["wg"].loaded),
             counters.wg_rows.eq(engines["wg"].drain_rows),
         ]
-        fp = engines["fp"]
         for name, engine in engines.items():
-            refused = fp.front_row_valid & ~fp.front_row_grant if name == "fp" else Const(0)
             conditions = {
                 "working": engine.busy,
                 "event": engine.event,
-                "stuck": engine.queue_stuck & ~engine.busy,
+                "stuck": engine.queue_waiting & ~engine.busy,
                 "starved": engine.stall_vector,
                 "blocked": engine.stall_drain,
-                "refused": refused,
+                "refused": engine.stall_port,
             }
             for condition, value in conditions.items():
                 m.d.sync += getattr(counters, f"{name}_{condition}").eq(value)

@@ -1,18 +1,18 @@
 """The skewed weight memory: rows and columns from one copy."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-from backspike.gen.core.layout import weight_bits
-from backspike.gen.core.shared.drain import later
+from backspike.gen.core.layout import HALF_BITS, row_width, weight_bits
+from backspike.gen.host.bus import WORD, HostBus
 from backspike.gen.machine import Machine
+from backspike.gen.memory.window import RowWindow, words_of
+from backspike.gen.pipeline import Pipeline
 
-ROW_LATENCY = 3
-"""Cycles from a row's address to its vector: block RAM, register, rotation."""
-COLUMN_LATENCY = 6
-"""Cycles from a column's address to its vector: a product, a sum, and the banks' addresses; block
-RAM, register, rotation."""
+VECTOR_LATENCY = 3
+"""Cycles from the address of a row or a column to its vector: block RAM, register, rotation."""
 
 
 def rotate(m: Module, vector: list, amount, name: str) -> list:
@@ -28,107 +28,125 @@ def rotate(m: Module, vector: list, amount, name: str) -> list:
     return vector
 
 
-def row_port(machine: Machine) -> wiring.Signature:
-    """Row tiles W[k, J], as the user drives it: `turn` is k mod P; `vector` comes ROW_LATENCY
-    cycles after a read. `write` says which banks a write changes; its `data` is by banks, not by
-    lanes: neuron j's element is (k + j) mod P.
-    """
+def vector_port(machine: Machine) -> wiring.Signature:
+    """Requests for rows or columns, as their user drives them."""
     return wiring.Signature(
         {
-            "write": Out(machine.lanes),
+            "valid": Out(1),
+            "grant": In(1),  # the request is taken
             "address": Out(weight_bits(machine)),
-            "turn": Out((machine.lanes - 1).bit_length()),
-            "data": Out(data.ArrayLayout(16, machine.lanes)),
-            "vector": In(data.ArrayLayout(16, machine.lanes)),
+            "vector": In(data.ArrayLayout(HALF_BITS, machine.lanes)),  # VECTOR_LATENCY cycles later
+        }
+    )
+
+
+def row_port(machine: Machine) -> wiring.Signature:
+    """Rows W[k, J], as the user drives it. A write is by banks: neuron j's is (k + j) mod P. Banks
+    have registers for what is written, which may be loaded one after the other."""
+    return wiring.Signature(
+        {
+            "address": Out(weight_bits(machine)),  # of the row: {block, k mod P}
+            "vector": In(data.ArrayLayout(HALF_BITS, machine.lanes)),  # VECTOR_LATENCY cycles later
+            "write": Out(1),
+            "load": Out(machine.lanes),  # before a write: banks whose registers take their data
+            "data": Out(data.ArrayLayout(HALF_BITS, machine.lanes)),  # by banks; at rest zero
         }
     )
 
 
 def column_port(machine: Machine) -> wiring.Signature:
-    """Column tiles W[K0, j], as the user drives it: element n is source k0 + n of neuron j.
-
-    address: row tile of (k0, j); turn: j mod P; stride: row tiles between a source and the next.
-    `vector` comes COLUMN_LATENCY cycles later.
-    """
+    """Columns W[K, j], as the user drives it: element n is source n of the block's P sources."""
     return wiring.Signature(
         {
-            "address": Out(weight_bits(machine)),
-            "stride": Out(9),
-            "turn": Out((machine.lanes - 1).bit_length()),
-            "vector": In(data.ArrayLayout(16, machine.lanes)),
+            "address": Out(weight_bits(machine)),  # of the column: {block, j mod P}
+            "vector": In(data.ArrayLayout(HALF_BITS, machine.lanes)),  # VECTOR_LATENCY cycles later
         }
     )
 
 
 class WeightMemory(wiring.Component):
-    """P banks; the weight of source k and neuron j lies in bank (k + j) mod P.
+    """Weights in blocks of P sources by P neurons, in P banks of halves.
 
-    So any row tile and any column tile touches every bank once. A bank's port A reads and writes
-    rows (one address), its port B reads columns: one true dual-port block RAM a 1024 halves.
+    Row r of a block is a source; its neuron c lies in bank (r + c) mod P. So a row and a column
+    touch every bank once. A row has one address in all banks. Column c of a block lies at
+    {block, (b - c) mod P} in bank b: that takes no sum over more than the bits of P.
 
-    Throughput: a row read or write, and a column read, every cycle. A column must not be read in
-    the cycle that writes one of its weights (tokens see to that).
+    A bank's port A reads and writes rows, its port B reads columns: one true dual-port block RAM
+    for 1024 halves.
 
-    Ports: row, see `row_port`; column, see `column_port`.
+    At rest (no engine asks for anything) the host has the rows, by banks. What it writes goes
+    through the registers of rows that are written, so it takes no multiplexer; the rest of its
+    accesses comes a cycle later, too.
+
+    Latency: VECTOR_LATENCY cycles. Throughput: a row read or write, and a column read, every cycle.
+    A column must not be read in the cycle that writes one of its weights (tokens see to that).
     """
 
     def __init__(self, machine: Machine):
         self._machine = machine
-        super().__init__({"row": In(row_port(machine)), "column": In(column_port(machine))})
+        words = machine.weight_rows * words_of(row_width(machine))
+        super().__init__(
+            {
+                "row": In(row_port(machine)),
+                "column": In(column_port(machine)),
+                "rest": In(1),
+                "host": In(HostBus(exact_log2(words))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         lanes, rows = self._machine.lanes, self._machine.weight_rows
         row, column = self.row, self.column
-        bits = (lanes - 1).bit_length()
+        bits = exact_log2(lanes)
+        m.submodules.window = window = RowWindow(
+            width=row_width(self._machine), depth=rows, latency=VECTOR_LATENCY + 1, halves=True
+        )
+        wiring.connect(m, wiring.flipped(self.host), window.host)
+        pipeline = Pipeline(m)  # from cycle 0, that of an access; the host's is at -1
+        pipeline.put("host_address", window.address, at=-1)
+        pipeline.put("host_enable", window.enable, at=-1, reset=True)
+        word = window.data & self.rest.replicate(WORD)
+        address, write = Signal(weight_bits(self._machine)), Signal(lanes)
+        m.d.comb += [address.eq(row.address), write.eq(row.write.replicate(lanes))]
+        host_address, host_enable = (
+            pipeline.get(name, at=0) for name in ("host_address", "host_enable")
+        )
+        with m.If(self.rest):
+            m.d.comb += [
+                address.eq(host_address),
+                write.eq(Cat(enable.replicate(2) for enable in host_enable)),
+            ]
 
-        # Of a column, bank b holds element (b - turn) mod P, so its address is (b - turn) strides
-        # on, or P more if b < turn.
-        width = weight_bits(self._machine)
-
-        def stage(name: str, value) -> Signal:
-            register = Signal(width, name=name, reset_less=True)
-            m.d.sync += register.eq(value)
-            return register
-
-        back = stage("back", column.stride * column.turn)
-        first = stage("first", column.address)
-        last = stage("last", column.address + (column.stride << bits))
-        first, last = stage("first_1", first - back), stage("last_1", last - back)
-        steps = [stage(f"step{b}", column.stride * b) for b in range(lanes)]
-
-        row_turn = later(m, row.turn, ROW_LATENCY - 1, "row_turn")
-        column_turn = later(m, column.turn, 2, "column_turn")
-
+        skew, block = column.address[:bits], column.address[bits:]
         rows_out, columns_out = [], []
         for b in range(lanes):
-            bank = memory.Memory(shape=16, depth=rows, init=[], attrs={"no_rw_check": 1})
+            bank = memory.Memory(shape=HALF_BITS, depth=rows, init=[], attrs={"no_rw_check": 1})
             m.submodules[f"bank{b}"] = bank
-            write = bank.write_port()
+            written = Signal(HALF_BITS, name=f"written{b}", reset_less=True)
+            with m.If(self.rest | row.load[b]):
+                m.d.sync += written.eq(row.data[b] | word.word_select(b % 2, HALF_BITS))
+            port = bank.write_port()
             read_row = bank.read_port()
             read_column = bank.read_port()
-            address = Signal(weight_bits(self._machine), name=f"column_address{b}", reset_less=True)
-            m.d.sync += address.eq(Mux(b < column_turn, last, first) + steps[b])
             m.d.comb += [
-                write.addr.eq(row.address),
-                write.en.eq(row.write[b]),
-                write.data.eq(row.data[b]),
-                read_row.addr.eq(row.address),
-                read_row.en.eq(~row.write[b]),
-                read_column.addr.eq(address),
+                port.addr.eq(address),
+                port.en.eq(write[b]),
+                port.data.eq(written),
+                read_row.addr.eq(address),
+                read_row.en.eq(~write[b]),
+                read_column.addr.eq(Cat((b - skew)[:bits], block)),
             ]
-            for name, vector, port in (
-                ("row", rows_out, read_row),
-                ("column", columns_out, read_column),
-            ):
-                register = Signal(16, name=f"{name}_data{b}", reset_less=True)
-                m.d.sync += register.eq(port.data)
-                vector.append(register)
+            rows_out.append(pipeline.register(f"row{b}", read_row.data, at=2))
+            columns_out.append(pipeline.register(f"column{b}", read_column.data, at=2))
 
-        # Lane n gets bank (n + turn) mod P.
-        column_turn = later(m, column_turn, COLUMN_LATENCY - 3, "column_turn_out")
-        row_vector = rotate(m, rows_out, row_turn, "row")
-        column_vector = rotate(m, columns_out, column_turn, "column")
-        m.d.sync += [row.vector[n].eq(row_vector[n]) for n in range(lanes)]
-        m.d.sync += [column.vector[n].eq(column_vector[n]) for n in range(lanes)]
+        # Lane n gets bank (n + skew) mod P.
+        pipeline.put("row_skew", Mux(self.rest, 0, address[:bits]), at=0)
+        pipeline.put("column_skew", skew, at=0)
+        for port, banks, name in ((row, rows_out, "row"), (column, columns_out, "column")):
+            vector = rotate(m, banks, pipeline.get(f"{name}_skew", at=2), name)
+            for n, element in enumerate(vector):
+                element = pipeline.register(f"{name}_vector{n}", element, at=VECTOR_LATENCY)
+                m.d.comb += port.vector[n].eq(element)
+        m.d.comb += window.row.eq(row.vector.as_value())
         return m

@@ -1,11 +1,12 @@
 """Block floating point: a complex integer as two mantissas and the exponent that they share."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.numerics.round import highest
+from backspike.gen.numerics.fixed_to_half import highest
+from backspike.gen.pipeline import Pipeline
 from backspike.gen.spectral.layout import complex_layout
 
 
@@ -52,11 +53,7 @@ class Normalise(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        def stage(name: str, value: Value) -> Signal:
-            register = Signal(value.shape(), name=name, reset_less=True)
-            with m.If(self.step):
-                m.d.sync += register.eq(value)
-            return register
+        pipeline = Pipeline(m, enable=self.step)  # from cycle 0, that of i
 
         # Step 1: of the bits above the mantissa's, which is the highest that is not the sign's?
         # Bit n of `reached` asks for an exponent of n grains or more.
@@ -68,22 +65,23 @@ class Normalise(wiring.Component):
             Cat(1, (either[n : n + self._grain].any() for n in range(0, len(either), self._grain)))
         )
         count, _ = highest(reached)
-        count1 = stage("count1", count)
-        words1 = [stage(f"{name}1", part) for name, part in zip(("re", "im"), words, strict=True)]
-        count3 = stage("count3", stage("count2", count1))
-        m.d.comb += self.exponent.eq(count3 << exact_log2(self._grain))
+        grains = pipeline.register("grains", count, at=1)
+        last_grains = pipeline.get("grains", at=3)
+        m.d.comb += self.exponent.eq(last_grains << exact_log2(self._grain))
 
-        for name, part1, mantissa in zip(("re", "im"), words1, (self.o.re, self.o.im), strict=True):
+        for name, part, mantissa in zip(("re", "im"), words, (self.o.re, self.o.im), strict=True):
             # Step 2: shift; below the mantissa's last place one more is kept, to round by.
-            shifted = Cat(Const(0, 1), part1).as_signed()
-            for n in reversed(range(len(count1))):
+            pipeline.put(name, part, at=0)
+            shifted = Cat(Const(0, 1), pipeline.get(name, at=1)).as_signed()
+            for n in reversed(range(len(grains))):
                 needed = self._mantissa + 1 + self._grain * ((1 << n) - 1)
-                places = Mux(count1[n], shifted >> (self._grain << n), shifted)
+                places = Mux(grains[n], shifted >> (self._grain << n), shifted)
                 shifted = Signal(signed(min(needed, len(shifted))), name=f"{name}_shifted{n}")
                 m.d.comb += shifted.eq(places)
-            part2 = stage(f"{name}2", shifted)
+            shifted = pipeline.register(f"{name}_shifted", shifted, at=2)
             # Step 3: round. 0111…1 does not go up.
-            half, floor = part2[0], part2[1:].as_signed()
+            half, floor = shifted[0], shifted[1:].as_signed()
             full = ~floor[-1] & floor[:-1].all()
-            m.d.comb += mantissa.eq(stage(f"{name}3", (floor + (half & ~full))[: self._mantissa]))
+            rounded = (floor + (half & ~full))[: self._mantissa]
+            m.d.comb += mantissa.eq(pipeline.register(f"{name}_rounded", rounded, at=3))
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from backspike.gen.pipeline import Pipeline
 from backspike.gen.spectral.layout import point_layout
 from backspike.gen.spectral.normalise import Normalise
 from backspike.gen.spectral.twiddle import Twiddles
@@ -56,12 +57,12 @@ class Rotate(wiring.Component):
         upper: bool = True,
     ):
         if mantissa is None and width > WIDEST:
-            raise ValueError(f"width is {width}: up to {WIDEST} is allowed")
+            raise ValueError(f"width is {width}, must be {WIDEST} or less")
         if mantissa is not None and mantissa > MULTIPLIER:
-            raise ValueError(f"mantissa is {mantissa}: up to {MULTIPLIER} is allowed")
+            raise ValueError(f"mantissa is {mantissa}, must be {MULTIPLIER} or less")
         self._out = width + 1 if out is None else out
         if not 1 <= self._out <= width + 1:
-            raise ValueError(f"out is {out}: 1 to {width + 1} is allowed")
+            raise ValueError(f"out is {out}, must be 1 to {width + 1}")
         self._factor = width if mantissa is None else min(width, mantissa)
         self._twiddles = Twiddles(block=block, upper=upper)
         self._normalise = None
@@ -78,28 +79,24 @@ class Rotate(wiring.Component):
         c, s = twiddles.o.re, twiddles.o.im
         names = ("re", "im")
 
-        def stage(name: str, value: Value) -> Signal:
-            register = Signal(value.shape(), name=name, reset_less=True)
-            with m.If(self.step):
-                m.d.sync += register.eq(value)
-            return register
-
-        def later(name: str, value: Value, steps: int) -> Value:
-            for n in range(steps):
-                value = stage(f"{name}{n + 1}", value)
-            return value
+        pipeline = Pipeline(m, enable=self.step)  # from step 0, that of i
+        factor_at = Twiddles.latency
+        rounded_at = factor_at + 3  # after product and sum
 
         def multiply(name: str, re: Value, im: Value, width: int) -> list[Value]:
             # Signed parts of `width` bits are a magnitude of up to sqrt(2) 2^(width - 1), and a
             # factor's is 2^TWIDDLE_FRACTION, or greater by less than one.
             re_c, re_s, im_c, im_s = (
-                stage(f"{name}_{part}_{factor}", x * y)
+                pipeline.register(f"{name}_{part}_{factor}", x * y, at=factor_at + 1)
                 for part, x in zip(names, (re, im), strict=True)
                 for factor, y in (("c", c), ("s", s))
             )
             parts = zip(names, (re_c - im_s, re_s + im_c), strict=True)
             bits = width + TWIDDLE_FRACTION + 1
-            return [stage(f"{name}_{part}", total[:bits].as_signed()) for part, total in parts]
+            return [
+                pipeline.register(f"{name}_{part}", total[:bits].as_signed(), at=factor_at + 2)
+                for part, total in parts
+            ]
 
         # The operands, when the factor is there. (The normaliser takes as long.)
         exponent = None
@@ -111,9 +108,12 @@ class Rotate(wiring.Component):
                 normalise.i.im.eq(self.i.im),
             ]
             re, im = normalise.o.re, normalise.o.im
-            exponent = later("exponent", normalise.exponent, 3)  # product, sum, rounding
+            pipeline.put("exponent", normalise.exponent, at=factor_at)
+            exponent = pipeline.get("exponent", at=rounded_at)
         else:
-            re, im = (later(name, self.i[name], Twiddles.latency) for name in names)
+            for name in names:
+                pipeline.put(name, self.i[name], at=0)
+            re, im = (pipeline.get(name, at=factor_at) for name in names)
 
         # Products and their sums, rounded.
         if self._factor <= MULTIPLIER:
@@ -129,19 +129,16 @@ class Rotate(wiring.Component):
             ]
 
         for name, total in zip(names, totals, strict=True):
-            part = stage(f"{name}_rounded", total[: self._factor + 1].as_signed())
+            part = total[: self._factor + 1].as_signed()
+            part = pipeline.register(f"{name}_rounded", part, at=rounded_at)
             if exponent is not None:  # shift back
                 for n in range(exact_log2(GRAIN), len(exponent)):
-                    shifted = Signal(signed(self._out), name=f"{name}_shifted{n}")
+                    shifted = Signal(signed(self._out), name=f"{name}_shifted_by{1 << n}")
                     m.d.comb += shifted.eq(Mux(exponent[n], part << (1 << n), part))
                     part = shifted
-                part = stage(f"{name}_shifted", part)
+                part = pipeline.register(f"{name}_shifted", part, at=rounded_at + 1)
             m.d.comb += self.o[name].eq(part)
 
-        mark = self.i.first
-        for n in range(self.latency):
-            before, mark = mark, Signal(name=f"first{n + 1}")  # a reset forgets the words inside
-            with m.If(self.step):
-                m.d.sync += mark.eq(before)
-        m.d.comb += self.o.first.eq(mark)
+        pipeline.put("first", self.i.first, at=0, reset=True)  # a reset forgets the words inside
+        m.d.comb += self.o.first.eq(pipeline.get("first", at=self.latency))
         return m

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.pipeline import Pipeline
 from backspike.gen.spectral.layout import column_layout, spectrum_width
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.ir.spectral_constants import DROPPED, MANTISSA
@@ -51,30 +52,22 @@ class Scale(wiring.Component):
         shift_bits = limit.bit_length()
 
         go = Signal()
-        valid = Signal(STAGES)
+        pipeline = Pipeline(m, enable=go)  # from cycle 0, that of i
+        pipeline.put("valid", self.i.valid, at=0, reset=True)
         m.d.comb += [
             go.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(go),
-            self.o.valid.eq(valid[-1]),
+            self.o.valid.eq(pipeline.get("valid", at=STAGES)),
         ]
         zeroed = Signal()  # frequency 0 has passed
         with m.If(go):
-            m.d.sync += valid.eq(Cat(self.i.valid, valid))
             with m.If(self.i.valid & (self.i.payload.row == 0)):
                 m.d.sync += zeroed.eq(1)
 
-        def stage(name: str, value) -> Signal:
-            register = Signal(value.shape(), name=name, reset_less=True)
-            with m.If(go):
-                m.d.sync += register.eq(value)
-            return register
-
-        shift = stage("shift1", (limit - self.i.payload.exponent)[:shift_bits])
-        fine = stage("fine2", shift[:FINE])
-        row = self.i.payload.row
-        for n in range(STAGES):
-            row = stage(f"row{n + 1}", row)
-        m.d.comb += self.o.payload.row.eq(row)
+        shift = pipeline.register("shift", (limit - self.i.payload.exponent)[:shift_bits], at=1)
+        fine = pipeline.get("shift", at=2)[:FINE]
+        pipeline.put("row", self.i.payload.row, at=0)
+        m.d.comb += self.o.payload.row.eq(pipeline.get("row", at=STAGES))
         for part in ("re", "im"):
             word = Signal(signed(len(self.i.payload[part])), name=f"{part}1", reset_less=True)
             with m.If(go):
@@ -84,8 +77,10 @@ class Scale(wiring.Component):
             whole = Cat(Const(0, left + 1), word).as_signed()
             # The result fits its width, so places beyond what still shifts are signs.
             coarse = whole >> Cat(Const(0, FINE), shift[FINE:])
-            kept = stage(f"{part}2", coarse[: width + (1 << FINE)].as_signed())
-            cut = stage(f"{part}3", (kept >> fine)[: width + 1].as_signed())
-            rounded = stage(f"{part}4", (cut + 1)[1 : width + 1].as_signed())
+            coarse = coarse[: width + (1 << FINE)].as_signed()
+            kept = pipeline.register(f"{part}_coarse", coarse, at=2)
+            cut = pipeline.register(f"{part}_fine", (kept >> fine)[: width + 1].as_signed(), at=3)
+            rounded = (cut + 1)[1 : width + 1].as_signed()
+            rounded = pipeline.register(f"{part}_rounded", rounded, at=4)
             m.d.comb += self.o.payload[part].eq(rounded)
         return m

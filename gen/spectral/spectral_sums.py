@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.pipeline import Pipeline
 from backspike.gen.spectral.layout import cumulative_width, flow
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.separate import parts_layout
@@ -64,30 +65,28 @@ class SpectralSums(wiring.Component):
         # x = x1 2^17 + x0 with x0 >= 0. In x1 y1 2^34 + x0 y0 the two products do not overlap: it
         # takes no adder. A square has one product between them, twice; others have two.
         m = Module()
-        valid = Signal(LATENCY - 1)
-        m.d.sync += valid.eq(Cat(self.i.valid, valid))
-
-        def stage(name: str, value: Value) -> Signal:
-            register = Signal(value.shape(), name=name, reset_less=True)
-            m.d.sync += register.eq(value)
-            return register
+        pipeline = Pipeline(m)  # from cycle 0, that of i
+        pipeline.put("valid", self.i.valid, at=0, reset=True)
+        valid = pipeline.get("valid", at=LATENCY - 1)
 
         def pieces(name: str, number) -> tuple[Value, Value]:
-            taken = stage(f"{name}1", number)
+            taken = pipeline.register(name, number, at=1)
             return Cat(taken[:PIECE], Const(0, 1)).as_signed(), taken[PIECE:].as_signed()
 
         def product(name: str, x: tuple[Value, Value], y: tuple[Value, Value]) -> Signal:
-            low = stage(f"{name}_low2", x[0] * y[0])
-            high = stage(f"{name}_high2", x[1] * y[1])
-            outer = stage(f"{name}_outer3", Cat(low[: 2 * PIECE], high).as_signed())
-            cross = stage(f"{name}_cross2", x[1] * y[0])
+            low = pipeline.register(f"{name}_low", x[0] * y[0], at=2)
+            high = pipeline.register(f"{name}_high", x[1] * y[1], at=2)
+            outer = Cat(low[: 2 * PIECE], high).as_signed()
+            outer = pipeline.register(f"{name}_outer", outer, at=3)
+            cross = pipeline.register(f"{name}_cross", x[1] * y[0], at=2)
             if x is y:
-                both = stage(f"{name}_cross3", cross << 1)
+                both = cross << 1
             else:
-                other = stage(f"{name}_other2", x[0] * y[1])
-                both = stage(f"{name}_cross3", cross + other)
+                both = cross + pipeline.register(f"{name}_other", x[0] * y[1], at=2)
+            both = pipeline.register(f"{name}_both", both, at=3)
             upper = (outer >> PIECE) + both
-            return stage(f"{name}4", Cat(outer[:PIECE], upper)[: 2 * self._width].as_signed())
+            whole = Cat(outer[:PIECE], upper)[: 2 * self._width].as_signed()
+            return pipeline.register(name, whole, at=4)
 
         a, b = pieces("a", self.i.payload.image), pieces("b", self.i.payload.reference)
         products = (
@@ -96,7 +95,7 @@ class SpectralSums(wiring.Component):
             (self.sab, product("ab", a, b)),
         )
         for total, term in products:
-            with m.If(valid[-1]):
+            with m.If(valid):
                 m.d.sync += total.eq(total + term)
         lower = self.i.payload.place.lower & ~self.i.payload.imaginary
         with m.If(self.i.valid & lower):
@@ -105,9 +104,8 @@ class SpectralSums(wiring.Component):
                 self.tb.eq(self.tb + self.i.payload.reference),
             ]
 
-        last = self.i.payload.place.last & self.i.payload.imaginary
-        for n in range(LATENCY - 1):
-            last = stage(f"last{n + 1}", last)
-        with m.If(valid[-1] & last):
+        pipeline.put("last", self.i.payload.place.last & self.i.payload.imaginary, at=0)
+        last = pipeline.get("last", at=LATENCY - 1)
+        with m.If(valid & last):
             m.d.sync += self.done.eq(1)
         return m

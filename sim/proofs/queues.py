@@ -3,7 +3,8 @@
 from amaranth.hdl import Cat, Signal, Value
 from amaranth.lib.data import View
 
-from backspike.gen.core.layout import BATCH, TASK
+from backspike.gen.core.engines import UPDATE
+from backspike.gen.core.layout import BATCH, POSITION_BITS, TASK
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
@@ -14,14 +15,14 @@ TASKS = 1024
 """The longest queue that a machine may have: that of the proofs."""
 MACHINE = Machine(name="proof", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=4, units=4,
                   spike_units=4, readout_units=4, layers=4, tasks=TASKS)  # fmt: skip
-ENGINE = "wg"
+KIND = UPDATE
 """The engine with the shortest descriptor; engines' queues differ in nothing else."""
 
 
 class Queue:
     """Run control and a queue, with an engine that takes tasks and completes them when it likes.
 
-    The two other queues are arbitrary: they run, get stuck, fail and count as they like. Tasks and
+    The two other queues are arbitrary: they run, wait, fail and count as they like. Tasks and
     descriptors are arbitrary, too, and so are the registers, except that they stay as they are
     from the doorbell to the run's end (the register file's lock), and that a change of anything is
     told (`changed`).
@@ -30,14 +31,18 @@ class Queue:
     def __init__(self, load: Load):
         self.bench = bench = Bench()
         module = load("core.control.dispatch")
-        first = ENGINES.index(ENGINE)
-        wired = ("doorbell", "changed", "batch", "running", "stuck", "faults", "positions")
+        module.TaskQueue = load("core.control.task_queue").TaskQueue
+        module.DescriptorLoader = load("core.control.descriptor_loader").DescriptorLoader
+        first = ENGINES.index(KIND.name)
+        wired = ("doorbell", "changed", "batch", "queues_running", "queues_waiting", "faults",
+                 "positions")  # fmt: skip
         self.control = bench.device(load("core.control.run").RunControl(), "control", wired=wired)
-        wired = ("start", "rehearse", "abort", "begin", "end", "batch", "done")
-        self.inside = bench.device(module.Dispatcher(MACHINE, ENGINE), "queue", wired=wired)
-        self.module = module
-        control, queue, m = self.control.component, self.inside.component, bench.module
-        begin, end = (bench.free(Signal(module.COUNT + 1, name=name)) for name in ("begin", "end"))
+        wired = ("start", "dry_run", "abort", "begin", "end", "batch", "done")
+        whole = bench.device(module.Dispatcher(MACHINE, KIND), "queue", wired=wired)
+        self.device = queue = whole.component
+        self.inside, loader, check = (whole.part(name) for name in ("queue", "loader", "check"))
+        control, m = self.control.component, bench.module
+        begin, end = (bench.free(Signal(POSITION_BITS, name=name)) for name in ("begin", "end"))
         batch, written = bench.free(Signal(BATCH)), bench.free(Signal(name="written"))
         bench.free(control.doorbell)
         configuration = Cat(batch, begin, end)
@@ -46,23 +51,23 @@ class Queue:
         bench.given(~locked | (configuration == before))
         bench.given(~(control.busy & written))
         running = bench.free(Signal(len(ENGINES), name="others_running"))
-        stuck = bench.free(Signal(len(ENGINES), name="others_stuck"))
+        waiting = bench.free(Signal(len(ENGINES), name="others_waiting"))
         m.d.comb += [
             control.batch.eq(batch),
             control.changed.eq((configuration != before) | written),
             queue.start.eq(control.go),
-            queue.rehearse.eq(control.rehearse),
+            queue.dry_run.eq(control.dry_run),
             queue.abort.eq(control.abort),
             queue.begin.eq(begin),
             queue.end.eq(end),
             queue.batch.eq(batch),
-            control.running.eq(running),
-            control.running[first].eq(queue.running),
-            control.stuck.eq(stuck),
-            control.stuck[first].eq(queue.stuck),
+            control.queues_running.eq(running),
+            control.queues_running[first].eq(queue.running),
+            control.queues_waiting.eq(waiting),
+            control.queues_waiting[first].eq(queue.waiting),
         ]
         for n in range(len(ENGINES)):
-            fault, position = bench.free(Signal(4, name="fault")), bench.free(Signal(11))
+            fault, position = bench.free(Signal(4, name="fault")), bench.free(Signal(POSITION_BITS))
             own = n == first
             m.d.comb += [
                 Value.cast(control.faults[n]).eq(Value.cast(queue.fault) if own else fault),
@@ -75,39 +80,40 @@ class Queue:
         bench.given(~queue.done | (self.work != 0))
 
         # How the registers belong together.
-        issued, rehearsing = self.inside["issued"], self.inside["rehearsing"]
-        self.control_rests = ~control.busy
+        issued, dry_run = self.inside["issued"], self.inside["dry_run"]
         self.fits = (begin <= end) & (end <= TASKS)
         with m.If(queue.running):
             bench.always(control.busy & (self.inside["end"] == end))
             bench.always(queue.position == begin + issued)
-            bench.always(rehearsing == ~control.earnest)
+            bench.always(dry_run == ~control.running)
             bench.always(~self.control.state("CALL", "START"))
-            with m.If(rehearsing):
+            with m.If(dry_run):
                 bench.always((self.work == 0) & (queue.completed == issued))
             with m.If(self.fits):
                 bench.always((issued <= end - begin) & (queue.position <= end))
                 bench.always(self.inside.state("FETCH") | (queue.position < end))
             with m.Else():
-                bench.always(rehearsing & (issued == 0) & self.inside.state("FETCH"))
-            with m.If(self.inside.state("LOAD", "SELECT", "MULTIPLY", "ADD", "COMPARE", "CHECK")):
+                bench.always(dry_run & (issued == 0) & self.inside.state("FETCH"))
+            with m.If(self.inside.state("LOAD", "CHECK")):
                 bench.always(self.work == 0)  # a queue runs empty before it changes layers
         with m.Else():
             bench.always(self.work == 0)
-        # What runs in earnest was checked, since it was changed last.
+        bench.always(loader["loading"] == self.inside.state("LOAD"))
+        bench.always(check.state("IDLE") == ~self.inside.state("CHECK"))
+        # What runs was checked, since it was changed last.
         starts = self.control.state("START")
         bench.always(control.go == starts)
-        bench.always(control.busy == ~self.control.state("REST"))
-        bench.always(~(control.earnest | control.begins | (starts & ~control.rehearse)) | self.fits)
-        bench.always(~(self.control["sound"] & ~control.changed) | self.fits)
+        bench.always(control.busy == ~self.control.state("IDLE"))
+        bench.always(~(control.running | control.begins | (starts & ~control.dry_run)) | self.fits)
+        bench.always(~(self.control["validated"] & ~control.changed) | self.fits)
         refused = self.control[f"fault{first}"].any()
-        bench.always(~(self.control.state("REHEARSE") & ~queue.running) | self.fits | refused)
-        delay, at_end = self.inside["delay"], self.inside["at_end"]
-        bench.always(self.inside.state("FETCH") | (delay == 0))
-        with m.If(delay != 0):
+        bench.always(~(self.control.state("DRY_RUN") & ~queue.running) | self.fits | refused)
+        fetching, at_end = self.inside["fetching"], self.inside["at_end"]
+        bench.always(self.inside.state("IDLE", "FETCH") | (fetching == 0))
+        with m.If(self.inside.state("FETCH") & (fetching != 0)):
             bench.always(at_end == (queue.position == self.inside["end"]))
             bench.always(
-                self.inside["beyond_end"]
+                self.inside["exceeds_end"]
                 == ((queue.position > self.inside["end"]) | (self.inside["end"] > TASKS))
             )
         bench.always(queue.completed + self.work == issued)
@@ -117,13 +123,13 @@ def counts(load: Load) -> Bench:
     """No counter ever exceeds the queue, and its tasks are issued one by one."""
     queue = Queue(load)
     bench, inside = queue.bench, queue.inside
-    device, control = inside.component, queue.control.component
+    device, control = queue.device, queue.control.component
     issued = inside["issued"]
     bench.always((device.completed <= issued) & (issued <= TASKS))
     bench.always(device.busy == (queue.work != 0))
-    bench.always(~device.o.valid | control.earnest)
+    bench.always(~device.o.valid | control.running)
     bench.kept(device.o)
-    bench.possible(control.earnest & device.running & (queue.begin == 7))
+    bench.possible(control.running & device.running & (queue.begin == 7))
     return bench
 
 
@@ -131,7 +137,7 @@ def tokens(load: Load) -> Bench:
     """A task is issued as the memory has it, with its layer loaded and all its tokens there."""
     queue = Queue(load)
     bench, inside, m = queue.bench, queue.inside, queue.bench.module
-    device = inside.component
+    device = queue.device
     # Any place of the task memory holds any word, for ever; the memory takes READ_LATENCY cycles.
     place, held = bench.constant(10, "place"), bench.constant(32, "held")
     word = View(TASK, held)
@@ -151,12 +157,12 @@ def tokens(load: Load) -> Bench:
         with m.If(inside.state("FETCH")):
             with m.If(device.position != queue.end):
                 for n, address in enumerate(addresses):
-                    bench.always((inside["delay"] <= n) | (address == place))
-                bench.always(inside["delay"] <= READ_LATENCY)
+                    bench.always((inside["fetching"] <= n) | (address == place))
+                bench.always(inside["fetching"] <= READ_LATENCY)
         with m.Else():
             bench.always(Value.cast(inside["task"]) == held)
-        with m.If(inside.state("LOAD", "SELECT", "MULTIPLY", "ADD", "COMPARE", "CHECK", "ISSUE")):
-            bench.always(there & inside["known"] & (inside["layer"] == word.layer))
+        with m.If(inside.state("LOAD", "CHECK", "ISSUE")):
+            bench.always(there & inside["layer_loaded"] & (inside.component.layer == word.layer))
         with m.If(device.o.valid):
             bench.always(there & (device.o.payload == word.tile))
     # A layer's descriptor changes only while the engine has nothing to do.
@@ -179,19 +185,19 @@ PROOFS = (
         bugs=(
             Bug(
                 "a queue may end before it begins",
-                "core.control.dispatch",
+                "core.control.task_queue",
                 "((position > end) | (end > machine.tasks))",
                 "(end > machine.tasks)",
             ),
             Bug(
-                "a queue that was changed is not rehearsed again",
+                "a queue that was changed is not tried again",
                 "core.control.run",
-                "~sound | self.changed",
-                "~sound",
+                "~validated | self.changed",
+                "~validated",
             ),
             Bug(
                 "a queue may be longer than its memory",
-                "core.control.dispatch",
+                "core.control.task_queue",
                 "((position > end) | (end > machine.tasks))",
                 "(position > end)",
             ),
@@ -209,15 +215,15 @@ PROOFS = (
         bugs=(
             Bug(
                 "only one of the two tokens is waited for",
-                "core.control.dispatch",
+                "core.control.task_queue",
                 "(self.waits_first >= task.wait_first) & (self.waits_second >= task.wait_second)",
                 "self.waits_first >= task.wait_first",
             ),
             Bug(
                 "the word is taken a cycle early",
-                "core.control.dispatch",
-                "with m.Elif(delay == READ_LATENCY):",
-                "with m.Elif(delay == READ_LATENCY - 1):",
+                "core.control.task_queue",
+                "with m.Elif(fetching == READ_LATENCY):",
+                "with m.Elif(fetching == READ_LATENCY - 1):",
             ),
         ),
     ),

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Array, Cat, Mux, Signal, Value
 
-from backspike.gen.core.shared.scanner import AHEAD
+from backspike.gen.core.shared.events import AHEAD
 from backspike.sim.proofs.bench import Bench, Spy
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
@@ -29,7 +29,7 @@ def picker(load: Load) -> Bench:
     """Any one tile's lines come out, each once, lowest first, the empty ones left out."""
     bench = Bench()
     inside = bench.device(
-        load("core.shared.scan").LinePicker(lines=LINES, length=LENGTH, tag_width=WIDTH)
+        load("core.shared.events").RowCompactor(lines=LINES, length=LENGTH, tag_width=WIDTH)
     )
     device, m = inside.component, bench.module
     came, left = device.i.valid & device.i.ready, device.o.valid
@@ -50,17 +50,17 @@ def picker(load: Load) -> Bench:
     bench.always(owed <= most)
     bench.always(~device.o.valid | (owed != 0))
     waiting, work = inside["waiting"], inside["work"]
-    in_work = Mux(inside["busy"], ones(inside["left"]) + (inside["left"] == 0), 0)
-    in_wait = Mux(inside["ahead"], due(inside["coming"], waiting.last), 0)
+    in_work = Mux(inside["work_valid"], ones(inside["work_lines"]) + (inside["work_lines"] == 0), 0)
+    in_wait = Mux(inside["waiting_valid"], due(inside["waiting_lines"], waiting.last), 0)
     bench.always(owed == device.o.valid + in_work + in_wait)
-    with m.If(inside["ahead"]):
-        bench.always(inside["coming"] == filled(Value.cast(waiting.tile)))
-    with m.If(inside["busy"]):
-        bench.always((inside["left"] & ~filled(Value.cast(work.tile))) == 0)
-        bench.always(inside["left"].any() | (work.last & ~Value.cast(work.tile).any()))
-        bench.always(inside["final"] == (ones(inside["left"]) <= 1))
-    wanted = inside["coming"].any() | waiting.last
-    bench.always(~inside["useless"] | (inside["ahead"] & ~wanted))
+    with m.If(inside["waiting_valid"]):
+        bench.always(inside["waiting_lines"] == filled(Value.cast(waiting.tile)))
+    with m.If(inside["work_valid"]):
+        bench.always((inside["work_lines"] & ~filled(Value.cast(work.tile))) == 0)
+        bench.always(inside["work_lines"].any() | (work.last & ~Value.cast(work.tile).any()))
+        bench.always(inside["last_line"] == (ones(inside["work_lines"]) <= 1))
+    wanted = inside["waiting_lines"].any() | waiting.last
+    bench.always(~inside["waiting_empty"] | (inside["waiting_valid"] & ~wanted))
 
     chosen, followed = bench.free(Signal(name="chosen")), Signal(name="followed")
     tile, rest = Signal(LINES * LENGTH, name="tile"), Signal(LINES, name="rest")
@@ -90,10 +90,12 @@ def picker(load: Load) -> Bench:
                     m.d.sync += followed.eq(0)
         # It waits, is in work, or its lines leave one by one.
         ours = Cat(tile, tag, last)
-        waits = inside["ahead"] & (before == device.o.valid + in_work) & (rest == filled(tile))
-        works = inside["busy"] & (Value.cast(work) == ours)
-        begun = works & (before == device.o.valid) & (inside["left"] == rest)
-        after = works & (inside["left"] == (rest & (rest - 1)[:LINES]))
+        waits = (
+            inside["waiting_valid"] & (before == device.o.valid + in_work) & (rest == filled(tile))
+        )
+        works = inside["work_valid"] & (Value.cast(work) == ours)
+        begun = works & (before == device.o.valid) & (inside["work_lines"] == rest)
+        after = works & (inside["work_lines"] == (rest & (rest - 1)[:LINES]))
         bench.always(
             (waits & (Value.cast(waiting) == ours))
             | begun
@@ -109,7 +111,7 @@ def picker(load: Load) -> Bench:
 def emitter(load: Load) -> Bench:
     """Each line's bits become events, each once, lowest first."""
     bench = Bench()
-    module = load("core.shared.scan")
+    module = load("core.shared.events")
     inside = bench.device(module.EventEmitter(lines=2, length=BITS, tag_width=WIDTH))
     device, m = inside.component, bench.module
     bench.kept(device.o)
@@ -141,7 +143,7 @@ def scan(load: Load) -> Bench:
     """No line is lost: there is room in both queues for each that comes."""
     bench = Bench()
     inside = bench.device(
-        load("core.shared.scanner").Scan(lines=LINES, length=BITS, tag_width=WIDTH)
+        load("core.shared.events").SpikeScanner(lines=LINES, length=BITS, tag_width=WIDTH)
     )
     device = inside.component
     bench.kept(device.o_lines)
@@ -172,7 +174,7 @@ def scan(load: Load) -> Bench:
     return bench
 
 
-SCAN = "core.shared.scan"
+SCAN = "core.shared.events"
 PROOFS = (
     Proof(
         name="line-picker",
@@ -184,14 +186,14 @@ PROOFS = (
             Bug(
                 "a waiting tile is overwritten",
                 SCAN,
-                "self.i.ready.eq(~ahead | useless | done)",
-                "self.i.ready.eq(~ahead | useless | self.room)",
+                "self.i.ready.eq(~waiting_valid | waiting_empty | done)",
+                "self.i.ready.eq(~waiting_valid | waiting_empty | self.room)",
             ),
             Bug(
                 "an empty tile that ends a sum is left out",
                 SCAN,
-                "wanted = coming.any() | waiting.last",
-                "wanted = coming.any()",
+                "wanted = waiting_lines.any() | waiting.last",
+                "wanted = waiting_lines.any()",
             ),
         ),
     ),
@@ -226,13 +228,13 @@ PROOFS = (
         bugs=(
             Bug(
                 "an empty line is announced",
-                "core.shared.scanner",
+                SCAN,
                 "lines.w_en.eq(picker.o.valid & picked.some)",
                 "lines.w_en.eq(picker.o.valid)",
             ),
             Bug(
                 "lines come when there is no place left for those on their way",
-                "core.shared.scanner",
+                SCAN,
                 "MARGIN = 4",
                 "MARGIN = 1",
             ),

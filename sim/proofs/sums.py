@@ -2,7 +2,8 @@
 
 from amaranth.hdl import Cat, Mux, Signal, Value
 
-from backspike.gen.core.shared.accumulate import BLOCKS, PART
+from backspike.gen.core.shared.lane import PART
+from backspike.gen.core.shared.sum_buffer import BLOCKS
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
@@ -20,15 +21,18 @@ def buffer(load: Load) -> Bench:
     """
     bench = Bench()
     module = load("core.shared.accumulate")
+    module.SumBuffer = load("core.shared.sum_buffer").SumBuffer
     accumulator = module.Accumulator(lanes=1, lines=2, product=False, width=PART + 1)
     inside = bench.device(accumulator)
     device, m = inside.component, bench.module
+    step, buffer = inside["step"], inside.part("buffer")
     bench.given(~device.busy | bench.past(device.start | device.busy, "may_be_busy"))
 
     block, drain_block, ready, held = (
-        inside[name] for name in ("block", "drain_block", "ready", "held")
+        buffer[name] for name in ("block", "drain_block", "ready", "held")
     )
-    draining, complete = inside["draining"], inside["complete"]
+    draining = buffer["draining"]
+    complete = Cat(buffer[f"finish_{n}"] for n in range(1, buffer["written"] + 1))
     under_way = ones(complete)  # blocks that have ended, whose last sums are being written
     bench.always(held == under_way + ready + draining)
     bench.always(under_way + ready + draining <= BLOCKS - 1)
@@ -38,12 +42,12 @@ def buffer(load: Load) -> Bench:
     bench.always(~bench.past(complete[-1], "just_complete") | (ready != 0))
     bench.always(device.start == (~device.busy & (ready != 0)))
     bench.always(~device.busy | draining)
-    bench.always(inside["full"] == (held == BLOCKS - 1))
-    bench.always(inside["next_block"] == (drain_block + 1)[: len(block)])
+    bench.always(buffer["full"] == (held == BLOCKS - 1))
+    bench.always(buffer["next_block"] == (drain_block + 1)[: len(block)])
 
     # An addition under way belongs to the block that was accumulated when it began. (What was
     # under way when a reset came is over before anything drains.)
-    stages = [inside["step"]] + [inside[f"last_{n}"] for n in range(len(complete))]
+    stages = [step] + [buffer[f"step_{n + 2}"] for n in range(len(complete))]
     age = Signal(range(len(stages) + 1), name="age")
     m.d.sync += age.eq(age + (age != len(stages)))
     past_ends = [*complete, bench.past(complete[-1], "completed")]
@@ -56,14 +60,14 @@ def buffer(load: Load) -> Bench:
         written = writes & (age > n)
         bench.always(~(draining & written) | (of != drain_block))
         if n < len(complete):  # the last one is written while the drain starts, before it reads
-            bench.always(~(device.start & written) | (of != inside["next_block"]))
+            bench.always(~(device.start & written) | (of != buffer["next_block"]))
     bench.always(~(draining | (ready != 0)) | (age == len(stages)))
     bench.always(~complete[-1] | (age >= len(complete)))
 
-    write, read = inside["write"], inside["read"]
+    write, read = buffer["write"], buffer["read"]
     same = write.addr == read.addr
     bench.always(~(write.en & read.en & same))
-    bench.always(~(inside["mask_write"].en & device.start & (block == inside["next_block"])))
+    bench.always(~(buffer["mask_write"].en & device.start & (block == buffer["next_block"])))
     bench.possible(write.en & read.en & (write.addr[:4] == read.addr[:4]))
     bench.possible(device.stall_drain & (block != BLOCKS - 1))
     return bench
@@ -99,9 +103,9 @@ def states(load: Load) -> Bench:
     stays as it is while a block drains.
     """
     bench = Bench()
-    module = load("core.shared.drain")
+    module = load("core.shared.time_sequencer")
     inside = bench.device(
-        module.TimeOrder(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
+        module.TimeSequencer(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
     )
     device = inside.component
     batch, slot = device.batch, device.o
@@ -109,32 +113,34 @@ def states(load: Load) -> Bench:
     stays = bench.past(device.busy | device.start, "stays") | device.start
     bench.given(~stays | (Value.cast(batch) == bench.past(batch, "batch_before")))
     bench.given(~(device.start & device.busy))
-    key = Cat(slot.sample, slot.turn)
+    key = Cat(slot.sample, slot.phase)
     used, valid = key, slot.valid
     for n in range(1, RECURRENCE):
         used, valid = bench.past(used, f"used{n}"), bench.past(valid, f"valid{n}")
-        bench.always(~(slot.valid & ~slot.first & valid & (used == key)))
+        bench.always(~(slot.valid & ~slot.first_step & valid & (used == key)))
     # Slots go on one a cycle, and the step's cycles are counted up to its least length.
-    wait, rested, ahead, begins = (inside[x] for x in ("wait", "rested", "ahead", "begins"))
-    place, following = 2 * slot.sample + slot.turn, inside["sample"]
-    bench.always(~slot.valid | (slot.whole == (slot.turn == 1)))
-    bench.always(~(ahead | slot.valid) | inside["running"])
+    wait, wait_over, next_valid, step_begins = (
+        inside[x] for x in ("wait", "wait_over", "next_valid", "step_begins")
+    )
+    place, following = 2 * slot.sample + slot.phase, inside["sample"]
+    bench.always(~slot.valid | (slot.row_end == (slot.phase == 1)))
+    bench.always(~(next_valid | slot.valid) | inside["running"])
     bench.always(~slot.valid | (slot.sample < batch.samples))
-    bench.always(~ahead | (following < batch.samples))
-    bench.always(~ahead | (begins == (following == 0)))
+    bench.always(~next_valid | (following < batch.samples))
+    bench.always(~next_valid | (step_begins == (following == 0)))
     with bench.module.If(slot.valid):
-        bench.always(Mux(rested, place >= RECURRENCE - 1, place == wait))
+        bench.always(Mux(wait_over, place >= RECURRENCE - 1, place == wait))
         # The next entry is the next sample's, or the next step's first.
         more = slot.sample != batch.samples - 1
-        bench.always(~more | (ahead & (following == slot.sample + 1)))
-        bench.always(more | ~ahead | begins)
-        bench.always(inside["last_entry"] == ~ahead)
-        bench.always(slot.final == (slot.whole & inside["last_entry"]))
-    with bench.module.Elif(ahead):
-        bench.always(begins)
-        bench.always(rested | (2 * batch.samples <= wait))
-    bench.possible(slot.valid & slot.last & ~slot.first & slot.final)
-    bench.possible(slot.valid & ~slot.first & (slot.sample == 2))
+        bench.always(~more | (next_valid & (following == slot.sample + 1)))
+        bench.always(more | ~next_valid | step_begins)
+        bench.always(inside["entry_last"] == ~next_valid)
+        bench.always(slot.block_end == (slot.row_end & inside["entry_last"]))
+    with bench.module.Elif(next_valid):
+        bench.always(step_begins)
+        bench.always(wait_over | (2 * batch.samples <= wait))
+    bench.possible(slot.valid & slot.last_step & ~slot.first_step & slot.block_end)
+    bench.possible(slot.valid & ~slot.first_step & (slot.sample == 2))
     return bench
 
 
@@ -150,13 +156,13 @@ PROOFS = (
         bugs=(
             Bug(
                 "a block drains a cycle before its last sum is written",
-                "core.shared.accumulate",
-                "ready.eq(ready + complete[-1] - self.start)",
-                "ready.eq(ready + complete[0] - self.start)",
+                "core.shared.sum_buffer",
+                "ready.eq(ready + complete - self.start)",
+                "ready.eq(ready + pipeline.get('finish', at=1) - self.start)",
             ),
             Bug(
                 "a block that drains has its place taken",
-                "core.shared.accumulate",
+                "core.shared.sum_buffer",
                 "full.eq(held_next == BLOCKS - 1)",
                 "full.eq(held_next == BLOCKS)",
             ),
@@ -187,7 +193,7 @@ PROOFS = (
         bugs=(
             Bug(
                 "steps follow each other a cycle too soon",
-                "core.shared.drain",
+                "core.shared.time_sequencer",
                 "m.If(wait == self._recurrence - 2)",
                 "m.If(wait == self._recurrence - 3)",
             ),

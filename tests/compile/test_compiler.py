@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backspike.compile.compiler import MAX_TILES, Plan, compile_network
-from backspike.gen.core.layout import NEVER, TASK, descriptor_fields
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
@@ -62,11 +63,14 @@ def test_blocks_hold_the_batch(plan):
 def test_nothing_that_is_placed_meets(plan):
     """Weights in rows; spikes, codes and gradients in units, inputs among the spikes."""
     machine, blocks = plan.machine, plan.blocks
-    rows = [range(at.weights, at.weights + at.rows) for at in plan.layers]
-    outputs = [range(at.output_unit, at.output_unit + at.tiles * blocks) for at in plan.layers]
+    rows = [
+        range(at.weights * machine.lanes, (at.weights + at.weight_blocks) * machine.lanes)
+        for at in plan.layers
+    ]
+    outputs = [range(at.output_base, at.output_base + at.tiles * blocks) for at in plan.layers]
     first = plan.layers[0]
     tiles = -(-plan.network.inputs // machine.lanes)  # as the host writes them
-    inputs = range(plan.input_unit, plan.input_unit + tiles * blocks)
+    inputs = range(plan.input_base, plan.input_base + tiles * blocks)
     assert disjoint(rows)
     assert disjoint(outputs)
     assert disjoint([*outputs[:-1], inputs])  # the read-out has no spikes
@@ -74,14 +78,15 @@ def test_nothing_that_is_placed_meets(plan):
     assert max(r.stop for r in outputs) <= machine.units
     assert inputs.stop <= machine.spike_units
     assert plan.layers[-1].tiles * blocks <= machine.readout_units
-    assert first.source_unit == plan.input_unit
+    assert first.source_base == plan.input_base
     for below, at in itertools.pairwise(plan.layers):
-        assert at.source_unit == below.output_unit
+        assert at.source_base == below.output_base
     for layer, at in zip(plan.network.layers, plan.layers, strict=True):
         assert (at.tiles - 1) * machine.lanes < layer.size <= at.tiles * machine.lanes
         assert (at.source_tiles - 1) * machine.lanes < at.sources + layer.bias
         assert at.sources + layer.bias <= at.source_tiles * machine.lanes
         assert at.rows == (at.sources + layer.bias) * at.tiles
+        assert at.rows <= at.weight_blocks * machine.lanes
 
 
 @given(plans())
@@ -89,7 +94,7 @@ def test_nothing_that_is_placed_meets(plan):
 def test_fields_and_tasks_fit_their_widths(plan):
     """Descriptors, tasks and programs of random networks fit their fields' widths."""
     for name in ENGINES:
-        fields = descriptor_fields(name)
+        fields = KINDS[name].fields
         assert len(plan.descriptors[name]) == len(plan.layers) <= plan.machine.layers
         for values in plan.descriptors[name]:
             assert values.keys() == fields.keys()
@@ -115,8 +120,8 @@ def test_digits_on_default():
     hidden, readout = plan.layers
     assert (hidden.tiles, hidden.source_tiles, hidden.rows) == (16, 8, 1024)
     assert (readout.tiles, readout.source_tiles, readout.rows) == (2, 16, 256)
-    assert (hidden.weights, readout.weights) == (0, 1024)
-    assert (hidden.output_unit, readout.output_unit, plan.input_unit) == (0, 64, 64)
+    assert (hidden.weights, readout.weights) == (0, 128)
+    assert (hidden.output_base, readout.output_base, plan.input_base) == (0, 64, 64)
     assert {(use.memory, use.needs, use.has) for use in plan.uses} >= {
         ("layers", 2, 4),
         ("weight memory", 1280, 2048),
@@ -146,27 +151,28 @@ def test_descriptors():
     never = {f"edge{n}": NEVER for n in range(15)}
     fp, bp, wg = (plan.descriptors[name] for name in ENGINES)
     assert fp[0] == never | {
-        "tiles": 2, "size": 9, "source_tiles": 3, "sources": 20, "bias": 1, "source_unit": 4,
-        "output_unit": 0, "weights": 0, "leak": 0x3800, "threshold": 0x3A00, "soft": 1,
+        "tiles": 2, "size": 9, "source_tiles": 3, "sources": 20, "bias": 1, "source_base": 4,
+        "output_base": 0, "weights": 0, "leak": 0x3800, "threshold": 0x3A00, "soft": 1,
         "readout": 0, "spikes_only": 1, "nonzero": 0b010, "edge0": 0x3400, "edge1": 0x3C00,
     }  # fmt: skip
     assert {k: v for k, v in fp[1].items() if not k.startswith("edge")} == {
-        "tiles": 3, "size": 17, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
-        "output_unit": 4, "weights": 42, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
+        "tiles": 3, "size": 17, "source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0,
+        "output_base": 4, "weights": 6, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
         "readout": 1, "spikes_only": 0, "nonzero": 0b010,
     }  # fmt: skip
     none = {f"h{n}": 0 for n in range(16)}
     assert bp[0] == none | {
-        "tiles": 2, "size": 9, "output_unit": 0, "loss": 0, "squared": 1, "next_tiles": 3,
-        "next_unit": 4, "next_weights": 42, "leak": 0x3800, "soft": 1, "temporal": 0,
+        "tiles": 2, "size": 9, "output_base": 0, "loss": 0, "squared": 1, "next_tiles": 3,
+        "next_base": 4, "next_source_tiles": 2, "next_weights": 6, "leak": 0x3800, "soft": 1,
+        "temporal": 0,
         "spikes_only": 1, "h1": 0x3800,
     }  # fmt: skip
-    last = {k: bp[1][k] for k in ("tiles", "size", "output_unit", "loss", "squared", "leak")}
-    assert last == {"tiles": 3, "size": 17, "output_unit": 4, "loss": 1, "squared": 1,
+    last = {k: bp[1][k] for k in ("tiles", "size", "output_base", "loss", "squared", "leak")}
+    assert last == {"tiles": 3, "size": 17, "output_base": 4, "loss": 1, "squared": 1,
                     "leak": 0x3000}  # fmt: skip
     assert wg[1] == {
-        "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_unit": 0,
-        "gradient_unit": 4, "weights": 42, "rate": 0x3800, "stochastic": 1, "key": 0,
+        "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0,
+        "gradient_base": 4, "weights": 6, "rate": 0x3800, "stochastic": 1, "key": 0,
     }  # fmt: skip
 
 
@@ -177,10 +183,10 @@ BIG = Machine(name="big", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_ro
 @pytest.mark.parametrize(
     ("network", "batch", "machine", "words"),
     [
-        (dense(8, 8, 8, steps=17), 4, DEFAULT, "17 steps: 1 to 16 are allowed"),
+        (dense(8, 8, 8, steps=17), 4, DEFAULT, "17 steps, must have 1 to 16"),
         (dense(4, 4, 4, 4, 4, 4), 1, DEFAULT, "its layers need 5 descriptors, and there are 4"),
         (dense(64, 300, 10), 1, DEFAULT,
-         "'default': its weight memory needs 3032 row tiles, and there are 2048"),
+         "'default': its weight memory needs 3040 row tiles, and there are 2048"),
         (dense(64, 128, 10, steps=16), 16, DEFAULT, "its spike memory needs 384 tiles, and"),
         (dense(8, 64, 64, 8), 48, DEFAULT, "its gradient memory needs 204 tiles, and there are"),
         (dense(2, 80), 16, DEFAULT, "its read-out memory needs 40 tiles, and there are 32"),

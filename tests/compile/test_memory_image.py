@@ -95,9 +95,9 @@ def test_weights_come_back(lanes, sources, neurons, seed):
     weights = random_bits(seed, (sources, neurons))
     rows = weight_rows(weights, lanes)
     assert (weight_tensor(rows, lanes, sources, neurons) == weights).all()
-    tiles = -(-neurons // lanes)
+    padded = -(-sources // lanes) * lanes
     for k, j in np.ndindex(sources, neurons):
-        assert rows[k * tiles + j // lanes, (k + j) % lanes] == weights[k, j]
+        assert rows[j // lanes * padded + k, (k + j) % lanes] == weights[k, j]
     assert np.count_nonzero(rows) == weights.size
 
 

@@ -49,7 +49,7 @@ def start(backend, program: str = "both") -> None:
     for name, tasks in backend.plan.programs[program].items():
         register = port.registers.register(f"queue_{name}")
         port.write(f"queue_{name}", register.pack(begin=tasks.begin, end=tasks.end))
-    port.write("parity", port.registers.register("parity").pack(forward=1, backward=0))
+    port.write("buffer", port.registers.register("buffer").pack(forward=1, backward=0))
     port.write("start", 1)
 
 
@@ -173,7 +173,7 @@ def test_accesses_outside_the_map(backend):
     for name in ("start", "clear", "labels"):
         with pytest.raises(BusError):
             port.read(name)
-    for name in ("batch", "parity", "extent0", "queue_fp"):
+    for name in ("batch", "buffer", "extent0", "queue_fp"):
         value = port.read(name)
         with pytest.raises(BusError):
             port.write(name, 0xFFFF_FFFF)
@@ -239,7 +239,8 @@ def test_memories_keep_what_is_written(backend):
 def flip(backend, layer: int, k: int, j: int, bit: int) -> int:
     """Flip a bit of a weight in the core's memory; returns the weight's new pattern."""
     at, lanes = backend.plan.layers[layer], backend.plan.machine.lanes
-    place = (at.weights + k * at.tiles + j // lanes) * lanes + (k + j) % lanes
+    row = (at.weights + j // lanes * at.source_tiles) * lanes + k
+    place = row * lanes + (k + j) % lanes
     address = backend.simulator.registers.window("weights").base + place // 2 * BYTES
     shift = 16 * (place % 2)
     word = backend.simulator.read(address) ^ 1 << shift + bit

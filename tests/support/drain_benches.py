@@ -5,7 +5,7 @@
 
 import cocotb
 
-from backspike.gen.core.weights import ROW_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from tests.support.drain_play import LANES, play
 from tests.support.streams import Memory, Pulses
 from tests.support.tiles import by_lanes
@@ -26,29 +26,34 @@ async def gradients(dut, slow):
 
 
 class Rows(Memory):
-    """The weights' row port: reads and writes share an address, and `turn` is k mod P."""
+    """The weights' row port: reads and writes share an address, and what is written comes
+    before, bank by bank."""
 
-    def __init__(self, bench, weights: dict[int, int], turns: dict[int, int]):
+    def __init__(self, bench, weights: dict[int, int]):
         dut = bench.dut
         super().__init__(
-            bench, dut.row_address, dut.row_vector, lambda at: weights.get(at, 0), ROW_LATENCY
+            bench, dut.row_address, dut.row_vector, lambda at: weights.get(at, 0), VECTOR_LATENCY
         )
-        self.dut, self.weights, self.turns = dut, weights, turns
+        self.dut, self.weights = dut, weights
         self.written: dict[int, int] = {}
         self.updated = self.writes = 0
+        self._banks = [0] * LANES
 
     def sample(self) -> None:
         super().sample()
         if int(self.dut.row_valid.value):
             address = int(self.dut.row_address.value)
-            turn = self.turns[address] % LANES
             if int(self.dut.row_write.value):
                 assert address not in self.written, f"row {address} is written twice"
-                self.written[address] = by_lanes(int(self.dut.row_data.value), turn, LANES)
+                row = sum(half << 16 * b for b, half in enumerate(self._banks))
+                self.written[address] = by_lanes(row, address % LANES, LANES)
                 self.writes += 1
             else:
-                assert int(self.dut.row_turn.value) == turn
                 self.updated += 1
+        load, data = int(self.dut.row_load.value), int(self.dut.row_data.value)
+        for b in range(LANES):
+            if load >> b & 1:
+                self._banks[b] = data >> 16 * b & 0xFFFF
 
 
 @cocotb.test()
@@ -58,8 +63,7 @@ async def updates(dut, slow):
     watched = []
 
     def extra(bench, memories):
-        weights, turns = memories.setdefault("weights", {}), memories.setdefault("turns", {})
-        rows = bench.add(Rows(bench, weights, turns))
+        rows = bench.add(Rows(bench, memories.setdefault("weights", {})))
         watched.extend([rows, bench.add(Pulses(bench, "rows"))])
         return {"weights": rows.written}
 

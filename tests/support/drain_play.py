@@ -45,7 +45,7 @@ class Run:
     config: int
     batch: int
     extent: int
-    parity: int
+    buffer: int
     blocks: list[Block] = field(default_factory=list)
     memories: dict[str, dict[int, int]] = field(default_factory=dict)
     writes: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -186,7 +186,7 @@ async def play(
     await bench.reset()
     for n, run in enumerate(load()):
         dut.config.value = run.config
-        for name in ("batch", "extent", "parity"):
+        for name in ("batch", "extent", "buffer"):
             if hasattr(dut, name):
                 getattr(dut, name).value = getattr(run, name)
         for row in run.table:

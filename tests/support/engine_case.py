@@ -152,9 +152,8 @@ class Case:
         for n, at in enumerate(self.plan.layers):
             skewed = weight_rows(self.tensors[f"{name}.{n}"], self.lanes)
             for r, row in enumerate(skewed):
-                k = r // at.tiles
-                lanes = [int(row[(lane + k) % self.lanes]) for lane in range(self.lanes)]
-                found[at.weights + r] = lanes
+                lanes = [int(row[(lane + r) % self.lanes]) for lane in range(self.lanes)]
+                found[at.weights * self.lanes + r] = lanes
         return found
 
     def needed(self) -> dict[int, int]:
@@ -164,7 +163,7 @@ class Case:
             h = np.array(layer.surrogate.values)[self.tensors[f"codes.{n}"]]
             if layer.rule == "mpd-ed":
                 h = h * self.tensors[f"spikes.{n}"]
-            tiles = self.spike_tiles((h != 0).astype(np.uint8), self.plan.layers[n].output_unit)
+            tiles = self.spike_tiles((h != 0).astype(np.uint8), self.plan.layers[n].output_base)
             for unit, tile in tiles.items():
                 lines = [tile >> 16 * lane & 0xFFFF for lane in range(self.lanes)]
                 found[unit] = int(np.bitwise_or.reduce(lines))

@@ -4,8 +4,9 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-from backspike.gen.core.layout import BATCH, EXTENT, config_layout
-from backspike.gen.core.shared.scan import event_layout
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.layout import BATCH, EXTENT
+from backspike.gen.core.shared.events import event_layout
 from backspike.gen.machine import DEPTH, Machine
 from tests.support.streams import Bench, StallingMemory, packed
 from tests.support.tiles import events_of, lines_of, same_fields
@@ -25,7 +26,7 @@ class Setting:
     blocks: int
     full: int
     partial: int
-    parity: int
+    buffer: int
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Setting":
@@ -48,8 +49,8 @@ class Setting:
         dut.batch.value = packed(BATCH).pack(batch)
         if engine != "bp":
             dut.extent.value = packed(EXTENT).pack(full=self.full, partial=self.partial)
-            dut.parity.value = self.parity
-        dut.config.value = packed(config_layout(engine)).pack(config)
+            dut.buffer.value = self.buffer
+        dut.config.value = packed(KINDS[engine].config).pack(config)
 
 
 @dataclass

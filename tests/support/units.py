@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from backspike.gen.core.layout import TABLE, TABLES, config_layout
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.layout import TABLE
 from backspike.golden import exact, half
 from backspike.golden.arithmetic import Halves
 from backspike.golden.exact import Terms
@@ -58,11 +59,11 @@ def constant(bits: int, width: int, count: int) -> np.ndarray:
 
 def settings(engine: str, descriptor: dict[str, int]) -> tuple[int, list[int]]:
     """A descriptor as an engine's parts have it: the ports `config`, and `table` row by row."""
-    names = TABLES[engine]
+    names = KINDS[engine].table
     rest = {name: value for name, value in descriptor.items() if name not in names}
     rows = [packed(TABLE).pack(write=1, index=n, half=descriptor[name])
             for n, name in enumerate(names)]  # fmt: skip
-    return packed(config_layout(engine)).pack(rest), rows
+    return packed(KINDS[engine].config).pack(rest), rows
 
 
 def by_sample(values: np.ndarray) -> torch.Tensor:

@@ -1,169 +1,116 @@
 """The back-propagation engine's front: from a task to events, values and weight columns."""
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.core.layout import BATCH, config_layout, weight_bits
-from backspike.gen.core.shared.scan import event_layout, one_of
-from backspike.gen.core.shared.scanner import Scan, same_event
+from backspike.gen.core.engines import BACKWARD
+from backspike.gen.core.layout import HALF_BITS, block_bits, gradient_bits, row_width
+from backspike.gen.core.shared.bitops import select_onehot
+from backspike.gen.core.shared.events import event_layout, same_event
+from backspike.gen.core.shared.gather_front import WHOLE, GatherFront
 from backspike.gen.core.shared.source import HEADER
-from backspike.gen.core.shared.walk import BlockWalk
-from backspike.gen.core.weights import COLUMN_LATENCY
+from backspike.gen.core.shared.walk import TileWalk
+from backspike.gen.core.weights import vector_port
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import PingPong, RegisterSlice
-from backspike.gen.memory.prefetch import Prefetch, ReadPipe
+from backspike.gen.memory.elastic import RegisterSlice
+from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
 
 
-class BackwardFront(wiring.Component):
+class BackwardFront(GatherFront):
     """For each block of a task: reads the masks of the next layer's gradients, drops the entries
     that this tile of neurons does not need (no surrogate derivative in the whole tile), and emits
-    an event for each gradient left, with its value and the weight column W[K0, j] of its neuron j.
+    an event for each gradient left, with its value and the weight column W[K, j] of its neuron j.
 
     A read-out layer has no next layer: its blocks go to the drain without events.
 
-    Throughput: one event a cycle. Latency: about 14 cycles.
-
-    Ports: i: tile K0 of this layer's neurons; o_headers: one for each block, before its events;
-    o_events {event, value}, o_vectors: see `Accumulator`; masks, active, gradients: read ports;
-    column: request for weights, answered COLUMN_LATENCY cycles later.
+    Latency: about 12 cycles.
     """
 
     def __init__(self, machine: Machine):
-        self._machine = machine
-        lanes = machine.lanes
-        event = event_layout(lanes, DEPTH, 0)
+        bases, rows = gradient_bits(machine), block_bits(machine)
+        width = row_width(machine)
         super().__init__(
-            {
-                "i": In(stream.Signature(8)),
-                "config": In(config_layout("bp")),
-                "batch": In(BATCH),
-                "masks": Out(read_signature(lanes * DEPTH, machine.units, stalling=True)),
-                "active": Out(read_signature(DEPTH, machine.units, stalling=True)),
-                "gradients": Out(read_signature(lanes * 16, machine.units * DEPTH, stalling=True)),
-                "column_address": Out(weight_bits(machine)),
-                "column_turn": Out((lanes - 1).bit_length()),
-                "column_stride": Out(9),
-                "column_vector": In(data.ArrayLayout(16, lanes)),
-                "o_headers": Out(stream.Signature(HEADER)),
-                "o_events": Out(stream.Signature(data.StructLayout({"event": event, "value": 16}))),
-                "o_vectors": Out(stream.Signature(data.ArrayLayout(16, lanes))),
-            }
+            machine,
+            BACKWARD,
+            walk=TileWalk(sources=bases, bases=bases, rows=rows),
+            header=HEADER,
+            reads={
+                "masks": read_signature(machine.lanes * DEPTH, machine.units, stalling=True),
+                "active": read_signature(DEPTH, machine.units, stalling=True),
+            },
+            scan_tag=data.StructLayout({"row": rows, "base": bases}),
+            flags={},
+            ports={
+                "gradients": Out(read_signature(width, machine.units * DEPTH, stalling=True)),
+                "column": Out(vector_port(machine)),
+            },
         )
 
-    def elaborate(self, platform):
-        m = Module()
-        machine, config, batch = self._machine, self.config, self.batch
-        lanes = machine.lanes
-        rows, units = weight_bits(machine), exact_log2(machine.units)
+    def walk_inputs(self):
+        config = self.config
+        return {
+            "base_first": config.output_base,
+            "source_first": config.next_base,
+            "source_tiles": config.next_tiles,
+            "weights": config.next_weights,
+            "tile_rows": 1,
+            "source_rows": config.next_source_tiles,
+            "skip": config.loss,
+        }
 
-        m.submodules.walk = walk = BlockWalk(units=units, rows=rows)
-        step = walk.o.payload
-        wiring.connect(m, wiring.flipped(self.i), walk.i)
-        wiring.connect(m, walk.o_headers, wiring.flipped(self.o_headers))
-        m.d.comb += [
-            walk.batch.eq(batch),
-            walk.own_unit.eq(config.output_unit),
-            walk.source_unit.eq(config.next_unit),
-            walk.source_tiles.eq(config.next_tiles),
-            walk.weights.eq(config.next_weights),
-            walk.tile_rows.eq(config.next_tiles * lanes),
-            walk.source_rows.eq(1),
-            walk.skip.eq(config.loss),
-        ]
+    def header(self, sum_header):
+        return {name: sum_header[name] for name in ("base", "block", "tile", "last")}
 
-        # A tile's tag: the column's address (J' and K0) for its weights, its unit for its values.
-        scan_tag = data.StructLayout({"row": rows, "unit": units})
-        tag_layout = data.StructLayout({"scan": scan_tag, "last": 1})
-        m.submodules.tiles = tiles = ReadPipe(
-            address_width=2 * units, row_width=lanes * DEPTH + DEPTH, tag_width=tag_layout.size
+    def request(self, step):
+        return [step.source_base, step.base], {"scan": Cat(step.row, step.source_base)}
+
+    def masked_tile(self, m, rows, tag, taken):
+        mask, active = rows
+        return mask & active.replicate(self._machine.lanes), WHOLE
+
+    def fetch(self, m, lines):
+        tag = Signal(self._tag["scan"].shape, name="line_tag")
+        m.d.comb += tag.eq(lines.payload.tag)
+        self.fetch_weights(m, lines, tag.row, self.column)
+
+    def events(self, m, events):
+        """An event is a gradient: its value comes from the row of its entry."""
+        machine = self._machine
+        tag = Signal(self._tag["scan"].shape, name="event_tag")
+        plain, read = (
+            Signal(event_layout(machine.lanes, DEPTH, 0), name=name)
+            for name in ("event", "event_read")
         )
-        m.submodules.asked = asked = PingPong(tiles.i.payload.shape())
-        wiring.connect(m, asked.o, tiles.i)
-        m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=scan_tag.size)
-        tag = Signal(tag_layout)
-        m.d.comb += [
-            tag.scan.row.eq(step.row),
-            tag.scan.unit.eq(step.unit),
-            tag.last.eq(step.last),
-            asked.i.valid.eq(walk.o.valid),
-            walk.o.ready.eq(asked.i.ready),
-            asked.i.payload.address.eq(Cat(step.unit, step.own)),
-            asked.i.payload.tag.eq(tag),
-            Cat(self.masks.addr, self.active.addr).eq(tiles.address),
-            self.masks.en.eq(tiles.en),
-            self.active.en.eq(tiles.en),
-            tiles.row.eq(Cat(self.masks.data, self.active.data)),
-        ]
-
-        got = Signal(tag_layout)
-        mask = Signal(lanes * DEPTH)
-        needed = Signal(DEPTH)
-        m.d.comb += [
-            Cat(mask, needed).eq(tiles.o.payload.row),
-            got.eq(tiles.o.payload.tag),
-            scan.i.valid.eq(tiles.o.valid),
-            tiles.o.ready.eq(scan.i.ready),
-            scan.i.payload.tile.eq(mask & needed.replicate(lanes)),
-            scan.i.payload.tag.eq(got.scan),
-            scan.i.payload.last.eq(got.last),
-        ]
-
-        # A line is a neuron j of the next layer: its column of weights, fetched once.
-        turn = (lanes - 1).bit_length()
-        line = Signal(scan_tag)
-        m.submodules.fetch = fetch = Prefetch(
-            address_width=rows + turn,
-            row_width=lanes * 16,
-            tag_width=0,
-            latency=COLUMN_LATENCY,
-        )
-        m.d.comb += [
-            line.eq(scan.o_lines.payload.tag),
-            fetch.i.valid.eq(scan.o_lines.valid),
-            scan.o_lines.ready.eq(fetch.i.ready),
-            fetch.i.payload.address.eq(Cat(line.row, scan.o_lines.payload.x)),
-            Cat(self.column_address, self.column_turn).eq(fetch.address),
-            self.column_stride.eq(config.next_tiles),
-            fetch.row.eq(self.column_vector),
-            self.o_vectors.valid.eq(fetch.o.valid),
-            self.o_vectors.payload.eq(fetch.o.payload.row),
-            fetch.o.ready.eq(self.o_vectors.ready),
-        ]
-
-        # An event is a gradient: its value comes from the row of its entry.
-        event = scan.o_events.payload
-        event_tag = Signal(scan_tag)
-        plain = Signal(event_layout(lanes, DEPTH, 0))
         m.submodules.values = values = ReadPipe(
-            address_width=units + exact_log2(DEPTH),
-            row_width=lanes * 16,
+            address_width=gradient_bits(machine) + exact_log2(DEPTH),
+            row_width=row_width(machine),
             tag_width=len(plain.as_value()),
         )
-        m.submodules.valued_events = valued_events = RegisterSlice(self.o_events.payload.shape())
-        wiring.connect(m, valued_events.o, wiring.flipped(self.o_events))
-        valued = Signal(plain.shape())
+        m.submodules.valued = valued = RegisterSlice(self.o_events.payload.shape())
         m.d.comb += [
-            event_tag.eq(event.tag),
-            *same_event(plain, event),
-            values.i.valid.eq(scan.o_events.valid),
-            scan.o_events.ready.eq(values.i.ready),
-            values.i.payload.address.eq(Cat(event.i, event_tag.unit)),
+            tag.eq(events.payload.tag),
+            *same_event(plain, events.payload),
+            values.i.valid.eq(events.valid),
+            events.ready.eq(values.i.ready),
+            values.i.payload.address.eq(Cat(events.payload.i, tag.base)),
             values.i.payload.tag.eq(plain),
             self.gradients.addr.eq(values.address),
             self.gradients.en.eq(values.en),
             values.row.eq(self.gradients.data),
-            valued_events.i.valid.eq(values.o.valid),
-            values.o.ready.eq(valued_events.i.ready),
-            valued.eq(values.o.payload.tag),
-            valued_events.i.payload.event.eq(valued),
-            valued_events.i.payload.value.eq(
-                one_of(
-                    [values.o.payload.row.word_select(n, 16) for n in range(lanes)],
-                    [valued.x == n for n in range(lanes)],
+            valued.i.valid.eq(values.o.valid),
+            values.o.ready.eq(valued.i.ready),
+            read.eq(values.o.payload.tag),
+            valued.i.payload.event.eq(read),
+            valued.i.payload.value.eq(
+                select_onehot(
+                    [values.o.payload.row.word_select(n, HALF_BITS) for n in range(machine.lanes)],
+                    [read.x == n for n in range(machine.lanes)],
                 )
             ),
+            self.o_events.valid.eq(valued.o.valid),
+            self.o_events.payload.eq(valued.o.payload),
+            valued.o.ready.eq(self.o_events.ready),
         ]
-        return m

@@ -1,140 +1,80 @@
 """The feed-forward engine's front: from a task to events and weight rows."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, Mux
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.layout import BATCH, EXTENT, config_layout, unit_bits, weight_bits
-from backspike.gen.core.shared.scan import event_layout
-from backspike.gen.core.shared.scanner import Scan, same_event
-from backspike.gen.core.shared.source import HEADER, PLACE, cleaned, masks_of, place_of, whole_block
-from backspike.gen.core.shared.walk import BlockWalk
-from backspike.gen.core.weights import ROW_LATENCY
+from backspike.gen.core.engines import FORWARD
+from backspike.gen.core.layout import EXTENT, block_bits, spike_bits
+from backspike.gen.core.shared.gather_front import WHOLE, GatherFront
+from backspike.gen.core.shared.source import (
+    EDGE_FLAGS,
+    HEADER,
+    edge_flags,
+    full_block_mask,
+    masked_tile,
+    masks_of,
+)
+from backspike.gen.core.shared.walk import TileWalk
+from backspike.gen.core.weights import vector_port
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import PingPong
-from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import read_signature
 
 
-class ForwardFront(wiring.Component):
+class ForwardFront(GatherFront):
     """For each block of a task: reads the sources' spike tiles, emits an event for each spike
-    (entry of the block) and the weight row W[k, J] of each source k that spikes.
+    (entry of the block), and the weight row W[k, J] of each source k that spikes.
 
-    Throughput: one event a cycle; a spike tile a cycle. Latency: about 10 cycles.
-
-    Ports: i: output tile J; o_headers: one for each block, before its events; o_events,
-    o_vectors: see `Accumulator`; spikes: read port; row: request {address, turn} for weights,
-    granted or not, answered ROW_LATENCY cycles after; parity: which half of the spike memory.
+    Latency: about 10 cycles.
     """
 
     def __init__(self, machine: Machine):
-        self._machine = machine
-        lanes = machine.lanes
+        spikes, rows = spike_bits(machine), block_bits(machine)
         super().__init__(
-            {
-                "i": In(stream.Signature(8)),
-                "config": In(config_layout("fp")),
-                "batch": In(BATCH),
+            machine,
+            FORWARD,
+            walk=TileWalk(sources=spikes, bases=spikes, rows=rows),
+            header=HEADER,
+            reads={
+                "spikes": read_signature(
+                    machine.lanes * DEPTH, 2 * machine.spike_units, stalling=True
+                )
+            },
+            scan_tag=data.StructLayout({"row": rows}),
+            flags={"edges": EDGE_FLAGS},
+            ports={
                 "extent": In(EXTENT),
-                "parity": In(1),
-                "spikes": Out(
-                    read_signature(lanes * DEPTH, 2 * machine.spike_units, stalling=True)
-                ),
-                "row_address": Out(weight_bits(machine)),
-                "row_turn": Out((lanes - 1).bit_length()),
-                "row_valid": Out(1),
-                "row_grant": In(1),
-                "row_vector": In(data.ArrayLayout(16, lanes)),
-                "o_headers": Out(stream.Signature(HEADER)),
-                "o_events": Out(stream.Signature(event_layout(lanes, DEPTH, 0))),
-                "o_vectors": Out(stream.Signature(data.ArrayLayout(16, lanes))),
-            }
+                "buffer": In(1),  # which half of the spike memory
+                "row": Out(vector_port(machine)),
+            },
         )
 
-    def elaborate(self, platform):
-        m = Module()
-        machine, config, batch = self._machine, self.config, self.batch
-        lanes = machine.lanes
-        rows, units = weight_bits(machine), unit_bits(machine)
+    def walk_inputs(self):
+        config = self.config
+        return {
+            "base_first": Mux(config.readout, 0, config.output_base),
+            "source_first": config.source_base,
+            "source_tiles": config.source_tiles,
+            "weights": config.weights,
+            "tile_rows": config.source_tiles,
+            "source_rows": 1,
+        }
 
-        m.submodules.walk = walk = BlockWalk(units=units, rows=rows)
-        step = walk.o.payload
-        wiring.connect(m, wiring.flipped(self.i), walk.i)
-        wiring.connect(m, walk.o_headers, wiring.flipped(self.o_headers))
-        m.d.comb += [
-            walk.batch.eq(batch),
-            walk.own_unit.eq(Mux(config.readout, 0, config.output_unit)),
-            walk.source_unit.eq(config.source_unit),
-            walk.source_tiles.eq(config.source_tiles),
-            walk.weights.eq(config.weights),
-            walk.tile_rows.eq(1),
-            walk.source_rows.eq(config.tiles * lanes),
-        ]
+    def header(self, sum_header):
+        return {name: sum_header[name] for name in ("base", "block", "tile", "last")}
 
-        # The tile's tag: where it is, and the row tile of its first source.
-        tag_layout = data.StructLayout({"place": PLACE, "row": rows, "last": 1})
-        m.submodules.tiles = tiles = ReadPipe(
-            address_width=units + 1, row_width=lanes * DEPTH, tag_width=tag_layout.size
+    def request(self, step):
+        lanes, sources = self._machine.lanes, self.config.sources
+        edges = edge_flags(lanes, step.source, sources, step.block, self.extent)
+        return [Cat(step.source_base, self.buffer)], {"scan": step.row, "edges": edges}
+
+    def masked_tile(self, m, rows, tag, taken):
+        config = self.config
+        full = full_block_mask(m, self.batch)
+        masks = masks_of(
+            self._machine.lanes, tag.edges, config.sources, config.bias, full, self.extent
         )
-        m.submodules.asked = asked = PingPong(tiles.i.payload.shape())
-        wiring.connect(m, asked.o, tiles.i)
-        m.submodules.scan = scan = Scan(lines=lanes, length=DEPTH, tag_width=rows)
-        tag = Signal(tag_layout)
-        place = place_of(lanes, step.source, config.sources, step.block, self.extent)
-        m.d.comb += [
-            tag.place.eq(place),
-            tag.row.eq(step.row),
-            tag.last.eq(step.last),
-            asked.i.valid.eq(walk.o.valid),
-            walk.o.ready.eq(asked.i.ready),
-            asked.i.payload.address.eq(Cat(step.unit, self.parity)),
-            asked.i.payload.tag.eq(tag),
-            self.spikes.addr.eq(tiles.address),
-            self.spikes.en.eq(tiles.en),
-            tiles.row.eq(self.spikes.data),
-        ]
+        return Cat(masked_tile(m, rows[0], masks, "spike")), WHOLE
 
-        got = Signal(tag_layout)
-        whole = whole_block(m, batch)
-        masks = masks_of(lanes, got.place, config.sources, config.bias, whole, self.extent)
-        m.d.comb += [
-            got.eq(tiles.o.payload.tag),
-            scan.i.valid.eq(tiles.o.valid),
-            tiles.o.ready.eq(scan.i.ready),
-            scan.i.payload.tile.eq(Cat(cleaned(m, tiles.o.payload.row, masks, "spike"))),
-            scan.i.payload.tag.eq(got.row),
-            scan.i.payload.last.eq(got.last),
-        ]
-
-        # A line is a source: its weights' row, fetched once. Its address: that of the tile's first
-        # source, and `tiles` rows for each source between.
-        turn = (lanes - 1).bit_length()
-        m.submodules.fetch = fetch = Prefetch(
-            address_width=rows + turn, row_width=lanes * 16, tag_width=0, latency=ROW_LATENCY
-        )
-        multiplied, known, move = Signal(), Signal(), Signal()
-        line = scan.o_lines.payload
-        lane, line_lane = (Signal(turn, name=f"lane{n}", reset_less=True) for n in range(2))
-        first_row, line_row = (Signal(rows, name=f"row{n}", reset_less=True) for n in range(2))
-        product = Signal(rows, reset_less=True)
-        with m.If(move):
-            m.d.sync += [multiplied.eq(scan.o_lines.valid), known.eq(multiplied)]
-            m.d.sync += [lane.eq(line.x), first_row.eq(line.tag), product.eq(line.x * config.tiles)]
-            m.d.sync += [line_lane.eq(lane), line_row.eq(first_row + product)]
-        m.d.comb += [
-            move.eq(~known | fetch.i.ready),
-            scan.o_lines.ready.eq(move),
-            fetch.i.valid.eq(known),
-            fetch.i.payload.address.eq(Cat(line_row, line_lane)),
-            Cat(self.row_address, self.row_turn).eq(fetch.address),
-            self.row_valid.eq(fetch.valid),
-            fetch.grant.eq(self.row_grant),
-            fetch.row.eq(self.row_vector),
-            self.o_vectors.valid.eq(fetch.o.valid),
-            self.o_vectors.payload.eq(fetch.o.payload.row),
-            fetch.o.ready.eq(self.o_vectors.ready),
-            self.o_events.valid.eq(scan.o_events.valid),
-            scan.o_events.ready.eq(self.o_events.ready),
-        ]
-        m.d.comb += same_event(self.o_events.payload, scan.o_events.payload)
-        return m
+    def fetch(self, m, lines):
+        self.fetch_weights(m, lines, lines.payload.tag, self.row)

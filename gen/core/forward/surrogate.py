@@ -5,8 +5,8 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.layout import TABLE
-from backspike.gen.core.shared.drain import later
 from backspike.gen.numerics.half import Half
+from backspike.gen.pipeline import Pipeline
 
 STEPS = 4
 """Bits of a code: one is found in each step."""
@@ -18,53 +18,51 @@ def order(half) -> Value:
     return Cat(bits[:15] ^ bits[15].replicate(15), ~bits[15])
 
 
-class CodeSearch(wiring.Component):
+class SurrogateLookup(wiring.Component):
     """The number of edges that u reaches, by binary search: edges must not fall.
 
     A step compares with one of 1, 2, 4 or 8 edges, which it reads from a memory of its own.
 
     Latency: `latency` cycles. Throughput: one u a cycle.
-
-    Ports: table: an edge is written; i_key: order(u); o: the code.
     """
 
     latency = STEPS
 
-    table: In(TABLE)
-    i_key: In(16)
-    o: Out(STEPS)
+    table: In(TABLE)  # an edge is written
+    i_key: In(16)  # order(u)
+    o: Out(STEPS)  # the code
 
     def elaborate(self, platform):
         m = Module()
         index = self.table.index
         edge = Signal(16)
         m.d.comb += edge.eq(order(Half(self.table.half)))
-        key = self.i_key
+        pipeline = Pipeline(m)
+        pipeline.put("key", self.i_key, at=0)
         code = Signal(0)
         for n in range(STEPS):
-            # Edges that this step may meet: 7; 3, 11; 1, 5, 9, 13; 0, 2, .. 14.
+            # Edges that this step may reach: 7; 3, 11; 1, 5, 9, 13; 0, 2, .. 14.
             low = STEPS - 1 - n
-            mine = Signal(name=f"mine{n}")
-            m.d.comb += mine.eq(self.table.write & (index[: low + 1] == (1 << low) - 1))
+            addressed = Signal(name=f"addressed{n}")
+            m.d.comb += addressed.eq(self.table.write & (index[: low + 1] == (1 << low) - 1))
             at = index[low + 1 :]
             if n < 2:
                 edges = [Signal(16, name=f"edge{n}_{k}", reset_less=True) for k in range(1 << n)]
                 for k, register in enumerate(edges):
-                    with m.If(mine & (at == k)):
+                    with m.If(addressed & (at == k)):
                         m.d.sync += register.eq(edge)
-                met = Mux(code, edges[-1], edges[0])
+                reached = Mux(code, edges[-1], edges[0])
             else:
                 m.submodules[f"edges{n}"] = edges = memory.Memory(shape=16, depth=1 << n, init=[])
                 read, write = edges.read_port(domain="comb"), edges.write_port()
                 m.d.comb += [
-                    write.en.eq(mine),
+                    write.en.eq(addressed),
                     write.addr.eq(at),
                     write.data.eq(edge),
                     read.addr.eq(code),
                 ]
-                met = read.data
-            found = Signal(n + 1, name=f"code{n}", reset_less=True)
-            m.d.sync += found.eq(Cat(key >= met, code))
-            key, code = later(m, key, 1, f"key{n}"), found
+                reached = read.data
+            bit = pipeline.get("key", at=n) >= reached
+            code = pipeline.register(f"bits{n}", Cat(bit, code), at=n + 1)
         m.d.comb += self.o.eq(code)
         return m

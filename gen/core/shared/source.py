@@ -1,26 +1,33 @@
-"""Reading the sources of a layer: spike tiles, cleaned of padding, with the bias."""
+"""Sources and neurons of a layer: which bits of a tile count."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
+from backspike.gen.core.layout import BASE_BITS, BLOCK_BITS, STEPS_BITS, TILE_BITS
 from backspike.gen.machine import DEPTH
 
 HEADER = data.StructLayout(
-    {"unit": 13, "block": 10, "tile": 8, "last": 1},
+    {
+        "base": BASE_BITS,  # of the tile's memory, in this block
+        "block": BLOCK_BITS,
+        "tile": TILE_BITS,  # of neurons
+        "last": 1,  # the task ends with it
+    },
 )
-"""What a drain needs to know of a block: the tile of memory that it writes (or the weights' block
-of sources), the block, the tile of neurons, and whether the task ends with it."""
+"""What a drain needs to know of a block."""
 
 
-def entries(whole, extent, block):
-    """Mask of the entries (t * samples + s) of `block` that hold a sample; whole: of a full block,
-    see `whole_block`."""
-    return _entries(block < extent.full, block == extent.full, whole, extent)
+def entries(full_mask, extent, block):
+    """Mask of the entries (t * samples + s) of `block` that hold a sample.
+
+    full_mask: see `full_block_mask`.
+    """
+    return _entries(block < extent.full, block == extent.full, full_mask, extent)
 
 
-def _entries(full, partial, whole, extent):
-    return Mux(full, whole, Mux(partial, extent.partial, 0))
+def _entries(full, partial, full_mask, extent):
+    return Mux(full, full_mask, Mux(partial, extent.partial, 0))
 
 
 def _lanes(lanes: int, inner, last, size):
@@ -28,10 +35,11 @@ def _lanes(lanes: int, inner, last, size):
     return Cat(inner | (last & (size[: exact_log2(lanes)] > n)) for n in range(lanes))
 
 
-def whole_block(m: Module, batch):
+def full_block_mask(m: Module, batch):
     """Mask of the entries of a full block, the lowest T * samples: out of registers, since a batch
     does not change while anything runs."""
-    count, mask = Signal(5, name="whole_count"), Signal(DEPTH, name="whole_mask")
+    count = Signal(2 * STEPS_BITS, name="full_block_entries")
+    mask = Signal(DEPTH, name="full_block_mask")
     m.d.sync += [
         count.eq(batch.steps * batch.samples),
         mask.eq(Cat(count > n for n in range(DEPTH))),
@@ -39,27 +47,33 @@ def whole_block(m: Module, batch):
     return mask
 
 
-PLACE = data.StructLayout({"inner": 1, "last": 1, "full": 1, "partial": 1})
-"""Travels beside a spike tile: all its lanes are sources, or it is the tile that has the last ones
-and the bias; its block is full, or the one that is partly so."""
+EDGE_FLAGS = data.StructLayout(
+    {
+        "inner": 1,  # all lanes of the tile are sources
+        "last": 1,  # it is the tile with the last sources and the bias
+        "full": 1,  # its block is full
+        "partial": 1,  # its block is full in part
+    }
+)
+"""Travels beside a spike tile, to tell which of its bits count."""
 
 
-def place_of(lanes: int, tile, sources, block, extent) -> Value:
-    """The PLACE of a tile in a block."""
+def edge_flags(lanes: int, tile, sources, block, extent) -> Value:
+    """The EDGE_FLAGS of a tile in a block."""
     bits = exact_log2(lanes)
     return Cat(
         tile < sources[bits:], tile == sources[bits:], block < extent.full, block == extent.full
     )
 
 
-def masks_of(lanes: int, place, sources, bias, whole, extent):
-    """(sources, bias, entries) of a PLACE: lanes that are sources, the lane that is the bias, and
-    the entries that hold a sample (whole: of a full block, see `whole_block`)."""
+def masks_of(lanes: int, flags, sources, bias, full_mask, extent):
+    """(sources, bias, entries) of a tile's flags: lanes that are sources, the lane that is the
+    bias, and the entries that hold a sample."""
     bits = exact_log2(lanes)
     return (
-        _lanes(lanes, place.inner, place.last, sources),
-        Cat(bias & place.last & (sources[:bits] == n) for n in range(lanes)),
-        _entries(place.full, place.partial, whole, extent),
+        _lanes(lanes, flags.inner, flags.last, sources),
+        Cat(bias & flags.last & (sources[:bits] == n) for n in range(lanes)),
+        _entries(flags.full, flags.partial, full_mask, extent),
     )
 
 
@@ -69,7 +83,7 @@ def lane_mask(lanes: int, tile, size):
     return _lanes(lanes, tile < size[bits:], tile == size[bits:], size)
 
 
-def cleaned(m: Module, row, masks, name: str) -> list:
+def masked_tile(m: Module, row, masks, name: str) -> list:
     """The tile's lines over entries, one a lane: padding zero, bias one, absent samples zero.
 
     masks: (sources, bias, entries), see `masks_of`.

@@ -1,128 +1,165 @@
-"""The walk through a task: tiles of sources, block by block of the batch."""
+"""The walk through a task: which tiles are read, in which order, and where they lie."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.layout import BATCH
-from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.layout import BATCH, BLOCK_BITS, TILE_BITS, TILES_BITS
 
 
-def step_layout(units: int, rows: int) -> data.StructLayout:
-    """One tile of sources in one block: its unit; the tile of neurons' own unit in this block; a
-    row tile of weights; the block; the tile's number `source`; whether a sum ends with it."""
+def walk_header(bases: int, rows: int) -> data.StructLayout:
+    """What is known of a sum: the tile of neurons, its base in the block, the block; the first
+    source tile and its block of weights; whether the task ends with it."""
     return data.StructLayout(
-        {"unit": units, "own": units, "row": rows, "block": 10, "source": 9, "last": 1}
+        {
+            "base": bases,
+            "row": rows,
+            "block": BLOCK_BITS,
+            "source": TILES_BITS,
+            "tile": TILE_BITS,
+            "last": 1,
+        }
     )
 
 
-class BlockWalk(wiring.Component):
-    """For each block of a task: its header, then a step for each tile of sources.
+def step_layout(sources: int, bases: int, rows: int) -> data.StructLayout:
+    """One tile of sources in one block of the batch."""
+    return data.StructLayout(
+        {
+            "source_base": sources,  # where the tile of sources lies
+            "base": bases,  # where the tile of neurons lies
+            "row": rows,  # the block of weights between both
+            "block": BLOCK_BITS,
+            "source": TILES_BITS,  # the source tile's number
+            "group_last": 1,  # the last of a group of source tiles
+            "last": 1,  # a sum ends with it
+        }
+    )
 
-    Unit and row of a step are `source_unit` + source * blocks + block and
-    `weights` + tile * tile_rows + source * source_rows; the own unit is
-    `own_unit` + tile * blocks + block. All products are sums kept up to date, but for those of
-    `tile`.
 
-    Throughput: a step a cycle, and one cycle a block for its header. Latency: 3 cycles from a task
-    to its first header.
+class TileWalk(wiring.Component):
+    """For each sum of a task: its header, then a step for each tile that it reads.
 
-    Parameters: bits of units and rows.
+    Without `group` a sum is one block's: its steps are all source tiles. With `group` a sum is that
+    of so many source tiles: its steps are those tiles in the first block, in the next one, and so
+    on. Addresses are
 
-    Ports: i: the tile of neurons; batch; own_unit, source_unit, source_tiles, weights, tile_rows,
-    source_rows: constant during a task; skip: headers only; o_headers; o, see `step_layout`.
+        source_base = source_first + source * blocks + block
+        base        = base_first + tile * blocks + block
+        row         = weights + tile * tile_rows + source * source_rows
+
+    The products by `tile` are formed once a task, all others are sums kept up to date.
+
+    Throughput: a step a cycle, and one cycle for a header. Latency: 3 cycles from a task to its
+    first header.
+
+    Parameters: bits of source bases, of bases and of rows; group.
     """
 
-    def __init__(self, *, units: int, rows: int):
-        self._units, self._rows = units, rows
+    def __init__(self, *, sources: int, bases: int, rows: int, group: int = 0):
+        self._sources, self._bases, self._rows, self._group = sources, bases, rows, group
         super().__init__(
             {
-                "i": In(stream.Signature(8)),
-                "batch": In(BATCH),
-                "own_unit": In(units),
-                "source_unit": In(units),
-                "source_tiles": In(9),
+                "i": In(stream.Signature(TILE_BITS)),  # the tile of neurons
+                "batch": In(BATCH),  # as all that follows, constant during a task
+                "base_first": In(bases),
+                "source_first": In(sources),
+                "source_tiles": In(TILES_BITS),
                 "weights": In(rows),
                 "tile_rows": In(rows),
                 "source_rows": In(rows),
-                "skip": In(1),
-                "o_headers": Out(stream.Signature(HEADER)),
-                "o": Out(stream.Signature(step_layout(units, rows))),
+                "skip": In(1),  # headers only
+                "o_headers": Out(stream.Signature(walk_header(bases, rows))),
+                "o": Out(stream.Signature(step_layout(sources, bases, rows))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        batch, header, step = self.batch, self.o_headers.payload, self.o.payload
-        tile = Signal(8)
-        block = Signal(10)
-        source = Signal(9)
-        tile_units = Signal(self._units, reset_less=True)  # the task's units before this tile's
+        group, blocks = self._group, self.batch.blocks
+        header, step = self.o_headers.payload, self.o.payload
+        tile, block = Signal(TILE_BITS), Signal(BLOCK_BITS)
+        source = Signal(TILES_BITS)  # with a group, its first
+        part = Signal(range(group + 1))  # of the group
+        tile_bases = Signal(self._bases, reset_less=True)  # of the layer, before the tile's
         tile_rows = Signal(self._rows, reset_less=True)
-        own = Signal(self._units, reset_less=True)  # of the tile in block 0
-        unit = Signal(self._units, reset_less=True)
-        first_row = Signal(self._rows, reset_less=True)
+        base = Signal(self._bases, reset_less=True)  # in block 0
+        source_first = Signal(self._sources, reset_less=True)  # of the sum
+        source_base = Signal(self._sources, reset_less=True)
+        row_first = Signal(self._rows, reset_less=True)
         row = Signal(self._rows, reset_less=True)
+        last_source, last_block = Signal(), Signal()
         # Constant during a task, as its layer and the batch are.
-        sources_before, blocks_before = Signal(9), Signal(10)  # the last one
-        m.d.sync += [
-            sources_before.eq(self.source_tiles - 1),
-            blocks_before.eq(batch.blocks - 1),
-        ]
-        last_source = source == sources_before
-        last_block = block == blocks_before
+        source_limit, block_limit = Signal(TILES_BITS), Signal(BLOCK_BITS)
+        m.d.sync += [source_limit.eq(self.source_tiles - 1), block_limit.eq(blocks - 1)]
         m.d.comb += [
-            header.unit.eq(step.own),
+            last_block.eq(block == block_limit),
+            last_source.eq(source + group > source_limit if group else source == source_limit),
+            header.base.eq(step.base),
+            header.row.eq(row_first),
             header.block.eq(block),
+            header.source.eq(source),
             header.tile.eq(tile),
-            header.last.eq(last_block),
-            step.unit.eq(unit),
-            step.own.eq(own + block),
+            header.last.eq(last_source if group else last_block),
+            step.source_base.eq(source_base),
+            step.base.eq(base + block),
             step.row.eq(row),
             step.block.eq(block),
-            step.source.eq(source),
-            step.last.eq(last_source),
+            step.source.eq(source + part),
+            step.group_last.eq(part == group - 1 if group else 1),
+            step.last.eq(last_block if group else last_source),
         ]
+
+        def next_sum(last):
+            m.next = "HEADER"
+            with m.If(last):
+                m.next = "IDLE"
 
         def next_block():
             m.d.sync += block.eq(block + 1)
-            m.next = "BLOCK"
-            with m.If(last_block):
-                m.next = "REST"
+            next_sum(last_block)
 
         with m.FSM():
-            with m.State("REST"):
+            with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [tile.eq(self.i.payload), block.eq(0)]
+                m.d.sync += [tile.eq(self.i.payload), block.eq(0), source.eq(0)]
                 with m.If(self.i.valid):
                     m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
-                m.d.sync += [
-                    tile_units.eq(tile * batch.blocks),
-                    tile_rows.eq(tile * self.tile_rows),
-                ]
+                m.d.sync += [tile_bases.eq(tile * blocks), tile_rows.eq(tile * self.tile_rows)]
                 m.next = "ADD"
             with m.State("ADD"):
                 m.d.sync += [
-                    own.eq(self.own_unit + tile_units),
-                    first_row.eq(self.weights + tile_rows),
+                    base.eq(self.base_first + tile_bases),
+                    row_first.eq(self.weights + tile_rows),
+                    source_first.eq(self.source_first),
                 ]
-                m.next = "BLOCK"
-            with m.State("BLOCK"):
+                m.next = "HEADER"
+            with m.State("HEADER"):
                 m.d.comb += self.o_headers.valid.eq(1)
-                m.d.sync += [source.eq(0), unit.eq(self.source_unit + block), row.eq(first_row)]
+                m.d.sync += [source_base.eq(source_first + block), row.eq(row_first), part.eq(0)]
                 with m.If(self.o_headers.ready):
-                    m.next = "SOURCES"
-                    with m.If(self.skip):
-                        next_block()
-            with m.State("SOURCES"):
+                    m.next = "STEPS"
+                    if not group:
+                        with m.If(self.skip):
+                            next_block()
+            with m.State("STEPS"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += [
-                        source.eq(source + 1),
-                        unit.eq(unit + batch.blocks),
-                        row.eq(row + self.source_rows),
-                    ]
-                    with m.If(last_source):
-                        next_block()
+                    m.d.sync += source_base.eq(source_base + blocks)
+                    if group:
+                        m.d.sync += part.eq(part + 1)
+                        with m.If(step.group_last):
+                            m.d.sync += [part.eq(0), block.eq(block + 1)]
+                            m.d.sync += source_base.eq(source_first + block + 1)
+                            with m.If(last_block):
+                                m.d.sync += [block.eq(0), source.eq(source + group)]
+                                m.d.sync += source_first.eq(source_first + blocks * group)
+                                m.d.sync += row_first.eq(row_first + self.source_rows * group)
+                                next_sum(last_source)
+                    else:
+                        m.d.sync += [source.eq(source + 1), row.eq(row + self.source_rows)]
+                        with m.If(last_source):
+                            m.d.sync += source.eq(0)
+                            next_block()
         return m

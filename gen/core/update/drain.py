@@ -1,23 +1,28 @@
 """The weight-gradient engine's drain: gradients become updated weights, row by row."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.core.layout import config_layout, weight_bits
-from backspike.gen.core.shared.accumulate import SUM_LATENCY, sum_width
-from backspike.gen.core.shared.drain import later, turn_of
-from backspike.gen.core.shared.scan import encode, few, lowest
+from backspike.gen.core.engines import UPDATE
+from backspike.gen.core.layout import weight_bits
+from backspike.gen.core.shared.rows import select_phase
+from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
 from backspike.gen.core.update.front import ROWS_HEADER
+from backspike.gen.core.update.row_sequencer import RowSequencer, phases
 from backspike.gen.core.update.unit import SUM_TO_W, W_AT, WORD_AT, Scaled, UpdateUnit, scaled
-from backspike.gen.core.weights import ROW_LATENCY, rotate
-from backspike.gen.host.bus import WORD
+from backspike.gen.core.weights import VECTOR_LATENCY, rotate
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.numerics.half import Half
+from backspike.gen.pipeline import Pipeline
 
 REQUEST_AT = 3
 """Cycles from a row's first slot to its request: the entry, its offset, its address."""
+ROW_AT = REQUEST_AT + VECTOR_LATENCY
+"""Cycles from a row's first slot to its old weights."""
+OLD_AT = SUM_LATENCY + W_AT
+"""Cycles from a slot until a unit needs its old weight."""
 
 
 class UpdateDrain(wiring.Component):
@@ -29,183 +34,141 @@ class UpdateDrain(wiring.Component):
     this rhythm, so they never meet at the memory's one address; the next block follows without a
     pause.
 
-    The weights of a turn are rotated to their banks before the row is gathered, which takes a
-    rotation of units instead of lanes. Its registers serve the host, too, so that the way to the
-    memory needs no further multiplexer.
-
-    Ports: i_headers; start, busy, entry, sums, touched: see `Accumulator`; row request: valid,
-    address, turn, vector, write and data (never refused), data by banks (see `WeightMemory`); rest:
-    nothing is drained: the host's `word` is row_data, in every pair of banks, a cycle later; rows:
-    a row is updated (one cycle); done: a task is complete (one cycle); saturated.
+    The weights of a phase are rotated to their banks before the row is gathered, which takes a
+    rotation of units instead of lanes.
     """
 
     def __init__(self, machine: Machine):
         self._machine = machine
-        lanes = machine.lanes
+        lanes = self._lanes = machine.lanes
+        self._share = machine.wg_share
         super().__init__(
             {
-                "config": In(config_layout("wg")),
+                "config": In(UPDATE.config),
                 "i_headers": In(stream.Signature(ROWS_HEADER)),
-                "start": In(1),
+                "start": In(1),  # start to touched: see `Accumulator`
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
-                "sums": In(data.ArrayLayout(signed(sum_width(machine, "wg")), lanes)),
+                "sums": In(data.ArrayLayout(signed(UPDATE.sum_width(machine)), lanes)),
                 "touched": In(DEPTH),
+                # A row request, never refused, and what is written by banks: see `WeightMemory`.
                 "row_valid": Out(1),
                 "row_write": Out(1),
                 "row_address": Out(weight_bits(machine)),
-                "row_turn": Out((lanes - 1).bit_length()),
+                "row_load": Out(lanes),
                 "row_data": Out(data.ArrayLayout(16, lanes)),
                 "row_vector": In(data.ArrayLayout(16, lanes)),
-                "rest": In(1),
-                "word": In(WORD),
-                "rows": Out(1),
-                "done": Out(1),
+                "rows": Out(1),  # a row is updated (one cycle)
+                "done": Out(1),  # a task is complete (one cycle)
                 "saturated": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        machine, config = self._machine, self.config
-        lanes, share = machine.lanes, machine.wg_share
-        turns = max(2, share)
+        share = self._share
+        m.submodules.sequencer = sequencer = RowSequencer(share=share)
         header = Signal(ROWS_HEADER, reset_less=True)
-        left = Signal(DEPTH)  # rows to update
-        row_now = Signal(DEPTH, reset_less=True)  # of these, the one in hand
-        last_row = Signal(reset_less=True)  # it is the only one
-        others = Signal(DEPTH)
-        some = Signal()  # there is a row left
-        turn = Signal(range(turns))  # never stops, so that reads and writes keep to their cycles
-        begun = Signal()  # a row has begun in this round of turns
-        reading = Signal()
-        empty = Signal()  # a block without rows, for a cycle
-        final = Signal()
+        with m.If(self.start):
+            m.d.sync += header.eq(self.i_headers.payload)
         m.d.comb += [
             self.i_headers.ready.eq(self.start),
-            others.eq(left & ~row_now),
-            self.entry.eq(encode(row_now)),
-            reading.eq(Mux(turn == 0, some, begun)),
-            self.rows.eq(reading & (turn == 0)),
-            final.eq(reading & (turn == turns - 1) & last_row),
-            self.busy.eq(empty | (some & ~final)),
+            sequencer.start.eq(self.start),
+            sequencer.touched.eq(self.touched),
+            self.busy.eq(sequencer.busy),
+            self.entry.eq(sequencer.o.k),
+            self.rows.eq(sequencer.row),
         ]
-        m.d.sync += [
-            turn.eq(Mux(turn == turns - 1, 0, turn + 1)),
-            begun.eq(reading),
-            empty.eq(self.start & ~self.touched.any()),
-        ]
-        with m.If(reading & (turn == turns - 1)):
-            m.d.sync += [
-                left.eq(others),
-                some.eq(~last_row),
-                row_now.eq(lowest(others)),
-                last_row.eq(few(left, 2)),
-            ]
-        with m.If(self.start):
-            m.d.sync += [
-                header.eq(self.i_headers.payload),
-                left.eq(self.touched),
-                row_now.eq(lowest(self.touched)),
-                some.eq(self.touched.any()),
-                last_row.eq(few(self.touched, 1)),
-            ]
 
-        # A slot: turn of a row.
-        slot = Signal(data.StructLayout({"valid": 1, "turn": range(turns), "k": range(DEPTH)}))
+        pipeline = Pipeline(m)  # from cycle 0, that of a slot
+        pipeline.put("slot", sequencer.o, at=0)
+        pipeline.put("header", header, at=0)
+        pipeline.put("read", sequencer.row, at=0)
+        place = exact_log2(self._lanes)  # bits of a row's place in its block
+        k, first = pipeline.get("slot", at=2).k, pipeline.get("header", at=2).row
+        address = Cat(k[:place], first + k[place:])[: weight_bits(self._machine)]
+        address = pipeline.register("address", address, at=REQUEST_AT)
+
+        self._units(m, pipeline)
+        write_at = self._gather(m, pipeline)
+        read, write = pipeline.get("read", at=REQUEST_AT), pipeline.get("row_end", at=write_at)
         m.d.comb += [
-            slot.valid.eq(reading & (turn < share)),
-            slot.turn.eq(turn),
-            slot.k.eq(self.entry),
+            self.row_valid.eq(read | write),
+            self.row_write.eq(write),
+            self.row_address.eq(Mux(write, pipeline.get("address", at=write_at), address)),
         ]
-        offset = Signal(weight_bits(machine), reset_less=True)
-        address = Signal(weight_bits(machine), reset_less=True)
-        m.d.sync += [
-            offset.eq(later(m, slot.k, 1, "k") * config.tiles),
-            address.eq(later(m, header.row, 2, "row_first") + offset),
-        ]
-        read_turn = later(m, slot.k, REQUEST_AT, "read_turn")[: len(self.row_turn)]
 
-        # The old row: held in registers while its turns are served.
-        read_valid = later(m, slot.valid & (turn == 0), REQUEST_AT, "read_valid")
-        arrived = later(m, read_valid, ROW_LATENCY, "arrived")
-        old = Signal(data.ArrayLayout(16, lanes), reset_less=True)
-        old_at = SUM_LATENCY + W_AT
-        early = old_at - (REQUEST_AT + ROW_LATENCY) - 1  # cycles that the row waits for its sums
-        row_in = later(m, self.row_vector.as_value(), early, "row_in")
-        with m.If(later(m, arrived, early, "row_arrived")):
-            m.d.sync += old.as_value().eq(row_in)
-        old_turn = later(m, slot.turn, old_at, "old_turn")
+        # A task is done when the last row of its last block has been written: in a block without
+        # rows, that of the block before.
+        pipeline.put("done", sequencer.last & header.last, at=0)
+        m.d.comb += self.done.eq(pipeline.get("done", at=write_at + share))
+        return m
+
+    def _units(self, m: Module, pipeline: Pipeline) -> None:
+        """The drain units; puts their weights as `weight0`, `weight1` …"""
+        share, config, units = self._share, self.config, self._lanes // self._share
+        # The old row: held in registers while its phases are served.
+        pipeline.put("row", self.row_vector.as_value(), at=ROW_AT)
+        old = Signal(data.ArrayLayout(16, self._lanes), reset_less=True)
+        row, arrived = (pipeline.get(name, at=OLD_AT - 1) for name in ("row", "read"))
+        with m.If(arrived):
+            m.d.sync += old.as_value().eq(row)
+        old_phase = pipeline.get("slot", at=OLD_AT).phase
+
+        # What each weight's random bits are made of: its source and its neuron. A block begins with
+        # a multiple of DEPTH sources, and a tile with one of `lanes` neurons.
+        slot, header = (pipeline.get(name, at=SUM_LATENCY + WORD_AT) for name in ("slot", "header"))
+        source = Cat(slot.k, header.source[exact_log2(DEPTH) :])
 
         rate = Signal(Scaled, reset_less=True)
         m.d.sync += rate.eq(scaled(Half(config.rate)))
-        live = later(m, slot.valid, SUM_LATENCY, "live")
-        sum_turn = later(m, slot.turn, SUM_LATENCY, "sum_turn")
-        # A block begins with a multiple of DEPTH sources, and a tile with one of `lanes` neurons.
-        words = later(
-            m,
-            Cat(turn[: exact_log2(share)], header.tile, slot.k, header.source[exact_log2(DEPTH) :]),
-            SUM_LATENCY + WORD_AT,
-            "words",
-        )
-        word_turn, tile = words[: exact_log2(share)], words[exact_log2(share) :][: len(header.tile)]
-        source = words[exact_log2(share) + len(header.tile) :]
-        units = []
-        for n in range(lanes // share):
-            m.submodules[f"unit{n}"] = unit = UpdateUnit(width=sum_width(machine, "wg"))
-            neuron = Cat(word_turn, Const(n, exact_log2(lanes // share)), tile)
+        now = pipeline.get("slot", at=SUM_LATENCY)
+        flags = []
+        for n in range(units):
+            m.submodules[f"unit{n}"] = unit = UpdateUnit(width=UPDATE.sum_width(self._machine))
+            neuron = Cat(slot.phase[: exact_log2(share)], Const(n, exact_log2(units)), header.tile)
             m.d.comb += [
                 unit.rate.eq(rate),
                 unit.key.eq(config.key),
                 unit.stochastic.eq(config.stochastic),
-                unit.live.eq(live),
-                unit.sum.eq(turn_of(self.sums, n, sum_turn, share)),
-                unit.old.as_value().eq(turn_of(old, n, old_turn, share)),
+                unit.live.eq(now.valid),
+                unit.sum.eq(select_phase(self.sums, n, now.phase, share)),
+                unit.old.as_value().eq(select_phase(old, n, old_phase, share)),
                 unit.word.eq(Cat(neuron, Const(0, 16 - len(neuron)), source)),
             ]
-            units.append(unit)
-        m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())
+            pipeline.put(f"weight{n}", unit.weight.as_value(), at=SUM_LATENCY + SUM_TO_W)
+            flags.append(unit.saturated)
+        m.d.comb += self.saturated.eq(Cat(flags).any())
 
-        # Lane n * share + turn of source k goes to bank (n * share + turn + k) mod P: the banks of
-        # share n + k // share, one on if turn + k modulo share carries, which is the bank there.
+    def _gather(self, m: Module, pipeline: Pipeline) -> int:
+        """Loads the new row by banks; returns the cycle in which it is written, and puts `row_end`
+        beside it.
+
+        Lane n * share + phase of source k goes to bank (n * share + phase + k) mod P: the banks of
+        share n + k // share, one on if phase + k modulo share carries, which is the bank there.
+        """
+        share, lanes = self._share, self._lanes
         # A cycle later than need be if a row's write would meet another row's read.
         weight_at = SUM_LATENCY + SUM_TO_W
-        weight_at += int((weight_at + share - REQUEST_AT) % turns == 0)
-        done_slot = later(m, slot, weight_at, "slot")
+        weight_at += int((weight_at + share - REQUEST_AT) % phases(share) == 0)
+        slot = pipeline.get("slot", at=weight_at)
+        pipeline.put("row_end", slot.valid & (slot.phase == share - 1), at=weight_at)
         fine = exact_log2(share)
         place = Signal(fine + 1)
         amount = Signal(exact_log2(lanes // share))
         m.d.comb += [
-            place.eq(done_slot.turn[:fine] + done_slot.k[:fine]),
-            amount.eq(done_slot.k[fine:] + place[fine]),
+            place.eq(slot.phase[:fine] + slot.k[:fine]),
+            amount.eq(slot.k[fine:] + place[fine]),
         ]
         # Element g of a rotation by x is element g + x: what moves up by x is rotated by -x.
-        idle = self.rest.replicate(16)
         weights = [
-            later(m, unit.weight.as_value(), weight_at - SUM_LATENCY - SUM_TO_W, "late") & ~idle
-            for unit in units
+            pipeline.get(f"weight{n}", at=weight_at) & slot.valid.replicate(16)
+            for n in range(lanes // share)
         ]
         weights = rotate(m, weights, (0 - amount)[: len(amount)], "weight")
-        word = self.word & self.rest.replicate(WORD)
-        row = []
         for b in range(lanes):
-            element = Signal(16, name=f"weight_{b}", reset_less=True)
-            with m.If(self.rest | (place[:fine] == b % share)):
-                m.d.sync += element.eq(weights[b // share] | word.word_select(b % 2, 16))
-            row.append(element)
-
-        row_done = done_slot.valid & (done_slot.turn == share - 1)
-        write = later(m, row_done, 1, "write")
-        write_address = later(m, address, weight_at + share - REQUEST_AT, "address")
-        m.d.comb += [
-            self.row_valid.eq(read_valid | write),
-            self.row_write.eq(write),
-            self.row_address.eq(Mux(write, write_address, address)),
-            self.row_turn.eq(read_turn),
-            Value.cast(self.row_data).eq(Cat(row)),
-        ]
-
-        # A task is done when the last row of its last block has been written.
-        tail = weight_at + share
-        m.d.comb += self.done.eq(later(m, (final | empty) & header.last, tail + 1, "done"))
-        return m
+            m.d.comb += [
+                self.row_load[b].eq(place[:fine] == b % share),
+                self.row_data[b].eq(weights[b // share]),
+            ]
+        return weight_at + 1

@@ -4,10 +4,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.shared.drain import later
+from backspike.gen.numerics.fixed_to_half import (
+    NEAREST_LATENCY,
+    STOCHASTIC_LATENCY,
+    FixedToHalf,
+)
 from backspike.gen.numerics.half import FRACTION, Half, significand
-from backspike.gen.numerics.hash import Mix
-from backspike.gen.numerics.round import NEAREST_LATENCY, STOCHASTIC_LATENCY, Round
+from backspike.gen.numerics.hash32 import Hash32
+from backspike.gen.pipeline import Pipeline
 from backspike.ir.constants import RANDOM_BITS
 
 D_AT = 1 + NEAREST_LATENCY
@@ -19,7 +23,9 @@ SUM_TO_W = D_AT + CHANGE_LATENCY + STOCHASTIC_LATENCY
 """Cycles from a sum to its weight."""
 W_AT = D_AT + 2
 """Cycles from a sum until its old weight is needed."""
-WORD_AT = D_AT + CHANGE_LATENCY - Mix.latency
+TOTAL_AT = D_AT + CHANGE_LATENCY
+"""Cycles from a sum to w - η d, exact enough to be rounded."""
+WORD_AT = TOTAL_AT - Hash32.latency
 """Cycles from a sum until its weight's word is needed, from which the random bits are made."""
 
 SIGNIFICAND = 11
@@ -59,77 +65,120 @@ def scaled(half) -> Value:
 class UpdateUnit(wiring.Component):
     """One weight update a cycle: w = round(w - η d), d = round(sum).
 
+    The difference is |w| - |η d| or |w| + |η d|, with the sign of w; so nothing is negated but what
+    is subtracted, by its complement. All in units of 2^-40: what η d has below, at most, makes the
+    difference inexact, and takes a unit away if it is subtracted.
+
     Latency: SUM_TO_W cycles from `sum` to `weight`. Throughput: one a cycle.
 
-    Parameters: width, bits of a sum.
-    Ports: rate, η; key and stochastic, of the rounding; live: the sum counts; sum in units of
-    2^-24; old: the weight, W_AT cycles after sum; word: source k and neuron j, WORD_AT cycles after
-    sum; weight; saturated, beside weight.
+    Parameters: width: bits of a sum.
     """
 
     def __init__(self, *, width: int):
         self._width = width
         super().__init__(
             {
-                "rate": In(Scaled),
-                "key": In(32),
+                "rate": In(Scaled),  # η
+                "key": In(32),  # of the stochastic rounding
                 "stochastic": In(1),
-                "live": In(1),
-                "sum": In(signed(width)),
-                "old": In(Half),
-                "word": In(32),
+                "live": In(1),  # the sum counts
+                "sum": In(signed(width)),  # in units of 2^-24
+                "old": In(Half),  # the weight, W_AT cycles after sum
+                "word": In(32),  # source k and neuron j, WORD_AT cycles after sum
                 "weight": Out(Half),
-                "saturated": Out(1),
+                "saturated": Out(1),  # beside weight
             }
         )
 
     def elaborate(self, platform):
-        # The difference is |w| - |η d| or |w| + |η d|, with the sign of w; so nothing is negated
-        # but what is subtracted, by its complement. All in units of 2^-40: what η d has below, at
-        # most, makes the difference inexact, and takes a unit away if it is subtracted.
         m = Module()
+        pipeline = Pipeline(m)  # from cycle 0, that of `sum`
+        pipeline.put("live", self.live, at=0)
+        pipeline.put("sum", self.sum, at=0)
+        m.submodules.round_d = round_d = FixedToHalf(width=self._width, fraction=FRACTION)
+        m.d.comb += round_d.i.eq(pipeline.get("sum", at=1))
+        self._product(pipeline, round_d.o)
+        self._weight(pipeline)
+        self._align(m, pipeline)
 
-        def stage(name: str, value: Value) -> Signal:
-            register = Signal(len(value), name=name, reset_less=True)
-            m.d.sync += register.eq(value)
-            return register
+        # The carry in is made by a place below.
+        change, negative, inexact, weight = (
+            pipeline.get(name, at=TOTAL_AT - 1)
+            for name in ("change", "negative", "inexact", "magnitude")
+        )
+        whole = negative & ~inexact
+        least = pipeline.get("inexact", at=TOTAL_AT)
+        total = Signal(signed(WEIGHT + 3), reset_less=True)
+        minuend = Cat(whole, Const(0, BELOW), weight)
+        m.d.sync += total.eq((minuend + Cat(whole, change, negative).as_signed()) >> 1)
 
-        m.submodules.round_d = round_d = Round(width=self._width, fraction=FRACTION)
-        m.d.comb += round_d.i.eq(later(m, self.sum, 1, "sum"))
-
-        # η d. A multiplier shifts, too: its other factor is a power of two.
-        d = Signal(Scaled, reset_less=True)
-        exponent = Signal(6, reset_less=True)
-        m.d.sync += [
-            d.eq(scaled(round_d.o)),
-            exponent.eq(places(round_d.o) + self.rate.places),
+        m.submodules.round_w = round_w = FixedToHalf(
+            width=len(total) + 1, fraction=FRACTION + BELOW + 1, stochastic=True
+        )
+        m.submodules.hash = hash32 = Hash32()
+        m.d.comb += [
+            hash32.i_key.eq(self.key),
+            hash32.i_word.eq(self.word),
+            round_w.i.eq(Cat(least, total)),
+            round_w.i_random.eq(hash32.o[32 - RANDOM_BITS :]),
+            round_w.i_stochastic.eq(self.stochastic),
         ]
-        power = stage("d_power", one_hot(exponent[:FINE]))
-        significand_2 = stage("d_significand", d.significand)
-        factor = stage("factor", significand_2 * power)
-        product = stage("product", factor * self.rate.significand)  # units of 2^-50, * 2^(8 shift)
-        shift = later(m, exponent[FINE:], 3, "shift")
-        change_sign = later(m, d.sign ^ self.rate.sign, 2, "change_sign")
+        rounded = round_w.o
+        nonzero = rounded.mantissa.any() | rounded.exponent.any()
+        d_saturated = pipeline.get("live", at=D_AT) & round_d.saturated
+        pipeline.put("d_saturated", d_saturated, at=D_AT)
+        live, w_sign, d_saturated = (
+            pipeline.get(name, at=SUM_TO_W) for name in ("live", "w_sign", "d_saturated")
+        )
+        m.d.comb += [
+            self.weight.eq(rounded),
+            self.weight.sign.eq((rounded.sign ^ w_sign) & nonzero),
+            self.saturated.eq(d_saturated | (live & round_w.saturated)),
+        ]
+        return m
 
-        # |w|
-        w = self.old
-        w_power = stage("w_power", one_hot(places(w)[:4]))
-        w_significand = stage("w_significand", significand(w))
-        w_high = stage("w_high", places(w)[4])
-        w_sign = stage("w_sign", w.sign)
-        low = stage("w_low", w_significand * w_power)  # units of 2^-25, and 2^16 of them if high
-        high = stage("w_high_2", w_high)
-        subtract = stage("subtract", change_sign ^ ~w_sign)
-        weight = stage("w", Mux(high, low << 16, low)[1 : 1 + WEIGHT - BELOW])
+    def _product(self, pipeline: Pipeline, d) -> None:
+        """|η d|: puts `product`, in units of 2^-50 times 2^(8 shift), `shift` and its sign.
 
-        # η d at its places, from 2^-40 up to where it leaves no weight whatever it is taken from.
+        A multiplier shifts, too: its other factor is a power of two.
+        """
+        at = D_AT + 1
+        exponent = pipeline.register("exponent", places(d) + self.rate.places, at=at)
+        d = pipeline.register("d", data.View(Scaled, scaled(d)), at=at)
+        power = pipeline.register("d_power", one_hot(exponent[:FINE]), at=at + 1)
+        digits = pipeline.register("d_significand", d.significand, at=at + 1)
+        factor = pipeline.register("factor", digits * power, at=at + 2)
+        pipeline.register("product", factor * self.rate.significand, at=at + 3)
+        pipeline.put("shift", exponent[FINE:], at=at)
+        pipeline.put("change_sign", d.sign ^ self.rate.sign, at=at)
+
+    def _weight(self, pipeline: Pipeline) -> None:
+        """|w|: puts `magnitude`, in units of 2^-24, and `w_sign`."""
+        w, at = self.old, W_AT + 1
+        power = pipeline.register("w_power", one_hot(places(w)[:4]), at=at)
+        digits = pipeline.register("w_significand", significand(w), at=at)
+        pipeline.register("w_high", places(w)[4], at=at)
+        pipeline.register("w_sign", w.sign, at=at)
+        # In units of 2^-25, or 2^16 of them if high.
+        low = pipeline.register("w_low", digits * power, at=at + 1)
+        magnitude = Mux(pipeline.get("w_high", at=at + 1), low << 16, low)
+        pipeline.register("magnitude", magnitude[1 : 1 + WEIGHT - BELOW], at=at + 2)
+
+    def _align(self, m: Module, pipeline: Pipeline) -> None:
+        """|η d| at its places, from 2^-40 up to where it leaves no weight whatever it is taken
+        from: puts `change`, complemented if it is `negative`, and whether that is `inexact`."""
+        at = TOTAL_AT - 2
+        product, shift = (pipeline.get(name, at=at) for name in ("product", "shift"))
+        signs = (pipeline.get(name, at=at - 1) for name in ("change_sign", "w_sign"))
+        change_sign, w_sign = signs
+        subtract = pipeline.register("subtract", change_sign ^ ~w_sign, at=at)
         moved = product
         for k in range(len(shift)):
             further = Signal(len(moved) + (8 << k), name=f"moved{k}")
             m.d.comb += further.eq(Mux(shift[k], moved << (8 << k), moved))
             moved = further
         lost = 2 * 25 - FRACTION - BELOW
-        beyond = Cat(
+        above = Cat(
             (shift == n) & product[lost + WEIGHT - 8 * n :].any()
             for n in range(1 << len(shift))
             if lost + WEIGHT - 8 * n < len(product)
@@ -137,37 +186,7 @@ class UpdateUnit(wiring.Component):
         below = Cat(
             (shift == n) & product[: lost - 8 * n].any() for n in range(-(-lost // 8))
         ).any()
-        aligned = Cat(moved[lost : lost + WEIGHT], beyond)
-        change = stage("change", aligned ^ subtract.replicate(len(aligned)))
-        negative = stage("negative", subtract)
-        inexact = stage("inexact", below)
-        whole = negative & ~inexact
-        total = Signal(signed(WEIGHT + 3), reset_less=True)
-        least = stage("least", inexact)
-        # The carry in is made by a place below.
-        minuend = Cat(whole, Const(0, BELOW), weight)
-        m.d.sync += total.eq((minuend + Cat(whole, change, negative).as_signed()) >> 1)
-
-        m.submodules.round_w = round_w = Round(
-            width=len(total) + 1, fraction=FRACTION + BELOW + 1, stochastic=True
-        )
-        m.submodules.mix = mix = Mix()
-        m.d.comb += [
-            mix.i_key.eq(self.key),
-            mix.i_word.eq(self.word),
-            round_w.i.eq(Cat(least, total)),
-            round_w.i_random.eq(mix.o[32 - RANDOM_BITS :]),
-            round_w.i_stochastic.eq(self.stochastic),
-        ]
-        turned = later(m, w_sign, SUM_TO_W - W_AT - 1, "turned")
-        found = round_w.o
-        nonzero = found.mantissa.any() | found.exponent.any()
-        live_d = later(m, self.live, D_AT, "live_d")
-        saturated_d = later(m, live_d & round_d.saturated, SUM_TO_W - D_AT, "saturated_d")
-        live = later(m, live_d, SUM_TO_W - D_AT, "live")
-        m.d.comb += [
-            self.weight.eq(found),
-            self.weight.sign.eq((found.sign ^ turned) & nonzero),
-            self.saturated.eq(saturated_d | (live & round_w.saturated)),
-        ]
-        return m
+        aligned = Cat(moved[lost : lost + WEIGHT], above)
+        pipeline.register("change", aligned ^ subtract.replicate(len(aligned)), at=at + 1)
+        pipeline.register("negative", subtract, at=at + 1)
+        pipeline.register("inexact", below, at=at + 1)

@@ -2,36 +2,53 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from backspike.compile.schedule import Queue, Range, schedule
-from backspike.gen.core.layout import NEVER
+from backspike.gen.core.engines import (
+    BACKWARD,
+    FORWARD,
+    GRADIENTS,
+    KINDS,
+    READOUT,
+    SPIKES,
+    UPDATE,
+    WEIGHTS,
+    Memory,
+)
+from backspike.gen.core.layout import CODES, NEVER, TILE_BITS
 from backspike.gen.machine import DEPTH, Machine
 from backspike.ir.constants import ENGINES, ceil_div
 from backspike.ir.errors import UserError
 from backspike.ir.half_bits import half_bits, least_half
 from backspike.ir.network import Learning, Network
 
-MAX_TILES = 256
-"""Tiles of a layer: a task's tile has 8 bits."""
+MAX_TILES = 1 << TILE_BITS
+"""Tiles of a layer, as many as a task can name."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a layer lies. Tiles have P neurons; a unit is a tile in one block of the batch."""
+    """Where a layer lies. Tiles have P neurons; a base is that of a tile in the first block."""
 
     size: int
     sources: int
     bias: bool
     tiles: int
     source_tiles: int
-    weights: int  # first row tile
-    source_unit: int
-    output_unit: int
+    weights: int  # first block of P x P
+    source_base: int
+    output_base: int
 
     @property
     def rows(self) -> int:
-        """Row tiles of weights."""
+        """Rows of P weights that are used."""
         return (self.sources + self.bias) * self.tiles
+
+    @property
+    def weight_blocks(self) -> int:
+        """Blocks of P x P weights that they lie in."""
+        return self.source_tiles * self.tiles
 
 
 @dataclass(frozen=True)
@@ -60,23 +77,28 @@ class Plan:
     programs: Mapping[str, Mapping[str, Range]]
 
     @property
-    def input_unit(self) -> int:
+    def input_base(self) -> int:
         """First spike tile of the inputs."""
-        return self.layers[0].source_unit
+        return self.layers[0].source_base
 
 
 def compile_network(network: Network, learning: Learning, machine: Machine) -> Plan:
     """Compile for that machine; UserError names the memory that a network does not fit."""
     if network.steps > DEPTH:
         raise UserError(
-            f"the network has {network.steps} steps: 1 to {DEPTH} are allowed, "
+            f"the network has {network.steps} steps, must have 1 to {DEPTH}, "
             "the entries of an accumulator file"
         )
     samples = min(DEPTH // network.steps, learning.batch)
     blocks = ceil_div(learning.batch, samples)
     layers = _place(network, machine, blocks)
     queues, programs = schedule([layer.tiles for layer in layers])
-    uses = _uses(network, machine, layers, queues, blocks)
+    descriptors = {
+        FORWARD.name: tuple(_forward(network, layers, n) for n in range(len(layers))),
+        BACKWARD.name: tuple(_backward(network, learning, layers, n) for n in range(len(layers))),
+        UPDATE.name: tuple(_gradient(learning, layers, n) for n in range(len(layers))),
+    }
+    uses = _uses(machine, layers, descriptors, queues, blocks)
     for use in uses:
         if use.needs > use.has:
             verb = "need" if use.memory.split()[0].endswith("s") else "needs"
@@ -92,11 +114,7 @@ def compile_network(network: Network, learning: Learning, machine: Machine) -> P
         blocks=blocks,
         layers=tuple(layers),
         uses=tuple(uses),
-        descriptors={
-            "fp": tuple(_forward(network, layers, n) for n in range(len(layers))),
-            "bp": tuple(_backward(network, learning, layers, n) for n in range(len(layers))),
-            "wg": tuple(_gradient(learning, layers, n) for n in range(len(layers))),
-        },
+        descriptors=descriptors,
         queues=queues,
         programs=programs,
     )
@@ -107,7 +125,7 @@ def _place(network: Network, machine: Machine, blocks: int) -> list[Placement]:
     they have spikes only and the read-out has none."""
     tiles = [ceil_div(layer.size, machine.lanes) for layer in network.layers]
     inputs_at = sum(tiles[:-1]) * blocks
-    placed, row, unit = [], 0, 0
+    placed, block, unit = [], 0, 0
     for n, layer in enumerate(network.layers):
         sources = network.sizes[n]
         placed.append(
@@ -117,30 +135,39 @@ def _place(network: Network, machine: Machine, blocks: int) -> list[Placement]:
                 bias=layer.bias,
                 tiles=tiles[n],
                 source_tiles=ceil_div(sources + layer.bias, machine.lanes),
-                weights=row,
-                source_unit=placed[-1].output_unit if placed else inputs_at,
-                output_unit=unit,
+                weights=block,
+                source_base=placed[-1].output_base if placed else inputs_at,
+                output_base=unit,
             )
         )
-        row += placed[-1].rows
+        block += placed[-1].weight_blocks
         unit += tiles[n] * blocks
     return placed
 
 
-def _uses(network, machine, layers, queues, blocks) -> list[Use]:
+def _uses(machine, layers, descriptors, queues, blocks) -> list[Use]:
     """What the network needs of everything that a machine has a limited amount of."""
     widest = max(*(layer.tiles for layer in layers), *(layer.source_tiles for layer in layers))
-    spike_units = layers[0].source_unit + layers[0].source_tiles * blocks
-    # A bias may take its layer a tile beyond the sources, which is addressed though not used.
-    spike_units = max(spike_units, *(at.source_unit + at.source_tiles * blocks for at in layers))
-    units = layers[-1].output_unit + layers[-1].tiles * blocks
+    extents = [
+        extent
+        for name, kind in KINDS.items()
+        for values in descriptors[name]
+        for extent in kind.extents(SimpleNamespace(**values), blocks)
+        if extent.applies
+    ]
+
+    def memory(name: str, unit: str, kind: Memory, each: int = 1) -> Use:
+        """What the hardware checks: the end of the extent that reaches furthest."""
+        needs = max(e.base + e.count * e.times for e in extents if e.memory is kind)
+        return Use(name, unit, needs * each, kind.size(machine) * each)
+
     return [
         Use("layers", "descriptors", len(layers), machine.layers),
         Use("widest layer", "tiles", widest, MAX_TILES),
-        Use("weight memory", "row tiles", sum(at.rows for at in layers), machine.weight_rows),
-        Use("spike memory", "tiles", spike_units, machine.spike_units),
-        Use("gradient memory", "tiles", units, machine.units),
-        Use("read-out memory", "tiles", layers[-1].tiles * blocks, machine.readout_units),
+        memory("weight memory", "row tiles", WEIGHTS, machine.lanes),
+        memory("spike memory", "tiles", SPIKES),
+        memory("gradient memory", "tiles", GRADIENTS),
+        memory("read-out memory", "tiles", READOUT),
         *(Use(f"{name} task memory", "tasks", len(queues[name].tasks), machine.tasks)
           for name in ENGINES),
     ]  # fmt: skip
@@ -152,15 +179,15 @@ def _forward(network: Network, layers: list[Placement], n: int) -> dict[str, int
     readout = n == len(layers) - 1
     surrogate, theta = layer.surrogate, layer.threshold
     edges = [least_half(theta, edge) for edge in surrogate.edges]
-    edges += [NEVER] * (15 - len(edges))
+    edges += [NEVER] * (CODES - 1 - len(edges))
     return {
         "tiles": at.tiles,
         "size": at.size,
         "source_tiles": at.source_tiles,
         "sources": at.sources,
         "bias": int(at.bias),
-        "source_unit": at.source_unit,
-        "output_unit": at.output_unit,
+        "source_base": at.source_base,
+        "output_base": at.output_base,
         "weights": at.weights,
         "leak": half_bits(1.0 if readout else layer.leak),
         "threshold": half_bits(theta),
@@ -183,17 +210,18 @@ def _backward(
     return {
         "tiles": at.tiles,
         "size": at.size,
-        "output_unit": at.output_unit,
+        "output_base": at.output_base,
         "loss": int(loss),
         "squared": int(learning.loss == "mse"),
         "next_tiles": after.tiles,
-        "next_unit": after.output_unit,
+        "next_base": after.output_base,
+        "next_source_tiles": after.source_tiles,
         "next_weights": after.weights,
         "leak": half_bits(learning.alpha if loss else layer.leak),
         "soft": int(layer.reset == "soft"),
         "temporal": int(layer.temporal),
         "spikes_only": int(layer.rule == "mpd-ed"),
-        **{f"h{c}": value for c, value in enumerate(values + [0] * (16 - len(values)))},
+        **{f"h{c}": value for c, value in enumerate(values + [0] * (CODES - len(values)))},
     }
 
 
@@ -205,8 +233,8 @@ def _gradient(learning: Learning, layers: list[Placement], n: int) -> dict[str, 
         "source_tiles": at.source_tiles,
         "sources": at.sources,
         "bias": int(at.bias),
-        "source_unit": at.source_unit,
-        "gradient_unit": at.output_unit,
+        "source_base": at.source_base,
+        "gradient_base": at.output_base,
         "weights": at.weights,
         "rate": half_bits(learning.rate),
         "stochastic": int(learning.rounding == "stochastic"),

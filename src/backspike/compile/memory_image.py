@@ -88,22 +88,24 @@ def label_words(labels: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def weight_rows(weights: np.ndarray, lanes: int) -> np.ndarray:
-    """uint16 (K, N) to row tiles with banks in physical order, uint16 (K * tiles, P)."""
+    """uint16 (K, N) to rows of blocks of P x P, by banks: uint16 (tiles * source_tiles * P, P)."""
     sources, neurons = weights.shape
-    tiles = ceil_div(neurons, lanes)
-    full = np.zeros((sources, tiles, lanes), np.uint16)
-    full.reshape(sources, -1)[:, :neurons] = weights
-    return _skewed(full, -1).reshape(-1, lanes)
+    source_tiles, tiles = -(-sources // lanes), -(-neurons // lanes)
+    full = np.zeros((source_tiles * lanes, tiles * lanes), np.uint16)
+    full[:sources, :neurons] = weights
+    blocks = full.reshape(-1, tiles, lanes).transpose(1, 0, 2)
+    return _skewed(blocks, -1).reshape(-1, lanes)
 
 
 def weight_tensor(rows: np.ndarray, lanes: int, sources: int, neurons: int) -> np.ndarray:
-    """Row tiles with banks in physical order to uint16 (K, N)."""
-    full = _skewed(rows.reshape(sources, -1, lanes), 1)
-    return np.ascontiguousarray(full.reshape(sources, -1)[:, :neurons])
+    """Rows of blocks of P x P, by banks, to uint16 (K, N)."""
+    tiles = -(-neurons // lanes)
+    full = _skewed(rows.reshape(tiles, -1, lanes), 1).transpose(1, 0, 2)
+    return np.ascontiguousarray(full.reshape(-1, tiles * lanes)[:sources, :neurons])
 
 
-def _skewed(tiles: np.ndarray, direction: int) -> np.ndarray:
-    """Bank (k + n) mod P holds lane n (direction -1), and back (1)."""
-    sources, _, lanes = tiles.shape
+def _skewed(columns: np.ndarray, direction: int) -> np.ndarray:
+    """(tiles, K, P): bank (k + n) mod P holds lane n (direction -1), and back (1)."""
+    tiles, sources, lanes = columns.shape
     index = (np.arange(lanes) + direction * np.arange(sources)[:, None]) % lanes
-    return np.take_along_axis(tiles, index[:, None, :].repeat(tiles.shape[1], 1), 2)
+    return np.take_along_axis(columns, index[None].repeat(tiles, 0), 2)

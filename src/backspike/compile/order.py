@@ -112,7 +112,7 @@ def footprint(plan: Plan, step: Step, *, forward: int, backward: int) -> tuple[s
     def weights(layer: int, sources: range, tiles: range) -> set[Row]:
         there = plan.layers[layer]
         return {
-            ("weights", 0, there.weights + source * there.tiles + tile)
+            ("weights", 0, (there.weights + tile * there.source_tiles) * lanes + source)
             for source in sources
             for tile in tiles
         }
@@ -121,34 +121,34 @@ def footprint(plan: Plan, step: Step, *, forward: int, backward: int) -> tuple[s
     sources = range(ceil_div(at.sources, lanes))
     rows = range(at.sources + at.bias)
     if step.engine == "fp":
-        read = units("spikes", at.source_unit, sources, forward) | weights(n, rows, own)
+        read = units("spikes", at.source_base, sources, forward) | weights(n, rows, own)
         if last:
             return read, units("logits", 0, own, rows=DEPTH)
         return read, (
-            units("spikes", at.output_unit, own, forward)
-            | units("codes", at.output_unit, own, rows=DEPTH)
-            | units("active", at.output_unit, own)
+            units("spikes", at.output_base, own, forward)
+            | units("codes", at.output_base, own, rows=DEPTH)
+            | units("active", at.output_base, own)
         )
     if step.engine == "bp":
-        written = units("gradients", at.output_unit, own, rows=DEPTH)
-        written |= units("masks", at.output_unit, own)
+        written = units("gradients", at.output_base, own, rows=DEPTH)
+        written |= units("masks", at.output_base, own)
         if last:
             return units("logits", 0, own, rows=DEPTH), written
         after = plan.layers[n + 1]
         every = range(after.tiles)
         neurons = range(step.tile * lanes, min((step.tile + 1) * lanes, at.size))
         return (
-            units("codes", at.output_unit, own, rows=DEPTH)
-            | units("active", at.output_unit, own)
-            | units("gradients", after.output_unit, every, rows=DEPTH)
-            | units("masks", after.output_unit, every)
+            units("codes", at.output_base, own, rows=DEPTH)
+            | units("active", at.output_base, own)
+            | units("gradients", after.output_base, every, rows=DEPTH)
+            | units("masks", after.output_base, every)
             | weights(n + 1, neurons, every)
         ), written
     own_weights = weights(n, rows, own)
     return (
-        units("spikes", at.source_unit, sources, backward)
-        | units("gradients", at.output_unit, own, rows=DEPTH)
-        | units("masks", at.output_unit, own)
+        units("spikes", at.source_base, sources, backward)
+        | units("gradients", at.output_base, own, rows=DEPTH)
+        | units("masks", at.output_base, own)
         | own_weights
     ), own_weights
 

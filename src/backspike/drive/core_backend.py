@@ -20,7 +20,7 @@ class CoreBackend:
     def __init__(self, plan: Plan, port: Port):
         self.plan = plan
         self.driver = CoreDriver(port, plan)
-        self._parity = 1
+        self._buffer = 1
         self._batch = 0  # samples of the batch that can be updated; 0 if there is none
         self._forwarded = 0  # samples of the last forward
         self._updated = 0  # samples of the last updated batch
@@ -41,7 +41,7 @@ class CoreBackend:
 
     def update(self, error: Bits | None, step: int) -> None:
         self._prepare(error, step)
-        self._run("update", forward=self._parity, backward=self._parity)
+        self._run("update", forward=self._buffer, backward=self._buffer)
         self._updated, self._batch = self._batch, 0
 
     def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
@@ -90,9 +90,9 @@ class CoreBackend:
             self.driver.write_keys([layer_key(learning.seed, step, n) for n in layers])
 
     def _forward(self, program: str, spikes: Bits, labels: Bits) -> Bits:
-        before, self._parity = self._parity, 1 - self._parity
-        self.driver.write_inputs(spikes, labels, self._parity)
-        self._run(program, forward=self._parity, backward=before)
+        before, self._buffer = self._buffer, 1 - self._buffer
+        self.driver.write_inputs(spikes, labels, self._buffer)
+        self._run(program, forward=self._buffer, backward=before)
         self._batch = self._forwarded = len(spikes)
         return self.driver.read_logits(self._forwarded)
 

@@ -15,9 +15,10 @@ from backspike.compile.memory_image import (
 )
 from backspike.drive.port import Port
 from backspike.gen.core.control.counters import COUNTERS, WORDS
-from backspike.gen.core.control.dispatch import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK, descriptor_fields
-from backspike.gen.core.map import FAULT_TEXT, IDENT, VERSION
+from backspike.gen.core.engines import KINDS, UPDATE
+from backspike.gen.core.faults import FAULT_TEXT, Fault
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK
+from backspike.gen.core.map import IDENT, VERSION
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.window import words_of
 from backspike.ir.constants import ENGINES
@@ -50,11 +51,12 @@ class CoreDriver:
         self.map = port.registers
         self.shape = Shape(plan.machine.lanes, plan.network.steps, plan.samples, plan.blocks)
         self.row = plan.machine.lanes // 2  # words of a row of halves
+        self.block = plan.machine.lanes * self.row  # words of a block of weights
         ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
         if (ident, version) != (IDENT, VERSION):
             raise UserError(
-                f"the core's identification is {ident:#x} version {version}: "
-                f"{IDENT:#x} version {VERSION} is allowed"
+                f"the core's identification is {ident:#x} version {version}, "
+                f"must be {IDENT:#x} version {VERSION}"
             )
         memories = self.map.register("sizes").unpack(port.read("sizes"))
         self._check_machine(
@@ -66,7 +68,7 @@ class CoreDriver:
     def load_plan(self) -> None:
         """Write descriptors, tasks and the batch's shape."""
         for name in ENGINES:
-            fields = descriptor_fields(name)
+            fields = KINDS[name].fields
             for n, values in enumerate(self.plan.descriptors[name]):
                 words = [values[field] for field in fields]
                 self._write(f"layers_{name}", n * DESCRIPTOR_WORDS, words)
@@ -91,29 +93,29 @@ class CoreDriver:
         """Every layer's weights, uint16 (K, N)."""
         for at, values in zip(self.plan.layers, weights, strict=True):
             rows = weight_rows(values, self.shape.lanes)
-            self._write("weights", at.weights * self.row, rows.view(np.uint32))
+            self._write("weights", at.weights * self.block, rows.view(np.uint32))
 
     def read_weights(self) -> list[np.ndarray]:
         """Every layer's weights, uint16 (K, N)."""
         tensors = []
         for at in self.plan.layers:
-            words = self._read("weights", at.weights * self.row, at.rows * self.row)
+            words = self._read("weights", at.weights * self.block, at.weight_blocks * self.block)
             rows = words.view(np.uint16)
             tensors.append(weight_tensor(rows, self.shape.lanes, at.sources + at.bias, at.size))
         return tensors
 
-    def write_inputs(self, spikes: np.ndarray, labels: np.ndarray, parity: int) -> None:
-        """A batch's input spikes uint8 (B, T, K) and labels, into the memories of `parity`."""
+    def write_inputs(self, spikes: np.ndarray, labels: np.ndarray, buffer: int) -> None:
+        """A batch's input spikes uint8 (B, T, K) and labels, into the memories of `buffer`."""
         machine = self.plan.machine
-        first = parity * machine.spike_units + self.plan.input_unit
+        first = buffer * machine.spike_units + self.plan.input_base
         self._write("spikes", first * self.row, spike_words(spikes, self.shape))
         self._write(
             "labels",
-            parity * machine.readout_units * DEPTH,
+            buffer * machine.readout_units * DEPTH,
             label_words(labels, self.shape),
         )
         full, partial = self.shape.extent(len(spikes))
-        self._register(f"extent{parity}", full=full, partial=partial)
+        self._register(f"extent{buffer}", full=full, partial=partial)
 
     def write_error(self, error: np.ndarray) -> None:
         """The read-out's error, uint16 (B, N) halves."""
@@ -122,7 +124,7 @@ class CoreDriver:
 
     def write_keys(self, keys: list[int]) -> None:
         """Each layer's key of stochastic rounding, for the next update."""
-        word = descriptor_fields("wg")["key"].word
+        word = UPDATE.fields["key"].word
         for n, key in enumerate(keys):
             self._write("layers_wg", n * DESCRIPTOR_WORDS + word, [key])
 
@@ -146,7 +148,7 @@ class CoreDriver:
         """Run one of the plan's programs to its end."""
         for name, tasks in self.plan.programs[program].items():
             self._register(f"queue_{name}", begin=tasks.begin, end=tasks.end)
-        self._register("parity", forward=forward, backward=backward)
+        self._register("buffer", forward=forward, backward=backward)
         self.port.write("start", 1)
         running = self.map.register("status").field("running").mask
         self.port.wait("status", running, 0, interval=32, limit=limit)
@@ -191,7 +193,7 @@ class CoreDriver:
     def _units(self, window: str, layer: int, words: int, dtype: type, batch: int) -> np.ndarray:
         at = self.plan.layers[layer]
         rows = at.tiles * self.shape.blocks * DEPTH
-        data = self._read(window, at.output_unit * DEPTH * words, rows * words)
+        data = self._read(window, at.output_base * DEPTH * words, rows * words)
         return unit_tensor(data.view(dtype).reshape(rows, -1), self.shape, batch, at.size)
 
     def _register(self, name: str, **fields: int) -> None:

@@ -24,14 +24,15 @@ from backspike.flow.place import core_mhz
 from backspike.flow.synthesis import synthesise
 from backspike.gen.core.backward.front import BackwardFront
 from backspike.gen.core.forward.front import ForwardFront
-from backspike.gen.core.shared.accumulate import Lane
-from backspike.gen.core.update.front import GradientFront
+from backspike.gen.core.shared.lane import Lane
+from backspike.gen.core.update.front import UpdateFront
 from backspike.gen.emit import ZEROS, emit
 from backspike.gen.machine import MACHINES
-from backspike.gen.numerics.excess import Excess
-from backspike.gen.numerics.hash import Mix
-from backspike.gen.numerics.round import Round
-from backspike.gen.numerics.unpack import Product, Unpack, UnpackProduct
+from backspike.gen.numerics.fixed_to_half import FixedToHalf
+from backspike.gen.numerics.half_product import HalfProduct
+from backspike.gen.numerics.half_subtract import HalfSubtract
+from backspike.gen.numerics.half_to_fixed import HalfToFixed
+from backspike.gen.numerics.hash32 import Hash32
 from backspike.gen.spectral.fft import FFT
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.gen.spectral.normalise import Normalise
@@ -46,19 +47,18 @@ PLACEMENT = ("--85k", "--speed", "6", "--package", "CABGA381", "--freq", "100")
 PINS = "--lpf-allow-unconstrained"
 
 COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
-    "Round(width=56, fraction=24)": lambda: Round(width=56, fraction=24),
-    "Round(width=92, fraction=48)": lambda: Round(width=92, fraction=48),
-    "Round(width=82, fraction=48, stochastic=True)": lambda: Round(
+    "FixedToHalf(width=56, fraction=24)": lambda: FixedToHalf(width=56, fraction=24),
+    "FixedToHalf(width=92, fraction=48)": lambda: FixedToHalf(width=92, fraction=48),
+    "FixedToHalf(width=82, fraction=48, stochastic=True)": lambda: FixedToHalf(
         width=82, fraction=48, stochastic=True
     ),
     "ForwardFront(default)": lambda: ForwardFront(MACHINES["default"]),
     "BackwardFront(default)": lambda: BackwardFront(MACHINES["default"]),
-    "GradientFront(default)": lambda: GradientFront(MACHINES["default"]),
-    "Excess()": Excess,
-    "Unpack()": Unpack,
-    "UnpackProduct()": UnpackProduct,
-    "Product()": Product,
-    "Mix()": Mix,
+    "UpdateFront(default)": lambda: UpdateFront(MACHINES["default"]),
+    "HalfSubtract()": HalfSubtract,
+    "HalfToFixed()": HalfToFixed,
+    "HalfProduct()": HalfProduct,
+    "Hash32()": Hash32,
     "Lane(product=False, width=52)": lambda: Lane(product=False, width=52),
     "Lane(product=True, width=91)": lambda: Lane(product=True, width=91),
     "Normalise(width=28, mantissa=18)": lambda: Normalise(width=28, mantissa=18),

@@ -207,8 +207,8 @@ def _leave_traces(backend: RTLBackend, machine: Machine, rng: np.random.Generato
     network, learning = random_network(rng, machine)
     driver = CoreDriver(backend.simulator, compile_network(network, learning, machine))
     driver.write_weights([random_halves(rng, shape, "any") for shape in network.shapes])
-    for parity in range(2):
-        driver.write_inputs(*random_batch(rng, network, learning.batch), parity)
+    for buffer in range(2):
+        driver.write_inputs(*random_batch(rng, network, learning.batch), buffer)
     driver.run("forward", forward=0, backward=0)
     driver.run("both", forward=1, backward=0)
     backend.driver.load_plan()

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from backspike.gen.core.engine import Engine
+from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
     EXTENT,
     TASK,
-    descriptor_fields,
-    unit_bits,
+    spike_bits,
 )
-from backspike.gen.core.weights import COLUMN_LATENCY, ROW_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
@@ -42,19 +42,19 @@ class EngineBench(Bench):
         self.name = name
         parameters = bench_parameters()
         self.case = case = Case(parameters["kind"], parameters["path"])
-        self.parity = self.rng.randrange(2)
+        self.buffer = self.rng.randrange(2)
         self.tasks, self.begin = case.plan.queues[name].tasks, 0
         if name == "fp":
             self.begin = len(self.tasks) // 2  # program `both`, whose tasks wait for tokens
         dut.batch.value = packed(BATCH).pack(case.batch)
         dut.extent.value = packed(EXTENT).pack(case.extent)
-        dut.parity.value = self.parity
+        dut.buffer.value = self.buffer
         keys = case.tensors["keys"]
         words: dict[int, int] = {}
         for n, values in enumerate(case.plan.descriptors[name]):
             if name == "wg":
                 values = values | {"key": int(keys[n])}
-            for field in descriptor_fields(name).values():
+            for field in KINDS[name].fields.values():
                 words[n * DESCRIPTOR_WORDS + field.word] = values[field.name]
         self.others = [other for other in ENGINES if other != name]
         waits = [tuple(task.waits.get(o, 0) for o in self.others) for task in self.tasks]
@@ -109,14 +109,14 @@ class EngineBench(Bench):
         """Rehearses the queue, which must change nothing, and runs it."""
         await self.reset()
         self.dut.queue_begin.value, self.dut.queue_end.value = self.begin, len(self.tasks)
-        for rehearse in (1, 0):
-            self.dut.queue_start.value, self.dut.queue_rehearse.value = 1, rehearse
+        for dry_run in (1, 0):
+            self.dut.queue_start.value, self.dut.queue_dry_run.value = 1, dry_run
             await self.tick()
             self.dut.queue_start.value = 0
             await self.tick()
             await self.until(lambda: not int(self.dut.queue_running.value))
             assert self.completed == len(self.tasks) - self.begin
-            if rehearse:
+            if dry_run:
                 assert not any(self.pulses.cycles[p] for p in ("event", "drain_saturated"))
         assert not int(self.dut.busy.value)
 
@@ -128,19 +128,19 @@ class EngineBench(Bench):
         """Spikes of all layers' sources, as the memory addresses them."""
         tiles: dict[int, int] = {}
         for n, at in enumerate(self.case.plan.layers):
-            tiles |= self.case.spike_tiles(self.case.sources(n), at.source_unit)
-        return self.in_half(tiles)
+            tiles |= self.case.spike_tiles(self.case.sources(n), at.source_base)
+        return self.in_buffer(tiles)
 
-    def in_half(self, tiles: dict[int, int]) -> dict[int, int]:
+    def in_buffer(self, tiles: dict[int, int]) -> dict[int, int]:
         """The same in the batch's half of the spike memory."""
-        return {self.parity << unit_bits(MACHINE) | unit: tile for unit, tile in tiles.items()}
+        return {self.buffer << spike_bits(MACHINE) | unit: tile for unit, tile in tiles.items()}
 
     def with_noise(self, tiles: dict[int, int], first: int, sources: int) -> dict[int, int]:
         """Noise where no source or no sample is: it must not count."""
         case, noisy = self.case, {}
         full, partial = case.shape.extent(engine_case.BATCH)
         for unit, tile in tiles.items():
-            at, block = divmod((unit & (1 << unit_bits(MACHINE)) - 1) - first, case.shape.blocks)
+            at, block = divmod((unit & (1 << spike_bits(MACHINE)) - 1) - first, case.shape.blocks)
             entries = (1 << case.shape.steps * case.shape.samples) - 1 if block < full else partial
             for lane in range(LANES):
                 known = entries if at * LANES + lane < sources else 0
@@ -163,22 +163,20 @@ async def fp(dut, seed):
     bench = EngineBench(dut, "fp", seed)
     case = bench.case
     inputs = case.plan.layers[0]
-    spikes = bench.in_half(case.spike_tiles(case.sources(0), inputs.source_unit))
-    spikes = bench.with_noise(spikes, inputs.source_unit, inputs.sources)
+    spikes = bench.in_buffer(case.spike_tiles(case.sources(0), inputs.source_base))
+    spikes = bench.with_noise(spikes, inputs.source_base, inputs.sources)
     written = bench.writes("drain_spikes")
     written.rows = spikes  # hidden spikes are read where they are written
     active, codes, logits = map(bench.writes, ("drain_active", "drain_codes", "drain_logits"))
     bench.memory("front_spikes", spikes)
     weights = case.weights("before")
-    turns = turn_of_rows(case)
 
     def row(address: int) -> int:
-        assert int(dut.front_row_turn.value) == turns[address]
         return packed_row(weights[address])
 
     refuse = random.Random(seed).choice([0.0, 0.5])
-    bench.add(Memory(bench, dut.front_row_address, dut.front_row_vector, row, ROW_LATENCY,
-                     (dut.front_row_valid, dut.front_row_grant, refuse)))  # fmt: skip
+    bench.add(Memory(bench, dut.front_row__address, dut.front_row__vector, row, VECTOR_LATENCY,
+                     (dut.front_row__valid, dut.front_row__grant, refuse)))  # fmt: skip
     await bench.run()
 
     events = 0
@@ -187,12 +185,12 @@ async def fp(dut, seed):
         events += (int(case.sources(n).sum()) + bias) * at.tiles
         if n < len(case.plan.layers) - 1:
             values, fired = case.tensors[f"codes.{n}"], case.tensors[f"spikes.{n}"]
-            tiles = bench.in_half(case.spike_tiles(fired, at.output_unit))
+            tiles = bench.in_buffer(case.spike_tiles(fired, at.output_base))
             same(f"spikes.{n}", written.rows, tiles)
             # Padding lanes of codes hold anything; they are compared where neurons are.
-            want = case.rows(values | fired << 4, at.output_unit, 5)
+            want = case.rows(values | fired << 4, at.output_base, 5)
             for address, bits in want.items():
-                tile = (address // DEPTH - at.output_unit) // case.shape.blocks
+                tile = (address // DEPTH - at.output_base) // case.shape.blocks
                 mask = (1 << 5 * min(LANES, at.size - tile * LANES)) - 1
                 assert codes.rows[address] & mask == bits & mask, f"codes.{n} at {address}"
     same("active", active.rows, case.needed())
@@ -205,13 +203,6 @@ async def fp(dut, seed):
             assert logits.rows[address] & mask == bits & mask, f"logits at {address}"
     assert len(bench.pulses.cycles["event"]) == events
     bench.check_saturated()
-
-
-def turn_of_rows(case: Case) -> dict[int, int]:
-    """k mod P of every row tile."""
-    return {
-        at.weights + r: r // at.tiles % LANES for at in case.plan.layers for r in range(at.rows)
-    }
 
 
 def packed_row(lanes: list[int]) -> int:
@@ -232,37 +223,36 @@ async def bp(dut, seed):
     codes: dict[int, int] = {}
     for n, at in enumerate(layers[:-1]):
         values = case.tensors[f"codes.{n}"] | case.tensors[f"spikes.{n}"] << 4
-        codes |= case.rows(values, at.output_unit, 5)
+        codes |= case.rows(values, at.output_base, 5)
     bench.memory("drain_codes", codes)
     squared = case.plan.learning.loss == "mse"
     readout = case.tensors["logits" if squared else "error"]
     bench.memory("drain_logits", case.readout_rows(readout))
-    half = MACHINE.readout_units * DEPTH * bench.parity
+    half = MACHINE.readout_units * DEPTH * bench.buffer
     bench.memory("drain_labels", {half + n: label for n, label in case.labels().items()})
     weights = case.weights("before")
 
     def column(address: int) -> int:
-        stride, turn = int(dut.front_column_stride.value), int(dut.front_column_turn.value)
-        # Sources beyond the layer read what lies there: noise here.
-        rows = [weights.get(address + n * stride) for n in range(LANES)]
-        return packed_row([row[turn] if row else bench.rng.getrandbits(15) for row in rows])
+        first, neuron = address // LANES * LANES, address % LANES
+        return packed_row([weights[first + n][neuron] for n in range(LANES)])
 
-    bench.add(Memory(bench, dut.front_column_address, dut.front_column_vector, column,
-                     COLUMN_LATENCY))  # fmt: skip
+    dut.front_column__grant.value = 1
+    bench.add(Memory(bench, dut.front_column__address, dut.front_column__vector, column,
+                     VECTOR_LATENCY))  # fmt: skip
     await bench.run()
 
     events = 0
     for n, at in enumerate(layers):
         g = case.tensors[f"gradients.{n}"]
-        same(f"gradients.{n}", gradients.rows, case.rows(g, at.output_unit, 16))
-        same(f"masks.{n}", masks.rows, case.spike_tiles((g != 0).astype(np.uint8), at.output_unit))
+        same(f"gradients.{n}", gradients.rows, case.rows(g, at.output_base, 16))
+        same(f"masks.{n}", masks.rows, case.spike_tiles((g != 0).astype(np.uint8), at.output_base))
     needed = case.needed()
     for n, at in enumerate(layers[:-1]):
         after = case.spike_tiles((case.tensors[f"gradients.{n + 1}"] != 0).astype(np.uint8), 0)
         for unit, tile in after.items():
             block = unit % case.shape.blocks
             for own in range(at.tiles):
-                mask = needed[at.output_unit + own * case.shape.blocks + block]
+                mask = needed[at.output_base + own * case.shape.blocks + block]
                 events += sum((tile >> 16 * x & mask).bit_count() for x in range(LANES))
     assert len(bench.pulses.cycles["event"]) == events
     bench.check_saturated()
@@ -276,19 +266,18 @@ async def wg(dut, seed):
     case = bench.case
     spikes = bench.spikes()
     inputs = case.plan.layers[0]
-    first = case.spike_tiles(case.sources(0), inputs.source_unit)
-    spikes |= bench.with_noise(bench.in_half(first), inputs.source_unit, inputs.sources)
+    first = case.spike_tiles(case.sources(0), inputs.source_base)
+    spikes |= bench.with_noise(bench.in_buffer(first), inputs.source_base, inputs.sources)
     bench.memory("front_spikes", spikes)
     masks: dict[int, int] = {}
     gradients: dict[int, int] = {}
     for n, at in enumerate(case.plan.layers):
         g = case.tensors[f"gradients.{n}"]
-        masks |= case.spike_tiles((g != 0).astype(np.uint8), at.output_unit)
-        gradients |= case.rows(g, at.output_unit, 16)
+        masks |= case.spike_tiles((g != 0).astype(np.uint8), at.output_base)
+        gradients |= case.rows(g, at.output_base, 16)
     bench.memory("front_masks", masks)
     bench.memory("front_gradients", gradients)
     weights = {address: packed_row(lanes) for address, lanes in case.weights("before").items()}
-    turns = turn_of_rows(case)
     rows_updated = []
 
     class Rows(Memory):
@@ -298,14 +287,13 @@ async def wg(dut, seed):
             super().sample()
             if int(dut.drain_row_valid.value):
                 address = int(dut.drain_row_address.value)
-                turn = turns[address]
                 if int(dut.drain_row_write.value):
                     banks = int(dut.drain_row_data.value)
-                    weights[address] = by_lanes(banks, turn, MACHINE.lanes)
+                    weights[address] = by_lanes(banks, address % LANES, LANES)
                     rows_updated.append(address)
 
     bench.add(Rows(bench, dut.drain_row_address, dut.drain_row_vector,
-                   lambda address: weights.get(address, 0), ROW_LATENCY))  # fmt: skip
+                   lambda address: weights.get(address, 0), VECTOR_LATENCY))  # fmt: skip
     await bench.run()
 
     after = {address: packed_row(lanes) for address, lanes in case.weights("weights").items()}
@@ -320,7 +308,8 @@ async def wg(dut, seed):
             filled = (g[..., tile * LANES : (tile + 1) * LANES] != 0).any(-1)
             events += int((s * filled[..., None]).sum())
             for k in np.flatnonzero((s * filled[..., None]).any((0, 1))):
-                touched.add(at.weights + int(k) * at.tiles + tile)
+                block = at.weights + tile * at.source_tiles
+                touched.add(block * LANES + int(k))
     assert len(bench.pulses.cycles["event"]) == events
     assert sorted(rows_updated) == sorted(touched), "each row once, and no other"
     bench.check_saturated()
@@ -337,7 +326,7 @@ def test_engine(name, kind, tmp_path):
     path = tmp_path / "case.npz"
     engine_case.make(kind, 4, path)
     run_bench(
-        Engine(MACHINE, name),
+        Engine(MACHINE, KINDS[name]),
         f"engine_{name}_bench",
         __name__,
         testcase=name,

@@ -10,8 +10,9 @@ import pytest
 
 from backspike.drive.core_driver import BYTES, CoreFaultError
 from backspike.drive.rtl_backend import RTLBackend
-from backspike.gen.core.control.dispatch import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK, descriptor_fields
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.faults import Fault
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK
 from backspike.ir.constants import ENGINES
 from backspike.train.fuzz_training import random_batch
 from tests.support.core_runs import (
@@ -52,7 +53,7 @@ def run(backend: RTLBackend, program: str = "both") -> int:
 
 def descriptor(backend: RTLBackend, engine: str, layer: int, field: str, value: int) -> None:
     base = backend.simulator.registers.window(f"layers_{engine}").base
-    word = layer * DESCRIPTOR_WORDS + descriptor_fields(engine)[field].word
+    word = layer * DESCRIPTOR_WORDS + KINDS[engine].fields[field].word
     backend.simulator.write(base + word * BYTES, value)
 
 
@@ -149,21 +150,21 @@ def test_tile(backend, engine):
 
 
 UNITS = [
-    ("fp", 0, "source_unit", 256),
-    ("fp", 0, "source_unit", 8191),
+    ("fp", 0, "source_base", 256),
+    ("fp", 0, "source_base", 8191),
     ("fp", 0, "source_tiles", 100),
     ("fp", 0, "source_tiles", 0),
-    ("fp", 0, "output_unit", 128),
-    ("fp", 1, "output_unit", 120),
+    ("fp", 0, "output_base", 128),
+    ("fp", 1, "output_base", 120),
     ("fp", 2, "tiles", 22),
-    ("bp", 0, "output_unit", 126),
-    ("bp", 0, "next_unit", 126),
+    ("bp", 0, "output_base", 126),
+    ("bp", 0, "next_base", 126),
     ("bp", 0, "next_tiles", 0),
     ("bp", 1, "next_tiles", 60),
     ("bp", 2, "tiles", 22),
-    ("wg", 0, "source_unit", 250),
+    ("wg", 0, "source_base", 250),
     ("wg", 1, "source_tiles", 100),
-    ("wg", 2, "gradient_unit", 127),
+    ("wg", 2, "gradient_base", 127),
 ]
 
 
@@ -176,13 +177,12 @@ def test_units(backend, engine, layer, field, value):
 
 
 WEIGHTS = [
-    ("fp", 0, "weights", 2040),
-    ("fp", 1, "sources", 8191),
+    ("fp", 0, "weights", 1020),
     ("fp", 2, "weights", 65535),
-    ("bp", 0, "next_weights", 2047),
-    ("bp", 1, "size", 8191),
-    ("wg", 0, "weights", 2010),
-    ("wg", 2, "sources", 8191),
+    ("bp", 0, "next_weights", 1023),
+    ("bp", 0, "next_source_tiles", 1),
+    ("bp", 1, "next_source_tiles", 511),
+    ("wg", 0, "weights", 1010),
 ]
 
 
@@ -212,12 +212,12 @@ def test_deadlock(backend):
     mended(backend)
 
 
-def test_a_run_is_rehearsed_unless_nothing_has_changed(backend):
+def test_a_run_is_tried_unless_nothing_has_changed(backend):
     """Seen by the cycles that a run takes beside its own."""
     tasks = sum(len(queue.tasks) for queue in backend.plan.queues.values())
     assert run(backend) > OVERHEAD + tasks
     assert run(backend) < OVERHEAD
-    # Another batch's extent and parity change nothing that is rehearsed.
+    # Another batch's extent and buffer change nothing that is tried.
     backend.driver.write_inputs(*random_batch(np.random.default_rng(2), NETWORK, 4), 1)
     assert run(backend) < OVERHEAD
     assert run(backend, "forward") > OVERHEAD
@@ -229,13 +229,13 @@ def test_a_run_is_rehearsed_unless_nothing_has_changed(backend):
 
 CHANGES = {
     "tasks": (Fault.TILE, lambda b: task(b, "wg", 0, layer=2, tile=200)),
-    "descriptors": (Fault.WEIGHTS, lambda b: descriptor(b, "bp", 0, "next_weights", 2047)),
+    "descriptors": (Fault.WEIGHTS, lambda b: descriptor(b, "bp", 0, "next_weights", 1023)),
     "batch": (Fault.UNITS, lambda b: batch(b, steps=5, samples=3, blocks=60)),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_after_a_sound_run_is_rehearsed(backend, change):
+def test_a_change_after_a_good_run_is_tried(backend, change):
     """A wrong change after a sound run is found before the next run, each time."""
     run(backend)
     fault, make = CHANGES[change]
@@ -246,7 +246,7 @@ def test_a_change_after_a_sound_run_is_rehearsed(backend, change):
 
 
 @pytest.mark.parametrize("fault", [Fault.TILE, Fault.BATCH])
-def test_a_run_is_rehearsed_after_a_fault(backend, fault):
+def test_a_run_is_tried_after_a_fault(backend, fault):
     """After a fault the next run checks its queues again, and the one after does not."""
     run(backend)
     if fault == Fault.TILE:
@@ -271,7 +271,7 @@ def test_nothing_that_is_written_makes_the_core_hang(backend, seed):
             engine = ENGINES[rng.integers(3)]
             kind = rng.integers(8)
             if kind < 5:
-                field = rng.choice(list(descriptor_fields(engine).values())[:14])
+                field = rng.choice(list(KINDS[engine].fields.values())[:14])
                 value = int(rng.choice([0, 1, 2**field.width - 1, rng.integers(2**field.width),
                                         *rng.integers(0, 12, 3)]))  # fmt: skip
                 layer = int(rng.integers(len(plan.layers)))

@@ -9,7 +9,7 @@ import pytest
 
 from backspike.gen.core.backward.front import BackwardFront
 from backspike.gen.core.shared.source import HEADER
-from backspike.gen.core.weights import COLUMN_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wanted
 from tests.support.streams import Memory
@@ -22,11 +22,12 @@ def configuration(rng, loss: int = 0) -> dict[str, int]:
     return {
         "tiles": tiles,
         "size": tiles * LANES,
-        "output_unit": rng.randrange(20),
+        "output_base": rng.randrange(20),
         "loss": loss,
         "next_tiles": after,
-        "next_unit": 20 + rng.randrange(20),
-        "next_weights": rng.randrange(200),
+        "next_base": 20 + rng.randrange(20),
+        "next_source_tiles": tiles + rng.randrange(2),
+        "next_weights": rng.randrange(50),
     }
 
 
@@ -42,10 +43,9 @@ class Memories:
         for name in ("masks", "active", "gradients"):
             bench.read_port(name, getattr(self, name))
 
-        def column(address: int) -> int:
-            return self.columns[address, int(dut.column_stride.value), int(dut.column_turn.value)]
-
-        bench.add(Memory(bench, dut.column_address, dut.column_vector, column, COLUMN_LATENCY))
+        column = self.columns.__getitem__
+        dut.column__grant.value = 1
+        bench.add(Memory(bench, dut.column__address, dut.column__vector, column, VECTOR_LATENCY))
 
 
 def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories) -> Wanted:
@@ -53,24 +53,28 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
     after = config["next_tiles"]
     for tile in tiles:
         for block in range(setting.blocks):
-            unit = config["output_unit"] + tile * setting.blocks + block
-            want.headers.append({"unit": unit, "block": block, "tile": tile,
+            unit = config["output_base"] + tile * setting.blocks + block
+            want.headers.append({"base": unit, "block": block, "tile": tile,
                                  "last": int(block == setting.blocks - 1)})  # fmt: skip
             if config["loss"]:
                 continue
             needed = memories.active[unit]
             scanned = []
             for source in range(after):
-                at = config["next_unit"] + source * setting.blocks + block
+                at = config["next_base"] + source * setting.blocks + block
                 mask = memories.masks[at] & sum(needed << n * DEPTH for n in range(LANES))
                 scanned.append(
                     {"tile": mask, "tag": (source, at), "last": int(source == after - 1)}
                 )
-            first = config["next_weights"] + tile * after * LANES
+
+            def column(tag, x, tile=tile):
+                block = config["next_weights"] + tag[0] * config["next_source_tiles"] + tile
+                return memories.columns[(block * LANES + x) % MACHINE.weight_rows]
+
             want.scan(
                 scanned,
                 LANES,
-                lambda tag, x, first=first: memories.columns[first + tag[0], after, x],
+                column,
                 lambda tag, x, i: memories.gradients[tag[1] * DEPTH + i] >> 16 * x & WORD,
             )
     return want

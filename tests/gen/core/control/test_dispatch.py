@@ -1,4 +1,4 @@
-"""gen.core.dispatch: queues rehearsed and run, tokens, descriptors, and everything that is refused.
+"""gen.core.dispatch: queues tried and run, tokens, descriptors, and everything that is refused.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
@@ -6,15 +6,14 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 import pytest
 
-from backspike.gen.core.control.dispatch import Dispatcher, Fault
+from backspike.gen.core.control.dispatch import Dispatcher
+from backspike.gen.core.engines import KINDS
+from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
     TABLE,
-    TABLES,
     TASK,
-    config_layout,
-    descriptor_fields,
 )
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
@@ -25,6 +24,7 @@ from tests.support.wrapped import Inside, Wrapped
 
 MACHINE = Machine(name="bench", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=256,
                   units=32, spike_units=64, readout_units=16, layers=4, tasks=64)  # fmt: skip
+WEIGHT_BLOCKS = MACHINE.weight_rows // MACHINE.lanes
 MAX = (1 << 10) - 1
 
 # cocotb
@@ -38,25 +38,27 @@ def fault_of(engine: str, config: dict[str, int], blocks: int, tile: int) -> Fau
 
     tiles = config["tiles"] * blocks
     if engine == "bp":
-        if beyond(config["output_unit"], tiles, MACHINE.units):
+        if beyond(config["output_base"], tiles, MACHINE.units):
             return Fault.UNITS
         if config["loss"]:
             if tiles > MACHINE.readout_units:
                 return Fault.UNITS
         else:
             after = config["next_tiles"]
-            if not after or beyond(config["next_unit"], after * blocks, MACHINE.units):
+            if not after or beyond(config["next_base"], after * blocks, MACHINE.units):
                 return Fault.UNITS
-            if beyond(config["next_weights"], after * config["size"], MACHINE.weight_rows):
+            blocks = after * config["next_source_tiles"]
+            if config["tiles"] > config["next_source_tiles"] or beyond(
+                config["next_weights"], blocks, WEIGHT_BLOCKS
+            ):
                 return Fault.WEIGHTS
     else:
         sources = config["source_tiles"] * blocks
-        if not sources or beyond(config["source_unit"], sources, MACHINE.spike_units):
+        if not sources or beyond(config["source_base"], sources, MACHINE.spike_units):
             return Fault.UNITS
-        rows = config["tiles"] * (config["sources"] + config["bias"])
-        if beyond(config["weights"], rows, MACHINE.weight_rows):
+        if beyond(config["weights"], config["tiles"] * config["source_tiles"], WEIGHT_BLOCKS):
             return Fault.WEIGHTS
-        unit = "output_unit" if engine == "fp" else "gradient_unit"
+        unit = "output_base" if engine == "fp" else "gradient_base"
         if engine == "fp" and config["readout"]:
             if tiles > MACHINE.readout_units:
                 return Fault.UNITS
@@ -80,9 +82,9 @@ class QueueBench(Bench):
                 Memory(self, *port, lambda at, rows=rows: rows.get(at, self.rng.getrandbits(32)),
                        READ_LATENCY)
             )  # fmt: skip
-        self.pulses = self.add(Pulses(self, "loaded", "stuck"))
-        self.config = packed(config_layout(self.engine))
-        self.table = TABLES.get(self.engine, [])
+        self.pulses = self.add(Pulses(self, "loaded", "waiting"))
+        self.config = packed(KINDS[self.engine].config)
+        self.table = KINDS[self.engine].table
         self.fault = Fault.NONE
         self.fault_at = 0
         self.add(self)
@@ -99,29 +101,31 @@ class QueueBench(Bench):
     def load(self, blocks: int, tight: bool) -> None:
         """Random descriptors; tight: about the machine's limits, else well within."""
         rng = self.rng
-        limits = {"source_unit": MACHINE.spike_units, "weights": MACHINE.weight_rows,
-                  "next_weights": MACHINE.weight_rows}  # fmt: skip
+        limits = {"source_base": MACHINE.spike_units, "weights": WEIGHT_BLOCKS,
+                  "next_weights": WEIGHT_BLOCKS}  # fmt: skip
         self.layers = []
         for n in range(MACHINE.layers):
             config = {}
-            for field in descriptor_fields(self.engine).values():
+            for field in KINDS[self.engine].fields.values():
                 config[field.name] = rng.getrandbits(field.width)
             config |= {"tiles": rng.randint(1, 3), "size": rng.randint(1, 6)}
             for count in ("source_tiles", "next_tiles"):
                 config[count] = rng.randint(0 if tight and rng.random() < 0.1 else 1, 3)
             config["sources"] = rng.randint(1, 6)
-            needs = {"source_unit": config["source_tiles"] * blocks,
-                     "weights": config["tiles"] * (config["sources"] + (config.get("bias", 0))),
-                     "next_weights": config["next_tiles"] * config["size"],
-                     "next_unit": config["next_tiles"] * blocks}  # fmt: skip
-            for name in ("source_unit", "weights", "next_weights", "output_unit", "next_unit",
-                         "gradient_unit"):  # fmt: skip
+            wrong = tight and rng.random() < 0.1
+            config["next_source_tiles"] = config["tiles"] + (-1 if wrong else rng.randrange(2))
+            needs = {"source_base": config["source_tiles"] * blocks,
+                     "weights": config["tiles"] * config["source_tiles"],
+                     "next_weights": config["next_tiles"] * config["next_source_tiles"],
+                     "next_base": config["next_tiles"] * blocks}  # fmt: skip
+            for name in ("source_base", "weights", "next_weights", "output_base", "next_base",
+                         "gradient_base"):  # fmt: skip
                 most = limits.get(name, MACHINE.units) - needs.get(name, config["tiles"] * blocks)
                 few = rng.choice([0, 0, 0, 1]) if tight else -rng.randrange(10)
                 config[name] = max(0, most + few)
-            known = {f.name: config[f.name] for f in descriptor_fields(self.engine).values()}
+            known = {f.name: config[f.name] for f in KINDS[self.engine].fields.values()}
             self.layers.append(known)
-            for field in descriptor_fields(self.engine).values():
+            for field in KINDS[self.engine].fields.values():
                 self.words[n * DESCRIPTOR_WORDS + field.word] = known[field.name]
 
     def queue(self, count: int, waits: int, wrong: float) -> list[dict[str, int]]:
@@ -143,22 +147,22 @@ class QueueBench(Bench):
             self.tasks[n] = shape.pack(task)
         return tasks
 
-    async def start(self, begin: int, end: int, rehearse: bool, blocks: int) -> None:
+    async def start(self, begin: int, end: int, dry_run: bool, blocks: int) -> None:
         self.fault = Fault.NONE
         self.dut.batch.value = packed(BATCH).pack(steps=2, samples=2, blocks=blocks)
         self.dut.begin.value, self.dut.end.value = begin, end
-        self.dut.rehearse.value, self.dut.start.value = rehearse, 1
+        self.dut.dry_run.value, self.dut.start.value = dry_run, 1
         await self.tick()
         self.dut.start.value = 0
         # The range and the batch are taken with `start`.
         self.dut.begin.value = self.rng.getrandbits(10)
         self.dut.end.value = self.rng.getrandbits(10)
-        self.dut.rehearse.value = self.rng.randrange(2)
+        self.dut.dry_run.value = self.rng.randrange(2)
         await self.tick()
 
 
 @cocotb.test()
-async def rehearsals(dut):
+async def dry_runs(dut):
     """Every task is checked, the first fault is told, and the engine is left alone."""
     dut = Inside(dut)
     bench = QueueBench(dut, 1)
@@ -215,7 +219,7 @@ async def ranges(dut):
 
 @cocotb.test()
 async def aborted(dut):
-    """A rehearsal that waits for ever is stuck, and ends when told to; the next one runs."""
+    """A dry run that waits for ever is stuck, and ends when told to; the next one runs."""
     dut = Inside(dut)
     bench = QueueBench(dut, 3)
     await bench.reset()
@@ -227,7 +231,7 @@ async def aborted(dut):
     await bench.start(0, 4, True, 1)
     await bench.tick(300)
     assert int(dut.running.value)
-    assert int(dut.stuck.value)
+    assert int(dut.waiting.value)
     assert int(dut.position.value) == 2
     dut.abort.value = 1
     await bench.until(lambda: not int(dut.running.value), 50)
@@ -289,7 +293,7 @@ async def runs(dut):
         dut.waits_first.value = dut.waits_second.value = 0
         await bench.start(0, len(tasks), False, 2)
         bench.add(engine)
-        before = len(bench.pulses.cycles["stuck"])
+        before = len(bench.pulses.cycles["waiting"])
         await bench.until(lambda: not int(dut.running.value))
         bench.agents.remove(engine)
         dut.done.value = dut.o__ready.value = 0
@@ -299,7 +303,7 @@ async def runs(dut):
             assert config == bench.layers[task["layer"]]
             assert counts[0] >= task["wait_first"]
             assert counts[1] >= task["wait_second"]
-        waited += len(bench.pulses.cycles["stuck"]) - before
+        waited += len(bench.pulses.cycles["waiting"]) - before
         assert bench.fault == Fault.NONE
     assert waited, "no task had to wait"
 
@@ -312,7 +316,7 @@ async def runs(dut):
 def test_dispatcher(engine):
     """Every coroutine of this module holds on each engine's simulated dispatcher."""
     run_bench(
-        Wrapped(Dispatcher(MACHINE, engine)),
+        Wrapped(Dispatcher(MACHINE, KINDS[engine])),
         f"dispatcher_{engine}_bench",
         __name__,
         parameters={"engine": engine},

@@ -1,4 +1,4 @@
-"""gen.core.control: rehearsal before a run, what is refused, and when the rehearsal is left out.
+"""gen.core.control: dry run before a run, what is refused, and when the dry run is left out.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
@@ -6,8 +6,8 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 import pytest
 
-from backspike.gen.core.control.dispatch import Fault
 from backspike.gen.core.control.run import RunControl
+from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import BATCH
 from backspike.gen.machine import DEPTH
 from backspike.sim.bench.cocotb_bench import run_bench
@@ -21,22 +21,22 @@ GOOD = {"steps": 4, "samples": 4, "blocks": 1}
 
 
 class Queues:
-    """Three queues: after `go` each runs for some cycles, and may end in a fault or be stuck.
+    """Three queues: after `go` each runs for some cycles, and may end in a fault or be waiting.
 
-    `plan(rehearse)` says, for each queue: (cycles, fault, stuck). A stuck queue ends by abort.
-    `runs` lists what was begun: True for a rehearsal.
+    `plan(dry_run)` says, for each queue: (cycles, fault, waiting). A waiting queue ends by abort.
+    `runs` lists what was begun: True for a dry run.
     """
 
     def __init__(self, bench: Bench):
         self.dut = bench.dut
-        self.plan = lambda rehearse: [(0, Fault.NONE, False)] * QUEUES
+        self.plan = lambda dry_run: [(0, Fault.NONE, False)] * QUEUES
         self.left = [None] * QUEUES
         self.runs: list[bool] = []
         self.positions = [3, 4, 5]
         self.now = [(0, Fault.NONE, False)] * QUEUES
 
     def drive(self) -> None:
-        running = stuck = 0
+        running = waiting = 0
         faults = [Fault.NONE] * QUEUES
         for n, left in enumerate(self.left):
             _, fault, waits = self.now[n]
@@ -44,10 +44,10 @@ class Queues:
                 continue
             running |= 1 << n
             if left == 0 and waits:
-                stuck |= 1 << n
+                waiting |= 1 << n
             elif left == 0 and fault != Fault.NONE:
                 faults[n] = fault
-        self.dut.running.value, self.dut.stuck.value = running, stuck
+        self.dut.queues_running.value, self.dut.queues_waiting.value = running, waiting
         for n in range(QUEUES):
             getattr(self.dut, f"faults__{n}").value = faults[n].value
             getattr(self.dut, f"positions__{n}").value = self.positions[n]
@@ -63,7 +63,7 @@ class Queues:
                 self.left[n] = None
         if int(self.dut.go.value):
             assert self.left == [None] * QUEUES, "queues are started while they run"
-            self.runs.append(bool(int(self.dut.rehearse.value)))
+            self.runs.append(bool(int(self.dut.dry_run.value)))
             self.now = self.plan(self.runs[-1])
             self.left = [cycles for cycles, _, _ in self.now]
 
@@ -93,11 +93,11 @@ async def change(dut, bench) -> None:
 
 
 @cocotb.test()
-async def rehearses_once(dut):
-    """A run follows its rehearsal; the next ones have none until something changes."""
+async def tries_once(dut):
+    """A run follows its dry run; the next ones have none until something changes."""
     dut, bench, queues = await begin(dut, 1)
     lengths = bench.rng.choices(range(1, 30), k=QUEUES)
-    queues.plan = lambda rehearse: [(n, Fault.NONE, False) for n in lengths]
+    queues.plan = lambda dry_run: [(n, Fault.NONE, False) for n in lengths]
     await ring(dut, bench)
     assert queues.runs == [True, False]
     await ring(dut, bench)
@@ -125,16 +125,16 @@ async def empty_queues(dut):
 
 
 @cocotb.test()
-async def earnest(dut):
-    """busy from the doorbell on, earnest only in the run, begins once, before it."""
+async def running(dut):
+    """busy from the doorbell on, running only in the run, begins once, before it."""
     dut, bench, queues = await begin(dut, 3)
-    queues.plan = lambda rehearse: [(7, Fault.NONE, False)] * QUEUES
+    queues.plan = lambda dry_run: [(7, Fault.NONE, False)] * QUEUES
     dut.doorbell.value = 1
     seen = []
     for _ in range(40):
         await bench.tick()
         dut.doorbell.value = 0
-        seen.append(tuple(int(getattr(dut, n).value) for n in ("busy", "earnest", "begins")))
+        seen.append(tuple(int(getattr(dut, n).value) for n in ("busy", "running", "begins")))
     order = [key for n, key in enumerate(seen) if n == 0 or key != seen[n - 1]]
     assert order == [(1, 0, 0), (1, 0, 1), (1, 0, 0), (1, 1, 0), (0, 0, 0)]
     assert seen.count((1, 0, 1)) == 1
@@ -142,13 +142,13 @@ async def earnest(dut):
 
 @cocotb.test()
 async def faults(dut):
-    """A fault in the rehearsal stops all queues; nothing is run, and the next rehearsal is not
+    """A fault in the dry run stops all queues; nothing is run, and the next dry run is not
     left out."""
     dut, bench, queues = await begin(dut, 4)
     for engine in range(QUEUES):
         for fault in (Fault.QUEUE, Fault.LAYER, Fault.TILE, Fault.UNITS, Fault.WEIGHTS):
 
-            def plan(rehearse, engine=engine, fault=fault):
+            def plan(dry_run, engine=engine, fault=fault):
                 others = (bench.rng.randrange(40), Fault.NONE, bench.rng.random() < 0.3)
                 return [(5, fault, False) if n == engine else others for n in range(QUEUES)]
 
@@ -160,7 +160,7 @@ async def faults(dut):
             assert int(dut.fault_engine.value) == engine
             assert int(dut.fault_task.value) == queues.positions[engine]
             assert queues.left == [None] * QUEUES
-    queues.plan = lambda rehearse: [(5, Fault.NONE, False)] * QUEUES
+    queues.plan = lambda dry_run: [(5, Fault.NONE, False)] * QUEUES
     queues.runs.clear()
     await ring(dut, bench)
     assert queues.runs == [True, False]
@@ -169,19 +169,19 @@ async def faults(dut):
 
 @cocotb.test()
 async def deadlocks(dut):
-    """All queues that still run are stuck: for ever."""
+    """All queues that still run are waiting: for ever."""
     dut, bench, queues = await begin(dut, 5)
-    for stuck in range(1, 1 << QUEUES):
+    for waiting in range(1, 1 << QUEUES):
         lengths = [bench.rng.randrange(2, 30) for _ in range(QUEUES)]
-        queues.plan = lambda rehearse, lengths=lengths, stuck=stuck: [
-            (lengths[n], Fault.NONE, bool(stuck >> n & 1)) for n in range(QUEUES)
+        queues.plan = lambda dry_run, lengths=lengths, waiting=waiting: [
+            (lengths[n], Fault.NONE, bool(waiting >> n & 1)) for n in range(QUEUES)
         ]
         queues.runs.clear()
         await ring(dut, bench)
         assert queues.runs == [True]
         assert int(dut.fault.value) == Fault.DEADLOCK.value
         engine = int(dut.fault_engine.value)
-        assert stuck >> engine & 1
+        assert waiting >> engine & 1
         assert int(dut.fault_task.value) == queues.positions[engine]
 
 

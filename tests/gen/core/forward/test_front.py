@@ -7,9 +7,9 @@ import cocotb
 import pytest
 
 from backspike.gen.core.forward.front import ForwardFront
-from backspike.gen.core.layout import unit_bits
+from backspike.gen.core.layout import spike_bits
 from backspike.gen.core.shared.source import HEADER
-from backspike.gen.core.weights import ROW_LATENCY
+from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wanted
 from tests.support.streams import Memory
@@ -25,8 +25,8 @@ def configuration(rng) -> dict[str, int]:
         "source_tiles": -(-(sources + bias) // LANES),
         "sources": sources,
         "bias": bias,
-        "source_unit": rng.randrange(20),
-        "output_unit": rng.randrange(20),
+        "source_base": rng.randrange(20),
+        "output_base": rng.randrange(20),
         "weights": rng.randrange(200),
         "readout": rng.randrange(2),
     }
@@ -36,13 +36,13 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], spikes, v
     want = Wanted()
     for tile in tiles:
         for block in range(setting.blocks):
-            unit = (0 if config["readout"] else config["output_unit"]) + tile * setting.blocks
-            want.headers.append({"unit": unit + block, "block": block, "tile": tile,
+            unit = (0 if config["readout"] else config["output_base"]) + tile * setting.blocks
+            want.headers.append({"base": unit + block, "block": block, "tile": tile,
                                  "last": int(block == setting.blocks - 1)})  # fmt: skip
             scanned = []
             for source in range(config["source_tiles"]):
-                at = config["source_unit"] + source * setting.blocks + block
-                row = spikes[setting.parity << unit_bits(MACHINE) | at]
+                at = config["source_base"] + source * setting.blocks + block
+                row = spikes[setting.buffer << spike_bits(MACHINE) | at]
                 bits = 0
                 for lane in range(LANES):
                     k = source * LANES + lane
@@ -54,8 +54,8 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], spikes, v
                                 "last": int(source == config["source_tiles"] - 1)})  # fmt: skip
 
             def row_of(tag, lane):
-                k = tag[1] * LANES + lane
-                return vector(config["weights"] + k * config["tiles"] + tag[0], k % LANES)
+                block = config["weights"] + tag[0] * config["source_tiles"] + tag[1]
+                return vector((block * LANES + lane) % MACHINE.weight_rows)
 
             want.scan(scanned, LANES, row_of)
     return want
@@ -66,13 +66,12 @@ def begin(dut, seed: int, stall: float, refuse: float, density: float):
     spikes = Rows(bench.rng, LANES * DEPTH, density)
     weights = Rows(bench.rng, LANES * 16)
 
-    def vector(address: int, turn: int) -> int:
-        return weights[address, turn]
+    def vector(address: int) -> int:
+        return weights[address]
 
     bench.read_port("spikes", spikes)
-    bench.add(Memory(bench, dut.row_address, dut.row_vector,
-                     lambda address: vector(address, int(dut.row_turn.value)), ROW_LATENCY,
-                     (dut.row_valid, dut.row_grant, refuse)))  # fmt: skip
+    bench.add(Memory(bench, dut.row__address, dut.row__vector, vector, VECTOR_LATENCY,
+                     (dut.row__valid, dut.row__grant, refuse)))  # fmt: skip
     return bench, spikes, vector
 
 

@@ -1,4 +1,4 @@
-"""gen.core.accumulate: an engine's lanes against sums of Python's integers.
+"""gen.core.shared.accumulate: an engine's lanes against sums of Python's integers.
 
 (A lane by itself: test_lane.) The coroutines below `# cocotb` run inside the simulation, the tests
 outside.
@@ -7,7 +7,8 @@ outside.
 import cocotb
 import pytest
 
-from backspike.gen.core.shared.accumulate import BLOCKS, Accumulator
+from backspike.gen.core.shared.accumulate import Accumulator
+from backspike.gen.core.shared.sum_buffer import BLOCKS
 from backspike.gen.machine import DEPTH
 from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
 from tests.support.rational import GRID

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.core.shared.accumulate import STEP, Lane
+from backspike.gen.core.shared.lane import STEP, Lane
 from backspike.gen.machine import DEPTH
-from backspike.gen.numerics.unpack import Factor
+from backspike.gen.numerics.half_product import Factor
 from backspike.golden import exact, half
 from backspike.sim.bench.array_bench import Bulk
 from tests.support import rational

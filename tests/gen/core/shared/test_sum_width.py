@@ -7,9 +7,7 @@ import pytest
 
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.rtl_backend import RTLBackend
-from backspike.gen.core.control import dispatch
-from backspike.gen.core.layout import descriptor_fields
-from backspike.gen.core.shared.accumulate import most_terms, sum_width
+from backspike.gen.core.engines import KINDS
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.constants import ENGINES
@@ -20,13 +18,6 @@ TINY = MACHINES["tiny"]
 ODD = Machine(name="odd", lanes=4, fp_share=1, bp_share=1, wg_share=1, weight_rows=64, units=8,
               spike_units=512, readout_units=4, layers=2, tasks=16)  # fmt: skip
 DRAWS = 5_000
-
-
-class Number(int):
-    """As much of a register as the checks ask for."""
-
-    def any(self) -> bool:
-        return self != 0
 
 
 def terms(machine: Machine, engine: str, config: SimpleNamespace, blocks: int) -> int:
@@ -40,36 +31,35 @@ def terms(machine: Machine, engine: str, config: SimpleNamespace, blocks: int) -
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("machine", [MACHINES["default"], ODD], ids=lambda m: m.name)
-def test_no_more_terms_than_are_checked(machine, engine, monkeypatch):
+def test_no_more_terms_than_are_checked(machine, engine):
     """Whatever is drawn: what the dispatcher lets pass fits, and comes near."""
-    monkeypatch.setattr(dispatch, "Mux", lambda choice, a, b: a if choice else b)
     rng = np.random.default_rng(1)
-    fields = descriptor_fields(engine).values()
+    fields = KINDS[engine].fields.values()
     most = passed = 0
     for _ in range(DRAWS):
         values = {}
         for field in fields:  # of all lengths
             bits = int(rng.integers(field.width + 1))
-            values[field.name] = Number(int(rng.integers(1 << bits)))
-        values["tiles"] = Number(int(rng.choice([1, 1, 1, 2, 64])))  # else there is no task
-        for name in ("output_unit", "source_unit", "next_unit", "gradient_unit", "weights"):
+            values[field.name] = int(rng.integers(1 << bits))
+        values["tiles"] = int(rng.choice([1, 1, 1, 2, 64]))  # else there is no task
+        for name in ("output_base", "source_base", "next_base", "gradient_base", "weights"):
             if name in values and rng.random() < 0.8:
-                values[name] = Number(0)
+                values[name] = 0
         config = SimpleNamespace(**values)
         blocks = int(rng.choice([1, 1, 1 << int(rng.integers(10))]))
-        checks = dispatch.extents(machine, engine, config, blocks)
-        if all(base + count * times <= limit for _, base, count, times, limit in checks):
+        extents = [e for e in KINDS[engine].extents(config, blocks) if e.applies]
+        if all(e.valid and e.base + e.count * e.times <= e.memory.size(machine) for e in extents):
             passed += 1
             most = max(most, terms(machine, engine, config, blocks))
     assert passed > 100
-    assert most <= most_terms(machine, engine)
-    assert 2 * most > most_terms(machine, engine), "a bit more than is needed"
+    assert most <= KINDS[engine].terms(machine)
+    assert 2 * most > KINDS[engine].terms(machine), "a bit more than is needed"
 
 
 def test_widths():
     """The sign, 40 or 80 bits of a term's magnitude, and those of the number of terms."""
-    assert [sum_width(MACHINES["default"], engine) for engine in ENGINES] == [52, 91, 52]
-    assert [sum_width(TINY, engine) for engine in ENGINES] == [50, 89, 52]
+    assert [KINDS[engine].sum_width(MACHINES["default"]) for engine in ENGINES] == [52, 91, 52]
+    assert [KINDS[engine].sum_width(TINY) for engine in ENGINES] == [50, 89, 52]
 
 
 ALWAYS = Surrogate("always", (0.0,), (1.0, 1.0))

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.core.layout import config_layout
-from backspike.gen.core.shared.accumulate import sum_width
+from backspike.gen.core.engines import UPDATE
 from backspike.gen.core.update.drain import UpdateDrain
 from backspike.gen.core.update.front import ROWS_HEADER
 from backspike.gen.machine import DEPTH
@@ -20,7 +19,7 @@ from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
 from tests.support.units import GivenSums
 
-WIDTH = sum_width(machine(1), "wg")
+WIDTH = UPDATE.sum_width(machine(1))
 KEY = 0x9ABC_DEF0
 
 pytestmark = pytest.mark.verilator
@@ -28,19 +27,19 @@ pytestmark = pytest.mark.verilator
 
 def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: str) -> Run:
     """Some blocks of sources of some tiles, and golden's weights as rows."""
-    tiles, first = int(rng.integers(1, 4)), int(rng.integers(200))
+    tiles, first = int(rng.integers(1, 4)), int(rng.integers(50))
     rate = float(rng.choice([2.0**-6, 1.0, 0.1]))
     learning = Learning(rate=rate, rounding=rounding)  # pyright: ignore[reportArgumentType]
-    layout = packed(config_layout("wg"))
+    layout = packed(UPDATE.config)
     config = layout.pack(tiles=tiles, rate=half_bits(learning.rate),
                          stochastic=int(rounding == "stochastic"), key=KEY)  # fmt: skip
     run = Run(config, 0, 0, 0)
-    run.writes, run.memories = {"weights": {}}, {"weights": {}, "turns": {}}
+    run.writes, run.memories = {"weights": {}}, {"weights": {}}
     sources = DEPTH * int(rng.integers(1, 4))
     for tile in range(tiles):
         for source in range(0, sources, DEPTH):
             last = source + DEPTH == sources
-            row = first + tile + source * tiles
+            row = first + (tile * sources + source) // LANES
             header = packed(ROWS_HEADER).pack(row=row, source=source, tile=tile, last=int(last))
             touched = 0 if rng.random() < 0.2 else int(rng.integers(1 << DEPTH))
             touched |= 1 if rng.random() < 0.1 else 0
@@ -62,9 +61,8 @@ def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: st
             counted = np.array([touched >> n & 1 for n in range(DEPTH)], bool)[:, None]
             run.saturated |= bool(((a.flags[0] | a.flags[1]).numpy() & counted).any())
             for n in range(DEPTH):
-                address = row + n * tiles
+                address = row * LANES + n
                 run.memories["weights"][address] = row_of(to_bits(old)[n], 16)
-                run.memories["turns"][address] = source + n
                 if touched >> n & 1:
                     run.writes["weights"][address] = row_of(new[n], 16)
     return run

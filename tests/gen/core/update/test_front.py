@@ -6,8 +6,8 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 import pytest
 
-from backspike.gen.core.layout import unit_bits
-from backspike.gen.core.update.front import ROWS_HEADER, GradientFront
+from backspike.gen.core.layout import spike_bits
+from backspike.gen.core.update.front import ROWS_HEADER, UpdateFront
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.fronts import DEPTH, LANES, MACHINE, FrontBench, Rows, Setting, Wanted
 
@@ -24,8 +24,8 @@ def configuration(rng, sources: int | None = None) -> dict[str, int]:
         "source_tiles": -(-(sources + bias) // LANES),
         "sources": sources,
         "bias": bias,
-        "source_unit": rng.randrange(20),
-        "gradient_unit": rng.randrange(40),
+        "source_base": rng.randrange(20),
+        "gradient_base": rng.randrange(40),
         "weights": rng.randrange(200),
     }
 
@@ -36,20 +36,20 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
     for tile in tiles:
         for first in range(0, config["source_tiles"], PARTS):
             want.headers.append({
-                "row": config["weights"] + tile + first * LANES * config["tiles"],
+                "row": config["weights"] + tile * config["source_tiles"] + first,
                 "source": first * LANES,
                 "tile": tile,
                 "last": int(first + PARTS >= config["source_tiles"]),
             })  # fmt: skip
             scanned = []
             for block in range(setting.blocks):
-                unit = config["gradient_unit"] + tile * setting.blocks + block
+                unit = config["gradient_base"] + tile * setting.blocks + block
                 bits = 0
                 for n in range(DEPTH):  # sources
                     k = first * LANES + n
-                    at = config["source_unit"] + k // LANES * setting.blocks + block
-                    at %= 1 << unit_bits(MACHINE)
-                    row = spikes[setting.parity << unit_bits(MACHINE) | at]
+                    at = config["source_base"] + k // LANES * setting.blocks + block
+                    at %= 1 << spike_bits(MACHINE)
+                    row = spikes[setting.buffer << spike_bits(MACHINE) | at]
                     for d in range(DEPTH):
                         spike = row >> k % LANES * DEPTH + d & 1 if k < config["sources"] else 0
                         spike |= config["bias"] and k == config["sources"]
@@ -113,4 +113,4 @@ async def one_event_a_cycle(dut):
 @pytest.mark.verilator
 def test_gradient_front():
     """Every coroutine of this module holds on the simulated front."""
-    run_bench(GradientFront(MACHINE), "gradient_front_bench", __name__)
+    run_bench(UpdateFront(MACHINE), "gradient_front_bench", __name__)

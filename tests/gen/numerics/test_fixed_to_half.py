@@ -1,4 +1,4 @@
-"""gen.numerics.round: Round in simulation against golden, and against Fractions."""
+"""gen.numerics.fixed_to_half: FixedToHalf in simulation against golden, and against Fractions."""
 
 import functools
 from fractions import Fraction
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.numerics.round import Round
+from backspike.gen.numerics.fixed_to_half import FixedToHalf
 from backspike.golden import exact, half
 from backspike.ir.constants import LARGEST
 from backspike.sim.bench.array_bench import Bulk, after, limbs_of, to_limbs
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def built(width, fraction, stochastic):
-    dut = Round(width=width, fraction=fraction, stochastic=stochastic)
+    dut = FixedToHalf(width=width, fraction=fraction, stochastic=stochastic)
     return dut, Bulk(dut, f"round_{width}_{fraction}" + "_stochastic" * stochastic)
 
 
@@ -169,7 +169,7 @@ def test_to_nearest_and_by_chance_take_turns():
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refused():
     """A width or a fraction that is too small is a ValueError."""
-    with pytest.raises(ValueError, match="fraction is 23: 24 or more is allowed"):
-        Round(width=40, fraction=23)
-    with pytest.raises(ValueError, match="width is 1: 2 or more is allowed"):
-        Round(width=1, fraction=24)
+    with pytest.raises(ValueError, match="fraction is 23, must be 24 or more"):
+        FixedToHalf(width=40, fraction=23)
+    with pytest.raises(ValueError, match="width is 1, must be 2 or more"):
+        FixedToHalf(width=1, fraction=24)

@@ -6,13 +6,13 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 import pytest
 
-from backspike.gen.core.shared.scanner import Scan
+from backspike.gen.core.shared.events import SpikeScanner
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.streams import Bench
 from tests.support.tiles import DENSITIES, events_of, lines_of, random_tile, same_fields
 
 LINES, LENGTH, TAG = 4, 16, 6
-SCAN = Scan(lines=LINES, length=LENGTH, tag_width=TAG)
+SCAN = SpikeScanner(lines=LINES, length=LENGTH, tag_width=TAG)
 TO_LINE, TO_EVENT = 4, 6
 """Latencies from a tile: to its first line, to its first event."""
 

@@ -1,10 +1,10 @@
-"""gen.core.drain: the order in which the sums of a block leave, for blocks of every shape."""
+"""gen.core.shared.time_sequencer: the order in which a block's sums leave, for every shape."""
 
 import numpy as np
 import pytest
 
 from backspike.gen.core.layout import BATCH
-from backspike.gen.core.shared.drain import TimeOrder, slot_layout
+from backspike.gen.core.shared.time_sequencer import TimeSequencer, slot_layout
 from backspike.gen.machine import DEPTH
 from backspike.sim.bench.array_bench import Bulk
 from tests.support.streams import packed
@@ -26,22 +26,22 @@ def block(
         cycle = begin
         for s in range(samples):
             skip = skipped >> t * samples + s & 1
-            for turn in range(1 if skip else share):
+            for phase in range(1 if skip else share):
                 slot = {
                     "valid": 1,
                     "entry": t * samples + s,
                     "sample": s,
-                    "turn": turn,
+                    "phase": phase,
                     "skip": skip,
-                    "whole": int(skip or turn == share - 1),
-                    "first": int(n == 0),
-                    "last": int(t == steps - 1),
-                    "final": 0,
+                    "row_end": int(skip or phase == share - 1),
+                    "first_step": int(n == 0),
+                    "last_step": int(t == steps - 1),
+                    "block_end": 0,
                 }
                 slots.append((cycle, slot))
                 cycle += 1
         begin = cycle if free else max(cycle, begin + recurrence)
-    slots[-1][1]["final"] = 1
+    slots[-1][1]["block_end"] = 1
     return slots
 
 
@@ -79,8 +79,8 @@ def test_every_shape(share, recurrence, reverse):
     shape, free, skip = (np.array([x[0]] * 3 + x + [x[-1]] * 5) for x in (batches, frees, skips))
     shape[:-2] = shape[2:]
     out = Bulk(
-        TimeOrder(share=share, recurrence=recurrence, reverse=reverse),
-        f"time_order_{share}_{recurrence}",
+        TimeSequencer(share=share, recurrence=recurrence, reverse=reverse),
+        f"time_sequencer_{share}_{recurrence}",
     )(start=start, batch=shape, free=free, skips=skip)
 
     for cycle in range(cycles):

@@ -6,14 +6,14 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 import pytest
 
-from backspike.gen.core.shared.scan import EventEmitter, LinePicker, line_layout
+from backspike.gen.core.shared.events import EventEmitter, RowCompactor, line_layout
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.streams import Bench, packed
 from tests.support.tiles import DENSITIES, events_of, lines_of, random_tile, same_fields
 
 LINES, LENGTH, TAG = 4, 16, 6
 SIZES = {"lines": LINES, "length": LENGTH, "tag_width": TAG}
-PICKER, EMITTER = LinePicker(**SIZES), EventEmitter(**SIZES)
+PICKER, EMITTER = RowCompactor(**SIZES), EventEmitter(**SIZES)
 
 # cocotb
 

@@ -1,4 +1,4 @@
-"""gen.numerics.excess: Excess in simulation against golden, for halves of every pair of sizes."""
+"""gen.numerics.half_subtract: differences against golden, of every pair of sizes."""
 
 import functools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.numerics.excess import Excess
+from backspike.gen.numerics.half_subtract import HalfSubtract
 from backspike.golden import exact, half
 from backspike.ir.constants import LARGEST
 from backspike.sim.bench.array_bench import Bulk, after
@@ -19,7 +19,7 @@ ROUNDS = 120
 
 @functools.cache
 def built() -> Bulk:
-    return Bulk(Excess(), "excess")
+    return Bulk(HalfSubtract(), "half_subtract")
 
 
 def pairs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def pairs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def test_every_pair_of_sizes_is_subtracted_as_by_golden():
     """Differences of halves of every pair of signs and exponents equal golden's rounding."""
     a, b = pairs(np.random.default_rng(1))
-    out = after(Excess.latency, built(), i_a=a, i_b=b)
+    out = after(HalfSubtract.latency, built(), i_a=a, i_b=b)
     x, y = (torch.from_numpy(p.astype(np.uint16).view(np.float16).astype(float)) for p in (a, b))
     want = half.nearest(exact.odd_sum(x, -y))
     beyond = (want > LARGEST).numpy()

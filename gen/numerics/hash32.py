@@ -4,11 +4,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.pipeline import Pipeline
 from backspike.ir.constants import HASH_OFFSET, HASH_ROUNDS
 
 
-class Mix(wiring.Component):
-    """mix(key, word): a 32-bit number in which every bit of key and word has its say.
+class Hash32(wiring.Component):
+    """hash(key, word): a 32-bit number in which every bit of key and word has its say.
 
         x = word ^ key ^ HASH_OFFSET
         for a, b, c, d in HASH_ROUNDS:
@@ -19,8 +20,6 @@ class Mix(wiring.Component):
     three rotations of 32 bits are invertible. No multiplier; an adder and a row of LUT4 a round.
 
     Latency: `latency` cycles. Throughput: one a cycle; free running, without enable.
-
-    Ports: i_key, i_word, o: 32 bits each.
     """
 
     latency = len(HASH_ROUNDS)
@@ -31,17 +30,14 @@ class Mix(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        key = self.i_key
-        x = self.i_word ^ key ^ HASH_OFFSET
-        for n, (a, b, c, d) in enumerate(HASH_ROUNDS, 1):
+        pipeline = Pipeline(m)
+        pipeline.put("key", self.i_key, at=0)
+        x = self.i_word ^ self.i_key ^ HASH_OFFSET
+        for n, (a, b, c, d) in enumerate(HASH_ROUNDS):
+            key = pipeline.get("key", at=n)
             product = Signal(32, name=f"product{n}")
             m.d.comb += product.eq(x + (x << a))
             mixed = product ^ product.rotate_left(b) ^ product.rotate_left(c) ^ key.rotate_left(d)
-            x = Signal(32, name=f"x{n}", reset_less=True)
-            m.d.sync += x.eq(mixed)
-            if n < len(HASH_ROUNDS):
-                next_key = Signal(32, name=f"key{n}", reset_less=True)
-                m.d.sync += next_key.eq(key)
-                key = next_key
+            x = pipeline.register(f"state{n}", mixed, at=n + 1)
         m.d.comb += self.o.eq(x)
         return m

@@ -1,9 +1,10 @@
-"""gen.numerics.unpack: halves and products as exact integers, in simulation against golden."""
+"""gen.numerics.half_to_fixed and half_product: exact integers against golden."""
 
 import numpy as np
 import pytest
 
-from backspike.gen.numerics.unpack import Product, Unpack, UnpackProduct
+from backspike.gen.numerics.half_product import HalfProduct
+from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.golden import half
 from backspike.sim.bench.array_bench import Bulk, after, to_limbs
 from tests.gen.core.shared.test_lane import factors
@@ -43,8 +44,8 @@ def added(out, width):
 
 def test_every_half():
     """Every half becomes the integer that golden and Fractions make of it."""
-    run = Bulk(Unpack(), "unpack")
-    got = added(after(Unpack.latency, run, i=HALVES), HALF_FIXED)
+    run = Bulk(HalfToFixed(), "half_to_fixed")
+    got = added(after(HalfToFixed.latency, run, i=HALVES), HALF_FIXED)
     check([HALVES], got, fixed.as_numbers(values(HALVES), 24, HALF_FIXED))
     naive = [int(rational.value(int(p)) * 2**24) for p in HALVES]
     check([HALVES], got, to_limbs(naive, HALF_FIXED)[:, 0])
@@ -52,35 +53,31 @@ def test_every_half():
 
 @pytest.fixture(scope="module")
 def product():
-    """Halves to products, by either component."""
-    runs = Bulk(Product(), "product"), Bulk(UnpackProduct(), "unpack_product")
+    """Halves to products."""
+    run = Bulk(HalfProduct(), "half_product")
 
-    def multiply(shared, a, b):
-        if not shared:
-            return after(Product.latency, runs[0], i_a=a, i_b=b)["o"]
+    def multiply(a, b):
         late = np.roll(factors(b), 1)
         a, late = np.append(a, a[:1]), np.append(late, late[:1])
-        out = after(UnpackProduct.latency, runs[1], i_half=a, i_factor=late)
+        out = after(HalfProduct.latency, run, i_half=a, i_factor=late)
         return added(out, PRODUCT_FIXED)[:-1]
 
     return multiply
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_million_products(product, shared):
+def test_a_million_products(product):
     """A million products of halves equal golden's, by either multiplier."""
     rng = np.random.default_rng(1)
     a, b = rng.choice(HALVES, (2, MILLION))
-    got = product(shared, a, b)
+    got = product(a, b)
     check([a, b], got, fixed.as_numbers(values(a) * values(b), 48, PRODUCT_FIXED))
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_products_of_corners(product, shared):
+def test_products_of_corners(product):
     """Products of all pairs of corner values equal those of Fractions."""
     signed = np.concatenate([CORNERS, CORNERS[1:] | np.uint64(0x8000)])
     a, b = (x.ravel() for x in np.meshgrid(signed, signed))
-    got = product(shared, a, b)
+    got = product(a, b)
     naive = [
         int(rational.value(int(x)) * rational.value(int(y)) * 2**48)
         for x, y in zip(a, b, strict=True)
@@ -93,12 +90,12 @@ def test_nothing_moves_without_enable():
     rng = np.random.default_rng(2)
     enable = rng.integers(0, 2, 10_000).astype(np.uint64)
     a, b = rng.choice(HALVES, (2, len(enable)))
-    out = Bulk(UnpackProduct(), "unpack_product")(en=enable, i_half=a, i_factor=factors(b))
+    out = Bulk(HalfProduct(), "half_product")(en=enable, i_half=a, i_factor=factors(b))
     got = added(out, PRODUCT_FIXED)
     steps = np.cumsum(enable) - enable  # enabled cycles before this one
     taken = np.flatnonzero(enable)
-    known = steps >= UnpackProduct.latency
-    source = (steps - UnpackProduct.latency)[known].astype(int)
+    known = steps >= HalfProduct.latency
+    source = (steps - HalfProduct.latency)[known].astype(int)
     first, then = a[taken[source]], b[taken[source + 1]]  # a factor is a cycle later
     want = fixed.as_numbers(values(first) * values(then), 48, PRODUCT_FIXED)
     check([first, then], got[known], want)

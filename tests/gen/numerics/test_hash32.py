@@ -1,4 +1,4 @@
-"""gen.numerics.hash and golden.hash: the same bits, and bits that pass for random.
+"""gen.numerics.hash32 and golden.hash: the same bits, and bits that pass for random.
 
 The quality tests have fixed inputs, so they are not a matter of luck; their bounds are what a
 truly random source would exceed less than once in a million runs, but for the avalanche's.
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.numerics import hash as hardware
+from backspike.gen.numerics import hash32 as hardware
 from backspike.golden.hash import draw, layer_key, mix
 from backspike.sim.bench.array_bench import Bulk, after
 
@@ -28,7 +28,7 @@ def test_a_million_words():
     key, word = words(1, MILLION), words(2, MILLION)
     key[:40], word[:40] = 0, torch.arange(40)
     inputs = {"i_key": key.numpy(), "i_word": word.numpy()}
-    got = after(hardware.Mix.latency, Bulk(hardware.Mix(), "mix"), **inputs)["o"]
+    got = after(hardware.Hash32.latency, Bulk(hardware.Hash32(), "hash32"), **inputs)["o"]
     wrong = np.flatnonzero(got != mix(key, word).numpy())
     assert not len(wrong), f"{len(wrong)} differ, the first at {wrong[0]}"
 

@@ -1,0 +1,89 @@
+"""Whether a layer's extents fit the machine's memories."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from backspike.gen.core.engines import EngineKind
+from backspike.gen.core.faults import Fault
+from backspike.gen.core.layout import BLOCK_BITS
+from backspike.gen.core.shared.bitops import select_onehot
+from backspike.gen.machine import Machine
+
+
+def exceeds(total, limit: int):
+    """total > limit, a power of two."""
+    bit = exact_log2(limit)
+    return total[bit + 1 :].any() | (total[bit] & total[:bit].any())
+
+
+class BoundsCheck(wiring.Component):
+    """Checks a descriptor's extents (see `engines`), one after the other.
+
+    A layer without source tiles would never finish, and weights of too few source tiles are not
+    the layer's: its base is set past the limit, so the check refuses it.
+
+    Latency: 5 cycles an extent, up to the first that does not fit.
+    """
+
+    def __init__(self, machine: Machine, kind: EngineKind):
+        self._machine, self._kind = machine, kind
+        super().__init__(
+            {
+                "start": In(1),  # one cycle
+                "config": In(kind.config),  # stays from the next cycle on until `done`
+                "blocks": In(BLOCK_BITS),
+                "done": Out(1),  # the last cycle
+                "fault": Out(Fault),  # beside `done`
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        extents = self._kind.extents(self.config, self.blocks)
+        limits = [extent.memory.size(self._machine) for extent in extents]
+        rows = [
+            (
+                Mux(extent.applies, Mux(extent.valid, extent.base, limit + 1), 0),
+                Mux(extent.applies, extent.count, 0),
+                Value.cast(extent.times),
+            )
+            for extent, limit in zip(extents, limits, strict=True)
+        ]
+        check = Signal(len(extents))  # one-hot
+        operands = []
+        for name, column in zip(("base", "count", "times"), zip(*rows, strict=True), strict=True):
+            chosen = select_onehot(column, check)
+            operands.append(Signal(len(chosen), name=name, reset_less=True))
+            m.d.sync += operands[-1].eq(chosen)
+        base, count, times = operands
+        product = Signal(len(count) + len(times), reset_less=True)
+        total = Signal(max(len(base), len(product)) + 1, reset_less=True)
+        excess = Signal(len(extents), reset_less=True)
+        m.d.sync += excess.eq(Cat(exceeds(total, limit) for limit in limits) & check)
+        fault = select_onehot([Const(e.memory.fault.value, 4) for e in extents], check)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += check.eq(1)
+                    m.next = "SELECT"
+            with m.State("SELECT"):
+                m.next = "MULTIPLY"
+            with m.State("MULTIPLY"):
+                m.d.sync += product.eq(count * times)
+                m.next = "ADD"
+            with m.State("ADD"):
+                m.d.sync += total.eq(base + product)
+                m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += check.eq(check << 1)
+                m.next = "SELECT"
+                with m.If(excess.any()):
+                    m.d.comb += Value.cast(self.fault).eq(fault)
+                with m.If(excess.any() | check[-1]):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
+        return m

@@ -1,0 +1,192 @@
+"""One front for all engines: from a task to events and the vectors that they need."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.engines import EngineKind
+from backspike.gen.core.layout import BATCH, HALF_BITS, TILE_BITS, weight_bits
+from backspike.gen.core.shared.events import SpikeScanner, event_layout, same_event
+from backspike.gen.core.shared.walk import TileWalk
+from backspike.gen.core.weights import VECTOR_LATENCY
+from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.elastic import PingPong
+from backspike.gen.memory.prefetch import Prefetch, ReadPipe
+
+
+class GatherFront(wiring.Component):
+    """Walks a task's tiles, reads them, masks their bits, and scans what is left.
+
+    walk -> requests -> tiles -> masked tile -> lines and events; a line's vector is fetched once.
+    An engine's own front says what it walks (`walk_inputs`, `header`), what it reads (`request`),
+    which bits count (`masked_tile`), where a line's vector comes from (`fetch`), and what an event
+    carries (`events`).
+
+    Throughput: one event a cycle; a tile a cycle. Latency: see the engine's front.
+
+    Parameters: walk; header: layout of a sum's header; reads: read ports of tiles; scan_tag: what a
+    line and its events need of their step; flags: what else the mask needs; ports: further ones.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        kind: EngineKind,
+        *,
+        walk: TileWalk,
+        header: data.StructLayout,
+        reads: Mapping[str, wiring.Signature],
+        scan_tag: data.StructLayout,
+        flags: Mapping[str, Any],
+        ports: Mapping[str, Any],
+    ):
+        self._machine, self._kind, self._walk = machine, kind, walk
+        self._lines = kind.lines(machine)
+        self._reads = tuple(reads)
+        self._tag = data.StructLayout({"scan": scan_tag, "last": 1, **flags})
+        event = event_layout(self._lines, DEPTH, 0)
+        value = {"value": HALF_BITS} if kind.product else {}
+        super().__init__(
+            {
+                "i": In(stream.Signature(TILE_BITS)),  # the tile of neurons
+                "config": In(kind.config),
+                "batch": In(BATCH),
+                **{name: Out(signature) for name, signature in reads.items()},
+                **ports,
+                "refused": Out(1),  # a vector's request was refused
+                "o_headers": Out(stream.Signature(header)),  # of a sum, before its events
+                "o_events": Out(stream.Signature(data.StructLayout({"event": event, **value}))),
+                "o_vectors": Out(stream.Signature(data.ArrayLayout(HALF_BITS, machine.lanes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = self._walk
+        step, reads = walk.o.payload, [getattr(self, name) for name in self._reads]
+        wiring.connect(m, wiring.flipped(self.i), walk.i)
+        m.d.comb += [
+            self.o_headers.valid.eq(walk.o_headers.valid),
+            walk.o_headers.ready.eq(self.o_headers.ready),
+            walk.batch.eq(self.batch),
+            *(getattr(walk, name).eq(value) for name, value in self.walk_inputs().items()),
+            *_assign(self.o_headers.payload, self.header(walk.o_headers.payload)),
+        ]
+
+        m.submodules.tiles = tiles = ReadPipe(
+            address_width=sum(len(port.addr) for port in reads),
+            row_width=sum(len(port.data) for port in reads),
+            tag_width=self._tag.size,
+        )
+        m.submodules.requests = requests = PingPong(tiles.i.payload.shape())
+        wiring.connect(m, requests.o, tiles.i)
+        tag, got = Signal(self._tag), Signal(self._tag)
+        addresses, request_tag = self.request(step)
+        m.d.comb += [
+            *_assign(tag, {"last": step.last, **request_tag}),
+            requests.i.valid.eq(walk.o.valid),
+            walk.o.ready.eq(requests.i.ready),
+            requests.i.payload.address.eq(Cat(addresses)),
+            requests.i.payload.tag.eq(tag),
+            Cat(port.addr for port in reads).eq(tiles.address),
+            *(port.en.eq(tiles.en) for port in reads),
+            tiles.row.eq(Cat(port.data for port in reads)),
+        ]
+
+        m.submodules.scan = scan = SpikeScanner(
+            lines=self._lines, length=DEPTH, tag_width=self._tag["scan"].width
+        )
+        m.d.comb += got.eq(tiles.o.payload.tag)
+        taken = tiles.o.valid & tiles.o.ready
+        rows = _split(tiles.o.payload.row, [len(port.data) for port in reads])
+        masked, complete = self.masked_tile(m, rows, got, taken)
+        m.d.comb += [
+            scan.i.valid.eq(tiles.o.valid & complete),
+            tiles.o.ready.eq(scan.i.ready | ~complete),
+            scan.i.payload.tile.eq(masked),
+            scan.i.payload.tag.eq(got.scan),
+            scan.i.payload.last.eq(got.last),
+        ]
+        self.fetch(m, scan.o_lines)
+        self.events(m, scan.o_events)
+        return m
+
+    def walk_inputs(self) -> dict[str, Any]:
+        """What the walk takes of the descriptor."""
+        raise NotImplementedError
+
+    def header(self, sum_header) -> dict[str, Any]:
+        """Fields of a header, from the walk's."""
+        raise NotImplementedError
+
+    def request(self, step) -> tuple[list[Value], dict[str, Any]]:
+        """Addresses of the read ports for a step, and its tag."""
+        raise NotImplementedError
+
+    def masked_tile(self, m: Module, rows: list[Value], tag, taken) -> tuple[Value, Value]:
+        """The bits that count of what was read, and whether they are a tile, or a part of one.
+
+        taken: the row moves on.
+        """
+        raise NotImplementedError
+
+    def fetch(self, m: Module, lines) -> None:
+        """Connects a line's number to its vector."""
+        raise NotImplementedError
+
+    def events(self, m: Module, events) -> None:
+        """Connects the scanner's events to `o_events`."""
+        m.d.comb += [
+            self.o_events.valid.eq(events.valid),
+            events.ready.eq(self.o_events.ready),
+            *same_event(self.o_events.payload.event, events.payload),
+        ]
+
+    def fetch_weights(self, m: Module, lines, block: Value, port) -> None:
+        """A line's vector is row or column x of a block of weights, through a port that others may
+        use, too (see `vector_port`)."""
+        m.submodules.fetch = fetch = Prefetch(
+            address_width=weight_bits(self._machine),
+            row_width=self._machine.lanes * HALF_BITS,
+            tag_width=0,
+            latency=VECTOR_LATENCY,
+        )
+        # A register before the memory: the queue of lines is as far from it as its own address.
+        request_valid, move = Signal(), Signal()
+        address = Signal(weight_bits(self._machine), reset_less=True)
+        with m.If(move):
+            m.d.sync += [request_valid.eq(lines.valid), address.eq(Cat(lines.payload.x, block))]
+        m.d.comb += [
+            move.eq(~request_valid | fetch.i.ready),
+            lines.ready.eq(move),
+            fetch.i.valid.eq(request_valid),
+            fetch.i.payload.address.eq(address),
+            port.address.eq(fetch.address),
+            port.valid.eq(fetch.valid),
+            fetch.grant.eq(port.grant),
+            fetch.row.eq(port.vector),
+            self.refused.eq(fetch.valid & ~port.grant),
+            self.o_vectors.valid.eq(fetch.o.valid),
+            self.o_vectors.payload.eq(fetch.o.payload.row),
+            fetch.o.ready.eq(self.o_vectors.ready),
+        ]
+
+
+WHOLE = Const(1)
+"""What is read is a tile, see `masked_tile`."""
+
+
+def _assign(target, values: Mapping[str, Any]) -> list:
+    return [target[name].eq(value) for name, value in values.items()]
+
+
+def _split(row: Value, widths: Iterable[int]) -> list[Value]:
+    """A row's parts, lowest first."""
+    parts, begin = [], 0
+    for width in widths:
+        parts.append(row[begin : begin + width])
+        begin += width
+    return parts

@@ -1,0 +1,90 @@
+"""A lane: exact sums that take one term a cycle."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.shared.sum_buffer import STEP
+from backspike.gen.machine import DEPTH
+from backspike.gen.numerics.half import Half
+from backspike.gen.numerics.half_product import Factor, HalfProduct
+from backspike.gen.numerics.half_to_fixed import HalfToFixed
+from backspike.gen.pipeline import Pipeline
+
+PART = 52
+"""Bits of a sum that are added in one cycle at the most."""
+
+
+class Lane(wiring.Component):
+    """One lane: a vector element, and a file of DEPTH sums that it is added to.
+
+    Throughput: one addition a cycle. A long sum is added in two parts, the upper one a cycle
+    later: each part's way from its memory through the adder and back takes one cycle, so nothing
+    else changes. Latency from `step` to `total`: the number of parts, `latency`.
+
+    Parameters: product: add element * factor in units of 2^-48 instead of element in 2^-24;
+    width: of a sum.
+
+    Ports: go: gates what makes the term; load: take `element`; shift (halves only): in the gated
+    cycle after load; factor (product only): in the gated cycle after load; step: add the term, the
+    cycle after it is made: a gated cycle after load (product: two). total: the sum, signed.
+    """
+
+    def __init__(self, *, product: bool, width: int):
+        self._product = product
+        self.width = width
+        self.latency = -(-width // PART)
+        super().__init__(
+            {
+                "go": In(1),
+                "load": In(1),
+                "element": In(Half),
+                **({"factor": In(Factor)} if product else {"shift": In(1)}),
+                "step": In(STEP),
+                "total": Out(signed(width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        if self._product:
+            m.submodules.term = term = HalfProduct()
+            m.d.comb += [
+                term.i_half.eq(self.element),
+                term.i_factor.eq(self.factor),
+                term.en.eq(self.go),
+            ]
+        else:
+            m.submodules.term = term = HalfToFixed()
+            m.d.comb += [term.i.eq(self.element), term.en.eq(self.go & self.shift)]
+        m.d.comb += term.load.eq(self.go & self.load)
+
+        addend = Signal(signed(self.width))  # with its sign in all bits
+        m.d.comb += addend.eq(term.o)
+        pipeline = Pipeline(m)  # from cycle 0, in which the term and its step are there
+        pipeline.put("step", self.step, at=0)
+        pipeline.put("carry0", term.carry, at=0)
+        size = -(-self.width // self.latency)
+        totals = []
+        for n in range(self.latency):  # part n is added in cycle n
+            bits = slice(n * size, min((n + 1) * size, self.width))
+            width = bits.stop - bits.start
+            m.submodules[f"sums{n}"] = sums = memory.Memory(shape=width, depth=DEPTH, init=[])
+            read, write = sums.read_port(domain="comb"), sums.write_port()
+            total = Signal(width + 1, name=f"total{n}")
+            pipeline.put(f"addend{n}", addend[bits], at=0)
+            part, carry = (pipeline.get(f"{name}{n}", at=n) for name in ("addend", "carry"))
+            step = pipeline.get("step", at=n)
+            m.d.comb += [
+                read.addr.eq(step.entry),
+                total.eq(part + Mux(step.replace, 0, read.data) + carry),
+                write.en.eq(step.write),
+                write.addr.eq(step.entry),
+                write.data.eq(total),
+            ]
+            pipeline.put(f"sum{n}", total[:width], at=n)
+            totals.append(pipeline.get(f"sum{n}", at=self.latency))
+            if n + 1 < self.latency:
+                pipeline.register(f"carry{n + 1}", total[width], at=n + 1)
+        m.d.comb += self.total.eq(Cat(totals))
+        return m

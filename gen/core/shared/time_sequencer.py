@@ -1,0 +1,119 @@
+"""The order in which a block's sums leave: step by step, and phase by phase in a drain unit."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from backspike.gen.core.layout import BATCH
+from backspike.gen.machine import DEPTH
+
+
+def slot_layout(share: int) -> data.StructLayout:
+    """One sum leaves: entry = t * samples + s of lane `phase` of every drain unit."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "entry": range(DEPTH),
+            "sample": range(DEPTH),
+            "phase": range(max(2, share)),
+            "skip": 1,  # of all phases at once: there is nothing to add
+            "row_end": 1,  # last phase: the row of all lanes is complete
+            "first_step": 1,  # in this order
+            "last_step": 1,  # t = T - 1
+            "block_end": 1,  # last slot of the block
+        }
+    )
+
+
+class TimeSequencer(wiring.Component):
+    """Runs through a block step by step, forward or (`reverse`) backward in time.
+
+    Within a step samples and the `share` phases of a drain unit follow each other. A step takes at
+    least `recurrence` cycles, the latency after which a neuron's state can be used again.
+
+    The entry after the one in hand is found while that one has its phases, so `o` comes out of
+    registers.
+
+    Latency: 2 cycles from start to the first slot. Throughput: one slot a cycle; a block takes
+    T * max(samples * share, recurrence) cycles and one more.
+    """
+
+    def __init__(self, *, share: int, recurrence: int, reverse: bool):
+        self._share, self._recurrence, self._reverse = share, recurrence, reverse
+        super().__init__(
+            {
+                "start": In(1),  # one cycle, while not busy
+                "batch": In(BATCH),  # constant from two cycles before start
+                "free": In(1),  # no step has to wait for another
+                "skips": In(DEPTH),  # entries of one slot instead of `share`, from after start on
+                "o": Out(slot_layout(share)),
+                "busy": Out(1),  # from the cycle after start until that of the last slot
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        batch, o = self.batch, self.o
+        running = Signal()  # the last slot is not over
+
+        # The next entry; `base` is the first one of its step.
+        next_valid = Signal()
+        step_begins = Signal()  # it is the first one of its step
+        step, sample = Signal(5), Signal(5)
+        entry, base, start = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal(range(DEPTH))
+        last_sample, last_step = Signal(5), Signal(5)
+        m.d.sync += [last_sample.eq(batch.samples - 1), last_step.eq(batch.steps - 1)]
+        if self._reverse:
+            m.d.sync += start.eq(last_step * batch.samples)
+        sample_last = sample == last_sample
+        step_last = step == last_step
+
+        # The entry in hand.
+        entry_last = Signal()
+        m.d.comb += self.busy.eq(running & ~(o.valid & o.block_end))
+        wait_over = Signal()  # the next step need not wait
+        wait = Signal(range(self._recurrence))
+        slot_over = ~o.valid | o.row_end
+        take = next_valid & slot_over & (~step_begins | wait_over | self.free)
+        with m.If(slot_over):
+            m.d.sync += [o.valid.eq(take), o.phase.eq(0)]
+        with m.Else():
+            phase_last = o.phase == self._share - 2
+            m.d.sync += [
+                o.phase.eq(o.phase + 1),
+                o.row_end.eq(phase_last),
+                o.block_end.eq(phase_last & entry_last),
+            ]
+        m.d.sync += wait.eq(wait + 1)
+        if self._recurrence > 1:
+            with m.If(wait == self._recurrence - 2):
+                m.d.sync += wait_over.eq(1)
+        with m.If(take):
+            skip, last = self.skips.bit_select(entry, 1), sample_last & step_last
+            row_end = skip | (self._share == 1)
+            m.d.sync += [
+                o.entry.eq(entry),
+                o.sample.eq(sample),
+                o.first_step.eq(step == 0),
+                o.last_step.eq((step == 0) if self._reverse else step_last),
+                o.skip.eq(skip),
+                o.row_end.eq(row_end),
+                o.block_end.eq(row_end & last),
+                entry_last.eq(last),
+                entry.eq(entry + 1),
+                sample.eq(sample + 1),
+                step_begins.eq(sample_last),
+                next_valid.eq(~last),
+            ]
+            with m.If(sample_last):
+                m.d.sync += [sample.eq(0), step.eq(step + 1)]
+                if self._reverse:
+                    m.d.sync += [entry.eq(base - batch.samples), base.eq(base - batch.samples)]
+            with m.If(step_begins):
+                m.d.sync += [wait.eq(0), wait_over.eq(self._recurrence == 1)]
+        with m.If(o.valid & o.block_end):
+            m.d.sync += running.eq(0)
+        with m.If(self.start):
+            m.d.sync += [running.eq(1), next_valid.eq(1), step_begins.eq(1), wait_over.eq(1)]
+            m.d.sync += [entry.eq(start), base.eq(start), sample.eq(0), step.eq(0)]
+        return m
