@@ -58,9 +58,7 @@ def busy_run(engine: str, busy: int, bound: int) -> Run:
 def test_the_worst_run_is_the_figure():
     """The figure of an engine is its worst ratio of busy cycles to bound, and says what stalled."""
     cases = ((GATED, "fp", 105), (SPARSE, "fp", 120), (GATED, "bp", 300))
-    runs = [
-        efficiency.Measured(case, busy_run(engine, busy, 100)) for case, engine, busy in cases
-    ]
+    runs = [efficiency.Measured(case, busy_run(engine, busy, 100)) for case, engine, busy in cases]
     figure = efficiency.figure(runs, "fp")
     assert (figure.figure, figure.value, figure.met) == ("busy / bound, fp alone", 1.2, False)
     assert "worst of 2 layers" in figure.how

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import cocotb
 import numpy as np
-import pytest
 from cocotb.clock import Clock
 from cocotb.task import bridge, resume
 from cocotb.triggers import RisingEdge
@@ -23,8 +22,8 @@ from backspike.gen.core.top import Core
 from backspike.gen.host.registers import Register
 from backspike.gen.machine import MACHINES
 from backspike.ir.network import Layer, Learning, Network, rectangle
-from backspike.sim.bench.cocotb_bench import run_bench
 from backspike.sim.verilator.simulator import Simulator
+from tests.support.coroutines import each_coroutine
 
 MACHINE = MACHINES["tiny"]
 NETWORK = Network(
@@ -222,7 +221,7 @@ async def refuses(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_core_through_axi():
-    """Every coroutine of this module holds on the simulated core."""
-    run_bench(Core(MACHINE), "core_axi_bench", __name__)
+@each_coroutine(__name__)
+def test_core_through_axi(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (Core(MACHINE), "core_axi_bench"))

@@ -4,6 +4,7 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import random
+from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -22,8 +23,9 @@ from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
-from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
+from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support import engine_case
+from tests.support.coroutines import each_coroutine
 from tests.support.engine_case import MACHINE, NETWORK, Case
 from tests.support.streams import Bench, Memory, Pulses, StallingMemory, Writes, packed
 from tests.support.tiles import by_lanes
@@ -318,17 +320,32 @@ async def wg(dut, seed):
 # Outside
 
 
-@pytest.mark.verilator
-@pytest.mark.parametrize("kind", ["plain", "extreme"])
-@pytest.mark.parametrize("name", ENGINES)
-def test_engine(name, kind, tmp_path):
-    """The engine's coroutine holds on the simulated engine, for plain and extreme cases."""
-    path = tmp_path / "case.npz"
+EACH_KIND = pytest.mark.parametrize("kind", ["plain", "extreme"])
+
+
+def engine(name: str, kind: str, folder: Path):
+    """An engine, and the case that its coroutine reads."""
+    path = folder / "case.npz"
     engine_case.make(kind, 4, path)
-    run_bench(
-        Engine(MACHINE, KINDS[name]),
-        f"engine_{name}_bench",
-        __name__,
-        testcase=name,
-        parameters={"kind": kind, "path": str(path)},
-    )
+    return Engine(MACHINE, KINDS[name]), f"engine_{name}_bench", {"kind": kind, "path": str(path)}
+
+
+@each_coroutine(__name__, "fp")
+@EACH_KIND
+def test_forward(kind, simulated, tmp_path):
+    """The coroutine holds on the simulated forward engine, for plain and extreme cases."""
+    simulated(lambda: engine("fp", kind, tmp_path))
+
+
+@each_coroutine(__name__, "bp")
+@EACH_KIND
+def test_backward(kind, simulated, tmp_path):
+    """The coroutine holds on the simulated backward engine, for plain and extreme cases."""
+    simulated(lambda: engine("bp", kind, tmp_path))
+
+
+@each_coroutine(__name__, "wg")
+@EACH_KIND
+def test_update(kind, simulated, tmp_path):
+    """The coroutine holds on the simulated update engine, for plain and extreme cases."""
+    simulated(lambda: engine("wg", kind, tmp_path))

@@ -17,7 +17,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.bus import OUTSTANDING
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 
 ADDR_WIDTH = 12
 STALLS = [0.0, 0.3, 0.8]
@@ -216,11 +216,10 @@ async def resets(dut, seed):
 # Outside
 
 
-@pytest.mark.verilator
-@pytest.mark.parametrize("testcase", ["random_stalls", "resets"])
-def test_traffic(testcase):
+@each_coroutine(__name__)
+def test_traffic(simulated):
     """The coroutine holds on the simulated subordinate."""
-    run_bench(AXI4LiteSubordinate(ADDR_WIDTH), "axi4lite_bench", __name__, testcase=testcase)
+    simulated(lambda: (AXI4LiteSubordinate(ADDR_WIDTH), "axi4lite_bench"))
 
 
 def simulate(testbench):

@@ -8,7 +8,7 @@ import pytest
 
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 from backspike.gen.memory.rows import READ_LATENCY
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench, Memory, StallingMemory
 
 ADDRESS, ROW, TAG = 7, 16, 5
@@ -142,21 +142,21 @@ async def pipe_waits(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_prefetch():
-    """Every coroutine of the prefetch holds on the simulated component."""
-    tests = ["stalls", "long_stall", "throughput_and_latency", "throughput_with_a_wait"]
-    component = Prefetch(
-        address_width=ADDRESS, row_width=ROW, tag_width=TAG, latency=LATENCY, depth=DEPTH
-    )
-    run_bench(component, "prefetch_bench", __name__, testcase=tests)
+@each_coroutine(
+    __name__, "stalls", "long_stall", "throughput_and_latency", "throughput_with_a_wait"
+)
+def test_prefetch(simulated):
+    """The coroutine holds on the simulated prefetch."""
+    sizes = {"address_width": ADDRESS, "row_width": ROW, "tag_width": TAG}
+    sizes |= {"latency": LATENCY, "depth": DEPTH}
+    simulated(lambda: (Prefetch(**sizes), "prefetch_bench"))
 
 
-@pytest.mark.verilator
-def test_read_pipe():
-    """Every coroutine of the read pipe holds on the simulated component."""
-    pipe = ReadPipe(address_width=ADDRESS, row_width=ROW, tag_width=TAG)
-    run_bench(pipe, "read_pipe_bench", __name__, testcase=["pipe_stalls", "pipe_waits"])
+@each_coroutine(__name__, "pipe_stalls", "pipe_waits")
+def test_read_pipe(simulated):
+    """The coroutine holds on the simulated read pipe."""
+    sizes = {"address_width": ADDRESS, "row_width": ROW, "tag_width": TAG}
+    simulated(lambda: (ReadPipe(**sizes), "read_pipe_bench"))
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -4,14 +4,13 @@ The coroutines below `# cocotb` run inside the simulation, the test outside.
 """
 
 import cocotb
-import pytest
 import torch
 
 from backspike.gen.spectral.align import ALIGN, Align
 from backspike.gen.spectral.layout import EXPONENT, point_layout
 from backspike.golden.spectral import Samples, align
 from backspike.ir.spectral_constants import MANTISSA, WIDTH
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench
 
 POINTS = 8
@@ -93,7 +92,7 @@ async def every_distance(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_align():
-    """Every coroutine of this module holds on the simulated component."""
-    run_bench(Align(), "align", __name__)
+@each_coroutine(__name__)
+def test_align(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (Align(), "align"))

@@ -4,14 +4,13 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
-import pytest
 import torch
 
 from backspike.gen.spectral.analysis import ENERGIES, TOTALS, Analysis
 from backspike.gen.spectral.layout import column_layout
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.golden import spectral
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.spectral_pairs import KINDS, as_sent, columns, pair
 from tests.support.streams import Bench
 
@@ -108,7 +107,7 @@ async def cleared_on_the_way(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_analysis():
-    """Every coroutine of this module holds on the simulated analysis."""
-    run_bench(Analysis(MACHINE), "analysis_bench", __name__)
+@each_coroutine(__name__)
+def test_analysis(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (Analysis(MACHINE), "analysis_bench"))

@@ -6,7 +6,6 @@ The coroutines below `# cocotb` run inside the simulation, the test outside.
 from functools import partial
 
 import cocotb
-import pytest
 import torch
 
 from backspike.gen.spectral.column_pairs import ColumnPairs, pair_layout
@@ -14,7 +13,7 @@ from backspike.gen.spectral.layout import spectrum_width
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.scale import spectrum_layout
 from backspike.golden.fft import Words
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.flows import same
 from tests.support.spectral_pairs import as_read, column_order
 from tests.support.streams import Bench, packed
@@ -95,7 +94,7 @@ async def throughput(dut, size):
 # Outside
 
 
-@pytest.mark.verilator
-def test_column_pairs():
-    """Every coroutine of this module holds on the simulated component."""
-    run_bench(ColumnPairs(MACHINE), "column_pairs_bench", __name__)
+@each_coroutine(__name__)
+def test_column_pairs(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (ColumnPairs(MACHINE), "column_pairs_bench"))

@@ -19,7 +19,7 @@ from backspike.gen.spectral.layout import LOG, point_layout, transformed_width
 from backspike.golden.fft import Words, bit_reversed, fft
 from backspike.ir.spectral_constants import WIDTH
 from backspike.sim.bench.array_bench import Bulk
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.pipelines import check, fields, hard_integers, signed_field
 from tests.support.streams import Bench
 
@@ -294,10 +294,10 @@ def test_precision_of_256_points():
     assert least["tones"] > 88
 
 
-@pytest.mark.verilator
-def test_stalls():
-    """Every coroutine of this module holds on the simulated component."""
-    run_bench(FFT(STALLED), "fft", __name__)
+@each_coroutine(__name__)
+def test_stalls(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (FFT(STALLED), "fft"))
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

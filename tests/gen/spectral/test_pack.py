@@ -4,7 +4,6 @@ The coroutines below `# cocotb` run inside the simulation, the test outside.
 """
 
 import cocotb
-import pytest
 import torch
 
 from backspike.gen.spectral.layout import EXPONENT
@@ -12,7 +11,7 @@ from backspike.gen.spectral.pack import Pack
 from backspike.golden.fft import Words
 from backspike.golden.spectral import pack
 from backspike.ir.spectral_constants import MANTISSA
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench
 
 WIDTH, TAG = 28, 5
@@ -72,7 +71,7 @@ async def samples(dut, stalls):
 # Outside
 
 
-@pytest.mark.verilator
-def test_pack():
-    """Every coroutine of this module holds on the simulated component."""
-    run_bench(component(), "pack", __name__)
+@each_coroutine(__name__)
+def test_pack(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (component(), "pack"))

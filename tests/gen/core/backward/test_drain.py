@@ -14,8 +14,8 @@ from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden import rules
 from backspike.golden.half import random_halves, to_bits
 from backspike.ir.network import Layer, Learning, Network
-from backspike.sim.bench.cocotb_bench import run_bench
 from tests.gen.core.backward.test_unit import ALL, WIDTH
+from tests.support.coroutines import each_coroutine
 from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
@@ -110,17 +110,20 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
     return to_bits(g).transpose(1, 0, 2), flags_e | flags_g
 
 
+@each_coroutine("tests.support.drain_benches", "gradients")
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
-def test_drain(share, tmp_path):
-    rng = np.random.default_rng(share)
-    runs = [drain_run(rng, layer, None, share) for layer in ALL.values() for _ in range(2)]
-    runs += [drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(6)]
-    assert {run.saturated for run in runs} == {True, False}
-    save(runs, tmp_path / "case")
-    run_bench(
-        BackwardDrain(machine(share)),
-        f"backward_drain_{share}_bench",
-        "tests.support.drain_benches",
-        testcase="gradients",
-        parameters={"path": str(tmp_path / "case")},
-    )
+def test_drain(share, simulated, tmp_path):
+    """Blocks drained with random sums leave golden's gradients and masks in memory."""
+    case = str(tmp_path / "case")
+
+    def drain():
+        rng = np.random.default_rng(share)
+        runs = [drain_run(rng, layer, None, share) for layer in ALL.values() for _ in range(2)]
+        runs += [
+            drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(6)
+        ]
+        assert {run.saturated for run in runs} == {True, False}
+        save(runs, case)
+        return BackwardDrain(machine(share)), f"backward_drain_{share}_bench", {"path": case}
+
+    simulated(drain)

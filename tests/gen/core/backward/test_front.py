@@ -5,12 +5,11 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
-import pytest
 
 from backspike.gen.core.backward.front import BackwardFront
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.weights import VECTOR_LATENCY
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wanted
 from tests.support.streams import Memory
 
@@ -117,7 +116,7 @@ async def one_event_a_cycle(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_backward_front():
-    """Every coroutine of this module holds on the simulated front."""
-    run_bench(BackwardFront(MACHINE), "backward_front_bench", __name__)
+@each_coroutine(__name__)
+def test_backward_front(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (BackwardFront(MACHINE), "backward_front_bench"))

@@ -18,7 +18,8 @@ from backspike.gen.core.layout import (
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
-from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
+from backspike.sim.bench.cocotb_bench import bench_parameters
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench, Memory, Pulses, packed
 from tests.support.wrapped import Inside, Wrapped
 
@@ -311,13 +312,13 @@ async def runs(dut):
 # Outside
 
 
-@pytest.mark.verilator
+@each_coroutine(__name__)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_dispatcher(engine):
-    """Every coroutine of this module holds on each engine's simulated dispatcher."""
-    run_bench(
-        Wrapped(Dispatcher(MACHINE, KINDS[engine])),
-        f"dispatcher_{engine}_bench",
-        __name__,
-        parameters={"engine": engine},
-    )
+def test_dispatcher(engine, simulated):
+    """The coroutine holds on each engine's simulated dispatcher."""
+
+    def dispatcher():
+        component = Wrapped(Dispatcher(MACHINE, KINDS[engine]))
+        return component, f"dispatcher_{engine}_bench", {"engine": engine}
+
+    simulated(dispatcher)

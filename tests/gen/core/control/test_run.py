@@ -4,13 +4,12 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
-import pytest
 
 from backspike.gen.core.control.run import RunControl
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import BATCH
 from backspike.gen.machine import DEPTH
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench, packed
 from tests.support.wrapped import Inside, Wrapped
 
@@ -207,7 +206,7 @@ async def batches(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_control():
-    """Every coroutine of this module holds on the simulated control."""
-    run_bench(Wrapped(RunControl()), "control_bench", __name__)
+@each_coroutine(__name__)
+def test_control(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (Wrapped(RunControl()), "control_bench"))

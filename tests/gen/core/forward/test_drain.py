@@ -15,8 +15,8 @@ from backspike.golden.half import to_bits
 from backspike.ir.network import (
     Layer,
 )
-from backspike.sim.bench.cocotb_bench import run_bench
 from tests.gen.core.forward.test_unit import LAYERS, WIDTH, descriptor, sums
+from tests.support.coroutines import each_coroutine
 from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from tests.support.streams import packed
 from tests.support.units import GivenSums, by_sample, settings
@@ -81,16 +81,17 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
     return run
 
 
+@each_coroutine("tests.support.drain_benches", "neurons")
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
-def test_drain(share, tmp_path):
-    rng = np.random.default_rng(share)
-    runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
-    assert {run.saturated for run in runs} == {True, False}
-    save(runs, tmp_path / "case")
-    run_bench(
-        ForwardDrain(machine(share)),
-        f"forward_drain_{share}_bench",
-        "tests.support.drain_benches",
-        testcase="neurons",
-        parameters={"path": str(tmp_path / "case")},
-    )
+def test_drain(share, simulated, tmp_path):
+    """Blocks drained with random sums leave golden's spikes, codes and logits in memory."""
+    case = str(tmp_path / "case")
+
+    def drain():
+        rng = np.random.default_rng(share)
+        runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
+        assert {run.saturated for run in runs} == {True, False}
+        save(runs, case)
+        return ForwardDrain(machine(share)), f"forward_drain_{share}_bench", {"path": case}
+
+    simulated(drain)

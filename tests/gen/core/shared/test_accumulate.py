@@ -10,7 +10,8 @@ import pytest
 from backspike.gen.core.shared.accumulate import Accumulator
 from backspike.gen.core.shared.sum_buffer import BLOCKS
 from backspike.gen.machine import DEPTH
-from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
+from backspike.sim.bench.cocotb_bench import bench_parameters
+from tests.support.coroutines import each_coroutine
 from tests.support.rational import GRID
 from tests.support.streams import Bench, Pulses, packed
 
@@ -212,9 +213,9 @@ async def long_and_short(dut):
 # Outside
 
 
-@pytest.mark.verilator
+@each_coroutine(__name__)
 @pytest.mark.parametrize("product", [False, True])
-def test_accumulator(product):
-    """Every coroutine of this module holds on the simulated lanes, for halves and products."""
+def test_accumulator(product, simulated):
+    """The coroutine holds on the simulated lanes, of weights and of products."""
     name = f"accumulator_{'products' if product else 'halves'}"
-    run_bench(accumulator(product), name, __name__, parameters={"product": product})
+    simulated(lambda: (accumulator(product), name, {"product": product}))

@@ -4,10 +4,9 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
-import pytest
 
 from backspike.gen.core.shared.events import EventEmitter, RowCompactor, line_layout
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench, packed
 from tests.support.tiles import DENSITIES, events_of, lines_of, random_tile, same_fields
 
@@ -123,14 +122,13 @@ async def emits(dut, stalls):
 # Outside
 
 
-@pytest.mark.verilator
-def test_line_picker():
-    """Every coroutine of the picker holds on the simulated component."""
-    tests = ["picks", "picks_without_a_pause"]
-    run_bench(PICKER, "line_picker_bench", __name__, testcase=tests)
+@each_coroutine(__name__, "picks", "picks_without_a_pause")
+def test_line_picker(simulated):
+    """The coroutine holds on the simulated picker."""
+    simulated(lambda: (PICKER, "line_picker_bench"))
 
 
-@pytest.mark.verilator
-def test_event_emitter():
-    """The emitter's coroutine holds on the simulated component."""
-    run_bench(EMITTER, "event_emitter_bench", __name__, testcase="emits")
+@each_coroutine(__name__, "emits")
+def test_event_emitter(simulated):
+    """The coroutine holds on the simulated emitter."""
+    simulated(lambda: (EMITTER, "event_emitter_bench"))

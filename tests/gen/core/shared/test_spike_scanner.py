@@ -4,10 +4,9 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
-import pytest
 
 from backspike.gen.core.shared.events import SpikeScanner
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench
 from tests.support.tiles import DENSITIES, events_of, lines_of, random_tile, same_fields
 
@@ -107,7 +106,7 @@ async def latency(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_scan():
-    """Every coroutine of this module holds on the simulated component."""
-    run_bench(SCAN, "scan_bench", __name__)
+@each_coroutine(__name__)
+def test_scan(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (SCAN, "scan_bench"))

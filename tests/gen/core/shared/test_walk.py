@@ -8,7 +8,8 @@ import pytest
 
 from backspike.gen.core.layout import BATCH
 from backspike.gen.core.shared.walk import TileWalk
-from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
+from backspike.sim.bench.cocotb_bench import bench_parameters
+from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench, packed
 from tests.support.tiles import same_fields
 
@@ -123,8 +124,8 @@ async def walks(dut, stall):
 # Outside
 
 
-@pytest.mark.verilator
+@each_coroutine(__name__)
 @pytest.mark.parametrize("group", [0, 1, 4])
-def test_walk(group):
-    """Without groups, and with groups of one and of several source tiles."""
-    run_bench(make(group), f"walk_{group}_bench", __name__, parameters={"group": group})
+def test_walk(group, simulated):
+    """The coroutine holds without groups, and with groups of one and of several source tiles."""
+    simulated(lambda: (make(group), f"walk_{group}_bench", {"group": group}))

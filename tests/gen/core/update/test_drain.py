@@ -13,7 +13,7 @@ from backspike.golden.half import random_halves, to_bits
 from backspike.golden.hash import mix
 from backspike.ir.half_bits import half_bits
 from backspike.ir.network import Learning
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.drain_play import LANES, Block, Run, machine, row_of, save
 from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
@@ -68,19 +68,21 @@ def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: st
     return run
 
 
+@each_coroutine("tests.support.drain_benches", "updates")
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
-def test_drain(share, tmp_path):
+def test_drain(share, simulated, tmp_path):
     """Blocks drained with random sums leave golden's updated weights in their rows."""
-    rng = np.random.default_rng(share)
-    generator = torch.Generator().manual_seed(share)
-    runs = [drain_run(rng, generator, kind) for kind in ("nearest", "stochastic") for _ in range(8)]
-    assert any(run.saturated for run in runs)
-    assert any(block.touched == 0 for run in runs for block in run.blocks)
-    save(runs, tmp_path / "case")
-    run_bench(
-        UpdateDrain(machine(share)),
-        f"update_drain_{share}_bench",
-        "tests.support.drain_benches",
-        testcase="updates",
-        parameters={"path": str(tmp_path / "case")},
-    )
+    case = str(tmp_path / "case")
+
+    def drain():
+        rng = np.random.default_rng(share)
+        generator = torch.Generator().manual_seed(share)
+        runs = [
+            drain_run(rng, generator, kind) for kind in ("nearest", "stochastic") for _ in range(8)
+        ]
+        assert any(run.saturated for run in runs)
+        assert any(block.touched == 0 for run in runs for block in run.blocks)
+        save(runs, case)
+        return UpdateDrain(machine(share)), f"update_drain_{share}_bench", {"path": case}
+
+    simulated(drain)

@@ -4,11 +4,10 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
 import cocotb
-import pytest
 
 from backspike.gen.core.layout import spike_bits
 from backspike.gen.core.update.front import ROWS_HEADER, UpdateFront
-from backspike.sim.bench.cocotb_bench import run_bench
+from tests.support.coroutines import each_coroutine
 from tests.support.fronts import DEPTH, LANES, MACHINE, FrontBench, Rows, Setting, Wanted
 
 PARTS = DEPTH // LANES
@@ -110,7 +109,7 @@ async def one_event_a_cycle(dut):
 # Outside
 
 
-@pytest.mark.verilator
-def test_gradient_front():
-    """Every coroutine of this module holds on the simulated front."""
-    run_bench(UpdateFront(MACHINE), "gradient_front_bench", __name__)
+@each_coroutine(__name__)
+def test_gradient_front(simulated):
+    """The coroutine holds on the simulated component."""
+    simulated(lambda: (UpdateFront(MACHINE), "gradient_front_bench"))
