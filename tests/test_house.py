@@ -17,6 +17,9 @@ ELSEWHERE = {
     "test_house.py": "the rules of all folders",
     "test_package.py": "the package's own names",
     "test_same_bits.py": "runs of everything",
+    "flow/test_smallest_build.py": "build, whole and beside a baseline",
+    "gen/boards/test_spectral.py": "top, with a spectral unit in it",
+    "gen/link/test_frames.py": "framer and deframer, each against drive.frames",
 }
 """Tests that are no module's, and why."""
 
@@ -171,6 +174,23 @@ def test_no_private_name_is_tested():
     """Tests and what they share use public names only."""
     found = {path: private(path.read_text()) for path in files("tests")}
     assert {str(path): names for path, names in found.items() if names} == {}
+
+
+def test_every_coroutine_has_an_id():
+    """No cocotb test is left out by the pytest functions that run them."""
+    sources = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text()
+        for path in files("tests")
+    }
+    assert idle(sources) == []
+
+
+def test_tests_mirror_the_package():
+    """A module's tests are found where the module is; what is elsewhere has its reason."""
+    folder, package = ROOT / "tests", ROOT / "src" / "backspike"
+    names = {str(path.relative_to(folder)) for path in modules_of_tests()}
+    elsewhere = {name for name in names if not has_module(Path(name), package)}
+    assert sorted(elsewhere) == sorted(ELSEWHERE)
 
 
 def test_a_silent_test_is_found():

@@ -186,10 +186,14 @@ def test_bulk_refuses_what_does_not_fit():
 @pytest.mark.parametrize("public", [False, True])
 def test_a_bench_runs_with_its_parameters(public):
     """A cocotb bench gets its parameters, and fails with the wrong ones."""
-    bench = {"testcase": "counts", "public": public}
-    run_bench(Sample(), "sample_bench", __name__, parameters={"start": 0}, **bench)
+
+    def run(start: int) -> None:
+        given = {"parameters": {"start": start}, "public": public}
+        run_bench(Sample(), "sample_bench", __name__, testcase="counts", **given)
+
+    run(0)
     with pytest.raises(AssertionError, match="1 of 1 tests on sample_bench failed"):
-        run_bench(Sample(), "sample_bench", __name__, parameters={"start": 1}, **bench)
+        run(1)
 
 
 @pytest.mark.verilator

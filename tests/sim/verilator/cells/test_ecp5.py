@@ -15,7 +15,7 @@ from backspike.sim.verilator.board import CELLS as MODELS
 from backspike.sim.verilator.build import BuildError
 
 pytestmark = pytest.mark.verilator
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 CELLS = {"ecp5.v": (MODELS / "ecp5.v").read_text()}
 SIGNALS = {"ad": 14, "di": 18, "ce": 1, "we": 1, "rst": 1, "cs": 3}
 """A port's inputs and their widths."""
