@@ -52,7 +52,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: i
         for block in range(shape.blocks):
             unit = output + tile * shape.blocks + block
             last = block == shape.blocks - 1
-            header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
+            header = packed(HEADER).pack(base=unit, block=block, tile=tile, last=int(last))
             drained = Block(header)
             run.blocks.append(drained)
             run.done += last

@@ -43,7 +43,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
             units = [by_sample(x.reshape(steps, samples, LANES)) for x in terms]
             unit = output + tile * shape.blocks + block
             last = block == shape.blocks - 1
-            header = packed(HEADER).pack(unit=unit, block=block, tile=tile, last=int(last))
+            header = packed(HEADER).pack(base=unit, block=block, tile=tile, last=int(last))
             rows = signed.reshape(-1, LANES)
             drained = Block(header)
             drained.sums = [row_of(row, WIDTH) for row in rows] + [0] * (DEPTH - len(rows))
