@@ -157,7 +157,7 @@ def test_compile(capsys):
     compiled = json.loads(capsys.readouterr().out)
     assert [layer["tiles"] for layer in compiled["layers"]] == [3, 4]
     needs = {use["memory"]: use["needs"] for use in compiled["uses"]}
-    assert needs["weight memory"] == 41
+    assert needs["weight memory"] == 48
 
 
 def test_mismatch_is_exit_code_1(capsys, monkeypatch):
