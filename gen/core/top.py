@@ -13,14 +13,13 @@ from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
-from backspike.gen.core.weights import VECTOR_LATENCY, WeightMemory
+from backspike.gen.core.weights import WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
 from backspike.gen.host.register_file import RegisterFile
 from backspike.gen.host.relay import Relay
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
-from backspike.gen.memory.window import RowWindow
 
 
 class Core(wiring.Component):
@@ -206,42 +205,18 @@ class Core(wiring.Component):
         return Cat(changed).any()
 
     def _weights(self, m, registers, fp, bp, wg, rest) -> None:
-        """The weight memory: rows for wg (never refused), then fp, at rest the host; columns for
-        bp. What the host writes comes through wg's registers, a cycle later: so do the rest of its
-        accesses."""
-        machine = self.machine
-        m.submodules.weights = weights = WeightMemory(machine)
-        m.submodules.weights_window = window = RowWindow(
-            width=row_width(machine),
-            depth=machine.weight_rows,
-            latency=VECTOR_LATENCY + 1,
-            halves=True,
-        )
-        wiring.connect(m, registers.weights, window.host)
+        """The weight memory: rows for wg (never refused), then fp; columns for bp."""
+        m.submodules.weights = weights = WeightMemory(self.machine)
+        wiring.connect(m, registers.weights, weights.host)
         row, column = weights.row, weights.column
-        enables = Signal(len(window.enable), name="window_enable")
-        window_address = Signal.like(window.address, name="window_address")
-        m.d.sync += [enables.eq(window.enable), window_address.eq(window.address)]
-        with m.If(rest):
-            m.d.comb += [
-                row.address.eq(window_address),
-                row.write.eq(Cat(enable.replicate(2) for enable in enables)),
-            ]
-        with m.Elif(wg.drain_row_valid):
-            m.d.comb += [
-                row.address.eq(wg.drain_row_address),
-                row.write.eq(wg.drain_row_write.replicate(machine.lanes)),
-            ]
-        with m.Else():
-            m.d.comb += row.address.eq(fp.front_row.address)
         m.d.comb += [
-            row.raw.eq(rest),
-            fp.front_row.grant.eq(~wg.drain_row_valid),  # at rest it asks for nothing
-            wg.drain_rest.eq(rest),
-            wg.drain_word.eq(window.data),
+            weights.rest.eq(rest),
+            row.address.eq(Mux(wg.drain_row_valid, wg.drain_row_address, fp.front_row.address)),
+            row.write.eq(wg.drain_row_write),
+            row.load.eq(wg.drain_row_load),
             row.data.eq(wg.drain_row_data),
-            window.row.eq(row.vector),
             wg.drain_row_vector.eq(row.vector),
+            fp.front_row.grant.eq(~wg.drain_row_valid),  # at rest it asks for nothing
             fp.front_row.vector.eq(row.vector),
             column.address.eq(bp.front_column.address),
             bp.front_column.grant.eq(1),

@@ -24,7 +24,8 @@ async def gradients(dut, slow):
 
 
 class Rows(Memory):
-    """The weights' row port: reads and writes share an address."""
+    """The weights' row port: reads and writes share an address, and what is written comes
+    before, bank by bank."""
 
     def __init__(self, bench, weights: dict[int, int]):
         dut = bench.dut
@@ -34,6 +35,7 @@ class Rows(Memory):
         self.dut, self.weights = dut, weights
         self.written: dict[int, int] = {}
         self.updated = self.writes = 0
+        self._banks = [0] * LANES
 
     def sample(self) -> None:
         super().sample()
@@ -41,12 +43,15 @@ class Rows(Memory):
             address = int(self.dut.row_address.value)
             if int(self.dut.row_write.value):
                 assert address not in self.written, f"row {address} is written twice"
-                self.written[address] = by_lanes(
-                    int(self.dut.row_data.value), address % LANES, LANES
-                )
+                row = sum(half << 16 * b for b, half in enumerate(self._banks))
+                self.written[address] = by_lanes(row, address % LANES, LANES)
                 self.writes += 1
             else:
                 self.updated += 1
+        load, data = int(self.dut.row_load.value), int(self.dut.row_data.value)
+        for b in range(LANES):
+            if load >> b & 1:
+                self._banks[b] = data >> 16 * b & 0xFFFF
 
 
 @cocotb.test()

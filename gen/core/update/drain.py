@@ -1,6 +1,6 @@
 """The weight-gradient engine's drain: gradients become updated weights, row by row."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -13,7 +13,6 @@ from backspike.gen.core.update.front import ROWS_HEADER
 from backspike.gen.core.update.row_sequencer import RowSequencer, phases
 from backspike.gen.core.update.unit import SUM_TO_W, W_AT, WORD_AT, Scaled, UpdateUnit, scaled
 from backspike.gen.core.weights import VECTOR_LATENCY, rotate
-from backspike.gen.host.bus import WORD
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.numerics.half import Half
 from backspike.gen.pipeline import Pipeline
@@ -36,8 +35,7 @@ class UpdateDrain(wiring.Component):
     pause.
 
     The weights of a phase are rotated to their banks before the row is gathered, which takes a
-    rotation of units instead of lanes. Its registers serve the host, too, so that the way to the
-    memory needs no further multiplexer.
+    rotation of units instead of lanes.
     """
 
     def __init__(self, machine: Machine):
@@ -53,14 +51,13 @@ class UpdateDrain(wiring.Component):
                 "entry": Out(range(DEPTH)),
                 "sums": In(data.ArrayLayout(signed(UPDATE.sum_width(machine)), lanes)),
                 "touched": In(DEPTH),
-                # A row request, never refused; its data is by banks, see `WeightMemory`.
+                # A row request, never refused, and what is written by banks: see `WeightMemory`.
                 "row_valid": Out(1),
                 "row_write": Out(1),
                 "row_address": Out(weight_bits(machine)),
+                "row_load": Out(lanes),
                 "row_data": Out(data.ArrayLayout(HALF_BITS, lanes)),
                 "row_vector": In(data.ArrayLayout(HALF_BITS, lanes)),
-                "rest": In(1),  # nothing is drained: row_data is the host's `word`, a cycle later
-                "word": In(WORD),
                 "rows": Out(1),  # a row is updated (one cycle)
                 "done": Out(1),  # a task is complete (one cycle)
                 "saturated": Out(1),
@@ -93,13 +90,12 @@ class UpdateDrain(wiring.Component):
         address = pipeline.register("address", address, at=REQUEST_AT)
 
         self._units(m, pipeline)
-        row, write_at = self._gather(m, pipeline)
+        write_at = self._gather(m, pipeline)
         read, write = pipeline.get("read", at=REQUEST_AT), pipeline.get("row_end", at=write_at)
         m.d.comb += [
             self.row_valid.eq(read | write),
             self.row_write.eq(write),
             self.row_address.eq(Mux(write, pipeline.get("address", at=write_at), address)),
-            Value.cast(self.row_data).eq(Cat(row)),
         ]
 
         # A task is done when the last row of its last block has been written: in a block without
@@ -144,8 +140,9 @@ class UpdateDrain(wiring.Component):
             flags.append(unit.saturated)
         m.d.comb += self.saturated.eq(Cat(flags).any())
 
-    def _gather(self, m: Module, pipeline: Pipeline):
-        """The new row by banks, and the cycle in which it is written: puts `row_end` beside it.
+    def _gather(self, m: Module, pipeline: Pipeline) -> int:
+        """Loads the new row by banks; returns the cycle in which it is written, and puts `row_end`
+        beside it.
 
         Lane n * share + phase of source k goes to bank (n * share + phase + k) mod P: the banks of
         share n + k // share, one on if phase + k modulo share carries, which is the bank there.
@@ -165,15 +162,13 @@ class UpdateDrain(wiring.Component):
         ]
         # Element g of a rotation by x is element g + x: what moves up by x is rotated by -x.
         weights = [
-            pipeline.get(f"weight{n}", at=weight_at) & ~self.rest.replicate(16)
+            pipeline.get(f"weight{n}", at=weight_at) & slot.valid.replicate(16)
             for n in range(lanes // share)
         ]
         weights = rotate(m, weights, (0 - amount)[: len(amount)], "weight")
-        word = self.word & self.rest.replicate(WORD)
-        row = []
         for b in range(lanes):
-            element = Signal(HALF_BITS, name=f"weight_{b}", reset_less=True)
-            with m.If(self.rest | (place[:fine] == b % share)):
-                m.d.sync += element.eq(weights[b // share] | word.word_select(b % 2, HALF_BITS))
-            row.append(element)
-        return row, weight_at + 1
+            m.d.comb += [
+                self.row_load[b].eq(place[:fine] == b % share),
+                self.row_data[b].eq(weights[b // share]),
+            ]
+        return weight_at + 1

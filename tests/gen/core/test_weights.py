@@ -2,16 +2,20 @@
 
 import numpy as np
 import pytest
+from amaranth.utils import exact_log2
 
 from backspike.gen.core.weights import VECTOR_LATENCY, WeightMemory
+from backspike.gen.host.bus import request_layout
 from backspike.gen.machine import Machine
 from backspike.sim.bench.array_bench import Bulk
+from tests.support import streams
 
 LANES, SOURCES, TILES, FIRST = 8, 16, 3, 8
 """P; sources, in whole blocks; tiles of neurons; the first row, that of a block."""
 MACHINE = Machine(name="bench", lanes=LANES, fp_share=2, bp_share=2, wg_share=2, weight_rows=64,
                   units=16, spike_units=16, readout_units=16, layers=2, tasks=16)  # fmt: skip
 COUNT = 3000
+ALL = (1 << LANES) - 1
 
 pytestmark = pytest.mark.verilator
 
@@ -34,8 +38,18 @@ def rows_of(weights: np.ndarray) -> np.ndarray:
 def fill(memory: Bulk, weights: np.ndarray) -> None:
     rows = rows_of(weights)
     at = np.arange(len(rows))
-    memory(row__write=np.full(len(rows), (1 << LANES) - 1), row__address=FIRST + at,
-           row__data=packed(banked(rows, at)))  # fmt: skip
+    written = banked(rows, at)
+    memory(row__write=late(np.ones(len(rows), int)), row__address=late(FIRST + at),
+           row__load=early(np.full(len(rows), ALL)), row__data=early(packed(written)))  # fmt: skip
+
+
+def late(values: np.ndarray) -> np.ndarray:
+    """A cycle later, beside `early`: nothing comes first."""
+    return np.pad(values, [(1, 0)] + [(0, 0)] * (values.ndim - 1))
+
+
+def early(values: np.ndarray) -> np.ndarray:
+    return np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1))
 
 
 def banked(rows: np.ndarray, sources: np.ndarray) -> np.ndarray:
@@ -76,8 +90,9 @@ def test_update_in_place(memory):
     write = np.arange(cycles) % 2 == 1
     at = rng.integers(0, len(rows), cycles)
     data = rng.integers(0, 1 << 16, (cycles, LANES)).astype(np.uint16)
-    out = memory(row__write=write * ((1 << LANES) - 1), row__address=FIRST + at,
-                 row__data=packed(banked(data, at)))  # fmt: skip
+    out = memory(row__write=write, row__address=FIRST + at,
+                 row__load=np.append(write[1:], 0) * ALL,
+                 row__data=np.roll(packed(banked(data, at)), -1, 0))  # fmt: skip
     for cycle in range(cycles - VECTOR_LATENCY):
         if write[cycle]:
             rows[at[cycle]] = data[cycle]
@@ -86,21 +101,57 @@ def test_update_in_place(memory):
             np.testing.assert_array_equal(got, packed(rows[at[cycle]][None])[0], f"cycle {cycle}")
 
 
-def test_banks_one_by_one(memory):
-    """The host writes pairs of banks; the others keep what they hold."""
+def test_registers_are_loaded_one_by_one(memory):
+    """A row that is written is gathered bank by bank."""
+    rng = np.random.default_rng(4)
+    row = rng.integers(0, 1 << 16, (1, LANES)).astype(np.uint16)
+    noise = rng.integers(0, 1 << 64, (LANES + 1, LANES // 4), np.uint64)
+    kept = np.repeat(packed(row), LANES + 1, 0)
+    for b in range(LANES):  # the others' data are noise
+        word, mask = b // 4, np.uint64(0xFFFF << 16 * (b % 4))
+        kept[b] = noise[b]
+        kept[b, word] = (noise[b, word] & ~mask) | (packed(row)[0, word] & mask)
+    address = np.full(LANES + 1, FIRST)
+    memory(row__load=early(1 << np.arange(LANES)), row__data=kept, row__address=address,
+           row__write=np.arange(LANES + 1) == LANES)  # fmt: skip
+    out = memory(row__address=address)["row__vector"][-1:]
+    np.testing.assert_array_equal(out, packed(row))
+
+
+def test_banks_by_the_host(memory):
+    """At rest the host reads and writes pairs of banks; the others keep what they hold."""
     rng = np.random.default_rng(3)
-    weights = random_weights(rng)
+    weights = random_weights(rng) & 0x7BFF  # halves
     fill(memory, weights)
     rows = rows_of(weights)
     banks = banked(rows, np.arange(len(rows)))
     count = 200
     at, pair = rng.integers(0, len(banks), count), rng.integers(0, LANES // 2, count)
-    data = rng.integers(0, 1 << 16, (count, LANES)).astype(np.uint16)
-    memory(row__write=3 << 2 * pair, row__address=FIRST + at,
-           row__data=packed(data))  # fmt: skip
-    for a, p, row in zip(at, pair, data, strict=True):
-        banks[a, 2 * p : 2 * p + 2] = row[2 * p : 2 * p + 2]
-    everything = np.arange(len(banks) + VECTOR_LATENCY) % len(banks)
-    raw = np.ones(len(everything), int)
-    out = memory(row__address=FIRST + everything, row__raw=raw)["row__vector"][VECTOR_LATENCY:]
-    np.testing.assert_array_equal(out, packed(banks))
+    data = rng.integers(0, 0x7C00, (count, 2)).astype(np.uint16)
+    for a, p, halves in zip(at, pair, data, strict=True):
+        banks[a, 2 * p : 2 * p + 2] = halves
+    words = data.astype(np.uint64) @ np.array([1, 1 << 16], np.uint64)
+    access(memory, 1, (FIRST + at) * (LANES // 2) + pair, words)
+    everything = np.arange(len(banks) * (LANES // 2))
+    found = access(memory, 0, FIRST * (LANES // 2) + everything, 0 * everything)
+    np.testing.assert_array_equal(found.astype(np.uint32), banks.view(np.uint32).ravel())
+
+
+PACE = VECTOR_LATENCY + 4
+"""Cycles from one access of the host to the next, so that they do not overlap."""
+
+
+def access(memory: Bulk, write: int, addresses: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """The host's accesses, one after the other; what they answer."""
+    layout = streams.packed(request_layout(exact_log2(MACHINE.weight_rows * LANES // 2)))
+    requests = [layout.pack(write=write, address=int(a), data=int(w))
+                for a, w in zip(addresses, words, strict=True)]  # fmt: skip
+    valid = np.arange(len(requests) * PACE) % PACE == 0
+    out = memory(
+        rest=np.ones(len(valid)), host__request__valid=valid,
+        host__request__payload=np.repeat(np.array(requests, np.uint64), PACE),
+        host__response__ready=np.ones(len(valid)),
+    )  # fmt: skip
+    answered = out["host__response__valid"].astype(bool)
+    assert answered.sum() == len(requests)
+    return out["host__response__payload"][answered] & np.uint64(0xFFFFFFFF)

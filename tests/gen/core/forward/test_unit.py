@@ -1,4 +1,4 @@
-"""gen.core.forward:  a neuron unit's updates on hard sums against golden, and the drain in time."""
+"""gen.core.forward.unit: updates of neurons on hard sums against golden."""
 
 import functools
 
@@ -8,7 +8,6 @@ import torch
 
 from backspike.compile.compiler import compile_network
 from backspike.gen.core.engines import FORWARD
-from backspike.gen.core.forward.drain import ForwardDrain
 from backspike.gen.core.forward.unit import (
     RECURRENCE,
     SUM_TO_U,
@@ -16,9 +15,8 @@ from backspike.gen.core.forward.unit import (
     U_TO_V,
     ForwardUnit,
 )
-from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.shared.time_sequencer import slot_layout
-from backspike.gen.machine import DEPTH, MACHINES
+from backspike.gen.machine import MACHINES
 from backspike.golden import rules
 from backspike.golden.half import to_bits
 from backspike.ir.network import (
@@ -31,11 +29,10 @@ from backspike.ir.network import (
     triangle,
 )
 from backspike.sim.bench.array_bench import Bulk
-from backspike.sim.bench.cocotb_bench import run_bench
-from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
+from tests.support.drain_play import machine
 from tests.support.fixed import as_numbers, hard_numbers
 from tests.support.streams import packed
-from tests.support.units import GivenSums, by_sample, check, columns, constant, settings
+from tests.support.units import GivenSums, check, columns, constant, settings
 
 SHARE = 2
 WIDTH = FORWARD.sum_width(machine(SHARE))
@@ -170,78 +167,3 @@ def test_readout():
     logits = to_bits(torch.stack(a.rounded, 1)).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
     check("logits", by_update(out["logit"], latency), logits.astype(np.uint64))
     assert not by_update(out["spike"], latency).any()
-
-
-# The drain
-
-
-def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int) -> Run:
-    """Some blocks of a layer with random sums, and golden's results as rows."""
-    shape = Shape.draw(rng)
-    size = int(rng.integers(1, 3 * LANES + 1))
-    buffer, output = int(rng.integers(2)), 0 if readout else int(rng.integers(20))
-    config = descriptor(layer, readout) | {"size": size}
-    most = shape.steps * max(shape.samples * share, RECURRENCE)
-    config, table = settings("fp", config)
-    run = Run(config, table=table, buffer=buffer, most=most, **shape.ports())
-    run.writes = {name: {} for name in ("spikes", "active", "codes", "logits")}
-    steps, samples = shape.steps, shape.samples
-    for tile in range(-(-size // LANES)):
-        for block in range(shape.blocks):
-            count = steps * samples * LANES
-            numbers, terms = sums(rng, count, layer.threshold)
-            signed = numbers.astype(np.int64) << 64 - WIDTH >> 64 - WIDTH
-            units = [by_sample(x.reshape(steps, samples, LANES)) for x in terms]
-            unit = output + tile * shape.blocks + block
-            last = block == shape.blocks - 1
-            header = packed(HEADER).pack(base=unit, block=block, tile=tile, last=int(last))
-            rows = signed.reshape(-1, LANES)
-            drained = Block(header)
-            drained.sums = [row_of(row, WIDTH) for row in rows] + [0] * (DEPTH - len(rows))
-            run.blocks.append(drained)
-            run.done += last
-
-            a = GivenSums(tuple(units))
-            here = np.arange(LANES) < size - tile * LANES
-            valid = here & shape.present(block)[..., None]  # (T, samples, lanes)
-            if readout:
-                rules.integrate(a, torch.zeros(1, 1).double(), units[0])
-                for s, row in enumerate(to_bits(a.rounded[-1])):
-                    run.writes["logits"][unit * DEPTH + s] = row_of(row, 16)
-                flags = torch.stack(a.flags).numpy()
-            else:
-                spikes, codes = rules.integrate_and_fire(
-                    a, layer, torch.zeros(1, 1).double(), units[0]
-                )
-                h = rules.derivative(layer.surrogate, codes)
-                needed = (h != 0) & ((spikes != 0) if layer.rule == "mpd-ed" else True)
-                kept = (codes + 16 * spikes.long()).transpose(0, 1).reshape(-1, LANES)
-                for d, row in enumerate(kept.numpy()):
-                    run.writes["codes"][unit * DEPTH + d] = row_of(row, 5)
-                fired = spikes.transpose(0, 1).numpy().astype(bool) & valid
-                run.writes["spikes"][buffer << 6 | unit] = tile_of(fired)
-                active = (needed.transpose(0, 1).numpy() & valid).any(-1, keepdims=True)
-                run.writes["active"][unit] = tile_of(active)
-                every = 1 + (layer.reset == "soft")
-                flags = np.stack(
-                    [sum(x) for x in zip(*(
-                        [f.numpy() for f in a.flags[n::every]] for n in range(every)
-                    ), strict=True)]
-                )  # fmt: skip
-            run.saturated |= bool((flags & valid).any())
-    return run
-
-
-@pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
-def test_drain(share, tmp_path):
-    rng = np.random.default_rng(share)
-    runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
-    assert {run.saturated for run in runs} == {True, False}
-    save(runs, tmp_path / "case")
-    run_bench(
-        ForwardDrain(machine(share)),
-        f"forward_drain_{share}_bench",
-        "tests.support.drain_benches",
-        testcase="neurons",
-        parameters={"path": str(tmp_path / "case")},
-    )

@@ -1,4 +1,4 @@
-"""gen.core.accumulate: an engine's lanes against sums of Python's integers.
+"""gen.core.shared.accumulate: an engine's lanes against sums of Python's integers.
 
 (A lane by itself: test_lane.) The coroutines below `# cocotb` run inside the simulation, the tests
 outside.

@@ -1,4 +1,4 @@
-"""gen.core.update_unit: updated weights on hard sums against golden."""
+"""gen.core.update.unit: updated weights on hard sums against golden."""
 
 import functools
 
