@@ -1,6 +1,6 @@
 """All proofs, in the order of docs/proofs.md."""
 
-from backspike.sim.proofs import axi, host, lines, link, queues, scanning, streams, sums
+from backspike.sim.proofs import axi, host, lines, link, queues, scanning, streams, sums, walks
 from backspike.sim.proofs.proof import Proof
 
 PROOFS: tuple[Proof, ...] = (
@@ -9,6 +9,7 @@ PROOFS: tuple[Proof, ...] = (
     *link.PROOFS,
     *queues.PROOFS,
     *streams.PROOFS,
+    *walks.PROOFS,
     *scanning.PROOFS,
     *lines.PROOFS,
     *sums.PROOFS,

@@ -57,7 +57,7 @@ def test_rtl_golden_and_a_change_of_backend_give_the_same_run(tmp_path, capsys):
 def test_a_network_that_does_not_fit(capsys, tmp_path):
     assert train("--layers 64,300,10 --save c") == 2
     err = capsys.readouterr().err
-    needs = 64 * 150 + 300 * 5
+    needs = 64 * 150 + 300 * 5  # sources in whole blocks
     assert f"weight memory needs {needs} row tiles, and there are 2048" in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

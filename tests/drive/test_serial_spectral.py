@@ -95,7 +95,8 @@ def test_another_machine_is_told(board, tmp_path, capsys):
     assert "the unit's log_size is 3: 5, as spectral-32 has it" in capsys.readouterr().err
     assert main(f"train --layers 64,4,10 --backend serial:{board.path} --save run".split()) == 2
     assert (
-        "the core's identification is 0x424b4654 version 1: 0x424b5350" in capsys.readouterr().err
+        "the core's identification is 0x424b4654 version 1, must be 0x424b5350"
+        in capsys.readouterr().err
     )
     assert {path.name for path in tmp_path.iterdir()} == {"a.png", "b.png"}
 
