@@ -39,7 +39,7 @@ def registers(m: Module) -> set[str]:
 
 @pytest.mark.parametrize("at", [2, 3, 7])
 def test_a_value_arrives_in_the_cycle_that_is_asked_for(at):
-    """A value that exists in cycle 2 is there in that cycle, and in later ones by as many registers."""
+    """A value that exists in cycle 2 is there then, and later through registers."""
     m, i = Module(), Signal(8)
     pipeline = Pipeline(m)
     pipeline.put("i", i, at=2)
