@@ -8,7 +8,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from backspike.gen.pipeline import Pipeline, delay
+from backspike.gen.pipeline import Pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 
@@ -99,14 +99,6 @@ def test_a_reset_clears_only_what_was_put_so(reset):
     register = pipeline.get("i", at=1)
     assert register.reset_less is not reset
     assert not (reset and register.init)
-
-
-def test_delay_is_a_pipeline_of_one_value():
-    """`delay` gives the value of some cycles ago, and itself without any."""
-    m, i, o = Module(), Signal(8), Signal(8)
-    m.d.comb += o.eq(delay(m, i, 2, "i"))
-    assert play(m, [((i, x),) for x in range(1, 6)], o) == [0, 0, 1, 2, 3]
-    assert delay(Module(), i, 0, "i") is i
 
 
 def test_a_value_that_is_needed_too_early_is_an_error():
