@@ -1,4 +1,4 @@
-"""gen.core.gradient_front: events and gradient rows of random spikes, against a plain model.
+"""gen.core.update.front: events and gradient rows of random spikes, against a plain model.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
@@ -111,6 +111,6 @@ async def one_event_a_cycle(dut):
 
 
 @pytest.mark.verilator
-def test_gradient_front():
+def test_update_front():
     """Every coroutine of this module holds on the simulated front."""
-    run_bench(UpdateFront(MACHINE), "gradient_front_bench", __name__)
+    run_bench(UpdateFront(MACHINE), "update_front_bench", __name__)
