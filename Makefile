@@ -19,16 +19,18 @@ demo: venv  ## train digits on the RTL, compared with PyTorch bit for bit
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: venv lint  ## the whole suite
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 proofs: venv  ## prove what simulation cannot exhaust, and that each proof finds planted bugs
 	$(BIN)/python -m backspike.sim.proofs
 
-rtl: venv  ## emit rtl/ afresh
-	$(BIN)/backspike emit --all --out rtl
+rtl: venv  ## write all presets to build/rtl, and rtl/ afresh
+	$(BIN)/backspike emit --all --out build/rtl
+	$(BIN)/python -m backspike.flow.rtl
 
 bench: venv  ## measure the figures of merit
 	$(BIN)/backspike bench

@@ -1,9 +1,44 @@
 """The accelerator's parameters: one frozen dataclass drives generator, compiler and simulation."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:  # whoever only lists the presets need not wait for Amaranth
+    from amaranth.lib import wiring
+
+    from backspike.gen.host.registers import RegisterMap
 
 DEPTH = 16
 """Entries of an accumulator file, and bits of a spike word: what distributed RAM is deep."""
+
+
+class Accelerator(Protocol):
+    """What every kind of machine gives to those who emit, build and simulate it."""
+
+    @property
+    def name(self) -> str:
+        """Of the preset."""
+        ...
+
+    kind: ClassVar[str]
+    """What it is for: `training` or `spectral`."""
+
+    def component(self) -> "wiring.Component":
+        """Its hardware, with ports axi, running and fault."""
+        ...
+
+    def map(self) -> "RegisterMap":
+        """Its registers and windows."""
+        ...
+
+    def page(self) -> str:
+        """The page of its registers, in Markdown."""
+        ...
+
+
+def top_name(machine: Accelerator) -> str:
+    """The machine's emitted module, and the prefix of all below it."""
+    return f"backspike_{machine.name}".replace("-", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +66,7 @@ class Machine:
     readout_units: int
     layers: int
     tasks: int
+    kind: ClassVar[str] = "training"
 
     def __post_init__(self) -> None:
         if self.lanes not in (2, 4, 8, 16):
@@ -59,6 +95,26 @@ class Machine:
     def weights(self) -> int:
         """Halves that the weight memory holds."""
         return self.weight_rows * self.lanes
+
+    # What follows imports the parts that are made for a machine, which import this module.
+
+    def component(self) -> "wiring.Component":
+        """The training core."""
+        from backspike.gen.core.top import Core
+
+        return Core(self)
+
+    def map(self) -> "RegisterMap":
+        """The core's registers and windows."""
+        from backspike.gen.core.map import core_map
+
+        return core_map(self)
+
+    def page(self) -> str:
+        """The core's registers, and what its windows of tasks and descriptors hold."""
+        from backspike.gen.core.page import registers_page
+
+        return registers_page(self)
 
 
 MACHINES = {

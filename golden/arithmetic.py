@@ -6,6 +6,7 @@ import torch
 
 from backspike.golden import exact, half
 from backspike.golden.exact import Terms
+from backspike.ir.constants import LARGEST
 
 
 class Arithmetic(Protocol):
@@ -46,8 +47,8 @@ class Halves:
     def round(self, *terms: torch.Tensor, random: torch.Tensor | None = None) -> torch.Tensor:
         x = exact.odd_sum(*terms)
         rounded = half.nearest(x) if random is None else half.stochastic(x, random)
-        self.saturated |= bool((rounded.abs() > half.LARGEST).any())
-        return rounded.clamp(-half.LARGEST, half.LARGEST)
+        self.saturated |= bool((rounded.abs() > LARGEST).any())
+        return rounded.clamp(-LARGEST, LARGEST)
 
 
 class Reals:

@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
-from backspike.drive.backend import Bits
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import from_bits, to_bits
 from backspike.golden.hash import draw
 from backspike.golden.threads import one_thread
+from backspike.ir.bits import Bits
 from backspike.ir.network import Learning, Network
 from backspike.ir.validation import check_batch, check_error, check_step, check_weights
 

@@ -67,10 +67,10 @@ def _odd(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     So the last bit is sticky, and a further rounding to fewer bits (two less at least) is right
     (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums).
     """
-    s, rest = two_sum(a, b)
+    s, remainder = two_sum(a, b)
     pattern = s.view(torch.int64)
-    inexact_even = (rest != 0) & (pattern & 1 == 0)
-    outward = torch.where((rest < 0) == (s < 0), 1, -1)  # patterns order magnitudes
+    inexact_even = (remainder != 0) & (pattern & 1 == 0)
+    outward = torch.where((remainder < 0) == (s < 0), 1, -1)  # patterns order magnitudes
     return (pattern + inexact_even * outward).view(torch.float64)
 
 
@@ -87,7 +87,7 @@ def odd_sum(*terms: torch.Tensor) -> torch.Tensor:
             return _odd(a, b)
         case (a, b, c):
             high, low = two_sum(b, c)
-            top, rest = two_sum(a, high)
-            return _odd(top, _odd(rest, low))
+            top, remainder = two_sum(a, high)
+            return _odd(top, _odd(remainder, low))
         case _:
             raise ValueError(f"{len(terms)} terms: 1 to 3 are allowed")

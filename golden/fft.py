@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-TWIDDLE_FRACTION = 16
-"""A twiddle factor's parts are multiples of 2^-16, so they are 18 bits: both 1 and -1 are exact."""
+from backspike.ir.constants import ceil_div
+from backspike.ir.spectral_constants import TWIDDLE_FRACTION
 
 
 class Words(NamedTuple):
@@ -77,7 +77,7 @@ def rotate(words: Words, n: int, mantissa: int | None = None) -> Words:
     """
     points = words.re.shape[-1]
     factors = twiddles(n)
-    c, s = (part.repeat(-(-points // n))[:points] for part in factors)
+    c, s = (part.repeat(ceil_div(points, n))[:points] for part in factors)
     (re, im), exponent = (words, 0) if mantissa is None else normalise(words, mantissa, step=2)
     return Words(
         round_shift(re * c - im * s, TWIDDLE_FRACTION) << exponent,

@@ -8,23 +8,13 @@ interface it is its pattern in a NumPy uint16 array.
 import numpy as np
 import torch
 
-from backspike.ir.errors import UserError
+from backspike.ir.constants import RANDOM_BITS
+from backspike.ir.validation import is_half
 
-LARGEST = 65504.0
-"""The largest magnitude: rounding saturates to it."""
 NORMAL = 2.0**-14
 """The smallest normal magnitude; below, halves are multiples of SMALLEST."""
-SMALLEST = 2.0**-24
-"""The smallest subnormal. Every half is an integer multiple of it."""
-RANDOM_BITS = 16
-"""Bits that stochastic rounding draws."""
 
 _EXPONENT = 0x7FF0_0000_0000_0000  # of a float64's pattern
-
-
-def is_half(bits: np.ndarray) -> np.ndarray:
-    """Whether patterns (uint16) are halves: finite, and not -0. Same shape, bool."""
-    return ((bits & 0x7C00) != 0x7C00) & (bits != 0x8000)
 
 
 def from_bits(bits: np.ndarray) -> torch.Tensor:
@@ -35,25 +25,6 @@ def from_bits(bits: np.ndarray) -> torch.Tensor:
 def to_bits(values: torch.Tensor) -> np.ndarray:
     """Patterns of values that are halves already: float64 of any shape -> uint16, same shape."""
     return values.numpy().astype(np.float16).view(np.uint16)
-
-
-def check_halves(name: str, bits: object, shape: tuple[int, ...]) -> np.ndarray:
-    """`bits` if it is uint16 of `shape` and holds halves only; else a UserError names `name`."""
-    if not isinstance(bits, np.ndarray) or bits.dtype != np.uint16:
-        raise UserError(f"{name} is {_kind(bits)}: an array of uint16 is allowed")
-    if bits.shape != shape:
-        raise UserError(f"{name} has the shape {bits.shape}: {shape} is allowed")
-    wrong = np.argwhere(~is_half(bits))
-    if len(wrong):
-        at = tuple(int(i) for i in wrong[0])
-        raise UserError(
-            f"{name} at {at} is 0x{int(bits[at]):04x}: a finite half, zero as 0x0000, is allowed"
-        )
-    return bits
-
-
-def _kind(value: object) -> str:
-    return f"of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
 def random_halves(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:

@@ -8,9 +8,8 @@ from typing import overload
 
 import torch
 
-OFFSET = 0x9E3779B9
-ROUNDS = ((4, 14, 17, 24), (6, 14, 27, 20), (7, 13, 29, 25))
-"""A round's left shift, two rotations of the state, rotation of the key."""
+from backspike.ir.constants import HASH_OFFSET, HASH_ROUNDS
+
 MASK = 0xFFFF_FFFF
 
 Word = torch.Tensor | int
@@ -31,8 +30,8 @@ def mix(key: Word, word: Word) -> Word:
 
     For each key a permutation of the words. A tensor if either is one, else an int.
     """
-    x = word ^ key ^ OFFSET
-    for a, b, c, d in ROUNDS:
+    x = word ^ key ^ HASH_OFFSET
+    for a, b, c, d in HASH_ROUNDS:
         x = x + (x << a) & MASK
         x = x ^ _rotate_left(x, b) ^ _rotate_left(x, c) ^ _rotate_left(key, d)
     return x

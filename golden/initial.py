@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from backspike.drive.backend import Bits
 from backspike.golden.half import nearest, to_bits
+from backspike.ir.bits import Bits
 from backspike.ir.network import Network
 
 HIDDEN_GAIN = 2.0

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import torch
 
-from backspike.drive.backend import Bits
 from backspike.golden.half import from_bits, nearest, to_bits
+from backspike.ir.bits import Bits
 
 _LN2_HIGH = 0xB17217F7D * 2.0**-36
 """ln 2 to 36 bits: its product with k, 11 bits, is exact."""
@@ -35,8 +35,8 @@ def cross_entropy_error(logits: Bits, labels: np.ndarray) -> Bits:
 def exponential(x: torch.Tensor) -> torch.Tensor:
     """exp(x) for x <= 0, float64, within 4 ulps down to -700 and constant below.
 
-    x = k ln 2 + r with |r| <= ln 2 / 2; exp(r) by its Taylor series up to r^13, whose rest is
-    below 2^-57; times 2^k, made as a bit pattern.
+    x = k ln 2 + r with |r| <= ln 2 / 2; exp(r) by its Taylor series up to r^13, whose remainder
+    is below 2^-57; times 2^k, made as a bit pattern.
     """
     x = x.clamp(min=-700.0)  # exp(-700) is 2^-1010, still normal, and nothing beside a half
     k = (x / math.log(2)).round()

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import torch
 
-from backspike.drive.backend import Bits
 from backspike.golden import rules
 from backspike.golden.half import from_bits
 from backspike.golden.threads import one_thread
+from backspike.ir.bits import Bits
 from backspike.ir.network import Layer, Learning, Network
 
 

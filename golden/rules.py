@@ -4,6 +4,7 @@ Shapes: B samples, T time steps, K sources (a bias is the last one), N neurons o
 tensors are float64; spikes are 0 or 1. `a.round` is the identity in the arithmetic `Reals`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -43,21 +44,32 @@ def with_bias(layer: Layer, spikes: torch.Tensor) -> torch.Tensor:
 # ---------------------------------------------------------------------------------------- forward
 
 
-def integrate_and_fire(
+def membranes(
     a: Arithmetic, layer: Layer, weights: torch.Tensor, sources: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Spikes (B, T, N) and codes (B, T, N) of a hidden layer; sources (B, T, K).
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """(u_t, s_t, v_t) of a hidden layer, each (B, N), for t = 0 .. T - 1; sources (B, T, K).
 
     u_t = round(Σ_k w_kj s_k,t + λ v_{t-1})         s_t = 1 if u_t >= θ else 0
-    v_t = (1 - s_t) u_t, or round(u_t - θ s_t)      c_t = code of u_t - θ
+    v_t = (1 - s_t) u_t hard, round(u_t - θ s_t) soft
     """
     current = a.gated_sum(sources, weights)
     v = torch.zeros_like(current[0][:, 0])
-    spikes, codes = [], []
     for t in range(sources.shape[1]):
         u = a.round(*(x[:, t] for x in current), layer.leak * v)
         s = (u >= layer.threshold).to(u.dtype)
         v = (1 - s) * u if layer.reset == "hard" else a.round(u, -layer.threshold * s)
+        yield u, s, v
+
+
+def integrate_and_fire(
+    a: Arithmetic, layer: Layer, weights: torch.Tensor, sources: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Spikes and codes (B, T, N) of a hidden layer; sources (B, T, K).
+
+    c_t = code of u_t - θ
+    """
+    spikes, codes = [], []
+    for u, s, _ in membranes(a, layer, weights, sources):
         spikes.append(s)
         # Two halves' difference spans 41 bits at most: exact.
         codes.append(codes_of(layer.surrogate, u - layer.threshold))

@@ -18,15 +18,8 @@ import torch
 from torch import Tensor
 
 from backspike.golden.fft import Words, fft, inverse, normalise, round_shift
+from backspike.ir.spectral_constants import DROPPED, GUARD, MANTISSA, WIDTH
 
-MANTISSA = 18
-"""Bits of a stored sample's parts."""
-GUARD = 2
-"""Bits by which a transform's words are finer than the largest mantissas of their line."""
-WIDTH = MANTISSA + GUARD
-"""Bits of the words that enter a transform."""
-DROPPED = 10
-"""Bits of a column's transform that the spectrum is rounded by: see `spectrum`."""
 UNIT = DROPPED - 2 * GUARD - 1
 """The spectral sums' unit is 2^UNIT of a sample's: one less than `spectrum`'s, for `separate`."""
 DIGITS = 60

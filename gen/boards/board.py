@@ -7,7 +7,7 @@ from typing import Literal
 from amaranth.build import Platform
 
 from backspike.gen.boards.pll import dividers
-from backspike.gen.link.rate import Rate
+from backspike.gen.link.uart import Rate
 from backspike.ir.errors import UserError
 
 try:
@@ -41,7 +41,7 @@ class Board:
     platform: amaranth-boards' description of the pins. device, speed, package: of the part, as
     its maker names them (the package as place and route does). oscillator, clock: Hz at the pin,
     and of the core. baud: of the host link. uart, alive, error: pins of the link and the two lights
-    (see `Life`); reset: a button, if there is one; high: pins to be held high.
+    (see `StatusLeds`); reset: a button, if there is one; high: pins to be held high.
     loader: the board's name for openFPGALoader.
     Errors: ValueError if PLL or link cannot run so.
     """
@@ -99,7 +99,7 @@ BOARDS = {
             platform=ULX3S_85F_Platform,
             device="LFE5U-85F",
             capacity=LFE5U_85F,
-            clock=80_000_000,
+            clock=90_000_000,
             **ULX3S,
         ),
         Board(

@@ -6,11 +6,8 @@ from amaranth.lib import wiring
 
 from backspike.gen.boards.board import Board
 from backspike.gen.boards.top import BoardTop
-from backspike.gen.core.top import Core
 from backspike.gen.emit import tidy
-from backspike.gen.machine import Machine
-from backspike.gen.spectral.machine import SpectralMachine
-from backspike.gen.spectral.top import SpectralUnit
+from backspike.gen.machine import Accelerator
 
 TOP = "top"
 """The module, and the files' name."""
@@ -20,10 +17,9 @@ NOTICE = re.compile(r"^\s*(?:#|//|/\*).*\n?", re.MULTILINE)
 """A whole line that is a comment: Amaranth's notice and its empty places for more."""
 
 
-def board_files(board: Board, machine: Machine | SpectralMachine) -> dict[str, str]:
+def board_files(board: Board, machine: Accelerator) -> dict[str, str]:
     """`top_files` of a machine's core."""
-    core = SpectralUnit(machine) if isinstance(machine, SpectralMachine) else Core(machine)
-    return top_files(board, core)
+    return top_files(board, machine.component())
 
 
 def top_files(board: Board, core: wiring.Component) -> dict[str, str]:

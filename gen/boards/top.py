@@ -5,8 +5,8 @@ from amaranth.lib import io, wiring
 
 from backspike.gen.boards.board import Board, Pin
 from backspike.gen.boards.clock import Clock
-from backspike.gen.boards.life import Life
-from backspike.gen.link.top import Linked
+from backspike.gen.boards.status_leds import StatusLeds
+from backspike.gen.link.serial_core import SerialCore
 
 
 class BoardTop(wiring.Component):
@@ -24,8 +24,8 @@ class BoardTop(wiring.Component):
         board, core = self._board, self._core
         m.domains.sync = ClockDomain()
         m.submodules.clock = clock = Clock(board.family, board.clock)
-        m.submodules.linked = linked = Linked(core, board.rate)
-        m.submodules.life = life = Life(board.clock)
+        m.submodules.serial = serial = SerialCore(core, board.rate)
+        m.submodules.leds = leds = StatusLeds(board.clock)
         clock.clk.attrs["keep"] = "true"  # or synthesis calls it by another of its names
         platform.add_clock_constraint(clock.clk, board.clock)
 
@@ -51,16 +51,16 @@ class BoardTop(wiring.Component):
         m.d.comb += [
             ClockSignal().eq(clock.clk),
             ResetSignal().eq(clock.rst),
-            linked.rx.eq(take("rx", (*board.uart, "rx"))),
-            life.running.eq(core.running),
-            life.fault.eq(core.fault),
-            life.trouble.eq(linked.trouble),
+            serial.rx.eq(take("rx", (*board.uart, "rx"))),
+            leds.running.eq(core.running),
+            leds.fault.eq(core.fault),
+            leds.trouble.eq(serial.trouble),
         ]
         if board.reset is not None:
             m.d.comb += clock.pressed.eq(take("reset", board.reset))
-        give("tx", (*board.uart, "tx"), linked.tx)
-        give("alive", board.alive, life.alive)
-        give("error", board.error, life.error)
+        give("tx", (*board.uart, "tx"), serial.tx)
+        give("alive", board.alive, leds.alive)
+        give("error", board.error, leds.error)
         for n, pin in enumerate(board.high):
             give(f"high{n}", pin, Const(1))
         return m

@@ -10,7 +10,6 @@ from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import (
     BASE_BITS,
     CODES,
-    ENGINES,
     HALF_BITS,
     NEURONS_BITS,
     TILES_BITS,
@@ -19,6 +18,7 @@ from backspike.gen.core.layout import (
 )
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.numerics.half import HALF_FIXED, PRODUCT_FIXED
+from backspike.ir.constants import ENGINES
 
 
 @dataclass(frozen=True)

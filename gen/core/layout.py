@@ -5,10 +5,6 @@ from amaranth.utils import exact_log2
 
 from backspike.gen.machine import DEPTH, Machine
 
-ENGINES: tuple[str, ...] = ("fp", "bp", "wg")
-"""Names of the feed-forward, back-propagation and weight-gradient engine in registers and JSON, in
-queue order."""
-
 HALF_BITS = 16
 """Bits of a half, and of a half's place in a descriptor."""
 LAYER_BITS = 4

@@ -5,7 +5,6 @@ from backspike.gen.core.faults import FAULT_TEXT
 from backspike.gen.core.layout import (
     BLOCK_BITS,
     DESCRIPTOR_WORDS,
-    ENGINES,
     HALF_BITS,
     POSITION_BITS,
     STEPS_BITS,
@@ -13,6 +12,7 @@ from backspike.gen.core.layout import (
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.window import words_of
+from backspike.ir.constants import ENGINES
 
 IDENT = 0x424B_5350
 """'BKSP'."""

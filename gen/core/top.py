@@ -11,15 +11,15 @@ from backspike.gen.core.engine import Engine
 from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
-from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, ENGINES, row_width
+from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.weights import WeightMemory
-from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
-from backspike.gen.host.register_file import RegisterFile
-from backspike.gen.host.relay import Relay
+from backspike.gen.host.axi4lite import AXI4LiteSignature
+from backspike.gen.host.host_port import HostPort
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
+from backspike.ir.constants import ENGINES
 
 
 class Core(wiring.Component):
@@ -43,15 +43,9 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine = self.machine
-        m.submodules.port = port = AXI4LiteSubordinate(self.map.addr_width)
-        m.submodules.relay = relay = Relay(self.map.addr_width - 2)
-        m.submodules.registers = registers = RegisterFile(self.map)
+        m.submodules.host = registers = HostPort(self.map, self._identification())
         m.submodules.control = control = RunControl()
-        wiring.connect(m, wiring.flipped(self.axi), port.axi)
-        wiring.connect(m, port.request, relay.i.request)
-        wiring.connect(m, relay.i.response, port.response)
-        wiring.connect(m, relay.o.request, registers.request)
-        wiring.connect(m, registers.response, relay.o.response)
+        wiring.connect(m, wiring.flipped(self.axi), registers.axi)
 
         engines = {}
         for name, kind in KINDS.items():
@@ -60,6 +54,17 @@ class Core(wiring.Component):
         self._control(m, registers, engines, control, writes)
         self._counters(m, registers, engines, control)
         return m
+
+    def _identification(self) -> dict:
+        """The registers that say which machine this is."""
+        machine = self.machine
+        sizes = ("lanes", "fp_share", "bp_share", "wg_share", "layers")
+        return {
+            "ident": IDENT,
+            "version": VERSION,
+            "machine": {"depth": DEPTH, **{name: getattr(machine, name) for name in sizes}},
+            "sizes": {name: exact_log2(getattr(machine, name)) for name in SIZES},
+        }
 
     def _control(self, m, registers, engines, control, writes) -> None:
         """Doorbell, queues, tokens, status."""
@@ -76,15 +81,6 @@ class Core(wiring.Component):
         m.d.sync += [changed.eq((configuration != before) | writes), locked.eq(control.busy)]
         m.d.comb += [
             *(batch[name].eq(registers.batch[name]) for name in ("steps", "samples", "blocks")),
-            registers.ident.eq(IDENT),
-            registers.version.eq(VERSION),
-            registers.machine.lanes.eq(self.machine.lanes),
-            registers.machine.fp_share.eq(self.machine.fp_share),
-            registers.machine.bp_share.eq(self.machine.bp_share),
-            registers.machine.wg_share.eq(self.machine.wg_share),
-            registers.machine.layers.eq(self.machine.layers),
-            registers.machine.depth.eq(DEPTH),
-            *(registers.sizes[name].eq(exact_log2(getattr(self.machine, name))) for name in SIZES),
             registers.lock.eq(locked),
             registers.status.running.eq(locked),
             registers.status.saturated.eq(saturated),

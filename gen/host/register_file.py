@@ -44,6 +44,15 @@ class Strobe(wiring.Signature):
         super().__init__({"valid": Out(1), "data": Out(shape)})
 
 
+def register_ports(registers: RegisterMap) -> dict[str, wiring.Member]:
+    """Ports of a register file for its machine: `lock`, and one for each register and window."""
+    return {
+        "lock": In(1),
+        **{register.name: _member(register) for register in registers.registers},
+        **{window.name: Out(HostBus(window.address_width)) for window in registers.windows},
+    }
+
+
 class RegisterFile(wiring.Component):
     """Registers of a map, and the way to its windows, behind the host port.
 
@@ -67,14 +76,13 @@ class RegisterFile(wiring.Component):
 
     def __init__(self, registers: RegisterMap):
         self.registers = registers
-        ports = {
-            "request": In(request_signature(registers.addr_width - 2)),
-            "response": Out(response_signature()),
-            "lock": In(1),
-        }
-        ports |= {register.name: _member(register) for register in registers.registers}
-        ports |= {window.name: Out(HostBus(window.address_width)) for window in registers.windows}
-        super().__init__(ports)
+        super().__init__(
+            {
+                "request": In(request_signature(registers.addr_width - 2)),
+                "response": Out(response_signature()),
+                **register_ports(registers),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

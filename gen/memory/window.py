@@ -63,16 +63,14 @@ class RowWindow(wiring.Component):
         # A read's way: the address register, then the memory. The word's place goes with it.
         reading = [Signal(name=f"reading{n}") for n in range(self._latency + 1)]
         words = [Signal(max(1, bits), name=f"word{n}") for n in range(self._latency + 1)]
-        refused = Signal()
+        refused = Signal(reset_less=True)  # the word in `data` must not be written
         # Bits of the word above the row's are not there: they read as zero and must be written so.
-        used = min(WORD, self._width)
-        beyond = data[used:].any() if used < WORD else Const(0)
+        word, used = request.payload.data, min(WORD, self._width)
+        wrong = word[used:].any() if used < WORD else Const(0)
         if self._halves:
-            m.d.comb += refused.eq(beyond | ~is_half(data[:16]) | ~is_half(data[16:]))
-        elif self._allowed is not None:
-            m.d.comb += refused.eq(beyond | ~self._allowed(data))
-        else:
-            m.d.comb += refused.eq(beyond)
+            wrong |= ~is_half(word[:16]) | ~is_half(word[16:])
+        if self._allowed is not None:
+            wrong |= ~self._allowed(word)
         row = Cat(self.row, Const(0, self._words * WORD - self._width))
         m.d.comb += [
             self.address.eq(address),
@@ -90,7 +88,9 @@ class RowWindow(wiring.Component):
         ]
         m.d.sync += [
             address.eq(request.payload.address >> bits),
-            data.eq(request.payload.data),
+            data.eq(word),
+            # The check runs beside the data's register: `enable` comes from registers alone.
+            refused.eq(wrong),
             words[0].eq(request.payload.address[:bits]),
             writing.eq(request.valid & request.ready & request.payload.write),
             reading[0].eq(request.valid & request.ready & ~request.payload.write),

@@ -4,8 +4,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.numerics.half import FRACTION, LARGEST, Half
+from backspike.gen.numerics.half import FRACTION, Half
 from backspike.gen.pipeline import Pipeline
+from backspike.ir.constants import LARGEST_BITS, RANDOM_BITS
 
 SIGNIFICAND = 11
 """Bits of a normal half's significand, hidden bit included."""
@@ -17,8 +18,6 @@ STOCHASTIC_LATENCY = 5
 """Cycles of rounding with the ports for stochastic rounding."""
 GROUP = 8
 """Places among which the leading one is looked for at once: 30 are four groups."""
-RANDOM = 16
-"""Bits below a half's last place that stochastic rounding compares with a random number."""
 
 
 def highest(bits: Value) -> tuple[Value, Value]:
@@ -66,7 +65,7 @@ class FixedToHalf(wiring.Component):
         if fraction < FRACTION:
             raise ValueError(f"fraction is {fraction}, must be {FRACTION} or more")
         self.width, self.fraction, self.stochastic = width, fraction, stochastic
-        self._guard = RANDOM if stochastic else 1  # bits below the last place that are kept
+        self._guard = RANDOM_BITS if stochastic else 1  # bits below the last place that are kept
         ports = {
             "i": In(signed(width)),
             "i_negate": In(1),  # beside i: round -i
@@ -75,7 +74,7 @@ class FixedToHalf(wiring.Component):
         }
         if stochastic:
             ports |= {
-                "i_random": In(RANDOM),  # beside i
+                "i_random": In(RANDOM_BITS),  # beside i
                 "i_stochastic": In(1),  # beside i; 0: to nearest
             }
         super().__init__(ports)
@@ -107,10 +106,10 @@ class FixedToHalf(wiring.Component):
         mantissa = significand[:-1]
         packed = (Cat(mantissa, shift) + Cat(up, Const(0, len(mantissa) - 1), hidden))[:15]
         saturated = beyond | (packed[10:] == 0x1F)
-        result = Signal(15, init=LARGEST, reset_less=True)
+        result = Signal(15, init=LARGEST_BITS, reset_less=True)
         m.d.sync += result.eq(packed)
         with m.If(saturated):
-            m.d.sync += result.eq(LARGEST)
+            m.d.sync += result.eq(LARGEST_BITS)
         negative = (sign ^ negate) & (significand.any() | up | beyond)
         m.d.comb += [
             self.o.as_value().eq(Cat(result, pipeline.register("negative", negative, at=at + 1))),
@@ -187,5 +186,5 @@ class FixedToHalf(wiring.Component):
             return up
         pipeline.put("random", self.i_random, at=0)
         pipeline.put("stochastic", self.i_stochastic, at=0)
-        carry = (cut + pipeline.get("random", at=3) + (sign & clear))[RANDOM]
+        carry = (cut + pipeline.get("random", at=3) + (sign & clear))[RANDOM_BITS]
         return pipeline.register("up", Mux(pipeline.get("stochastic", at=3), carry, up), at=4)

@@ -11,8 +11,6 @@ PRODUCT_FIXED = 81
 """Bits of a product of two halves in units of 2^-48: sign and (65504 * 2^24)^2 < 2^80."""
 ONE = 0x3C00
 """The half 1.0."""
-LARGEST = 0x7BFF
-"""The magnitude 65504, to which rounding saturates."""
 
 
 class Half(data.Struct):

@@ -5,8 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.numerics.fixed_to_half import SIGNIFICAND, highest
-from backspike.gen.numerics.half import LARGEST, Half, significand
+from backspike.gen.numerics.half import Half, significand
 from backspike.gen.pipeline import Pipeline
+from backspike.ir.constants import LARGEST_BITS
 
 EXTRA = 3
 """Bits below the larger significand's last place: two that a shift by one or two keeps whole, and
@@ -68,10 +69,10 @@ class HalfSubtract(wiring.Component):
             up, Const(0, SIGNIFICAND - 2), significand[-1]
         )
         saturated = packed[10:15] == 0x1F
-        result = Signal(15, init=LARGEST, reset_less=True)
+        result = Signal(15, init=LARGEST_BITS, reset_less=True)
         m.d.sync += result.eq(packed)
         with m.If(saturated):
-            m.d.sync += result.eq(LARGEST)
+            m.d.sync += result.eq(LARGEST_BITS)
         m.d.comb += [
             self.o.as_value().eq(result),
             self.saturated.eq(pipeline.register("saturated", saturated, at=6)),

@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.spectral.layout import EXPONENT, GUARD, MANTISSA, SAMPLE, WIDTH, point_layout
+from backspike.gen.spectral.layout import EXPONENT, SAMPLE, point_layout
+from backspike.ir.spectral_constants import GUARD, MANTISSA, WIDTH
 
 SHIFT = 5
 """Bits of a shift: a shift of WIDTH bits or more leaves nothing of a word, and 2^5 > WIDTH."""

@@ -8,9 +8,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.spectral.butterfly import Butterfly, Role
-from backspike.gen.spectral.layout import LOG, WIDTH, point_layout, transformed_width
+from backspike.gen.spectral.layout import LOG, point_layout, transformed_width
 from backspike.gen.spectral.machine import LARGEST, SMALLEST
 from backspike.gen.spectral.rotate import Rotate, rotation_latency
+from backspike.ir.spectral_constants import WIDTH
 
 LEAST = SMALLEST.bit_length() - 1
 """log2 of the shortest line's points."""

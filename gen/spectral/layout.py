@@ -1,7 +1,7 @@
 """What passes between the spectral unit's components: layouts and widths.
 
-Widths follow from bounds on the numbers of `backspike.golden.spectral`, whose constants these are;
-tests hold the two together.
+Widths follow from bounds on the numbers of `backspike.golden.spectral`, whose constants are in
+`backspike.ir.spectral_constants`.
 """
 
 import math
@@ -11,17 +11,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from backspike.gen.spectral.machine import SpectralMachine
+from backspike.ir.spectral_constants import DROPPED, GUARD, MANTISSA, TWIDDLE_FRACTION, WIDTH
 
-MANTISSA = 18
-"""Bits of a stored sample's parts."""
-GUARD = 2
-"""Bits by which a transform's words are finer than the largest mantissas of their line."""
-WIDTH = MANTISSA + GUARD
-"""Bits of the words that enter a transform."""
-DROPPED = 10
-"""Bits of a column's transform that the spectrum is rounded by."""
-TWIDDLE_FRACTION = 16
-"""A twiddle factor's parts are multiples of 2^-16: signed, 18 bits."""
 TWIDDLE = TWIDDLE_FRACTION + 2
 EXPONENT = 6
 """Bits of an exponent: four passes of the largest size add 12 each at the most."""

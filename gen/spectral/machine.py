@@ -1,6 +1,12 @@
 """The spectral unit's parameters."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:  # whoever only lists the presets need not wait for Amaranth
+    from amaranth.lib import wiring
+
+    from backspike.gen.host.registers import RegisterMap
 
 SMALLEST = 8
 LARGEST = 512
@@ -17,6 +23,7 @@ class SpectralMachine:
     name: str
     size: int
     pixel_bits: int = 8
+    kind: ClassVar[str] = "spectral"
 
     def __post_init__(self) -> None:
         if not SMALLEST <= self.size <= LARGEST or self.size & (self.size - 1):
@@ -35,6 +42,26 @@ class SpectralMachine:
     def points(self) -> int:
         """Samples that the frame store holds."""
         return self.size * self.size
+
+    # What follows imports the parts that are made for a machine, which import this module.
+
+    def component(self) -> "wiring.Component":
+        """The spectral unit."""
+        from backspike.gen.spectral.top import SpectralUnit
+
+        return SpectralUnit(self)
+
+    def map(self) -> "RegisterMap":
+        """The unit's registers and windows."""
+        from backspike.gen.spectral.map import spectral_map
+
+        return spectral_map(self)
+
+    def page(self) -> str:
+        """The unit's registers."""
+        from backspike.gen.host.register_page import markdown
+
+        return markdown(self.map())
 
 
 SPECTRAL_MACHINES = {

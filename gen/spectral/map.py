@@ -2,10 +2,11 @@
 
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.spectral.control import Content, Fault
-from backspike.gen.spectral.layout import GUARD, LOG, MANTISSA, MAX_PASSES
+from backspike.gen.spectral.layout import LOG, MAX_PASSES
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.gen.spectral.store import SAMPLE_WORDS
 from backspike.gen.spectral.sums_window import SUM_WORDS, SUMS
+from backspike.ir.spectral_constants import GUARD, MANTISSA
 
 IDENT = 0x424B_4654
 """'BKFT'."""

@@ -4,8 +4,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.spectral.layout import EXPONENT, MANTISSA, SAMPLE, complex_layout
+from backspike.gen.spectral.layout import EXPONENT, SAMPLE, complex_layout
 from backspike.gen.spectral.normalise import Normalise
+from backspike.ir.spectral_constants import MANTISSA
 
 
 class Pack(wiring.Component):

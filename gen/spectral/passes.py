@@ -10,22 +10,14 @@ from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signat
 from backspike.gen.spectral.align import Align
 from backspike.gen.spectral.exponents import LineExponents
 from backspike.gen.spectral.fft import FFT, latency
-from backspike.gen.spectral.layout import (
-    EXPONENT,
-    LOG,
-    SAMPLE,
-    WIDTH,
-    column_layout,
-    transformed_width,
-)
+from backspike.gen.spectral.layout import EXPONENT, LOG, SAMPLE, column_layout, transformed_width
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.gen.spectral.pack import Pack
+from backspike.gen.spectral.pass_sequence import COMMAND, PassSequence
 from backspike.gen.spectral.pixel_sums import TAPS
 from backspike.gen.spectral.walk import Walk
+from backspike.ir.spectral_constants import WIDTH
 
-COMMAND = data.StructLayout({"pair": 1, "back": 1, "fresh": 1})
-"""A run. pair: forward, and the columns' transforms go to the analysis instead of the store; back:
-N times the inverse in each pass; fresh: samples are as the host wrote them, their exponents 0."""
 FETCH = READ_LATENCY + 1
 """Cycles from a place to its sample: the address has a register."""
 SETTLE = Pack.latency + LineExponents.latency
@@ -74,6 +66,7 @@ class Passes(wiring.Component):
 
     def __init__(self, machine: SpectralMachine):
         self._machine = machine
+        self._place = data.StructLayout({"place": machine.log_size, "line": machine.log_size})
         super().__init__(
             {
                 "start": In(1),
@@ -90,161 +83,148 @@ class Passes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        log_size = self._machine.log_size
-        width = transformed_width(WIDTH, log_size)
-        place_layout = data.StructLayout({"place": log_size, "line": log_size})
+        m.submodules.run = run = PassSequence()
+        m.submodules.exponents = exponents = LineExponents(log_size=self._machine.log_size)
+        m.submodules.fft = fft = FFT(self._machine.log_size)
+        m.d.comb += [
+            run.start.eq(self.start),
+            run.asked.eq(self.command),
+            run.log_height.eq(self.log_height),
+            run.log_width.eq(self.log_width),
+            self.busy.eq(run.busy),
+            fft.clear.eq(~run.work),
+            fft.log_points.eq(run.log_points),
+        ]
+        samples = self._read(m, run, exponents)
+        first, line, taken = self._transform(m, run, samples, fft)
+        # A line's exponent waits until its words are transformed.
+        depth = lines_inside(self._machine.log_size)
+        m.submodules.lines = lines = fifo.SyncFIFO(width=EXPONENT, depth=depth)
+        m.d.comb += [lines.w_en.eq(taken & first), lines.w_data.eq(line)]
+        finished = self._write_back(m, run, fft, lines, exponents)
+        trace = Signal(SETTLE - 2)
+        m.d.sync += trace.eq(Mux(run.work, Cat(finished, trace), 0))
+        m.d.comb += run.settled.eq(trace[-1])
+        return m
 
-        # Run: two passes, each begun when the one before it has left no trace on the way.
-        command = Signal(COMMAND)
-        second = Signal()  # the pass along the columns
-        log_points, log_lines = Signal(LOG), Signal(LOG)
-        begin, work = Signal(), Signal()
-        settled = Signal()
+    def _walk(self, m, run, name: str, *, reverse: bool) -> Walk:
+        """A walk over the places of each pass."""
+        m.submodules[name] = walk = Walk(log_size=self._machine.log_size, reverse=reverse)
+        m.d.comb += [
+            walk.start.eq(run.begin),
+            walk.log_points.eq(run.log_points),
+            walk.log_lines.eq(run.log_lines),
+            walk.mirrored.eq(run.command.pair & run.second),
+        ]
+        return walk
 
-        with m.FSM() as fsm:
-            m.d.comb += [
-                self.busy.eq(~fsm.ongoing("REST")),
-                begin.eq(fsm.ongoing("BEGIN")),
-                work.eq(fsm.ongoing("WORK")),
-            ]
-            with m.State("REST"):
-                m.d.sync += [
-                    command.eq(self.command),
-                    second.eq(0),
-                    log_points.eq(self.log_width),
-                    log_lines.eq(self.log_height),
-                ]
-                with m.If(self.start):
-                    m.next = "BEGIN"
-            with m.State("BEGIN"):
-                m.next = "WORK"
-            with m.State("WORK"):
-                with m.If(settled):
-                    m.d.sync += [
-                        second.eq(1),
-                        log_points.eq(self.log_height),
-                        log_lines.eq(self.log_width),
-                    ]
-                    with m.If(second):
-                        m.next = "REST"
-                    with m.Else():
-                        m.next = "BEGIN"
-        to_columns = command.pair & second
-        host_samples = command.fresh & ~second
-
-        def address(at):
-            """Of a place in a line of this pass."""
-            return Mux(second, Cat(at.line, at.place), Cat(at.place, at.line))
-
-        # Reading: samples beside their lines' exponents.
-        m.submodules.reader = reader = Walk(log_size=log_size, reverse=False)
-        m.submodules.exponents = exponents = LineExponents(log_size=log_size)
+    def _read(self, m, run, exponents):
+        """Read samples beside their lines' exponents, line after line: a stream of rows."""
+        reader = self._walk(m, run, "reader", reverse=False)
         m.submodules.fetch = fetch = Prefetch(
-            address_width=place_layout.size,
+            address_width=self._place.size,
             row_width=SAMPLE.size + EXPONENT,
             tag_width=2,
             latency=FETCH,
         )
         reading = Signal()
-        at = Signal(place_layout, reset_less=True)
+        at = Signal(self._place, reset_less=True)
         m.d.sync += at.eq(fetch.address)
         m.d.comb += [
             fetch.i.valid.eq(reading),
             fetch.i.payload.address.eq(Cat(reader.place, reader.line)),
             fetch.i.payload.tag.eq(Cat(reader.first, reader.last)),
             reader.step.eq(reading & fetch.i.ready),
-            self.read.addr.eq(address(at)),
-            exponents.columns.eq(second),
+            self.read.addr.eq(_address(run, at)),
+            exponents.columns.eq(run.second),
             exponents.line.eq(at.line),
             fetch.row.eq(Cat(self.read.data, exponents.exponent)),
         ]
-        with m.If(begin):
+        with m.If(run.begin):
             m.d.sync += reading.eq(1)
         with m.Elif(reader.step & reader.last):
             m.d.sync += reading.eq(0)
+        return fetch.o
 
-        # Forth: after the last sample any words follow, to push the last line out. Those that are
-        # left when the next pass begins are not in a line, so the transform ignores them.
+    def _transform(self, m, run, samples, fft):
+        """Align lines and transform them; (a line's first sample, its exponent, it is taken).
+
+        After the last sample any words follow, to push the last line out. Those that are left when
+        the next pass begins are not in a line, so the transform ignores them.
+        """
         m.submodules.align = align = Align()
-        m.submodules.fft = fft = FFT(log_size)
+        command, host_samples = run.command, run.command.fresh & ~run.second
         flushing = Signal()
-        sample, line = data.View(SAMPLE, fetch.o.payload.row[: SAMPLE.size]), Signal(EXPONENT)
-        first, last = fetch.o.payload.tag
+        sample = data.View(SAMPLE, samples.payload.row[: SAMPLE.size])
+        line = Signal(EXPONENT)
+        first, last = samples.payload.tag
         taken = Signal()
         m.d.comb += [
-            line.eq(Mux(host_samples, 0, fetch.o.payload.row[SAMPLE.size :])),
-            taken.eq(fetch.o.valid & align.i.ready),
-            fetch.o.ready.eq(align.i.ready),
-            align.i.valid.eq(fetch.o.valid | flushing),
+            line.eq(Mux(host_samples, 0, samples.payload.row[SAMPLE.size :])),
+            taken.eq(samples.valid & align.i.ready),
+            samples.ready.eq(align.i.ready),
+            align.i.valid.eq(samples.valid | flushing),
             align.i.payload.first.eq(first & ~flushing),
             align.i.payload.line.eq(line),
             align.i.payload.sample.re.eq(Mux(command.back, sample.im, sample.re)),
             align.i.payload.sample.im.eq(Mux(command.back, sample.re, sample.im)),
             align.i.payload.sample.exponent.eq(Mux(host_samples, 0, sample.exponent)),
-            fft.clear.eq(~work),
-            fft.log_points.eq(log_points),
         ]
         wiring.connect(m, align.o, fft.i)
         m.d.sync += [
-            self.taps.valid.eq(taken & command.pair & ~second),
+            self.taps.valid.eq(taken & command.pair & ~run.second),
             self.taps.re.eq(sample.re),
             self.taps.im.eq(sample.im),
         ]
-        with m.If(begin):
+        with m.If(run.begin):
             m.d.sync += flushing.eq(0)
         with m.Elif(taken & last):
             m.d.sync += flushing.eq(1)
+        return first, line, taken
 
-        # A line's exponent waits until its words are transformed.
-        m.submodules.lines = lines = fifo.SyncFIFO(width=EXPONENT, depth=lines_inside(log_size))
-        m.d.comb += [lines.w_en.eq(taken & first), lines.w_data.eq(line)]
-
-        # Back: to the store, or to the analysis.
-        m.submodules.writer = writer = Walk(log_size=log_size, reverse=True)
-        m.submodules.pack = pack = Pack(width=width, tag_width=place_layout.size)
+    def _write_back(self, m, run, fft, lines, exponents):
+        """Write what is transformed to the store, or hand it to the analysis; whether all is."""
+        writer = self._walk(m, run, "writer", reverse=True)
+        width = transformed_width(WIDTH, self._machine.log_size)
+        m.submodules.pack = pack = Pack(width=width, tag_width=self._place.size)
+        command, to_columns = run.command, run.command.pair & run.second
         finished = Signal()
         word = fft.o.payload
-        there = Signal()
+        word_valid = Signal()
         m.d.comb += [
-            there.eq(fft.o.valid & work & ~finished),
-            self.columns.valid.eq(there & to_columns),
+            word_valid.eq(fft.o.valid & run.work & ~finished),
+            self.columns.valid.eq(word_valid & to_columns),
             self.columns.payload.re.eq(word.re),
             self.columns.payload.im.eq(word.im),
             self.columns.payload.exponent.eq(lines.r_data),
             self.columns.payload.row.eq(writer.place),
-            pack.i.valid.eq(there & ~to_columns),
+            pack.i.valid.eq(word_valid & ~to_columns),
             pack.i.payload.word.re.eq(Mux(command.back, word.im, word.re)),
             pack.i.payload.word.im.eq(Mux(command.back, word.re, word.im)),
             pack.i.payload.line.eq(lines.r_data),
             pack.i.payload.tag.eq(Cat(writer.place, writer.line)),
             pack.o.ready.eq(1),
             fft.o.ready.eq(self.columns.ready | ~to_columns),
-            writer.step.eq(there & fft.o.ready),
+            writer.step.eq(word_valid & fft.o.ready),
             lines.r_en.eq(writer.step & writer.ends),
         ]
-        written = data.View(place_layout, pack.o.payload.tag)
+        written = data.View(self._place, pack.o.payload.tag)
         m.d.comb += [
             self.write.en.eq(pack.o.valid),
-            self.write.addr.eq(address(written)),
+            self.write.addr.eq(_address(run, written)),
             self.write.data.eq(pack.o.payload.sample),
             exponents.update.eq(pack.o.valid),
             exponents.place.eq(written.place),
             exponents.value.eq(pack.o.payload.sample.exponent),
             exponents.replace.eq(written.line == 0),
         ]
-        with m.If(begin):
+        with m.If(run.begin):
             m.d.sync += finished.eq(0)
         with m.Elif(writer.step & writer.last):
             m.d.sync += finished.eq(1)
-        trace = Signal(SETTLE - 2)
-        m.d.sync += trace.eq(Mux(work, Cat(finished, trace), 0))
-        m.d.comb += settled.eq(trace[-1])
+        return finished
 
-        for walk in (reader, writer):
-            m.d.comb += [
-                walk.start.eq(begin),
-                walk.log_points.eq(log_points),
-                walk.log_lines.eq(log_lines),
-                walk.mirrored.eq(to_columns),
-            ]
-        return m
+
+def _address(run, at):
+    """The store's address of a place in a line of this pass."""
+    return Mux(run.second, Cat(at.line, at.place), Cat(at.place, at.line))

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.spectral.layout import MANTISSA
 from backspike.gen.spectral.machine import SpectralMachine
+from backspike.ir.spectral_constants import MANTISSA
 
 TAPS = wiring.Signature({"valid": Out(1), "re": Out(signed(MANTISSA)), "im": Out(signed(MANTISSA))})
 """Samples as they are read: image and reference, less mid-scale."""

@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.pipeline import Pipeline
-from backspike.gen.spectral.layout import TWIDDLE_FRACTION, point_layout
+from backspike.gen.spectral.layout import point_layout
 from backspike.gen.spectral.normalise import Normalise
 from backspike.gen.spectral.twiddle import Twiddles
+from backspike.ir.spectral_constants import TWIDDLE_FRACTION
 
 MULTIPLIER = 18
 """Bits of both signed operands of a multiplier, MULT18X18D on ECP5: a twiddle factor fills one."""

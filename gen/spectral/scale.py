@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.pipeline import Pipeline
-from backspike.gen.spectral.layout import DROPPED, MANTISSA, column_layout, spectrum_width
+from backspike.gen.spectral.layout import column_layout, spectrum_width
 from backspike.gen.spectral.machine import SpectralMachine
+from backspike.ir.spectral_constants import DROPPED, MANTISSA
 
 STAGES = 4
 FINE = 2

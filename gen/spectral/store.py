@@ -9,8 +9,9 @@ from backspike.gen.host.bus import WORD, HostBus
 from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
 from backspike.gen.memory.slices import SlicedMemory
 from backspike.gen.memory.window import RowWindow
-from backspike.gen.spectral.layout import MANTISSA, SAMPLE
+from backspike.gen.spectral.layout import SAMPLE
 from backspike.gen.spectral.machine import SpectralMachine
+from backspike.ir.spectral_constants import MANTISSA
 
 PART = 24
 """Bits in which the host sees a sample's part, with the sign extended."""

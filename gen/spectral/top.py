@@ -4,18 +4,17 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.host.axi4lite import AXI4LiteSignature, AXI4LiteSubordinate
-from backspike.gen.host.register_file import RegisterFile
-from backspike.gen.host.relay import Relay
+from backspike.gen.host.axi4lite import AXI4LiteSignature
+from backspike.gen.host.host_port import HostPort
 from backspike.gen.spectral.analysis import ENERGIES, TOTALS, Analysis
 from backspike.gen.spectral.control import REQUEST, Fault, SpectralControl
-from backspike.gen.spectral.layout import GUARD, MANTISSA
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.map import IDENT, VERSION, spectral_map
 from backspike.gen.spectral.passes import Passes
 from backspike.gen.spectral.pixel_sums import PixelSums
 from backspike.gen.spectral.store import FrameStore
 from backspike.gen.spectral.sums_window import SUMS, SumsWindow
+from backspike.ir.spectral_constants import GUARD, MANTISSA
 
 
 class SpectralUnit(wiring.Component):
@@ -39,23 +38,31 @@ class SpectralUnit(wiring.Component):
             }
         )
 
+    def _identification(self) -> dict:
+        """The registers that say which machine this is."""
+        machine = self.machine
+        return {
+            "ident": IDENT,
+            "version": VERSION,
+            "machine": {
+                "log_size": machine.log_size,
+                "pixel_bits": machine.pixel_bits,
+                "mantissa": MANTISSA,
+                "guard": GUARD,
+            },
+        }
+
     def elaborate(self, platform):
         m = Module()
         machine = self.machine
-        m.submodules.port = port = AXI4LiteSubordinate(self.map.addr_width)
-        m.submodules.relay = relay = Relay(self.map.addr_width - 2)
-        m.submodules.registers = registers = RegisterFile(self.map)
+        m.submodules.host = registers = HostPort(self.map, self._identification())
         m.submodules.control = control = SpectralControl(machine)
         m.submodules.store = store = FrameStore(machine)
         m.submodules.engine = passes = Passes(machine)
         m.submodules.analysis = analysis = Analysis(machine)
         m.submodules.pixel_sums = pixel_sums = PixelSums(machine)
         m.submodules.sums_window = sums_window = SumsWindow()
-        wiring.connect(m, wiring.flipped(self.axi), port.axi)
-        wiring.connect(m, port.request, relay.i.request)
-        wiring.connect(m, relay.i.response, port.response)
-        wiring.connect(m, relay.o.request, registers.request)
-        wiring.connect(m, registers.response, relay.o.response)
+        wiring.connect(m, wiring.flipped(self.axi), registers.axi)
         wiring.connect(m, registers.pixels, store.pixels)
         wiring.connect(m, registers.samples, store.samples)
         wiring.connect(m, registers.sums, sums_window.host)
@@ -67,12 +74,6 @@ class SpectralUnit(wiring.Component):
         m.d.comb += [
             store.rest.eq(~control.busy),
             registers.lock.eq(control.busy),
-            registers.ident.eq(IDENT),
-            registers.version.eq(VERSION),
-            registers.machine.log_size.eq(machine.log_size),
-            registers.machine.pixel_bits.eq(machine.pixel_bits),
-            registers.machine.mantissa.eq(MANTISSA),
-            registers.machine.guard.eq(GUARD),
             registers.status.running.eq(control.busy),
             registers.status.transforming.eq(passes.busy),
             registers.status.analysing.eq(analysis.busy),

@@ -7,7 +7,8 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.gen.spectral.layout import TWIDDLE, TWIDDLE_FRACTION, complex_layout
+from backspike.gen.spectral.layout import TWIDDLE, complex_layout
+from backspike.ir.spectral_constants import TWIDDLE_FRACTION
 
 
 def twiddles(block: int) -> list[tuple[int, int]]:

@@ -5,12 +5,14 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
+from xml.etree import ElementTree
 
 import cocotb_tools.config
 from amaranth.lib import wiring
-from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
 from backspike.gen.emit import emit
@@ -72,7 +74,30 @@ def build_bench(
     return cached(name, parts, build)
 
 
-def run_bench(
+@dataclass(frozen=True)
+class BenchRun:
+    """What came of the coroutines in one simulation."""
+
+    name: str
+    """The top module's."""
+    log: str
+    passed: dict[str, bool]
+    """By coroutine: `walks`, or `walks/stall=0.5` with cocotb.parametrize's value."""
+
+    def check(self, coroutine: str) -> None:
+        """Raises AssertionError, with its part of the log, unless this coroutine has passed."""
+        if coroutine not in self.passed:
+            raise AssertionError(f"{coroutine} did not run to its end on {self.name}:\n{self.log}")
+        assert self.passed[coroutine], f"{coroutine} failed on {self.name}:\n{self.part(coroutine)}"
+
+    def part(self, coroutine: str) -> str:
+        """The log from where this coroutine begins to where the next one does."""
+        parts = re.split(r"(?m)^(?=.* cocotb\.regression +running \S+ \(\d+/\d+\)$)", self.log)
+        own = [part for part in parts if f".{coroutine} (" in part.partition("\n")[0]]
+        return "".join(own) or self.log
+
+
+def simulate_bench(
     component: wiring.Component,
     name: str,
     test_module: str,
@@ -82,14 +107,14 @@ def run_bench(
     extra_verilog: Mapping[str, str] | str = "",
     public: bool = False,
     seed: int | None = None,
-) -> None:
+) -> BenchRun:
     """Run the cocotb tests of a module (importable by name) against `component`.
 
-    name: of the top module; no port may be called so. testcase: name or names, without what
-    cocotb.parametrize appends; all by default.
+    name: of the top module; no port may be called so. testcase: name or names, with or without
+    what cocotb.parametrize appends; all by default.
     parameters: what the tests find in `bench_parameters()`; JSON. extra_verilog: more sources.
     seed: cocotb's random seed; cocotb prints it, and $COCOTB_RANDOM_SEED sets it as well.
-    Raises AssertionError with the simulation's log if a test fails, or if none ran.
+    Raises AssertionError with the simulation's log if the simulation itself fails.
     """
     folder = build_bench(component, name, extra_verilog=extra_verilog, public=public)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
@@ -113,9 +138,35 @@ def run_bench(
             except SystemExit as end:
                 text = log.read_text() if log.exists() else ""
                 raise AssertionError(f"{name} ended with exit code {end.code}:\n{text}") from None
-        count, failed = get_results(results)
-        assert not failed, f"{failed} of {count} tests on {name} failed:\n{log.read_text()}"
-        assert count, f"no test ran on {name}: testcase is {testcase!r}"
+        text = log.read_text() if log.exists() else ""
+        if not results.exists():
+            raise AssertionError(f"the simulation of {name} ended without results:\n{text}")
+        cases = ElementTree.parse(results).iter("testcase")
+        # A case that passed has no child `failure` or `error`.
+        passed = {
+            str(case.get("name")): case.find("failure") is None and case.find("error") is None
+            for case in cases
+        }
+        return BenchRun(name, text, passed)
+
+
+def run_bench(
+    component: wiring.Component,
+    name: str,
+    test_module: str,
+    *,
+    testcase: str | Sequence[str] = (),
+    **options: Any,
+) -> None:
+    """`simulate_bench`, where every coroutine must pass.
+
+    Raises AssertionError with the simulation's log if one fails, or if none ran.
+    """
+    run = simulate_bench(component, name, test_module, testcase=testcase, **options)
+    failed = [coroutine for coroutine, passed in run.passed.items() if not passed]
+    count = len(run.passed)
+    assert not failed, f"{len(failed)} of {count} tests on {name} failed:\n{run.log}"
+    assert count, f"no test ran on {name}: testcase is {testcase!r}"
 
 
 def _filter(testcase: str | Sequence[str]) -> str | None:

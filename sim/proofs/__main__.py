@@ -10,14 +10,15 @@ from pathlib import Path
 from backspike.ir.errors import UserError
 from backspike.sim.proofs.catalogue import PROOFS
 from backspike.sim.proofs.check import check
+from backspike.system.program import MISSED, run_program
 
 
 def run(names: list[str], out: Path) -> int:
-    """Run the proofs of these names, or all; 0, or 1 if one fails."""
+    """Run the proofs of these names, or all; returns 0, or MISSED if one fails."""
     known = {proof.name: proof for proof in PROOFS}
     for name in names:
         if name not in known:
-            raise UserError(f"proof is {name!r}: one of {', '.join(known)} is allowed")
+            raise UserError(f"proof is {name!r}, must be one of {', '.join(known)}")
     chosen = [known[name] for name in names or known]
     outcomes = []
     for n, proof in enumerate(chosen):
@@ -38,7 +39,7 @@ def run(names: list[str], out: Path) -> int:
         f"proofs: {passed} of {len(outcomes)} hold; {found} of {bugs} planted bugs found; "
         f"{seconds:.0f} s"
     )
-    return 0 if passed == len(outcomes) else 1
+    return 0 if passed == len(outcomes) else MISSED
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,12 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             for bug in proof.bugs:
                 print(f"{'':<18}  bug: {bug.says}")
         return 0
-    try:
-        return run(options.names, options.out)
-    except (UserError, OSError) as error:
-        print(f"backspike: {error}", file=sys.stderr)
-        return 2
+    return run(options.names, options.out)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

@@ -1,11 +1,11 @@
 """All proofs, in the order of docs/proofs.md."""
 
-from backspike.sim.proofs import axi, host, lines, link, queues, scanning, streams, sums, walks
+from backspike.sim.proofs import axi, bus, lines, link, queues, scanning, streams, sums, walks
 from backspike.sim.proofs.proof import Proof
 
 PROOFS: tuple[Proof, ...] = (
     *axi.PROOFS,
-    *host.PROOFS,
+    *bus.PROOFS,
     *link.PROOFS,
     *queues.PROOFS,
     *streams.PROOFS,

@@ -5,11 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.host.bus import WORD
-from backspike.gen.link.frame import OUTGOING
+from backspike.gen.link.deframer import LONGEST
+from backspike.gen.link.framer import OUTGOING
 from backspike.gen.link.protocol import REQUEST
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.receiver import RECEIVED
-from backspike.gen.link.unframe import LONGEST
+from backspike.gen.link.uart import RECEIVED, Rate
 from backspike.gen.memory.rows import read_signature, write_signature
 from backspike.sim.proofs.bench import Bench, MemorySpy
 from backspike.sim.proofs.proof import Bug, Load, Proof
@@ -22,8 +21,8 @@ WORDS = 4
 """Words of a frame here: fewer than there are, but no other number has a meaning either."""
 
 
-class AnyUnframe(wiring.Component):
-    """Like `Unframe`, but says whatever it likes, and keeps only the rule that `held` proves."""
+class AnyDeframer(wiring.Component):
+    """Like `Deframer`, but says whatever it likes, and keeps only the rule that `held` proves."""
 
     def __init__(self):
         super().__init__(
@@ -54,8 +53,8 @@ class AnyUnframe(wiring.Component):
         return m
 
 
-class AnyFrame(wiring.Component):
-    """Like `Frame`, but sends and reads what it likes, as long as it likes."""
+class AnyFramer(wiring.Component):
+    """Like `Framer`, but sends and reads what it likes, as long as it likes."""
 
     def __init__(self):
         super().__init__(
@@ -87,12 +86,13 @@ def bridge(load: Load) -> Bench:
     """
     bench = Bench()
     module = load("link.bridge")
-    module.Unframe, module.Frame, module.WORDS = AnyUnframe, AnyFrame, WORDS
+    module.Deframer, module.Framer, module.WORDS = AnyDeframer, AnyFramer, WORDS
+    module.BusManager = load("link.bus_manager").BusManager
     inside = bench.device(module.Bridge(Rate(1_000_000, 100_000), ADDRESS))
-    unframe, frame = (inside.module.submodules[name] for name in ("unframe", "frame"))
-    for signal in (*unframe.like, *unframe.said, frame.ends, *frame.said):
+    deframer, framer = (inside.module.submodules[name] for name in ("deframer", "framer"))
+    for signal in (*deframer.like, *deframer.said, framer.ends, *framer.said):
         bench.free(signal)
-    axi, m = inside.component.axi, bench.module
+    axi = inside.component.axi
     aw, w, b, ar, r = (
         getattr(axi, f"{name}valid") & getattr(axi, f"{name}ready")
         for name in ("aw", "w", "b", "ar", "r")
@@ -112,38 +112,38 @@ def bridge(load: Load) -> Bench:
     bench.always(~axi.wvalid | ((reads == 0) & (words == 0) & axi.wstrb.all()))
 
     state = inside.state
-    bench.always(state("DATA") == (reads != 0))
-    bench.always(inside["aw_done"] == (state("WRITE") & (addresses != 0)))
-    bench.always(inside["w_done"] == (state("WRITE") & (words != 0)))
-    with m.If(state("RESPONSE")):
-        bench.always((addresses != 0) & (words != 0))
-    with m.If(~state("WRITE", "RESPONSE")):
-        bench.always((addresses == 0) & (words == 0))
+    manager, writes = inside.part("manager"), inside["writes"]
+    bench.always(manager["ar_done"] == (reads != 0))
+    bench.always(manager["aw_done"] == (addresses != 0))
+    bench.always(manager["w_done"] == (words != 0))
+    bench.always((state("ACCESS") & ~writes) | (reads == 0))
+    bench.always((state("ACCESS") & writes) | ((addresses == 0) & (words == 0)))
+    bench.always(~state("FETCH", "FETCHED") | writes)
 
     # The buffer: what is read in the cycle that writes it must not be used. The frame may use
     # whatever it reads while it is busy; the bridge uses what it has had the address of since
     # FETCH, and all that time the word stands.
     buffer = inside.part("words")
     memory, port = MemorySpy(bench, buffer), buffer.component
-    fetches = state("FETCH", "FETCHED", "WRITE")
+    fetches = state("FETCH", "FETCHED") | (state("ACCESS") & writes)
     same = port.write.addr == port.read0.addr
-    bench.always(~((frame.busy | fetches) & port.write.en & same))
-    bench.always(~(frame.busy & port.write.en & port.write.addr[-1]))
-    bench.always(~frame.busy | port.read0.addr[-1])
-    accesses = state("READ", "DATA", "RESPONSE", "HELLO", "KEEP", "SEND") | fetches
-    bench.always(~frame.busy | ~accesses | state("SEND"))
+    bench.always(~((framer.busy | fetches) & port.write.en & same))
+    bench.always(~(framer.busy & port.write.en & port.write.addr[-1]))
+    bench.always(~framer.busy | port.read0.addr[-1])
+    accesses = state("ACCESS", "HELLO", "KEEP", "SEND") | fetches
+    bench.always(~framer.busy | ~accesses | state("SEND"))
     word = memory.word(inside["done"][:-1])
-    bench.always(~state("FETCHED", "WRITE") | (memory.register == word))
-    bench.always(~state("WRITE") | (Value.cast(port.read0.data) == word))
+    bench.always(~(fetches & ~state("FETCH")) | (memory.register == word))
+    bench.always(~(state("ACCESS") & writes) | (Value.cast(port.read0.data) == word))
     bench.possible(axi.rvalid)
-    bench.possible(axi.wvalid & ~axi.awvalid & state("WRITE"))
+    bench.possible(axi.wvalid & ~axi.awvalid)
     return bench
 
 
 def held(load: Load) -> Bench:
     """While a request is carried out, what comes touches neither it nor its words."""
     bench = Bench()
-    inside = bench.device(load("link.unframe").Unframe())
+    inside = bench.device(load("link.deframer").Deframer())
     device = inside.component
     held = bench.past(device.hold, "held")
     header = bench.past(device.header, "header_before")
@@ -163,10 +163,10 @@ def held(load: Load) -> Bench:
     return bench
 
 
-def frame(load: Load) -> Bench:
+def framer(load: Load) -> Bench:
     """Bytes stay until they are taken; a frame is a flag, bytes, and two flags."""
     bench = Bench()
-    inside = bench.device(load("link.frame").Frame())
+    inside = bench.device(load("link.framer").Framer())
     device, m = inside.component, bench.module
     bench.kept(device.o)
     bench.always(device.i.ready == inside.state("IDLE"))
@@ -205,26 +205,26 @@ PROOFS = (
         bugs=(
             Bug(
                 "AW is offered again after it was taken",
-                BRIDGE,
-                "axi.awvalid.eq(~aw_done & ~outside)",
-                "axi.awvalid.eq(~outside)",
+                "link.bus_manager",
+                "axi.awvalid.eq(write & ~aw_done)",
+                "axi.awvalid.eq(write)",
             ),
             Bug(
                 "a request is carried out while the answer before is being sent",
                 BRIDGE,
-                "with m.If(~frame.i.ready):\n                    pass",
+                "with m.If(~framer.i.ready):\n                    pass",
                 "with m.If(0):\n                    pass",
             ),
             Bug(
                 "frames are taken in while a request is carried out",
                 BRIDGE,
-                "m.d.comb += unframe.hold.eq(1)",
-                "m.d.comb += unframe.hold.eq(0)",
+                "deframer.hold.eq(1),",
+                "deframer.hold.eq(0),",
             ),
         ),
     ),
     Proof(
-        name="unframe",
+        name="deframer",
         claim="what comes while a request is carried out touches neither it nor its words, and is "
         "dropped whole",
         bench=held,
@@ -233,28 +233,28 @@ PROOFS = (
         bugs=(
             Bug(
                 "a torn frame is not dropped",
-                "link.unframe",
+                "link.deframer",
                 "skip.eq(skip | self.hold)",
                 "skip.eq(skip)",
             ),
             Bug(
                 "a held header is shifted",
-                "link.unframe",
+                "link.deframer",
                 "with m.If(take & ~self.hold & ~skip):",
                 "with m.If(take & ~skip):",
             ),
         ),
     ),
     Proof(
-        name="frame",
+        name="framer",
         claim="bytes to send stay until taken; no flag within a frame, one before, two behind",
-        bench=frame,
+        bench=framer,
         depth=2,
         search=8,
         bugs=(
             Bug(
                 "flags are not escaped",
-                "link.frame",
+                "link.framer",
                 "special.eq((byte == FLAG) | (byte == ESCAPE))",
                 "special.eq(byte == ESCAPE)",
             ),

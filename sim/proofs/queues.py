@@ -4,9 +4,10 @@ from amaranth.hdl import Cat, Signal, Value
 from amaranth.lib.data import View
 
 from backspike.gen.core.engines import UPDATE
-from backspike.gen.core.layout import BATCH, ENGINES, POSITION_BITS, TASK
+from backspike.gen.core.layout import BATCH, POSITION_BITS, TASK
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
+from backspike.ir.constants import ENGINES
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.proof import Bug, Load, Proof
 

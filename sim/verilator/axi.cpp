@@ -1,4 +1,4 @@
-// Drives a Verilated model with ports clk, rst and axi__* (AXI4-Lite, 32-bit data) from compiled
+// Drives a Verilated model with ports clk, rst and s_axi_* (AXI4-Lite, 32-bit data) from compiled
 // code: Python asks for blocks of words and numbers of cycles, never for a single cycle.
 //
 // The model's class is VTop (verilator --prefix VTop). A cycle is two evaluations: one with the
@@ -15,8 +15,7 @@
 #include "verilated_vcd_c.h"
 #endif
 
-// Verilator spells the two underscores of axi__awaddr so.
-#define AXI(name) axi___05F##name
+#define AXI(name) s_axi_##name
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace {

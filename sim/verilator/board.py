@@ -10,9 +10,8 @@ from amaranth.build import Subsignal
 from backspike.gen.boards.board import Board, Pin
 from backspike.gen.boards.clock import hold_cycles
 from backspike.gen.boards.files import TOP, board_files
-from backspike.gen.machine import Machine
-from backspike.gen.spectral.machine import SpectralMachine
-from backspike.sim.verilator.core_model import SOURCES
+from backspike.gen.machine import Accelerator
+from backspike.sim.verilator.machine_model import SOURCES
 from backspike.sim.verilator.uart import Uart, uart_library
 from backspike.system.cache import cached
 
@@ -27,13 +26,13 @@ SETTLE = 10
 
 
 class Lights(NamedTuple):
-    """Whether the two are lit; see `gen.boards.life.Life`."""
+    """Whether the two are lit; see `gen.boards.status_leds.StatusLeds`."""
 
     alive: bool
     error: bool
 
 
-def cached_files(board: Board, machine: Machine | SpectralMachine) -> dict[str, str]:
+def cached_files(board: Board, machine: Accelerator) -> dict[str, str]:
     """`board_files`, from the cache if this generator has made them."""
 
     def build(folder: Path) -> None:

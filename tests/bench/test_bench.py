@@ -9,7 +9,6 @@ import pytest
 from backspike.bench import accuracy, densities, efficiency, lockstep, run, speed
 from backspike.bench.alone import Run, alone, alone_plan
 from backspike.bench.densities import Case
-from backspike.bench.digits import batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most, table, to_json
 from backspike.compile.compiler import compile_network
 from backspike.compile.schedule import ENGINES, PROGRAMS
@@ -21,6 +20,8 @@ from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.errors import Mismatch, UserError
 from backspike.train.data import digits
+from backspike.train.digits_run import batches, learning, network
+from backspike.train.steady import train_steadily
 from backspike.train.trainer import Trainer
 
 TINY = MACHINES["tiny"]
@@ -32,11 +33,13 @@ SPARSE = Case("sparse errors", 0.4, 0.3, ("bptt", "mpd-ed"), ("bp",))
 
 
 def test_goals_are_inclusive():
+    """A value equal to its goal meets it."""
     assert [at_most("a", value, 1.1, "").met for value in (1.1, 1.1001)] == [True, False]
     assert [at_least("a", value, 95, "").met for value in (95, 94.99)] == [True, False]
 
 
 def test_json_and_table():
+    """JSON holds every figure with its goal; the table marks a missed goal and wraps long texts."""
     figures = [at_most("mismatches", 0, 0, "counted"), at_least("accuracy", 94.5, 95, "trained"),
                Figure("wall", None, "<= 6 min", None, "time make demo")]  # fmt: skip
     assert json.loads(to_json(figures)) == [
@@ -65,25 +68,30 @@ def _group(value: int, tensors: int = 0):
 
 @pytest.mark.parametrize(("value", "code"), [(1, 0), (2, 1)])
 def test_the_exit_code_says_whether_all_goals_are_met(monkeypatch, capsys, value, code):
+    """The exit code is 1 as soon as one figure misses its goal."""
     monkeypatch.setitem(run.SUBJECTS, "core", {"some": _group(value), "other": _group(0)})
     assert run.bench(None, ["some"]) == code
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["small", str(value)]
 
 
 def test_a_whole_run_lists_what_it_cannot_measure(monkeypatch, capsys):
+    """A run of all groups lists the figures that only people can measure, without a value."""
     monkeypatch.setitem(run.SUBJECTS, "core", {"some": _group(1), "other": _group(0)})
     assert run.bench("-") == 0
     figures = json.loads(capsys.readouterr().out)
-    assert [f["value"] for f in figures] == [1, 0, None, None]
+    assert [f["value"] for f in figures] == [1, 0, None, None, None]
 
 
 def test_unknown_groups_are_refused_before_any_work(monkeypatch):
+    """A group that does not exist is a UserError that names the known ones."""
     monkeypatch.setitem(run.SUBJECTS, "core", {"some": _group(1)})
     with pytest.raises(UserError, match=r"only is 'sum': some is allowed"):
         run.bench(None, ["some", "sum"])
 
 
 def test_a_mismatch_is_a_figure_and_ends_its_group_only():
+    """A Mismatch in one group is counted and quoted, and the next group still runs."""
+
     def wrong(counts: Counts) -> list[Figure]:
         counts.tensors, counts.mismatches = 3, 2
         raise Mismatch("layer 0 differs")
@@ -102,6 +110,7 @@ def plan_of(case: Case):
 
 
 def test_single_engine_programs_hold_every_task_once_and_wait_for_nothing():
+    """Programs of one engine hold all tiles of their layer in order and never wait."""
     plan = plan_of(GATED)
     ours = alone_plan(plan)
     for name in PROGRAMS:
@@ -120,6 +129,7 @@ def test_single_engine_programs_hold_every_task_once_and_wait_for_nothing():
 
 
 def test_single_engine_programs_that_do_not_fit_are_refused():
+    """Programs of one engine that need more tasks than the machine has are a ValueError."""
     plan = plan_of(GATED)  # 3 layers of 8 tiles: 48 tasks of fp before, 24 more
     with pytest.raises(ValueError, match=r"engine fp has 72 tasks: 64 are allowed"):
         alone_plan(replace(plan, machine=replace(TINY, tasks=64)))
@@ -132,6 +142,7 @@ def near(share: float, density: float, count: int) -> bool:
 
 @pytest.mark.parametrize("case", [GATED, SPARSE, *densities.cases()[-3:]], ids=lambda c: c.name)
 def test_densities_are_those_of_the_case(case):
+    """Spikes, errors and gradients have the case's densities, counted in golden's tensors."""
     batch = densities.tensors(case, 64)
     assert near(batch.spikes.mean(), case.input, batch.spikes.size)
     assert near((batch.error != 0).mean(), case.error, batch.error.size)
@@ -184,6 +195,7 @@ def bounds(case: Case) -> dict[tuple[str, int], int]:
 
 @pytest.mark.parametrize("case", [GATED, SPARSE], ids=lambda case: case.name)
 def test_an_engine_alone_has_golden_bits_and_its_bound(case):
+    """An engine alone computes golden's bits, and its bound equals one worked out from golden."""
     counts = Counts()
     measured = efficiency.measure(case, TINY, counts, width=WIDTH)
     # Loaded weights; spikes and codes of 2 layers, logits twice; gradients and weights of 3.
@@ -198,6 +210,7 @@ def _run(engine: str, busy: int, bound: int) -> Run:
 
 
 def test_the_worst_run_is_the_figure():
+    """The figure of an engine is its worst ratio of busy cycles to bound, and says what stalled."""
     cases = ((GATED, "fp", 105), (SPARSE, "fp", 120), (GATED, "bp", 300))
     runs = [efficiency.Measured(case, _run(engine, busy, 100)) for case, engine, busy in cases]
     figure = efficiency.figure(runs, "fp")
@@ -209,6 +222,7 @@ def test_the_worst_run_is_the_figure():
 
 
 def test_concurrency_is_cycles_over_all_busy_cycles():
+    """Concurrency is total cycles over the engines' busy cycles, beside the cycles of a sample."""
     engine = {"busy": 400, "bound": 300}
     concurrency, sample = lockstep.overlap({"total": 900, **dict.fromkeys(ENGINES, engine)}, 3, 16)
     assert (concurrency.value, concurrency.met) == (0.75, True)
@@ -222,9 +236,10 @@ def few():
 
 @pytest.mark.parametrize(("rule", "loss"), lockstep.RUNS)
 def test_lockstep_counts_the_steady_state_only(few, rule, loss):
+    """Lockstep compares every batch, and counts cycles and events without the first batch."""
     how, counts = learning(0, loss), Counts()
     chosen = list(batches(few.train, how, 0))[:3]
-    steady = lockstep.train(network(rule, SMALL), how, TINY, chosen, counts)
+    steady = train_steadily(network(rule, SMALL), how, TINY, chosen, counts)
     # Loaded weights; 3 forward passes of 4 tensors, 3 updates of 4.
     assert (counts.tensors, counts.mismatches) == (2 + 3 * 4 + 3 * 4, 0)
     later = sum(int(batch.spikes.sum()) for batch in chosen[1:])
@@ -233,6 +248,7 @@ def test_lockstep_counts_the_steady_state_only(few, rule, loss):
 
 
 def test_a_bare_loop_between_batches_changes_nothing(few):
+    """Measuring the bare loop between batches leaves the weights as golden computes them."""
     backend = RTLBackend(network("bptt", SMALL), learning(0), TINY)
     golden = GoldenBackend(network("bptt", SMALL), learning(0))
     for each in (backend, golden):
@@ -265,6 +281,7 @@ def test_float32_sees_the_batches_that_the_trainer_sees(few):
 
 
 def test_accuracy_is_a_mean_and_its_distance(monkeypatch, few):
+    """Accuracy is the mean over seeds, and its distance to float32 is in points."""
     monkeypatch.setattr(accuracy, "golden", lambda data, rule, seed, epochs: 0.9 + seed / 100)
     monkeypatch.setattr(accuracy, "float32", lambda data, rule, seed, epochs: 0.93)
     figures = accuracy.figures(few, seeds=(4, 8), epochs=1)
@@ -277,5 +294,6 @@ def test_accuracy_is_a_mean_and_its_distance(monkeypatch, few):
 
 
 def test_float32_learns(few):
+    """The float32 baseline gains more than 20 points of accuracy in 3 epochs."""
     untrained = accuracy.float32(few, "bptt", 0, 0)
     assert accuracy.float32(few, "bptt", 0, 3) > untrained + 0.2

@@ -16,6 +16,7 @@ from backspike.drive.lockstep import Counts
 from backspike.golden.fft import Words, butterfly, quarter_turn, twiddles
 from backspike.golden.spectral import Samples, samples, sums, transform, values
 from backspike.ir.errors import Mismatch, UserError
+from backspike.spectral import image_pairs
 from backspike.spectral.degrade import Pair
 from tests.support.software_unit import SMALL, Software
 
@@ -46,7 +47,7 @@ def opened(monkeypatch):
         machines.append(machine)
         return Transforming(machine)
 
-    monkeypatch.setattr(spectral, "SpectralRTL", make)
+    monkeypatch.setattr(image_pairs, "SpectralRTL", make)
     return machines
 
 
@@ -55,6 +56,7 @@ def opened(monkeypatch):
 
 @pytest.mark.verilator
 def test_images_on_the_simulated_unit():
+    """The simulated unit's sums and transforms of every kind of image equal golden's."""
     counts = Counts()
     assert spectral.images(counts, machines=(SMALL,)) == []
     pixels = sum(h * w for h in spectral.SIDES for w in spectral.SIDES)
@@ -63,7 +65,8 @@ def test_images_on_the_simulated_unit():
 
 
 def test_units_of_other_sizes_have_square_and_flat_images(monkeypatch):
-    monkeypatch.setattr(spectral, "SpectralRTL", Transforming)
+    """Units of other sizes are tried with square and flat images, and every value is counted."""
+    monkeypatch.setattr(image_pairs, "SpectralRTL", Transforming)
     assert [m.size for m in spectral.OTHERS] == [8, 16, 64, 512]
     for machine, pixels in zip(spectral.OTHERS[:2], ([64], [256, 128, 128]), strict=True):
         counts = Counts()
@@ -73,6 +76,7 @@ def test_units_of_other_sizes_have_square_and_flat_images(monkeypatch):
 
 
 def test_images_are_of_all_their_kinds():
+    """The test images reach both ends of the grey scale, differ by kind and repeat for one seed."""
     for bits in (8, 16):
         kinds = spectral.kinds(8, 16, bits, 1)
         everything = torch.stack([torch.stack(pair) for pair in kinds.values()])
@@ -85,17 +89,19 @@ def test_images_are_of_all_their_kinds():
 
 
 def test_a_sum_or_a_sample_that_differs_is_named(monkeypatch):
+    """The first sum or sample that differs is a Mismatch with tensor, place and value."""
     counts = Counts()
-    monkeypatch.setattr(spectral, "SpectralRTL", lambda m: Transforming(m, wrong={"yy": 1}))
+    monkeypatch.setattr(image_pairs, "SpectralRTL", lambda m: Transforming(m, wrong={"yy": 1}))
     with pytest.raises(Mismatch, match="tensor yy, index noise, 8 x 8: got 0x1 "):
         spectral.images(counts, machines=(SMALL,))
     assert (counts.values, counts.mismatches) == (10, 1)
-    monkeypatch.setattr(spectral, "SpectralRTL", lambda m: Transforming(m, flip=1))
+    monkeypatch.setattr(image_pairs, "SpectralRTL", lambda m: Transforming(m, flip=1))
     with pytest.raises(Mismatch, match=r"tensor im, index noise, 8 x 8, row 0, column 0: got 0x"):
         spectral.images(counts, machines=(SMALL,))
 
 
 def test_all_that_differs_is_counted():
+    """A Mismatch names the first sample that differs, and all are counted."""
     want = transform(samples(*spectral.kinds(8, 16, 8, 1)["noise"], 8))
     got = want._replace(re=want.re.clone())
     got.re[2, 5] += 1
@@ -119,6 +125,7 @@ def measured(name: str, got: float, want: float):
 
 
 def test_the_pair_farthest_from_float64_is_the_figure():
+    """The figure is the largest distance of FSDS to float64 over all pairs, and names the pair."""
     figure = spectral.distance(
         [measured("a", 30.004, 30), measured("b", 9.989, 10), measured("c", 50, 50.001)], 128
     )
@@ -129,6 +136,7 @@ def test_the_pair_farthest_from_float64_is_the_figure():
 
 
 def test_pairs_are_measured_on_the_unit_of_their_size(opened):
+    """Pairs of a size are measured on the unit of that size, every channel's sums compared."""
     counts = Counts()
     (figure,) = spectral.fsds(counts, sizes=(128,), limit=2)
     assert (figure.met, [m.name for m in opened]) == (True, ["spectral-128"])
@@ -136,6 +144,7 @@ def test_pairs_are_measured_on_the_unit_of_their_size(opened):
 
 
 def test_noise_is_the_exact_transform_over_the_error():
+    """The signal-to-noise ratio equals one from torch's FFT, without the frequency zero."""
     image = samples(*spectral.kinds(16, 8, 8, 3)["noise"], 8)
     result = transform(image)
     z = torch.fft.fft2(torch.complex(image.re.double(), image.im.double()))
@@ -148,6 +157,7 @@ def test_noise_is_the_exact_transform_over_the_error():
 
 
 def test_sqnr_is_of_the_worst_photograph(opened):
+    """The figure is the worst ratio over the photographs that are large enough."""
     names, counts = ("moon", "microaneurysms", "coffee"), Counts()  # the second is too small
     (figure,) = spectral.sqnr(counts, 128, names)
     crops = [spectral.crop(spectral.grey(spectral.photograph(n)), 128)[0] for n in names[::2]]
@@ -163,6 +173,7 @@ def test_sqnr_is_of_the_worst_photograph(opened):
 
 
 def test_cycles_are_those_of_the_worst_size(opened):
+    """The figure is the worst ratio of cycles to bound over the sizes."""
     counts = Counts()
     runs = (("spectral-32", 8, 8), ("spectral-32", 8, 16))
     (figure,) = spectral.cycles(counts, runs)
@@ -172,6 +183,7 @@ def test_cycles_are_those_of_the_worst_size(opened):
 
 
 def test_the_inverse_is_compared_and_bounded(opened, monkeypatch):
+    """There and back differs by less than the bound; a bound that is too small is not met."""
     monkeypatch.setitem(spectral.SPECTRAL_MACHINES, "spectral-16", replace(SMALL, size=16))
     counts = Counts()
     (figure,) = spectral.inverse(counts, 16)
@@ -214,13 +226,14 @@ SIZES = [(8, 8), (16, 8), (8, 32), (32, 32)]
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_roundings_and_factors_keep_to_their_own_bounds(height, width):
+    """Errors of the rounded factors and of the roundings each keep to their part of the bound."""
     for seed in range(2):
         for kind, pair in spectral.kinds(height, width, 8, seed).items():
             image = samples(*pair, 8)
             passes = spectral.four_passes(image)
             z, points = torch.complex(image.re.double(), image.im.double()), height * width
             ideal = exact(exact(z, False), True) / points
-            moved = rounding._moved(height, width) * z.abs().max()
+            moved = rounding.map_shift(height, width) * z.abs().max()
             assert (ideal - z).abs().max() <= moved, kind
             bound = rounding.inverse_bound(image, passes)
             got = values(passes[3], passes=4) / points
@@ -233,7 +246,7 @@ def test_eight_points_have_one_factor_that_is_not_exact():
     """√½ (1 - j), whose rounded square is too large by e: it moves points 1 and 3 of each half by
     e / 2, and their partners in the other half as much."""
     excess = 2 * (46341 / 2**16) ** 2 - 1
-    assert rounding._distance(8) == pytest.approx(abs(excess), rel=1e-3)
+    assert rounding.map_distance(8) == pytest.approx(abs(excess), rel=1e-3)
 
 
 def test_the_parts_of_the_bound():
@@ -244,19 +257,19 @@ def test_the_parts_of_the_bound():
     greatest = zero.clone()
     greatest[0, 0] = 2**17 - 1
     lines, after = Samples(zero, zero, exponents), Samples(greatest, zero, result)
-    aligned, rotated, packed = rounding._errors(lines, after, 1)
+    aligned, rotated, packed = rounding.pass_errors(lines, after, 1)
     unit = 2.0 ** (9 - 4)
     half = math.sqrt(0.5)
     assert aligned[0].tolist() == [half * unit, 0] * 8
     assert rotated.tolist() == [[half * unit]]
     assert packed[0, :3].tolist() == [math.hypot(1, 0.5) * 4 * unit, 0, half * 4 * unit]
     # One rotation, which leaves blocks of 4 points.
-    single = rounding._single(aligned, rotated, packed, 16)
+    single = rounding.single_errors(aligned, rotated, packed, 16)
     assert single[0, 1].item() == pytest.approx(8 * half * unit + 4 * half * unit)
-    whole = rounding._whole(aligned, rotated, torch.zeros(1, 16), 16)
+    whole = rounding.total_error(aligned, rotated, torch.zeros(1, 16), 16)
     squares = math.sqrt(8 * 0.5) * 4 + math.sqrt(16 * 0.5) * 2
     assert whole == pytest.approx(squares * unit)
-    assert [rounding._blocks(n) for n in (8, 16, 32, 128, 512)] == [
+    assert [rounding.rotation_blocks(n) for n in (8, 16, 32, 128, 512)] == [
         [4], [4], [4, 16], [4, 16, 64], [4, 16, 64, 256]
     ]  # fmt: skip
 
@@ -265,6 +278,8 @@ def test_the_parts_of_the_bound():
 
 
 def test_the_transform_alone_is_measured_or_listed(monkeypatch):
+    """The FFT alone is built and measured; without tools, its figures have no value."""
+
     def missing(tool):
         raise UserError(f"{tool} is not found")
 
@@ -296,11 +311,14 @@ def test_the_transform_alone_is_measured_or_listed(monkeypatch):
 
 
 def test_goals_that_must_be_passed():
+    """`below` and `above` miss a value equal to their goal."""
     assert [below("a", value, 5, "").met for value in (4.9, 5)] == [True, False]
     assert [above("a", value, 5, "").met for value in (5.1, 5)] == [True, False]
 
 
 def test_spectral_groups_are_chosen_by_their_option(monkeypatch, capsys):
+    """The spectral subject has its own groups, and a group of another subject is a UserError."""
+
     def group(name: str):
         return lambda counts: [at_most(name, 1, 2, "")]
 
@@ -319,5 +337,6 @@ def test_spectral_groups_are_chosen_by_their_option(monkeypatch, capsys):
 
 
 def test_sums_of_a_software_unit_are_goldens():
+    """The software stand-in gives golden's sums."""
     a, b = spectral.kinds(8, 8, 8, 1)["noise"]
     assert Software().sums(a, b) == sums(samples(a, b, 8))

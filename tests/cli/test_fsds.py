@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from backspike.golden.spectral import Sums
 from backspike.spectral import fsds
 from backspike.spectral.degrade import noise
 from backspike.spectral.photographs import crop, grey, photograph
-from backspike.system import progress as patience
+from backspike.system import progress
 from tests.support.software_unit import Software, float64
 
 KEYS = ["backend", "machine", "height", "width", "channels", "fsds_db", "reference_db", "sums",
@@ -70,13 +71,31 @@ def test_json_has_the_promised_keys(capsys, unit):
     assert result["cycles"] == {"total": 3 * (2 * 512 + 7), "bound": 3 * 2 * 512}
     assert result["check"] == {"values": 30, "mismatches": 0}
     assert f"FSDS        {result['fsds_db']:.4f} dB\n" in err
+    assert "\r" not in err  # no bar, which is for terminals
+    assert "pair" not in err
 
 
 def test_parts_give_the_figure_again(capsys):
     assert run("colour_a.png", "colour_b.png", "--backend", "golden", "--json", "-") == 0
     result = json.loads(capsys.readouterr().out)
-    parts = [{k: v for k, v in p.items() if k not in ("tile", "channel")} for p in result["parts"]]
+    parts = [{f.name: part[f.name] for f in fields(Sums)} for part in result["parts"]]
     assert fsds.similarity([Sums(**p) for p in parts], 16, 32) == result["fsds_db"]
+
+
+def test_sums_beyond_2_to_53_come_as_strings_too(capsys):
+    """In the sums of all and of each part; those that float64 holds come alone."""
+    pixels = grey(crop(photograph("chelsea"), 128))
+    save("large_a.png", pixels)
+    save("large_b.png", noise(pixels, 5, 1))
+    assert run("large_a.png", "large_b.png", "--backend", "golden", "--json", "-") == 0
+    result = json.loads(capsys.readouterr().out)
+    want = fsds.measure(load("large_a.png"), load("large_b.png"), "golden").parts[0]
+    assert any(abs(value) > 2**53 for value in vars(want).values())
+    for found, names in ((result["parts"][0], vars(want)), (result["sums"], ("saa", "sbb", "sab"))):
+        for name in names:
+            value = getattr(want, name)
+            assert found[name] == value
+            assert found.get(f"{name}_str") == (str(value) if abs(value) > 2**53 else None)
 
 
 def test_the_table_of_the_unit(capsys, unit):
@@ -194,10 +213,11 @@ def test_help(capsys):
 
 
 def test_what_is_slow_is_said(capsys):
-    with patience.said_if_slow("slow", 0.01):
+    """The message comes only when the work takes longer than its limit."""
+    with progress.said_if_slow("slow", 0.01):
         time.sleep(0.2)
     assert capsys.readouterr().err == "slow\n"
-    with patience.said_if_slow("quick", 0.2):
+    with progress.said_if_slow("quick", 0.2):
         pass
     time.sleep(0.3)
     assert capsys.readouterr().err == ""

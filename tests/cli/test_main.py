@@ -36,6 +36,7 @@ def run(*arguments: str) -> int:
 
 
 def test_train_json_to_stdout_and_nothing_else(capsys):
+    """`train --json -` puts the result alone on stdout; epochs and table go to stderr."""
     assert run("train", *SMALL, "--epochs", "2", "--json", "-") == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -48,6 +49,7 @@ def test_train_json_to_stdout_and_nothing_else(capsys):
 
 
 def test_train_table_and_files(capsys, tmp_path):
+    """`train` prints its table and writes JSON, plots and checkpoint into new folders."""
     files = ["--json", "a/r.json", "--plots", "b/c", "--save", "d/run.safetensors"]
     assert run("train", *SMALL, "--epochs", "1", *files) == 0
     out = capsys.readouterr().out
@@ -59,6 +61,7 @@ def test_train_table_and_files(capsys, tmp_path):
 
 
 def test_options_reach_the_network():
+    """Every option of `train` is found in the checkpoint's network and learning."""
     options = "--rule mpd-ed --no-temporal --leak 0.9 --threshold 0.7 --reset soft --bias --batch 5"
     options += " --loss mse --alpha 2^-1 --rounding stochastic --seed 3 --epochs 1 --save c"
     assert run("train", *SMALL, *options.split()) == 0
@@ -73,6 +76,7 @@ def test_options_reach_the_network():
 
 
 def test_surrogate_and_rate_options():
+    """`--surrogate` and `--rate` reach the network, and their defaults are the documented ones."""
     options = ["--surrogate", "arctan:3", "--rate", "0.25", "--epochs", "1", "--save", "c"]
     assert run("train", *SMALL, *options) == 0
     kept = load_checkpoint(Path("c"))
@@ -86,6 +90,7 @@ def test_surrogate_and_rate_options():
 
 
 def test_resume_equals_one_go(tmp_path):
+    """A run in two parts ends with the weights, progress and accuracy of one run."""
     assert run("train", *SMALL, "--epochs", "3", "--save", "whole", "--json", "w.json") == 0
     assert run("train", *SMALL, "--epochs", "1", "--save", "part") == 0
     resumed = "--resume part --epochs 3 --save part --json p.json".split()  # noqa: SIM905
@@ -113,6 +118,7 @@ def test_resume_equals_one_go(tmp_path):
     ],
 )
 def test_resume_that_differs(capsys, options, message):
+    """An option that contradicts the checkpoint is refused; the same options go on."""
     np.savez("other.npz", x=np.ones((40, 64)), y=np.arange(40) % 10)
     assert run("train", *SMALL, "--epochs", "1", "--save", "c") == 0
     capsys.readouterr()
@@ -123,6 +129,7 @@ def test_resume_that_differs(capsys, options, message):
 
 
 def test_evaluate(capsys):
+    """`evaluate` gives the training's accuracy again, and counts what it compared."""
     assert run("train", *SMALL, "--epochs", "1", "--save", "c", "--json", "t.json") == 0
     capsys.readouterr()
     assert run("evaluate", "c", "--backend", "golden", "--check", "--json", "-") == 0
@@ -135,6 +142,7 @@ def test_evaluate(capsys):
 
 
 def test_machines(capsys):
+    """`machines` lists every preset, as text and as JSON."""
     assert run("machines") == 0
     out = capsys.readouterr().out
     assert all(name in out for name in (*MACHINES, *SPECTRAL_MACHINES))
@@ -146,6 +154,7 @@ def test_machines(capsys):
 
 
 def test_compile(capsys):
+    """`compile` prints tiles, cycles and memory of a small network, and gives them as JSON."""
     assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--density", "1,1,1") == 0
     out = capsys.readouterr().out
     assert "7-5-8 on tiny (2 lanes): batches of 16 samples in 4 blocks of 4, 4 steps\n" in out
@@ -161,6 +170,8 @@ def test_compile(capsys):
 
 
 def test_mismatch_is_exit_code_1(capsys, monkeypatch):
+    """A tensor that differs ends `train` with exit code 1, names the place and writes nothing."""
+
     class Wrong(GoldenBackend):
         def forward_tensors(self):
             tensors = super().forward_tensors()
@@ -212,8 +223,8 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --seed -1", "seed is -1"),
         ("train --leak 2", "leak is 2.0"),
         ("train --json .", "--json is ., a folder"),
-        ("train --save file/x", "--save is file/x: "),
-        ("train --plots file", "--plots is file: "),
+        ("train --save file/x", "--save is file/x, but "),
+        ("train --plots file", "--plots is file, but "),
         ("train --resume none", "checkpoint none is not there"),
         ("train --resume file", "checkpoint file cannot be read"),
         ("train --trace-batch 1", "trace-batch is 1: 0 or more is allowed, and only beside"),
@@ -232,6 +243,7 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
     ],
 )
 def test_bad_input(capsys, tmp_path, arguments, message):
+    """Every bad option is one sentence on stderr, exit code 2, no output and no file."""
     (tmp_path / "file").write_text("text")
     assert run(*arguments.split()) == 2
     out, err = capsys.readouterr()
@@ -246,16 +258,19 @@ def test_bad_input(capsys, tmp_path, arguments, message):
     "command", ["", "train", "evaluate", "compile", "emit", "machines", "fsds", "hyra", "bench"]
 )
 def test_help(capsys, command):
+    """The help of each command is printed with exit code 0."""
     assert run(*command.split(), "--help") == 0
     assert "usage: backspike" in capsys.readouterr().out
 
 
 def test_version(capsys):
+    """`--version` prints the installed version."""
     assert run("--version") == 0
     assert capsys.readouterr().out == f"backspike {version('backspike')}\n"
 
 
 def test_numbers():
+    """Numbers are read as decimals, powers and scientific notation."""
     assert [number(text) for text in ("0.5", "2^-6", "1e-3", "-2")] == [0.5, 2**-6, 1e-3, -2]
 
 
@@ -279,7 +294,68 @@ def test_ctrl_c_from_outside(tmp_path):
     assert whole.progress == resumed.progress
 
 
-def test_a_closed_pipe_is_no_traceback():
-    command = f"{sys.executable} -m backspike.cli.main machines --json - | true"
-    done = subprocess.run(command, shell=True, capture_output=True, check=True)
-    assert b"Traceback" not in done.stderr
+COMMAND = f"{sys.executable} -m backspike.cli.main"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("machines --json - | true", 141),
+        ("--help | true", 141),
+        ("machines 2>&1 >/dev/null", 0),
+        ("machines >&-", 0),
+        ("machines >&- 2>&-", 0),
+        ("machines --json - >&-", 2),
+        ("machines --rule >&- 2>&-", 2),
+        ("machines >/dev/full", 2),
+        ("machines --json - >/dev/full", 2),
+        ("machines --json /dev/full", 2),
+        ("evaluate none 2> >(true)", 141),
+        ("machines --json r.json", 0),
+    ],
+)
+def test_streams_that_are_closed_or_full(line, code):
+    """Never exit code 1, never a traceback, and one sentence if somebody is left to read it."""
+    script = f"set -o pipefail; {COMMAND} {line}; exit ${{PIPESTATUS[0]}}"
+    if "2> >(true)" in line:  # let it end first
+        script = f"exec 2> >(true); sleep 0.2; {COMMAND} {line.partition(' 2>')[0]}"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    if code == 2 and "2>&-" not in line:
+        assert done.stderr.startswith("backspike: ")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_output_is_said(capfd, unbuffered):
+    """Whether it fails in the middle or at the end; without the error's number."""
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    subprocess.run(f"{COMMAND} machines >/dev/full", shell=True, env=environment)
+    said = "backspike: output cannot be written: No space left on device\n"
+    assert capfd.readouterr().err == said
+
+
+def test_a_fault_of_the_program_is_exit_code_70(capsys, monkeypatch):
+    """With its traceback: a mismatch alone gives 1, whatever else is raised."""
+
+    def fails(_):
+        assert 2 < 1, "planted"
+
+    monkeypatch.setattr("backspike.cli.commands.machines.run", fails)
+    assert run("machines") == 70
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.endswith(
+        "backspike: this is a fault of the program: please report the lines above\n"
+    )
+
+
+def test_help_names_the_exit_codes(capsys):
+    """The ones that `run_program` can return."""
+    assert run("--help") == 0
+    out = capsys.readouterr().out
+    for code in ("1    hardware", "2    bad", "3    a figure", "70   a fault", "130  ", "141  "):
+        assert code in out

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from backspike.compile.compiler import MAX_TILES, Plan, compile_network
 from backspike.gen.core.engines import KINDS
-from backspike.gen.core.layout import ENGINES, NEVER, TASK
+from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
+from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, Surrogate, rectangle
 
@@ -51,6 +52,7 @@ def plans(draw) -> Plan:
 @given(plans())
 @settings(deadline=None, max_examples=150)
 def test_blocks_hold_the_batch(plan):
+    """The blocks hold the batch with no block left over, for random networks."""
     assert plan.samples * plan.network.steps <= DEPTH
     assert plan.samples <= plan.learning.batch <= plan.samples * plan.blocks
     assert plan.samples * (plan.blocks - 1) < plan.learning.batch
@@ -90,6 +92,7 @@ def test_nothing_that_is_placed_meets(plan):
 @given(plans())
 @settings(deadline=None, max_examples=100)
 def test_fields_and_tasks_fit_their_widths(plan):
+    """Descriptors, tasks and programs of random networks fit their fields' widths."""
     for name in ENGINES:
         fields = KINDS[name].fields
         assert len(plan.descriptors[name]) == len(plan.layers) <= plan.machine.layers
@@ -196,6 +199,7 @@ BIG = Machine(name="big", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_ro
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(network, batch, machine, words):
+    """A network that is too large is a UserError with the memory, its need and its size."""
     with pytest.raises(UserError) as raised:
         compile_network(network, Learning(batch=batch), machine)
     assert words in str(raised.value)

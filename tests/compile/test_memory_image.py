@@ -51,6 +51,7 @@ def unit_rows(tensor: np.ndarray, shape: Shape) -> np.ndarray:
 @given(shapes(), st.integers(1, 40), st.integers(0, 99))
 @settings(deadline=None, max_examples=60)
 def test_units_come_back(drawn, neurons, seed):
+    """Rows written place by place are read back as the tensor they came from."""
     shape, batch = drawn
     tensor = random_bits(seed, (batch, shape.steps, neurons))
     back = unit_tensor(unit_rows(tensor, shape), shape, batch, neurons)
@@ -75,6 +76,7 @@ def test_spikes_are_bits_of_their_sources(drawn, sources, seed):
 @given(shapes(), st.integers(1, 40), st.integers(0, 99))
 @settings(deadline=None, max_examples=60)
 def test_samples_come_back(drawn, neurons, seed):
+    """Values of samples come back from their rows, and the rest of the rows is 0."""
     shape, batch = drawn
     values = random_bits(seed, (batch, neurons))
     rows = sample_rows(values, shape)
@@ -89,6 +91,7 @@ def test_samples_come_back(drawn, neurons, seed):
 @given(LANES, st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
 @settings(deadline=None, max_examples=60)
 def test_weights_come_back(lanes, sources, neurons, seed):
+    """Weights come back from their rows, each in the skewed lane it belongs to."""
     weights = random_bits(seed, (sources, neurons))
     rows = weight_rows(weights, lanes)
     assert (weight_tensor(rows, lanes, sources, neurons) == weights).all()
@@ -101,6 +104,7 @@ def test_weights_come_back(lanes, sources, neurons, seed):
 @given(shapes(), st.integers(0, 99))
 @settings(deadline=None, max_examples=60)
 def test_labels(drawn, seed):
+    """Each sample's label stands at its block and place, and all other words are 0."""
     shape, batch = drawn
     labels = np.random.default_rng(seed).integers(1, 2**16, batch)
     words = label_words(labels, shape)
@@ -114,6 +118,7 @@ def test_labels(drawn, seed):
 @given(shapes())
 @settings(deadline=None, max_examples=60)
 def test_extent_names_the_samples_present(drawn):
+    """The extent's masks have a bit for exactly the samples that are present."""
     shape, batch = drawn
     full, partial = shape.extent(batch)
     for block in range(shape.blocks):

@@ -8,8 +8,8 @@ import pytest
 from backspike.compile.compiler import compile_network
 from backspike.compile.order import complete, conflicts, footprint, steps
 from backspike.compile.schedule import PROGRAMS, Queue, Task
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.machine import Machine
+from backspike.ir.constants import ENGINES
 from backspike.ir.network import Layer, Learning, Network
 
 MACHINE = Machine(name="proof", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2048,
@@ -64,6 +64,7 @@ def test_every_wait_that_is_not_implied_is_needed():
 
 
 def test_a_queue_that_waits_for_ever():
+    """A queue whose first task waits for a task behind it is a ValueError."""
     plan = compiled([2, 2])
     wrong = {**plan.queues, "bp": Queue((Task(1, 0, {"wg": 1}), *plan.queues["bp"].tasks[1:]))}
     with pytest.raises(ValueError, match="waits for ever"):

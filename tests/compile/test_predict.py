@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backspike.compile.compiler import compile_network
-from backspike.compile.predict import Densities, LayerCycles, _touched, predict
+from backspike.compile.predict import Densities, LayerCycles, predict
 from backspike.gen.machine import MACHINES
 from backspike.ir.network import Layer, Learning, Network
 
@@ -18,6 +18,7 @@ def plan(*sizes: int, bias: bool = False, machine: str = "tiny", batch: int = 3,
 
 
 def test_everything_spikes():
+    """With all densities 1 the prediction is the product of entries, rows and tiles."""
     full = Densities(input=1, spikes=1, gradients=1)
     # 12 entries; tiles of 2: 3 and 4 of them
     assert predict(plan(7, 5, 8), full) == [
@@ -31,6 +32,7 @@ def test_everything_spikes():
 
 
 def test_nothing_spikes():
+    """With all densities 0 two cycles for each row tile of the update remain."""
     # What stays are two cycles for each row tile's update, and the read-out's events.
     silent = Densities(input=0, spikes=0, gradients=0)
     assert predict(plan(7, 5, 8), silent) == [
@@ -40,6 +42,7 @@ def test_nothing_spikes():
 
 
 def test_densities_are_those_of_their_layer():
+    """Each engine's cycles follow the density of the layer that it reads."""
     shares = Densities(input=0.5, spikes=0.25, gradients=1)
     first, second, last = predict(plan(8, 4, 4, 2, batch=4), shares)
     assert (first.fp, second.fp, last.fp) == (16 * 4 * 2, 16 * 1 * 2, 16 * 1 * 1)
@@ -52,11 +55,19 @@ def test_densities_are_those_of_their_layer():
     assert first.wg == 16 * 4 * 2 * 0.75
 
 
-@pytest.mark.parametrize(("size", "lanes"), [(4, 2), (5, 2), (3, 4), (8, 8)])
-def test_touched_tiles_by_enumeration(size, lanes):
-    """At density 1/2 every pattern is as likely, so the mean over all of them is expected."""
-    tiles = -(-size // lanes)
+@pytest.mark.parametrize(
+    ("size", "machine"), [(4, "tiny"), (5, "tiny"), (3, "default"), (9, "default")]
+)
+def test_touched_tiles_by_enumeration(size, machine):
+    """The share of tiles in which a gradient is not zero, as backward's cycles have it.
+
+    At density 1/2 every pattern is as likely, so the mean over all of them is expected.
+    """
+    compiled = plan(1, size, 2, machine=machine, batch=1, steps=1)
+    lanes, tiles = compiled.machine.lanes, compiled.layers[0].tiles
     patterns = np.array(list(itertools.product((0, 1), repeat=size)))
     padded = np.pad(patterns, ((0, 0), (0, tiles * lanes - size)))
     count = int(padded.reshape(-1, tiles, lanes).any(2).sum())
-    assert _touched(size, lanes, 0.5) == count / (tiles * len(patterns))
+    cycles = predict(compiled, Densities(input=1, spikes=1, gradients=0.5))
+    outputs = 2  # each has a gradient, for which the touched tiles are read
+    assert cycles[0].bp == outputs * count / len(patterns)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backspike.compile.schedule import PROGRAMS, Queue, Task, gradient_order, schedule
-from backspike.gen.core.layout import ENGINES
+from backspike.ir.constants import ENGINES
 
 Span = tuple[float, float]
 """When a task began and was complete."""
@@ -101,6 +101,7 @@ TILES = st.lists(st.integers(1, 7), min_size=1, max_size=8)
 @given(tiles=TILES, seed=st.integers(0, 2**16))
 @settings(deadline=None, max_examples=120)
 def test_no_hazard_and_no_deadlock(program, tiles, seed):
+    """However long tasks take, no task reads too early or writes too soon, and all are done."""
     queues, programs = schedule(tiles)
     spans = execute(queues, programs[program], random_durations(seed))
     assert violations(program, tiles, spans) == []
@@ -136,6 +137,7 @@ def test_a_wait_left_out_is_a_hazard():
 
 
 def test_a_wait_too_many_is_a_deadlock():
+    """A wait that cannot be met is a deadlock, so the execution finds one."""
     queues, programs = schedule([2, 2])
     tasks = list(queues["bp"].tasks)
     tasks[0] = dataclasses.replace(tasks[0], waits={"wg": 1})
@@ -164,6 +166,7 @@ def test_the_engines_overlap(tiles):
 
 @pytest.mark.parametrize("layers", range(1, 9))
 def test_gradient_order_has_every_layer_once(layers):
+    """The update visits every layer once, and the first two layers last."""
     order = gradient_order(layers)
     assert sorted(order) == list(range(layers))
     if layers > 1:

@@ -6,8 +6,8 @@ import pytest
 from backspike.drive.frames import pack
 from backspike.drive.link import SILENT, TRIES, LinkPort
 from backspike.drive.link_torture import RATE, torture
-from backspike.drive.port import BusError, BusTimeoutError
-from backspike.gen.link.bell import MAP
+from backspike.gen.host.access import BusError, BusTimeoutError
+from backspike.gen.link.echo_design import MAP
 from backspike.gen.link.protocol import WORDS
 from backspike.ir.errors import LinkError
 from backspike.sim.noisy_line import KINDS, Damage
@@ -53,6 +53,7 @@ def test_as_any_port(port):
 
 
 def test_a_refusal_in_a_long_block_is_found_where_it_is(port):
+    """A refusal inside a block names its own address; what came before it is done."""
     end = MEMORY + 4 * MAP.window("memory").words
     with pytest.raises(BusError) as caught:
         port.write_block(end - 4 * 60, range(100, 170))
@@ -65,6 +66,7 @@ def test_a_refusal_in_a_long_block_is_found_where_it_is(port):
 
 
 def test_frames_grow_on_a_good_line(port):
+    """On a good line, a block of 256 words becomes one frame."""
     for _ in range(10):
         port.read_block("memory", 256)
     before = port.requests
@@ -75,6 +77,7 @@ def test_frames_grow_on_a_good_line(port):
 
 @pytest.mark.parametrize("skew", [-0.02, 0.02])
 def test_a_bad_line(skew):
+    """On a line that damages frames no value is wrong, and nothing is lost or done twice."""
     found = torture(250, 0.01, 5, skew=skew)
     assert found.requests >= 250
     assert found.failures > 150
@@ -100,6 +103,7 @@ class Scripted:
 
 
 def test_a_lost_answer_does_not_ring_twice():
+    """A request whose answer is lost is done once."""
     back = Scripted()
     port = LinkPort(UartLine(uart(), bytes, back), MAP)
     for deed in (lambda data: b"", lambda data: data[:-3], lambda data: bytes(len(data))):
@@ -111,6 +115,7 @@ def test_a_lost_answer_does_not_ring_twice():
 
 
 def test_a_lost_request_is_sent_again():
+    """A request that is lost, cut or damaged is sent again and done once."""
     there = Scripted()
     port = LinkPort(UartLine(uart(), there), MAP)
     for deed in (lambda data: b"", lambda data: data[:-5], lambda data: b"\x55" + data[2:]):
@@ -169,6 +174,7 @@ class Dead:
     ],
 )
 def test_what_is_no_board(answer, tries, message):
+    """Silence, noise and another version are LinkErrors, each after its number of tries."""
     line = Dead(answer)
     with pytest.raises(LinkError, match=message):
         LinkPort(line, MAP)
@@ -176,6 +182,7 @@ def test_what_is_no_board(answer, tries, message):
 
 
 def test_a_line_that_gets_worse_is_given_up():
+    """A line that damages every frame is given up, and stays closed when it gets better."""
     there = Damage(0, 1)
     port = LinkPort(UartLine(uart(), there), MAP)
     port.write("bell", 1)
@@ -188,14 +195,18 @@ def test_a_line_that_gets_worse_is_given_up():
     assert port.frames == frames
 
 
-def test_a_reset_of_the_board_is_noticed(port):
+def test_a_reset_of_the_board_is_noticed():
+    """A board that was reset is a LinkError at the next access."""
+    line = UartLine(uart())
+    port = LinkPort(line, MAP)
     port.write("bell", 1)
-    port._line.uart.reset()
+    line.uart.reset()
     with pytest.raises(LinkError, match="the board was reset, and what it held is lost"):
         port.write("bell", 2)
 
 
 def test_another_rate_is_told():
+    """A board at another baud rate is a LinkError that says so."""
     model: Uart = uart(skew=0.5)
     with pytest.raises(
         LinkError, match=r"(answers, but nothing of it is readable|does not answer)"
@@ -204,6 +215,7 @@ def test_another_rate_is_told():
 
 
 def test_damage_is_what_it_says():
+    """The noisy line damages its share of bytes, of every kind, the same for one seed."""
     data = bytes(range(256)) * 400
     damage = Damage(0.03, 7)
     assert damage(data) != data

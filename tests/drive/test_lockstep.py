@@ -7,6 +7,7 @@ import pytest
 
 from backspike.drive.lockstep import Lockstep
 from backspike.golden.backend import GoldenBackend
+from backspike.golden.half import from_bits, to_bits
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.errors import Mismatch
@@ -29,18 +30,21 @@ class Flipped(GoldenBackend):
     def __init__(self, tensor: str, at: tuple[int, ...], bit: int) -> None:
         super().__init__(NETWORK, LEARNING)
         self.tensor, self.at, self.bit = tensor, at, bit
-        self.batch = -1
+        self.batch, self.step = -1, -1
 
     def forward(self, spikes, labels):
         self.batch += 1
         return super().forward(spikes, labels)
 
+    def update(self, error, step):
+        self.step = step
+        super().update(error, step)
+
     def forward_tensors(self):
         return self.flip(super().forward_tensors(), self.batch)
 
     def update_tensors(self):
-        # In lockstep the next batch has already run forward, except in the last.
-        return self.flip(super().update_tensors(), self.batch - (self._batch is not None))
+        return self.flip(super().update_tensors(), self.step)
 
     def flip(self, tensors, batch):
         if batch != 1 or self.tensor not in tensors:
@@ -64,6 +68,7 @@ def run(primary: GoldenBackend) -> Lockstep:
 
 
 def test_equal_backends_are_counted():
+    """Equal backends have no mismatch, and every tensor and value is counted."""
     counts = run(GoldenBackend(NETWORK, LEARNING)).counts
     weights = 5 * 6 + 6 * 7 + 7 * 3
     hidden = 2 * 4 * (6 + 7)
@@ -88,6 +93,7 @@ def test_equal_backends_are_counted():
     ],
 )  # fmt: skip
 def test_a_flipped_bit_is_named(tensor, at, bit, place):
+    """One flipped bit is a Mismatch with layer, tensor, batch, place and both values."""
     flipped = Flipped(tensor, at, bit)
     with pytest.raises(Mismatch) as caught:
         run(flipped)
@@ -109,8 +115,11 @@ def test_the_cause_is_named_before_its_effects():
     class Leaky(GoldenBackend):
         def update(self, error, step):
             super().update(error, step)
-            self._weights[0] = self._weights[0] * 2
-            self._update["weights.0"] = self.weights()[0]
+            first, *rest = self.weights()
+            self.load_weights([to_bits(from_bits(first) * 2), *rest])
+
+        def update_tensors(self):
+            return {**super().update_tensors(), "weights.0": self.weights()[0]}
 
     with pytest.raises(Mismatch, match="layer 0, tensor weights, batch 0"):
         run(Leaky(NETWORK, LEARNING))
@@ -148,6 +157,8 @@ def test_the_first_of_many_differences_is_named():
 
 
 def test_wrong_returned_logits_and_loaded_weights():
+    """Wrong logits as returned, and wrong weights as loaded, are Mismatches."""
+
     class Returns(GoldenBackend):
         def forward(self, spikes, labels):
             return super().forward(spikes, labels) ^ np.uint16(1)
@@ -163,6 +174,8 @@ def test_wrong_returned_logits_and_loaded_weights():
 
 
 def test_wrong_shapes_types_and_names():
+    """Tensors of another shape, type or name are Mismatches."""
+
     class Shown(GoldenBackend):
         def __init__(self, change):
             super().__init__(NETWORK, LEARNING)

@@ -29,6 +29,7 @@ def train(options: str) -> int:
 
 
 def test_rtl_golden_and_a_change_of_backend_give_the_same_run(tmp_path, capsys):
+    """RTL, golden and golden resumed on RTL end with the same weights and progress."""
     assert train("--epochs 2 --backend rtl --save rtl --json rtl.json --plots plots") == 0
     out = capsys.readouterr().out
     assert train("--epochs 2 --backend golden --save golden --json golden.json") == 0
@@ -55,6 +56,7 @@ def test_rtl_golden_and_a_change_of_backend_give_the_same_run(tmp_path, capsys):
 
 
 def test_a_network_that_does_not_fit(capsys, tmp_path):
+    """A network larger than the machine is one sentence, exit code 2 and no file."""
     assert train("--layers 64,300,10 --save c") == 2
     err = capsys.readouterr().err
     needs = 64 * 150 + 300 * 5  # sources in whole blocks
@@ -64,6 +66,7 @@ def test_a_network_that_does_not_fit(capsys, tmp_path):
 
 
 def test_trace_holds_waves(tmp_path):
+    """`--trace` writes a VCD file with changes of one batch."""
     assert train("--epochs 1 --backend rtl --trace wave.vcd --trace-batch 1 --no-check") == 0
     text = (tmp_path / "wave.vcd").read_text()
     assert "$enddefinitions" in text
@@ -71,6 +74,7 @@ def test_trace_holds_waves(tmp_path):
 
 
 def test_a_weight_bit_that_flips_in_the_core_is_found():
+    """A weight changed in the core alone is a Mismatch in the first batch."""
     network = Network(inputs=64, layers=(Layer(size=9), Layer(size=10)), steps=3)
     learning = Learning(batch=8)
     with Trainer(network, "tiny", "rtl", learning=learning) as trainer:
@@ -84,6 +88,7 @@ def test_a_weight_bit_that_flips_in_the_core_is_found():
 
 
 def test_counters_do_not_count_what_did_not_run():
+    """Engines that did not run have no busy cycles, and the bound is counted by hand."""
     network = Network(inputs=4, layers=(Layer(size=3), Layer(size=2)), steps=2)
     rtl = make_backend("rtl", network, Learning(batch=1), MACHINES["tiny"])
     spikes, labels = np.ones((1, 2, 4), np.uint8), np.zeros(1, np.int64)

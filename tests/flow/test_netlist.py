@@ -16,6 +16,7 @@ from backspike.gen.spectral.map import spectral_map
 from backspike.ir.errors import Mismatch, UserError
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import UartLine
+from backspike.system.program import run_program
 
 SMALL = SPECTRAL_MACHINES["spectral-32"]
 BOARD = place("ecp5", SMALL.name)
@@ -37,6 +38,7 @@ def compared(uart: BoardUart, side: int) -> int:
 
 @pytest.mark.verilator
 def test_an_fsds_of_the_netlist_is_goldens(netlist):
+    """The netlist of a board's top computes golden's sums, cell by cell."""
     assert netlist.cells["DP16KD"] > 5
     assert netlist.cells["MULT18X18D"] > 20
     uart = simulate(netlist, BOARD)
@@ -61,12 +63,14 @@ def test_any_state_before_the_reset_will_do(netlist, seed):
 
 
 def test_families_without_models_are_told():
+    """A family without cell models is a UserError that lists those with them."""
     with pytest.raises(UserError, match="family is 'gowin': ecp5, ice40 have models of their"):
         cell_models("gowin")
 
 
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 def test_flip_flops_begin_as_configured_or_at_random(family):
+    """Flip-flops of the cell models begin as configured, or at random when asked."""
     text = cell_models(family)[f"{family}_yosys.v"]
     assert 'initial Q = $test$plusargs("random") ? 1\'($urandom) : ' in text
     assert "initial Q = srval" not in text
@@ -78,10 +82,12 @@ def test_flip_flops_begin_as_configured_or_at_random(family):
     [
         (None, 0, "tiny for icebreaker, 1 batch of 5: 90 values, 0 mismatches"),
         (Mismatch("layer 0"), 1, "mismatch: layer 0"),
-        (UserError("no yosys"), 2, "error: no yosys"),
+        (UserError("no yosys"), 2, "backspike: no yosys"),
     ],
 )
 def test_the_command(monkeypatch, capsys, error, code, said):
+    """The command prints what it compared, and its exit code is 0, 1 or 2."""
+
     def check(board, machine, batches):
         if error:
             raise error
@@ -89,5 +95,6 @@ def test_the_command(monkeypatch, capsys, error, code, said):
         return FOUND
 
     monkeypatch.setattr(command, "check", check)
-    assert main(["--family", "ice40", "--machine", "tiny", "--batches", "1"]) == code
+    arguments = ["--family", "ice40", "--machine", "tiny", "--batches", "1"]
+    assert run_program(lambda: main(arguments)) == code
     assert said in "".join(capsys.readouterr())

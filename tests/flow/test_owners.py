@@ -31,6 +31,7 @@ def owned(cells: dict[str, dict], **nets: int) -> dict[str, str]:
 
 
 def test_a_memory_by_its_name():
+    """A memory belongs to the component in its name."""
     assert owned({"a.y.words.0": cell("DP16KD", DO=1), "words": cell("DP16KD", DO=2)}) == {
         "a.y.words.0": "a.y",
         "words": "",
@@ -38,6 +39,7 @@ def test_a_memory_by_its_name():
 
 
 def test_a_register_by_its_place_and_its_net():
+    """A register belongs to the component of its source line that its net names."""
     cells = {
         "$1": cell("TRELLIS_FF", f"{LEAF}|{LIBRARY}", Q=1),
         "$2": cell("TRELLIS_FF", f"{LIBRARY}|{LEAF}", Q=2),
@@ -49,11 +51,13 @@ def test_a_register_by_its_place_and_its_net():
 
 
 def test_a_register_of_the_only_instance_needs_no_name():
+    """A register of a module with one instance belongs to it."""
     only = {"a": scope("other"), "a.x": scope("leaf"), "$1": cell("TRELLIS_FF", LEAF, Q=1)}
     assert owners(module(only), SOURCE) == {"$1": "a.x"}
 
 
 def test_a_register_without_a_name_is_nearest_to_its_readers():
+    """A register without a name belongs to the instance that reads it."""
     cells = {
         "$1": cell("CCU2C", OTHER, S=1),
         "$2": cell("LUT4", a=1, Z=2),
@@ -63,6 +67,7 @@ def test_a_register_without_a_name_is_nearest_to_its_readers():
 
 
 def test_logic_belongs_to_most_of_its_readers():
+    """Logic belongs to the common component of most of what it feeds."""
     cells = {
         "a.x.words.0": cell("DPR", i=10, j=11, k=12, DO=1),
         "a.y.words.0": cell("DPR", i=11, j=12, DO=2),
@@ -88,6 +93,7 @@ def test_logic_belongs_to_most_of_its_readers():
 
 
 def test_the_majority():
+    """Of readers in two components, the majority owns the logic."""
     cells = {f"a.x.w.{n}": cell("DPR", i=10, DO=n) for n in (1, 2)}
     cells |= {"b.w.0": cell("DPR", i=10, DO=3), "$": cell("LUT4", Z=10)}
     assert owned(cells)["$"] == "a.x"
@@ -104,11 +110,13 @@ def test_all_readers_vote(first):
 
 
 def test_a_loop_ends():
+    """Logic that feeds only itself belongs to the top."""
     cells = {"$1": cell("LUT4", a=2, Z=1), "$2": cell("LUT4", a=1, Z=2)}
     assert owned(cells) == {"$1": "", "$2": ""}
 
 
 def test_every_cell_has_one_owner():
+    """Each cell of a long chain has an owner."""
     cells = {f"${n}": cell("LUT4", a=n, Z=n + 1) for n in range(50)}
     assert set(owned(cells)) == set(cells)
 
@@ -124,4 +132,5 @@ def test_every_cell_has_one_owner():
     ],
 )
 def test_common(paths, want):
+    """The common component is the longest shared path, by whole names."""
     assert common(paths) == want

@@ -15,7 +15,7 @@ from backspike.flow.place import Placement, Resource, core_mhz
 from backspike.flow.report import Report, from_json, table
 from backspike.flow.synthesis import Netlist
 from backspike.flow.throughput import Throughput
-from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.errors import Missed, UserError
 from tests.support.netlists import cell, module, scope
 
 ECP5 = FAMILIES["ecp5"]
@@ -37,6 +37,7 @@ def small(folder) -> Netlist:
 
 
 def test_area():
+    """Cells of each family are counted as LUT4, carry, RAM, flip-flops, memories and DSPs."""
     cells = Counter(LUT4=100, CCU2C=10, TRELLIS_DPR16X4=5, TRELLIS_FF=7, DP16KD=3, MULT18X18D=2)
     want = Area(lut4=150, carry=20, ram=30, ffs=7, memories=3, dsps=2)
     assert area(cells, ECP5) == want
@@ -48,6 +49,7 @@ def test_area():
 
 
 def test_components(tmp_path):
+    """Components have the area of what they hold, and equal ones are told together."""
     whole, core, lanes = components(small(tmp_path), ECP5)
     assert (whole.path, whole.area) == ("", Area(lut4=20, carry=2, ram=18, memories=1))
     assert (core.path, core.area) == ("core", Area(lut4=18, ram=18, memories=1))
@@ -77,6 +79,7 @@ def report(tmp_path) -> Report:
 
 
 def test_json_there_and_back(report):
+    """A report comes back from JSON, also without placements, throughput and bitstream."""
     about = json.loads(report.to_json())
     assert (about["mhz"], about["fits"], about["rate"]) == (52.0, True, 50_000.0)
     assert from_json(report.to_json()) == report
@@ -85,18 +88,21 @@ def test_json_there_and_back(report):
 
 
 def test_a_rate_is_that_of_a_bitstream(report):
+    """A report without bitstream or throughput has no rate."""
     assert replace(report, problem="too slow").rate is None
     assert replace(report, throughput=None).rate is None
     assert not replace(report, resources=(Resource("DSP", 29, 28),)).fits
 
 
 def test_component_by_the_end_of_its_path(report):
+    """A component is found by whole names at the end of its path."""
     assert report.component("lane*").path == "core.lane*"
     with pytest.raises(KeyError, match="ane"):
         report.component("ane*")
 
 
 def test_table(report):
+    """The table holds part, resources, components, clock, throughput and bitstream."""
     lines = [" ".join(line.split()) for line in table(report).splitlines()]
     assert lines[0] == "tiny on ulx3s-25f: LFE5U-25F, speed grade 6, CABGA381"
     assert "LUT4 26 24,288 0.1%" in lines
@@ -111,6 +117,7 @@ def test_table(report):
 
 
 def test_core_clock():
+    """The core's clock is the one whose wanted frequency is the highest."""
     clocks = {
         "pin": {"achieved": 20.0, "constraint": 25.0},
         "core": {"achieved": 70.0, "constraint": 80.0},
@@ -119,6 +126,7 @@ def test_core_clock():
 
 
 def test_plot(report, tmp_path):
+    """The plot's parts are the components' own areas, and the rest."""
     parts = plot.parts(report)
     assert [(part.name, part.logic, part.carry, part.ram) for part in parts] == [
         ("lane* (2)", 0, 0, 18),
@@ -129,6 +137,7 @@ def test_plot(report, tmp_path):
 
 
 def test_plot_takes_small_ones_together(report, monkeypatch):
+    """Beyond the number of bars, the smallest components are one part."""
     monkeypatch.setattr(plot, "BARS", 2)
     wide = replace(
         report,
@@ -146,6 +155,7 @@ def test_plot_takes_small_ones_together(report, monkeypatch):
 
 
 def test_baseline_there_and_back(report, tmp_path):
+    """A baseline is read as it was saved; one that is not there is a UserError."""
     kept = baseline(report)
     assert baselines.save(kept, tmp_path).name == "ulx3s-25f-tiny.json"
     assert baselines.load("ulx3s-25f", "tiny", tmp_path) == kept
@@ -154,11 +164,13 @@ def test_baseline_there_and_back(report, tmp_path):
 
 
 def test_a_baseline_keeps_what_is_large(report):
+    """Small components are left out of a baseline."""
     tiny = replace(report.components[1], area=Area(ffs=1))
     assert baseline(replace(report, components=(*report.components, tiny))) == baseline(report)
 
 
 def test_what_is_near_a_baseline(report):
+    """Figures within the tolerances, and those not measured, pass."""
     kept = baseline(report)
     kept.compare(report)
     kept.compare(replace(report, placements=(Placement(1, 45.0, True),)))
@@ -179,18 +191,21 @@ def test_what_is_near_a_baseline(report):
     ],
 )
 def test_what_is_far_from_a_baseline(report, changed, figure):
-    with pytest.raises(Mismatch, match=figure) as raised:
+    """A figure beyond its tolerance is a Mismatch that says how to renew it."""
+    with pytest.raises(Missed, match=figure) as raised:
         baseline(report).compare(replace(report, **changed))
     assert str(raised.value).startswith("build ulx3s-25f-tiny: ")
     assert "`backspike build --renew`" in str(raised.value)
 
 
 def test_a_bitstream_where_there_was_none(report):
-    with pytest.raises(Mismatch, match="got a bitstream, want too slow"):
+    """A bitstream where the baseline has none is a Mismatch."""
+    with pytest.raises(Missed, match="got a bitstream, want too slow"):
         Baseline(replace(report, problem="too slow"), {}).compare(report)
 
 
 def test_what_is_kept():
+    """Each kept pair of board and machine has a baseline with throughput and tolerances."""
     pairs = {"-".join(pair): pair for pair in baselines.PAIRS}
     assert {path.stem for path in baselines.FOLDER.glob("*.json")} == set(pairs)
     for board, machine in pairs.values():

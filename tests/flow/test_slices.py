@@ -22,4 +22,5 @@ from tests.support.netlists import cell, module
     ],
 )
 def test_places(cells, want):
+    """A flip-flop shares the place of the LUT4 that feeds it alone, and of no other cell."""
     assert places(module(cells)) == want

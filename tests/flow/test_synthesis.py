@@ -22,6 +22,7 @@ def sums() -> str:
 
 
 def test_a_wire_with_two_drivers_is_refused(sums, monkeypatch):
+    """A netlist in which Yosys reports two drivers of one wire is a ToolFailed."""
     wrong = replace(FAMILIES["ice40"], synthesis="synth_ice40 -dsp", prepare="")
     monkeypatch.setitem(FAMILIES, "ice40", wrong)
     with pytest.raises(ToolFailed, match=r"made a wrong netlist: Warning: Driver-driver conflict"):
@@ -29,6 +30,7 @@ def test_a_wire_with_two_drivers_is_refused(sums, monkeypatch):
 
 
 def test_ice40_multipliers_keep_their_registers_outside(sums):
+    """Multipliers of iCE40 netlists use none of their registers."""
     netlist = synthesis.synthesise(sums, "ice40", "sums")
     multipliers = [c for c in netlist.module["cells"].values() if c["type"] == "SB_MAC16"]
     assert len(multipliers) >= 10
@@ -46,6 +48,7 @@ def test_ice40_multipliers_keep_their_registers_outside(sums):
     [("ulx3s-85f", "EHXPLLL"), ("icebreaker", "SB_PLL40_PAD"), ("tang-nano-20k", "rPLL")],
 )
 def test_a_top_with_its_pll(name, pll):
+    """A board's top has exactly one PLL cell of its family."""
     board = BOARDS[name]
     netlist = synthesis.synthesise(top_files(board, Show())["top.v"], board.family)
     assert netlist.cells[pll] == 1

@@ -2,16 +2,17 @@
 
 import pytest
 
-from backspike.bench.digits import learning, network
 from backspike.compile.compiler import compile_network
 from backspike.flow import throughput as module
 from backspike.flow.throughput import Throughput, fitting, throughput
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
+from backspike.train.digits_run import learning, network
 
 
 def test_the_network_of_a_machine():
+    """A machine is measured with the largest of the networks that fit it."""
     assert fitting(MACHINES["default"]) == fitting(MACHINES["wide"]) == module.SIZES
     sizes = fitting(MACHINES["tiny"])
     assert sizes in module.SMALLER
@@ -22,17 +23,20 @@ def test_the_network_of_a_machine():
 
 
 def test_a_machine_that_holds_none(monkeypatch):
+    """A machine too small for every network is a UserError."""
     monkeypatch.setattr(module, "SMALLER", ())
     with pytest.raises(UserError, match="machine tiny holds no network"):
         fitting(MACHINES["tiny"])
 
 
 def test_a_second():
+    """A rate is the clock over the cycles of one."""
     assert Throughput("samples", 500, "").per_second(80) == 160_000
 
 
 @pytest.mark.verilator
 def test_training(monkeypatch):
+    """Training the simulated core takes a plausible number of cycles, and says of what."""
     monkeypatch.setattr(module, "BATCHES", 3)
     monkeypatch.setattr(module, "SIZES", (64, 8, 10))
     found = throughput(MACHINES["tiny"])
@@ -47,6 +51,7 @@ def test_training(monkeypatch):
 
 @pytest.mark.verilator
 def test_a_pair_of_images():
+    """A pair of images takes between 1 and 1.5 cycles for each pixel and pass."""
     found = throughput(SPECTRAL_MACHINES["spectral-32"])
     assert found.units == "pairs of images"
     assert 1 < found.cycles / (2 * 32 * 32) < 1.5

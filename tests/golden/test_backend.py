@@ -37,6 +37,7 @@ def backend(learning: Learning, seed: int = 0) -> GoldenBackend:
 
 
 def test_it_is_a_backend():
+    """It has the protocol's type, its name, and weights of the network's shapes."""
     b: Backend = GoldenBackend(NETWORK, Learning())
     assert b.name == "golden"
     assert [w.shape for w in b.weights()] == list(NETWORK.shapes)
@@ -83,6 +84,7 @@ def test_three_batches_are_exact(loss, rounding):
 
 
 def test_update_forward_is_both_in_turn():
+    """Every tensor of `update_forward` is that of `update`, then `forward`."""
     one, other = (backend(Learning(batch=3, loss="mse")) for _ in range(2))
     first, second = batch(3, 1), batch(2, 2)
     one.forward(*first)
@@ -97,6 +99,8 @@ def test_update_forward_is_both_in_turn():
 
 
 def test_stochastic_rounding_draws_by_seed_and_step():
+    """The same seed and step give the same weights; another of either, others."""
+
     def weights(seed: int, step: int) -> np.ndarray:
         b = backend(Learning(batch=3, loss="mse", rounding="stochastic", seed=seed, rate=2.0**-9))
         b.forward(*batch(3))
@@ -109,6 +113,7 @@ def test_stochastic_rounding_draws_by_seed_and_step():
 
 
 def test_saturation_sticks_until_weights_are_loaded():
+    """The flag goes up at a rounding beyond ±65504, and down when weights are loaded anew."""
     b = backend(Learning(batch=3, loss="mse"))
     calm = b.weights()
     wild = [np.full(s, 0x7BFF, np.uint16) for s in NETWORK.shapes]
@@ -124,6 +129,7 @@ def test_saturation_sticks_until_weights_are_loaded():
 
 
 def test_what_is_returned_is_the_callers():
+    """Writing into arrays that were returned or given changes nothing inside."""
     b = backend(Learning(batch=3, loss="mse"))
     logits = b.forward(*batch(3))
     logits[:] = 1
@@ -150,6 +156,7 @@ def test_what_is_given_may_be_read_only_and_of_any_integer():
 
 
 def test_an_update_needs_its_own_forward():
+    """`update` before any `forward`, and twice after one, is a RuntimeError."""
     b = backend(Learning(batch=3, loss="mse"))
     with pytest.raises(RuntimeError, match="update without a forward"):
         b.update(None, 0)
@@ -178,12 +185,14 @@ SPIKES, LABELS = batch(2)
     ],
 )
 def test_a_bad_batch_is_named(spikes, labels, message):
+    """Spikes and labels of a wrong kind, shape, size or range: the error says which."""
     b = backend(Learning(batch=3))
     with pytest.raises(UserError, match=message):
         b.forward(spikes, labels)
 
 
 def test_bad_weights_are_named_and_not_loaded():
+    """The error says which layer and place; the weights before stay."""
     b = backend(Learning(batch=3))
     before = b.weights()
     with pytest.raises(UserError, match="weights of 2 layers are given: 3 allowed"):
@@ -196,6 +205,7 @@ def test_bad_weights_are_named_and_not_loaded():
 
 
 def test_a_bad_error_or_step_is_named_and_changes_nothing():
+    """The error says what is wrong; weights stay, and the batch may still be updated."""
     g = torch.Generator().manual_seed(0)
     error = to_bits(random_halves((2, 3), g))
     b = backend(Learning(batch=3))

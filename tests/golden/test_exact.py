@@ -57,6 +57,7 @@ def test_two_products_are_rounded_once(a, b, c, d):
 @settings(deadline=None, max_examples=600)
 @given(halves, halves, halves, st.integers(0, 0xFFFF))
 def test_weight_update_is_rounded_once_by_chance(w, eta, d, random):
+    """w - η d, rounded stochastically, is the exact rational's, its saturation too."""
     want = rational.stochastic(rational.value(w) - rational.value(eta) * rational.value(d), random)
     a = Halves()
     x = values([w, eta, d])
@@ -77,6 +78,7 @@ def test_weight_update_is_rounded_once_by_chance(w, eta, d, random):
     )
 )
 def test_three_terms_are_rounded_once(terms):
+    """Any three float64 terms round as their exact sum does."""
     tensors = [torch.tensor([x], dtype=torch.float64) for x in terms]
     assert rounded(*tensors) == rational.nearest(sum(map(Fraction, terms), Fraction(0)))
 
@@ -101,6 +103,7 @@ def test_what_three_terms_lose_is_itself_summed_to_odd():
 
 
 def test_cancellation_leaves_the_tail_and_a_positive_zero():
+    """2^-48 is left between products of 2^32; zeros are +0."""
     big, tiny = 65504.0 * 65504.0, 2.0**-48
     tensors = [torch.tensor([x], dtype=torch.float64) for x in (big, tiny, -big)]
     assert Fraction(odd_sum(*tensors).item()) == Fraction(tiny)
@@ -110,6 +113,7 @@ def test_cancellation_leaves_the_tail_and_a_positive_zero():
 
 
 def test_a_fourth_term_is_refused():
+    """`odd_sum` takes one to three terms."""
     x = torch.zeros(1, dtype=torch.float64)
     with pytest.raises(ValueError, match="4 terms: 1 to 3"):
         odd_sum(x, x, x, x)
@@ -120,6 +124,7 @@ def test_a_fourth_term_is_refused():
 
 @pytest.mark.parametrize("count", [1, 2, 37, 300])
 def test_gated_sum_is_exact(count):
+    """The terms of spikes @ halves add up to the rational product."""
     spikes = torch.randint(0, 2, (5, count), generator=GENERATOR).double()
     w = random_halves((count, 4), GENERATOR)
     assert (exactly(gated_sum(spikes, w)) == fractions(spikes) @ fractions(w)).all()
@@ -136,11 +141,13 @@ def test_gated_sum_is_exact_where_a_float64_ends(count):
 
 @pytest.mark.parametrize("count", [1, 2, 37, 200])
 def test_product_sum_is_exact(count):
+    """The terms of halves @ halves add up to the rational product."""
     g, w = random_halves((4, count), GENERATOR), random_halves((count, 3), GENERATOR)
     assert (exactly(product_sum(g, w)) == fractions(g) @ fractions(w)).all()
 
 
 def test_product_sum_is_exact_at_its_widest():
+    """8192 products of the largest halves, and one of the smallest."""
     count = 8192
     g = torch.full((1, count), 65504.0, dtype=torch.float64)
     w = -g.T.clone()
@@ -152,6 +159,7 @@ def test_product_sum_is_exact_at_its_widest():
 
 
 def test_more_products_than_are_exact_are_refused():
+    """8193 products are a UserError."""
     x = torch.zeros(1, 8193, dtype=torch.float64)
     with pytest.raises(UserError, match="a sum of 8193 products is asked for: up to 8192"):
         product_sum(x, x.T)
@@ -160,6 +168,7 @@ def test_more_products_than_are_exact_are_refused():
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.tuples(halves, halves), min_size=1, max_size=24))
 def test_product_sum_is_rounded_once(pairs):
+    """The terms of a sum of products round as the rational sum does."""
     want = rational.nearest(
         sum((rational.value(a) * rational.value(b) for a, b in pairs), Fraction(0))
     )
@@ -170,6 +179,7 @@ def test_product_sum_is_rounded_once(pairs):
 @settings(deadline=None, max_examples=150)
 @given(st.lists(halves, min_size=1, max_size=24), halves, st.integers(0, 0x3C00))
 def test_current_and_leak_are_rounded_once(weights, v, leak):
+    """Σ w + λ v rounds as the rational sum does."""
     want = rational.nearest(
         sum(map(rational.value, weights), Fraction(0)) + rational.value(leak) * rational.value(v)
     )

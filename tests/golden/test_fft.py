@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from backspike.gen.spectral import layout
 from backspike.golden.fft import (
-    TWIDDLE_FRACTION,
     Words,
     bit_reversed,
     bit_width,
@@ -24,6 +23,7 @@ from backspike.golden.fft import (
     stages,
     twiddles,
 )
+from backspike.ir.spectral_constants import TWIDDLE_FRACTION
 from tests.support.spectral_naive import factor, fits, nearest, normalised, product, transformed
 
 SIZES = [8, 16, 32, 64, 128, 256, 512]
@@ -52,6 +52,7 @@ integers = st.integers(-(2**40), 2**40)
 @settings(deadline=None)
 @given(st.lists(integers, min_size=1), st.integers(0, 41))
 def test_rounding(numbers, shift):
+    """x / 2^shift to the nearest integer, halves up, for one shift and for one each."""
     want = [nearest(Fraction(x, 2**shift)) for x in numbers]
     assert round_shift(torch.tensor(numbers), shift).tolist() == want
     shifts = torch.arange(len(numbers)) % 42
@@ -64,6 +65,7 @@ EDGES = [s * 2**n + d for n in (0, 1, 2, 16, 17, 18, 19, 26, 27, 40, 61) for s i
 
 
 def test_widths():
+    """The least two's complement width that holds both parts, at the ends of every width."""
     both = [(a, b) for a in EDGES for b in EDGES]
     want = [next(n for n in range(1, 65) if fits(a, n) and fits(b, n)) for a, b in both]
     assert bit_width(words(both)).tolist() == want
@@ -71,6 +73,7 @@ def test_widths():
 
 @pytest.mark.parametrize(("mantissa", "step"), [(18, 1), (18, 2), (5, 1), (5, 2)])
 def test_mantissas_and_exponents(mantissa, step):
+    """Against integers in Python, beside powers of two, for every step of exponents."""
     near = [s * (2**n) + d for n in (4, 5, 17, 18, 27) for s in (-1, 1)
             for d in range(-2, 3)]  # fmt: skip
     both = [(a, b) for a in near for b in near]
@@ -82,12 +85,14 @@ def test_mantissas_and_exponents(mantissa, step):
 
 
 def test_what_rounds_beyond_the_greatest_mantissa_is_the_greatest():
+    """2^18 - 1 of 18 bits is 2^17 - 1 at exponent 1."""
     got, exponent = normalise(words([(2**18 - 1, 0)]), 18)
     assert (pairs(got), exponent.tolist()) == ([(2**17 - 1, 0)], [1])
 
 
 @pytest.mark.parametrize("n", [4, 16, 64, 256, 1024])
 def test_twiddles_are_the_nearest(n):
+    """To exact cosines and sines; the first quarter is 1; all fit their width."""
     got = twiddles(n)
     turns = [Fraction(q * i, n) for q in (0, 2, 1, 3) for i in range(n // 4)]
     assert pairs(got) == [factor(turn) for turn in turns]
@@ -99,6 +104,7 @@ def test_twiddles_are_the_nearest(n):
 @pytest.mark.parametrize("mantissa", [None, 18, 9])
 @pytest.mark.parametrize("n", [4, 16, 64])
 def test_rotations_are_exact_products_rounded(n, mantissa):
+    """Against exact products, for lines of an eighth to two blocks."""
     for points in (max(n // 8, 1), n // 2, n, 2 * n):
         x = random_words((points,), 24, n + points)
         turns = [Fraction(q * i, n) for q in (0, 2, 1, 3) for i in range(n // 4)]
@@ -107,6 +113,7 @@ def test_rotations_are_exact_products_rounded(n, mantissa):
 
 
 def test_butterflies_and_quarter_turns():
+    """Sum, difference and the turn by -j, point by point."""
     x = random_words((3, 16), 20, 1)
     for block in (2, 4, 8, 16):
         sums, turned = butterfly(x, block), quarter_turn(x, block) if block > 2 else None
@@ -125,6 +132,7 @@ def test_butterflies_and_quarter_turns():
 
 
 def test_bit_reversal():
+    """The order of the points is that of their numbers written backwards."""
     for bits in (3, 4, 9):
         want = [int(f"{n:0{bits}b}"[::-1], 2) for n in range(1 << bits)]
         assert bit_reversed(1 << bits).tolist() == want
@@ -133,6 +141,7 @@ def test_bit_reversal():
 @pytest.mark.parametrize("mantissa", [None, 18, 12])
 @pytest.mark.parametrize("points", [8, 16, 32, 64])
 def test_every_bit_of_a_line(points, mantissa):
+    """The transform is that of naive integers, for every number of points and mantissa."""
     x = random_words((2, points), 20, points)
     got = fft(x, mantissa)
     for line in range(2):
@@ -144,6 +153,7 @@ def test_every_bit_of_a_line(points, mantissa):
 @given(st.lists(st.tuples(st.integers(-(2**19), 2**19 - 1), st.integers(-(2**19), 2**19 - 1)),
                 min_size=16, max_size=16))  # fmt: skip
 def test_every_bit_of_any_line(line):
+    """The same for drawn lines; the inverse swaps real and imaginary parts."""
     assert pairs(fft(words(line))) == transformed(line)
     swapped = transformed([(im, re) for re, im in line])
     assert pairs(inverse(words(line))) == [(im, re) for re, im in swapped]
@@ -178,6 +188,7 @@ def bound(points: int, greatest: float) -> float:
 
 @pytest.mark.parametrize("points", SIZES)
 def test_float64_within_the_bound(points):
+    """Both ways are off from PyTorch's FFT by rounding, and by no more than its bound."""
     x = random_words((20, points), 20, points)
     z = torch.complex(x.re.double(), x.im.double())
     got = fft(x)
@@ -201,6 +212,7 @@ def test_noise_is_small(points, mantissa, least):
 
 @pytest.mark.parametrize("points", SIZES)
 def test_constants_and_impulses_are_exact(points):
+    """What meets no rounded twiddle has no error, at the ends of the range too."""
     x = Words(torch.full((points,), -(2**19)), torch.full((points,), 2**19 - 1))
     assert pairs(fft(x)) == [(-(2**19) * points, (2**19 - 1) * points)] + [(0, 0)] * (points - 1)
     impulse = Words(torch.eye(points).long()[0] * 12345, torch.eye(points).long()[0] * -77)
@@ -229,5 +241,6 @@ def test_no_stage_outgrows_its_width(points):
 
 @pytest.mark.parametrize("points", [1, 2, 4, 12, 24])
 def test_lines_of_other_lengths(points):
+    """A line that is no power of two from 8 on is a ValueError."""
     with pytest.raises(ValueError, match=f"the line has {points} points: a power of two from 8"):
         fft(random_words((points,), 8, 0))

@@ -76,6 +76,7 @@ def smooth_pair(shape=(3, 32, 48)) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_the_definition(channels, height, width):
+    """Against naive loops in NumPy, for one and more channels, odd and even sizes."""
     image, reference = noisy_pair((channels, height, width), height * 10 + width)
     got = fsds(image, reference)
     assert got.dtype == torch.float64
@@ -84,6 +85,7 @@ def test_the_definition(channels, height, width):
 
 
 def test_a_batch_is_its_images():
+    """Leading dimensions are images apart."""
     image, reference = noisy_pair((2, 4, 3, 5, 6), 1)
     got = fsds(image, reference)
     assert got.shape == (2, 4)
@@ -95,6 +97,7 @@ def test_a_batch_is_its_images():
     "dtype", [torch.uint8, torch.int16, torch.uint16, torch.int64, torch.half, torch.bool]
 )
 def test_any_real_dtype(dtype):
+    """Integers and floats of any width give the float64 figure."""
     image, reference = noisy_pair((2, 5, 7), 3)
     image, reference = ((x * 4).round().clamp(0, 5).to(dtype) for x in (image, reference))
     want = naive_fsds(image.double(), reference.double())
@@ -102,6 +105,7 @@ def test_any_real_dtype(dtype):
 
 
 def test_mean_and_deviation_are_of_all_channels():
+    """Not of each: against numbers by hand."""
     x = normalise(torch.tensor([[[1, 3]], [[5, 7]]]))
     # mean 4; deviation² = (9 + 1 + 1 + 9) / 3
     want = torch.tensor([[[-3.0, -1]], [[1, 3]]]).double() / math.sqrt(20 / 3)
@@ -122,6 +126,7 @@ def test_halves_run_from_low_to_high_frequency():
 
 
 def test_an_odd_height_gets_a_row_of_zeros():
+    """Its halves are those of the picture with one zero row more."""
     x, _ = noisy_pair((1, 5, 4), 8)
     padded = torch.cat([x, torch.zeros(1, 1, 4)], 1)
     assert torch.equal(halves(x), halves(padded))
@@ -129,6 +134,7 @@ def test_an_odd_height_gets_a_row_of_zeros():
 
 
 def test_cumulative_sums():
+    """Against numbers by hand."""
     assert cumulative(torch.tensor([[1, 2, 3], [10, 20, 30]])).tolist() == [[1, 3, 6], [11, 33, 66]]
 
 
@@ -136,6 +142,7 @@ def test_cumulative_sums():
 
 
 def test_identical_images_are_infinitely_alike():
+    """+inf, of other dtypes and orders in memory, and beside others in a batch."""
     image, _ = smooth_pair()
     assert fsds(image, image) == math.inf
     assert fsds(image.double(), image) == math.inf
@@ -152,6 +159,7 @@ def test_identical_images_are_infinitely_alike():
     seed=st.integers(0, 99),
 )  # fmt: skip
 def test_brightness_and_contrast_do_not_matter(gain, offset, other, seed):
+    """Of either picture."""
     image, reference = noisy_pair((1, 7, 8), seed)
     got = fsds(gain * image + offset, other * reference - offset)
     # An offset 1e5 times the contrast leaves 1e-11 of the contrast: 1e-8 dB at some 10 dB.
@@ -159,11 +167,13 @@ def test_brightness_and_contrast_do_not_matter(gain, offset, other, seed):
 
 
 def test_a_negative_is_twice_its_reference_away():
+    """The figure is -10 log10 4 dB."""
     image, _ = smooth_pair()
     assert abs(fsds(-image.double(), image) + 10 * math.log10(4)) < BOUND
 
 
 def test_it_is_not_symmetric():
+    """Swapping the two changes it by the ratio of their energies."""
     image, reference = noisy_pair((1, 8, 8), 5)
     a, b = (cumulative(halves(normalise(x))).abs().pow(2).sum() for x in (image, reference))
     change = fsds(image, reference) - fsds(reference, image)
@@ -172,6 +182,7 @@ def test_it_is_not_symmetric():
 
 
 def test_more_blur_is_less_alike():
+    """Six blurs one upon the other give falling figures."""
     picture = torch.from_numpy(np.random.default_rng(1).random((1, 40, 41)))
     blurred, figures = picture, []
     for _ in range(6):
@@ -202,17 +213,20 @@ def test_more_blur_is_less_alike():
     ],
 )
 def test_images_without_a_figure(pixels, message):
+    """The error says what is wrong with the pixels."""
     with pytest.raises(UserError, match=f"^the image {message}"):
         fsds(pixels, pixels)
 
 
 def test_a_reference_without_a_figure():
+    """The error says that it is the reference."""
     image, _ = smooth_pair()
     with pytest.raises(UserError, match=r"^the reference is 3 everywhere"):
         fsds(image, torch.full_like(image, 3))
 
 
 def test_an_error_names_the_image_of_a_batch():
+    """By its indices."""
     image, reference = noisy_pair((2, 3, 1, 4, 4), 1)
     image[1, 2] = 7
     with pytest.raises(UserError, match=r"^the image \[1, 2\] is 7 everywhere"):
@@ -223,6 +237,7 @@ def test_an_error_names_the_image_of_a_batch():
 
 
 def test_shapes_that_differ():
+    """The error says both shapes."""
     image, _ = smooth_pair()
     with pytest.raises(
         UserError, match=r"the image is \(3, 32, 47\) and the reference \(3, 32, 48\): equal"

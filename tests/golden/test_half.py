@@ -8,18 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backspike.golden.half import (
-    LARGEST,
-    check_halves,
-    from_bits,
-    is_half,
-    nearest,
-    random_halves,
-    stochastic,
-    to_bits,
-    ulp,
-)
+from backspike.golden.half import from_bits, nearest, random_halves, stochastic, to_bits, ulp
+from backspike.ir.constants import LARGEST
 from backspike.ir.errors import UserError
+from backspike.ir.validation import check_halves, is_half
 from tests.support import rational
 
 PATTERNS = np.arange(0x10000, dtype=np.uint16)
@@ -35,18 +27,21 @@ def bits_of(value: float) -> str:
 
 
 def test_every_pattern_is_a_half_or_not():
+    """`is_half` of all 65536 patterns: finite, and not -0."""
     assert len(HALVES) == 2 * 0x7C00 - 1
     finite = np.isfinite(PATTERNS.view(np.float16)) & (PATTERNS != 0x8000)
     assert (is_half(PATTERNS) == finite).all()
 
 
 def test_every_half_goes_to_a_value_and_back():
+    """`from_bits` and `to_bits` of all halves are inverse, and the values right."""
     values = from_bits(HALVES)
     assert [Fraction(v) for v in values.tolist()] == [rational.value(int(p)) for p in HALVES]
     assert (to_bits(values) == HALVES).all()
 
 
 def test_every_half_rounds_to_itself():
+    """To nearest and by chance."""
     values = from_bits(HALVES)
     assert (to_bits(nearest(values)) == HALVES).all()
     for random in (0, 0xFFFF):  # never up: nothing is discarded
@@ -54,6 +49,7 @@ def test_every_half_rounds_to_itself():
 
 
 def test_ulp_is_the_distance_to_the_next_half():
+    """For all halves."""
     positive = from_bits(np.arange(0x7C00, dtype=np.uint16))
     following = torch.tensor([float(g) * 2.0**-24 for g in rational.GRID[1:]]).double()
     assert torch.equal(ulp(positive), following - positive)
@@ -85,6 +81,7 @@ def test_midpoints_and_their_neighbours_round_as_numpy_does(nudge):
     ],
 )  # fmt: skip
 def test_directed_nearest(x, want):
+    """Ties, subnormals, and the ends of the range, by hand."""
     rounded = nearest(torch.tensor([x], dtype=torch.float64))
     assert f"{int(to_bits(rounded)[0]):04x}" == want
     assert rounded.abs().item() <= LARGEST
@@ -93,6 +90,7 @@ def test_directed_nearest(x, want):
 
 @pytest.mark.parametrize("x", [65520.0, 65536.0, 1e6, 2.0**44, -65520.0, -(2.0**44)])
 def test_beyond_the_largest_half_is_beyond_it(x):
+    """`nearest` does not saturate, so that a caller sees it."""
     rounded = nearest(torch.tensor([x], dtype=torch.float64))
     assert rounded.abs().item() > LARGEST
     assert (int(saturate(rounded)[0]), True) == rational.nearest(Fraction(x))
@@ -111,6 +109,7 @@ def doubles() -> st.SearchStrategy[float]:
 @settings(deadline=None, max_examples=500)
 @given(doubles())
 def test_nearest_is_the_exact_one(x):
+    """Against rationals, for numbers of every exponent."""
     rounded = nearest(torch.tensor([x], dtype=torch.float64))
     assert (int(saturate(rounded)[0]), rounded.abs().item() > LARGEST) == rational.nearest(
         Fraction(x)
@@ -120,6 +119,7 @@ def test_nearest_is_the_exact_one(x):
 @settings(deadline=None, max_examples=500)
 @given(doubles(), st.integers(0, 0xFFFF))
 def test_stochastic_is_the_exact_one(x, random):
+    """Against rationals, for numbers of every exponent and any random number."""
     rounded = stochastic(torch.tensor([x], dtype=torch.float64), torch.tensor([random]))
     assert (int(saturate(rounded)[0]), rounded.abs().item() > LARGEST) == rational.stochastic(
         Fraction(x), random
@@ -139,12 +139,14 @@ def test_stochastic_rounds_up_exactly_as_often_as_the_fraction_says(scale):
 
 
 def test_stochastic_overflow_is_beyond_the_largest():
+    """`stochastic` does not saturate, so that a caller sees it."""
     x = torch.tensor([65504.0 + 1, -65504.0 - 1, 65504.0]).double()
     rounded = stochastic(x, torch.tensor([0xFFFF, 0xFFFF, 0xFFFF]))
     assert rounded.tolist() == [65536.0, -65536.0, 65504.0]
 
 
 def test_random_halves_are_halves_of_every_exponent():
+    """What tests draw covers the range."""
     bits = to_bits(random_halves((4000,), torch.Generator().manual_seed(1)))
     assert is_half(bits).all()
     assert set(bits >> 10) == set(range(0x40)) - {0x1F, 0x3F}
@@ -161,5 +163,6 @@ def test_random_halves_are_halves_of_every_exponent():
     ],
 )
 def test_what_is_no_half_is_refused(bits, message):
+    """The error says where, and which pattern, dtype or shape."""
     with pytest.raises(UserError, match=message):
         check_halves("w", bits, (2, 3))

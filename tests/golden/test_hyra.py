@@ -62,6 +62,7 @@ def naive(image: torch.Tensor, response: torch.Tensor, scale: int) -> torch.Tens
     ("scale", "radius", "size"), [(1, 1, (4, 3)), (2, 2, (3, 2)), (3, 1, (2, 4))]
 )
 def test_linear_part_is_its_definition(scale, radius, size):
+    """Against the sum in the docstring, pixel by pixel."""
     image = pictures(1, 1, 2, *size)
     side = scale * (2 * radius + 1)
     response = pictures(2, 2, 2, side, side) - 0.5
@@ -127,6 +128,8 @@ def test_response_of_a_filter_is_its_kernel(bright, bias, seed):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
 def test_interpolation_is_linear(scale, mode):
+    """PyTorch's interpolations have no non-linear part away from borders."""
+
     def network(x):
         return interpolate(x, scale_factor=scale, mode=mode)
 
@@ -140,6 +143,7 @@ def test_interpolation_is_linear(scale, mode):
 
 
 def test_what_is_not_linear_is_not():
+    """A square, an added constant and a rectifier are in the non-linear part."""
     image = pictures(4, 1, 1, 12, 12)
 
     def nearest(x):
@@ -157,6 +161,7 @@ def test_what_is_not_linear_is_not():
 
 
 def test_any_callable():
+    """Modules, objects, functions and what goes through NumPy."""
     image = pictures(5, 1, 1, 9, 9, dtype=torch.float32)
     deconvolution = torch.nn.ConvTranspose2d(1, 1, 2, stride=2, bias=False)
 
@@ -207,6 +212,7 @@ def test_ideal_low_pass(scale):
 
 
 def test_sinc_correlation():
+    """1 for the kernel, -1 for its negative, NumPy's coefficient for others."""
     for scale in (2, 3, 4):
         kernel = hyra.ideal_low_pass(scale, 8)
         assert hyra.sinc_correlation(3 * kernel + 1, scale) == pytest.approx(1, abs=ROUNDING)
@@ -233,6 +239,7 @@ def test_sinc_correlation():
 
 
 def test_spectrum_has_its_middle_in_the_middle():
+    """A wave's lines lie around frequency 0, for even and odd sizes."""
     for high, wide in ((8, 6), (7, 9)):
         y, x = torch.arange(high)[:, None], torch.arange(wide)
         wave = torch.cos(2 * math.pi * (y / high + 2 * x / wide)).double() + 3
@@ -245,6 +252,7 @@ def test_spectrum_has_its_middle_in_the_middle():
 
 
 def test_high_share():
+    """Of waves below and above the limit, of their sum, and of a flat picture."""
     at = torch.arange(32, dtype=torch.float64) + 0.5
     low = torch.cos(math.pi * 6 * at / 32).expand(32, 32)  # 6 / 64 a pixel
     high = torch.cos(math.pi * 20 * at / 32).expand(32, 32)
@@ -289,6 +297,7 @@ def same(x):
     ],
 )  # fmt: skip
 def test_bad_input(call, message):
+    """One line that says what is wrong and what is allowed."""
     with pytest.raises(UserError) as error:
         call()
     assert message in str(error.value)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from backspike.golden.half import from_bits, is_half
+from backspike.golden.half import from_bits
 from backspike.golden.initial import HIDDEN_GAIN, READOUT_GAIN, initial_weights
 from backspike.ir.network import Layer, Network
+from backspike.ir.validation import is_half
 
 NETWORK = Network(
     inputs=100, layers=(Layer(size=400, bias=True), Layer(size=300), Layer(size=90)), steps=2
@@ -12,12 +13,14 @@ NETWORK = Network(
 
 
 def test_shapes_and_halves():
+    """Every layer has the network's shape and holds halves only."""
     weights = initial_weights(NETWORK, 0)
     assert [w.shape for w in weights] == list(NETWORK.shapes)
     assert all(w.dtype == np.uint16 and is_half(w).all() for w in weights)
 
 
 def test_seed_decides():
+    """The same seed gives the same bits, another one others."""
     one, again, other = (initial_weights(NETWORK, seed) for seed in (3, 3, 4))
     for a, b, c in zip(one, again, other, strict=True):
         assert (a == b).all()
@@ -25,6 +28,7 @@ def test_seed_decides():
 
 
 def test_deviation():
+    """Mean 0, deviation gain / sqrt(K), of every layer; a bias is 0."""
     first, second, last = (from_bits(w) for w in initial_weights(NETWORK, 1))
     assert (first[-1] == 0).all()  # the bias
     for w, sources, gain in (

@@ -15,6 +15,7 @@ def halves(rows) -> np.ndarray:
 
 
 def test_error_is_softmax_less_onehot_rounded():
+    """Against the math library and an exact sum."""
     g = torch.Generator().manual_seed(4)
     logits = to_bits((torch.randn((50, 7), generator=g, dtype=torch.float64) * 4).half().double())
     labels = torch.randint(0, 7, (50,), generator=g).numpy()
@@ -26,6 +27,7 @@ def test_error_is_softmax_less_onehot_rounded():
 
 
 def test_error_of_certain_and_extreme_logits():
+    """Logits at ±65504 and equal ones, by hand."""
     logits = halves([[65504.0, -65504.0, 0.0], [0.0, 0.0, 0.0]])
     error = loss.cross_entropy_error(logits, np.array([0, 1]))
     third = np.float16(1 / 3).view(np.uint16)
@@ -35,6 +37,7 @@ def test_error_of_certain_and_extreme_logits():
 
 
 def test_error_is_never_a_negative_zero():
+    """For logits of any pattern."""
     g = torch.Generator().manual_seed(9)
     logits = to_bits(random_halves((300, 5), g))
     labels = torch.randint(0, 5, (300,), generator=g).numpy()
@@ -52,6 +55,7 @@ def test_exponential():
 
 
 def test_an_error_does_not_depend_on_its_batch():
+    """A sample alone has the bits it has among others."""
     g = torch.Generator().manual_seed(5)
     logits = to_bits((torch.randn((33, 10), generator=g, dtype=torch.float64) * 4).half().double())
     labels = torch.randint(0, 10, (33,), generator=g).numpy()
@@ -61,6 +65,7 @@ def test_an_error_does_not_depend_on_its_batch():
 
 
 def test_values():
+    """Cross-entropy and squared loss, against numbers by hand."""
     logits, labels = halves([[1.0, 3.0], [2.0, 2.0]]), np.array([1, 0])
     assert loss.cross_entropy(logits, labels) == pytest.approx(
         (math.log(1 + math.exp(-2)) + math.log(2)) / 2, rel=1e-12
@@ -70,5 +75,6 @@ def test_values():
 
 
 def test_accuracy_counts_the_first_of_equals():
+    """Of two equal logits the first is the answer."""
     logits = halves([[1.0, 3.0], [2.0, 2.0], [2.0, 2.0], [-1.0, -2.0]])
     assert loss.accuracy(logits, np.array([1, 0, 1, 0])) == 0.75

@@ -24,6 +24,7 @@ NETWORK = Network(
 @pytest.mark.parametrize("lossname", ["ce", "mse"])
 @pytest.mark.parametrize("temporal", [True, False])
 def test_a_step_is_the_rules_step_but_for_float32(rule, lossname, temporal):
+    """The PyTorch reference's weights after a step are the rules', to float32."""
     network = replace(
         NETWORK,
         layers=(replace(NETWORK.layers[0], rule=rule, temporal=temporal), NETWORK.layers[1]),

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves, Reals
-from backspike.golden.half import from_bits, random_halves, to_bits
+from backspike.golden.half import from_bits, nearest, random_halves, to_bits, ulp
+from backspike.ir.constants import SMALLEST
 from backspike.ir.network import SURROGATES, Layer, Learning, Network, rectangle
 from tests.support import rational
 
@@ -76,6 +78,7 @@ OPTIONS = list(
 
 @pytest.mark.parametrize(("reset", "rule", "temporal", "surrogate", "loss", "bias"), OPTIONS)
 def test_without_rounding_it_is_autograd(reset, rule, temporal, surrogate, loss, bias):
+    """Logits and all weight gradients are torch.autograd's to 1e-9, for all options."""
     layer = Layer(
         size=13, leak=0.7, threshold=0.8, reset=reset, bias=bias, rule=rule, temporal=temporal,
         surrogate=SURROGATES[surrogate](),
@@ -117,6 +120,13 @@ def close(got: torch.Tensor, want: torch.Tensor) -> bool:
 # ---------------------------------------------------------------- halves: exact rationals agree
 
 
+def exact_bits(values: torch.Tensor) -> list:
+    """Nested patterns of values that must be halves."""
+    bits = to_bits(values)
+    assert torch.equal(from_bits(bits), values)
+    return bits.tolist()
+
+
 def both(network: Network, learning: Learning, weights, spikes, labels, error, draw):
     """The same step by the rules and by Fractions: two dictionaries of nested lists of bits."""
     a = Halves()
@@ -131,15 +141,21 @@ def both(network: Network, learning: Learning, weights, spikes, labels, error, d
         rules.update(a, learning, w, rules.weight_gradient(a, s, g), r)
         for w, s, g, r in zip(values, activity.sources, gradients, draw, strict=True)
     ]
+    hidden = [
+        list(rules.membranes(Halves(), layer, w, s))
+        for layer, w, s in zip(network.layers[:-1], values, activity.sources, strict=False)
+    ]
     got = {
-        "logits": to_bits(activity.logits).tolist(),
+        "u": [torch.stack([u for u, _, _ in steps], 1).tolist() for steps in hidden],
+        "v": [torch.stack([v for _, _, v in steps], 1).tolist() for steps in hidden],
+        "logits": exact_bits(activity.logits),
         "spikes": [
             s[..., : layer.size].int().tolist()
             for s, layer in zip(activity.sources[1:], network.layers, strict=False)
         ],
         "codes": [c.tolist() for c in activity.codes],
-        "gradients": [to_bits(g).tolist() for g in gradients],
-        "weights": [to_bits(w).tolist() for w in updated],
+        "gradients": [exact_bits(g) for g in gradients],
+        "weights": [exact_bits(w) for w in updated],
         "saturated": a.saturated,
     }
     step = rational.Step(
@@ -158,7 +174,19 @@ WEIGHTS = {
         0x7BFF - torch.randint(0, 3, shape, generator=g)
         + 0x8000 * torch.randint(0, 2, shape, generator=g)
     ).numpy().astype(np.uint16),
+    "ties": lambda shape, g: ties(shape, g),
 }  # fmt: skip
+
+
+def ties(shape: tuple[int, int], g: torch.Generator) -> np.ndarray:
+    """Columns of a number, half of its last place, the smallest half, and zeros: sums a 2^-24
+    beside the middle of two halves, which to round to float32 first, or in parts, is to lose."""
+    w = torch.zeros(shape, dtype=torch.float64)
+    w[0] = nearest(1 + 3 * torch.rand(shape[1], generator=g).double())
+    w[1] = ulp(w[0]) / 2
+    w[2] = SMALLEST * (1 - 2 * torch.randint(0, 2, (shape[1],), generator=g))
+    signs = 1 - 2 * torch.randint(0, 2, (shape[1],), generator=g)
+    return to_bits(w[torch.randperm(shape[0], generator=g)] * signs + 0.0)
 
 
 @pytest.mark.parametrize("kind", sorted(WEIGHTS))
@@ -180,7 +208,7 @@ def test_with_rounding_it_is_exact(kind, case):
     network = Network(inputs=4, layers=(layer(5), layer(3), layer(3)), steps=3)
     learning = Learning(
         loss=pick(["ce", "mse"]), batch=3, rate=pick([2.0**-6, 1.0, 1000.0, 2.0**-24]),
-        alpha=pick([0.25, 100.0]),
+        alpha=pick([0.25, 0.3, 100.0]),
     )  # fmt: skip
     weights = [WEIGHTS[kind](s, g) for s in network.shapes]
     weights = [np.where(w == 0x8000, 0, w).astype(np.uint16) for w in weights]
@@ -192,6 +220,28 @@ def test_with_rounding_it_is_exact(kind, case):
     got, want = both(network, learning, weights, spikes, labels, error, draw)
     for name in want:
         assert got[name] == want[name], name
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.3, 0.7, 0.9, -1.0, 100.0, 65504.0])
+def test_a_squared_error_is_rounded_once(alpha):
+    """For logits of every exponent, and for those with α o - 1 beside the middle of two halves.
+
+    α 0.7 and 0.9 have logits for which float32 in between is one rounding too many.
+    """
+    alpha = Learning(alpha=alpha).alpha
+    g = torch.Generator().manual_seed(4)
+    near = torch.arange(-100, 101).double() * 2.0**-12 / alpha
+    logits = torch.cat([random_halves((400,), g), nearest(near), nearest(near + 1 / alpha)])
+    logits = torch.stack([logits, logits], 1)  # the first is the label's, the second is not
+    a = Halves()
+    got = rules.squared_error(a, logits, torch.zeros(len(logits), dtype=torch.int64), alpha)
+    exact = [
+        rational.nearest(Fraction(alpha) * Fraction(float(o)) - (j == 0))
+        for row in logits
+        for j, o in enumerate(row)
+    ]
+    assert exact_bits(got.flatten()) == [pattern for pattern, _ in exact]
+    assert a.saturated == any(saturated for _, saturated in exact)
 
 
 def test_cases_saturate_and_do_not():
@@ -258,6 +308,7 @@ def test_neurons_samples_and_sources_may_come_in_any_order():
 
 
 def test_codes_count_the_edges_at_or_below():
+    """An edge belongs to the code above it; h is the table's entry."""
     table = rectangle(1.0)
     x = torch.tensor([-0.5 - 2.0**-24, -0.5, 0.0, 0.5 - 2.0**-24, 0.5, 65504.0]).double()
     codes = rules.codes_of(table, x)

@@ -9,11 +9,11 @@ import torch
 
 from backspike.gen.spectral import layout
 from backspike.gen.spectral.machine import LARGEST, SpectralMachine
-from backspike.golden import fft as golden_fft
 from backspike.golden import fsds as definition
 from backspike.golden import spectral
 from backspike.golden.fft import Words, bit_width
 from backspike.golden.spectral import Samples, Spectra, Sums, samples, similarity, sums
+from backspike.ir.spectral_constants import MANTISSA, WIDTH
 from tests.support.spectral_naive import aligned, nearest, normalised, transformed
 
 SIZES = [(8, 8), (8, 16), (16, 8)]
@@ -68,12 +68,11 @@ def transposed(rows: list) -> list:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def test_the_generators_constants_are_goldens():
-    for name in ("MANTISSA", "GUARD", "WIDTH", "DROPPED"):
-        assert getattr(layout, name) == getattr(spectral, name)
-    assert golden_fft.TWIDDLE_FRACTION == layout.TWIDDLE_FRACTION
-    widest = layout.transformed_width(layout.WIDTH, LARGEST.bit_length() - 1)
-    assert layout.MAX_PASSES * (widest - layout.MANTISSA) < 1 << layout.EXPONENT
+def test_exponents_and_sizes_fit_the_generators_widths():
+    """Four passes of the largest size stay within the bits of exponents and of logs."""
+    """The hardware's exponents hold what four passes of the largest size add."""
+    widest = layout.transformed_width(WIDTH, LARGEST.bit_length() - 1)
+    assert layout.MAX_PASSES * (widest - MANTISSA) < 1 << layout.EXPONENT
     assert LARGEST.bit_length() - 1 < 1 << layout.LOG
 
 
@@ -85,7 +84,7 @@ def test_pixels_become_samples(bits):
     for part, pixels in ((got.re, image), (got.im, reference)):
         want = [[(p - middle) * 2 ** (18 - bits) for p in row] for row in pixels.tolist()]
         assert part.tolist() == want
-        assert bit_width(Words(part, part)).max() <= layout.MANTISSA
+        assert bit_width(Words(part, part)).max() <= MANTISSA
     assert not got.exponent.any()
 
 
@@ -95,7 +94,7 @@ def test_lines_are_aligned_to_their_greatest(spread):
     lines.re[0, :4] = torch.tensor([-(2**17), 2**17 - 1, -1, 1])
     words, line = spectral.align(lines)
     assert line.shape == (8, 1)
-    assert bit_width(words).max() <= layout.WIDTH
+    assert bit_width(words).max() <= WIDTH
     for row, triple in enumerate(triples(lines)):
         want, top = aligned(triple, 2)
         got = list(zip(words.re[row].tolist(), words.im[row].tolist(), strict=True))

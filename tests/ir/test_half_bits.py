@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backspike.ir.half_bits import INFINITY, LARGEST, half_bits, least_half
+from backspike.ir.constants import LARGEST_BITS as LARGEST
+from backspike.ir.half_bits import INFINITY, half_bits, least_half
 from backspike.ir.network import arctan, fast_sigmoid, rectangle, triangle
 
 PATTERNS = [*range(0x8000 | LARGEST, 0x8000, -1), *range(LARGEST + 1)]
@@ -28,6 +29,7 @@ def least_by_search(threshold: float, edge: float) -> int:
 
 
 def test_patterns_ascend():
+    """The list of all halves, by value, is what the searches below rely on."""
     assert len(PATTERNS) == 2 * LARGEST + 1
     assert (np.diff(UNITS) > 0).all()
     assert all(value * 2**24 == unit for value, unit in zip(VALUES, UNITS.tolist(), strict=True))
@@ -40,11 +42,13 @@ def test_patterns_ascend():
      131008.0, -131008.0, 65504.0, 65505.0, -65504.0],
 )  # fmt: skip
 def test_least_half_is_the_least(threshold, edge):
+    """The least u with u - θ at or above an edge, against a search of all halves."""
     assert least_half(threshold, edge) == least_by_search(threshold, edge)
 
 
 @pytest.mark.parametrize("surrogate", [rectangle(1.0), triangle(), arctan(), fast_sigmoid()])
 def test_edges_of_the_presets(surrogate):
+    """The same for every edge of every surrogate."""
     for edge in surrogate.edges:
         assert least_half(0.75, edge) == least_by_search(0.75, edge)
 
@@ -65,6 +69,7 @@ def test_least_half_between_its_neighbours(index, edge):
 
 
 def test_half_bits_of_every_half():
+    """The pattern of each half's value; -0 is 0."""
     for bits, value in zip(PATTERNS, VALUES, strict=True):
         assert half_bits(float(value)) == bits
     assert half_bits(-0.0) == 0

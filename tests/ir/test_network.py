@@ -25,6 +25,7 @@ def h(surrogate: Surrogate, x: float) -> float:
 
 
 def test_rectangle_is_closed_below_and_open_above():
+    """h at, beside and between the edges."""
     assert [h(rectangle(2.0), x) for x in (-1.01, -1.0, 0.0, 0.99, 1.0)] == [0, 0.5, 0.5, 0.5, 0]
     assert h(rectangle(0.5), 0.2) == 2.0
 
@@ -40,6 +41,7 @@ def test_rectangle_is_closed_below_and_open_above():
     ],
 )
 def test_tables_sample_their_function_in_the_middle_of_each_bin(surrogate, function, reach):
+    """14 bins within reach, and 0 outside."""
     assert len(surrogate.edges) == 15
     width = 2 * reach / 14
     for i in range(14):
@@ -51,6 +53,7 @@ def test_tables_sample_their_function_in_the_middle_of_each_bin(surrogate, funct
 
 @pytest.mark.parametrize("name", sorted(SURROGATES))
 def test_presets_are_named_and_even(name):
+    """Each has its own name, fits the codes, and mirrors at 0."""
     surrogate = SURROGATES[name]()
     assert surrogate.name == name
     assert len(surrogate.values) <= CODES
@@ -58,6 +61,7 @@ def test_presets_are_named_and_even(name):
 
 
 def test_shapes_count_the_bias():
+    """As the last row of a layer's weights."""
     network = Network(
         inputs=7, layers=(Layer(size=5, bias=True), Layer(size=4), Layer(size=3, bias=True)),
         steps=2,
@@ -67,6 +71,7 @@ def test_shapes_count_the_bias():
 
 
 def test_numbers_become_halves():
+    """λ, θ, η, α and a table's values: the nearest half, zero as +0."""
     assert Layer(size=1, leak=0.3).leak == 0.300048828125
     assert math.copysign(1, Layer(size=1, threshold=-0.0).threshold) == 1
     learning = Learning(rate=0.1, alpha=1 / 3)
@@ -119,5 +124,6 @@ NAN, INF = math.nan, math.inf
     ],
 )
 def test_what_is_refused(make, message):
+    """The error says what is wrong and what is allowed."""
     with pytest.raises(UserError, match=message):
         make()

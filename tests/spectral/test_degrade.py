@@ -28,6 +28,7 @@ def pairs(size: int) -> list[degrade.Pair]:
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shape_and_dtype_stay(kind, shape):
+    """A degradation keeps shape and dtype, and leaves its input alone."""
     pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     before = pixels.copy()
     degraded = ALL[kind](pixels)
@@ -40,6 +41,7 @@ def test_shape_and_dtype_stay(kind, shape):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", ["camera", "chelsea"])
 def test_bicubic_is_torchs(scale, name):
+    """The bicubic degradation equals torch's antialiased interpolation but for roundings."""
     # 127 is continued by one pixel or, for 3, by two.
     pixels = crop(photograph(name), 127)
     room = -127 % scale
@@ -62,6 +64,7 @@ def test_bicubic_is_torchs(scale, name):
 
 @pytest.mark.parametrize("sigma", [0.6, 1, 2.5])
 def test_blur_is_a_sum_of_neighbours(sigma):
+    """Blur equals a direct sum over a Gaussian window, rounded."""
     pixels = np.random.default_rng(3).integers(0, 256, (3, 12, 15), np.uint8)
     reach = int(4 * sigma + 0.5)
     kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
@@ -74,6 +77,7 @@ def test_blur_is_a_sum_of_neighbours(sigma):
 
 
 def test_noise():
+    """Noise has mean 0, the given deviation, independent channels, and repeats with its seed."""
     grey = np.full((3, 200, 200), 128, np.uint8)
     noisy = degrade.noise(grey, 10, 1) - 128.0
     # 120,000 samples: mean and deviation are known to 0.03 and 0.02; rounding adds 1/12 to 100.
@@ -85,6 +89,7 @@ def test_noise():
 
 
 def test_noise_is_cut_at_black_and_white():
+    """Noise stops at black and white instead of wrapping around."""
     pixels = np.zeros((1, 60, 60), np.uint8)
     pixels[:, 30:] = 255
     noisy = degrade.noise(pixels, 30, 1)
@@ -94,6 +99,7 @@ def test_noise_is_cut_at_black_and_white():
 
 
 def test_jpeg_gets_worse_with_less_quality():
+    """JPEG's error grows as its quality falls."""
     for name in ("camera", "chelsea"):
         pixels = crop(photograph(name), 128)
         errors = [
@@ -117,6 +123,7 @@ def test_jpeg_gets_worse_with_less_quality():
     ],
 )
 def test_bad_parameters(call, message):
+    """Parameters out of range are UserErrors that name the parameter and its range."""
     with pytest.raises(UserError, match=message):
         call(np.zeros((1, 8, 8), np.uint8))
 
@@ -126,6 +133,7 @@ def test_bad_parameters(call, message):
 
 @pytest.mark.parametrize("size", [128, 256])
 def test_pairs_span_10_to_50_db(size):
+    """The pairs reach from 10 to 50 dB, at least four in each 10 dB."""
     figures = [
         fsds(torch.from_numpy(pair.degraded), torch.from_numpy(pair.reference)).item()
         for pair in pairs(size)
@@ -138,6 +146,7 @@ def test_pairs_span_10_to_50_db(size):
 
 
 def test_pairs_are_of_all_kinds():
+    """Every degradation comes with grey and with colour pairs, and names differ."""
     some = pairs(128)
     names = [pair.name for pair in some]
     assert len(set(names)) == len(names)
@@ -148,6 +157,7 @@ def test_pairs_are_of_all_kinds():
 
 
 def test_pairs_are_what_they_say():
+    """Degrading a pair's reference as its name says gives its degraded picture again."""
     for pair in pairs(128):
         assert pair.reference.shape == pair.degraded.shape
         assert pair.reference.shape[1:] == (128, 128)
@@ -163,5 +173,6 @@ def test_pairs_are_what_they_say():
 
 
 def test_pairs_larger_than_a_photograph():
+    """Pairs larger than the photographs are a UserError."""
     with pytest.raises(UserError, match="the crop is 512 pixels wide: 1 to"):
         degrade.pairs(512)

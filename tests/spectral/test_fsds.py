@@ -29,6 +29,7 @@ def pictures(shape, seed: int = 0, dtype=np.uint8) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 32), (1, 64, 8)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_integers_where_sides_are_powers_of_two(shape, dtype):
+    """Sides of powers of two are measured in integers, within 0.005 dB of float64."""
     reference, image = pictures(shape, dtype=dtype)
     result = measure(reference, image, "golden")
     assert (result.arithmetic, len(result.parts)) == ("integer", shape[0])
@@ -41,6 +42,7 @@ def test_integers_where_sides_are_powers_of_two(shape, dtype):
 
 @pytest.mark.parametrize("shape", [(1, 7, 16), (3, 16, 24), (1, 4, 8), (1, 8, 1024), (2, 1, 3)])
 def test_float64_for_all_other_sizes(shape):
+    """Other sizes are measured in float64 alone."""
     reference, image = pictures(shape)
     result = measure(reference, image, "golden")
     assert (result.arithmetic, result.parts, result.sums) == ("float64", [], None)
@@ -48,6 +50,7 @@ def test_float64_for_all_other_sizes(shape):
 
 
 def test_the_reference_is_the_first():
+    """Exchanging reference and image exchanges their energies and changes the figure."""
     reference, image = pictures((1, 16, 16))
     one, other = measure(reference, image, "golden"), measure(image, reference, "golden")
     assert one.parts[0].yy == other.parts[0].xx != one.parts[0].xx
@@ -55,6 +58,7 @@ def test_the_reference_is_the_first():
 
 
 def test_a_unit_is_compared_sum_by_sum():
+    """A unit's sums of all channels equal golden's, and values and cycles are counted."""
     reference, image = pictures((3, 16, 32))
     counts = Counts(tensors=1, values=2, mismatches=0)
     unit = Software()
@@ -72,6 +76,7 @@ def test_a_unit_is_compared_sum_by_sum():
 
 @pytest.mark.parametrize("name", CAUSAL)
 def test_every_sum_that_differs_is_named(name):
+    """Whichever of the ten sums differs is the one the Mismatch names."""
     reference, image = pictures((3, 16, 16))
     unit, counts = Software(wrong={name: 5}, after=1), Counts()
     golden = measure(reference, image, "golden").parts[1]
@@ -86,6 +91,7 @@ def test_every_sum_that_differs_is_named(name):
 
 
 def test_the_first_sum_that_differs_is_the_one_nearest_to_the_cause():
+    """Of several sums that differ, the Mismatch names the one computed first."""
     right = Sums(*range(10))
     counts = Counts()
     with pytest.raises(Mismatch, match=r"tensor xx, index here: got 0x9 \(9\), want 0x7 \(7\)"):
@@ -94,6 +100,7 @@ def test_the_first_sum_that_differs_is_the_one_nearest_to_the_cause():
 
 
 def test_tiles_count_as_channels():
+    """Tiles give the same figure as their pixels stacked as channels, and the rest is left out."""
     reference, image = pictures((3, 20, 35))
     result = measure(reference, image, "rtl", SMALL, tile=16, unit=Software())
     assert len(result.parts) == 2 * 3
@@ -118,6 +125,7 @@ def test_tiles_count_as_channels():
 
 
 def test_a_tile_of_a_mismatch_is_named():
+    """A Mismatch names the tile and the channel."""
     reference, image = pictures((3, 16, 32))
     unit = Software(wrong={"ta": 1}, after=5)
     with pytest.raises(Mismatch, match=r"tensor ta, index tile 1, channel 2: got 0x1 "):
@@ -125,6 +133,7 @@ def test_a_tile_of_a_mismatch_is_named():
 
 
 def test_a_tile_may_be_flat_or_equal_in_both():
+    """Single tiles without contrast or without difference leave the figure finite."""
     reference, image = pictures((1, 16, 48))
     reference[..., :16] = image[..., :16] = 7
     image[..., 16:32] = reference[..., 16:32]
@@ -135,6 +144,7 @@ def test_a_tile_may_be_flat_or_equal_in_both():
 
 @pytest.mark.parametrize("tile", [None, 16, 5])
 def test_equal_pictures(tile):
+    """Equal pictures have an infinite figure, a string in JSON."""
     reference, _ = pictures((3, 16, 16))
     result = measure(reference, reference, "golden", tile=tile)
     assert result.fsds_db == result.reference_db == math.inf
@@ -143,6 +153,7 @@ def test_equal_pictures(tile):
 
 
 def test_equal_but_for_brightness_and_contrast():
+    """A picture that differs in brightness and contrast only has an infinite figure."""
     reference, _ = pictures((1, 16, 16))
     result = measure(reference, reference // 2 * 2 // 2 + 9, "golden", "spectral-32")
     halved = measure(reference // 2 * 2, reference // 2 + 9, "golden")
@@ -152,6 +163,7 @@ def test_equal_but_for_brightness_and_contrast():
 
 
 def test_bytes_on_a_unit_of_sixteen_bits_are_the_same_samples():
+    """A unit of 16 bits gives golden's sums for bytes and for 16-bit samples."""
     reference, image = pictures((1, 16, 16))
     wide = measure(reference, image, "rtl", WIDE, unit=Software(WIDE))
     assert wide.parts == measure(reference, image, "golden").parts
@@ -181,6 +193,7 @@ DOES = "spectral-32 does sides of powers of two from 8 to 32"
     ],
 )  # fmt: skip
 def test_pictures_that_cannot_be_measured(shape, options, message):
+    """Shapes, tiles, backends and machines that do not go together are one-sentence UserErrors."""
     pixels = np.arange(math.prod(shape), dtype=np.uint8).reshape(shape)
     given = {"backend": "rtl", "machine": "spectral-32"} | options
     with pytest.raises(UserError, match=f"^{message}"):
@@ -188,6 +201,7 @@ def test_pictures_that_cannot_be_measured(shape, options, message):
 
 
 def test_sixteen_bits_on_a_unit_of_eight():
+    """16-bit samples on a unit of 8 bits are a UserError that names the way out."""
     reference, image = pictures((1, 16, 16), dtype=np.uint16)
     message = (
         "the reference has 16 bits a sample: spectral-32 takes up to 8, and --machine "
@@ -198,6 +212,7 @@ def test_sixteen_bits_on_a_unit_of_eight():
 
 
 def test_pictures_that_are_no_pair():
+    """Pictures of different shape or dtype, and floats, are UserErrors."""
     reference, image = pictures((1, 16, 16))
     with pytest.raises(UserError, match=r"has the shape \(1, 16, 16\) and the image \(1, 15, 16\)"):
         measure(reference, image[:, 1:], "golden")
@@ -209,6 +224,7 @@ def test_pictures_that_are_no_pair():
 
 @pytest.mark.parametrize("backend", ["golden", "rtl"])
 def test_contrast_is_needed(backend):
+    """A flat picture is a UserError that names the picture and its level."""
     reference, image = pictures((3, 16, 16))
     flat = np.full_like(image, 7)
     names = ("reference r.png", "picture i.png")

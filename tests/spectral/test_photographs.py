@@ -23,6 +23,7 @@ def test_they_are_scikit_images_own(name):
 
 
 def test_the_split():
+    """Training and held-out photographs are disjoint, both grey and colour, and large enough."""
     assert not set(TRAIN) & set(HELD_OUT)
     assert set(TRAIN) | set(HELD_OUT) < set(NAMES)
     for names in (TRAIN, HELD_OUT):
@@ -31,11 +32,13 @@ def test_the_split():
 
 
 def test_an_unknown_name():
+    """A photograph that does not exist is a UserError that lists the names."""
     with pytest.raises(UserError, match=r"the photograph is 'lena': astronaut, brick, .* are"):
         photograph("lena")
 
 
 def test_grey_is_the_rounded_luma():
+    """Grey equals the luma in decimal arithmetic, halves rounded up."""
     rng = np.random.default_rng(2)
     pixels = rng.integers(0, 256, (3, 40, 50), np.uint8)
     pixels[:, 0, 0], pixels[:, 0, 1], pixels[:, 0, 2] = 255, 0, (0, 0, 250)  # 28.5: a half
@@ -50,6 +53,7 @@ def test_grey_is_the_rounded_luma():
 
 
 def test_grey_of_sixteen_bits_and_of_grey():
+    """Grey of 16-bit colour stays in 16 bits, and grey of grey is itself."""
     wide = np.full((3, 2, 2), 65535, np.uint16)
     assert (grey(wide) == 65535).all()
     assert grey(wide).dtype == np.uint16
@@ -57,6 +61,7 @@ def test_grey_of_sixteen_bits_and_of_grey():
 
 
 def test_crop():
+    """A crop is the middle square; a size beyond the picture is a UserError."""
     pixels = np.arange(2 * 5 * 8).reshape(2, 5, 8)
     assert (crop(pixels, 3) == pixels[:, 1:4, 2:5]).all()
     assert (crop(pixels, 5) == pixels[:, :, 1:6]).all()

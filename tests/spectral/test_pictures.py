@@ -53,6 +53,7 @@ def rows(samples: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize("end", ["png", "bmp", "tif", "gif", "pgm", "jp2", "tga", "webp", "sgi"])
 def test_grey_formats(tmp_path, end):
+    """A grey picture is read back exactly from every format that keeps it."""
     options = {"lossless": True} if end == "webp" else {}
     picture = read_picture(saved(tmp_path, Image.fromarray(GREY), f"x.{end}", **options))
     assert picture.pixels.dtype == np.uint8
@@ -67,6 +68,7 @@ def test_grey_formats(tmp_path, end):
 
 @pytest.mark.parametrize("end", ["png", "bmp", "tif", "ppm", "jp2", "tga", "webp", "pcx", "sgi"])
 def test_rgb_formats(tmp_path, end):
+    """A colour picture is read back exactly, channels first, from every format that keeps it."""
     options = {"lossless": True} if end == "webp" else {}
     picture = read_picture(str(saved(tmp_path, Image.fromarray(RGB), f"x.{end}", **options)))
     assert (picture.pixels == CHANNELS).all()
@@ -76,6 +78,7 @@ def test_rgb_formats(tmp_path, end):
 
 @pytest.mark.parametrize("end", ["jpg", "avif"])
 def test_formats_with_loss(tmp_path, end):
+    """Pictures of formats with loss come back within 6 grey levels."""
     smooth = np.add.outer(np.arange(64), np.arange(48)).astype(np.uint8)
     path = saved(tmp_path, Image.fromarray(np.dstack([smooth] * 3)), f"x.{end}", quality=95)
     got = read_picture(path).pixels
@@ -85,6 +88,7 @@ def test_formats_with_loss(tmp_path, end):
 
 @pytest.mark.parametrize("end", ["png", "tif", "pgm", "jp2"])
 def test_sixteen_bits(tmp_path, end):
+    """A 16-bit grey picture is read back exactly from every format that has it."""
     picture = read_picture(saved(tmp_path, Image.fromarray(WIDE), f"x.{end}"))
     assert (picture.pixels == WIDE[None]).all()
     assert picture.pixels.dtype == np.uint16
@@ -92,6 +96,7 @@ def test_sixteen_bits(tmp_path, end):
 
 
 def test_sixteen_bits_of_either_order_and_in_words(tmp_path):
+    """16-bit samples are read in either byte order and out of 32-bit words, others refused."""
     big = Image.frombytes("I;16B", (9, 6), WIDE.astype(">u2").tobytes())
     assert (read_picture(saved(tmp_path, big, "big.tif")).pixels == WIDE).all()
     words = Image.fromarray(WIDE.astype(np.int32))
@@ -107,12 +112,14 @@ def test_sixteen_bits_of_either_order_and_in_words(tmp_path):
 
 
 def test_black_and_white(tmp_path):
+    """Pictures of one bit become 0 and 255."""
     path = saved(tmp_path, Image.fromarray(GREY > 127), "x.png")
     assert (read_picture(path).pixels == np.where(GREY > 127, 255, 0)[None]).all()
 
 
 @pytest.mark.parametrize("end", ["png", "gif", "bmp"])
 def test_palettes_become_rgb(tmp_path, end):
+    """A palette picture is read as its colours."""
     indexed = Image.fromarray(GREY % 7).convert("P")
     colours = RNG.integers(0, 256, (7, 3), np.uint8)
     indexed.putpalette(colours.tobytes())
@@ -122,6 +129,7 @@ def test_palettes_become_rgb(tmp_path, end):
 
 @pytest.mark.parametrize("end", ["png", "tif", "tga"])
 def test_an_opaque_alpha_channel_is_left_out(tmp_path, end):
+    """An alpha channel that is opaque everywhere is left out."""
     path = saved(tmp_path, Image.fromarray(np.dstack([RGB, OPAQUE])), f"x.{end}")
     assert (read_picture(path).pixels == CHANNELS).all()
     path = saved(tmp_path, Image.fromarray(np.dstack([GREY, OPAQUE])), f"y.{end}")
@@ -129,6 +137,7 @@ def test_an_opaque_alpha_channel_is_left_out(tmp_path, end):
 
 
 def test_transparency_is_refused(tmp_path):
+    """One pixel that is not opaque is a UserError."""
     for pixels in (RGB, GREY):
         path = saved(tmp_path, Image.fromarray(np.dstack([pixels, HOLE])), "x.png")
         with pytest.raises(UserError, match="is transparent in places: opaque ones"):
@@ -137,6 +146,7 @@ def test_transparency_is_refused(tmp_path):
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_transparent_grey_value(tmp_path, wide):
+    """A grey value marked transparent is refused only where a pixel has it."""
     pixels = WIDE // 2 if wide else GREY // 2
     for value, opaque in ((int(pixels[1, 1]), False), (int(pixels.max()) + 1, True)):
         path = saved(tmp_path, Image.fromarray(pixels), "x.png", transparency=value)
@@ -148,6 +158,7 @@ def test_a_transparent_grey_value(tmp_path, wide):
 
 
 def test_a_transparent_palette_entry(tmp_path):
+    """A palette entry marked transparent is refused only where a pixel has it."""
     indexed = Image.fromarray(GREY % 7).convert("P")
     indexed.putpalette(RNG.integers(0, 256, (9, 3), np.uint8).tobytes())
     with pytest.raises(UserError, match="transparent in places"):
@@ -176,6 +187,7 @@ def test_orientation(tmp_path, end, colour, orientation):
 
 
 def test_the_first_picture_of_a_cameras_several(tmp_path):
+    """Of a camera's file with several views, the first is read."""
     views = [Image.new("L", (16, 8), value) for value in (40, 200)]
     path = saved(tmp_path, views[0], "x.mpo", save_all=True, append_images=views[1:])
     assert abs(read_picture(path).pixels.astype(int) - 40).max() <= 1
@@ -188,12 +200,14 @@ def test_the_first_picture_of_a_cameras_several(tmp_path):
     ("mode", "end"), [("CMYK", "tif"), ("CMYK", "jpg"), ("LAB", "tif"), ("F", "tif")]
 )
 def test_other_modes(tmp_path, mode, end):
+    """Colour spaces other than grey and RGB are UserErrors that name the mode."""
     with pytest.raises(UserError, match=f"is {mode}: grey of 8 or 16 bits and RGB of 8 bits are"):
         read_picture(saved(tmp_path, Image.new(mode, (9, 6)), f"x.{end}"))
 
 
 @pytest.mark.parametrize("end", ["gif", "tif", "png", "webp", "avif"])
 def test_several_frames(tmp_path, end):
+    """A file of several frames or pages is a UserError that gives their number."""
     frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB), Image.fromarray(RGB // 2)]
     path = saved(tmp_path, frames[0], f"x.{end}", save_all=True, append_images=frames[1:])
     with pytest.raises(UserError, match="has 3 frames or pages: one is allowed"):
@@ -242,6 +256,7 @@ def tiff(samples: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", list(deep_files()))
 def test_more_bits_than_pillow_reads(tmp_path, name):
+    """Colour of more than 8 bits, which Pillow would cut, is a UserError in every format."""
     (tmp_path / name).write_bytes(deep_files()[name])
     bits = name.split()[0]
     with pytest.raises(UserError, match=f"is RGBA? of {bits} bits, of which Pillow reads 8: grey"):
@@ -260,6 +275,7 @@ def test_bits_of_an_avif(tmp_path, flags, bits):
 
 
 def test_a_warning_comes_with_a_picture_only(tmp_path):
+    """Pillow's warning reaches the caller with a picture, and is not heard where reading fails."""
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0"  # five entries, and the end
     noise = RNG.integers(0, 256, (40, 50, 3), np.uint8)
     path = saved(tmp_path, Image.fromarray(noise), "x.jpg", exif=exif)
@@ -273,6 +289,7 @@ def test_a_warning_comes_with_a_picture_only(tmp_path):
 
 
 def test_no_file(tmp_path):
+    """A path that is no regular file is a UserError that says what it is."""
     with pytest.raises(UserError, match=r"picture .*/nowhere\.png is not there"):
         read_picture(tmp_path / "nowhere.png")
     with pytest.raises(UserError, match="is a folder: a file is allowed"):
@@ -287,6 +304,7 @@ def test_no_file(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"just text, no picture\n", bytes(1000)])
 def test_no_picture(tmp_path, content):
+    """A file of no picture format is a UserError."""
     (tmp_path / "x.png").write_bytes(content)
     with pytest.raises(UserError, match=r"x\.png is of no format that Pillow reads"):
         read_picture(tmp_path / "x.png")
@@ -312,6 +330,7 @@ def test_broken_files(tmp_path, end):
 
 
 def test_a_bomb(tmp_path, monkeypatch):
+    """A picture of more pixels than Pillow's limit is a UserError before it is unpacked."""
     (tmp_path / "x.png").write_bytes(png(8, 0, b"", width=60000, height=60000))
     with pytest.raises(UserError, match=r"x\.png has too many pixels: up to \d+,.* are allowed"):
         read_picture(tmp_path / "x.png")
@@ -325,6 +344,8 @@ def test_a_bomb(tmp_path, monkeypatch):
 
 
 def test_pairs():
+    """Two pictures are a pair only with equal size, channels and depth."""
+
     def picture(name, shape, dtype=np.uint8):
         return Picture(name, np.zeros(shape, dtype))
 
@@ -340,6 +361,7 @@ def test_pairs():
 
 
 def test_tiles():
+    """Tiles are the picture's squares row by row, with the rest at right and bottom counted."""
     pixels = np.arange(2 * 7 * 10).reshape(2, 7, 10)
     cut = tiles(pixels, 3)
     assert (cut.rows, cut.columns, cut.right, cut.bottom) == (2, 3, 1, 1)

@@ -23,6 +23,7 @@ def spectrum(pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("vertical", "horizontal"), [(3, 5), (-3, 5), (0, 11), (-8, 2), (7, 11)])
 def test_a_wave_is_bright_at_its_frequencies(vertical, horizontal):
+    """The brightest pixel of a drawn spectrum lies at the wave's two frequencies on the axes."""
     figure: Any = spectral_plots.spectra(spectrum(wave(vertical, horizontal)), spectrum(wave(1, 1)))
     reference, image = figure.axes[:2]
     for axes, at in ((reference, (1, 1)), (image, (vertical, horizontal))):
@@ -35,6 +36,7 @@ def test_a_wave_is_bright_at_its_frequencies(vertical, horizontal):
 
 
 def test_channels_count_by_their_energy():
+    """The drawn magnitude is the root of the mean energy over channels."""
     one, two = wave(2, 3), wave(2, 3) * 0.5
     both = spectral_plots.plane(spectrum(np.concatenate([one, two])))
     alone = spectral_plots.plane(spectrum(one))
@@ -42,6 +44,7 @@ def test_channels_count_by_their_energy():
 
 
 def test_the_difference_of_two_spectra_is_their_ratio():
+    """The third panel is the ratio in dB: -20 log10 2 for an image twice as bright."""
     a, b = spectrum(wave(2, 3)), spectrum(wave(2, 3) * 2)
     figure: Any = spectral_plots.spectra(a, b)
     (drawn,) = figure.axes[2].images
@@ -53,6 +56,7 @@ def test_the_difference_of_two_spectra_is_their_ratio():
 
 
 def test_cumulative_spectra_and_what_is_between_them():
+    """The panels show both cumulative spectra and their difference in dB, 0 at the largest."""
     rng = np.random.default_rng(1)
     a, b = (
         cumulative(torch.from_numpy(spectrum(rng.normal(size=(3, 8, 10))))).numpy()

@@ -14,12 +14,14 @@ from tests.support.tiles import by_lanes
 @cocotb.test()
 @cocotb.parametrize(slow=[0.0, 0.7])
 async def neurons(dut, slow):
+    """The forward drain leaves the case's rows in its memories, at full and at slow pace."""
     await play(dut, 1, slow, (), ("spikes", "active", "codes", "logits"))
 
 
 @cocotb.test()
 @cocotb.parametrize(slow=[0.0, 0.7])
 async def gradients(dut, slow):
+    """The backward drain leaves the case's rows in its memories, at full and at slow pace."""
     await play(dut, 1, slow, ("codes", "logits", "labels"), ("gradients", "masks"))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from backspike.drive.frames import Unpacker, pack
 from backspike.drive.link_torture import RATE, torture_library
-from backspike.gen.link.bell import MAP
+from backspike.gen.link.echo_design import MAP
 from backspike.gen.link.protocol import ANSWER, REQUEST, VERSION, Op, Status
 from backspike.sim.verilator.uart import Uart
 

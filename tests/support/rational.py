@@ -50,13 +50,16 @@ class Step:
 
     network, learning: their own dataclasses. weights: [layer][k][j] patterns. spikes: [b][t][i].
     error(logits) -> [b][j] patterns gives the read-out's error for `ce`. draw(layer)[k][j]: random.
-    After construction: logits, spikes, codes, gradients, weights as nested lists, and saturated.
+    After construction: logits, spikes, codes, gradients, weights as nested lists, u and v of the
+    hidden layers as values, [layer][b][t][j] floats, and saturated.
     """
 
     def __init__(self, network, learning, weights, spikes, labels, error=None, draw=None):
         self.network, self.learning, self.saturated = network, learning, False
         self.spikes: list = []
         self.codes: list = []
+        self.u: list = []
+        self.v: list = []
         batch, steps = range(len(spikes)), range(network.steps)
         w = [[[value(p) for p in row] for row in layer] for layer in weights]
 
@@ -68,6 +71,8 @@ class Step:
             below = [f[0] for f in fired]
             self.spikes.append(below)
             self.codes.append([f[1] for f in fired])
+            self.u.append([f[2] for f in fired])
+            self.v.append([f[3] for f in fired])
         last = network.layers[-1]
         sources.append([[list(r) + [1] * last.bias for r in sample] for sample in below])
         self.logits = [self._readout(last, w[-1], sources[-1][b]) for b in batch]
@@ -107,10 +112,10 @@ class Step:
     def _neurons(self, layer, w, sources):
         theta, leak = Fraction(layer.threshold), Fraction(layer.leak)
         v = [Fraction(0)] * layer.size
-        spikes, codes = [], []
+        spikes, codes, us, vs = [], [], [], []
         for row in sources:
-            spikes.append([])
-            codes.append([])
+            for found in (spikes, codes, us):
+                found.append([])
             for j in range(layer.size):
                 x = sum((w[k][j] for k, s in enumerate(row) if s), Fraction(0)) + leak * v[j]
                 u = value(self._round(x))
@@ -121,7 +126,9 @@ class Step:
                     v[j] = Fraction(0) if s else u
                 spikes[-1].append(int(s))
                 codes[-1].append(sum(Fraction(e) <= u - theta for e in layer.surrogate.edges))
-        return spikes, codes
+                us[-1].append(float(u))
+            vs.append([float(x) for x in v])
+        return spikes, codes, us, vs
 
     def _readout(self, layer, w, sources):
         logits = []

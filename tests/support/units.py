@@ -8,6 +8,7 @@ from backspike.gen.core.layout import TABLE
 from backspike.golden import exact, half
 from backspike.golden.arithmetic import Halves
 from backspike.golden.exact import Terms
+from backspike.ir.constants import LARGEST
 from backspike.sim.bench.array_bench import to_limbs
 from tests.support.streams import Packed, packed
 
@@ -34,9 +35,9 @@ class GivenSums(Halves):
         # As Halves does, with a flag for each element.
         x = exact.odd_sum(*terms)
         rounded = half.nearest(x) if random is None else half.stochastic(x, random)
-        beyond = rounded.abs() > half.LARGEST
+        beyond = rounded.abs() > LARGEST
         self.saturated |= bool(beyond.any())
-        result = rounded.clamp(-half.LARGEST, half.LARGEST)
+        result = rounded.clamp(-LARGEST, LARGEST)
         self.rounded.append(result)
         self.flags.append(beyond)
         return result

@@ -30,6 +30,7 @@ def never(folder):
 
 
 def test_the_second_time_it_is_there():
+    """An entry is built once for its parts, and other parts give another entry."""
     first = cached("thing", ["a", "b"], writes("1"))
     assert (first / "out").read_text() == "1"
     assert cached("thing", ["a", "b"], never) == first
@@ -37,10 +38,13 @@ def test_the_second_time_it_is_there():
 
 
 def test_parts_are_told_apart():
+    """Parts that join to the same text have different fingerprints."""
     assert len({fingerprint(p) for p in (["ab", "c"], ["a", "bc"], ["abc"], ["abc", ""])}) == 4
 
 
 def test_a_failed_build_leaves_nothing(folder):
+    """A build that raises leaves no entry, and the next one succeeds."""
+
     def fails(build_folder):
         (build_folder / "half").write_text("")
         raise RuntimeError("no")
@@ -52,6 +56,7 @@ def test_a_failed_build_leaves_nothing(folder):
 
 
 def test_an_interrupted_build_is_begun_anew(folder):
+    """The remains of an interrupted build are cleared before the next."""
     entry = cached("thing", ["a"], writes("1"))
     scratch = entry.rename(entry.with_name(f"{entry.name}.new"))
     (scratch / "rubbish").write_text("")
@@ -60,6 +65,7 @@ def test_an_interrupted_build_is_begun_anew(folder):
 
 
 def test_two_processes_build_once(tmp_path):
+    """Three processes that want one entry at once build it once."""
     code = f"""
 from backspike.system.cache import cached
 import time
@@ -76,6 +82,7 @@ print(cached("thing", ["x"], build))
 
 
 def test_what_nobody_uses_goes():
+    """An entry unused for long is deleted, a used one stays."""
     old, used = cached("old", ["a"], writes("1")), cached("used", ["a"], writes("1"))
     past = time.time() - (KEEP_DAYS + 1) * 24 * 3600
     os.utime(old, (past, past))
@@ -87,12 +94,14 @@ def test_what_nobody_uses_goes():
 
 
 def test_where_it_lies(folder, monkeypatch):
+    """The cache lies where BACKSPIKE_CACHE says, or in the checkout."""
     assert cache_root() == folder
     monkeypatch.delenv("BACKSPIKE_CACHE")
     assert cache_root() == Path(__file__).resolve().parents[2] / ".cache"
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    """A cache folder that cannot be made is a UserError with its path."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BACKSPIKE_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match=r"cache folder .* cannot be made: Not a directory"):

@@ -1,6 +1,5 @@
 import json
 import os
-import stat
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from safetensors.numpy import save_file
 from backspike.golden.initial import initial_weights
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, arctan
-from backspike.train.checkpoint import Checkpoint, Progress, load_checkpoint, replace_file, sha256
+from backspike.train.checkpoint import Checkpoint, Progress, load_checkpoint, sha256
 
 NETWORK = Network(
     inputs=5,
@@ -50,6 +49,7 @@ def rewrite(path, change=lambda about: about, tensors=lambda t: t):
 
 
 def test_round_trip_is_exact(checkpoint, path):
+    """A checkpoint that is saved and loaded has the same bits of weights and the same fields."""
     checkpoint.save(path)
     loaded = load_checkpoint(path)
     for got, want in zip(loaded.weights, checkpoint.weights, strict=True):
@@ -59,6 +59,7 @@ def test_round_trip_is_exact(checkpoint, path):
 
 
 def test_weights_are_halves_to_others(checkpoint, path):
+    """Any reader of safetensors finds the weights as float16 matrices."""
     checkpoint.save(path)
     with safe_open(path, framework="numpy") as file:
         assert file.get_tensor("weights.1").dtype == np.float16
@@ -66,6 +67,7 @@ def test_weights_are_halves_to_others(checkpoint, path):
 
 
 def test_every_truncation_is_refused(checkpoint, path):
+    """A file cut at any length is a UserError."""
     checkpoint.save(path)
     content = path.read_bytes()
     for length in range(0, len(content), 23):
@@ -75,6 +77,7 @@ def test_every_truncation_is_refused(checkpoint, path):
 
 
 def test_a_flipped_bit_anywhere_is_refused(checkpoint, path):
+    """One flipped bit, wherever it is, is a UserError with the path."""
     checkpoint.save(path)
     content = path.read_bytes()
     for at in range(0, len(content), 3):
@@ -101,6 +104,7 @@ def test_a_flipped_bit_anywhere_is_refused(checkpoint, path):
     ],
 )
 def test_wrong_metadata(checkpoint, path, change, message):
+    """Another format or wrong fields are UserErrors, though the digest is right."""
     checkpoint.save(path)
     rewrite(path, change)
     with pytest.raises(UserError, match=message):
@@ -117,6 +121,7 @@ def test_wrong_metadata(checkpoint, path, change, message):
     ],
 )
 def test_wrong_tensors(checkpoint, path, tensors, message):
+    """Tensors that are missing, of another type or not those of the digest are UserErrors."""
     checkpoint.save(path)
     rewrite(path, tensors=tensors)
     with pytest.raises(UserError, match=message):
@@ -124,6 +129,7 @@ def test_wrong_tensors(checkpoint, path, tensors, message):
 
 
 def test_other_files(tmp_path):
+    """A missing file, a folder and another program's file are UserErrors."""
     with pytest.raises(UserError, match="is not there"):
         load_checkpoint(tmp_path / "none")
     with pytest.raises(UserError, match="cannot be read"):
@@ -134,6 +140,7 @@ def test_other_files(tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_file_whole(checkpoint, path, monkeypatch):
+    """A write that fails leaves the old checkpoint and no file beside it."""
     checkpoint.save(path)
     before = path.read_bytes()
 
@@ -141,15 +148,8 @@ def test_a_failed_write_leaves_the_old_file_whole(checkpoint, path, monkeypatch)
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="cannot be written: disk full"):
         replace(checkpoint, epochs=4).save(path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]  # nothing half-written stays behind
-
-
-def test_replace_file_makes_folders_and_ordinary_permissions(tmp_path):
-    path = tmp_path / "a" / "b" / "file"
-    replace_file(path, b"content")
-    assert path.read_bytes() == b"content"
-    (tmp_path / "ordinary").write_bytes(b"")
-    assert path.stat().st_mode == stat.S_IFREG | (tmp_path / "ordinary").stat().st_mode & 0o777
+    """A file is written into new folders, with the permissions of any new file."""

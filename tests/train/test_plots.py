@@ -49,6 +49,7 @@ def result(**changes) -> Result:
 
 
 def test_training_shows_history():
+    """The curves of loss and accuracy hold the history's numbers."""
     figure: Any = training(result())
     loss, accuracy = figure.axes
     assert loss.lines[0].get_xydata().tolist() == [[1, 1.5], [2, 0.5]]
@@ -57,6 +58,7 @@ def test_training_shows_history():
 
 
 def test_raster_shows_every_spike_once():
+    """The raster's dashes are exactly the spikes of the arrays."""
     figure: Any = raster(SPIKES, 7)
     for axes, bits in zip(figure.axes, SPIKES.values(), strict=True):
         (dashes,) = axes.collections
@@ -65,6 +67,7 @@ def test_raster_shows_every_spike_once():
 
 
 def test_engines_show_their_cycles():
+    """The bars of each engine add up to all cycles, each part of its length."""
     figure: Any = engines(COUNTERS)
     (axes,) = figure.axes
     widths = [round(1000 * patch.get_width()) for patch in axes.patches]
@@ -79,6 +82,7 @@ def test_engines_show_their_cycles():
 
 @pytest.mark.parametrize("counters", [None, COUNTERS])
 def test_files(tmp_path, counters):
+    """`draw` writes its pictures into a new folder, that of engines only with counters."""
     paths = draw(result(counters=counters), SPIKES, 7, tmp_path / "new")
     names = ["training.png", "spikes.png"] + ["engines.png"] * (counters is not None)
     assert [path.name for path in paths] == names
@@ -89,6 +93,7 @@ def test_files(tmp_path, counters):
 
 
 def test_table():
+    """The table of an RTL run is exact to the character."""
     assert table(result()) == (
         "3-5-2, 2 steps, batch 1, bptt, ce, seed 0: 2 epochs on rtl tiny\n"
         "\n"
@@ -107,6 +112,7 @@ def test_table():
 
 
 def test_table_of_golden():
+    """The table of a golden run leaves out cycles, and says that a sum saturated."""
     check = {"tensors": 0, "values": 0, "mismatches": 0}
     shown = table(
         result(backend="golden", check=check, cycles=None, simulation=None, saturated=True)

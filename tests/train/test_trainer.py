@@ -40,6 +40,7 @@ def same(a, b):
 
 
 def test_order_is_a_permutation_that_seed_and_epoch_fix():
+    """An epoch's order is a permutation fixed by seed and epoch."""
     orders = [tuple(epoch_order(s, e, 20)) for s in (0, 1) for e in (0, 1)]
     assert all(sorted(order) == list(range(20)) for order in orders)
     assert len(set(orders)) == 4
@@ -47,6 +48,7 @@ def test_order_is_a_permutation_that_seed_and_epoch_fix():
 
 
 def test_every_sample_once_an_epoch_in_order(monkeypatch):
+    """Each epoch trains every sample once in its order, then sees the test set."""
     seen, steps = [], []
     original_forward, original_update = GoldenBackend.forward, GoldenBackend.update
 
@@ -91,6 +93,7 @@ def test_equals_a_plain_loop():
 
 @pytest.mark.parametrize("learning", [Learning(rate=2.0**-6), Learning(loss="mse", rate=2.0**-9)])
 def test_learns(learning):
+    """The loss falls every epoch, and accuracy passes 50 %."""
     network = Network(inputs=64, layers=(Layer(size=32), Layer(size=10)), steps=4)
     with Trainer(network, learning=learning) as trainer:
         result = trainer.train(load("digits").limited(500), 3)
@@ -102,6 +105,7 @@ def test_learns(learning):
 
 
 def test_result_has_the_promised_names():
+    """The result has the documented keys in order, and the settings' values."""
     result, _ = trained(1)
     names = "backend machine layers steps batch epochs rule loss seed accuracy check cycles"
     assert list(result.to_dict()) == [*names.split(), "density", "simulation"]
@@ -115,6 +119,7 @@ def test_result_has_the_promised_names():
 
 
 def test_density_is_of_every_sixteenth_batch():
+    """Densities are those of the first of 16 batches, worked out with golden."""
     result, _ = trained(1)  # of 4 batches only the first
     golden = GoldenBackend(NETWORK, LEARNING)
     golden.load_weights(initial_weights(NETWORK, 5))
@@ -130,6 +135,7 @@ def test_density_is_of_every_sixteenth_batch():
 
 
 def test_two_epochs_are_one_and_one_resumed(tmp_path):
+    """Two epochs in one go and one epoch resumed give the same weights and history."""
     path = tmp_path / "run.safetensors"
     whole, weights = trained(2)
     trained(1, save=path)
@@ -176,6 +182,7 @@ def test_resumed_after_ctrl_c_anywhere(tmp_path, monkeypatch, stop_at):
 
 
 def test_second_ctrl_c_interrupts_at_once():
+    """The first Ctrl-C is a request, the second a KeyboardInterrupt."""
     with Interruptible() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.requested
@@ -184,6 +191,7 @@ def test_second_ctrl_c_interrupts_at_once():
 
 
 def test_trains_outside_the_main_thread():
+    """Training in another thread gives the same weights."""
     results = []
     thread = threading.Thread(target=lambda: results.append(trained(1)))
     thread.start()
@@ -192,6 +200,7 @@ def test_trains_outside_the_main_thread():
 
 
 def test_a_resumed_run_is_of_the_same_network_and_learning(tmp_path):
+    """A checkpoint of another network or learning is a UserError."""
     path = tmp_path / "run.safetensors"
     trained(1, save=path)
     for network, learning, name in (
@@ -208,6 +217,7 @@ def test_a_resumed_run_is_of_the_same_network_and_learning(tmp_path):
 
 
 def test_epochs_that_are_over(tmp_path):
+    """Fewer epochs than the checkpoint has trained are a UserError."""
     path = tmp_path / "run.safetensors"
     trained(2, save=path)
     with Trainer(NETWORK, learning=LEARNING) as trainer:
@@ -217,12 +227,21 @@ def test_epochs_that_are_over(tmp_path):
 
 
 def test_mismatch_ends_the_run():
+    """A wrong weight in batch 3 ends the run with a Mismatch that names it."""
+
     class Wrong(GoldenBackend):
+        updates = 0
+
         def update(self, error, step):
             super().update(error, step)
-            if step == 3:
-                self._weights[1][4, 2] += 2.0**-10
-                self._update["weights.1"] = self.weights()[1]
+            self.updates += 1
+
+        def update_tensors(self):
+            tensors = super().update_tensors()
+            if self.updates == 4:
+                tensors["weights.1"] = tensors["weights.1"].copy()
+                tensors["weights.1"][4, 2] ^= 1
+            return tensors
 
     with Trainer(NETWORK, learning=LEARNING, check=True) as trainer:
         assert isinstance(trainer.backend, Lockstep)
@@ -234,6 +253,7 @@ def test_mismatch_ends_the_run():
 
 
 def test_checked_counts():
+    """Every forward pass and update of a checked run is counted in tensors."""
     with Trainer(NETWORK, learning=LEARNING, check=True) as trainer:
         check = trainer.train(DATA, 1).check
     forwards, updates = 3 * BATCHES, BATCHES
@@ -265,6 +285,7 @@ class Counting(GoldenBackend):
 
 @pytest.mark.parametrize("check", [False, True])
 def test_cycles_are_of_training_only(check):
+    """Cycles leave out the evaluation after each epoch; the simulation's do not."""
     with Trainer(NETWORK, learning=LEARNING) as trainer:
         counting = Counting(NETWORK, LEARNING)
         golden = GoldenBackend(NETWORK, LEARNING)
@@ -282,12 +303,14 @@ def test_cycles_are_of_training_only(check):
 
 
 def test_watch():
+    """`watch` gives one sample's spikes of the input and of every hidden layer."""
     with Trainer(NETWORK, learning=LEARNING) as trainer:
         shown = trainer.watch(DATA.test.x[0])
     assert {n: b.shape for n, b in shown.items()} == {"input": (3, 64), "spikes.0": (3, 12)}
 
 
 def test_unknown_names():
+    """Unknown machines and backends, and options that do not fit, are UserErrors."""
     with pytest.raises(UserError, match="machine is 'big': tiny, default, wide is allowed"):
         Trainer(NETWORK, "big")
     with pytest.raises(UserError, match=r"backend is 'gpu': golden, rtl, serial:PORT\[:BAUD\] is"):

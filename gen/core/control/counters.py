@@ -5,11 +5,11 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
 
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.host.bus import WORD, HostBus
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.gen.memory.window import RowWindow
 from backspike.gen.pipeline import Pipeline
+from backspike.ir.constants import ENGINES
 
 COUNTERS = {
     "busy": "cycles with a task in work",

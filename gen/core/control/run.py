@@ -5,8 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import BATCH, ENGINES, POSITION_BITS, STEPS_BITS
+from backspike.gen.core.layout import BATCH, POSITION_BITS, STEPS_BITS
 from backspike.gen.machine import DEPTH
+from backspike.ir.constants import ENGINES
 
 
 class RunControl(wiring.Component):

@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.numerics.fixed_to_half import (
     NEAREST_LATENCY,
-    RANDOM,
     STOCHASTIC_LATENCY,
     FixedToHalf,
 )
 from backspike.gen.numerics.half import FRACTION, Half, significand
 from backspike.gen.numerics.hash32 import Hash32
 from backspike.gen.pipeline import Pipeline
+from backspike.ir.constants import RANDOM_BITS
 
 D_AT = 1 + NEAREST_LATENCY
 """Cycles from a sum to d: a register, and rounding."""
@@ -33,7 +33,7 @@ SIGNIFICAND = 11
 FINE = 3
 """Bits of η d's exponent, the lowest, that are shifted before the product: by up to 7 places, to
 the 18 bits that a multiplier takes."""
-BELOW = RANDOM
+BELOW = RANDOM_BITS
 """Bits below 2^-24 that the difference needs: all that is lower only matters by being there."""
 WEIGHT = 41 + BELOW
 """Bits of |w|, which is below 2^40 in units of 2^-24, and of a change that may leave one."""
@@ -120,7 +120,7 @@ class UpdateUnit(wiring.Component):
             hash32.i_key.eq(self.key),
             hash32.i_word.eq(self.word),
             round_w.i.eq(Cat(least, total)),
-            round_w.i_random.eq(hash32.o[32 - RANDOM :]),
+            round_w.i_random.eq(hash32.o[32 - RANDOM_BITS :]),
             round_w.i_stochastic.eq(self.stochastic),
         ]
         rounded = round_w.o

@@ -2,15 +2,14 @@
 
 from statistics import mean
 
-from tqdm import tqdm
-
-from backspike.bench.digits import RULES, STEPS, WHAT, batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.golden.initial import initial_weights
 from backspike.golden.reference import Reference
 from backspike.ir.network import Rule
+from backspike.system.progress import progress_bar
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset
+from backspike.train.digits_run import RULES, STEPS, WHAT, batches, learning, network
 from backspike.train.trainer import Trainer
 
 SEEDS = (0, 1, 2)
@@ -26,7 +25,7 @@ def figures(data: Dataset, seeds: tuple[int, ...] = SEEDS, epochs: int = EPOCHS)
     made = []
     for rule in RULES:
         ours, theirs = [], []
-        for seed in tqdm(seeds, desc=f"accuracy, {rule}", unit="seed"):
+        for seed in progress_bar(seeds, desc=f"accuracy, {rule}", unit="seed"):
             ours.append(100 * golden(data, rule, seed, epochs))
             theirs.append(100 * float32(data, rule, seed, epochs))
         how = (

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from statistics import mean
 
-from tqdm import tqdm
-
 from backspike.bench.alone import AloneBackend, Run
 from backspike.bench.densities import BATCH, GRID, LEARNING, STEPS, WIDTH, Case, cases, tensors
 from backspike.bench.figure import Figure, at_most
@@ -12,6 +10,7 @@ from backspike.compile.schedule import ENGINES
 from backspike.drive.lockstep import Counts, Lockstep
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
+from backspike.system.progress import progress_bar
 
 GOAL = 1.10
 
@@ -61,7 +60,9 @@ def measure(case: Case, machine: Machine, counts: Counts, *, width: int = WIDTH)
 def figures(counts: Counts, chosen: list[Case] | None = None) -> list[Figure]:
     """The worst ratio of each engine over all cases (or those `chosen`) on `MACHINE`."""
     measured: list[Measured] = []
-    for case in tqdm(cases() if chosen is None else chosen, desc="engines alone", unit="case"):
+    for case in progress_bar(
+        cases() if chosen is None else chosen, desc="engines alone", unit="case"
+    ):
         measured += measure(case, MACHINE, counts)
     return [figure(measured, engine) for engine in ENGINES]
 

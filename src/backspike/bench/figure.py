@@ -1,8 +1,9 @@
 """A figure of merit, and the table and JSON that all of them make."""
 
-import json
 from dataclasses import asdict, dataclass
 from textwrap import wrap
+
+from backspike.system.json_text import json_text
 
 WIDTH = 96
 INDENT = "    "
@@ -45,7 +46,7 @@ def above(figure: str, value: float | int, goal: float | int, how: str) -> Figur
 
 def to_json(figures: list[Figure]) -> str:
     """A list of {figure, value, goal, met, how}."""
-    return json.dumps([asdict(figure) for figure in figures], indent=2) + "\n"
+    return json_text([asdict(figure) for figure in figures])
 
 
 def table(figures: list[Figure]) -> str:

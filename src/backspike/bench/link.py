@@ -1,21 +1,20 @@
 """The host link: what a damaging line does to it, and how a batch divides into line and core."""
 
-from backspike.bench.digits import SIZES, STEPS, batches, learning, network
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
 from backspike.drive.link import LinkPort
 from backspike.drive.link_torture import torture
-from backspike.gen.core.map import core_map
-from backspike.gen.core.top import Core
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.top import Linked
+from backspike.gen.emit import emit
+from backspike.gen.link.serial_core import SerialCore
+from backspike.gen.link.uart import Rate
 from backspike.gen.machine import MACHINES
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
-from backspike.sim.verilator.core_model import emitted
+from backspike.sim.verilator.machine_model import emitted
 from backspike.sim.verilator.uart import Uart, UartLine, uart_library
 from backspike.train.data import Dataset
+from backspike.train.digits_run import SIZES, STEPS, batches, learning, network
 
 MACHINE = "default"
 """The split is of it, with the network SIZES."""
@@ -54,10 +53,13 @@ def split(data: Dataset, clock: float) -> list[Figure]:
     machine, how = MACHINES[MACHINE], learning(0, "ce")
     net = network("bptt", SIZES)
     text = emitted(
-        f"{MACHINE}-linked", (machine, RATE), "linked", lambda: Linked(Core(machine), RATE)
+        f"{MACHINE}-linked",
+        (machine, RATE),
+        "linked",
+        lambda: emit(SerialCore(machine.component(), RATE), "linked"),
     )
     uart = Uart(uart_library(text, "linked"), RATE)
-    link = LinkPort(UartLine(uart), core_map(machine))
+    link = LinkPort(UartLine(uart), machine.map())
     backend = CoreBackend(compile_network(net, how, machine), link)
     backend.load_weights(initial_weights(net, how.seed))
     taken = [batch for batch, _ in zip(batches(data.train, how, 0), range(BATCHES), strict=False)]

@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from backspike.golden.fft import Words, fft
-from backspike.golden.spectral import GUARD, MANTISSA, Samples
+from backspike.golden.spectral import Samples
+from backspike.ir.spectral_constants import GUARD, MANTISSA
 
 HALF = math.sqrt(0.5)
 ROTATIONS = 4
@@ -50,17 +51,17 @@ def inverse_bound(image: Samples, passes: list[Samples]) -> Tensor:
     columns = [before[n].transposed() if n % 2 else before[n] for n in range(4)]
     after = [passes[n].transposed() if n % 2 else passes[n] for n in range(4)]
 
-    first = _whole(*_errors(columns[0], after[0], 0), width)
-    second = first * math.sqrt(height) + _whole(*_errors(columns[1], after[1], 1), height)
-    third = _single(*_errors(columns[2], after[2], 2), width)
-    fourth = _single(*_errors(columns[3], after[3], 3), height).mT
+    first = total_error(*pass_errors(columns[0], after[0], 0), width)
+    second = first * math.sqrt(height) + total_error(*pass_errors(columns[1], after[1], 1), height)
+    third = single_errors(*pass_errors(columns[2], after[2], 2), width)
+    fourth = single_errors(*pass_errors(columns[3], after[3], 3), height).mT
     points = height * width
     rounded = second * math.sqrt(points) + third.sum(0, keepdim=True) + fourth
     greatest = torch.hypot(image.re.double(), image.im.double()).max()
-    return SLACK * rounded / points + (_moved(height, width) * greatest)
+    return SLACK * rounded / points + (map_shift(height, width) * greatest)
 
 
-def _errors(lines: Samples, result: Samples, n: int) -> tuple[Tensor, Tensor, Tensor]:
+def pass_errors(lines: Samples, result: Samples, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of the n-th pass from 0: aligned (lines, N), a rotation's (lines, 1), packed (lines, N)."""
     top = lines.exponent.amax(-1, keepdim=True)
     unit = torch.exp2((top - (n + 1) * GUARD).double())
@@ -72,31 +73,31 @@ def _errors(lines: Samples, result: Samples, n: int) -> tuple[Tensor, Tensor, Te
     return aligned, HALF * unit, torch.hypot(*parts)
 
 
-def _blocks(points: int) -> list[int]:
+def rotation_blocks(points: int) -> list[int]:
     """Points of the blocks that each rotation leaves."""
     return [4**k for k in range(1, 10) if 4**k < points]
 
 
-def _whole(aligned: Tensor, rotated: Tensor, packed: Tensor, points: int) -> float:
+def total_error(aligned: Tensor, rotated: Tensor, packed: Tensor, points: int) -> float:
     """Root of the sum of squares of all errors after a pass."""
-    rotations = sum(math.sqrt(m * points) for m in _blocks(points))
+    rotations = sum(math.sqrt(m * points) for m in rotation_blocks(points))
     line = (
         aligned.norm(dim=-1) * math.sqrt(points) + rotated[:, 0] * rotations + packed.norm(dim=-1)
     )
     return float(line.norm())
 
 
-def _single(aligned: Tensor, rotated: Tensor, packed: Tensor, points: int) -> Tensor:
+def single_errors(aligned: Tensor, rotated: Tensor, packed: Tensor, points: int) -> Tensor:
     """The error of each value after a pass; (lines, N)."""
-    return aligned.sum(-1, keepdim=True) + rotated * sum(_blocks(points)) + packed
+    return aligned.sum(-1, keepdim=True) + rotated * sum(rotation_blocks(points)) + packed
 
 
-def _moved(height: int, width: int) -> float:
+def map_shift(height: int, width: int) -> float:
     """How far the map of rounded factors moves a value, relative to the greatest."""
-    return (1 + _distance(width)) * (1 + _distance(height)) - 1
+    return (1 + map_distance(width)) * (1 + map_distance(height)) - 1
 
 
-def _distance(points: int) -> float:
+def map_distance(points: int) -> float:
     """The greatest sum of magnitudes in a row of F* F / N - 1."""
     impulses = torch.eye(points, dtype=torch.int64) << HIGH
     out = fft(Words(impulses, torch.zeros_like(impulses)))

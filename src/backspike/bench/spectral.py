@@ -1,37 +1,28 @@
 """The spectral unit's figures: whole images on the RTL, beside golden and float64."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
-from tqdm import tqdm
 
 from backspike.bench import fft_alone
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.bench.rounding import inverse_bound
 from backspike.drive.lockstep import Counts
-from backspike.drive.spectral_backend import SpectralRTL
 from backspike.gen.spectral.machine import (
     LARGEST,
     SMALLEST,
     SPECTRAL_MACHINES,
     SpectralMachine,
 )
-from backspike.golden.spectral import (
-    Samples,
-    samples,
-    sums,
-    transform,
-    transform_lines,
-    values,
-)
+from backspike.golden.spectral import Samples, samples, sums, transform, transform_lines, values
 from backspike.golden.threads import one_thread
 from backspike.ir.errors import Mismatch
 from backspike.spectral.degrade import Pair, pairs
 from backspike.spectral.fsds import Similarity, compare, measure
+from backspike.spectral.image_pairs import kinds, opened
 from backspike.spectral.photographs import NAMES, crop, grey, photograph
+from backspike.system.progress import progress_bar
 
 DISTANCE, SQNR, RATIO = 0.01, 85.0, 1.10
 """Goals: dB from float64; dB; cycles over 2 H W."""
@@ -43,37 +34,7 @@ OTHERS = tuple(SpectralMachine(name=f"spectral-{n}", size=n) for n in (8, 16, 64
 SIDES = (8, 16, 32)
 
 
-@contextmanager
-def opened(machine: SpectralMachine) -> Iterator[SpectralRTL]:
-    unit = SpectralRTL(machine)
-    try:
-        yield unit
-    finally:
-        unit.close()
-
-
 # ------------------------------------------------------------------ mismatches of whole images
-
-
-def kinds(height: int, width: int, bits: int, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Pairs of images, int64 (H, W) of so many bits, by what is in them."""
-    g = torch.Generator().manual_seed(seed)
-    top, shape = (1 << bits) - 1, (height, width)
-
-    def noise() -> Tensor:
-        return torch.randint(0, top + 1, shape, generator=g)
-
-    faint = torch.randint(-1, 2, shape, generator=g)
-    checks = (torch.arange(height)[:, None] + torch.arange(width)) % 2 * top
-    one = torch.zeros(shape, dtype=torch.int64)
-    one[-1, 3] = top
-    return {
-        "noise": (noise(), noise()),
-        "black and white": (noise() // (top // 2 + 1) * top, noise() // (top // 2 + 1) * top),
-        "faint": (top // 2 + faint, top // 2 + faint.flip(0)),
-        "a checkerboard and its negative": (checks, top - checks),
-        "one pixel and none": (one, torch.zeros_like(one)),
-    }
 
 
 @one_thread()
@@ -100,7 +61,7 @@ def sizes(counts: Counts, machines: tuple[SpectralMachine, ...] = OTHERS) -> lis
 
 def _each_kind(machine: SpectralMachine, sizes: list[tuple[int, int]], counts: Counts) -> None:
     with opened(machine) as unit:
-        for height, width in tqdm(sizes, desc=f"images, {machine.name}", unit="size"):
+        for height, width in progress_bar(sizes, desc=f"images, {machine.name}", unit="size"):
             at = f"{height} x {width}"
             for kind, (a, b) in kinds(height, width, machine.pixel_bits, width).items():
                 pair = samples(a, b, machine.pixel_bits)
@@ -143,7 +104,9 @@ def fsds(
         machine = SPECTRAL_MACHINES[f"spectral-{size}"]
         measured: list[tuple[Pair, Similarity]] = []
         with opened(machine) as unit:
-            for pair in tqdm(pairs(size)[:limit], desc=f"fsds, {machine.name}", unit="pair"):
+            for pair in progress_bar(
+                pairs(size)[:limit], desc=f"fsds, {machine.name}", unit="pair"
+            ):
                 result = measure(
                     pair.reference, pair.degraded, "rtl", machine, unit=unit, counts=counts
                 )
@@ -180,7 +143,7 @@ def sqnr(counts: Counts, size: int = 256, names: tuple[str, ...] = NAMES) -> lis
     }
     results = {}
     order = list(greys)
-    for n, name in enumerate(tqdm(order, desc="sqnr", unit="photograph")):
+    for n, name in enumerate(progress_bar(order, desc="sqnr", unit="photograph")):
         other = order[n - 1]
         for label, beside in (
             ("alone", torch.full((size, size), 128)),
@@ -223,7 +186,7 @@ def cycles(
 ) -> list[Figure]:
     """Cycles of a pair over 2 H W."""
     found = {}
-    for name, height, width in tqdm(runs, desc="cycles", unit="run"):
+    for name, height, width in progress_bar(runs, desc="cycles", unit="run"):
         machine = SPECTRAL_MACHINES[name]
         a, b = kinds(height, width, 8, 1)["noise"]
         with opened(machine) as unit:
@@ -250,7 +213,7 @@ def inverse(counts: Counts, size: int = 128) -> list[Figure]:
     tried["astronaut and camera"] = crops[0], crops[1]
     shares, apart, bounds = {}, {}, {}
     with opened(machine) as unit:
-        for kind, (a, b) in tqdm(tried.items(), desc="inverse", unit="image"):
+        for kind, (a, b) in progress_bar(tried.items(), desc="inverse", unit="image"):
             image = samples(a, b, 8)
             compare_samples(unit.transform(image), transform(image), f"{kind}, there", counts)
             back, passes = unit.onward(back=True), four_passes(image)

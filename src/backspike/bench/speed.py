@@ -3,15 +3,14 @@
 import time
 from statistics import median
 
-from tqdm import tqdm
-
-from backspike.bench.digits import WHAT, batches, learning, network
 from backspike.bench.figure import Figure, at_least
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
+from backspike.system.progress import progress_bar
 from backspike.train.data import Dataset
+from backspike.train.digits_run import WHAT, batches, learning, network
 
 GOAL = 0.5
 ROUNDS = 7
@@ -49,7 +48,7 @@ def measure(
     batch = next(epoch)
     logits, step = backend.forward(batch.spikes, batch.labels), 0
     ratios, speeds = [], []
-    for _ in tqdm(range(rounds), desc="speed", unit="round"):
+    for _ in progress_bar(range(rounds), desc="speed", unit="round"):
         before, seconds = simulator.cycles, 0.0
         for _ in range(BATCHES):
             error = cross_entropy_error(logits, batch.labels)

@@ -12,12 +12,7 @@ from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
 from backspike.ir.network import SURROGATES, Layer, Learning, Network, Surrogate, nearest_half
-
-LAYERS = "64,128,10"
-RATES = {"ce": 2.0**-6, "mse": 2.0**-9}
-"""η by loss, with which digits are learnt to 95 % and more in 10 epochs."""
-RECTANGLES = {"bptt": 1.0, "mpd-ed": 2.0}
-"""Width of the default surrogate, a rectangle, by rule."""
+from backspike.train.defaults import LAYERS, RATES, RECTANGLES
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,9 @@ from backspike.gen.core.engines import (
     WEIGHTS,
     Memory,
 )
-from backspike.gen.core.layout import CODES, ENGINES, NEVER, TILE_BITS
+from backspike.gen.core.layout import CODES, NEVER, TILE_BITS
 from backspike.gen.machine import DEPTH, Machine
+from backspike.ir.constants import ENGINES, ceil_div
 from backspike.ir.errors import UserError
 from backspike.ir.half_bits import half_bits, least_half
 from backspike.ir.network import Learning, Network
@@ -79,11 +80,6 @@ class Plan:
     def input_base(self) -> int:
         """First spike tile of the inputs."""
         return self.layers[0].source_base
-
-
-def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
-    return -(-a // b)
 
 
 def compile_network(network: Network, learning: Learning, machine: Machine) -> Plan:

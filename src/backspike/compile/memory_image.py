@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backspike.gen.machine import DEPTH
+from backspike.ir.constants import ceil_div
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Shape:
 
     def tiles(self, neurons: int) -> int:
         """Tiles of so many neurons."""
-        return -(-neurons // self.lanes)
+        return ceil_div(neurons, self.lanes)
 
     def extent(self, batch: int) -> tuple[int, int]:
         """(full blocks, mask of the entries present in the block after these)."""

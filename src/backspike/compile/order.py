@@ -14,8 +14,8 @@ from itertools import combinations
 
 from backspike.compile.compiler import Plan
 from backspike.compile.schedule import Queue, Range
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.machine import DEPTH
+from backspike.ir.constants import ENGINES, ceil_div
 
 Row = tuple[str, int, int]
 """A memory, which half of it (of spikes and labels there are two), and a row."""
@@ -118,7 +118,7 @@ def footprint(plan: Plan, step: Step, *, forward: int, backward: int) -> tuple[s
         }
 
     own = range(step.tile, step.tile + 1)
-    sources = range(-(-at.sources // lanes))
+    sources = range(ceil_div(at.sources, lanes))
     rows = range(at.sources + at.bias)
     if step.engine == "fp":
         read = units("spikes", at.source_base, sources, forward) | weights(n, rows, own)

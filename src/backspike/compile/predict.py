@@ -55,6 +55,6 @@ def predict(plan: Plan, densities: Densities) -> list[LayerCycles]:
 
 def _touched(size: int, lanes: int, density: float) -> float:
     """The expected share of a layer's tiles in which one neuron or more is not zero."""
-    full, rest = divmod(size, lanes)
-    touched = full * (1 - (1 - density) ** lanes) + (1 - (1 - density) ** rest)
-    return touched / (full + (rest > 0))
+    full, remainder = divmod(size, lanes)
+    touched = full * (1 - (1 - density) ** lanes) + (1 - (1 - density) ** remainder)
+    return touched / (full + (remainder > 0))

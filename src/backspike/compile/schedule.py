@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from backspike.gen.core.layout import ENGINES
+from backspike.ir.constants import ENGINES
 
 PROGRAMS = ("forward", "update", "both")
 

@@ -6,10 +6,7 @@ halves as uint16 (binary16's pattern), spikes and codes as uint8.
 
 from typing import Protocol
 
-import numpy as np
-
-Bits = np.ndarray
-"""uint16 halves, or uint8 spikes and codes."""
+from backspike.ir.bits import Bits
 
 
 class Backend(Protocol):

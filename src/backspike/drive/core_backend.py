@@ -1,11 +1,11 @@
 """A backend that trains on a core, wherever it is."""
 
 from backspike.compile.compiler import Plan
-from backspike.drive.backend import Bits
 from backspike.drive.core_driver import CoreDriver
 from backspike.drive.port import Port
-from backspike.gen.core.layout import ENGINES
 from backspike.golden.hash import layer_key
+from backspike.ir.bits import Bits
+from backspike.ir.constants import ENGINES
 from backspike.ir.validation import check_batch, check_error, check_step, check_weights
 
 

@@ -17,10 +17,11 @@ from backspike.drive.port import Port
 from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import FAULT_TEXT, Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK
 from backspike.gen.core.map import IDENT, VERSION
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.window import words_of
+from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 
 BYTES = 4

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backspike.drive.frames import Unpacker, pack
-from backspike.drive.port import (
+from backspike.drive.serial_line import Line
+from backspike.gen.host.access import (
     BusError,
     BusTimeoutError,
     Words,
@@ -16,7 +17,6 @@ from backspike.drive.port import (
     byte_address,
     check_mask,
 )
-from backspike.drive.serial_line import Line
 from backspike.gen.host.registers import BYTES, RegisterMap
 from backspike.gen.link.protocol import (
     ANSWER,

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from backspike.drive.link import LinkPort
-from backspike.drive.port import BusError
 from backspike.gen.emit import emit
+from backspike.gen.host.access import BusError
 from backspike.gen.host.registers import BYTES
-from backspike.gen.link.bell import DEPTH, MAP, BellAndMemory
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.top import Linked
-from backspike.ir.errors import UserError
+from backspike.gen.link.echo_design import DEPTH, MAP, EchoDesign
+from backspike.gen.link.serial_core import SerialCore
+from backspike.gen.link.uart import Rate
 from backspike.sim.noisy_line import Damage
 from backspike.sim.verilator.uart import Uart, UartLine, uart_library
+from backspike.system.program import MISMATCH, run_program
 
 LONGEST = 64
 """Words of a block at most: several frames on a bad line."""
@@ -49,7 +49,7 @@ class Torture:
 @functools.cache
 def torture_library() -> Path:
     """The design, for `Uart` at RATE."""
-    return uart_library(emit(Linked(BellAndMemory(), RATE), "tortured"), "tortured")
+    return uart_library(emit(SerialCore(EchoDesign(), RATE), "tortured"), "tortured")
 
 
 def torture(requests: int, share: float, seed: int, *, skew: float = 0.0) -> Torture:
@@ -105,7 +105,8 @@ def torture(requests: int, share: float, seed: int, *, skew: float = 0.0) -> Tor
     return found
 
 
-def main() -> None:
+def main() -> int:
+    """Returns 0, or MISMATCH if a value was wrong or a bell was rung too often or not at all."""
     parser = argparse.ArgumentParser(prog="python -m backspike.drive.link_torture")
     parser.add_argument("--requests", type=int, default=10_000, help="carried out (10000)")
     parser.add_argument("--share", type=float, default=0.01, help="of bytes damaged (0.01)")
@@ -122,12 +123,8 @@ def main() -> None:
     )
     print(f"bells      {found.rung:,} rung, {found.counted:,} heard")
     print(f"simulated  {found.cycles:,} cycles in {time.perf_counter() - begin:.1f} s")
-    if found.wrong or found.rung != found.counted:
-        sys.exit(1)
+    return MISMATCH if found.wrong or found.rung != found.counted else 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (UserError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(run_program(main))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backspike.drive.backend import Backend, Bits
+from backspike.drive.backend import Backend
+from backspike.ir.bits import Bits
 from backspike.ir.errors import Mismatch
 
 AXES = {2: ("sample", "index"), 3: ("sample", "step", "index")}

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
-from backspike.gen.core.map import core_map
 from backspike.gen.machine import Machine
 from backspike.ir.network import Learning, Network
-from backspike.sim.verilator.core_model import core_library
+from backspike.sim.verilator.machine_model import machine_library
 from backspike.sim.verilator.simulator import Simulator
 
 
@@ -30,8 +29,8 @@ class RTLBackend(CoreBackend):
         trace_batch: int = 0,
     ):
         plan = compile_network(network, learning, machine)
-        library = core_library(machine, trace=trace is not None)
-        self.simulator = Simulator(library, core_map(machine))
+        library = machine_library(machine, trace=trace is not None)
+        self.simulator = Simulator(library, machine.map())
         super().__init__(plan, self.simulator)
         self._trace, self._trace_batch = trace, trace_batch
         self._forwards = 0

@@ -8,7 +8,7 @@ from backspike.gen.spectral.map import spectral_map
 from backspike.golden.spectral import Sums
 
 
-class LinkedUnit:
+class SerialSpectral:
     """See `backspike.spectral.fsds.Unit`. `link`: the port, with its counts.
 
     patience: see `LinkPort`. Raises LinkError if nobody answers on the line or it is lost later,
@@ -37,8 +37,8 @@ class LinkedUnit:
         self.link.close()
 
 
-def serial_unit(machine: SpectralMachine, port: str, baud: int | None = None) -> LinkedUnit:
-    """The unit at a serial port of this computer: see SerialLine and LinkedUnit, and what these
+def serial_unit(machine: SpectralMachine, port: str, baud: int | None = None) -> SerialSpectral:
+    """The unit at a serial port of this computer: see SerialLine and SerialSpectral, and what these
     raise.
     """
-    return LinkedUnit(SerialLine(port, baud), machine, patience=PATIENCE)
+    return SerialSpectral(SerialLine(port, baud), machine, patience=PATIENCE)

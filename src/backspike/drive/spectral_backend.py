@@ -2,11 +2,10 @@
 
 from backspike.drive.spectral_driver import Matrix, SpectralDriver
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
-from backspike.gen.spectral.map import spectral_map
 from backspike.golden.spectral import Samples, Sums
 from backspike.ir.errors import UserError
+from backspike.sim.verilator.machine_model import machine_library
 from backspike.sim.verilator.simulator import Simulator
-from backspike.sim.verilator.spectral_model import spectral_library
 
 
 class SpectralRTL:
@@ -18,7 +17,7 @@ class SpectralRTL:
 
     def __init__(self, machine: SpectralMachine):
         self.machine = machine
-        self.simulator = Simulator(spectral_library(machine), spectral_map(machine))
+        self.simulator = Simulator(machine_library(machine), machine.map())
         self.driver = SpectralDriver(self.simulator, machine)
         self.cycles = 0
         self._size = (SMALLEST, SMALLEST)

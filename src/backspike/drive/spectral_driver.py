@@ -7,13 +7,13 @@ from torch import Tensor
 from backspike.drive.port import Port
 from backspike.gen.host.registers import BYTES
 from backspike.gen.spectral.control import Fault
-from backspike.gen.spectral.layout import MANTISSA
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.gen.spectral.map import FAULT_TEXT, IDENT, VERSION
 from backspike.gen.spectral.store import PART, PIXEL, SAMPLE_WORDS
 from backspike.gen.spectral.sums_window import SUM_WORDS, SUMS
 from backspike.golden.spectral import Samples, Sums
 from backspike.ir.errors import UserError
+from backspike.ir.spectral_constants import MANTISSA
 
 Matrix = np.ndarray | Tensor
 """Of integers."""

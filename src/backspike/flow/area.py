@@ -53,7 +53,7 @@ def area(cells: Counter[str], family: Family) -> Area:
 class Component:
     """A component of the hierarchy with all that is in it; or `count` alike, taken together.
 
-    path: as `linked.core.fp.lanes`, empty for all; with `*` for the number of those that are alike.
+    path: as `serial.core.fp.lanes`, empty for all; with `*` for the number of those that are alike.
     largest: LUT4 of the one of them that takes most.
     """
 

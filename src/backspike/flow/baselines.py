@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from backspike.flow.report import SHOWN, Report, from_json
-from backspike.ir.errors import Mismatch, UserError
-from backspike.train.checkpoint import replace_file
+from backspike.ir.errors import Missed, UserError
+from backspike.system.files import write_file
 
 FOLDER = Path(__file__).parent / "baselines"
 PAIRS = (
@@ -47,13 +47,13 @@ class Baseline:
     tolerances: dict[str, float]
 
     def compare(self, report: Report) -> None:
-        """Raise Mismatch at the first figure of the report that is too far away, or if one of the
+        """Raise Missed at the first figure of the report that is too far away, or if one of the
         two has a bitstream and the other has none. Figures that one has not are not compared.
         """
         want = self.report
         name = f"build {want.board}-{want.machine}"
         if (want.problem is None) != (report.problem is None):
-            raise Mismatch(
+            raise Missed(
                 f"{name}: got {report.problem or 'a bitstream'}, want "
                 f"{want.problem or 'a bitstream'}; {RENEW}"
             )
@@ -62,7 +62,7 @@ class Baseline:
             if figure in got and figure in kept:
                 far = abs(got[figure] - kept[figure])
                 if far > tolerance * abs(kept[figure]):
-                    raise Mismatch(
+                    raise Missed(
                         f"{name}: {figure}, got {got[figure]:,.10g}, want {kept[figure]:,.10g} "
                         f"within {tolerance:.0%}; {RENEW}"
                     )
@@ -100,5 +100,5 @@ def save(kept: Baseline, folder: Path = FOLDER) -> Path:
     """Write or replace it; returns its path."""
     path = folder / f"{kept.report.board}-{kept.report.machine}.json"
     about = {"tolerances": kept.tolerances, "report": json.loads(kept.report.to_json())}
-    replace_file(path, (json.dumps(about, indent=2) + "\n").encode())
+    write_file(path, (json.dumps(about, indent=2) + "\n").encode())
     return path

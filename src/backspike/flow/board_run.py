@@ -19,11 +19,11 @@ from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.network import Layer, Learning, Network
 from backspike.sim.noisy_line import Damage
 from backspike.sim.verilator.board import BoardUart, Lights, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard
+from backspike.system.program import run_program
 from backspike.train.fuzz_training import train
 
 NETWORK = Network(inputs=6, steps=3, layers=(Layer(size=4, bias=True), Layer(size=3, reset="soft")))
@@ -79,7 +79,7 @@ def run_board(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 if a bit differs, 2 if the board cannot be reached or is unknown."""
+    """Raises Mismatch if a bit differs, UserError if the board cannot be reached or is unknown."""
     parser = argparse.ArgumentParser(prog="python -m backspike.flow.board_run", description=__doc__)
     parser.add_argument("--board", required=True, choices=BOARDS)
     parser.add_argument("--machine", default="tiny", help="a training core (tiny)")
@@ -88,15 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     board, begin = BOARDS[given.board], time.perf_counter()
-    try:
-        machine = find_machine(given.machine)
-        found = run_board(board, machine, given.batches, given.share, given.seed)
-    except (UserError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Mismatch as error:
-        print(f"mismatch: {error}", file=sys.stderr)
-        return 1
+    machine = find_machine(given.machine)
+    found = run_board(board, machine, given.batches, given.share, given.seed)
     print(f"board      {board.title}: {board.clock / 1e6:g} MHz, {board.baud} baud, {machine.name}")
     print(f"compared   {found.values:,} values, 0 mismatches, in {given.batches} batches")
     damaged = ", ".join(f"{n} {kind}" for kind, n in found.damaged.items())
@@ -108,4 +101,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

@@ -39,6 +39,7 @@ from backspike.gen.spectral.normalise import Normalise
 from backspike.gen.spectral.rotate import Rotate
 from backspike.gen.spectral.top import SpectralUnit
 from backspike.ir.errors import UserError
+from backspike.system.program import run_program
 from backspike.system.tools import find, run
 
 ECP5 = FAMILIES["ecp5"]
@@ -144,7 +145,7 @@ def _between_registers(component: wiring.Component) -> str:
     return ZEROS.sub("", verilog.convert(m, name="top", ports=[first, last, load], emit_src=False))
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m backspike.flow.component_reports", description=__doc__
     )
@@ -167,10 +168,8 @@ def main() -> None:
         sizes = (result.luts, result.combs, result.ffs, result.rams, result.dsps)
         row = (f"`{name}`", *sizes, median)
         print("|", " | ".join(map(str, row)), "|", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(run_program(main))

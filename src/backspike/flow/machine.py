@@ -7,14 +7,13 @@ from backspike.flow import build, throughput
 from backspike.flow.build import Built, Design, Tell, stage
 from backspike.gen.boards import files
 from backspike.gen.boards.board import Board
-from backspike.gen.machine import Machine
-from backspike.gen.spectral.machine import SpectralMachine
+from backspike.gen.machine import Accelerator
 from backspike.ir.errors import UserError
 
 
 def build_machine(
     board: Board,
-    machine: Machine | SpectralMachine,
+    machine: Accelerator,
     seeds: Sequence[int],
     tell: Tell = lambda line: None,
     jobs: int = 1,

@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from backspike.flow.area import Component
 from backspike.flow.report import Report
-from backspike.train.plots import BLUE, GREEN, ORANGE, SOFT, STYLE
+from backspike.system.plot_style import BLUE, GREEN, ORANGE, SOFT, STYLE
 
 BARS = 18
 """Parts at the most."""
@@ -111,7 +111,7 @@ def parts(report: Report) -> list[Part]:
 def _part(component: Component) -> Part:
     area = component.area
     alike = f" ({component.count})" if component.count > 1 else ""
-    name = component.path.removeprefix("linked.").removeprefix("core.") or "all"
+    name = component.path.removeprefix("serial.").removeprefix("core.") or "all"
     return Part(
         f"{name}{alike}", component.path, area.lut4 - area.carry - area.ram, area.carry, area.ram
     )

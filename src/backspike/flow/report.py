@@ -7,6 +7,7 @@ from statistics import median
 from backspike.flow.area import Area, Component
 from backspike.flow.place import Placement, Resource
 from backspike.flow.throughput import Throughput
+from backspike.system.json_text import json_text
 
 SHOWN = 0.01
 """A component is in the table from this share of all LUT4 on; JSON has all of them."""
@@ -70,7 +71,7 @@ class Report:
     def to_json(self) -> str:
         """All of it, and besides what follows: fits, mhz, rate."""
         derived = {"fits": self.fits, "mhz": self.mhz, "rate": self.rate}
-        return json.dumps(asdict(self) | derived, indent=2) + "\n"
+        return json_text(asdict(self) | derived)
 
 
 def from_json(text: str) -> Report:

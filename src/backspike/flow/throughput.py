@@ -1,10 +1,11 @@
 """How many cycles a machine takes for what it is for, measured on its simulated RTL."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
 from backspike.compile.compiler import compile_network
-from backspike.gen.machine import Machine
+from backspike.gen.machine import Accelerator, Machine
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.ir.errors import UserError
 
@@ -27,27 +28,25 @@ class Throughput:
         return mhz * 1e6 / self.cycles
 
 
-def throughput(machine: Machine | SpectralMachine) -> Throughput:
+def throughput(machine: Accelerator) -> Throughput:
     """Simulate the machine, compare with golden, and count its cycles: of training a sample, or of
     a pair of images. The host's transfers are left out.
 
     Raises UserError if a simulation cannot be built here, Mismatch if golden computes otherwise.
     """
-    if isinstance(machine, SpectralMachine):
-        return _spectral(machine)
-    return _training(machine)
+    return MEASURES[machine.kind](machine)
 
 
 def _training(machine: Machine) -> Throughput:
-    from backspike.bench import lockstep
-    from backspike.bench.digits import STEPS, batches, learning, network
     from backspike.drive.lockstep import Counts
     from backspike.train.data import digits
+    from backspike.train.digits_run import STEPS, batches, learning, network
+    from backspike.train.steady import train_steadily
 
     how = learning(0)
     sizes = fitting(machine)
     data = islice(batches(digits().train, how, 0), BATCHES)
-    steady = lockstep.train(network("bptt", sizes), how, machine, data, Counts())
+    steady = train_steadily(network("bptt", sizes), how, machine, data, Counts())
     samples = (BATCHES - 1) * how.batch
     return Throughput(
         "samples",
@@ -61,7 +60,7 @@ def _training(machine: Machine) -> Throughput:
 
 def fitting(machine: Machine) -> tuple[int, ...]:
     """The sizes of the largest network of those above that fits the machine."""
-    from backspike.bench.digits import learning, network
+    from backspike.train.digits_run import learning, network
 
     for sizes in (SIZES, *SMALLER):
         try:
@@ -73,9 +72,10 @@ def fitting(machine: Machine) -> tuple[int, ...]:
 
 
 def _spectral(machine: SpectralMachine) -> Throughput:
-    from backspike.bench.spectral import compare, kinds, opened
     from backspike.drive.lockstep import Counts
     from backspike.golden.spectral import samples, sums
+    from backspike.spectral.fsds import compare
+    from backspike.spectral.image_pairs import kinds, opened
 
     size, bits = machine.size, machine.pixel_bits
     a, b = kinds(size, size, bits, 1)["noise"]
@@ -88,3 +88,7 @@ def _spectral(machine: SpectralMachine) -> Throughput:
         f"FSDS, {size} x {size}, one channel of {bits} bits: {cycles:,} cycles of {machine.name}'s "
         "simulated RTL, start to results, without the host's transfers",
     )
+
+
+MEASURES: dict[str, Callable[..., Throughput]] = {"training": _training, "spectral": _spectral}
+"""What a machine of each kind is measured by."""

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """Bad input: names the thing, its value and what is allowed. Exit code 2."""
+    """Bad input: names the thing, its value and what it must be. Exit code 2."""
 
 
 class LinkError(UserError):
@@ -10,4 +10,8 @@ class LinkError(UserError):
 
 
 class Mismatch(AssertionError):
-    """RTL and golden differ. Exit code 1."""
+    """Hardware and golden differ. Exit code 1."""
+
+
+class Missed(Exception):
+    """A figure is too far from its baseline. Exit code 3."""

@@ -3,7 +3,8 @@
 import struct
 from fractions import Fraction
 
-LARGEST = 0x7BFF
+from backspike.ir.constants import LARGEST_BITS
+
 INFINITY = 0x7C00
 
 
@@ -28,7 +29,7 @@ def least_half(threshold: float, edge: float) -> int:
     So hardware compares patterns where the definition compares real numbers.
     """
     bound = Fraction(threshold) + Fraction(edge)
-    low, high = -LARGEST, LARGEST + 1  # in order; LARGEST + 1 is infinity's pattern
+    low, high = -LARGEST_BITS, LARGEST_BITS + 1  # in order; the last is infinity's pattern
     while low < high:
         middle = (low + high) // 2
         if _value(_ordered(middle)) >= bound:

@@ -2,10 +2,33 @@
 
 import numpy as np
 
-from backspike.drive.backend import Bits
-from backspike.golden.half import check_halves
+from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.network import Learning, Network
+
+
+def is_half(bits: np.ndarray) -> np.ndarray:
+    """Whether patterns (uint16) are halves: finite, and not -0. Same shape, bool."""
+    return ((bits & 0x7C00) != 0x7C00) & (bits != 0x8000)
+
+
+def check_halves(name: str, bits: object, shape: tuple[int, ...]) -> np.ndarray:
+    """`bits` if it is uint16 of `shape` and holds halves only; else a UserError names `name`."""
+    if not isinstance(bits, np.ndarray) or bits.dtype != np.uint16:
+        raise UserError(f"{name} is {_kind(bits)}: an array of uint16 is allowed")
+    if bits.shape != shape:
+        raise UserError(f"{name} has the shape {bits.shape}: {shape} is allowed")
+    wrong = np.argwhere(~is_half(bits))
+    if len(wrong):
+        at = tuple(int(i) for i in wrong[0])
+        raise UserError(
+            f"{name} at {at} is 0x{int(bits[at]):04x}: a finite half, zero as 0x0000, is allowed"
+        )
+    return bits
+
+
+def _kind(value: object) -> str:
+    return f"of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
 def check_weights(network: Network, weights: list[Bits]) -> None:

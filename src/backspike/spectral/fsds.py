@@ -14,7 +14,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from backspike.drive.lockstep import Counts
 from backspike.drive.registry import (
@@ -35,7 +34,7 @@ from backspike.golden.spectral import Sums, samples, similarity, sums
 from backspike.golden.threads import one_thread
 from backspike.ir.errors import Mismatch, UserError
 from backspike.spectral.pictures import Tiles, tiles
-from backspike.system.progress import said_if_slow
+from backspike.system.progress import progress_bar, said_if_slow
 
 CAUSAL = ("x", "y", "xx", "yy", "xy", "ta", "tb", "saa", "sbb", "sab")
 """Sums in the order in which the unit has them: the first that differs is nearest to its cause."""
@@ -167,7 +166,7 @@ def measure(
             unit = stack.enter_context(closing(open_unit(machine, backend, tell=bar)))
         pairs = list(zip(a, b, strict=True)) if integer else []
         for n, (x, y) in enumerate(
-            tqdm(pairs, desc="fsds", unit="pair", disable=not (bar and pairs))
+            progress_bar(pairs, desc="fsds", unit="pair", shown=bar and bool(pairs))
         ):
             with one_thread():
                 parts.append(sums(samples(x, y, bits)))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from backspike.golden.fsds import cumulative, halves, normalise
-from backspike.train.plots import STYLE
+from backspike.system.plot_style import STYLE
 
 RANGE = 80
 """Decibels from the largest magnitude down that are shown: what is below is as good as nothing."""

@@ -2,8 +2,11 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
 
 SECONDS = 2.0
 
@@ -18,3 +21,12 @@ def said_if_slow(line: str, seconds: float = SECONDS) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def progress_bar(iterable: Iterable | None = None, *, shown: bool = True, **options) -> Any:
+    """A tqdm bar on stderr, if that is a terminal and it is to be `shown`; else tqdm that is mute.
+
+    options: of `tqdm.tqdm`.
+    """
+    # tqdm takes None for: on a terminal only.
+    return tqdm(iterable, disable=None if shown else True, **options)

@@ -8,8 +8,6 @@ generator's state is kept.
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,9 +15,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from backspike.drive.backend import Bits
+from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, Surrogate
+from backspike.system.files import write_file
 
 FORMAT = 1
 
@@ -70,7 +69,7 @@ class Checkpoint:
         }
         text = json.dumps(about)
         metadata = {"backspike": text, "sha256": sha256(text, self.weights)}
-        replace_file(path, save(tensors, metadata))
+        write_file(path, save(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -117,34 +116,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{network.shapes}"
         )
     return checkpoint
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step, on the disk before this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    # The mask can be read only by setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _network(about: dict) -> Network:

@@ -1,15 +1,16 @@
 """Labelled samples to train on: scikit-learn's digits, `.npz` files and IDX files.
 
 Every loader ends in pixels within 0..1, float64 (samples, inputs), row-major if images. How they
-were scaled is said in `Dataset.scaling`:
-digits are divided by 16; IDX bytes, and uint8 in `.npz`, by 255; booleans are 0 and 1; other
-numbers stay if they lie within 0..1, else they go there linearly, from the least to the largest
-number of the whole file.
+were scaled is said in `Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
+they are, of whatever type: bytes of 0 and 1 are binary. Other IDX bytes, and uint8 in `.npz`, are
+divided by 255. Other numbers are mapped linearly, from the least to the largest number of the
+whole file.
 
 A source without a test set of its own gives every fifth sample, in the order of classes, to one.
 """
 
 import hashlib
+import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,10 @@ import numpy as np
 
 from backspike.ir.errors import UserError
 from backspike.ir.network import Network
+from backspike.system.files import as_path, reason
 from backspike.train.idx import find_idx, read_idx
 
+AS_THEY_ARE, BY_255 = "as they are", "divided by 255"
 TEST_SHARE = 5
 """One sample in so many goes to the test set."""
 
@@ -61,7 +64,7 @@ class Dataset:
         if samples is None:
             return self
         if samples < 1:
-            raise UserError(f"limit is {samples}: 1 sample or more is allowed")
+            raise UserError(f"limit is {samples}, must be 1 or more")
         parts = (Split(s.x[:samples], s.y[:samples]) for s in (self.train, self.test))
         train, test = parts
         return replace(self, train=train, test=test, limit=samples)
@@ -77,40 +80,47 @@ class Dataset:
         """Raise UserError unless `network` has an input a pixel and an output a class."""
         if network.inputs != self.inputs:
             raise UserError(
-                f"layers start with {network.inputs}: data {self.source} has samples of "
-                f"{self.inputs} numbers, so {self.inputs} is allowed"
+                f"layers start with {network.inputs}, must start with {self.inputs}: data "
+                f"{self.source} has samples of {self.inputs} numbers"
             )
         outputs = network.sizes[-1]
         if self.classes > outputs:
             raise UserError(
-                f"data {self.source} has the label {self.classes - 1}: "
-                f"0 to {outputs - 1} are allowed in a network of {outputs} outputs"
+                f"data {self.source} has the label {self.classes - 1}, must have labels from 0 to "
+                f"{outputs - 1} for a network of {outputs} outputs"
             )
 
 
-def load(source: str) -> Dataset:
+KINDS = "digits, an .npz file, a folder of IDX files or a pair IMAGES,LABELS of IDX files"
+
+
+def load(source: str | os.PathLike) -> Dataset:
     """`digits`, the path of an `.npz` file or of a folder of IDX files, or `IMAGES,LABELS`."""
     if source == "digits":
         return digits()
+    path = as_path("data", source)
+    source = os.fspath(source)
     images, comma, labels = source.partition(",")
-    if comma:
+    if comma and not os.path.exists(path):
         return _idx_pair(source, Path(images), Path(labels))
-    path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _idx_folder(source, path)
-    if not path.exists():
-        raise UserError(
-            f"data {source!r} is not there: digits, an .npz file, a folder of IDX files or a pair "
-            "IMAGES,LABELS of IDX files is allowed"
-        )
+    try:
+        if os.path.exists(path) and not os.path.isfile(
+            path
+        ):  # a pipe, for one, would be waited for
+            raise UserError(f"data {source} is no regular file, must be {KINDS}")
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise UserError(f"data {source!r} is not there, must be {KINDS}") from None
+    except OSError as error:
+        raise UserError(f"data {source} cannot be read: {reason(error)}") from None
     if zipfile.is_zipfile(path):
         return _npz(source, path)
     if path.suffix == ".npz":
         raise UserError(f"data {source} cannot be read: it is no .npz archive, or a truncated one")
-    raise UserError(
-        f"data {source} is of no known kind: an .npz file, a folder of IDX files or a pair "
-        "IMAGES,LABELS of IDX files is allowed"
-    )
+    raise UserError(f"data {source} is of no known kind, must be {KINDS}")
 
 
 def digits() -> Dataset:
@@ -122,18 +132,9 @@ def digits() -> Dataset:
 
 
 def _npz(source: str, path: Path) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # a damaged archive raises whatever its parsers stumble over
-        raise UserError(
-            f"data {source} cannot be read: {str(error) or type(error).__name__}"
-        ) from None
-    for name in ("x", "y"):
-        if name not in arrays:
-            raise UserError(f"data {source} has the arrays {sorted(arrays)}: x and y are needed")
+    arrays = _read_arrays(source, path)
     if ("x_test" in arrays) != ("y_test" in arrays):
-        raise UserError(f"data {source} has one of x_test and y_test: both or neither is allowed")
+        raise UserError(f"data {source} has one of x_test and y_test, must have both or neither")
     x, y = arrays["x"], arrays["y"]
     x_test, y_test = arrays.get("x_test"), arrays.get("y_test")
     for name, samples in (("x", x), ("x_test", x_test)):
@@ -144,8 +145,8 @@ def _npz(source: str, path: Path) -> Dataset:
         return _dataset(source, pixels, y, None, scaling)
     if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
         raise UserError(
-            f"x_test in data {source} is {x_test.dtype} {x_test.shape}: {x.dtype} samples of shape "
-            f"{x.shape[1:]}, as in x, are allowed"
+            f"x_test in data {source} is {x_test.dtype} {x_test.shape}, must be {x.dtype} samples "
+            f"of shape {x.shape[1:]}, as x is"
         )
     both, scaling = _scaled(source, np.concatenate([x, x_test]))
     return _dataset(source, both[: len(x)], y, (both[len(x) :], y_test), scaling)
@@ -156,46 +157,71 @@ def _idx_folder(source: str, folder: Path) -> Dataset:
     if train is None:
         raise UserError(f"data folder {source} has no train-images-idx3-ubyte (or .gz)")
     x, y = (read_idx(path) for path in train)
-    held = None
-    if test is not None:
-        x_test, y_test = (read_idx(path) for path in test)
-        held = (x_test / 255, y_test)
-    return _dataset(source, x / 255, y, held, "divided by 255")
+    if test is None:
+        pixels, scaling = _scaled(source, x)
+        return _dataset(source, pixels, y, None, scaling)
+    x_test, y_test = (read_idx(path) for path in test)
+    largest = max((int(part.max()) for part in (x, x_test) if part.size), default=0)
+    divisor, scaling = (1, AS_THEY_ARE) if largest <= 1 else (255, BY_255)
+    return _dataset(source, x / divisor, y, (x_test / divisor, y_test), scaling)
 
 
 def _idx_pair(source: str, images: Path, labels: Path) -> Dataset:
-    return _dataset(source, read_idx(images) / 255, read_idx(labels), None, "divided by 255")
+    pixels, scaling = _scaled(source, read_idx(images))
+    return _dataset(source, pixels, read_idx(labels), None, scaling)
+
+
+def _read_arrays(source: str, path: Path) -> dict[str, np.ndarray]:
+    """Those of `x y x_test y_test` that the archive has; the first two it must have."""
+    arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for name in ("x", "y"):
+                if name not in archive.files:
+                    raise UserError(
+                        f"data {source} has the arrays {sorted(archive.files)}, must have x and y"
+                    )
+            for name in ("x", "y", "x_test", "y_test"):
+                if name in archive.files:
+                    arrays[name] = archive[name]
+    except UserError:
+        raise
+    except Exception as error:  # a damaged archive raises whatever its parsers stumble over
+        if "Object arrays" in str(error):
+            name = ("x", "y", "x_test", "y_test")[len(arrays)]
+            raise UserError(
+                f"{name} in data {source} holds Python objects, must hold numbers"
+            ) from None
+        raise UserError(f"data {source} cannot be read: the archive is damaged") from None
+    return arrays
 
 
 def _check_numbers(source: str, name: str, x: np.ndarray) -> None:
     if x.ndim < 2:
         raise UserError(
-            f"{name} in data {source} has the shape {x.shape}: (samples, numbers) is allowed"
+            f"{name} in data {source} has the shape {x.shape}, must have (samples, numbers)"
         )
     if x.dtype.kind not in "buif":
-        raise UserError(f"{name} in data {source} is of {x.dtype}: real numbers are allowed")
+        raise UserError(f"{name} in data {source} is of {x.dtype}, must be of real numbers")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
         raise UserError(
-            f"{name}[{', '.join(map(str, where))}] in data {source} is {x[where]}: "
-            "finite numbers are allowed"
+            f"{name}[{', '.join(map(str, where))}] in data {source} is {x[where]}, must be finite"
         )
 
 
 def _scaled(source: str, x: np.ndarray) -> tuple[np.ndarray, str]:
     if x.size == 0:
         return x.astype(np.float64), "empty"  # refused with the other wrong shapes
-    if x.dtype == np.uint8:
-        return x / 255, "divided by 255"
-    x = x.astype(np.float64)
     low, high = float(x.min()), float(x.max())
     if low >= 0 and high <= 1:
-        return x, "as they are"
+        return x.astype(np.float64), AS_THEY_ARE
+    if x.dtype == np.uint8:
+        return x / 255, BY_255
     if low == high:
-        raise UserError(
-            f"x in data {source} is {low:g} everywhere: numbers that differ are allowed"
-        )
-    # The halves keep the span finite if it reaches over the largest float64.
+        raise UserError(f"x in data {source} is {low:g} everywhere, must have numbers that differ")
+    x = x.astype(np.float64)
+    # Division by 2 keeps the span finite if it reaches over the largest float64.
     return (x / 2 - low / 2) / (high / 2 - low / 2), f"from {low:g}..{high:g}"
 
 
@@ -206,8 +232,8 @@ def _dataset(source: str, x, y, held, scaling: str) -> Dataset:
         train, test = _split(source, "training ", x, y), _split(source, "test ", *held)
         if test.x.shape[1] != train.x.shape[1]:
             raise UserError(
-                f"test x in data {source} has samples of {test.x.shape[1]} numbers: "
-                f"{train.x.shape[1]}, as in training, are allowed"
+                f"test x in data {source} has samples of {test.x.shape[1]} numbers, must have "
+                f"{train.x.shape[1]}, as in training"
             )
     return Dataset(source=source, train=train, test=test, scaling=scaling)
 
@@ -215,27 +241,27 @@ def _dataset(source: str, x, y, held, scaling: str) -> Dataset:
 def _split(source: str, part: str, x: np.ndarray, y: np.ndarray) -> Split:
     if x.ndim < 2 or x[0:1].size == 0:
         raise UserError(
-            f"{part}x in data {source} has the shape {x.shape}: 1 or more samples, of 1 or more "
-            "numbers each, are allowed"
+            f"{part}x in data {source} has the shape {x.shape}, must have 1 or more samples of 1 "
+            "or more numbers each"
         )
     if y.shape != (len(x),):
         raise UserError(
-            f"{part}y in data {source} has the shape {y.shape}: ({len(x)},), a label for every "
-            "sample of x, is allowed"
+            f"{part}y in data {source} has the shape {y.shape}, must have ({len(x)},): a label for "
+            "every sample of x"
         )
     if y.dtype.kind not in "ui":
-        raise UserError(f"{part}y in data {source} is of {y.dtype}: integers are allowed")
+        raise UserError(f"{part}y in data {source} is of {y.dtype}, must be of integers")
     if y.min() < 0 or y.max() >= 2**15:
         wrong = y.min() if y.min() < 0 else y.max()
         raise UserError(
-            f"{part}y in data {source} has the label {wrong}: 0 to {2**15 - 1} are allowed"
+            f"{part}y in data {source} has the label {wrong}, must have labels 0 to {2**15 - 1}"
         )
     return Split(np.ascontiguousarray(x.reshape(len(x), -1), np.float64), y.astype(np.int64))
 
 
 def _held_out(source: str, whole: Split) -> tuple[Split, Split]:
     if len(whole) < 2:
-        raise UserError(f"data {source} has {len(whole)} sample: 2 or more are allowed")
+        raise UserError(f"data {source} has {len(whole)} sample, must have 2 or more")
     by_class = np.argsort(whole.y, kind="stable")
     test = np.zeros(len(whole), bool)
     test[by_class[::TEST_SHARE]] = True

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backspike.drive.backend import Bits
+from backspike.ir.bits import Bits
 
 
 class Density:

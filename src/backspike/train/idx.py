@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -23,6 +24,8 @@ NAMES = {
 def read_idx(path: Path) -> np.ndarray:
     """The array in an IDX file of unsigned bytes, uint8 of the shape that the file states."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise UserError(f"data {path} is no regular file, must be an IDX file")
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
@@ -30,21 +33,20 @@ def read_idx(path: Path) -> np.ndarray:
         raise UserError(f"data {path} cannot be read: {_reason(error)}") from None
     if len(content) < 4 or content[:2] != b"\0\0":
         raise UserError(
-            f"data {path} is no IDX file: it starts with {content[:4].hex() or 'nothing'}"
+            f"data {path} starts with {content[:4].hex() or 'nothing'}, must start with two zero "
+            "bytes as IDX files do"
         )
     kind, dimensions = content[2], content[3]
     if kind != UNSIGNED_BYTES:
-        raise UserError(
-            f"data {path} holds IDX type 0x{kind:02x}: unsigned bytes (0x08) are allowed"
-        )
+        raise UserError(f"data {path} holds IDX type 0x{kind:02x}, must hold unsigned bytes (0x08)")
     start = 4 + 4 * dimensions
     if dimensions == 0 or len(content) < start:
         raise UserError(f"data {path} is truncated: its header is not whole")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise UserError(
-            f"data {path} holds {len(content) - start} bytes of data: its header's shape {shape} "
-            f"needs {math.prod(shape)}"
+            f"data {path} holds {len(content) - start} bytes of data, must hold "
+            f"{math.prod(shape)} by its header's shape {shape}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -67,4 +69,6 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """The system's words; of a broken archive, that it is one."""
+    strerror = getattr(error, "strerror", None)
+    return strerror or "it is a damaged or truncated gzip archive"

@@ -1,36 +1,19 @@
 """Plots of a run: loss and accuracy, the spikes of one sample, what the engines did."""
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from backspike.drive.backend import Bits
+from backspike.ir.bits import Bits
+from backspike.ir.constants import ENGINES
+from backspike.system.plot_style import BLUE, GREEN, ORANGE, PINK, SKY, SOFT, STYLE, YELLOW
 from backspike.train.report import NAMES
-from backspike.train.result import ENGINES, Result
+from backspike.train.result import Result
 
-INK, SOFT = "#333333", "#888888"
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # told apart with any colour vision
 LAYER_COLOURS = (SOFT, BLUE, GREEN, ORANGE)
-PINK, YELLOW, SKY = "#cc79a7", "#f0e442", "#a6d8f0"
-STYLE: Any = {
-    "font.size": 9,
-    "axes.edgecolor": SOFT,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
-}
 
 
 def draw(result: Result, spikes: dict[str, Bits], label: int, folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """The table that ends a training run."""
 
-from backspike.train.result import ENGINES, Result
+from backspike.ir.constants import ENGINES
+from backspike.train.result import Result
 
 NAMES = {"fp": "forward", "bp": "backward", "wg": "weight gradient"}
 

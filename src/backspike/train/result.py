@@ -1,10 +1,9 @@
 """What a training run found, under the names that scripts rely on."""
 
-import json
 from dataclasses import dataclass, field
 
-ENGINES = ("fp", "bp", "wg")
-"""Forward, backward, weight gradient."""
+from backspike.ir.constants import ENGINES
+from backspike.system.json_text import json_text
 
 
 @dataclass(kw_only=True)
@@ -51,7 +50,7 @@ class Result:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
+        return json_text(self.to_dict())
 
 
 def cycles_of(counters: dict) -> dict:

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from backspike.drive.backend import Bits
 from backspike.drive.lockstep import Counts, Lockstep
 from backspike.drive.registry import find_machine, make_backend
 from backspike.gen.machine import Machine
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, squared
+from backspike.ir.bits import Bits
+from backspike.ir.constants import ceil_div
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.network import Learning, Network
 from backspike.system.interrupt import Interrupted, Interruptible
+from backspike.system.progress import progress_bar
 from backspike.train.checkpoint import Checkpoint, Progress
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset, Split
@@ -111,7 +112,7 @@ class Trainer:
         if epochs < 1:
             raise UserError(f"epochs is {epochs}: 1 or more is allowed")
         data.check_fits(self.network)
-        batches = -(-len(data.train) // self.learning.batch)
+        batches = ceil_div(len(data.train), self.learning.batch)
         if self.progress.updates > epochs * batches:
             raise UserError(
                 f"epochs is {epochs}: the run has trained {self.progress.updates / batches:g} "
@@ -179,12 +180,12 @@ class Trainer:
         order = epoch_order(self.learning.seed, epoch, len(samples))
         done = self.progress.updates - epoch * batches
         counted = self._read_counters()
-        with tqdm(
+        with progress_bar(
             desc=f"epoch {epoch + 1}",
             total=batches,
             initial=done,
             unit="batch",
-            disable=None if bar else True,
+            shown=bar,
             leave=False,
         ) as shown:
             spikes, labels = self._batch(samples, order, done)
@@ -241,7 +242,7 @@ class Trainer:
     def _accuracy(self, samples: Split, pause: Callable[[], None]) -> float:
         correct = 0
         order = np.arange(len(samples))
-        for batch in range(-(-len(samples) // self.learning.batch)):
+        for batch in range(ceil_div(len(samples), self.learning.batch)):
             pause()
             spikes, labels = self._batch(samples, order, batch)
             logits = self.backend.forward(spikes, labels)

@@ -67,6 +67,7 @@ def test_texts_name_nothing_of_here(name):
 
 @pytest.mark.parametrize("name", ["ulx3s-85f", "icebreaker", "tang-nano-20k"])
 def test_the_same_bytes_again(name):
+    """A board's files are the same bytes every time."""
     assert top_files(BOARDS[name], Show()) == files_of(name)
 
 
@@ -74,11 +75,12 @@ def test_a_machine():
     """Its core within the top, each module once. (A training core's is simulated: test_serial.)"""
     text = board_files(BOARDS["ulx3s-85f"], SpectralMachine(name="small", size=8))["top.v"]
     modules = re.findall(r"^module (\S+)", text, re.MULTILINE)
-    assert "\\top.linked.core.analysis" in modules
+    assert "\\top.serial.core.analysis" in modules
     assert len(modules) == len(set(modules))
 
 
 def test_a_board_that_cannot_be():
+    """A clock or a rate that the board cannot make is a ValueError."""
     with pytest.raises(ValueError, match="clock is 81000000 Hz: the PLL of an ECP5 cannot"):
         replace(BOARDS["ulx3s-85f"], clock=81_000_000)
     with pytest.raises(ValueError, match="baud 30000000: 4 to 1000 cycles a bit"):

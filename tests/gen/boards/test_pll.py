@@ -48,6 +48,7 @@ def check(family: str, pin: int, clock: int, found) -> None:
     ],
 )
 def test_settings_make_the_clock(family, pin, clocks):
+    """Dividers make the clock within the data sheet's ranges, for every family."""
     for clock in clocks:
         hertz = round(clock * MHZ)
         found = dividers(family, pin * MHZ, hertz)
@@ -58,6 +59,7 @@ def test_settings_make_the_clock(family, pin, clocks):
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_boards(name):
+    """Every board's own clock can be made within the data sheet's ranges."""
     board = BOARDS[name]
     found = dividers(board.family, board.oscillator, board.clock)
     check(board.family, board.oscillator, board.clock, found)
@@ -80,5 +82,6 @@ def test_the_best_of_several():
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_told(family, pin, clock, message):
+    """A clock that cannot be made is a ValueError with the nearest ones."""
     with pytest.raises(ValueError, match=message):
         dividers(family, pin, clock)

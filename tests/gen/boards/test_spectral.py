@@ -21,6 +21,7 @@ UNIT = SpectralMachine(name="small", size=8)
 
 @pytest.mark.verilator
 def test_a_pair_of_pictures_through_the_board_s_pins():
+    """A pair sent through a board's pins has golden's sums, and a refused run lights the error."""
     uart = BoardUart(board_library(BOARD, cached_files(BOARD, UNIT)["top.v"]), BOARD)
     driver = SpectralDriver(LinkPort(UartLine(uart), spectral_map(UNIT)), UNIT)
     with pytest.raises(SpectralFaultError) as caught:

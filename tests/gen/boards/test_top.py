@@ -80,6 +80,7 @@ def test_lights(uart, port, board):
 
 
 def test_a_damaged_frame_flashes(uart, port, board):
+    """A damaged frame at the pins lights the error for less than a quarter of a second."""
     show(port)
     assert not uart.lights.error
     frame = bytearray(pack(request(Op.READ, 1, 0, count=1)))

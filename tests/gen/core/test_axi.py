@@ -168,6 +168,7 @@ def train(port: Port, seed: int) -> None:
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def trains(dut):
+    """Three batches through an AXI manager with stalls leave golden's tensors in the core."""
     port = await begin(dut, 1)
     await bridge(train)(port, 1)
 
@@ -213,6 +214,7 @@ def misuse(port: Port) -> None:
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def refuses(dut):
+    """What the map does not allow is answered SLVERR, and a run goes on undisturbed."""
     port = await begin(dut, 9)
     await bridge(misuse)(port)
 
@@ -222,4 +224,5 @@ async def refuses(dut):
 
 @pytest.mark.verilator
 def test_core_through_axi():
+    """Every coroutine of this module holds on the simulated core."""
     run_bench(Core(MACHINE), "core_axi_bench", __name__)

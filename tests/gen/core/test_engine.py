@@ -15,7 +15,6 @@ from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
-    ENGINES,
     EXTENT,
     TASK,
     spike_bits,
@@ -23,6 +22,7 @@ from backspike.gen.core.layout import (
 from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.rows import READ_LATENCY
+from backspike.ir.constants import ENGINES
 from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
 from tests.support import engine_case
 from tests.support.engine_case import MACHINE, NETWORK, Case
@@ -160,6 +160,7 @@ def same(name: str, got: dict[int, int], want: dict[int, int]) -> None:
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2])
 async def fp(dut, seed):
+    """The forward engine writes golden's spikes, codes and logits, in the expected events."""
     bench = EngineBench(dut, "fp", seed)
     case = bench.case
     inputs = case.plan.layers[0]
@@ -212,6 +213,7 @@ def packed_row(lanes: list[int]) -> int:
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2])
 async def bp(dut, seed):
+    """The backward engine writes golden's gradients and masks, in the expected number of events."""
     bench = EngineBench(dut, "bp", seed)
     case = bench.case
     layers = case.plan.layers
@@ -260,6 +262,7 @@ async def bp(dut, seed):
 @cocotb.test()
 @cocotb.parametrize(seed=[1, 2])
 async def wg(dut, seed):
+    """The update engine writes golden's weights, each touched row once, in the expected events."""
     bench = EngineBench(dut, "wg", seed)
     case = bench.case
     spikes = bench.spikes()
@@ -327,6 +330,7 @@ async def wg(dut, seed):
 @pytest.mark.parametrize("kind", ["plain", "extreme"])
 @pytest.mark.parametrize("name", ENGINES)
 def test_engine(name, kind, tmp_path):
+    """The engine's coroutine holds on the simulated engine, for plain and extreme cases."""
     path = tmp_path / "case.npz"
     engine_case.make(kind, 4, path)
     run_bench(

@@ -12,7 +12,8 @@ from backspike.drive.core_driver import BYTES, CoreFaultError
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, ENGINES, TASK
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK
+from backspike.ir.constants import ENGINES
 from backspike.train.fuzz_training import random_batch
 from tests.support.core_runs import (
     LEARNING,
@@ -98,6 +99,7 @@ def mended(backend: RTLBackend) -> None:
     ],
 )
 def test_batch(backend, shape):
+    """A batch that is empty or larger than a block is refused and changes nothing."""
     batch(backend, **shape)
     refused(backend, Fault.BATCH)
     mended(backend)
@@ -106,6 +108,7 @@ def test_batch(backend, shape):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("begin", "end"), [(1, 0), (0, 257), (256, 257), (2047, 2047)])
 def test_queue(backend, engine, begin, end):
+    """A queue outside the task memory is refused and names its engine."""
     queues = {name: dict(queue._asdict()) for name, queue in backend.plan.programs["both"].items()}
     queues[engine] = {"begin": begin, "end": end}
     before = memories(backend)
@@ -124,6 +127,7 @@ def test_queue(backend, engine, begin, end):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer", [4, 15])
 def test_layer(backend, engine, layer):
+    """A task of a layer that has no descriptor is refused at its position."""
     last = backend.plan.programs["both"][engine].end - 1
     task(backend, engine, last, layer=layer, tile=0)
     refused(backend, Fault.LAYER, engine, last)
@@ -132,6 +136,7 @@ def test_layer(backend, engine, layer):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_tile(backend, engine):
+    """A task beyond its layer's tiles is refused; the last tile is not."""
     first = backend.plan.programs["both"][engine].begin
     layer = backend.plan.queues[engine].tasks[first].layer
     tiles = backend.plan.layers[layer].tiles
@@ -165,6 +170,7 @@ UNITS = [
 
 @pytest.mark.parametrize(("engine", "layer", "field", "value"), UNITS)
 def test_units(backend, engine, layer, field, value):
+    """Descriptors whose tiles leave the memories are refused."""
     descriptor(backend, engine, layer, field, value)
     refused(backend, Fault.UNITS, engine)
     mended(backend)
@@ -182,6 +188,7 @@ WEIGHTS = [
 
 @pytest.mark.parametrize(("engine", "layer", "field", "value"), WEIGHTS)
 def test_weights(backend, engine, layer, field, value):
+    """Descriptors whose weight rows leave the memory are refused."""
     descriptor(backend, engine, layer, field, value)
     refused(backend, Fault.WEIGHTS, engine)
     mended(backend)
@@ -229,6 +236,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_after_a_good_run_is_tried(backend, change):
+    """A wrong change after a sound run is found before the next run, each time."""
     run(backend)
     fault, make = CHANGES[change]
     make(backend)
@@ -239,6 +247,7 @@ def test_a_change_after_a_good_run_is_tried(backend, change):
 
 @pytest.mark.parametrize("fault", [Fault.TILE, Fault.BATCH])
 def test_a_run_is_tried_after_a_fault(backend, fault):
+    """After a fault the next run checks its queues again, and the one after does not."""
     run(backend)
     if fault == Fault.TILE:
         task(backend, "wg", 0, layer=2, tile=200)

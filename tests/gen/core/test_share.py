@@ -13,6 +13,7 @@ SEEDS = range(12)
 @pytest.mark.verilator
 @pytest.mark.parametrize("shares", [(1, 4, 4), (4, 1, 1)])
 def test_random_runs(shares):
+    """Machines with other numbers of drain units train as golden, over random networks."""
     fp, bp, wg = shares
     one = Machine(name="shares", lanes=4, fp_share=fp, bp_share=bp, wg_share=wg, weight_rows=2048,
                   units=64, spike_units=128, readout_units=32, layers=4, tasks=256)  # fmt: skip
@@ -27,6 +28,7 @@ def test_random_runs(shares):
 
 @pytest.mark.parametrize("engine", ["fp", "bp", "wg"])
 def test_wrong_shares_are_told(engine):
+    """A share that is no power of two up to its limit is a ValueError."""
     for share in (0, 3, 8):
         with pytest.raises(ValueError, match=f"{engine}_share is {share}: 1, 2, 4 or 8, up to"):
             replace(MACHINES["tiny"], **{f"{engine}_share": share})

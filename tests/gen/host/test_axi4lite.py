@@ -187,6 +187,7 @@ def fill(rng, device):
 @cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(seed=list(DEVICES))
 async def random_stalls(dut, seed):
+    """Random traffic with every channel stalling reads what was written, each access once."""
     rng, manager, device = await begin(dut, seed)
     fill(rng, device)
     await traffic(rng, manager, device, 150)
@@ -218,6 +219,7 @@ async def resets(dut, seed):
 @pytest.mark.verilator
 @pytest.mark.parametrize("testcase", ["random_stalls", "resets"])
 def test_traffic(testcase):
+    """The coroutine holds on the simulated subordinate."""
     run_bench(AXI4LiteSubordinate(ADDR_WIDTH), "axi4lite_bench", __name__, testcase=testcase)
 
 
@@ -323,6 +325,8 @@ def test_directions_do_not_block_each_other(blocked):
     [(8, 15, 0), (8, 14, 2), (8, 7, 2), (8, 0, 2), (9, 15, 2), (10, 15, 2)],
 )
 def test_writes_that_are_not_whole_words(address, strobes, code):
+    """A write without all strobes or alignment is answered SLVERR and not passed on."""
+
     async def testbench(ctx, dut, accepted):
         axi = dut.axi
         ctx.set(axi.awaddr, address)
@@ -341,6 +345,8 @@ def test_writes_that_are_not_whole_words(address, strobes, code):
 
 
 def test_read_that_is_not_aligned():
+    """A read that is not aligned is answered SLVERR and not passed on."""
+
     async def testbench(ctx, dut, accepted):
         axi = dut.axi
         ctx.set(axi.araddr, 6)
@@ -356,5 +362,6 @@ def test_read_that_is_not_aligned():
 
 
 def test_parameters():
+    """An address width out of range is a ValueError."""
     with pytest.raises(ValueError, match="addr_width is 2: 3 to 64 is allowed"):
         AXI4LiteSignature(2)

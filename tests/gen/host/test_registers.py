@@ -141,6 +141,7 @@ def test_hardware_equals_model(seed):
 
 
 def test_words():
+    """A register's fields are packed and unpacked at their places, and checked."""
     setting = MAP.register("setting")
     assert setting.mask == 0xFF00_0007
     assert setting.pack() == 0x0300_0005
@@ -153,6 +154,7 @@ def test_words():
 
 
 def test_names():
+    """Addresses have names, and an unknown name is a KeyError that lists the known ones."""
     assert MAP.at(0x10) == "setting"
     assert MAP.at(0x104) == "scratch + 0x4"
     assert MAP.at(0x1C0) == "nothing"
@@ -207,11 +209,13 @@ def register(name="a", offset=0, **options):
     ],
 )
 def test_bad_maps(make, message):
+    """A map that contradicts itself is a ValueError that says where."""
     with pytest.raises(ValueError, match=message):
         make()
 
 
 def test_page():
+    """The page has every register, field and window once, with its reset and access."""
     page = markdown(MAP)
     lines = page.splitlines()
     assert lines[0] == "# Example"

@@ -5,7 +5,7 @@ import pytest
 
 from backspike.drive.frames import pack
 from backspike.drive.link_torture import RATE
-from backspike.gen.link.bell import MAP
+from backspike.gen.link.echo_design import MAP
 from backspike.gen.link.protocol import WORDS, Op, Status
 from tests.support.linked import BELL, MEMORY, RUNG, Raw, request
 
@@ -20,6 +20,7 @@ def raw():
 
 
 def test_hello_tells_what_it_is():
+    """A hello is answered with its number, the longest frame, the clock and the rate."""
     raw = Raw(open=False)
     for number in (0xFFFF_FFFF, 0x7E7D_7E7D):
         [answer] = raw.ask(request(Op.HELLO, 9, number))
@@ -27,6 +28,7 @@ def test_hello_tells_what_it_is():
 
 
 def test_words_are_written_and_read(raw):
+    """A block of words is read as written, and a fixed address gets every word."""
     words = list(np.random.default_rng(0).integers(0, 2**32, WORDS))
     assert raw.ask(request(Op.WRITE, 1, MEMORY, words)) == [(Status.OKAY, 1, WORDS, [])]
     [answer] = raw.ask(request(Op.READ, 2, MEMORY + 4, count=WORDS - 1))
@@ -56,6 +58,7 @@ def test_refusals_of_the_core(raw):
 
 
 def test_a_request_is_carried_out_once(raw):
+    """A repeated request is answered from memory; the register behind it changes once."""
     ring = request(Op.WRITE, 1, BELL, [5])
     for _ in range(3):
         assert raw.ask(ring) == [(Status.OKAY, 1, 1, [])]
@@ -91,6 +94,7 @@ def test_nothing_is_done_for_a_damaged_frame(raw):
 
 
 def test_what_is_no_request_is_told_so(raw):
+    """Frames of wrong version, length or count get an error status and change nothing."""
     ring = {"sequence": 1, "address": BELL, "words": [1]}
     alien = [
         request(Op.WRITE, version=2, **ring),
@@ -124,6 +128,7 @@ def test_what_is_no_request_is_told_so(raw):
 
 
 def test_nothing_is_done_before_hello():
+    """Before a hello, and after a reset, every request is answered CLOSED."""
     raw = Raw(open=False)
     for body in (request(Op.WRITE, 1, BELL, [1]), request(Op.READ, 0, RUNG, count=1)):
         assert raw.ask(body)[0][0] == Status.CLOSED

@@ -7,9 +7,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from backspike.drive.frames import Unpacker, pack
-from backspike.gen.link.frame import Frame
+from backspike.gen.link.deframer import LONGEST, Deframer
+from backspike.gen.link.framer import Framer
 from backspike.gen.link.protocol import ANSWER, REQUEST, VERSION, WORDS, Op, Status
-from backspike.gen.link.unframe import LONGEST, Unframe
 
 SPECIAL = bytes([0x7E, 0x7D, 0x5E, 0x5D, 0x20, 0x00])
 
@@ -28,6 +28,7 @@ def bodies(seed: int, count: int, longest: int = 40) -> list[bytes]:
 
 
 def test_pack_by_hand():
+    """A frame equals bytes written by hand, with the CRC of RFC 1662."""
     body = b"\x01\x7e\x7d\x02"
     crc = zlib.crc32(body).to_bytes(4, "little")
     assert 0x7E not in crc
@@ -39,6 +40,7 @@ def test_pack_by_hand():
 
 @pytest.mark.parametrize("cut", [1, 3, 1000])
 def test_unpacker_finds_what_was_packed(cut):
+    """The unpacker finds every body whatever the pieces it is fed in, and counts noise."""
     sent = bodies(1, 200)
     data = b"\x55\x7d" + b"".join(map(pack, sent))  # noise first: a frame of its own
     unpacker, got = Unpacker(), []
@@ -49,6 +51,7 @@ def test_unpacker_finds_what_was_packed(cut):
 
 
 def test_unpacker_takes_nothing_damaged():
+    """A changed, lost or added byte never gives a body."""
     rng = np.random.default_rng(2)
     for body in bodies(3, 300):
         frame = bytearray(pack(body))
@@ -66,8 +69,8 @@ def test_unpacker_takes_nothing_damaged():
 
 
 def unframed(data: list[tuple[int, int]], hold=lambda cycle: 0) -> list[dict]:
-    """Frames that Unframe finds in (byte, error), one every third cycle."""
-    dut, found, memory = Unframe(), [], {}
+    """Frames that Deframer finds in (byte, error), one every third cycle."""
+    dut, found, memory = Deframer(), [], {}
 
     async def bench(ctx):
         cycle = 0
@@ -115,6 +118,7 @@ def request(words: int, seed: int = 0) -> bytes:
 
 
 def test_unframe_takes_requests_apart():
+    """The hardware finds header, words and length of requests that software packed."""
     sent = [request(words, seed) for seed, words in enumerate([0, 1, 2, 7, WORDS, 3])]
     found = unframed(good(b"".join(map(pack, sent))))
     assert len(found) == len(sent)
@@ -126,6 +130,7 @@ def test_unframe_takes_requests_apart():
 
 
 def test_unframe_says_what_is_damaged():
+    """The hardware marks each kind of damage, and takes the next frame."""
     body = request(3, 5)
     whole = pack(body)
     wrong = bytearray(whole)
@@ -163,10 +168,11 @@ def test_unframe_drops_what_comes_while_held():
 
 @pytest.mark.parametrize("stall", [0.0, 0.7])
 def test_frame_sends_what_the_unpacker_takes(stall):
+    """Answers framed by the hardware equal those packed by software, with stalls."""
     rng = np.random.default_rng(4)
     memory = np.frombuffer(request(16, 9)[8:], "<u4").tolist()
     answers = [(Status.OKAY, 1, 16, 16), (Status.SLVERR, 0x7E, 3, 0), (Status.OKAY, 0x7D, 5, 5)]
-    dut, sent = Frame(), bytearray()
+    dut, sent = Framer(), bytearray()
 
     async def bench(ctx):
         addresses = [0, 0]

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.receiver import Receiver
-from backspike.gen.link.transmitter import Transmitter
+from backspike.gen.link.uart import Rate, Receiver, Transmitter
 
 RATES = [
     Rate(4_000_000, 1_000_000),
@@ -60,6 +58,7 @@ def test_bytes_arrive_though_clocks_differ(rate, skew):
 
 
 def test_one_wrong_sample_does_no_harm():
+    """One inverted sample away from an edge changes no byte."""
     rate, data = RATES[1], b"\xa5\x00\xff\x3c"
     clean = line_of(data, rate.cycles, gap=2)
     rng = np.random.default_rng(0)
@@ -73,6 +72,7 @@ def test_one_wrong_sample_does_no_harm():
 
 
 def test_a_break_is_one_bad_byte():
+    """A long break is one bad byte, and the next byte is right."""
     rate = RATES[1]
     byte = line_of(b"\x7e", rate.cycles)
     line = np.concatenate([byte, np.zeros(int(40 * rate.cycles), int), byte, byte])
@@ -80,6 +80,7 @@ def test_a_break_is_one_bad_byte():
 
 
 def test_a_missing_stop_bit_is_told():
+    """A byte without its stop bit comes with an error, the next without."""
     rate = RATES[0]
     line = line_of(b"\x0f", rate.cycles)
     stop = int((3 + 9) * rate.cycles)
@@ -89,6 +90,7 @@ def test_a_missing_stop_bit_is_told():
 
 @pytest.mark.parametrize("rate", RATES, ids=lambda rate: f"{rate.cycles:.1f}")
 def test_transmitted_edges_are_where_they_belong(rate):
+    """Each bit of the transmitter holds for its time at every rate, bytes back to back."""
     data = bytes([0x55, 0x00, 0xFF, 0xA3])
     dut, line = Transmitter(rate), []
 
@@ -122,6 +124,7 @@ def test_transmitted_edges_are_where_they_belong(rate):
 
 
 def test_rates_that_cannot_be():
+    """A clock that is no 4 to 1000 times the baud rate is a ValueError."""
     for clock, baud in ((3_000_000, 1_000_000), (100_000_000, 9_600), (0, 1), (1, 0)):
         with pytest.raises(ValueError, match=rf"clock is {clock} Hz and baud {baud}: 4 to 1000"):
             Rate(clock, baud)

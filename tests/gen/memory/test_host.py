@@ -40,6 +40,7 @@ def engines(parameters: dict, en, addr, data) -> dict[str, np.ndarray]:
 @pytest.mark.verilator
 @pytest.mark.parametrize("kind", MEMORIES)
 def test_host_and_engines_take_turns(kind):
+    """Host and engines read what either wrote, as plain rows have it; non-halves are refused."""
     parameters = MEMORIES[kind]
     rng = np.random.default_rng(1)
     width = parameters["width"]

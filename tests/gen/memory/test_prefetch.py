@@ -43,6 +43,7 @@ def request(bench: Bench, rows: list[int], count: int):
     stalls=[(0.0, 0.0, 0.5), (0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.7, 0.3, 0.3), (0.3, 0.7, 0.0)]
 )
 async def stalls(dut, stalls):
+    """With stalls of requests, memory and results every row comes once and in order."""
     bench, rows, memory, source, sink = begin(dut, 1, *stalls)
     await bench.reset()
     requests, want = request(bench, rows, 500)
@@ -69,6 +70,7 @@ async def long_stall(dut):
 
 @cocotb.test()
 async def throughput_and_latency(dut):
+    """Without stalls a row comes every cycle, each after the same number of cycles."""
     bench, rows, _, source, sink = begin(dut, 3)
     await bench.reset()
     requests, want = request(bench, rows, 200)
@@ -105,6 +107,7 @@ def begin_pipe(dut, seed: int, stall: float = 0.0, slow: float = 0.0):
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.0, 0.5), (0.5, 0.0), (0.7, 0.3), (0.3, 0.7), (0.0, 0.0)])
 async def pipe_stalls(dut, stalls):
+    """The read pipe loses no row under stalls, and takes its latency without."""
     bench, rows, source, sink = begin_pipe(dut, 5, *stalls)
     await bench.reset()
     requests, want = request(bench, rows, 500)
@@ -141,6 +144,7 @@ async def pipe_waits(dut):
 
 @pytest.mark.verilator
 def test_prefetch():
+    """Every coroutine of the prefetch holds on the simulated component."""
     tests = ["stalls", "long_stall", "throughput_and_latency", "throughput_with_a_wait"]
     component = Prefetch(
         address_width=ADDRESS, row_width=ROW, tag_width=TAG, latency=LATENCY, depth=DEPTH
@@ -150,12 +154,14 @@ def test_prefetch():
 
 @pytest.mark.verilator
 def test_read_pipe():
+    """Every coroutine of the read pipe holds on the simulated component."""
     pipe = ReadPipe(address_width=ADDRESS, row_width=ROW, tag_width=TAG)
     run_bench(pipe, "read_pipe_bench", __name__, testcase=["pipe_stalls", "pipe_waits"])
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_prefetch_depth():
+    """A depth that is no power of two over the latency's need is a ValueError."""
     for depth in (4, 6, 12):
         with pytest.raises(ValueError, match=f"depth is {depth}: a power of two over 6"):
             Prefetch(address_width=1, row_width=1, tag_width=0, latency=LATENCY, depth=depth)

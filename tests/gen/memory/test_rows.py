@@ -11,6 +11,7 @@ WIDTH, DEPTH, PARTS = 64, 32, 4
 
 @pytest.mark.verilator
 def test_rows():
+    """Two readers of random traffic see what plain rows hold, written in parts."""
     rng = np.random.default_rng(1)
     memory = Bulk(RowMemory(width=WIDTH, depth=DEPTH, readers=2, parts=PARTS), "row_memory")
     cycles = 3000

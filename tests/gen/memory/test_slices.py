@@ -11,6 +11,7 @@ WIDTH, DEPTH = 22, 4096
 
 
 def test_slices_fill_block_rams():
+    """Slices have the width at which a block RAM of each depth is filled."""
     widths = {depth: slice_width(1 << depth) for depth in range(4, 19)}
     assert widths == {**dict.fromkeys(range(4, 11), 18), 11: 9, 12: 4, 13: 2,
                       **dict.fromkeys(range(14, 19), 1)}  # fmt: skip

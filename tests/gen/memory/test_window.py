@@ -19,6 +19,7 @@ def is_half(bits: int) -> bool:
 
 
 def test_words():
+    """A row of any width has a power of two of 32-bit words."""
     assert [words_of(width) for width in (1, 16, 32, 33, 64, 65, 96, 256)] == [
         1, 1, 1, 2, 2, 4, 4, 8,
     ]  # fmt: skip
@@ -28,6 +29,7 @@ def test_words():
 @pytest.mark.parametrize(("width", "latency", "halves"), SIZES)
 @pytest.mark.parametrize("busy", [1.0, 0.4])
 def test_accesses(width, latency, halves, busy):
+    """Random accesses are answered in time from the right word; non-halves are refused."""
     rng = np.random.default_rng(1)
     words = words_of(width)
 

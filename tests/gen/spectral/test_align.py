@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from backspike.gen.spectral.align import ALIGN, Align
-from backspike.gen.spectral.layout import EXPONENT, MANTISSA, WIDTH, point_layout
+from backspike.gen.spectral.layout import EXPONENT, point_layout
 from backspike.golden.spectral import Samples, align
+from backspike.ir.spectral_constants import MANTISSA, WIDTH
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.streams import Bench
 
@@ -67,6 +68,7 @@ async def check(dut, seed: int, given, stalls: tuple[float, float]):
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.5, 0.0), (0.0, 0.5), (0.4, 0.4)])
 async def stalls(dut, stalls):
+    """Random lines come out as golden's `align` makes them, with stalls on either side."""
     await check(dut, 1, lambda rng: lines(rng, 25), stalls)
 
 
@@ -93,4 +95,5 @@ async def every_distance(dut):
 
 @pytest.mark.verilator
 def test_align():
+    """Every coroutine of this module holds on the simulated component."""
     run_bench(Align(), "align", __name__)

@@ -110,4 +110,5 @@ async def cleared_on_the_way(dut):
 
 @pytest.mark.verilator
 def test_analysis():
+    """Every coroutine of this module holds on the simulated analysis."""
     run_bench(Analysis(MACHINE), "analysis_bench", __name__)

@@ -119,6 +119,7 @@ def test_lines(name, pause):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_skipped_lines(name):
+    """A butterfly that is skipped passes lines on unchanged, one step later."""
     log_block, role = FORMS[name]
     rng = np.random.default_rng(2)
     words = [line(rng, 1 << log_block - 1, log_block, role) for _ in range(40)]
@@ -126,6 +127,7 @@ def test_skipped_lines(name):
 
 
 def test_nothing_is_marked_before_a_line_came():
+    """After a reset no word is marked as a line's first, whatever goes in."""
     run, rng = built(), np.random.default_rng(3)
     run(rst=np.ones(1, np.uint64))
     words = rng.integers(0, 1 << 2 * WIDTH, 200, np.uint64)

@@ -97,4 +97,5 @@ async def throughput(dut, size):
 
 @pytest.mark.verilator
 def test_column_pairs():
+    """Every coroutine of this module holds on the simulated component."""
     run_bench(ColumnPairs(MACHINE), "column_pairs_bench", __name__)

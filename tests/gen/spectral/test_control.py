@@ -68,6 +68,7 @@ class Unit:
 
 @pytest.mark.verilator
 def test_runs_and_refusals():
+    """Random doorbells, writes, resets and runs have the outcome of the rules written in Python."""
     rng = np.random.default_rng(1)
     unit, rules, seen = Unit(), Rules(), set()
     for _ in range(3000):
@@ -110,6 +111,7 @@ def test_runs_and_refusals():
 
 
 def test_a_sentence_for_everything():
+    """Every fault and content has its sentence, and the sums are those of golden in order."""
     assert set(FAULT_TEXT) == set(Fault)
     assert set(CONTENT_TEXT) == set(Content)
     assert list(SUMS) == list(Sums.__dataclass_fields__)

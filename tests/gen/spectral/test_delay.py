@@ -25,6 +25,7 @@ def built() -> Bulk:
 @pytest.mark.parametrize("pause", [0.0, 0.5])
 @pytest.mark.parametrize("steps", STEPS)
 def test_words(steps, pause):
+    """Words come out exactly `steps` steps later, with and without pauses."""
     rng = np.random.default_rng(steps)
     words = rng.integers(0, 1 << WIDTH, 1000, np.uint64)
     run = built()
@@ -46,6 +47,7 @@ def test_words_after_a_reset():
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize("steps", [-1, 4, 8, 16])
 def test_refused(steps):
+    """A number of steps that the memory cannot make is a ValueError."""
     with pytest.raises(ValueError, match=f"steps is {steps}: 0 to 3, or one less than a power"):
         Delay(width=8, steps=steps)
     gc.collect()  # Amaranth warns of the unfinished object now, where it is expected

@@ -30,6 +30,7 @@ def updates(rng, lines: int, places: int, gaps: float):
 
 @pytest.mark.verilator
 def test_passes():
+    """The exponents read are the greatest of each line of the pass before, in 40 random ones."""
     rng = np.random.default_rng(1)
     run = Bulk(LineExponents(log_size=LOG_SIZE), "line_exponents")
     size = 1 << LOG_SIZE

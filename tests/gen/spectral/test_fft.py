@@ -15,8 +15,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.spectral.fft import FFT, latency
-from backspike.gen.spectral.layout import LOG, WIDTH, point_layout, transformed_width
+from backspike.gen.spectral.layout import LOG, point_layout, transformed_width
 from backspike.golden.fft import Words, bit_reversed, fft
+from backspike.ir.spectral_constants import WIDTH
 from backspike.sim.bench.array_bench import Bulk
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.pipelines import check, fields, hard_integers, signed_field
@@ -116,6 +117,7 @@ async def forgotten_lines(dut):
 
 @cocotb.test()
 async def a_word_a_cycle(dut):
+    """Without stalls a word goes in and out every cycle, `latency` cycles apart, of any length."""
     bench = Bench(dut, 3)
     await bench.reset()
     for log_points in range(3, STALLED + 1):
@@ -249,12 +251,14 @@ def hard_lines(name: str, log_points: int, count: int) -> Words:
 @pytest.mark.verilator
 @pytest.mark.parametrize(("name", "log_points"), SIZES)
 def test_lines(name, log_points):
+    """Hard lines are transformed as by golden's `fft`, for every form and length."""
     compare(name, log_points, hard_lines(name, log_points, 60))
 
 
 @pytest.mark.verilator
 @pytest.mark.parametrize("name", FORMS)
 def test_lines_with_gaps(name):
+    """Gaps between words change no transform, at the shortest and the longest length."""
     for log_points in (3, FORMS[name]["log_size"]):
         compare(name, log_points, hard_lines(name, log_points, 30), gap=0.4)
 
@@ -292,11 +296,13 @@ def test_precision_of_256_points():
 
 @pytest.mark.verilator
 def test_stalls():
+    """Every coroutine of this module holds on the simulated component."""
     run_bench(FFT(STALLED), "fft", __name__)
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refused():
+    """Sizes and mantissas out of range are ValueErrors."""
     for log_size in (2, 10):
         with pytest.raises(ValueError, match=f"log_size is {log_size}: 3 to 9 is allowed"):
             FFT(log_size)

@@ -43,6 +43,7 @@ def compare(name: str, re: np.ndarray, im: np.ndarray) -> tuple[int, np.ndarray]
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_random_words(name):
+    """Mantissas and exponents equal golden's `normalise`, and every exponent occurs."""
     rng = np.random.default_rng(2)
     width, _, grain = SHAPES[name]
     re, im = (hard_integers(rng, 60_000, width) for _ in range(2))
@@ -68,6 +69,7 @@ def test_corners(name):
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refused():
+    """A mantissa or grain out of range is a ValueError."""
     with pytest.raises(ValueError, match="mantissa is 18: 2 to 17 is allowed"):
         Normalise(width=18, mantissa=18)
     with pytest.raises(ValueError, match="grain is 3: a power of two is allowed"):

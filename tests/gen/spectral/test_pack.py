@@ -7,10 +7,11 @@ import cocotb
 import pytest
 import torch
 
-from backspike.gen.spectral.layout import EXPONENT, MANTISSA
+from backspike.gen.spectral.layout import EXPONENT
 from backspike.gen.spectral.pack import Pack
 from backspike.golden.fft import Words
 from backspike.golden.spectral import pack
+from backspike.ir.spectral_constants import MANTISSA
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.streams import Bench
 
@@ -40,6 +41,7 @@ def number(rng) -> int:
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)])
 async def samples(dut, stalls):
+    """Random and edge words are packed as by golden's `pack`; without stalls one a cycle."""
     bench = Bench(dut, 1)
     source = bench.source("i", component().i.payload.shape(), stalls[0])
     sink = bench.sink("o", component().o.payload.shape(), stalls[1])
@@ -72,4 +74,5 @@ async def samples(dut, stalls):
 
 @pytest.mark.verilator
 def test_pack():
+    """Every coroutine of this module holds on the simulated component."""
     run_bench(component(), "pack", __name__)

@@ -8,11 +8,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from backspike.gen.memory.rows import RowMemory, read_signature, write_signature
-from backspike.gen.spectral.layout import EXPONENT, MANTISSA, SAMPLE, column_layout
+from backspike.gen.spectral.layout import EXPONENT, SAMPLE, column_layout
 from backspike.gen.spectral.machine import SpectralMachine
-from backspike.gen.spectral.passes import COMMAND, Passes, run_cycles
+from backspike.gen.spectral.pass_sequence import COMMAND
+from backspike.gen.spectral.passes import Passes, run_cycles
 from backspike.golden.fft import bit_reversed, fft
 from backspike.golden.spectral import Samples, align, transform, transform_lines
+from backspike.ir.spectral_constants import MANTISSA
 from backspike.sim.bench.array_bench import Bulk
 
 MACHINE = SpectralMachine(name="bench", size=32)
@@ -230,6 +232,7 @@ def test_pair(engine, share):
 @pytest.mark.verilator
 @pytest.mark.parametrize("pair", [0, 1])
 def test_cycles(engine, pair):
+    """A run of every size is busy for exactly `run_cycles`."""
     for log_height, log_width in SIZES:
         busy = engine.run(log_height, log_width, fresh=1, pair=pair)["busy"]
         assert busy.sum() == run_cycles(MACHINE, log_height, log_width)

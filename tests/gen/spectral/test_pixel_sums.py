@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from backspike.gen.spectral.layout import MANTISSA
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.pixel_sums import PixelSums, pixel_product_width, pixel_total_width
+from backspike.ir.spectral_constants import MANTISSA
 from backspike.sim.bench.array_bench import Bulk
 from tests.support.flows import as_numbers
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from backspike.gen.spectral.rotate import Rotate, rotation_latency
-from backspike.golden.fft import TWIDDLE_FRACTION, Words, rotate, twiddles
+from backspike.golden.fft import Words, rotate, twiddles
+from backspike.ir.spectral_constants import TWIDDLE_FRACTION
 from backspike.sim.bench.array_bench import Bulk
 from tests.support.pipelines import Together, check, fields, hard_integers, signed_field, stepped
 
@@ -60,6 +61,7 @@ def lines(rng, width: int, block: int, upper: bool):
 @pytest.mark.parametrize("pause", [0.0, 0.4])
 @pytest.mark.parametrize("name", FORMS)
 def test_lines(name, pause):
+    """Random lines and near ties are rotated as by golden's `rotate`, with and without pauses."""
     form = FORMS[name]
     width, block, mantissa = form["width"], form["block"], form.get("mantissa")
     rng = np.random.default_rng(1)
@@ -98,6 +100,7 @@ def test_a_reset_forgets_marks(steps):
 
 
 def test_latency():
+    """The latencies of all forms are the documented 6 or 7 cycles."""
     assert [part.latency for part in built()[0].values()] == [6, 7, 6, 6, 7]
     assert rotation_latency(23, 18) == 7
     assert rotation_latency(18, 18) == rotation_latency(28) == 6
@@ -105,6 +108,7 @@ def test_latency():
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refused():
+    """Widths, mantissas and blocks out of range are ValueErrors."""
     with pytest.raises(ValueError, match="width is 35, must be 34 or less"):
         Rotate(width=35, block=16)
     with pytest.raises(ValueError, match="mantissa is 19, must be 18 or less"):

@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.gen.spectral.layout import (
-    DROPPED,
-    MANTISSA,
-    WIDTH,
-    column_layout,
-    spectrum_width,
-    transformed_width,
-)
+from backspike.gen.spectral.layout import column_layout, spectrum_width, transformed_width
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.scale import Scale, spectrum_layout
 from backspike.golden.fft import round_shift
+from backspike.ir.spectral_constants import DROPPED, MANTISSA, WIDTH
 from backspike.sim.bench.array_bench import Bulk
 from tests.support.flows import as_numbers, as_rows, same
 from tests.support.streams import packed
@@ -91,6 +85,7 @@ def play(unit, fields, valid, ready):
 
 @pytest.mark.parametrize("stalls", [(0.0, 0.5), (0.5, 0.0), (0.3, 0.3), (0.1, 0.8)])
 def test_stalls(unit, stalls):
+    """Words come out scaled and rounded as by golden's rules, with stalls on both sides."""
     rng = np.random.default_rng(1)
     fields = words(unit[0], rng)
     valid, ready = (rng.random(CYCLES) >= stall for stall in stalls)
@@ -100,6 +95,7 @@ def test_stalls(unit, stalls):
 
 
 def test_a_word_a_cycle(unit):
+    """Without stalls a word is taken every cycle and leaves `latency` cycles later."""
     fields = words(unit[0], np.random.default_rng(2))
     always = np.ones(CYCLES, bool)
     taken, _, given = play(unit, fields, always, always)

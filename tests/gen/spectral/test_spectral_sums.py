@@ -77,6 +77,7 @@ def check(unit, payloads: list[dict], gap: float = 0.0) -> dict[str, int]:
 
 @pytest.mark.parametrize("gap", [0.0, 0.3, 0.9])
 def test_random(unit, gap):
+    """After each of 300 random parts every sum equals that of Python's integers."""
     rng = random.Random(2)
     width = cumulative_width(unit[0])
     limit = 1 << width - 1

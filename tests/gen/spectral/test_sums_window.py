@@ -15,6 +15,7 @@ WORDS = SUM_WORDS * len(SUMS)
 
 @pytest.mark.verilator
 def test_words_of_sums():
+    """The window's words are the sums' 32-bit pieces, each answered in time."""
     rng = np.random.default_rng(1)
     window = Bulk(SumsWindow(), "sums_window")
     for busy in (1.0, 0.4):

@@ -44,6 +44,7 @@ def logs(*sizes: int) -> list[int]:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_sums_of_a_pair(unit, height, width):
+    """Sums of random and real pairs of every size are golden's, within the bound on cycles."""
     check_sums(unit, *random_pair(height * width, height, width))
     passes = run_cycles(SMALL, *logs(height, width))
     assert 0 < unit.cycles - passes <= 3 * height + Analysis.latency + START
@@ -76,6 +77,7 @@ def test_similarity_of_photographs(unit):
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_transforms(unit, height, width):
+    """Transforms and their continuations at every size are golden's, within the bound on cycles."""
     numbers = random_samples(height + 37 * width, height, width)
     check_transforms(unit, numbers)
     assert 0 < unit.cycles - run_cycles(SMALL, *logs(height, width)) <= START
@@ -95,6 +97,7 @@ def test_a_small_image_in_the_store_of_a_large_one(unit):
 
 
 def test_sums_stay_until_the_next_pair(unit):
+    """A transform leaves the sums of the last pair as they are."""
     image, reference = random_pair(8, 16, 32)
     want = unit.sums(image, reference)
     unit.transform(random_samples(9, 32, 8))
@@ -134,6 +137,7 @@ def test_runs_of_any_kind_after_each_other(unit, seed):
 
 
 def test_the_smallest_unit_with_pixels_of_16_bits():
+    """A unit of 8 x 8 with 16-bit pixels gives golden's sums and transforms."""
     unit = SpectralRTL(SpectralMachine(name="spectral-8x16", size=8, pixel_bits=16))
     for seed in range(5):
         check_sums(unit, *random_pair(seed, 8, 8, bits=16))

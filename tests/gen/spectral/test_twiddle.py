@@ -6,7 +6,6 @@ import gc
 import numpy as np
 import pytest
 
-from backspike.gen.spectral import layout
 from backspike.gen.spectral.twiddle import Twiddles, twiddles
 from backspike.golden import fft
 from backspike.sim.bench.array_bench import Bulk
@@ -22,7 +21,7 @@ def table(block: int) -> np.ndarray:
 
 @pytest.mark.parametrize("block", [16, 32, 64, 128, 256, 512, 1024])
 def test_the_table_is_goldens(block):
-    assert layout.TWIDDLE_FRACTION == fft.TWIDDLE_FRACTION
+    """The table of factors equals golden's for every block size."""
     assert np.array_equal(np.array(twiddles(block)).T, table(block))
 
 
@@ -49,6 +48,7 @@ def test_a_line_after_another(name, size):
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize("block", [8, 24])
 def test_refused(block):
+    """A block that is no power of two from 16 on is a ValueError."""
     with pytest.raises(ValueError, match=f"block is {block}: a power of two from 16 on is allowed"):
         Twiddles(block=block)
     gc.collect()  # Amaranth warns of the unfinished object now, where it is expected

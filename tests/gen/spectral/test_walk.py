@@ -52,6 +52,7 @@ def backwards(number: int, bits: int) -> int:
 
 @pytest.mark.verilator
 def test_orders():
+    """Lines and places come in natural, reversed and mirrored order for every size, with pauses."""
     rng = np.random.default_rng(1)
     run = Bulk(Both(), "walks")
     for log_points in range(3, LOG_SIZE + 1):

@@ -59,6 +59,7 @@ extern "C" __attribute__((visibility("default"))) int answer() {
 
 @cocotb.test()
 async def counts(dut):
+    """The counter is at its start, given as parameter, and counts every cycle."""
     start = bench_parameters()["start"]
     dut.rst.value = 0
     dut.clk.value = 0
@@ -70,6 +71,7 @@ async def counts(dut):
 
 @cocotb.test()
 async def fails(dut):
+    """This coroutine is meant to fail: the counter is not at 77."""
     assert dut.count.value.to_unsigned() == 77
 
 
@@ -87,6 +89,7 @@ def answer(path):
 
 
 def test_emission_repeats_itself_and_names_no_file():
+    """Emitted text is the same every time, and holds no path of the sources."""
     text = emit(Sample(), "sample")
     assert text == emit(Sample(), "sample")
     assert ".py" not in text
@@ -97,12 +100,14 @@ def test_emission_repeats_itself_and_names_no_file():
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_a_port_named_as_its_module_is_refused():
+    """A module with a port of its own name is a ValueError."""
     with pytest.raises(ValueError, match="module 'count' has a port of that name"):
         emit(Sample(), "count")
 
 
 @pytest.mark.verilator
 def test_a_library_is_built_once_for_its_content(tmp_path):
+    """A library is built again only when source, header or tracing differ."""
     text = emit(Sample(), "sample")
     source, header = tmp_path / "answer.cpp", tmp_path / "answer.h"
     source.write_text(EXPORT)
@@ -124,6 +129,7 @@ def test_a_library_is_built_once_for_its_content(tmp_path):
 
 @pytest.mark.verilator
 def test_a_failing_build_quotes_the_log(new_cache):
+    """A build that fails quotes Verilator's log and leaves no entry in the cache."""
     with pytest.raises(build.BuildError, match=r"(?s)verilator failed with exit code .*syntax"):
         build.verilate_library("module wrong(;", "wrong", [])
     assert [p for p in new_cache.iterdir() if p.is_dir()] == []
@@ -131,6 +137,7 @@ def test_a_failing_build_quotes_the_log(new_cache):
 
 @pytest.mark.parametrize("missing", ["g++", "make", "perl"])
 def test_a_missing_program_is_named(new_cache, monkeypatch, missing):
+    """A missing build tool is a UserError that names it and says how to install it."""
     found = build.shutil.which
     monkeypatch.setattr(build.shutil, "which", lambda p: None if p == missing else found(p))
     message = rf"{build.re.escape(missing)} is not found on PATH: .*apt install"
@@ -140,6 +147,7 @@ def test_a_missing_program_is_named(new_cache, monkeypatch, missing):
 
 @pytest.mark.verilator
 def test_bulk_drives_ports_of_every_width():
+    """Inputs of 1 to 130 bits come back inverted after a cycle, and state goes on between calls."""
     run = Bulk(Sample(), "sample_bulk")
     rng = np.random.default_rng(1)
     numbers = {n: [int.from_bytes(rng.bytes(17)) % (1 << n) for _ in range(300)] for n in WIDTHS}
@@ -164,6 +172,7 @@ def test_bulk_drives_ports_of_every_width():
 
 @pytest.mark.verilator
 def test_bulk_refuses_what_does_not_fit():
+    """Unknown ports, unequal lengths and wrong shapes are ValueErrors."""
     run = Bulk(Sample(), "sample_bulk")
     with pytest.raises(ValueError, match=r"inputs \['j'\]: .* are allowed"):
         run(j=np.zeros(3))
@@ -176,6 +185,7 @@ def test_bulk_refuses_what_does_not_fit():
 @pytest.mark.verilator
 @pytest.mark.parametrize("public", [False, True])
 def test_a_bench_runs_with_its_parameters(public):
+    """A cocotb bench gets its parameters, and fails with the wrong ones."""
     bench = {"testcase": "counts", "public": public}
     run_bench(Sample(), "sample_bench", __name__, parameters={"start": 0}, **bench)
     with pytest.raises(AssertionError, match="1 of 1 tests on sample_bench failed"):
@@ -184,6 +194,7 @@ def test_a_bench_runs_with_its_parameters(public):
 
 @pytest.mark.verilator
 def test_a_bench_that_fails_or_does_not_run_is_an_error():
+    """A failing coroutine, and a name that no coroutine has, are AssertionErrors."""
     with pytest.raises(AssertionError, match=r"(?s)1 of 1 tests on sample_bench failed.*77"):
         run_bench(Sample(), "sample_bench", __name__, testcase="fails")
     with pytest.raises(AssertionError, match="no test ran on sample_bench"):

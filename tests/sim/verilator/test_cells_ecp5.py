@@ -238,6 +238,7 @@ def stopped(model: str, arrays: dict[str, list[int]]) -> str:
     ],
 )
 def test_signals_that_are_not_modelled_stop_it(memories, name, inputs, message):
+    """Signals whose effect Lattice leaves open stop the simulation with a sentence."""
     arrays = {f"{name}_{pin}": [value, 0] for pin, value in inputs.items()}
     assert f"DP16KD: {message}" in stopped("memory_model", arrays)
 
@@ -297,6 +298,7 @@ def multiplier() -> Bulk:
 
 
 def test_products_of_either_sign(multiplier):
+    """The multiplier's product equals Python's for all signs, ends and random operands."""
     ends = [0, 1, (1 << 17) - 1, 1 << 17, (1 << 18) - 1]
     pairs = [(x, y) for x in ends for y in ends] + RNG.integers(0, 1 << 18, (2000, 2)).tolist()
     x, y = np.array(pairs).T
@@ -310,6 +312,7 @@ def test_products_of_either_sign(multiplier):
 
 
 def test_a_multiplier_that_is_not_modelled(multiplier):
+    """Cascaded operands stop the simulation, and registers inside the cell fail the build."""
     told = stopped("multiplier_model", {"sourcea": [1]})
     assert "MULT18X18D: it takes another's operand" in told
     with pytest.raises(BuildError, match="MULT18X18D: it has registers: none are modelled"):

@@ -15,6 +15,7 @@ WIDTH, DEPTH = 16, 4
 
 @pytest.mark.verilator
 def test_a_row_read_while_written_is_the_complement_of_the_old_one():
+    """Random traffic on a memory: a row read while written comes back inverted, others whole."""
     rng = np.random.default_rng(5)
     memory = Bulk(RowMemory(width=WIDTH, depth=DEPTH), "row_memory_spoiled")
     cycles = 2000
@@ -35,6 +36,7 @@ def test_a_row_read_while_written_is_the_complement_of_the_old_one():
 
 
 def test_every_marked_memory_of_a_core_is_spoiled():
+    """Every marked memory in a core's Verilog gets the collision, on the same lines."""
     text = emit(Core(MACHINES["tiny"]), "backspike_core")
     changed = spoiled(text)
     assert len(changed.splitlines()) == len(text.splitlines())
@@ -42,6 +44,7 @@ def test_every_marked_memory_of_a_core_is_spoiled():
 
 
 def test_a_design_without_such_memories_stays():
+    """Verilog without a marked memory comes back as the same text."""
     text = "module a(input clk);\n  reg [1:0] m [3:0];\nendmodule\n"
     assert spoiled(text) is text
 
@@ -62,6 +65,7 @@ endmodule
 
 
 def test_addresses_with_brackets_and_escaped_names():
+    """Addresses with brackets and escaped names are rewritten whole."""
     line = "    q <= (((we) && (wa[1:0]) == ({ ra, x[2:1] }))) ? "
     row = "\\m$1 [{ ra, x[2:1] }]"
     assert f"{line}~{row} : {row};\n" in spoiled(PLAIN)
@@ -75,6 +79,7 @@ def test_addresses_with_brackets_and_escaped_names():
     ],
 )
 def test_what_is_written_otherwise_is_refused(old, new, why):
+    """A marked memory whose accesses are written differently is a ValueError that says why."""
     assert old in PLAIN
     with pytest.raises(ValueError, match=why):
         spoiled(PLAIN.replace(old, new))

@@ -3,8 +3,8 @@
 import argparse
 import textwrap
 
-from backspike.cli import outputs
 from backspike.ir.errors import UserError
+from backspike.system import files
 
 
 def add(commands) -> None:
@@ -14,8 +14,9 @@ def add(commands) -> None:
         description="Measure the figures of merit, and print each beside its goal and how it was "
         "measured: those of the training core, or with --spectral those of the spectral unit, "
         "about ten minutes either; or with --boards those of netlists, bitstreams, link and "
-        "proofs, which takes longer: a core is placed and routed three times. The exit code is 1 "
-        "if a figure is not met.",
+        "proofs, which takes longer: a core is placed and routed three times; or with --house "
+        "those of the checkout itself. The exit code is 1 if bits differ, and 3 if another "
+        "figure is not met.",
         epilog=textwrap.dedent("""\
             groups of figures:
               lockstep    mismatches of RTL and golden; overlap of the engines; cycles a sample
@@ -37,6 +38,10 @@ def add(commands) -> None:
               proofs      all of `make proofs`
               spectral    spectral-128 on an LFE5U-85F: size, clock
               training    default on an LFE5U-85F: size, lanes, clock, samples a second
+            with --house (in a checkout):
+              sources     lines, longest function, delays counted by hand, conditions on engines
+              bits        runs whose bits were recorded once, and must not change
+              demo        cycles of `make demo`
 
             examples:
               backspike bench --only lockstep,speed --json -
@@ -59,6 +64,10 @@ def add(commands) -> None:
         "--boards", dest="subject", action="store_const", const="boards",
         help="measure what goes onto boards: netlists, bitstreams, link, proofs",
     )  # fmt: skip
+    subject.add_argument(
+        "--house", dest="subject", action="store_const", const="house",
+        help="measure the checkout: what must not change, and how its sources are written",
+    )  # fmt: skip
     parser.add_argument(
         "--only", metavar="GROUP[,GROUP…]", help="measure these groups of figures (default: all)"
     )
@@ -69,7 +78,7 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    outputs.check_file("--json", args.json)
+    files.check_file("--json", args.json)
     from backspike.bench import bench
     from backspike.system.tools import ToolFailed
 

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.cli import outputs
 from backspike.cli.commands import build
 from backspike.ir.errors import UserError
+from backspike.system import files
+from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
     from backspike.flow.report import Report
@@ -27,7 +28,7 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    outputs.check_file("--json", args.json)
+    files.check_file("--json", args.json)
     from backspike.gen.boards.board import BOARDS
 
     found = known(Path(build.FOLDER))
@@ -50,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
             }
             for board in BOARDS.values()
         ]
-        outputs.write_json(args.json, json.dumps(listed, indent=2) + "\n")
-    if args.json != outputs.STDOUT:
+        files.write_json(args.json, json_text(listed))
+    if not files.is_stdout(args.json):
         print(_shown(found), end="")
     return 0
 

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.cli import options, outputs
+from backspike.cli import options
 from backspike.drive.registry import find_any_machine
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
-from backspike.train.checkpoint import replace_file
+from backspike.system import files
+from backspike.system.files import write_file
+from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
     from backspike.flow.report import Report
@@ -36,9 +38,9 @@ The files appear when all of them are there: a build that fails leaves what was 
 LUT4 of components is counted in the netlist that is placed: a carry cell as two, distributed memory
 as what it displaces. The part's table has what place and route needs, which is a little more.
 The clock is what place and route says of the slowest path, at the part's worst.
-exit codes: 0, 1 (a figure is too far from its baseline, or simulated RTL and golden differ, which
-is found out first), 2 (it does not fit, cannot be routed or is
-too slow: the report is written to --json and printed, and nothing else), 130 (Ctrl-C).
+exit codes: 0; 1 (simulated RTL and golden differ, which is found out first); 2 (it does not fit,
+cannot be routed or is too slow: the report is written to --json and printed, and nothing else);
+3 (a figure is too far from its baseline); others as in backspike --help.
 """
 
 
@@ -86,9 +88,9 @@ def run(args: argparse.Namespace) -> int:
     """Verify everything, then build; returns the exit code."""
     from backspike.flow.baselines import baseline, load, save
 
-    outputs.check_file("--json", args.json)
-    outputs.check_folder("--plots", args.plots)
-    outputs.check_folder("--out", args.out or FOLDER)
+    files.check_file("--json", args.json)
+    files.check_folder("--plots", args.plots)
+    files.check_folder("--out", args.out or FOLDER)
     chosen = _chosen(args)
     reports, problems = [], []
     for board, machine in chosen:
@@ -102,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         text = [json.loads(report.to_json()) for report in reports]
         about = text if args.all else text[0]
-        outputs.write_json(args.json, json.dumps(about, indent=2) + "\n")
+        files.write_json(args.json, json_text(about))
     for report in reports if args.check else ():
         load(report.board, report.machine).compare(report)
         print(f"{report.board}-{report.machine}: as its baseline", file=sys.stderr)
@@ -182,15 +184,15 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
     report = built.report
     if built.bitstream is not None and report.bitstream is not None:
         folder = Path(args.out) if args.out else Path(FOLDER) / name
-        files = {file: text.encode() for file, text in design.files.items()}
-        files |= {report.bitstream: built.bitstream, REPORT: report.to_json().encode()}
-        for file, content in files.items():
-            replace_file(folder / file, content)
+        contents = {file: text.encode() for file, text in design.files.items()}
+        contents |= {report.bitstream: built.bitstream, REPORT: report.to_json().encode()}
+        for file, content in contents.items():
+            write_file(folder / file, content)
         tell(f"wrote {folder}")
     if args.plots is not None:
         from backspike.flow.plot import picture
 
-        replace_file(Path(args.plots) / "area.png", picture(report))
+        write_file(Path(args.plots) / "area.png", picture(report))
         tell(f"drew {Path(args.plots) / 'area.png'}")
-    print(table(report), file=sys.stderr if args.json == outputs.STDOUT else sys.stdout, flush=True)
+    print(table(report), file=sys.stderr if files.is_stdout(args.json) else sys.stdout, flush=True)
     return report

@@ -1,12 +1,13 @@
 """`backspike compile`."""
 
 import argparse
-import json
 from dataclasses import asdict
 
-from backspike.cli import options, outputs
+from backspike.cli import options
 from backspike.drive.registry import find_machine
 from backspike.ir.errors import UserError
+from backspike.system import files
+from backspike.system.json_text import json_text
 
 EPILOG = """\
 examples:
@@ -41,7 +42,7 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    outputs.check_file("--json", args.json)
+    files.check_file("--json", args.json)
     machine = find_machine(args.machine)
     network, learning = options.network_of(args), options.learning_of(args)
     from backspike.compile.compiler import compile_network
@@ -65,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
             "tasks": {name: len(queue.tasks) for name, queue in plan.queues.items()},
             "density": asdict(shares),
         }
-        outputs.write_json(args.json, json.dumps(about, indent=2) + "\n")
-    if args.json != outputs.STDOUT:
+        files.write_json(args.json, json_text(about))
+    if not files.is_stdout(args.json):
         print(_shown(plan, cycles, shares), end="")
     return 0
 

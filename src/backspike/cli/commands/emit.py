@@ -4,17 +4,24 @@ import argparse
 import sys
 from pathlib import Path
 
-from backspike.cli import outputs
 from backspike.drive.registry import find_any_machine
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
+from backspike.ir.errors import UserError
+from backspike.system import files
 
 EPILOG = """\
 examples:
   backspike emit --machine tiny --out build/
       writes build/tiny/
-  backspike emit --machine spectral-128
-  backspike emit --all --out rtl
+  backspike emit --machine spectral-128 --prefix spectrum
+      writes build/rtl/spectral-128/spectrum.v, whose modules are spectrum and spectrum_...
+  backspike emit --all --out build/rtl
+
+Each folder has NAME.v, NAME.vlt and registers.md; NAME is backspike_MACHINE or --prefix. No two
+presets share the name of a module, so several go into one design. The ports are clk, rst, running,
+fault and s_axi_awaddr and so on (AXI4-Lite). Lint, with the waivers of NAME.vlt, is clean:
+  verilator --lint-only -Wall NAME.vlt NAME.v
 """
 
 
@@ -35,18 +42,25 @@ def add(commands) -> None:
         help=f"preset: {', '.join((*MACHINES, *SPECTRAL_MACHINES))} (default)",
     )
     parser.add_argument("--all", action="store_true", help="every preset")
-    parser.add_argument("--out", metavar="DIR", default="rtl", help="where to (rtl)")
+    parser.add_argument(
+        "--prefix", metavar="NAME", help="of every module (backspike_MACHINE, - as _)"
+    )
+    parser.add_argument("--out", metavar="DIR", default="build/rtl", help="where to (build/rtl)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     presets = [*MACHINES.values(), *SPECTRAL_MACHINES.values()]
     machines = presets if args.all else [find_any_machine(args.machine)]
-    outputs.check_folder("--out", args.out)
-    from backspike.flow.emit import emit_machine
+    files.check_folder("--out", args.out)
+    from backspike.flow.emit import check_prefix, write_machine
 
+    if args.prefix is not None:
+        if args.all:
+            raise UserError("--prefix is given with --all: presets must have different prefixes")
+        check_prefix(args.prefix)
     for machine in machines:
         folder = Path(args.out) / machine.name
-        emit_machine(machine, folder)
+        write_machine(machine, folder, args.prefix)
         print(f"wrote {folder}", file=sys.stderr)
     return 0

@@ -1,10 +1,11 @@
 """`backspike evaluate`."""
 
 import argparse
-import json
 from pathlib import Path
 
-from backspike.cli import options, outputs
+from backspike.cli import options
+from backspike.system import files
+from backspike.system.json_text import json_text
 
 EPILOG = """\
 examples:
@@ -31,7 +32,7 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    outputs.check_file("--json", args.json)
+    files.check_file("--json", args.json)
     from backspike.drive.registry import find_machine
     from backspike.train.checkpoint import load_checkpoint
     from backspike.train.data import load
@@ -55,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         about = {"backend": args.backend, "machine": machine.name, "data": data.source}
         result = about | {"accuracy": shares, "check": check}
-        outputs.write_json(args.json, json.dumps(result, indent=2) + "\n")
-    if args.json != outputs.STDOUT:
+        files.write_json(args.json, json_text(result))
+    if not files.is_stdout(args.json):
         print(f"accuracy  train {shares['train']:.1%}, test {shares['test']:.1%}")
         if check["tensors"]:
             print(f"compared  {check['values']:,} values, {check['mismatches']} mismatches")

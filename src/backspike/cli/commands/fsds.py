@@ -1,15 +1,16 @@
 """`backspike fsds`."""
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.cli import options, outputs
+from backspike.cli import options
 from backspike.drive.registry import check_backend, find_spectral_machine
 from backspike.gen.spectral.machine import LARGEST, SMALLEST
+from backspike.system import files
+from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
     from backspike.spectral.fsds import Similarity
@@ -39,8 +40,10 @@ another figure than the pictures' own.
 JSON: backend, machine (null on golden), height, width, channels, fsds_db, reference_db (of the
 float64 definition), sums {saa, sbb, sab} (integers of any length; null in float64), cycles {total,
 bound} (null on golden), check {values, mismatches}; besides bits, arithmetic (integer or float64),
-tile, and parts: the ten sums of each channel of each tile.
-exit codes: 0, 1 (a sum differs from golden), 2 (bad input), 130 (Ctrl-C).
+tile, and parts: the ten sums of each channel of each tile. An integer beyond 2^53, which many
+readers round, has its digits as a string beside it: saa_str beside saa.
+exit codes: 0, 1 (a sum differs from golden), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 
@@ -69,8 +72,8 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then measure; returns the exit code."""
-    outputs.check_file("--json", args.json)
-    outputs.check_folder("--plots", args.plots)
+    files.check_file("--json", args.json)
+    files.check_folder("--plots", args.plots)
     check_backend(args.backend)
     from backspike.spectral.fsds import measure
     from backspike.spectral.pictures import check_pair, read_picture
@@ -93,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
         for path in draw(reference.pixels, image.pixels, Path(args.plots)):
             _tell(f"drew {path}")
     if args.json is not None:
-        outputs.write_json(args.json, json.dumps(result.to_json(), indent=2) + "\n")
-    print(table(result), end="", file=sys.stderr if args.json == outputs.STDOUT else sys.stdout)
+        files.write_json(args.json, json_text(result.to_json()))
+    print(table(result), end="", file=sys.stderr if files.is_stdout(args.json) else sys.stdout)
     return 0
 
 

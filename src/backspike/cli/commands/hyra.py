@@ -1,17 +1,18 @@
 """`backspike hyra`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.cli import options, outputs
+from backspike.cli import options
 from backspike.drive.registry import check_backend, find_spectral_machine
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.ir.errors import UserError
+from backspike.system import files
+from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,8 @@ examples:
 
 A picture is made smaller and enlarged again; its middle --size x --size pixels are looked at.
 Trained weights are kept, and made anew if anything changes that they depend on.
-exit codes: 0, 1 (RTL and golden differ), 2 (bad input), 130 (Ctrl-C).
+exit codes: 0, 1 (RTL and golden differ), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 
@@ -80,9 +82,9 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then train what is not trained yet, and measure."""
-    outputs.check_file("--json", args.json)
-    outputs.check_folder("--plots", args.plots)
-    outputs.check_folder("--weights", args.weights)
+    files.check_file("--json", args.json)
+    files.check_folder("--plots", args.plots)
+    files.check_folder("--weights", args.weights)
     check_backend(args.backend)
     from backspike.drive.lockstep import Counts
     from backspike.spectral.superresolution.evaluation import check_pictures, held_out
@@ -110,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             "rows": [row.to_json() for row in rows],
             "check": {"values": counts.values, "mismatches": counts.mismatches},
         }
-        outputs.write_json(args.json, json.dumps(about, indent=2, allow_nan=False) + "\n")
+        files.write_json(args.json, json_text(about))
     if args.plots is not None:
         from backspike.spectral.superresolution.plots import draw
 
@@ -125,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         f"FSDS      on {where}",
         f"compared  {compared}",
     ]
-    stream = sys.stderr if args.json == outputs.STDOUT else sys.stdout
+    stream = sys.stderr if files.is_stdout(args.json) else sys.stdout
     print(table(rows, "\n".join(about)), end="", file=stream)
     return 0
 
@@ -138,11 +140,10 @@ def _measured(
     pictures: "dict[str, np.ndarray]",
 ) -> "tuple[list[Row], dict[tuple[int, str], View]]":
     """The figures of every network at every scale; the views are of the first picture."""
-    from tqdm import tqdm
-
     from backspike.spectral.superresolution.evaluation import row, view
     from backspike.spectral.superresolution.networks import TRAINED, make
     from backspike.spectral.superresolution.weights import trained
+    from backspike.system.progress import progress_bar
 
     folder = None if args.weights is None else Path(args.weights)
     ready = {
@@ -153,7 +154,7 @@ def _measured(
         for name in networks
     }
     rows, first = [], {}
-    for (scale, name), network in tqdm(ready.items(), desc="measuring", unit="network"):
+    for (scale, name), network in progress_bar(ready.items(), desc="measuring", unit="network"):
         views = [view(network, scale, *each, args.size) for each in pictures.items()]
         first[scale, name] = views[0]
         rows.append(row(name, views, measure))

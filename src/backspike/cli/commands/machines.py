@@ -1,12 +1,12 @@
 """`backspike machines`."""
 
 import argparse
-import json
 from dataclasses import asdict
 
-from backspike.cli import outputs
 from backspike.gen.machine import DEPTH, MACHINES
 from backspike.gen.spectral.machine import SMALLEST, SPECTRAL_MACHINES
+from backspike.system import files
+from backspike.system.json_text import json_text
 
 
 def add(commands) -> None:
@@ -22,7 +22,7 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    outputs.check_file("--json", args.json)
+    files.check_file("--json", args.json)
     if args.json is not None:
         kinds = {"training": MACHINES, "spectral": SPECTRAL_MACHINES}
         listed = [
@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
             for kind, machines in kinds.items()
             for name, machine in machines.items()
         ]
-        outputs.write_json(args.json, json.dumps(listed, indent=2) + "\n")
-    if args.json == outputs.STDOUT:
+        files.write_json(args.json, json_text(listed))
+    if files.is_stdout(args.json):
         return 0
     print(
         f"{'training':<18}{'lanes':>7}{'weights':>10}{'spikes':>10}{'gradients':>11}{'layers':>8}"

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.cli import options, outputs
+from backspike.cli import options
 from backspike.drive.registry import check_backend, find_machine
 from backspike.ir.errors import UserError
 from backspike.ir.network import Learning, Network, nearest_half
+from backspike.system import files
 
 if TYPE_CHECKING:
     from backspike.train.checkpoint import Checkpoint
@@ -34,7 +35,8 @@ examples:
 
 Ctrl-C stops between two batches and saves the checkpoint (with --save); a second one stops at once.
 A board that is unplugged leaves the last checkpoint whole, which is half a minute old at the most.
-exit codes: 0, 1 (backend and golden differ), 2 (bad input), 130 (Ctrl-C).
+exit codes: 0, 1 (backend and golden differ), 2 (bad input), 130 (Ctrl-C); others as in
+backspike --help.
 """
 
 
@@ -80,8 +82,8 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then train; returns the exit code."""
     for option in ("json", "save", "trace"):
-        outputs.check_file(f"--{option}", getattr(args, option))
-    outputs.check_folder("--plots", args.plots)
+        files.check_file(f"--{option}", getattr(args, option))
+    files.check_folder("--plots", args.plots)
     machine = find_machine(args.machine)
     check_backend(args.backend)
     if args.trace is not None and args.backend != "rtl":
@@ -144,13 +146,13 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
         result = trainer.train(data, epochs, save=save, bar=True, on_epoch=on_epoch)
         sample = trainer.watch(data.test.x[0]) if args.plots else None
     if args.json is not None:
-        outputs.write_json(args.json, result.to_json())
+        files.write_json(args.json, result.to_json())
     if sample is not None:
         from backspike.train.plots import draw
 
         for path in draw(result, sample, int(data.test.y[0]), Path(args.plots)):
             _tell(f"drew {path}")
-    print(table(result), end="", file=sys.stderr if args.json == outputs.STDOUT else sys.stdout)
+    print(table(result), end="", file=sys.stderr if files.is_stdout(args.json) else sys.stdout)
     return 0
 
 

@@ -5,10 +5,9 @@ pins a core trains, a spectral unit compares pictures, and every number is compa
 """
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -17,22 +16,23 @@ from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
 from backspike.drive.link import LinkPort
 from backspike.drive.lockstep import Counts, Lockstep
-from backspike.drive.serial_spectral import LinkedUnit
+from backspike.drive.serial_spectral import SerialSpectral
 from backspike.flow.netlist.model import netlist_library, netlist_text
 from backspike.flow.synthesis import Netlist, synthesise
 from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP
-from backspike.gen.core.map import core_map
-from backspike.gen.machine import MACHINES, Machine
+from backspike.gen.machine import MACHINES, Accelerator, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import Uart, UartLine
 from backspike.spectral import fsds
+from backspike.system.json_text import json_text
+from backspike.system.program import run_program
 from backspike.system.tools import ToolFailed
-from backspike.train import fuzz_training as random_run
+from backspike.train import fuzz_training
 
 FEWEST = 4
 """Cycles a bit on the serial line: each is simulated."""
@@ -59,7 +59,7 @@ SIDE = 32
 """Pixels of a pair of pictures either way."""
 
 
-ALL: dict[str, Machine | SpectralMachine] = {**MACHINES, **SPECTRAL_MACHINES}
+ALL: dict[str, Accelerator] = {**MACHINES, **SPECTRAL_MACHINES}
 
 
 @dataclass(frozen=True)
@@ -84,35 +84,36 @@ def place(family: str, machine: str) -> Board:
     return replace(board, baud=board.clock // FEWEST)
 
 
-class LinkedBackend(CoreBackend):
+class NetlistBackend(CoreBackend):
     """A core behind a serial line of this process; see `backspike.drive.backend.Backend`."""
 
     name = "netlist"
 
     def __init__(self, uart: Uart, machine: Machine):
-        self._port = LinkPort(UartLine(uart), core_map(machine))
+        self._port = LinkPort(UartLine(uart), machine.map())
         super().__init__(compile_network(NETWORK, LEARNING, machine), self._port)
 
     def close(self) -> None:
         self._port.close()
 
 
-def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> None:
-    """Train NETWORK on random batches in lockstep with golden; counts: what was compared.
+def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> str:
+    """Train NETWORK on random batches in lockstep with golden; says what was run. counts: what was
+    compared.
 
     Raises Mismatch at the first bit of any tensor that differs.
     """
     rng = np.random.default_rng(0)
-    lockstep = Lockstep(LinkedBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
+    lockstep = Lockstep(NetlistBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
     lockstep.counts = counts
     sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
-    random_run.train(lockstep, NETWORK, sizes, rng)
+    fuzz_training.train(lockstep, NETWORK, sizes, rng)
+    return f"{batches} batches of {LEARNING.batch}"
 
 
-def compare(
-    uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SIDE
-) -> fsds.Similarity:
-    """FSDS of a random pair of side x side; counts: what was compared.
+def compare(uart: Uart, machine: SpectralMachine, counts: Counts, side: int = SIDE) -> str:
+    """Compare the FSDS of a random pair of side x side with golden's; says what was run. counts:
+    what was compared.
 
     Raises Mismatch at the first sum that differs from golden's.
     """
@@ -120,8 +121,9 @@ def compare(
     walk = rng.normal(size=(1, side, side)).cumsum(1).cumsum(2)  # bright places, as photographs
     image = (255 * (walk - walk.min()) / (walk.max() - walk.min())).astype(np.uint8)
     noise = rng.integers(0, 8, image.shape, np.uint8)
-    unit = LinkedUnit(UartLine(uart), machine)
-    return fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
+    unit = SerialSpectral(UartLine(uart), machine)
+    found = fsds.measure(image, image // 2 + noise, "rtl", machine, unit=unit, counts=counts)
+    return f"a pair of {side} x {side}, {found.fsds_db:.4f} dB"
 
 
 def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
@@ -129,20 +131,20 @@ def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
     return BoardUart(netlist_library(netlist_text(netlist), board), board, seed=seed)
 
 
-def check(board: Board, machine: Machine | SpectralMachine, batches: int = BATCHES) -> Found:
+def check(board: Board, machine: Accelerator, batches: int = BATCHES) -> Found:
     """Synthesise a board's top as for its bitstream, and let the netlist train, or find an FSDS.
 
     Raises Mismatch, UserError if a tool is missing, ToolFailed.
     """
     netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
     uart, counts = simulate(netlist, board), Counts()
+    runs: dict[str, Callable[[], str]] = {
+        "training": lambda: train(uart, MACHINES[machine.name], counts, batches),
+        "spectral": lambda: compare(uart, SPECTRAL_MACHINES[machine.name], counts),
+    }
     begin = time.perf_counter()
     try:
-        if isinstance(machine, SpectralMachine):
-            run = f"a pair of {SIDE} x {SIDE}, {compare(uart, machine, counts).fsds_db:.4f} dB"
-        else:
-            train(uart, machine, counts, batches)
-            run = f"{batches} batches of {LEARNING.batch}"
+        run = runs[machine.kind]()
         cycles = uart.cycles
     finally:
         uart.close()
@@ -170,7 +172,7 @@ def check_all(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 at the first number that differs."""
+    """Raises Mismatch at the first number that differs."""
     families, machines = (sorted(set(each)) for each in zip(*PLACES, strict=True))
     parser = argparse.ArgumentParser(
         prog="python -m backspike.flow.netlist.lockstep",
@@ -187,14 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found.append(one)
             if not given.json:
                 print(_line(one), flush=True)
-    except (UserError, ToolFailed) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Mismatch as error:
-        print(f"mismatch: {error}", file=sys.stderr)
-        return 1
+    except ToolFailed as error:
+        raise UserError(str(error)) from None
     if given.json:
-        print(json.dumps([asdict(one) for one in found], indent=2))
+        print(json_text([asdict(one) for one in found]), end="")
     return 0
 
 
@@ -208,4 +206,4 @@ def _line(found: Found) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from backspike.golden import hyra
 from backspike.spectral.superresolution.evaluation import View
-from backspike.train.plots import BLUE, GREEN, INK, ORANGE, PINK, STYLE
+from backspike.system.plot_style import BLUE, GREEN, INK, ORANGE, PINK, STYLE
 
 REACH = 6
 """Pixels of the small picture to each side that are shown of an impulse response."""

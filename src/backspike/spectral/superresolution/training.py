@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import mse_loss
-from tqdm import tqdm
 
 from backspike.spectral.photographs import TRAIN, grey, photograph
 from backspike.spectral.superresolution.networks import make
 from backspike.spectral.superresolution.resize import from_bytes, smaller, whole
+from backspike.system.progress import progress_bar
 
 STEPS = {"srcnn": 600, "fsrcnn": 900}
 THREADS = 2
@@ -59,7 +59,7 @@ def train(
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
-        progress = tqdm(range(recipe.steps), desc=f"{name} x{scale}", disable=not bar)
+        progress = progress_bar(range(recipe.steps), desc=f"{name} x{scale}", shown=bar)
         for step in progress:
             optimiser.param_groups[0]["lr"] = rate(recipe, step)
             small, large = patches.draw()

@@ -20,7 +20,7 @@ from backspike.ir.errors import UserError
 from backspike.spectral.superresolution import networks, resize, training
 from backspike.spectral.superresolution.training import STEPS, Recipe
 from backspike.system.cache import cached, fingerprint
-from backspike.train.checkpoint import replace_file
+from backspike.system.files import write_file
 
 FORMAT = 1
 
@@ -63,7 +63,7 @@ def write(network: nn.Module, about: dict, path: Path) -> None:
     """Write the weights whole or not at all."""
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
     text = json.dumps(about)
-    replace_file(path, save(tensors, {"backspike": text, "sha256": _digest(text, tensors)}))
+    write_file(path, save(tensors, {"backspike": text, "sha256": _digest(text, tensors)}))
 
 
 def read(path: Path, about: dict) -> nn.Module:

@@ -112,6 +112,7 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
 
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, tmp_path):
+    """Blocks drained with random sums leave golden's gradients and masks in memory."""
     rng = np.random.default_rng(share)
     runs = [drain_run(rng, layer, None, share) for layer in ALL.values() for _ in range(2)]
     runs += [drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(6)]

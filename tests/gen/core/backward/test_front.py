@@ -83,6 +83,7 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def random_gradients(dut, stall):
+    """Headers, events, values and columns of random gradients equal plain loops, with stalls."""
     for density in (0.05, 0.4):
         bench = FrontBench(dut, "bp", HEADER, 1, stall)
         memories = Memories(bench, density)
@@ -118,4 +119,5 @@ async def one_event_a_cycle(dut):
 
 @pytest.mark.verilator
 def test_backward_front():
+    """Every coroutine of this module holds on the simulated front."""
     run_bench(BackwardFront(MACHINE), "backward_front_bench", __name__)

@@ -95,6 +95,7 @@ def gradients(out: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ALL)
 def test_hidden(name):
+    """Spike gradients and saturation of hard sums equal golden's, for every kind of layer."""
     layer = ALL[name]
     rng = np.random.default_rng(21)
     limbs, terms = hard_numbers(rng, COUNT, WIDTH)
@@ -145,6 +146,7 @@ def constant_logits(rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize("alpha", [0.25, -1.0, 65504.0, 0.0])
 def test_squared_loss(alpha):
+    """The squared error of random logits equals golden's, for ordinary and extreme α."""
     rng = np.random.default_rng(22)
     logits = constant_logits(rng)
     onehot = np.broadcast_to(rng.random((RUNS, 1, RECURRENCE)) < 0.3, SHAPE).ravel()

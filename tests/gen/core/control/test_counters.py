@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from backspike.gen.core.control.counters import CONDITIONS, LAYER_PAUSE, SLOTS, WORDS, Counters
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.host.bus import request_layout
+from backspike.ir.constants import ENGINES
 from backspike.sim.bench.array_bench import Bulk
 
 NAMES = [f"{engine}_{condition}" for engine in ENGINES for condition in CONDITIONS]
@@ -77,6 +77,7 @@ def read(counters: Bulk, cycles: int, **inputs: np.ndarray) -> dict[str, int]:
 
 
 def test_counts():
+    """Every counter after runs of many lengths equals a count of what was put in."""
     rng = np.random.default_rng(1)
     counters = Bulk(Counters(), "counters")
     assert not any(read(counters, 0).values())

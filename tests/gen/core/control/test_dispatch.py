@@ -12,12 +12,12 @@ from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
-    ENGINES,
     TABLE,
     TASK,
 )
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
+from backspike.ir.constants import ENGINES
 from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
 from tests.support.streams import Bench, Memory, Pulses, packed
 from tests.support.wrapped import Inside, Wrapped
@@ -314,6 +314,7 @@ async def runs(dut):
 @pytest.mark.verilator
 @pytest.mark.parametrize("engine", ENGINES)
 def test_dispatcher(engine):
+    """Every coroutine of this module holds on each engine's simulated dispatcher."""
     run_bench(
         Wrapped(Dispatcher(MACHINE, KINDS[engine])),
         f"dispatcher_{engine}_bench",

@@ -209,4 +209,5 @@ async def batches(dut):
 
 @pytest.mark.verilator
 def test_control():
+    """Every coroutine of this module holds on the simulated control."""
     run_bench(Wrapped(RunControl()), "control_bench", __name__)

@@ -78,6 +78,7 @@ def gradient_events(network: Network, inputs, tensors: dict, lanes: int) -> tupl
     ("inputs_density", "error_density"), [(0.3, 1.0), (0.02, 0.02), (1.0, 0.1), (0.0, 0.0)]
 )
 def test_events_and_bounds(name, inputs_density, error_density):
+    """The core's counts of events and bounds equal NumPy's from golden's tensors."""
     machine = MACHINES[name]
     learning = Learning(batch=7, rate=2.0**-8)
     rng = np.random.default_rng(int(100 * inputs_density))

@@ -83,6 +83,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
 
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, tmp_path):
+    """Blocks drained with random sums leave golden's spikes, codes and logits in memory."""
     rng = np.random.default_rng(share)
     runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
     assert {run.saturated for run in runs} == {True, False}

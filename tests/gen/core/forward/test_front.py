@@ -78,6 +78,7 @@ def begin(dut, seed: int, stall: float, refuse: float, density: float):
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.0, 0.0), (0.5, 0.0), (0.0, 0.6), (0.3, 0.3)])
 async def random_spikes(dut, stalls):
+    """Headers, events and weight rows of random spikes equal plain loops, with stalls."""
     for density in (0.05, 0.4):
         bench, spikes, vector = begin(dut, 1, *stalls, density)
         await bench.reset()
@@ -110,4 +111,5 @@ async def one_event_a_cycle(dut):
 
 @pytest.mark.verilator
 def test_forward_front():
+    """Every coroutine of this module holds on the simulated front."""
     run_bench(ForwardFront(MACHINE), "forward_front_bench", __name__)

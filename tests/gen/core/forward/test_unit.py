@@ -129,6 +129,7 @@ def pad_flags(flags: np.ndarray, latency: int, length: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_hidden(name):
+    """Spikes, codes, activity, potentials and saturation of hard sums equal golden's."""
     layer = LAYERS[name]
     out, given, live = run(layer, False, 11)
     a = GivenSums(given)
@@ -159,6 +160,7 @@ def test_hidden(name):
 
 
 def test_readout():
+    """The read-out's potentials equal golden's, and no spike is made."""
     out, given, _ = run(Layer(size=1), True, 12)
     a = GivenSums(given)
     sources = torch.zeros(given[0].shape, dtype=torch.float64)

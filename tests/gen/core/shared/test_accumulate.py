@@ -122,6 +122,7 @@ def begin(dut, seed: int, stalls: tuple[float, float, float]):
     stalls=[(0.0, 0.0, 0.0), (0.5, 0.0, 0.0), (0.0, 0.7, 0.0), (0.0, 0.0, 0.7), (0.3, 0.3, 0.3)]
 )
 async def sums(dut, stalls):
+    """Sums of random blocks equal those of Python's integers, with stalls on every side."""
     bench, events, vectors, drain, pulses = begin(dut, 1, stalls)
     await bench.reset()
     product = bench_parameters()["product"]
@@ -214,5 +215,6 @@ async def long_and_short(dut):
 @pytest.mark.verilator
 @pytest.mark.parametrize("product", [False, True])
 def test_accumulator(product):
+    """Every coroutine of this module holds on the simulated lanes, for halves and products."""
     name = f"accumulator_{'products' if product else 'halves'}"
     run_bench(accumulator(product), name, __name__, parameters={"product": product})

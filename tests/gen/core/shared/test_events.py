@@ -56,6 +56,7 @@ def begin_picker(dut, seed: int, stalls: tuple[float, float]):
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.0, 0.5), (0.5, 0.0), (0.4, 0.4)], density=[0.03, 0.4])
 async def picks(dut, stalls, density):
+    """The picker makes of random tiles the lines that plain loops make, with stalls."""
     bench, source, sink = begin_picker(dut, 1, stalls)
     await bench.reset()
     tiles = random_tiles(bench.rng, 150, density)
@@ -95,6 +96,7 @@ async def picks_without_a_pause(dut):
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.4, 0.4)])
 async def emits(dut, stalls):
+    """The emitter's events of random lines equal plain loops; without stalls one comes a cycle."""
     bench = Bench(dut, 3)
     source = bench.source("i", EMITTER.i.payload.shape(), stalls[0])
     sink = bench.sink("o", EMITTER.o.payload.shape(), stalls[1])
@@ -123,10 +125,12 @@ async def emits(dut, stalls):
 
 @pytest.mark.verilator
 def test_line_picker():
+    """Every coroutine of the picker holds on the simulated component."""
     tests = ["picks", "picks_without_a_pause"]
     run_bench(PICKER, "line_picker_bench", __name__, testcase=tests)
 
 
 @pytest.mark.verilator
 def test_event_emitter():
+    """The emitter's coroutine holds on the simulated component."""
     run_bench(EMITTER, "event_emitter_bench", __name__, testcase="emits")

@@ -113,6 +113,7 @@ def random_halves(rng, shape):
 
 @pytest.mark.parametrize("stalls", [False, True])
 def test_a_million_terms(lane, stalls):
+    """Sums of more than a million terms equal golden's exact sums, with and without stalls."""
     rng = np.random.default_rng(1)
     blocks = BLOCKS // (10 if stalls else 1)
     events = rng.random((blocks, LINES, DEPTH)) < 0.5

@@ -73,6 +73,7 @@ async def scan(bench, source, lines, events, tiles) -> list[dict]:
     density=[0.03, 0.5],
 )
 async def stalls(dut, stalls, density):
+    """Every bit of random tiles becomes one event in order, its line announced before."""
     bench, *streams = begin(dut, 1, stalls)
     await bench.reset()
     await scan(bench, *streams, tiles_of(bench.rng, 60, density, 0.3))
@@ -93,6 +94,7 @@ async def one_event_a_cycle(dut, density):
 
 @cocotb.test()
 async def latency(dut):
+    """A tile's first line and first event come after their latencies."""
     bench, source, lines, events = begin(dut, 3, (0.0, 0.0, 0.0))
     await bench.reset()
     for tile in (1, 1 << LENGTH, 1 << LINES * LENGTH - 1):
@@ -107,4 +109,5 @@ async def latency(dut):
 
 @pytest.mark.verilator
 def test_scan():
+    """Every coroutine of this module holds on the simulated component."""
     run_bench(SCAN, "scan_bench", __name__)

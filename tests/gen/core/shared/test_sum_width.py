@@ -8,9 +8,9 @@ import pytest
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.core.engines import KINDS
-from backspike.gen.core.layout import ENGINES
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.constants import ENGINES
 from backspike.ir.network import Layer, Learning, Network, Surrogate
 
 LARGEST = 0x7BFF

@@ -115,6 +115,7 @@ async def walk(dut, seed: int, stall: float) -> None:
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def walks(dut, stall):
+    """Headers and steps of random tasks equal plain loops, and without stalls one takes a cycle."""
     for seed in range(20):
         await walk(dut, seed, stall)
 

@@ -70,6 +70,7 @@ def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: st
 
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, tmp_path):
+    """Blocks drained with random sums leave golden's updated weights in their rows."""
     rng = np.random.default_rng(share)
     generator = torch.Generator().manual_seed(share)
     runs = [drain_run(rng, generator, kind) for kind in ("nearest", "stochastic") for _ in range(8)]

@@ -78,6 +78,7 @@ def begin(dut, seed: int, stall: float, density: float):
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def random_spikes(dut, stall):
+    """Headers, events and gradient rows of random spikes equal plain loops, with stalls."""
     for density in (0.1, 0.5):
         bench, memories = begin(dut, 1, stall, density)
         await bench.reset()
@@ -111,4 +112,5 @@ async def one_event_a_cycle(dut):
 
 @pytest.mark.verilator
 def test_update_front():
+    """Every coroutine of this module holds on the simulated front."""
     run_bench(UpdateFront(MACHINE), "update_front_bench", __name__)

@@ -67,6 +67,7 @@ def updated(rate: float, rounding: str, sums, old, words, live=None):
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
 @pytest.mark.parametrize("rate", [2.0**-6, 1.0, 2.0**-24, 5 * 2.0**-24, 0.1, 300.0, 65504.0])
 def test_updates(rounding, rate):
+    """Updated weights and saturation of hard sums equal golden's, for every rate and rounding."""
     rng = np.random.default_rng(31)
     numbers, terms = hard_numbers(rng, COUNT, WIDTH)
     source, neuron = rng.integers(0, 2**13, (2, COUNT))
@@ -108,6 +109,7 @@ def decisive(rng: np.random.Generator) -> tuple[float, np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
 def test_what_lies_below_decides(rounding):
+    """Where bits far below the result alone decide the rounding, weights equal golden's."""
     rng = np.random.default_rng(7)
     rate, sums, weights = decisive(rng)
     exact = (weights << 24) - round(rate * 2.0**24) * sums  # units of 2^-48

@@ -14,7 +14,7 @@ DEPTH = 256
 """Words of the memory."""
 
 MAP = RegisterMap(
-    title="Bell and memory",
+    title="Echo design",
     doc="To try the link with.",
     registers=(
         Register(name="bell", offset=0x00, access="wo", doc="rings", width=8),
@@ -26,8 +26,8 @@ MAP = RegisterMap(
 )
 
 
-class BellAndMemory(wiring.Component):
-    """The design of MAP: counts what is written to the bell, and remembers the rest."""
+class EchoDesign(wiring.Component):
+    """Counts what is written to the bell, and gives back what is written to the memory."""
 
     axi: In(AXI4LiteSignature(MAP.addr_width))
 

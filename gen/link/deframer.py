@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.host.bus import WORD
 from backspike.gen.link.protocol import CRC, CRC_BYTES, ESCAPE, FLAG, FLIP, REQUEST, WORDS
-from backspike.gen.link.receiver import RECEIVED
+from backspike.gen.link.uart import RECEIVED
 from backspike.gen.memory.rows import write_signature
 
 HEADER_BYTES = REQUEST.size // 8
@@ -14,19 +14,14 @@ LONGEST = HEADER_BYTES + WORDS * WORD // 8 + CRC_BYTES
 """Bytes of the longest request, before stuffing."""
 
 
-class Unframe(wiring.Component):
-    """Takes frames apart: `done` with a verdict at the flag that ends one.
+class Deframer(wiring.Component):
+    """Takes frames apart: `done`, with a verdict, at the flag that ends one.
 
-    Until `done` nothing says whether the header and the words written are good. Nothing between
-    two flags is no frame. While `hold` is high, header and words stay as they are: a frame of which
-    a byte came meanwhile is dropped, without `done`.
+    Header and words are not known to be good before `done`. Two flags in a row hold no frame. While
+    `hold` is high, header and words stay as they are. A frame of which a byte came meanwhile is
+    dropped, without `done`.
 
-    Latency: `done` comes in the cycle after the flag. Throughput: bytes may come every second
-    cycle.
-
-    Ports: i; hold; header; words, a write port for the words that follow it; done, with it
-    damaged (a wrong CRC, a byte without stop bit, or a flag behind an escape) and length, in
-    bytes with CRC (LONGEST + 1 for all above).
+    Latency: `done` comes in the cycle after the flag. Throughput: a byte every second cycle.
     """
 
     def __init__(self):
@@ -35,9 +30,11 @@ class Unframe(wiring.Component):
                 "i": In(stream.Signature(RECEIVED, always_ready=True)),
                 "hold": In(1),
                 "header": Out(REQUEST),
-                "words": Out(write_signature(WORD, WORDS)),
+                "words": Out(write_signature(WORD, WORDS)),  # the words that follow the header
                 "done": Out(1),
+                # With `done`: a wrong CRC, a byte without stop bit, or a flag behind an escape.
                 "damaged": Out(1),
+                # With `done`: bytes, those of the CRC too. LONGEST + 1 stands for all above.
                 "length": Out(range(LONGEST + 2)),
             }
         )

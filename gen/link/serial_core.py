@@ -6,9 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.host.axi4lite import AXI4LiteSignature
 from backspike.gen.link.bridge import Bridge
-from backspike.gen.link.rate import Rate
-from backspike.gen.link.receiver import Receiver
-from backspike.gen.link.transmitter import Transmitter
+from backspike.gen.link.uart import Rate, Receiver, Transmitter
 
 
 class Link(wiring.Component):
@@ -45,7 +43,7 @@ class Link(wiring.Component):
         return m
 
 
-class Linked(wiring.Component):
+class SerialCore(wiring.Component):
     """A core with an AXI4-Lite port `axi`, and its link: what a board's top holds.
 
     Parameters: core, rate. Ports: rx, tx; trouble, see `Bridge`.

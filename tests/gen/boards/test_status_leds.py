@@ -1,9 +1,9 @@
-"""gen.boards.life: what the two lights show."""
+"""gen.boards.status_leds: what the two lights show."""
 
 import numpy as np
 import pytest
 
-from backspike.gen.boards.life import Life
+from backspike.gen.boards.status_leds import StatusLeds
 from backspike.sim.bench.array_bench import Bulk
 
 CLOCK = 80
@@ -14,7 +14,7 @@ SECONDS = 4
 @pytest.fixture
 def life():
     """From its reset."""
-    lights = Bulk(Life(CLOCK), "life_bench")
+    lights = Bulk(StatusLeds(CLOCK), "life_bench")
     lights(rst=np.ones(2, np.uint8))
     return lights
 
@@ -30,6 +30,7 @@ def quiet(seconds: int = SECONDS) -> np.ndarray:
 
 @pytest.mark.verilator
 def test_at_rest_it_blinks_once_a_second(life):
+    """At rest the first light blinks once a second and the second is dark."""
     alive, error = run(life, running=quiet())
     edges = np.flatnonzero(np.diff(alive.astype(int)))
     assert (np.diff(edges) == CLOCK // 2).all()
@@ -55,6 +56,7 @@ def test_short_runs_one_after_another_are_a_steady_light(life):
 @pytest.mark.verilator
 @pytest.mark.parametrize("at", range(0, EIGHTH, 3))
 def test_a_damaged_frame_is_a_flash(life, at):
+    """A damaged frame lights the error for one to two eighths of a second."""
     trouble = quiet(1)
     trouble[at] = 1
     _, error = run(life, trouble=trouble)
@@ -66,6 +68,7 @@ def test_a_damaged_frame_is_a_flash(life, at):
 
 @pytest.mark.verilator
 def test_a_fault_is_lit_while_it_stands(life):
+    """A fault is lit in exactly the cycles in which it stands."""
     fault = quiet()
     fault[3 : 2 * CLOCK] = 1
     _, error = run(life, fault=fault)

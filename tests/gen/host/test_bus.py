@@ -1,10 +1,9 @@
-"""gen.host.relay: everything passes, in order, out of registers."""
+"""gen.host.bus: everything passes, in order, out of registers."""
 
 import numpy as np
 import pytest
 
-from backspike.gen.host.bus import RESPONSE, request_layout
-from backspike.gen.host.relay import Relay
+from backspike.gen.host.bus import RESPONSE, BusRegister, request_layout
 from backspike.sim.bench.array_bench import Bulk
 
 ADDRESS = 6
@@ -13,7 +12,7 @@ CYCLES = 3000
 
 @pytest.fixture(scope="module")
 def relay():
-    return Bulk(Relay(ADDRESS), "relay_bench")
+    return Bulk(BusRegister(ADDRESS), "relay_bench")
 
 
 def random_bits(rng, width: int) -> np.ndarray:

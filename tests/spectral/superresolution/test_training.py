@@ -1,11 +1,7 @@
-"""Super-resolution networks: resizing, training for a moment, weights, figures, pictures."""
+"""Super-resolution networks: resizing, training for a moment, weights."""
 
-import json
-import math
 from dataclasses import replace
-from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
 import torch
@@ -13,41 +9,26 @@ from PIL import Image
 from torch import nn
 
 from backspike.golden import hyra
-from backspike.golden.fsds import fsds
 from backspike.golden.threads import one_thread
 from backspike.ir.errors import UserError
 from backspike.spectral.photographs import HELD_OUT, TRAIN, crop, grey, photograph
 from backspike.spectral.superresolution import (
     evaluation,
     networks,
-    plots,
     resize,
     training,
     weights,
 )
-from backspike.spectral.superresolution.evaluation import Row, Score
-from backspike.spectral.superresolution.report import table
+from tests.support.pictures import smooth
 
 QUICK = training.Recipe(steps=3, batch=2, patch=24)
 
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
-    """Others may be at work."""
     monkeypatch.setattr(training, "THREADS", 1)
     with one_thread():
         yield
-
-
-def smooth(seed: int, height: int, width: int) -> np.ndarray:
-    """A picture of slow waves, uint8 (1, H, W)."""
-    g = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    waves = sum(
-        np.cos(a * y + b * x + c)
-        for a, b, c in zip(*g.uniform(-0.15, 0.15, (2, 6)), g.uniform(0, 6, 6), strict=True)
-    )
-    return np.round(128 + 20 * waves).astype(np.uint8)[None]
 
 
 def psnr_of(network, scale: int, names: tuple[str, ...] = HELD_OUT) -> float:
@@ -58,6 +39,7 @@ def psnr_of(network, scale: int, names: tuple[str, ...] = HELD_OUT) -> float:
 
 
 def test_bytes_go_there_and_back():
+    """All 256 bytes survive the way to floats and back; floats are rounded and clipped."""
     every = np.arange(256, dtype=np.uint8).reshape(1, 8, 32)
     assert (resize.to_bytes(resize.from_bytes(every)) == every).all()
     beyond = torch.tensor([-0.2, 1.2, 0.4999 / 255, 0.5001 / 255]).reshape(1, 1, 2, 2)
@@ -66,6 +48,7 @@ def test_bytes_go_there_and_back():
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_resizing_is_pillows(scale):
+    """Resizing down and up equals Pillow's bicubic filter but for its roundings."""
     pixels = resize.whole(grey(photograph("chelsea")), scale)
     height, width = pixels.shape[-2:]
     assert height % scale == width % scale == 0
@@ -106,6 +89,7 @@ def test_networks_begin_as_interpolation(name, scale):
 
 
 def test_networks_are_drawn_from_their_seed_alone():
+    """Initial weights depend on the seed alone, and torch's global generator is not touched."""
     before = torch.random.get_rng_state()
     first, again, other = (networks.make("srcnn", 2, seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(before, torch.random.get_rng_state())
@@ -115,6 +99,7 @@ def test_networks_are_drawn_from_their_seed_alone():
 
 @pytest.mark.parametrize("scale", networks.SCALES)
 def test_sinc_is_the_ideal_filter(scale):
+    """The sinc network keeps a flat picture, is linear and cuts off as the ideal filter does."""
     network = networks.make("sinc", scale)
     flat = network(torch.full((1, 1, 6, 9), 0.7))
     assert (flat - 0.7).abs().max() < 1e-6
@@ -139,6 +124,7 @@ def test_patches_belong_together():
 
 
 def test_rate_falls():
+    """The learning rate falls monotonically from the recipe's to a twentieth of it."""
     rates = [training.rate(replace(QUICK, steps=100), step) for step in range(100)]
     assert rates[0] == QUICK.rate
     assert rates == sorted(rates, reverse=True)
@@ -155,6 +141,7 @@ def test_training_beats_bicubic():
 
 
 def test_training_repeats_itself():
+    """Training gives the same weights for the same seed, others for another, and moves all."""
     threads = torch.get_num_threads()
     pixels = [smooth(5, 60, 60)]
     first, again, other = (
@@ -182,6 +169,7 @@ def trained(folder=None, **changes) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("where", ["cache", "folder"])
 def test_weights_are_made_once(cache, tmp_path, monkeypatch, where):
+    """Weights are trained once and read again after that, from the cache and from a folder."""
     folder = tmp_path / "new" if where == "folder" else None
     first = trained(folder)
     kept = list(tmp_path.rglob("fsrcnn-x2.safetensors"))
@@ -194,6 +182,7 @@ def test_weights_are_made_once(cache, tmp_path, monkeypatch, where):
 
 
 def test_cached_weights_depend_on_what_made_them(cache, monkeypatch):
+    """A change of recipe or of photographs is another entry of the cache."""
     trained()
     trained(seed=1)
     monkeypatch.setattr(training, "pixels_to_train_with", lambda: [smooth(7, 48, 48)])
@@ -202,6 +191,8 @@ def test_cached_weights_depend_on_what_made_them(cache, monkeypatch):
 
 
 def test_interrupted_training_leaves_nothing(cache, tmp_path, monkeypatch):
+    """Training that is interrupted leaves no weights and no folder behind."""
+
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -214,6 +205,7 @@ def test_interrupted_training_leaves_nothing(cache, tmp_path, monkeypatch):
 
 
 def test_weights_that_are_others(cache, tmp_path, monkeypatch):
+    """Weights of another recipe, damaged or foreign ones are UserErrors; the file stays."""
     trained(tmp_path)
     path = tmp_path / "fsrcnn-x2.safetensors"
     whole = path.read_bytes()
@@ -236,167 +228,3 @@ def test_weights_that_are_others(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "pixels_to_train_with", lambda: [smooth(7, 48, 48)])
     assert "those of this release of backspike and PyTorch, and its photographs," in refused()
     assert path.read_bytes() == whole
-
-
-def test_psnr():
-    black, grey_ = np.zeros((1, 4, 4), np.uint8), np.full((1, 4, 4), 51, np.uint8)
-    assert evaluation.psnr(black, grey_) == pytest.approx(20 * math.log10(5))
-    assert evaluation.psnr(grey_, black) == evaluation.psnr(black, grey_)
-    assert evaluation.psnr(black, black) == math.inf
-
-
-def nearest(scale: int):
-    def network(x):
-        return nn.functional.interpolate(x, scale_factor=scale, mode="nearest")
-
-    return network
-
-
-def test_a_view_is_of_the_middle_of_both():
-    """Scale 3, sizes that are no multiple of it, and a crop that is none either."""
-    pixels = smooth(8, 65, 79)
-    seen = evaluation.view(nearest(3), 3, "smooth", pixels, 32)
-    assert (seen.reference == pixels[:, 15:47, 23:55]).all()  # of 63 x 78
-    small = resize.to_bytes(resize.smaller(resize.from_bytes(pixels[:, :63, :78]), 3))
-    assert (seen.output == np.kron(small, np.ones((3, 3), np.uint8))[:, 15:47, 23:55]).all()
-    for part in evaluation.PARTS:
-        assert getattr(seen.parts, part).shape == (1, 1, 32, 32)
-    assert (seen.parts.output[0] * 255 - torch.from_numpy(seen.output)).abs().max() < 1e-4
-    assert seen.parts.nonlinear.abs().max() < 1e-6
-    large = evaluation.view(networks.make("sinc", 2), 2, "large", smooth(8, 400, 190), 16)
-    assert (large.reference == crop(smooth(8, 400, 190), 16)).all()
-    assert np.abs(large.output.astype(int) - large.reference).max() < 3  # it goes on all around
-    with pytest.raises(UserError, match="the network enlarges 2 times: 3 times is allowed"):
-        evaluation.view(nearest(2), 3, "smooth", pixels, 32)
-
-
-def test_scores_of_a_network():
-    def measure(reference, image):
-        return float(fsds(torch.from_numpy(image), torch.from_numpy(reference)))
-
-    pixels = {"a": smooth(9, 64, 64), "b": grey(photograph("coffee"))[:, :96, :96]}
-    views = [evaluation.view(nearest(2), 2, *each, 32) for each in pixels.items()]
-    row = evaluation.row("nearest", views, measure)
-    assert [score.photograph for score in row.scores] == ["a", "b"]
-    for score, seen in zip(row.scores, views, strict=True):
-        assert score.fsds_db == measure(seen.reference, seen.output)
-        assert score.psnr_db == evaluation.psnr(seen.reference, seen.output)
-        assert score.nonlinear_share < evaluation.NOTHING
-        assert score.high["nonlinear"] is None
-        assert score.high["linear"] == pytest.approx(hyra.high_share(seen.parts.output, 2))
-    assert row.mean("psnr_db") == pytest.approx(sum(s.psnr_db for s in row.scores) / 2)
-    bent = [evaluation.view(lambda x: nearest(2)(x) ** 2, 2, *e, 32) for e in pixels.items()]
-    row = evaluation.row("bent", bent, measure)
-    assert row.mean("nonlinear_share") > 0.01
-    assert row.mean_high("nonlinear") == pytest.approx(
-        sum(hyra.high_share(seen.parts.nonlinear, 2) for seen in bent) / 2
-    )
-
-
-def test_json_knows_no_infinity():
-    score = Score(
-        photograph="a",
-        psnr_db=math.inf,
-        fsds_db=30.0,
-        nonlinear_share=0.0,
-        high={"output": 0.1, "linear": 0.1, "nonlinear": None},
-    )
-    row = Row(scale=2, network="sinc", sinc_correlation=0.9, scores=(score,))
-    text = json.dumps(row.to_json(), allow_nan=False)
-    assert json.loads(text) == {
-        "scale": 2,
-        "network": "sinc",
-        "sinc_correlation": 0.9,
-        "psnr_db": "Infinity",
-        "fsds_db": 30.0,
-        "nonlinear_share": 0.0,
-        "high": {"output": 0.1, "linear": 0.1, "nonlinear": None},
-        "photographs": [
-            {
-                "photograph": "a",
-                "psnr_db": "Infinity",
-                "fsds_db": 30.0,
-                "nonlinear_share": 0.0,
-                "high": {"output": 0.1, "linear": 0.1, "nonlinear": None},
-            }
-        ],
-    }
-
-
-def test_table():
-    high = {"output": 0.1, "linear": 0.0123, "nonlinear": 0.5}
-    scores = tuple(
-        Score(photograph="a", psnr_db=psnr, fsds_db=30.0, nonlinear_share=0.02, high=high)
-        for psnr in (20.0, 21.0)
-    )
-    nothing = tuple(replace(score, high={**high, "nonlinear": None}) for score in scores)
-    rows = [
-        Row(scale=2, network="srcnn", sinc_correlation=0.9, scores=scores),
-        Row(scale=2, network="sinc", sinc_correlation=1.0, scores=nothing),
-        Row(scale=4, network="srcnn", sinc_correlation=-0.5, scores=scores),
-    ]
-    assert table(rows, "two pictures").splitlines()[:6] == [
-        "two pictures",
-        "",
-        "scale  network  PSNR dB  FSDS dB  sinc corr.  non-linear  high: linear  non-linear",
-        "   x2    srcnn    20.50    30.00       0.900       2.00%         1.23%      50.00%",
-        "            sinc    20.50    30.00       1.000       2.00%         1.23%           -"[2:],
-        "   x4    srcnn    20.50    30.00      -0.500       2.00%         1.23%      50.00%",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("shape", "size", "message"),
-    [
-        ((100, 127), 128, "picture p is 126 x 100, cut to multiples of the scale 2: 128 x 128 or"),
-        ((129, 128), 128, "picture p is 126 x 129, cut to multiples of the scale 3: 128 x 128 or"),
-        ((90, 90), 8, "picture p has no contrast in its middle 8 x 8 pixels"),
-    ],
-)
-def test_pictures_that_will_not_do(shape, size, message):
-    pixels = smooth(10, *shape)
-    pixels[:, 40:50, 40:50] = 7
-    with pytest.raises(UserError, match=message):
-        evaluation.check_pictures({"p": pixels}, (2, 3), size)
-
-
-@pytest.mark.parametrize(
-    ("name", "scale", "message"),
-    [
-        ("vdsr", 2, "network is 'vdsr': srcnn, fsrcnn, bicubic, sinc are allowed"),
-        ("sinc", 5, "scale is 5: 2, 3, 4 are allowed"),
-    ],
-)
-def test_networks_that_there_are_not(name, scale, message):
-    with pytest.raises(UserError, match=message):
-        networks.make(name, scale)
-
-
-def test_plots_show_what_was_found(tmp_path):
-    pixels = smooth(11, 64, 64)
-    views = {
-        (scale, name): evaluation.view(networks.make(name, scale), scale, "waves", pixels, 32)
-        for scale, name in ((2, "bicubic"), (3, "bicubic"), (3, "sinc"))
-    }
-    paths = plots.draw(views, tmp_path / "new")
-    assert [path.name for path in paths] == [
-        "bicubic-x2.png", "bicubic-x3.png", "sinc-x3.png", "responses.png"
-    ]  # fmt: skip
-    for path in paths:
-        assert matplotlib.image.imread(path).std() > 0.05  # something is drawn
-    seen = views[2, "bicubic"]
-    figure: Any = plots.parts("bicubic", seen)
-    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    wanted = [getattr(seen.parts, part)[0, 0] for part in evaluation.PARTS]
-    wanted.append(seen.parts.response[0, 0, 52:78, 52:78])
-    wanted += [hyra.spectrum(getattr(seen.parts, part))[0, 0] for part in evaluation.PARTS]
-    assert len(shown) >= len(wanted)
-    for got, want in zip(shown, wanted, strict=False):
-        assert np.array_equal(np.asarray(got), want.numpy())
-    panels: Any = plots.responses(views).axes
-    assert [line.get_label() for line in panels[1].lines][:3] == [
-        "ideal low-pass", "bicubic", "sinc"
-    ]  # fmt: skip
-    x, y = panels[1].lines[1].get_data()
-    assert np.array_equal(y, views[3, "bicubic"].parts.response[0, 0, 97, 78:117].numpy())
-    assert x[0] == -x[-1] == -(6 + 1 / 3)

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from backspike.cli.options import RATES, RECTANGLES
 from backspike.ir.network import Layer, Learning, Network, Rule, rectangle
 from backspike.train.coding import rate_code
 from backspike.train.data import Split
+from backspike.train.defaults import RATES, RECTANGLES
 from backspike.train.trainer import epoch_order
 
 Loss = Literal["ce", "mse"]

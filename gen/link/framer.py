@@ -14,20 +14,17 @@ CLOSING = 2
 """Flags at the end: if the line loses one, the frame ends all the same."""
 
 
-class Frame(wiring.Component):
+class Framer(wiring.Component):
     """Sends frames: a flag, header, words from address 0 on, CRC, and two flags.
 
-    Latency: 1 cycle to the first flag. Throughput: a byte every 3 cycles, and 3 more a word.
-
-    Ports: i, ready again when the frame before has been sent; words, whose data must not change
-    meanwhile; o.
+    Latency: 1 cycle to the first flag. Throughput: a byte every 3 cycles, and 3 more per word.
     """
 
     def __init__(self):
         super().__init__(
             {
-                "i": In(stream.Signature(OUTGOING)),
-                "words": Out(read_signature(WORD, WORDS)),
+                "i": In(stream.Signature(OUTGOING)),  # ready when the frame before has been sent
+                "words": Out(read_signature(WORD, WORDS)),  # must not change until then
                 "o": Out(stream.Signature(8)),
             }
         )

@@ -1,24 +1,30 @@
-"""Two lights that show what a core is doing."""
+"""Two LEDs that show what a core is doing."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 
-class Life(wiring.Component):
-    """`alive` blinks while the core rests, once a second, and stands still, lit, while it works.
-    `error` is lit after a refused run, and flashes at frames that came damaged.
+class StatusLeds(wiring.Component):
+    """Two LEDs. `alive` blinks once a second while the core is idle, and is lit while it works.
+    `error` is lit after a refused run, and flashes when a damaged frame comes.
 
-    A run or a damaged frame shows for an eighth to a quarter of a second, however short: a batch
-    computes for less than a millisecond, so a training run is one steady light.
+    A run or a damaged frame shows for an eighth to a quarter of a second, however short it is. A
+    batch computes for less than a millisecond, so a training run is one steady light.
 
-    Parameters: clock in Hz. Ports: running; fault; trouble (one cycle is enough); alive; error.
+    Parameter: clock in Hz.
     """
 
     def __init__(self, clock: int):
         self.eighth = clock // 8
         super().__init__(
-            {"running": In(1), "fault": In(1), "trouble": In(1), "alive": Out(1), "error": Out(1)}
+            {
+                "running": In(1),
+                "fault": In(1),
+                "trouble": In(1),  # one cycle is enough
+                "alive": Out(1),
+                "error": Out(1),
+            }
         )
 
     def elaborate(self, platform):
