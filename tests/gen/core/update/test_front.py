@@ -26,7 +26,7 @@ def configuration(rng, sources: int | None = None) -> dict[str, int]:
         "bias": bias,
         "source_base": rng.randrange(20),
         "gradient_base": rng.randrange(40),
-        "weights": rng.randrange(200),
+        "weights": rng.randrange(60),
     }
 
 
