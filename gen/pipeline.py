@@ -74,10 +74,3 @@ class Pipeline:
             with self._m.If(self._enable):
                 self._m.d.sync += register.eq(value)
         return register
-
-
-def delay(m: Module, value: Any, cycles: int, name: str) -> Any:
-    """A single value as it was `cycles` ago."""
-    pipeline = Pipeline(m)
-    pipeline.put(name, value, at=0)
-    return pipeline.get(name, at=cycles)

@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from backspike.gen.core.control.counters import Counters
 from backspike.gen.core.control.run import RunControl
 from backspike.gen.core.engine import Engine
-from backspike.gen.core.engines import KINDS
+from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, row_width
@@ -226,8 +226,8 @@ class Core(wiring.Component):
         m.d.sync += [
             counters.clear.eq(control.begins),
             counters.count.eq(control.running),
-            counters.wg_loaded.eq(engines["wg"].loaded),
-            counters.wg_rows.eq(engines["wg"].drain_rows),
+            counters.wg_loaded.eq(engines[UPDATE.name].loaded),
+            counters.wg_rows.eq(engines[UPDATE.name].drain_rows),
         ]
         for name, engine in engines.items():
             conditions = {

@@ -19,8 +19,8 @@ class Response(enum.Enum, shape=2):
 class AXI4LiteSignature(wiring.Signature):
     """The five channels with 32-bit data as the manager sees them; addresses are in bytes.
 
-    Members are named as in the specification, in lower case: a port `axi` is emitted as
-    `axi__awaddr`, `axi__awvalid` and so on.
+    Members are named as in the specification, in lower case. The port `axi` of an emitted machine
+    is `s_axi_awaddr`, `s_axi_awvalid` and so on.
     """
 
     def __init__(self, addr_width: int = 24):

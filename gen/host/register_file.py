@@ -56,12 +56,11 @@ def register_ports(registers: RegisterMap) -> dict[str, wiring.Member]:
 class RegisterFile(wiring.Component):
     """Registers of a map, and the way to its windows, behind the host port.
 
-    Latency: a request is taken, or passes to its window, in the second cycle in which it is
-    offered: in the first its address is decoded. A register answers in the cycle after that; what
-    was written is visible, and a strobe valid, in that same cycle. A window's response passes a
-    cycle later.
-    Throughput: an access every 2 cycles, to a window as it takes them; going from a window to
-    anything else waits for its responses.
+    Latency: an address is decoded in the first cycle in which its request is offered; in the second
+    the request is taken, or passes to its window. A register answers one cycle later. In that cycle
+    a written value is visible and a strobe valid. A window's response passes one cycle later.
+    Throughput: an access every 2 cycles; to a window as fast as it takes them. An access to
+    anything else waits for the window's responses.
 
     Parameters: registers, the map.
     Ports: request, response: from the host port (word addresses).

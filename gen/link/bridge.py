@@ -50,7 +50,7 @@ class Bridge(wiring.Component):
         m.submodules.framer = framer = Framer()
         m.submodules.check = check = RequestCheck()
         m.submodules.manager = manager = BusManager(self._addr_width)
-        # The lower half holds what is to be written, the upper half the answer.
+        # Below: what is to be written. Above: the answer.
         m.submodules.words = words = RowMemory(width=WORD, depth=2 * WORDS)
         wiring.connect(m, wiring.flipped(self.i), deframer.i)
         wiring.connect(m, framer.o, wiring.flipped(self.o))
@@ -59,10 +59,8 @@ class Bridge(wiring.Component):
         length = Signal.like(deframer.length, reset_less=True)
         answer = Signal(ANSWER)  # to the request last carried out
         damaged = Signal()  # a frame came so, and nobody has been told
-        address = Signal(WORD + 1, reset_less=True)
-        done = Signal(range(WORDS + 1), reset_less=True)
-        kept = Signal(range(WORDS + 1))  # words of the answer
-        writes = request.op == Op.WRITE
+        address, done = Signal(WORD + 1, reset_less=True), Signal(range(WORDS + 1), reset_less=True)
+        kept, writes = Signal(range(WORDS + 1)), request.op == Op.WRITE  # kept: of the answer
         # A word beyond the port's addresses is refused here: nobody is there.
         outside = address[self._addr_width :].any()
         m.d.comb += [
@@ -122,12 +120,11 @@ class Bridge(wiring.Component):
                         answer.status.eq(Status.OKAY),
                         answer.sequence.eq(request.sequence),
                     ]
-                    with m.Switch(request.op):
-                        for op, state in ((Op.HELLO, "HELLO"), (Op.WRITE, "FETCH")):
-                            with m.Case(op):
-                                m.next = state
-                        with m.Default():
-                            m.next = "ACCESS"
+                    m.next = "ACCESS"
+                    with m.If(writes):
+                        m.next = "FETCH"
+                    with m.If(request.op == Op.HELLO):
+                        m.next = "HELLO"
             self._carry_out(m, request, answer, words, manager, address, done, outside)
             with m.State("KEEP"):
                 m.d.sync += [answer.count.eq(done), kept.eq(Mux(writes, 0, done))]

@@ -6,16 +6,18 @@ from amaranth.lib.wiring import In, Out
 
 
 class _Cut(wiring.Component):
+    """A stream in and the same stream out."""
+
     def __init__(self, shape):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
 
 class RegisterSlice(_Cut):
-    """Cuts every path of a stream: o comes out of registers, and so does i.ready.
+    """Cuts every path of a stream: `o` and `i.ready` come from registers.
 
-    Latency: a cycle. Throughput: one a cycle.
+    Latency: one cycle. Throughput: one per cycle.
 
-    Parameter: shape of the payload. Ports: i, o.
+    Parameter: shape of the payload.
     """
 
     def elaborate(self, platform):
@@ -39,13 +41,12 @@ class RegisterSlice(_Cut):
 
 
 class PingPong(_Cut):
-    """Cuts a stream as `RegisterSlice` does, but for a choice between two registers behind them:
-    so what takes from it drives a pointer, and not the registers. (A FIFO of two places would do,
-    with a third more LUTs: its memory is 16 deep.)
+    """Two-entry FIFO in flip-flops. `o.ready` drives only the read pointer, never the data
+    registers, which keeps the path short. (A FIFO in distributed RAM takes a third more LUTs.)
 
-    Latency: a cycle. Throughput: one a cycle.
+    Latency: one cycle. Throughput: one per cycle.
 
-    Parameter: shape of the payload. Ports: i, o.
+    Parameter: shape of the payload.
     """
 
     def elaborate(self, platform):

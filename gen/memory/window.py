@@ -19,16 +19,14 @@ def words_of(width: int) -> int:
 
 
 class RowWindow(wiring.Component):
-    """Shows rows of `width` bits as words, lowest first; single words can be written.
+    """Shows rows of `width` bits as words, lowest first. The host writes single words.
 
-    Latency: a read answers latency + 1 cycles after its request, a write 1 cycle after.
-    Throughput: a read every cycle, a write every 2 cycles.
+    Latency: a read is answered latency + 1 cycles after its request, a write 1 cycle after.
+    Throughput: a read per cycle, a write every 2 cycles.
 
     Parameters: width in bits; depth in rows; latency of the memory's read; halves: words are pairs
-    of halves, and a write of anything else (infinity, NaN, -0) is refused; allowed: function of a
-    word that says whether it may be written.
-
-    Ports: host; address, row (read); enable (a bit for each word), data (write, beside address).
+    of FP16 numbers, and anything else (infinity, NaN, -0) is refused; allowed: function of a word,
+    whether it may be written.
     """
 
     def __init__(
@@ -47,9 +45,9 @@ class RowWindow(wiring.Component):
             {
                 "host": In(HostBus(exact_log2(depth * self._words))),
                 "address": Out(exact_log2(depth)),
-                "row": In(width),
-                "enable": Out(self._words),
-                "data": Out(WORD),
+                "row": In(width),  # that was read
+                "enable": Out(self._words),  # write: one bit per word of the row
+                "data": Out(WORD),  # to write, beside address
             }
         )
 
@@ -60,11 +58,11 @@ class RowWindow(wiring.Component):
         address = Signal(len(self.address))
         data = Signal(WORD)
         writing = Signal()
-        # A read's way: the address register, then the memory. The word's place goes with it.
+        # A read passes the address register, then the memory. The word's place goes with it.
         reading = [Signal(name=f"reading{n}") for n in range(self._latency + 1)]
         words = [Signal(max(1, bits), name=f"word{n}") for n in range(self._latency + 1)]
         refused = Signal(reset_less=True)  # the word in `data` must not be written
-        # Bits of the word above the row's are not there: they read as zero and must be written so.
+        # A word may be wider than the row. The bits above read as zero and must be written as zero.
         word, used = request.payload.data, min(WORD, self._width)
         wrong = word[used:].any() if used < WORD else Const(0)
         if self._halves:
@@ -79,7 +77,7 @@ class RowWindow(wiring.Component):
                 Array(row.word_select(n, WORD) for n in range(self._words))[words[-1]]
             ),
         ]
-        # A write's response comes in the next cycle, and nothing else does before it has.
+        # A write is answered in the next cycle. No request is taken before.
         m.d.comb += [
             request.ready.eq(~writing),
             response.valid.eq(writing | reading[-1]),

@@ -161,12 +161,12 @@ def test_compile(capsys):
     rows = [line.split() for line in out.splitlines()]
     assert ["0", "7", "5", "3", "21", "0", "1,344", "1,536", "1,344"] in rows
     assert ["cycles", "a", "batch", "2,624", "1,536", "2,624"] in rows
-    assert "weight memory                            41    2,048     2%  row tiles\n" in out
+    assert "weight memory                            48    2,048     2%  row tiles\n" in out
     assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--json", "-") == 0
     compiled = json.loads(capsys.readouterr().out)
     assert [layer["tiles"] for layer in compiled["layers"]] == [3, 4]
     needs = {use["memory"]: use["needs"] for use in compiled["uses"]}
-    assert needs["weight memory"] == 41
+    assert needs["weight memory"] == 48
 
 
 def test_mismatch_is_exit_code_1(capsys, monkeypatch):

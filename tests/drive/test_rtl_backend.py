@@ -59,7 +59,7 @@ def test_a_network_that_does_not_fit(capsys, tmp_path):
     """A network larger than the machine is one sentence, exit code 2 and no file."""
     assert train("--layers 64,300,10 --save c") == 2
     err = capsys.readouterr().err
-    needs = 64 * 150 + 300 * 5
+    needs = 64 * 150 + 300 * 5  # sources in whole blocks
     assert f"weight memory needs {needs} row tiles, and there are 2048" in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from backspike.gen.pipeline import Pipeline, delay
+from backspike.gen.pipeline import Pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 
@@ -39,7 +39,7 @@ def registers(m: Module) -> set[str]:
 
 @pytest.mark.parametrize("at", [2, 3, 7])
 def test_a_value_arrives_in_the_cycle_that_is_asked_for(at):
-    """A value comes out as many cycles later as asked for, in order."""
+    """A value that exists in cycle 2 is there then, and later through registers."""
     m, i = Module(), Signal(8)
     pipeline = Pipeline(m)
     pipeline.put("i", i, at=2)
@@ -50,7 +50,7 @@ def test_a_value_arrives_in_the_cycle_that_is_asked_for(at):
 
 
 def test_a_register_takes_the_value_of_the_cycle_before():
-    """A register has the value of one cycle earlier, and is aligned with the others."""
+    """A register at cycle 1 holds what was worked out in cycle 0."""
     m, i, o = Module(), Signal(8), Signal(9)
     pipeline = Pipeline(m)
     pipeline.put("i", i, at=0)
@@ -61,7 +61,7 @@ def test_a_register_takes_the_value_of_the_cycle_before():
 
 
 def test_registers_are_made_once_and_shared():
-    """Two requests for one value in one cycle share the register, and none is made twice."""
+    """Asking again, or for an earlier cycle, makes no register."""
     m = Module()
     pipeline = Pipeline(m)
     pipeline.put("i", Signal(8), at=0)
@@ -72,7 +72,7 @@ def test_registers_are_made_once_and_shared():
 
 
 def test_a_struct_stays_a_struct():
-    """A delayed struct keeps its layout."""
+    """Delayed structs keep their fields."""
     m = Module()
     pipeline = Pipeline(m)
     layout = data.StructLayout({"valid": 1, "entry": 4})
@@ -81,7 +81,7 @@ def test_a_struct_stays_a_struct():
 
 
 def test_a_pipeline_moves_only_when_enabled():
-    """Without enable every register keeps its value."""
+    """With `enable` values move in enabled cycles alone."""
     m, i, go, o = Module(), Signal(8), Signal(), Signal(8)
     pipeline = Pipeline(m, enable=go)
     pipeline.put("i", i, at=0)
@@ -92,7 +92,7 @@ def test_a_pipeline_moves_only_when_enabled():
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_reset_clears_only_what_was_put_so(reset):
-    """Registers have a reset only if their value was put with one."""
+    """Registers have a reset, to zero, where `put` says so, and nowhere else."""
     m = Module()
     pipeline = Pipeline(m)
     pipeline.put("i", Signal(init=1), at=0, reset=reset)
@@ -101,16 +101,8 @@ def test_a_reset_clears_only_what_was_put_so(reset):
     assert not (reset and register.init)
 
 
-def test_delay_is_a_pipeline_of_one_value():
-    """`delay` holds a signal back by its cycles; by 0 it is the signal itself."""
-    m, i, o = Module(), Signal(8), Signal(8)
-    m.d.comb += o.eq(delay(m, i, 2, "i"))
-    assert play(m, [((i, x),) for x in range(1, 6)], o) == [0, 0, 1, 2, 3]
-    assert delay(Module(), i, 0, "i") is i
-
-
 def test_a_value_that_is_needed_too_early_is_an_error():
-    """A value asked for before its cycle is a ValueError with both cycles."""
+    """The message names the value and both cycles."""
     pipeline = Pipeline(Module())
     pipeline.put("u", Signal(), at=5)
     with pytest.raises(ValueError, match=r"^u is needed in cycle 4, must be 5 or later$"):
@@ -118,13 +110,13 @@ def test_a_value_that_is_needed_too_early_is_an_error():
 
 
 def test_a_value_that_nobody_put_is_an_error():
-    """A name that was not put is a ValueError."""
+    """The message names the value."""
     with pytest.raises(ValueError, match=r"^u is needed in cycle 4, must be put before that$"):
         Pipeline(Module()).get("u", at=4)
 
 
 def test_a_value_that_is_put_twice_is_an_error():
-    """A name that is put again is a ValueError."""
+    """A name stands for one value."""
     pipeline = Pipeline(Module())
     pipeline.put("u", Signal(), at=5)
     with pytest.raises(ValueError, match=r"^u is put twice, must be put once$"):
@@ -132,7 +124,7 @@ def test_a_value_that_is_put_twice_is_an_error():
 
 
 def test_registers_under_a_condition_are_an_error():
-    """A register made inside m.If is a ValueError."""
+    """A first `get` inside an `m.If` would make registers that only move then."""
     m = Module()
     pipeline = Pipeline(m)
     pipeline.put("u", Signal(), at=0)

@@ -8,6 +8,7 @@ from backspike.gen.core.backward.loss import Loss
 from backspike.gen.core.backward.unit import CODE_LATENCY, BackwardUnit
 from backspike.gen.core.engines import BACKWARD
 from backspike.gen.core.forward.unit import CODE
+from backspike.gen.core.layout import HALF_BITS
 from backspike.gen.core.shared.block_drain import UNIT_AT, BlockDrain, tile_bits
 from backspike.gen.core.shared.rows import delayed_or_mux
 from backspike.gen.machine import DEPTH, Machine
@@ -26,7 +27,7 @@ class BackwardDrain(BlockDrain):
     kind = BACKWARD
     unit = BackwardUnit
     reverse = True
-    result = data.StructLayout({"gradient": 16, "nonzero": 1})
+    result = data.StructLayout({"gradient": HALF_BITS, "nonzero": 1})
 
     def __init__(self, machine: Machine):
         lanes = machine.lanes

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.engines import BACKWARD
+from backspike.gen.core.layout import BASE_BITS, HALF_BITS
 from backspike.gen.core.shared.rows import delayed_or_mux
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.shared.time_sequencer import slot_layout
@@ -13,7 +14,7 @@ from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature
 from backspike.gen.pipeline import Pipeline
 
-TERMS = data.StructLayout({"logit": 16, "onehot": 1})
+TERMS = data.StructLayout({"logit": HALF_BITS, "onehot": 1})
 """What a drain unit makes an error of, round(α o - onehot), or what the host has put in the place
 of the logits o."""
 
@@ -38,7 +39,7 @@ class Loss(wiring.Component):
                 "buffer": In(1),  # which of two buffers the labels are in
                 "waiting": In(1),  # there is a header, and the drain is not busy
                 "begin": Out(1),  # the block of this header begins
-                "i_unit": In(13),  # of this header
+                "i_unit": In(BASE_BITS),  # of this header
                 "header": In(HEADER),  # of the block that drains
                 "slot": In(slot_layout(machine.bp_share)),
                 "logits": Out(read_signature(lanes * 16, machine.readout_units * DEPTH)),
@@ -53,7 +54,7 @@ class Loss(wiring.Component):
         pipeline = Pipeline(m)  # from cycle 0, that of `slot`
         pipeline.put("phase", slot.phase, at=0)
         pipeline.put("tile", self.header.tile, at=0)
-        logits_unit = Signal(13, reset_less=True)
+        logits_unit = Signal(BASE_BITS, reset_less=True)
         with m.If(self.waiting):
             m.d.sync += logits_unit.eq(self.i_unit - self.config.output_base)
         label_address = Cat(slot.sample, self.header.block)[: len(self.labels.addr) - 1]
@@ -68,7 +69,7 @@ class Loss(wiring.Component):
         label = self.labels.data
         lane = pipeline.register("label_lane", label[:lane_bits], at=self.latency)
         in_tile = pipeline.register("label_in_tile", label[lane_bits:] == tile, at=self.latency)
-        logits = [self.logits.data.word_select(n, 16) for n in range(lanes)]
+        logits = [self.logits.data.word_select(n, HALF_BITS) for n in range(lanes)]
         lane_phase = pipeline.get("phase", at=self.latency)[:phase_bits]
         for n, terms in enumerate(self.o):
             served = Cat(lane_phase, Const(n, lane_bits - phase_bits))

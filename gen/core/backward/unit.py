@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.engines import BACKWARD
 from backspike.gen.core.forward.unit import CODE
-from backspike.gen.core.layout import TABLE
+from backspike.gen.core.layout import HALF_BITS, TABLE
 from backspike.gen.core.shared.state_file import StateFile
 from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.numerics.fixed_to_half import NEAREST_LATENCY, FixedToHalf
@@ -54,9 +54,9 @@ class BackwardUnit(wiring.Component):
                 "live": In(1),  # the slot holds a neuron and a sample; else its gradient is 0
                 "sum": In(signed(width)),  # in units of 2^-48
                 "code": In(CODE),  # CODE_LATENCY cycles after slot
-                "logit": In(16),  # likewise
+                "logit": In(HALF_BITS),  # likewise
                 "onehot": In(1),  # likewise: the label is this neuron
-                "gradient": Out(16),
+                "gradient": Out(HALF_BITS),
                 "saturated": Out(1),  # beside gradient
             }
         )
@@ -121,7 +121,7 @@ class BackwardUnit(wiring.Component):
         leak = Signal(Factor, reset_less=True)
         m.d.sync += leak.eq(factor(Half(config.leak)))
         one = Signal(Factor)
-        m.d.comb += one.eq(factor(Half(Const(ONE, 16))))
+        m.d.comb += one.eq(factor(Half(Const(ONE, HALF_BITS))))
         row = data.StructLayout({"factor": Factor, "nonzero": 1})
         m.submodules.derivatives = table = memory.Memory(shape=row, depth=16, init=[])
         h_read, h_write = table.read_port(domain="comb"), table.write_port()

@@ -54,10 +54,9 @@ class TaskQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine, position, completed = self._machine, self.position, self.completed
-        dry_run = Signal()
         end, issued = Signal(POSITION_BITS), Signal(POSITION_BITS)
         task = Signal(TASK, reset_less=True)
-        layer_loaded = Signal()  # the descriptor is that of `layer`
+        dry_run, layer_loaded = Signal(), Signal()  # loaded: the descriptor of `layer`
         fetching = Signal(range(READ_LATENCY + 1))
         tokens, finish, empty = Signal(), Signal(), Signal()
         exceeds_end, at_end = Signal(), Signal()
@@ -71,10 +70,8 @@ class TaskQueue(wiring.Component):
             self.busy.eq(~empty),
             finish.eq(self.done),
         ]
-        m.d.sync += [
-            exceeds_end.eq((position > end) | (end > machine.tasks)),
-            at_end.eq(position == end),
-        ]
+        m.d.sync += exceeds_end.eq((position > end) | (end > machine.tasks))
+        m.d.sync += at_end.eq(position == end)
         with m.If(finish):
             m.d.sync += completed.eq(completed + 1)
 
@@ -125,11 +122,11 @@ class TaskQueue(wiring.Component):
                         m.d.comb += self.load.eq(1)
                         m.next = "LOAD"
             with m.State("LOAD"):
+                m.d.comb += self.check.eq(self.load_done & dry_run)
                 with m.If(self.load_done):
-                    m.d.comb += self.check.eq(dry_run)
                     m.next = "ISSUE"
-                    with m.If(dry_run):
-                        m.next = "CHECK"
+                with m.If(self.check):
+                    m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(self.check_done):
                     m.next = "ISSUE"

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.layout import TABLE
+from backspike.gen.core.layout import HALF_BITS, TABLE
 from backspike.gen.numerics.half import Half
 from backspike.gen.pipeline import Pipeline
 
@@ -29,13 +29,13 @@ class SurrogateLookup(wiring.Component):
     latency = STEPS
 
     table: In(TABLE)  # an edge is written
-    i_key: In(16)  # order(u)
+    i_key: In(HALF_BITS)  # order(u)
     o: Out(STEPS)  # the code
 
     def elaborate(self, platform):
         m = Module()
         index = self.table.index
-        edge = Signal(16)
+        edge = Signal(HALF_BITS)
         m.d.comb += edge.eq(order(Half(self.table.half)))
         pipeline = Pipeline(m)
         pipeline.put("key", self.i_key, at=0)
@@ -47,7 +47,9 @@ class SurrogateLookup(wiring.Component):
             m.d.comb += addressed.eq(self.table.write & (index[: low + 1] == (1 << low) - 1))
             at = index[low + 1 :]
             if n < 2:
-                edges = [Signal(16, name=f"edge{n}_{k}", reset_less=True) for k in range(1 << n)]
+                edges = [
+                    Signal(HALF_BITS, name=f"edge{n}_{k}", reset_less=True) for k in range(1 << n)
+                ]
                 for k, register in enumerate(edges):
                     with m.If(addressed & (at == k)):
                         m.d.sync += register.eq(edge)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.engines import FORWARD
 from backspike.gen.core.forward.surrogate import SurrogateLookup, order
-from backspike.gen.core.layout import TABLE
+from backspike.gen.core.layout import HALF_BITS, TABLE
 from backspike.gen.core.shared.state_file import StateFile
 from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.numerics.fixed_to_half import NEAREST_LATENCY, FixedToHalf
@@ -60,7 +60,7 @@ class ForwardUnit(wiring.Component):
                 "sum": In(signed(width)),  # in units of 2^-24
                 "spike": Out(1),
                 "code": Out(4),
-                "logit": Out(16),
+                "logit": Out(HALF_BITS),
                 "active": Out(1),  # it has a gradient: h(c) is not 0
                 "saturated": Out(1),  # u's rounding has or v's, of a live slot
             }
@@ -84,7 +84,7 @@ class ForwardUnit(wiring.Component):
         u = pipeline.put("u", round_u.o.as_value(), at=u_at)
 
         # Beside each other: the code and the spike; v after a soft reset.
-        key = Signal(16)
+        key = Signal(HALF_BITS)
         threshold = Half(config.threshold)
         m.submodules.lookup = lookup = SurrogateLookup()
         m.submodules.subtract = subtract = HalfSubtract()

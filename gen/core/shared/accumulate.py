@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.core.layout import HALF_BITS
 from backspike.gen.core.shared.events import event_layout
 from backspike.gen.core.shared.lane import STEP, Lane
 from backspike.gen.core.shared.sum_buffer import SumBuffer
@@ -43,7 +44,7 @@ class Accumulator(wiring.Component):
         super().__init__(
             {
                 "i_events": In(stream.Signature(data.StructLayout(payload))),
-                "i_vectors": In(stream.Signature(data.ArrayLayout(16, lanes))),
+                "i_vectors": In(stream.Signature(data.ArrayLayout(HALF_BITS, lanes))),
                 "start": Out(1),
                 "busy": In(1),
                 "entry": In(range(DEPTH)),

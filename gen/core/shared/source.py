@@ -38,7 +38,7 @@ def _lanes(lanes: int, inner, last, size):
 def full_block_mask(m: Module, batch):
     """Mask of the entries of a full block, the lowest T * samples: out of registers, since a batch
     does not change while anything runs."""
-    count = Signal(2 * STEPS_BITS, name="full_block_entries")
+    count = Signal(STEPS_BITS, name="full_block_entries")  # DEPTH or less
     mask = Signal(DEPTH, name="full_block_mask")
     m.d.sync += [
         count.eq(batch.steps * batch.samples),

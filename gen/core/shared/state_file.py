@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.core.layout import HALF_BITS
 from backspike.gen.machine import DEPTH
 
 
@@ -24,10 +25,10 @@ class StateFile(wiring.Component):
         super().__init__(
             {
                 "read": In(place),
-                "o": Out(16),
+                "o": Out(HALF_BITS),
                 "write": In(1),
                 "written": In(place),
-                "i": In(16),  # the new state of `written`
+                "i": In(HALF_BITS),  # the new state of `written`
             }
         )
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.layout import BATCH
+from backspike.gen.core.layout import BATCH, STEPS_BITS
 from backspike.gen.machine import DEPTH
 
 
@@ -59,9 +59,9 @@ class TimeSequencer(wiring.Component):
         # The next entry; `base` is the first one of its step.
         next_valid = Signal()
         step_begins = Signal()  # it is the first one of its step
-        step, sample = Signal(5), Signal(5)
+        step, sample = Signal(STEPS_BITS), Signal(STEPS_BITS)
         entry, base, start = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal(range(DEPTH))
-        last_sample, last_step = Signal(5), Signal(5)
+        last_sample, last_step = Signal(STEPS_BITS), Signal(STEPS_BITS)
         m.d.sync += [last_sample.eq(batch.samples - 1), last_step.eq(batch.steps - 1)]
         if self._reverse:
             m.d.sync += start.eq(last_step * batch.samples)

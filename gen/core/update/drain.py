@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.engines import UPDATE
-from backspike.gen.core.layout import weight_bits
+from backspike.gen.core.layout import HALF_BITS, weight_bits
 from backspike.gen.core.shared.rows import select_phase
 from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
 from backspike.gen.core.update.front import ROWS_HEADER
@@ -56,8 +56,8 @@ class UpdateDrain(wiring.Component):
                 "row_write": Out(1),
                 "row_address": Out(weight_bits(machine)),
                 "row_load": Out(lanes),
-                "row_data": Out(data.ArrayLayout(16, lanes)),
-                "row_vector": In(data.ArrayLayout(16, lanes)),
+                "row_data": Out(data.ArrayLayout(HALF_BITS, lanes)),
+                "row_vector": In(data.ArrayLayout(HALF_BITS, lanes)),
                 "rows": Out(1),  # a row is updated (one cycle)
                 "done": Out(1),  # a task is complete (one cycle)
                 "saturated": Out(1),
@@ -109,7 +109,7 @@ class UpdateDrain(wiring.Component):
         share, config, units = self._share, self.config, self._lanes // self._share
         # The old row: held in registers while its phases are served.
         pipeline.put("row", self.row_vector.as_value(), at=ROW_AT)
-        old = Signal(data.ArrayLayout(16, self._lanes), reset_less=True)
+        old = Signal(data.ArrayLayout(HALF_BITS, self._lanes), reset_less=True)
         row, arrived = (pipeline.get(name, at=OLD_AT - 1) for name in ("row", "read"))
         with m.If(arrived):
             m.d.sync += old.as_value().eq(row)

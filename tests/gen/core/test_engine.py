@@ -5,6 +5,7 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 
 import random
 from pathlib import Path
+from typing import ClassVar
 
 import cocotb
 import numpy as np
@@ -283,16 +284,23 @@ async def wg(dut, seed):
     rows_updated = []
 
     class Rows(Memory):
-        """The row port: a read and a write share an address."""
+        """The row port: a read and a write share an address, and what is written comes before,
+        bank by bank."""
+
+        banks: ClassVar[list[int]] = [0] * LANES
 
         def sample(self) -> None:
             super().sample()
             if int(dut.drain_row_valid.value):
                 address = int(dut.drain_row_address.value)
                 if int(dut.drain_row_write.value):
-                    banks = int(dut.drain_row_data.value)
-                    weights[address] = by_lanes(banks, address % LANES, LANES)
+                    row = sum(half << 16 * b for b, half in enumerate(self.banks))
+                    weights[address] = by_lanes(row, address % LANES, LANES)
                     rows_updated.append(address)
+            load, row = int(dut.drain_row_load.value), int(dut.drain_row_data.value)
+            for b in range(LANES):
+                if load >> b & 1:
+                    self.banks[b] = row >> 16 * b & 0xFFFF
 
     bench.add(Rows(bench, dut.drain_row_address, dut.drain_row_vector,
                    lambda address: weights.get(address, 0), VECTOR_LATENCY))  # fmt: skip

@@ -1,4 +1,4 @@
-"""gen.core.backward_front: events, values and weight columns of random gradients, against a plain
+"""gen.core.backward.front: events, values and weight columns of random gradients, against a plain
 model.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.

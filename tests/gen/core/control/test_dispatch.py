@@ -1,4 +1,4 @@
-"""gen.core.dispatch: queues tried and run, tokens, descriptors, and everything that is refused.
+"""gen.core.control.dispatch: queues tried and run, tokens, descriptors, and what is refused.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """

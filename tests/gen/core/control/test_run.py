@@ -1,4 +1,4 @@
-"""gen.core.control: dry run before a run, what is refused, and when the dry run is left out.
+"""gen.core.control.run: dry run before a run, what is refused, and when the dry run is left out.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """

@@ -1,4 +1,4 @@
-"""gen.core.forward_front: events and weight rows of random spikes, against a plain model.
+"""gen.core.forward.front: events and weight rows of random spikes, against a plain model.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """

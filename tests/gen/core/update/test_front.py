@@ -1,4 +1,4 @@
-"""gen.core.gradient_front: events and gradient rows of random spikes, against a plain model.
+"""gen.core.update.front: events and gradient rows of random spikes, against a plain model.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
@@ -25,7 +25,7 @@ def configuration(rng, sources: int | None = None) -> dict[str, int]:
         "bias": bias,
         "source_base": rng.randrange(20),
         "gradient_base": rng.randrange(40),
-        "weights": rng.randrange(200),
+        "weights": rng.randrange(60),
     }
 
 
@@ -110,6 +110,6 @@ async def one_event_a_cycle(dut):
 
 
 @each_coroutine(__name__)
-def test_gradient_front(simulated):
+def test_update_front(simulated):
     """The coroutine holds on the simulated component."""
-    simulated(lambda: (UpdateFront(MACHINE), "gradient_front_bench"))
+    simulated(lambda: (UpdateFront(MACHINE), "update_front_bench"))

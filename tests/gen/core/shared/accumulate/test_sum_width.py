@@ -1,4 +1,4 @@
-"""gen.core.accumulate: exact sums are as wide as the largest that a run may ask for."""
+"""gen.core.engines: exact sums are as wide as the largest that a run may ask for."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""gen.core.scan: tiles into lines, lines into events: each once, in order, without a pause.
+"""gen.core.shared.events: tiles into lines, lines into events: each once, in order, no pause.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """

@@ -1,4 +1,4 @@
-"""gen.core.scanner: every bit of every tile becomes one event, lines are announced before.
+"""gen.core.shared.events: every bit of every tile becomes one event, lines are announced before.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
