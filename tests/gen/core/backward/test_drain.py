@@ -114,7 +114,7 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, simulated, tmp_path):
     """Blocks drained with random sums leave golden's gradients and masks in memory."""
-    case = str(tmp_path / "case")
+    case = tmp_path / "case"
 
     def drain():
         rng = np.random.default_rng(share)
@@ -124,6 +124,6 @@ def test_drain(share, simulated, tmp_path):
         ]
         assert {run.saturated for run in runs} == {True, False}
         save(runs, case)
-        return BackwardDrain(machine(share)), f"backward_drain_{share}_bench", {"path": case}
+        return BackwardDrain(machine(share)), f"backward_drain_{share}_bench", {"path": str(case)}
 
     simulated(drain)

@@ -85,13 +85,13 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, simulated, tmp_path):
     """Blocks drained with random sums leave golden's spikes, codes and logits in memory."""
-    case = str(tmp_path / "case")
+    case = tmp_path / "case"
 
     def drain():
         rng = np.random.default_rng(share)
         runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
         assert {run.saturated for run in runs} == {True, False}
         save(runs, case)
-        return ForwardDrain(machine(share)), f"forward_drain_{share}_bench", {"path": case}
+        return ForwardDrain(machine(share)), f"forward_drain_{share}_bench", {"path": str(case)}
 
     simulated(drain)

@@ -72,7 +72,7 @@ def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: st
 @pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
 def test_drain(share, simulated, tmp_path):
     """Blocks drained with random sums leave golden's updated weights in their rows."""
-    case = str(tmp_path / "case")
+    case = tmp_path / "case"
 
     def drain():
         rng = np.random.default_rng(share)
@@ -83,6 +83,6 @@ def test_drain(share, simulated, tmp_path):
         assert any(run.saturated for run in runs)
         assert any(block.touched == 0 for run in runs for block in run.blocks)
         save(runs, case)
-        return UpdateDrain(machine(share)), f"update_drain_{share}_bench", {"path": case}
+        return UpdateDrain(machine(share)), f"update_drain_{share}_bench", {"path": str(case)}
 
     simulated(drain)
