@@ -133,23 +133,29 @@ def private(source: str) -> list[str]:
 
 
 def idle(sources: dict[str, str]) -> list[str]:
-    """Coroutines, by module, that no `each_coroutine` and no string names."""
+    """Coroutines, by module, that no call of `each_coroutine` or of a bench runs."""
     trees = {module: ast.parse(source) for module, source in sources.items()}
-    named: set[tuple[str, str]] = set()
+    run: set[tuple[str, str]] = set()
     for module, tree in trees.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "each_coroutine":
-                first, *names = map(ast.unparse, node.args)
-                of = module if first == "__name__" else ast.literal_eval(first)
-                named |= {(of, ast.literal_eval(name)) for name in names} or {(of, "*")}
-            elif isinstance(node, ast.keyword) and node.arg == "testcase":
-                named |= {(module, str(getattr(node.value, "value", None)))}
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            args = [module if ast.unparse(a) == "__name__" else literal(a) for a in call.args]
+            match ast.unparse(call.func), args:
+                case "each_coroutine", [of, *names]:
+                    run |= {(of, name) for name in names or ["*"]}
+                case "run_bench" | "simulate_bench", [_, _, of]:
+                    chosen = [literal(k.value) for k in call.keywords if k.arg == "testcase"]
+                    run |= {(of, name) for name in chosen or ["*"]}
     return [
         f"{module}: {node.name}"
         for module, tree in trees.items()
         for node in checks(tree)
-        if is_coroutine(node) and not {(module, node.name), (module, "*")} & named
+        if is_coroutine(node) and not {(module, node.name), (module, "*")} & run
     ]
+
+
+def literal(node: ast.AST) -> str:
+    """A string that is written out, or nothing."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def has_module(test: Path, package: Path) -> bool:
@@ -215,6 +221,7 @@ def test_an_idle_coroutine_is_found():
     assert idle({"m": one + 'each_coroutine(__name__, "a")'}) == ["m: b"]
     assert idle({"m": one + "each_coroutine(__name__)"}) == []
     assert idle({"m": one, "n": 'each_coroutine("m", "b")'}) == ["m: a"]
+    assert idle({"m": one + 'run_bench(C(), "c", __name__, testcase="b")'}) == ["m: a"]
 
 
 def test_a_test_elsewhere_is_found(tmp_path):
