@@ -40,7 +40,7 @@ class RegisterSlice(_Cut):
         return m
 
 
-class PingPong(_Cut):
+class TwoEntryFIFO(_Cut):
     """Two-entry FIFO in flip-flops. `o.ready` drives only the read pointer, never the data
     registers, which keeps the path short. (A FIFO in distributed RAM takes a third more LUTs.)
 

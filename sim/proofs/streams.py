@@ -165,7 +165,7 @@ def register_slice(load: Load) -> Bench:
 def ping_pong(load: Load) -> Bench:
     """Two registers in turn as a stream: any one payload comes out once, in its turn, and stays."""
     bench = Bench()
-    inside = bench.device(load("memory.elastic").PingPong(WIDTH))
+    inside = bench.device(load("memory.elastic").TwoEntryFIFO(WIDTH))
     device, m = inside.component, bench.module
     bench.kept(device.o)
     came, left = device.i.valid & device.i.ready, device.o.valid & device.o.ready

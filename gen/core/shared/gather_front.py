@@ -13,7 +13,7 @@ from backspike.gen.core.shared.events import SpikeScanner, event_layout, same_ev
 from backspike.gen.core.shared.walk import TileWalk
 from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.elastic import PingPong
+from backspike.gen.memory.elastic import TwoEntryFIFO
 from backspike.gen.memory.prefetch import Prefetch, ReadPipe
 
 
@@ -81,7 +81,7 @@ class GatherFront(wiring.Component):
             row_width=sum(len(port.data) for port in reads),
             tag_width=self._tag.size,
         )
-        m.submodules.requests = requests = PingPong(tiles.i.payload.shape())
+        m.submodules.requests = requests = TwoEntryFIFO(tiles.i.payload.shape())
         wiring.connect(m, requests.o, tiles.i)
         tag, got = Signal(self._tag), Signal(self._tag)
         addresses, request_tag = self.request(step)
