@@ -3,6 +3,8 @@
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
+import gc
+
 import cocotb
 import pytest
 
@@ -165,3 +167,4 @@ def test_prefetch_depth():
     for depth in (4, 6, 12):
         with pytest.raises(ValueError, match=f"depth is {depth}: a power of two over 6"):
             Prefetch(address_width=1, row_width=1, tag_width=0, latency=LATENCY, depth=depth)
+    gc.collect()  # Amaranth warns of the unfinished objects now, where it is expected
