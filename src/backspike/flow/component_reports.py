@@ -38,7 +38,7 @@ from backspike.gen.spectral.normalise import Normalise
 from backspike.gen.spectral.rotate import Rotate
 from backspike.gen.spectral.top import SpectralUnit
 from backspike.ir.errors import UserError
-from backspike.system.tools import find, run
+from backspike.system.toolset import WASM
 
 ECP5 = FAMILIES["ecp5"]
 PLACEMENT = ("--85k", "--speed", "6", "--package", "CABGA381", "--freq", "100")
@@ -91,7 +91,7 @@ def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
 
     Raises UserError if a tool is not installed.
     """
-    find(ECP5.place)
+    WASM.find(ECP5.place)
     alone = synthesise(emit(component(), "alone"), ECP5.name, "alone")
     between = synthesise(_between_registers(component()), ECP5.name, "top")
     with tempfile.TemporaryDirectory() as name:
@@ -100,7 +100,7 @@ def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
         def place(netlist: Path, *options: str) -> dict:
             shutil.copy(netlist, folder / "netlist.json")
             files = ("--json", "netlist.json", "--report", "report.json")
-            run(ECP5.place, "-q", *PLACEMENT, PINS, *files, *options, folder=folder)
+            WASM.run(ECP5.place, "-q", *PLACEMENT, PINS, *files, *options, folder=folder)
             return json.loads((folder / "report.json").read_text())
 
         packed = place(alone.path, "--pack-only")["utilization"]

@@ -10,6 +10,8 @@ from backspike.gen.boards.board import Board
 from backspike.gen.machine import Machine
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.ir.errors import UserError
+from backspike.system.tools import ToolFailed
+from backspike.system.toolset import WASM, Toolset
 
 
 def build_machine(
@@ -18,6 +20,7 @@ def build_machine(
     seeds: Sequence[int],
     tell: Tell = lambda line: None,
     jobs: int = 1,
+    tools: Toolset = WASM,
 ) -> tuple[Design, Built]:
     """What was built, and what came of it: see `build`; the report has the throughput, too.
 
@@ -27,13 +30,16 @@ def build_machine(
     Raises UserError if a tool is not installed, ToolFailed if one fails, Mismatch if the simulated
     RTL differs from golden.
     """
+    tools.check(board.family)
     with stage("Verilog", tell):
         design = Design(machine.name, files.board_files(board, machine))
     found = None
     try:
         with stage("cycles on the simulated RTL", tell):
             found = throughput.throughput(machine)
+    except ToolFailed:
+        raise
     except UserError as error:
         tell(f"throughput is not measured: {error}")
-    built = build.build(board, design, seeds, tell, jobs)
+    built = build.build(board, design, seeds, tell, jobs, tools)
     return design, replace(built, report=replace(built.report, throughput=found))

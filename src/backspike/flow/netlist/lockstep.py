@@ -31,7 +31,6 @@ from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import Uart, UartLine
 from backspike.spectral import fsds
-from backspike.system.tools import ToolFailed
 from backspike.train import fuzz_training as random_run
 
 FEWEST = 4
@@ -132,7 +131,7 @@ def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
 def check(board: Board, machine: Machine | SpectralMachine, batches: int = BATCHES) -> Found:
     """Synthesise a board's top as for its bitstream, and let the netlist train, or find an FSDS.
 
-    Raises Mismatch, UserError if a tool is missing, ToolFailed.
+    Raises Mismatch, UserError if a tool is missing or fails.
     """
     netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
     uart, counts = simulate(netlist, board), Counts()
@@ -187,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found.append(one)
             if not given.json:
                 print(_line(one), flush=True)
-    except (UserError, ToolFailed) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Mismatch as error:
