@@ -7,7 +7,7 @@ import torch
 
 from backspike.bench.figure import Figure, above, at_least, at_most, below
 from backspike.drive.lockstep import Counts
-from backspike.flow.component_reports import fit
+from backspike.flow.component_reports import report
 from backspike.gen.spectral.fft import FFT, latency
 from backspike.golden.fft import Words, fft
 from backspike.ir.errors import UserError
@@ -55,7 +55,7 @@ def fitted(name: str) -> list[Figure]:
         return [
             Figure(part, None, goal, None, how) for part, goal in zip(parts, goals, strict=True)
         ]
-    result = fit(lambda: FFT(LOG_SIZE, width=WIDTH, mantissa=MANTISSA), SEEDS)
+    result = report(lambda: FFT(LOG_SIZE, width=WIDTH, mantissa=MANTISSA), SEEDS)
     how = f"{WHAT} on LFE5U-85F-6, {' and '.join(map(WASM.program, tools))}"
     spread = ", ".join(f"{mhz:.0f}" for mhz in sorted(result.mhz))
     return [

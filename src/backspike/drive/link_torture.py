@@ -9,6 +9,7 @@ import argparse
 import functools
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,15 +106,20 @@ def torture(requests: int, share: float, seed: int, *, skew: float = 0.0) -> Tor
     return found
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 if a value is wrong or a bell unheard, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m backspike.drive.link_torture")
     parser.add_argument("--requests", type=int, default=10_000, help="carried out (10000)")
     parser.add_argument("--share", type=float, default=0.01, help="of bytes damaged (0.01)")
     parser.add_argument("--skew", type=float, default=0.0, help="of the two clocks (0)")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     begin = time.perf_counter()
-    found = torture(options.requests, options.share, options.seed, skew=options.skew)
+    try:
+        found = torture(options.requests, options.share, options.seed, skew=options.skew)
+    except (UserError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     damaged = ", ".join(f"{n:,} {kind}" for kind, n in found.damaged.items())
     print(f"requests   {found.requests:,} carried out with {found.frames:,} frames")
     print(f"bytes      {damaged}: {found.failures:,} frames failed")
@@ -122,12 +128,8 @@ def main() -> None:
     )
     print(f"bells      {found.rung:,} rung, {found.counted:,} heard")
     print(f"simulated  {found.cycles:,} cycles in {time.perf_counter() - begin:.1f} s")
-    if found.wrong or found.rung != found.counted:
-        sys.exit(1)
+    return int(bool(found.wrong) or found.rung != found.counted)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (UserError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main())

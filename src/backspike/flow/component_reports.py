@@ -10,7 +10,7 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
 
 
 @dataclass(frozen=True)
-class Fit:
+class ComponentReport:
     """luts: LUT4-equivalents; combs: TRELLIS_COMB, as nextpnr counts LUTs, with two or four for the
     ends of each carry chain; ffs, rams, dsps: registers, DP16KD, MULT18X18D; mhz: a value a seed.
     """
@@ -86,7 +86,7 @@ class Fit:
     mhz: tuple[float, ...]
 
 
-def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
+def report(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> ComponentReport:
     """Synthesise a component alone for its size; place it between registers for its speed.
 
     Raises UserError if a tool is not installed.
@@ -109,7 +109,7 @@ def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
             for seed in seeds
         ]
     taken = area(alone.cells, ECP5)
-    return Fit(
+    return ComponentReport(
         luts=taken.lut4,
         combs=packed["TRELLIS_COMB"]["used"],
         ffs=taken.ffs,
@@ -144,24 +144,36 @@ def _between_registers(component: wiring.Component) -> str:
     return ZEROS.sub("", verilog.convert(m, name="top", ports=[first, last, load], emit_src=False))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 2 for bad input, or a tool that is missing or fails."""
     parser = argparse.ArgumentParser(
         prog="python -m backspike.flow.component_reports", description=__doc__
     )
     parser.add_argument("--seeds", type=int, default=3, help="placements to try (default: 3)")
     parser.add_argument("names", nargs="*", help="parts of components' names (default: all)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     wanted = {
         name: make
         for name, make in COMPONENTS.items()
         if not options.names or any(part in name for part in options.names)
     }
-    if not wanted:
-        raise UserError(f"no component is called {options.names}: {', '.join(COMPONENTS)} are")
+    try:
+        if not wanted:
+            known = ", ".join(COMPONENTS)
+            raise UserError(f"names is {' '.join(options.names)}, must be parts of {known}")
+        print_table(wanted, range(1, options.seeds + 1))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def print_table(wanted: Mapping[str, Callable[[], wiring.Component]], seeds: Sequence[int]) -> None:
+    """Measure the components, and print a row of each when it is there."""
     columns = ("component", "LUT4", "COMB", "FF", "EBR", "DSP", "MHz: median (of)")
     print("|", " | ".join(columns), "|\n|" + "---|" * len(columns))
     for name, make in wanted.items():
-        result = fit(make, range(1, options.seeds + 1))
+        result = report(make, seeds)
         spread = ", ".join(f"{mhz:.0f}" for mhz in sorted(result.mhz))
         median = f"{statistics.median(result.mhz):.0f} ({spread})"
         sizes = (result.luts, result.combs, result.ffs, result.rams, result.dsps)
@@ -170,7 +182,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main())
