@@ -21,10 +21,10 @@ PLACES = "logic cells"
 
 
 STAGES = (
-    ("packing", re.compile(r"Info: Packing (\S+)"), "{}"),
+    ("packing", re.compile(r"Info: Packing ([^.\s]+)"), "{}"),
     (
         "placing",
-        re.compile(r"at iteration #(\d+), type ALL: .*legal = (\d+)"),
+        re.compile(r"at iteration #(\d+), type \S+: .*legal = (\d+)"),
         "iteration {}, wire length {}",
     ),
     (

@@ -15,7 +15,7 @@ from backspike.system.tools import ToolFailed
 from backspike.system.toolset import WASM, YOSYS, Toolset
 
 SOURCE = "source.v"
-PASS = re.compile(r"^(\d+\.\d+)\. Executing ([A-Z]\w+)")
+PASS = re.compile(r"^(\d+\.\d+)\. Executing (\S+)")
 """What Yosys says when a pass begins."""
 CONFLICT = "Driver-driver conflict"
 """What Yosys warns of where two passes disagree on a wire, before it lets one of them win."""

