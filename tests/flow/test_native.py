@@ -114,9 +114,7 @@ def test_a_missing_tool_is_named_before_anything_is_run(native, missing, monkeyp
 def test_a_tool_that_fails(native):
     """One sentence with the cause and the log's path."""
     (native / "bin" / "yosys").write_text("#!/bin/sh\necho ERROR: no; exit 3\n")
-    with pytest.raises(
-        ToolFailed, match=r"^yosys failed with exit code 3: ERROR: no; its "
-    ):
+    with pytest.raises(ToolFailed, match=r"^yosys failed with exit code 3: ERROR: no; its "):
         build(ICEBREAKER, counters(ICEBREAKER), (1,), tools=NATIVE)
 
 

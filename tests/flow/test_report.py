@@ -198,4 +198,5 @@ def test_what_is_kept():
         assert (found.report.board, found.report.machine) == (board, machine)
         assert found.tolerances == baselines.TOLERANCES
         assert found.report.throughput is not None
+        assert found.report.throughput.workload
         assert (found.report.problem is None) == (found.report.bitstream is not None)

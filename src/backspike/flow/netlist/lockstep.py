@@ -1,4 +1,4 @@
-"""The netlist that goes into a bitstream, simulated: `python -m backspike.flow.netlist.lockstep`.
+"""The netlist that goes into a bitstream, simulated.
 
 A board's top as Yosys leaves it for place and route, cell by cell, in Verilator. Behind its UART
 pins a core trains, a spectral unit compares pictures, and every number is compared with PyTorch.
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 at the first number that differs."""
     families, machines = (sorted(set(each)) for each in zip(*PLACES, strict=True))
     parser = argparse.ArgumentParser(
-        prog="python -m backspike.flow.netlist.lockstep",
+        prog="python -m backspike.flow.netlist",
         description="Train on Yosys' netlist, cell by cell, every number compared with PyTorch.",
     )
     parser.add_argument("--family", nargs="+", default=families, choices=families)
@@ -204,7 +204,3 @@ def _line(found: Found) -> str:
         f"{found.mismatches} mismatches\n"
         f"  {found.cycles:,} cycles in {found.seconds:.0f} s of {cells}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
