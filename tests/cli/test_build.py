@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from backspike.cli.main import main
-from backspike.flow import baselines, build, loader, throughput
-from backspike.flow.area import Area, Component
-from backspike.flow.baselines import PAIRS
+from backspike.flow import build, throughput
 from backspike.flow.build import Built
-from backspike.flow.place import Placement, Resource
-from backspike.flow.report import Report, from_json
+from backspike.flow.reports import baselines
+from backspike.flow.reports.area import Area, Component
+from backspike.flow.reports.baselines import PAIRS
+from backspike.flow.reports.report import Report, from_json
 from backspike.flow.throughput import Throughput
+from backspike.flow.toolchain import loader
+from backspike.flow.toolchain.place import Placement, Resource
 from backspike.gen.boards import files
 from backspike.gen.boards.board import BOARDS
 from backspike.ir.errors import Mismatch, UserError

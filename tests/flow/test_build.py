@@ -8,8 +8,8 @@ import pytest
 
 from backspike.flow import build as flow
 from backspike.flow.build import build
-from backspike.flow.place import PLACES, Placement, place
-from backspike.flow.synthesis import synthesise
+from backspike.flow.toolchain.place import PLACES, Placement, place
+from backspike.flow.toolchain.synthesis import synthesise
 from backspike.ir.errors import UserError
 from backspike.system.tools import ToolFailed
 from backspike.system.toolset import NATIVE, NEXTPNR, WASM, YOSYS, Toolset

@@ -9,7 +9,7 @@ from backspike.drive.spectral_driver import SpectralDriver
 from backspike.flow.netlist import lockstep as command
 from backspike.flow.netlist.lockstep import Found, compare, main, place, simulate
 from backspike.flow.netlist.model import cell_models
-from backspike.flow.synthesis import Netlist, synthesise
+from backspike.flow.toolchain.synthesis import Netlist, synthesise
 from backspike.gen.boards.files import TOP
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.gen.spectral.map import spectral_map

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from backspike.flow.area import area, components
-from backspike.flow.family import FAMILIES
-from backspike.flow.place import Placement, pack, place, resources
-from backspike.flow.report import Report
-from backspike.flow.synthesis import synthesise
+from backspike.flow.reports.area import area, components
+from backspike.flow.reports.report import Report
+from backspike.flow.toolchain.family import FAMILIES
+from backspike.flow.toolchain.place import Placement, pack, place, resources
+from backspike.flow.toolchain.synthesis import synthesise
 from backspike.gen.boards.board import Board
 from backspike.system.progress import Progress
 from backspike.system.tools import ToolFailed

@@ -18,10 +18,10 @@ from amaranth.back import verilog
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
-from backspike.flow.area import area
-from backspike.flow.family import FAMILIES
-from backspike.flow.place import core_mhz
-from backspike.flow.synthesis import synthesise
+from backspike.flow.reports.area import area
+from backspike.flow.toolchain.family import FAMILIES
+from backspike.flow.toolchain.place import core_mhz
+from backspike.flow.toolchain.synthesis import synthesise
 from backspike.gen.core.backward.front import BackwardFront
 from backspike.gen.core.forward.front import ForwardFront
 from backspike.gen.core.shared.accumulate import Lane

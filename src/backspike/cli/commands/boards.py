@@ -11,7 +11,7 @@ from backspike.ir.errors import UserError
 from backspike.system import files
 
 if TYPE_CHECKING:
-    from backspike.flow.report import Report
+    from backspike.flow.reports.report import Report
 
 
 def add(commands) -> None:
@@ -62,8 +62,8 @@ def known(folder: Path) -> "list[tuple[Report, str]]":
 
     Raises UserError if a file there is no report.
     """
-    from backspike.flow.baselines import PAIRS, load
-    from backspike.flow.report import from_json
+    from backspike.flow.reports.baselines import PAIRS, load
+    from backspike.flow.reports.report import from_json
 
     found: dict[tuple[str, str], tuple[Report, str]] = {}
     for pair in PAIRS:

@@ -17,7 +17,7 @@ from backspike.system import files
 from backspike.system.files import replace_file
 
 if TYPE_CHECKING:
-    from backspike.flow.report import Report
+    from backspike.flow.reports.report import Report
     from backspike.gen.boards.board import Board
 
 FOLDER = "build"
@@ -94,7 +94,7 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then build; returns the exit code."""
-    from backspike.flow.baselines import baseline, load, save
+    from backspike.flow.reports.baselines import baseline, load, save
 
     files.check_file("--json", args.json)
     files.check_folder("--plots", args.plots)
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace) -> "list[tuple[Board, Machine | SpectralMachine]]":
-    from backspike.flow.baselines import PAIRS, load
+    from backspike.flow.reports.baselines import PAIRS, load
     from backspike.system.toolset import TOOLSETS
 
     if args.tools not in TOOLSETS:
@@ -179,7 +179,7 @@ def _board(name: str, mhz: float | None) -> "Board":
 def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report":
     """Build one; write its folder if it has a bitstream; print its table."""
     from backspike.flow.machine import build_machine
-    from backspike.flow.report import table
+    from backspike.flow.reports.report import table
     from backspike.system.toolset import TOOLSETS
 
     name = f"{board.name}-{machine.name}"
@@ -199,7 +199,7 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
             replace_file(folder / file, content)
         tell(f"wrote {folder}")
     if args.plots is not None:
-        from backspike.flow.plot import picture
+        from backspike.flow.reports.plot import picture
 
         replace_file(Path(args.plots) / "area.png", picture(report))
         tell(f"drew {Path(args.plots) / 'area.png'}")

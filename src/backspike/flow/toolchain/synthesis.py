@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from backspike.flow.family import FAMILIES, NETLIST
-from backspike.flow.owners import SCOPE
+from backspike.flow.reports.attribution import SCOPE
+from backspike.flow.toolchain.family import FAMILIES, NETLIST
 from backspike.system.cache import cached
 from backspike.system.progress import Progress
 from backspike.system.tools import ToolFailed
@@ -53,8 +53,8 @@ def synthesise(
     """The netlist of a module of a Verilog text, made once for each text and version of Yosys.
 
     Cells and nets keep the names of the text or have none: the pass that makes names up for the
-    others is left out, so that `owners` is not misled. Raises UserError if Yosys is not installed,
-    ToolFailed if it refuses the text, or has tied two drivers together.
+    others is left out, so that `attribute` is not misled. Raises UserError if Yosys is not
+    installed, ToolFailed if it refuses the text, or has tied two drivers together.
     """
     commands = script(family, top)
 

@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from backspike.flow.area import Area, Component
-from backspike.flow.place import Placement, Resource
+from backspike.flow.reports.area import Area, Component
 from backspike.flow.throughput import Throughput
+from backspike.flow.toolchain.place import Placement, Resource
 
 SHOWN = 0.01
 """A component is in the table from this share of all LUT4 on; JSON has all of them."""

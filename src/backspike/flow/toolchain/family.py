@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backspike.flow import slices
+from backspike.flow.toolchain import gowin_slices
 from backspike.gen.boards.board import Board
 from backspike.system.toolset import NEXTPNR, PACKER
 
@@ -144,7 +144,7 @@ FAMILIES = {
                 "memory blocks": "BSRAM",
                 "DSP": "MULT18X18",
             },
-            places=slices.places,
+            places=gowin_slices.places,
             # The placer tries a cell cells^2 / 10,000 times, and 10,000 at least. By itself it
             # tries 1,250 times as often, and has not said in 8 minutes that a part is too full.
             search=("--placer-heap-cell-placement-timeout", "10000"),
