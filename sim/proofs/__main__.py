@@ -17,7 +17,7 @@ def run(names: list[str], out: Path) -> int:
     known = {proof.name: proof for proof in PROOFS}
     for name in names:
         if name not in known:
-            raise UserError(f"proof is {name!r}: one of {', '.join(known)} is allowed")
+            raise UserError(f"proof is {name!r}, must be one of {', '.join(known)}")
     chosen = [known[name] for name in names or known]
     outcomes = []
     for n, proof in enumerate(chosen):

@@ -179,7 +179,7 @@ class Simulator:
     def stall(self, probability: float, seed: int = 0) -> None:
         """Makes each of the five channels hold back in a cycle with this probability."""
         if not 0 <= probability < 1:
-            raise ValueError(f"probability is {probability}: 0 up to but not 1 is allowed")
+            raise ValueError(f"probability is {probability}, must be 0 or more and below 1")
         self._call("stall", int(probability * 2**32), seed)
 
     def trace(self, path: Path | str | None) -> None:
@@ -187,7 +187,7 @@ class Simulator:
         name = None if path is None else str(path).encode()
         if self._call("trace", name) == NO_TRACE:
             raise UserError(
-                f"trace file is {path}: a writable path, and a model built with tracing, is needed"
+                f"trace file is {path}, must be writable, and the model must be built with tracing"
             )
 
     def _call(self, name: str, *arguments) -> int:

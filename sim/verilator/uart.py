@@ -100,7 +100,7 @@ class Uart:
 class UartLine:
     """The model as a `Line` of this process, on which time is the model's own.
 
-    there, back: what happens to bytes on their way, such as `Damage`.
+    there, back: what happens to bytes on their way, such as `NoisyLine`.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ def test_any_state_before_the_reset_will_do(netlist, seed):
 
 
 def test_families_without_models_are_told():
-    with pytest.raises(UserError, match="family is 'gowin': ecp5, ice40 have models of their"):
+    with pytest.raises(UserError, match="family is 'gowin', must be ecp5 or ice40: others have no"):
         cell_models("gowin")
 
 

@@ -58,7 +58,7 @@ def test_failures_are_told(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("request", None)])
 def test_a_bug_is_planted_once(old, times):
     bug = Bug("nothing", "host.relay", old, "")
-    with pytest.raises(ValueError, match="once is allowed"):
+    with pytest.raises(ValueError, match="must be once"):
         planted(bug)("host.relay")
     assert times is None or times == 0
 
@@ -90,7 +90,7 @@ def test_a_register_that_is_not_there():
 
 def test_unknown_name(capsys):
     assert command.main(["nothing"]) == 2
-    assert "proof is 'nothing': one of axi-handshakes, " in capsys.readouterr().err
+    assert "proof is 'nothing', must be one of axi-handshakes, " in capsys.readouterr().err
     with pytest.raises(UserError):
         command.run(["nothing"], None)
 

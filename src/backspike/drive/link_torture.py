@@ -23,7 +23,7 @@ from backspike.gen.link.bell import DEPTH, MAP, BellAndMemory
 from backspike.gen.link.rate import Rate
 from backspike.gen.link.top import Linked
 from backspike.ir.errors import UserError
-from backspike.sim.noisy_line import Damage
+from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.uart import Uart, UartLine, uart_library
 
 LONGEST = 64
@@ -60,7 +60,7 @@ def torture(requests: int, share: float, seed: int, *, skew: float = 0.0) -> Tor
     """
     rng = np.random.default_rng(seed)
     uart = Uart(torture_library(), RATE, skew=skew)
-    there, back = Damage(share, seed + 1), Damage(share, seed + 2)
+    there, back = NoisyLine(share, seed + 1), NoisyLine(share, seed + 2)
     port = LinkPort(UartLine(uart, there, back), MAP)
     found = Torture()
     base = MAP.window("memory").base

@@ -21,7 +21,7 @@ from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.network import Layer, Learning, Network
-from backspike.sim.noisy_line import Damage
+from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.board import BoardUart, Lights, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard
 from backspike.train.fuzz_training import train
@@ -54,7 +54,7 @@ def run_board(
     Raises Mismatch at the first bit that differs, LinkError if the link gives up.
     """
     library = board_library(board, cached_files(board, machine)[f"{TOP}.v"])
-    there, back = Damage(share, seed), Damage(share, seed + 1)
+    there, back = NoisyLine(share, seed), NoisyLine(share, seed + 1)
     rng = np.random.default_rng(seed)
     uart = BoardUart(library, board)
     with SerialBoard(uart, there, back) as pins:

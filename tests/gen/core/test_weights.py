@@ -5,7 +5,7 @@ import pytest
 
 from backspike.gen.core.weights import COLUMN_LATENCY, ROW_LATENCY, WeightMemory
 from backspike.gen.machine import Machine
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 LANES, SOURCES, TILES, FIRST = 8, 19, 3, 5
 MACHINE = Machine(name="bench", lanes=LANES, fp_share=2, bp_share=2, wg_share=2, weight_rows=64,
@@ -22,7 +22,7 @@ def packed(vectors: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def memory():
-    return Bulk(WeightMemory(MACHINE), "weight_memory")
+    return ArrayBench(WeightMemory(MACHINE), "weight_memory")
 
 
 def rows_of(weights: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def rows_of(weights: np.ndarray) -> np.ndarray:
     return weights.reshape(SOURCES * TILES, LANES)
 
 
-def fill(memory: Bulk, weights: np.ndarray) -> None:
+def fill(memory: ArrayBench, weights: np.ndarray) -> None:
     rows = rows_of(weights)
     at = np.arange(len(rows))
     memory(row__write=np.full(len(rows), (1 << LANES) - 1), row__address=FIRST + at,

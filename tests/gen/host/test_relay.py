@@ -5,7 +5,7 @@ import pytest
 
 from backspike.gen.host.bus import RESPONSE, request_layout
 from backspike.gen.host.relay import Relay
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 ADDRESS = 6
 CYCLES = 3000
@@ -13,7 +13,7 @@ CYCLES = 3000
 
 @pytest.fixture(scope="module")
 def relay():
-    return Bulk(Relay(ADDRESS), "relay_bench")
+    return ArrayBench(Relay(ADDRESS), "relay_bench")
 
 
 def random_bits(rng, width: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 
 from backspike.gen.numerics import hash as hardware
 from backspike.golden.hash import draw, layer_key, mix
-from backspike.sim.bench.array_bench import Bulk, after
+from backspike.sim.bench.array_bench import ArrayBench, after
 
 MILLION = 1_000_000
 SIGMAS = 4.9
@@ -27,7 +27,7 @@ def test_a_million_words():
     key, word = words(1, MILLION), words(2, MILLION)
     key[:40], word[:40] = 0, torch.arange(40)
     inputs = {"i_key": key.numpy(), "i_word": word.numpy()}
-    got = after(hardware.Mix.latency, Bulk(hardware.Mix(), "mix"), **inputs)["o"]
+    got = after(hardware.Mix.latency, ArrayBench(hardware.Mix(), "mix"), **inputs)["o"]
     wrong = np.flatnonzero(got != mix(key, word).numpy())
     assert not len(wrong), f"{len(wrong)} differ, the first at {wrong[0]}"
 

@@ -5,7 +5,7 @@ import pytest
 
 from backspike.gen.numerics.unpack import Product, Unpack, UnpackProduct
 from backspike.golden import half
-from backspike.sim.bench.array_bench import Bulk, after, to_limbs
+from backspike.sim.bench.array_bench import ArrayBench, after, to_limbs
 from tests.gen.core.shared.test_lane import factors
 from tests.support import fixed, rational
 
@@ -42,7 +42,7 @@ def added(out, width):
 
 
 def test_every_half():
-    run = Bulk(Unpack(), "unpack")
+    run = ArrayBench(Unpack(), "unpack")
     got = added(after(Unpack.latency, run, i=HALVES), HALF_FIXED)
     check([HALVES], got, fixed.as_numbers(values(HALVES), 24, HALF_FIXED))
     naive = [int(rational.value(int(p)) * 2**24) for p in HALVES]
@@ -52,7 +52,7 @@ def test_every_half():
 @pytest.fixture(scope="module")
 def product():
     """Halves to products, by either component."""
-    runs = Bulk(Product(), "product"), Bulk(UnpackProduct(), "unpack_product")
+    runs = ArrayBench(Product(), "product"), ArrayBench(UnpackProduct(), "unpack_product")
 
     def multiply(shared, a, b):
         if not shared:
@@ -89,7 +89,7 @@ def test_nothing_moves_without_enable():
     rng = np.random.default_rng(2)
     enable = rng.integers(0, 2, 10_000).astype(np.uint64)
     a, b = rng.choice(HALVES, (2, len(enable)))
-    out = Bulk(UnpackProduct(), "unpack_product")(en=enable, i_half=a, i_factor=factors(b))
+    out = ArrayBench(UnpackProduct(), "unpack_product")(en=enable, i_half=a, i_factor=factors(b))
     got = added(out, PRODUCT_FIXED)
     steps = np.cumsum(enable) - enable  # enabled cycles before this one
     taken = np.flatnonzero(enable)

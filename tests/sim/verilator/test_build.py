@@ -1,4 +1,4 @@
-"""sim.build, sim.bulk and sim.cocotb_bench: simulations of a small design, built once."""
+"""sim.verilator.build and sim.bench: simulations of a small design, built once."""
 # pyright: reportAttributeAccessIssue=false
 # (Amaranth makes the attributes of ports.)
 
@@ -19,7 +19,7 @@ from cocotb.triggers import RisingEdge
 
 from backspike.gen.emit import emit
 from backspike.ir.errors import UserError
-from backspike.sim.bench.array_bench import Bulk, to_limbs
+from backspike.sim.bench.array_bench import ArrayBench, to_limbs
 from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
 from backspike.sim.verilator import build
 from backspike.system.tools import ToolFailed
@@ -202,8 +202,8 @@ def test_a_missing_program_is_named(new_cache, monkeypatch, missing):
 
 
 @pytest.mark.verilator
-def test_bulk_drives_ports_of_every_width():
-    run = Bulk(Sample(), "sample_bulk")
+def test_the_array_bench_drives_ports_of_every_width():
+    run = ArrayBench(Sample(), "sample_array_bench")
     rng = np.random.default_rng(1)
     numbers = {n: [int.from_bytes(rng.bytes(17)) % (1 << n) for _ in range(300)] for n in WIDTHS}
 
@@ -226,13 +226,13 @@ def test_bulk_drives_ports_of_every_width():
 
 
 @pytest.mark.verilator
-def test_bulk_refuses_what_does_not_fit():
-    run = Bulk(Sample(), "sample_bulk")
-    with pytest.raises(ValueError, match=r"inputs \['j'\]: .* are allowed"):
+def test_the_array_bench_refuses_what_does_not_fit():
+    run = ArrayBench(Sample(), "sample_array_bench")
+    with pytest.raises(ValueError, match=r"inputs are \['j'\], must be of "):
         run(j=np.zeros(3))
     with pytest.raises(ValueError, match=r"inputs have \[2, 3\] rows"):
         run(i1=np.zeros(3), i7=np.zeros(2))
-    with pytest.raises(ValueError, match=r"i65 has shape \(3,\): \(3, 2\) is allowed"):
+    with pytest.raises(ValueError, match=r"i65 has shape \(3,\), must be \(3, 2\)"):
         run(i65=np.zeros(3))
 
 

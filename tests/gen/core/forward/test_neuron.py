@@ -31,7 +31,7 @@ from backspike.ir.network import (
     rectangle,
     triangle,
 )
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from tests.support.fixed import as_numbers, hard_numbers
@@ -59,8 +59,8 @@ pytestmark = pytest.mark.verilator
 
 
 @functools.cache
-def unit() -> Bulk:
-    return Bulk(NeuronUnit(width=WIDTH, share=SHARE), "neuron_unit")
+def unit() -> ArrayBench:
+    return ArrayBench(NeuronUnit(width=WIDTH, share=SHARE), "neuron_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):
