@@ -18,7 +18,7 @@ from backspike.system.progress import Progress
 from backspike.system.tools import ToolFailed
 from backspike.system.toolset import WASM, YOSYS, Toolset
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 """Takes a line of progress."""
 TOP = "top.v"
 
@@ -43,7 +43,7 @@ def build(
     board: Board,
     design: Design,
     seeds: Sequence[int],
-    tell: Tell = lambda line: None,
+    log: Log = lambda line: None,
     jobs: int = 1,
     tools: Toolset = WASM,
 ) -> Built:
@@ -57,8 +57,8 @@ def build(
     """
     family = FAMILIES[board.family]
     tools.check(family.name)
-    with stage("synthesis", tell):
-        progress = Progress(tell, "synthesis")
+    with stage("synthesis", log):
+        progress = Progress(log, "synthesis")
         netlist = synthesise(design.files[TOP], family.name, tools=tools, progress=progress)
     pins = {name: text for name, text in design.files.items() if name != TOP}
     taken = area(netlist.cells, family)
@@ -81,12 +81,12 @@ def build(
     def try_seed(seed: int) -> tuple[Placement, Path] | ToolFailed:
         name = f"place and route, seed {seed} ({list(seeds).index(seed) + 1} of {len(seeds)})"
         try:
-            with stage(name, tell):
-                progress = Progress(tell, name)
+            with stage(name, log):
+                progress = Progress(log, name)
                 found, folder = place(board, seed, netlist.path, pins, tools, progress)
         except ToolFailed as error:
             return error
-        tell(f"seed {seed}: {found.mhz:.1f} MHz, {report.clock:g} MHz wanted")
+        log(f"seed {seed}: {found.mhz:.1f} MHz, {report.clock:g} MHz wanted")
         return found, folder
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -100,19 +100,19 @@ def build(
     if not fast:
         return Built(replace(report, problem=_too_slow(report)), None)
     best, folder = max(fast, key=lambda each: each[0].mhz)
-    with stage(f"bitstream of seed {best.seed}", tell):
+    with stage(f"bitstream of seed {best.seed}", log):
         bitstream = pack(board, folder, tools)
     file = f"{board.name}-{design.machine}{Path(family.bitstream).suffix}"
     return Built(replace(report, bitstream=file, seed=best.seed), bitstream)
 
 
 @contextmanager
-def stage(name: str, tell: Tell) -> Iterator[None]:
-    """Tell what begins, and how long it took."""
-    tell(f"{name} …")
+def stage(name: str, log: Log) -> Iterator[None]:
+    """Log what begins, and how long it took."""
+    log(f"{name} …")
     begun = time.monotonic()
     yield
-    tell(f"{name}: {time.monotonic() - begun:.0f} s")
+    log(f"{name}: {time.monotonic() - begun:.0f} s")
 
 
 def _does_not_fit(report: Report) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backspike.flow import build, throughput
-from backspike.flow.build import Built, Design, Tell, stage
+from backspike.flow.build import Built, Design, Log, stage
 from backspike.gen.boards import files
 from backspike.gen.boards.board import Board
 from backspike.gen.machine import Machine
@@ -18,7 +18,7 @@ def build_machine(
     board: Board,
     machine: Machine | SpectralMachine,
     seeds: Sequence[int],
-    tell: Tell = lambda line: None,
+    log: Log = lambda line: None,
     jobs: int = 1,
     tools: Toolset = WASM,
 ) -> tuple[Design, Built]:
@@ -31,15 +31,15 @@ def build_machine(
     RTL differs from golden.
     """
     tools.check(board.family)
-    with stage("Verilog", tell):
+    with stage("Verilog", log):
         design = Design(machine.name, files.board_files(board, machine))
     found = None
     try:
-        with stage("cycles on the simulated RTL", tell):
+        with stage("cycles on the simulated RTL", log):
             found = throughput.throughput(machine)
     except ToolFailed:
         raise
     except UserError as error:
-        tell(f"throughput is not measured: {error}")
-    built = build.build(board, design, seeds, tell, jobs, tools)
+        log(f"throughput is not measured: {error}")
+    built = build.build(board, design, seeds, log, jobs, tools)
     return design, replace(built, report=replace(built.report, throughput=found))

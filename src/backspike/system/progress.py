@@ -13,12 +13,12 @@ def note(line: str) -> None:
 class Progress:
     """Tells what a long job is doing: at once when its stage changes, otherwise now and then.
 
-    tell: takes the lines, `NAME: STAGE, DETAIL, 2:05`. seconds: between two lines of a stage, fewer
+    log: takes the lines, `NAME: STAGE, DETAIL, 2:05`. seconds: between two lines of a stage, fewer
     where a person watches a terminal.
     """
 
-    def __init__(self, tell: Callable[[str], None], name: str, seconds: float | None = None):
-        self._tell, self._name = tell, name
+    def __init__(self, log: Callable[[str], None], name: str, seconds: float | None = None):
+        self._log, self._name = log, name
         self._seconds = (10 if sys.stderr.isatty() else 60) if seconds is None else seconds
         self._begun = time.monotonic()
         self._stage, self._next = "", 0.0
@@ -30,7 +30,7 @@ class Progress:
             return
         self._stage, self._next = stage, now + self._seconds
         parts = [stage, detail] if detail else [stage]
-        self._tell(f"{self._name}: {', '.join(parts)}, {clock(now - self._begun)}")
+        self._log(f"{self._name}: {', '.join(parts)}, {clock(now - self._begun)}")
 
 
 def clock(seconds: float) -> str:

@@ -184,12 +184,12 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
 
     name = f"{board.name}-{machine.name}"
 
-    def tell(line: str) -> None:
+    def log(line: str) -> None:
         print(f"{name}: {line}", file=sys.stderr, flush=True)
 
     seeds = range(1, args.seeds + 1)
     tools = TOOLSETS[args.tools]
-    design, built = build_machine(board, machine, seeds, tell, args.jobs, tools)
+    design, built = build_machine(board, machine, seeds, log, args.jobs, tools)
     report = built.report
     if built.bitstream is not None and report.bitstream is not None:
         folder = Path(args.out) if args.out else Path(FOLDER) / name
@@ -197,11 +197,11 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
         contents |= {report.bitstream: built.bitstream, REPORT: report.to_json().encode()}
         for file, content in contents.items():
             replace_file(folder / file, content)
-        tell(f"wrote {folder}")
+        log(f"wrote {folder}")
     if args.plots is not None:
         from backspike.flow.reports.plot import picture
 
         replace_file(Path(args.plots) / "area.png", picture(report))
-        tell(f"drew {Path(args.plots) / 'area.png'}")
+        log(f"drew {Path(args.plots) / 'area.png'}")
     print(table(report), file=sys.stderr if args.json == files.STDOUT else sys.stdout, flush=True)
     return report
