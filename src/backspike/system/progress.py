@@ -33,6 +33,10 @@ class Progress:
         self._log(f"{self._name}: {', '.join(parts)}, {clock(now - self._begun)}")
 
 
+SILENT = Progress(lambda line: None, "")
+"""Tells nothing."""
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds, as 2:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -12,7 +12,7 @@ from backspike.flow.toolchain.family import FAMILIES, NETLIST
 from backspike.flow.toolchain.synthesis import Netlist
 from backspike.gen.boards.board import Board
 from backspike.system.cache import cached
-from backspike.system.progress import Progress
+from backspike.system.progress import SILENT, Progress
 from backspike.system.toolset import WASM, Toolset
 
 REPORT = "report.json"
@@ -104,7 +104,7 @@ def place(
     netlist: Path,
     pins: Mapping[str, str],
     tools: Toolset = WASM,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[Placement, Path]:
     """Place and route a netlist, whether it gets fast enough or not; made once for each netlist,
     board, seed and version of the tool. The folder is for `pack`. Raises ToolFailed.
@@ -118,7 +118,7 @@ def place(
     )
 
     def watch(line: str) -> None:
-        for stage, pattern, detail in STAGES if progress is not None else ():
+        for stage, pattern, detail in STAGES:
             if found := pattern.search(line):
                 progress.at(stage, detail.format(*found.groups()))
 

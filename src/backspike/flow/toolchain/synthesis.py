@@ -10,7 +10,7 @@ from pathlib import Path
 from backspike.flow.reports.attribution import SCOPE
 from backspike.flow.toolchain.family import FAMILIES, NETLIST
 from backspike.system.cache import cached
-from backspike.system.progress import Progress
+from backspike.system.progress import SILENT, Progress
 from backspike.system.tools import ToolFailed
 from backspike.system.toolset import WASM, YOSYS, Toolset
 
@@ -48,7 +48,7 @@ def synthesise(
     family: str,
     top: str = "top",
     tools: Toolset = WASM,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Netlist:
     """The netlist of a module of a Verilog text, made once for each text and version of Yosys.
 
@@ -59,7 +59,7 @@ def synthesise(
     commands = script(family, top)
 
     def watch(line: str) -> None:
-        if progress is not None and (found := PASS.match(line)):
+        if found := PASS.match(line):
             progress.at("Yosys", f"pass {found[1]}, {found[2]}")
 
     def build(folder: Path) -> None:
