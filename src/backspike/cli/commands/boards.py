@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add(commands) -> None:
     parser = commands.add_parser(
         "boards",
-        help="list the boards, what fits, and what builds came to",
+        help="list the boards, what fits, and results of the last builds",
         description="List the boards with what was built for each: the last builds below "
         f"{build.FOLDER}/, or else the baselines that come with backspike.",
         allow_abbrev=False,
