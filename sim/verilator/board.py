@@ -1,4 +1,4 @@
-"""A board's top in Verilator: the text that the tools get, with models of the vendor's cells."""
+"""A board's top in Verilator: the text that is synthesised, with models of the vendor's cells."""
 
 import ctypes
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""A board without a board: a Verilated design whose UART pins are a pseudo-terminal."""
+"""A simulated board: a Verilated design whose UART pins are a pseudo-terminal."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""A board without the board, as it is: `python -m backspike.flow.board_run --board ulx3s-25f`.
+"""A whole board in simulation: `python -m backspike.flow.board_run --board ulx3s-25f`.
 
 The very `top.v` that becomes a bitstream, at the board's own clock and rate, behind a
 pseudo-terminal; the driver opens it as any port and trains, every tensor compared with PyTorch.

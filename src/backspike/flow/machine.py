@@ -22,7 +22,7 @@ def build_machine(
     jobs: int = 1,
     tools: Toolset = WASM,
 ) -> tuple[Design, Built]:
-    """What was built, and what came of it: see `build`; the report has the throughput, too.
+    """The design that was built, and the result: see `build`; the report has the throughput, too.
 
     Cycles are counted first, so nothing is built of RTL that differs from golden. Without g++, make
     and perl there is no throughput, and that is told.

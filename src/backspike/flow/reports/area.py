@@ -1,4 +1,4 @@
-"""What a netlist takes of a part, in all and by component."""
+"""The resources of a part that a netlist takes, in total and by component."""
 
 import re
 from collections import Counter, defaultdict

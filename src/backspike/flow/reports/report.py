@@ -1,4 +1,4 @@
-"""What is told of a build: JSON for machines, a table for people."""
+"""The report of a build: JSON for machines, a table for people."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -65,8 +65,8 @@ class Resource:
 
 @dataclass(frozen=True)
 class Placement:
-    """What came of one seed. mhz: what the core's clock reaches. met: every clock reaches what it
-    has to.
+    """The result of one seed. mhz: what the core's clock reaches. met: whether every clock reaches
+    its constraint.
     """
 
     seed: int
