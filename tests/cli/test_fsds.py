@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from dataclasses import fields
 
 import numpy as np
@@ -14,7 +13,6 @@ from backspike.golden.spectral import Sums
 from backspike.spectral import fsds
 from backspike.spectral.degrade import noise
 from backspike.spectral.photographs import crop, grey, photograph
-from backspike.system import progress
 from tests.support.software_unit import Software, float64
 
 KEYS = ["backend", "machine", "height", "width", "channels", "fsds_db", "reference_db", "sums",
@@ -46,7 +44,7 @@ def load(path: str) -> np.ndarray:
 def unit(monkeypatch):
     """In the place of the simulated one."""
     software = Software()
-    monkeypatch.setattr(fsds, "open_unit", lambda machine, backend, tell: software)
+    monkeypatch.setattr(fsds, "open_unit", lambda machine, backend: software)
     return software
 
 
@@ -210,14 +208,3 @@ def test_bad_input(capsys, tmp_path, arguments, message):
 def test_help(capsys):
     assert run("--help") == 0
     assert "usage: backspike fsds" in capsys.readouterr().out
-
-
-def test_what_is_slow_is_said(capsys):
-    """The message comes only when the work takes longer than its limit."""
-    with progress.said_if_slow("slow", 0.01):
-        time.sleep(0.2)
-    assert capsys.readouterr().err == "slow\n"
-    with progress.said_if_slow("quick", 0.2):
-        pass
-    time.sleep(0.3)
-    assert capsys.readouterr().err == ""

@@ -10,7 +10,7 @@ from backspike.gen.host.access import BusError, BusTimeoutError
 from backspike.gen.link.echo_design import MAP
 from backspike.gen.link.protocol import WORDS
 from backspike.ir.errors import LinkError
-from backspike.sim.noisy_line import KINDS, Damage
+from backspike.sim.noisy_line import KINDS, NoisyLine
 from backspike.sim.verilator.uart import Uart, UartLine
 from tests.support.linked import MEMORY, uart
 
@@ -183,7 +183,7 @@ def test_what_is_no_board(answer, tries, message):
 
 def test_a_line_that_gets_worse_is_given_up():
     """A line that damages every frame is given up, and stays closed when it gets better."""
-    there = Damage(0, 1)
+    there = NoisyLine(0, 1)
     port = LinkPort(UartLine(uart(), there), MAP)
     port.write("bell", 1)
     there.share = 0.5
@@ -217,13 +217,13 @@ def test_another_rate_is_told():
 def test_damage_is_what_it_says():
     """The noisy line damages its share of bytes, of every kind, the same for one seed."""
     data = bytes(range(256)) * 400
-    damage = Damage(0.03, 7)
+    damage = NoisyLine(0.03, 7)
     assert damage(data) != data
     assert damage(b"") == b""
     for kind in KINDS:
         assert abs(damage.counts[kind] / len(data) - 0.01) < 0.002
-    same = Damage(0.03, 7)
-    assert same(data) == Damage(0.03, 7)(data)
-    assert Damage(0, 7)(data) == data
-    with pytest.raises(ValueError, match=r"share is 1\.5: 0 to 1"):
-        Damage(1.5, 0)
+    same = NoisyLine(0.03, 7)
+    assert same(data) == NoisyLine(0.03, 7)(data)
+    assert NoisyLine(0, 7)(data) == data
+    with pytest.raises(ValueError, match=r"share is 1\.5, must be from 0 to 1"):
+        NoisyLine(1.5, 0)

@@ -14,7 +14,7 @@ from backspike.drive.spectral_driver import SpectralDriver
 from backspike.gen.boards.board import BOARDS
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
-from backspike.sim.noisy_line import Damage
+from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.board import BoardUart, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard
 from backspike.spectral.degrade import noise
@@ -58,7 +58,7 @@ def run(board: SerialBoard, *arguments: str, machine: str = "small", baud: str =
 def test_sums_are_bit_exact(library, capsys, monkeypatch, share):
     """Of two tiles, also on lines that damage a share of the bytes either way."""
     monkeypatch.setattr(serial_spectral, "PATIENCE", 0.5 if share else PATIENCE)
-    there, back = Damage(share, 1), Damage(share, 2)
+    there, back = NoisyLine(share, 1), NoisyLine(share, 2)
     with SerialBoard(BoardUart(library, BOARD), there, back) as board:
         assert run(board, "--json", "-") == 0
         out, err = capsys.readouterr()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backspike.cli.main import main
-from backspike.flow.baselines import SMALLEST
+from backspike.flow.reports.baselines import SMALLEST
 
 
 @pytest.mark.verilator

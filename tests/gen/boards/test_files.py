@@ -98,5 +98,5 @@ def test_without_the_package_of_boards():
     assert "tiny" in done.stdout
     assert done.stderr == (
         "backspike: amaranth-boards is not installed: boards need it "
-        "(pip install 'backspike[boards]')\n"
+        "(pip install -e '.[boards]' in the checkout)\n"
     )

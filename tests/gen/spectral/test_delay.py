@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backspike.gen.spectral.delay import Delay
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.pipelines import Together, check, stepped
 
 WIDTH = 40
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.verilator
 
 
 @functools.cache
-def built() -> Bulk:
-    return Bulk(Together({f"d{n}": Delay(width=WIDTH, steps=n) for n in STEPS}), "delay")
+def built() -> ArrayBench:
+    return ArrayBench(Together({f"d{n}": Delay(width=WIDTH, steps=n) for n in STEPS}), "delay")
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.5])

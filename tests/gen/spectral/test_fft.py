@@ -18,7 +18,7 @@ from backspike.gen.spectral.fft import FFT, latency
 from backspike.gen.spectral.layout import LOG, point_layout, transformed_width
 from backspike.golden.fft import Words, bit_reversed, fft
 from backspike.ir.spectral_constants import WIDTH
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from backspike.sim.bench.cocotb_bench import run_bench
 from tests.support.pipelines import check, fields, hard_integers, signed_field
 from tests.support.streams import Bench
@@ -163,8 +163,8 @@ class Several(wiring.Component):
 
 
 @functools.cache
-def built() -> Bulk:
-    return Bulk(Several(), "transforms")
+def built() -> ArrayBench:
+    return ArrayBench(Several(), "transforms")
 
 
 def run_lines(name: str, log_points: int, lines: Words, *, gap: float = 0.0) -> Words:

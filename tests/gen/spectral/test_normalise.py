@@ -9,7 +9,7 @@ import torch
 
 from backspike.gen.spectral.normalise import Normalise
 from backspike.golden.fft import Words, normalise
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.pipelines import Together, check, fields, hard_integers, signed_field, stepped
 
 SHAPES = {"packed": (28, 18, 1), "widest": (31, 18, 1), "rotated": (23, 18, 2), "one": (19, 18, 2)}
@@ -24,7 +24,7 @@ def built():
         name: Normalise(width=width, mantissa=mantissa, grain=grain)
         for name, (width, mantissa, grain) in SHAPES.items()
     }
-    return parts, Bulk(Together(dict(parts)), "normalise")
+    return parts, ArrayBench(Together(dict(parts)), "normalise")
 
 
 def compare(name: str, re: np.ndarray, im: np.ndarray) -> tuple[int, np.ndarray]:

@@ -10,7 +10,7 @@ import torch
 from backspike.gen.spectral.rotate import Rotate, rotation_latency
 from backspike.golden.fft import Words, rotate, twiddles
 from backspike.ir.spectral_constants import TWIDDLE_FRACTION
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.pipelines import Together, check, fields, hard_integers, signed_field, stepped
 
 FORMS = {
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.verilator
 @functools.cache
 def built():
     parts = {name: Rotate(**form) for name, form in FORMS.items()}
-    return parts, Bulk(Together(dict(parts)), "rotate")
+    return parts, ArrayBench(Together(dict(parts)), "rotate")
 
 
 def near_ties(rng, re, im, block: int) -> np.ndarray:

@@ -169,7 +169,7 @@ def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> Iterat
     with ExitStack() as stack:
         unit = None
         if backend != "golden":
-            unit = stack.enter_context(closing(open_unit(machine, backend, tell=True)))
+            unit = stack.enter_context(closing(open_unit(machine, backend)))
         yield (
             lambda reference, image: (
                 measure(reference, image, backend, machine, unit=unit, counts=counts).fsds_db

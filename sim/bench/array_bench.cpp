@@ -1,5 +1,5 @@
-// Drives every port of a Verilated model from arrays, a row a cycle: testbenches of millions of
-// operations. bulk_ports.h, generated beside this file, lists the ports.
+// Drives every port of a Verilated model from arrays, a row per cycle: testbenches of millions of
+// operations. bench_ports.h, generated beside this file, lists the ports.
 
 #include <cstdint>
 
@@ -36,26 +36,26 @@ void get(const VlWide<words>& port, uint64_t* row) {
 
 constexpr std::size_t limbs(unsigned width) { return (width + 63) / 64; }
 
-struct Bulk {
+struct ArrayBench {
     VerilatedContext context;
     VTop top{&context};
 };
 
 }  // namespace
 
-EXPORT void* bulk_create() { return new Bulk; }
+EXPORT void* bench_create() { return new ArrayBench; }
 
-EXPORT void bulk_destroy(void* handle) { delete static_cast<Bulk*>(handle); }
+EXPORT void bench_destroy(void* handle) { delete static_cast<ArrayBench*>(handle); }
 
 // In each cycle: inputs, then outputs as they are before the clock's edge.
-EXPORT void bulk_run(void* handle, uint64_t cycles, const uint64_t* const* in,
+EXPORT void bench_run(void* handle, uint64_t cycles, const uint64_t* const* in,
                      uint64_t* const* out) {
-    VTop& top = static_cast<Bulk*>(handle)->top;
+    VTop& top = static_cast<ArrayBench*>(handle)->top;
     for (uint64_t cycle = 0; cycle < cycles; ++cycle) {
         unsigned port = 0;
 #define INPUT(name, width) put<width>(top.name, in[port++] + cycle * limbs(width));
 #define OUTPUT(name, width)
-#include "bulk_ports.h"
+#include "bench_ports.h"
 #undef INPUT
 #undef OUTPUT
         top.clk = 0;
@@ -63,7 +63,7 @@ EXPORT void bulk_run(void* handle, uint64_t cycles, const uint64_t* const* in,
         port = 0;
 #define INPUT(name, width)
 #define OUTPUT(name, width) get(top.name, out[port++] + cycle * limbs(width));
-#include "bulk_ports.h"
+#include "bench_ports.h"
 #undef INPUT
 #undef OUTPUT
         top.clk = 1;

@@ -1,12 +1,12 @@
-"""What is told of a build: JSON for machines, a table for people."""
+"""The report of a build: JSON for machines, a table for people."""
 
 import json
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from backspike.flow.area import Area, Component
-from backspike.flow.place import Placement, Resource
+from backspike.flow.reports.area import Area, Component
 from backspike.flow.throughput import Throughput
+from backspike.flow.toolchain.place import Placement, Resource
 from backspike.system.json_text import json_text
 
 SHOWN = 0.01

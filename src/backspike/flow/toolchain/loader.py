@@ -34,8 +34,7 @@ def program(board: Board, bitstream: Path, *, flash: bool = False) -> None:
     try:
         run(loader, *options, str(bitstream.absolute()), folder=Path.cwd())
     except ToolFailed as error:
-        last = str(error).strip().splitlines()[-1]
         raise UserError(
-            f"{board.name} was not loaded with {bitstream}: {LOADER} says {last!r}; is the board "
-            "plugged in, switched on, and yours to open?"
+            f"{board.name} was not loaded with {bitstream}: {LOADER} says {error.cause!r}; is the "
+            "board plugged in, switched on, and yours to open?"
         ) from None

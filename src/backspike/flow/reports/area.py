@@ -1,12 +1,12 @@
-"""What a netlist takes of a part, in all and by component."""
+"""The resources of a part that a netlist takes, in total and by component."""
 
 import re
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 
-from backspike.flow.family import Family
-from backspike.flow.owners import owners
-from backspike.flow.synthesis import Netlist
+from backspike.flow.reports.attribution import attribute
+from backspike.flow.toolchain.family import Family
+from backspike.flow.toolchain.synthesis import Netlist
 
 NUMBER = re.compile(r"\d+(?=\.|$)")
 """By which instances that are alike differ: lane0, lane1."""
@@ -72,7 +72,7 @@ def components(netlist: Netlist, family: Family) -> list[Component]:
     """All components that take anything, each before those in it; the first is the whole."""
     cells = netlist.module["cells"]
     own: dict[str, Counter[str]] = defaultdict(Counter)
-    for name, path in owners(netlist.module, netlist.source).items():
+    for name, path in attribute(netlist.module, netlist.source).items():
         own[path][cells[name]["type"]] += 1
     whole: dict[str, Area] = defaultdict(Area)
     for path, counts in own.items():

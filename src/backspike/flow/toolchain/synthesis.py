@@ -2,16 +2,21 @@
 
 import functools
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from backspike.flow.family import FAMILIES, NETLIST
-from backspike.flow.owners import SCOPE
+from backspike.flow.reports.attribution import SCOPE
+from backspike.flow.toolchain.family import FAMILIES, NETLIST
 from backspike.system.cache import cached
-from backspike.system.tools import YOSYS, ToolFailed, run, version
+from backspike.system.progress import SILENT, Progress
+from backspike.system.tools import ToolFailed
+from backspike.system.toolset import WASM, YOSYS, Toolset
 
 SOURCE = "source.v"
+PASS = re.compile(r"^(\d+\.\d+)\. Executing (\S+)")
+"""What Yosys says when a pass begins."""
 CONFLICT = "Driver-driver conflict"
 """What Yosys warns of where two passes disagree on a wire, before it lets one of them win."""
 
@@ -38,23 +43,33 @@ class Netlist:
         return Counter(kind for kind in types if kind != SCOPE)
 
 
-def synthesise(text: str, family: str, top: str = "top") -> Netlist:
+def synthesise(
+    text: str,
+    family: str,
+    top: str = "top",
+    tools: Toolset = WASM,
+    progress: Progress = SILENT,
+) -> Netlist:
     """The netlist of a module of a Verilog text, made once for each text and version of Yosys.
 
     Cells and nets keep the names of the text or have none: the pass that makes names up for the
-    others is left out, so that `owners` is not misled. Raises UserError if Yosys is not installed,
-    ToolFailed if it refuses the text, or has tied two drivers together.
+    others is left out, so that `attribute` is not misled. Raises UserError if Yosys is not
+    installed, ToolFailed if it refuses the text, or has tied two drivers together.
     """
     commands = script(family, top)
 
+    def watch(line: str) -> None:
+        if found := PASS.match(line):
+            progress.at("Yosys", f"pass {found[1]}, {found[2]}")
+
     def build(folder: Path) -> None:
         (folder / SOURCE).write_text(text)
-        said = run(YOSYS, "-q", "-p", commands, folder=folder)
+        said = tools.run(YOSYS, "-p", commands, folder=folder, watch=watch)
         conflicts = [line for line in said.splitlines() if CONFLICT in line]
         if conflicts:
-            raise ToolFailed(f"{YOSYS} made a wrong netlist: {conflicts[0]}")
+            raise ToolFailed(f"{YOSYS} made a wrong netlist: {conflicts[0]}", said=said)
 
-    folder = cached(f"netlist-{family}", [version(YOSYS), commands, text], build)
+    folder = cached(f"netlist-{family}", [tools.version(YOSYS), commands, text], build)
     return Netlist(folder / NETLIST, top, text)
 
 

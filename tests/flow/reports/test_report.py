@@ -1,4 +1,4 @@
-"""flow.report, flow.area, flow.plot, flow.baselines: what is told of a build, and what is kept."""
+"""flow.reports: what is told of a build, and what is kept."""
 
 import json
 from collections import Counter
@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 from matplotlib.image import imread
 
-from backspike.flow import baselines, plot
-from backspike.flow.area import Area, area, components
-from backspike.flow.baselines import Baseline, baseline
-from backspike.flow.family import FAMILIES
-from backspike.flow.place import Placement, Resource, core_mhz
-from backspike.flow.report import Report, from_json, table
-from backspike.flow.synthesis import Netlist
+from backspike.flow.reports import baselines, plot
+from backspike.flow.reports.area import Area, area, components
+from backspike.flow.reports.baselines import Baseline, baseline
+from backspike.flow.reports.report import Report, from_json, table
 from backspike.flow.throughput import Throughput
+from backspike.flow.toolchain.family import FAMILIES
+from backspike.flow.toolchain.place import Placement, Resource, core_mhz
+from backspike.flow.toolchain.synthesis import Netlist
 from backspike.ir.errors import Missed, UserError
 from tests.support.netlists import cell, module, scope
 
@@ -213,4 +213,5 @@ def test_what_is_kept():
         assert (found.report.board, found.report.machine) == (board, machine)
         assert found.tolerances == baselines.TOLERANCES
         assert found.report.throughput is not None
+        assert found.report.throughput.workload
         assert (found.report.problem is None) == (found.report.bitstream is not None)

@@ -7,8 +7,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from backspike.flow.area import Component
-from backspike.flow.report import Report
+from backspike.flow.reports.area import Component
+from backspike.flow.reports.report import Report
 from backspike.system.plot_style import BLUE, GREEN, ORANGE, SOFT, STYLE
 
 BARS = 18

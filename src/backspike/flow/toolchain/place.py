@@ -1,21 +1,49 @@
 """Place and route: how full a part gets, how fast a netlist is in it, and the bitstream."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backspike.flow.family import FAMILIES, NETLIST
-from backspike.flow.synthesis import Netlist
+from backspike.flow.toolchain.family import FAMILIES, NETLIST
+from backspike.flow.toolchain.synthesis import Netlist
 from backspike.gen.boards.board import Board
 from backspike.system.cache import cached
-from backspike.system.tools import run, version
+from backspike.system.progress import SILENT, Progress
+from backspike.system.toolset import WASM, Toolset
 
 REPORT = "report.json"
 PLACES = "logic cells"
 """The places that LUT4 and FF share, where nextpnr counts these apart."""
+
+
+STAGES = (
+    ("packing", re.compile(r"Info: Packing ([^.\s]+)"), "{}"),
+    (
+        "placing",
+        re.compile(r"at iteration #(\d+), type \S+: .*legal = (\d+)"),
+        "iteration {}, wire length {}",
+    ),
+    (
+        "refining the placement",
+        re.compile(r"at iteration #(\d+): temp = .*wirelen = (\d+)"),
+        "iteration {}, wire length {}",
+    ),
+    (
+        "routing",
+        re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)"),
+        "iteration {}, {} wires used more than once",
+    ),
+    (
+        "routing",
+        re.compile(r"Info: +\d+ \| +\d+ +\d+ \| +\d+ +\d+ \| +(\d+)\|"),
+        "{} connections left",
+    ),
+)
+"""What nextpnr is at: stage, how it tells of it, and how far it is in it."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +65,8 @@ class Resource:
 
 @dataclass(frozen=True)
 class Placement:
-    """What came of one seed. mhz: what the core's clock reaches. met: every clock reaches what it
-    has to.
+    """The result of one seed. mhz: what the core's clock reaches. met: whether every clock reaches
+    its constraint.
     """
 
     seed: int
@@ -46,7 +74,9 @@ class Placement:
     met: bool
 
 
-def resources(board: Board, netlist: Netlist, pins: Mapping[str, str], ffs: int) -> list[Resource]:
+def resources(
+    board: Board, netlist: Netlist, pins: Mapping[str, str], ffs: int, tools: Toolset = WASM
+) -> list[Resource]:
     """What a netlist takes of the board's part. pins: files of constraints. ffs: the netlist's,
     for families whose flip-flops nextpnr counts with the LUT4 beside them. Raises ToolFailed.
     """
@@ -55,7 +85,7 @@ def resources(board: Board, netlist: Netlist, pins: Mapping[str, str], ffs: int)
         folder = Path(name)
         _prepare(folder, netlist.path, pins)
         options = ("--json", NETLIST, "--pack-only", "--report", REPORT)
-        run(family.place, "-q", *family.part(board), *options, folder=folder)
+        tools.run(family.place, "-q", *family.part(board), *options, folder=folder)
         found = json.loads((folder / REPORT).read_text())["utilization"]
     taken = [
         Resource(name, ffs, board.capacity.ffs)
@@ -69,7 +99,12 @@ def resources(board: Board, netlist: Netlist, pins: Mapping[str, str], ffs: int)
 
 
 def place(
-    board: Board, seed: int, netlist: Path, pins: Mapping[str, str]
+    board: Board,
+    seed: int,
+    netlist: Path,
+    pins: Mapping[str, str],
+    tools: Toolset = WASM,
+    progress: Progress = SILENT,
 ) -> tuple[Placement, Path]:
     """Place and route a netlist, whether it gets fast enough or not; made once for each netlist,
     board, seed and version of the tool. The folder is for `pack`. Raises ToolFailed.
@@ -77,32 +112,36 @@ def place(
     family = FAMILIES[board.family]
     option, placed = family.placed
     arguments = (
-        *("-q", *family.part(board), "--json", NETLIST, "--freq", f"{board.clock / 1e6:g}"),
+        *(*family.part(board), "--json", NETLIST, "--freq", f"{board.clock / 1e6:g}"),
         *("--seed", str(seed), *family.search, "--timing-allow-fail"),
         *("--report", REPORT, option, placed),
     )
 
+    def watch(line: str) -> None:
+        for stage, pattern, detail in STAGES:
+            if found := pattern.search(line):
+                progress.at(stage, detail.format(*found.groups()))
+
     def build(folder: Path) -> None:
         _prepare(folder, netlist, pins)
-        run(family.place, *arguments, folder=folder)
+        tools.run(family.place, *arguments, folder=folder, watch=watch)
         (folder / NETLIST).unlink()
 
     texts = [part for name in sorted(pins) for part in (name, pins[name])]
-    parts = [family.place, version(family.place), *arguments, *texts, netlist.read_bytes()]
+    parts = [family.place, tools.version(family.place), *arguments, *texts, netlist.read_bytes()]
     folder = cached(f"placed-{board.name}", parts, build)
     clocks = json.loads((folder / REPORT).read_text())["fmax"]
     met = all(clock["achieved"] >= clock["constraint"] for clock in clocks.values())
     return Placement(seed, core_mhz(clocks), met), folder
 
 
-def pack(board: Board, placed: Path) -> bytes:
+def pack(board: Board, placed: Path, tools: Toolset = WASM) -> bytes:
     """The bitstream of what `place` has left in a folder. Raises ToolFailed."""
     family = FAMILIES[board.family]
-    tool, *arguments = family.pack(board)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(placed / family.placed[1], folder)
-        run(tool, *arguments, folder=folder)
+        tools.run(family.packer, *family.pack, folder=folder)
         return (folder / family.bitstream).read_bytes()
 
 

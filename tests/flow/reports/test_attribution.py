@@ -1,8 +1,8 @@
-"""flow.owners: to which component a cell belongs."""
+"""flow.reports.attribution: to which component a cell belongs."""
 
 import pytest
 
-from backspike.flow.owners import common, owners
+from backspike.flow.reports.attribution import attribute, common
 from tests.support.netlists import cell, module, scope
 
 SOURCE = """\
@@ -26,13 +26,13 @@ LEAF, OTHER, TOP = "source.v:2.3-2.9", "source.v:5.3-5.9", "source.v:8.1-8.2"
 LIBRARY = "/share/ecp5/cells.v:2.1"
 
 
-def owned(cells: dict[str, dict], **nets: int) -> dict[str, str]:
-    return owners(module(SCOPES | cells, **nets), SOURCE)
+def attributed(cells: dict[str, dict], **nets: int) -> dict[str, str]:
+    return attribute(module(SCOPES | cells, **nets), SOURCE)
 
 
 def test_a_memory_by_its_name():
     """A memory belongs to the component in its name."""
-    assert owned({"a.y.words.0": cell("DP16KD", DO=1), "words": cell("DP16KD", DO=2)}) == {
+    assert attributed({"a.y.words.0": cell("DP16KD", DO=1), "words": cell("DP16KD", DO=2)}) == {
         "a.y.words.0": "a.y",
         "words": "",
     }
@@ -46,14 +46,14 @@ def test_a_register_by_its_place_and_its_net():
         "$3": cell("TRELLIS_FF", TOP, Q=3),
     }
     # The net of the first has names in three components, and only one is of the module.
-    found = owned(cells, a__x__q=1, a__q=1, b__i=1, a__y__q=2, top_q=3)
+    found = attributed(cells, a__x__q=1, a__q=1, b__i=1, a__y__q=2, top_q=3)
     assert found == {"$1": "a.x", "$2": "a.y", "$3": ""}
 
 
 def test_a_register_of_the_only_instance_needs_no_name():
     """A register of a module with one instance belongs to it."""
     only = {"a": scope("other"), "a.x": scope("leaf"), "$1": cell("TRELLIS_FF", LEAF, Q=1)}
-    assert owners(module(only), SOURCE) == {"$1": "a.x"}
+    assert attribute(module(only), SOURCE) == {"$1": "a.x"}
 
 
 def test_a_register_without_a_name_is_nearest_to_its_readers():
@@ -63,7 +63,7 @@ def test_a_register_without_a_name_is_nearest_to_its_readers():
         "$2": cell("LUT4", a=1, Z=2),
         "b.words.0": cell("DP16KD", i=2, DO=3),
     }
-    assert owned(cells) == {"$1": "b", "$2": "b", "b.words.0": "b"}
+    assert attributed(cells) == {"$1": "b", "$2": "b", "b.words.0": "b"}
 
 
 def test_logic_belongs_to_most_of_its_readers():
@@ -80,7 +80,7 @@ def test_logic_belongs_to_most_of_its_readers():
         "$reads": cell("LUT4", a=14, Z=10),
         "$unread": cell("LUT4", Z=15),
     }
-    found = owned(cells)
+    found = attributed(cells)
     assert {name: found[name] for name in cells if name.startswith("$")} == {
         "$x": "a.x",
         "$between": "a",
@@ -96,7 +96,7 @@ def test_the_majority():
     """Of readers in two components, the majority owns the logic."""
     cells = {f"a.x.w.{n}": cell("DPR", i=10, DO=n) for n in (1, 2)}
     cells |= {"b.w.0": cell("DPR", i=10, DO=3), "$": cell("LUT4", Z=10)}
-    assert owned(cells)["$"] == "a.x"
+    assert attributed(cells)["$"] == "a.x"
 
 
 @pytest.mark.parametrize("first", range(3))
@@ -106,19 +106,19 @@ def test_all_readers_vote(first):
     to = to[first:] + to[:first]
     cells = {f"{path}.w.{n}": cell("DPR", i=20 + n, DO=n) for n, path in enumerate(to)}
     cells |= {f"${n}": cell("LUT4", a=10, Z=20 + n) for n in range(3)}
-    assert owned(cells | {"$": cell("LUT4", Z=10)})["$"] == "b"
+    assert attributed(cells | {"$": cell("LUT4", Z=10)})["$"] == "b"
 
 
 def test_a_loop_ends():
     """Logic that feeds only itself belongs to the top."""
     cells = {"$1": cell("LUT4", a=2, Z=1), "$2": cell("LUT4", a=1, Z=2)}
-    assert owned(cells) == {"$1": "", "$2": ""}
+    assert attributed(cells) == {"$1": "", "$2": ""}
 
 
 def test_every_cell_has_one_owner():
     """Each cell of a long chain has an owner."""
     cells = {f"${n}": cell("LUT4", a=n, Z=n + 1) for n in range(50)}
-    assert set(owned(cells)) == set(cells)
+    assert set(attributed(cells)) == set(cells)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""flow.slices: places of a Gowin part that LUT4 and flip-flops share, or not."""
+"""flow.toolchain.gowin_slices: places of a Gowin part that LUT4 and flip-flops share, or not."""
 
 import pytest
 
-from backspike.flow.slices import places
+from backspike.flow.toolchain.gowin_slices import places
 from tests.support.netlists import cell, module
 
 

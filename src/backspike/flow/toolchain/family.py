@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backspike.flow import slices
+from backspike.flow.toolchain import gowin_slices
 from backspike.gen.boards.board import Board
-from backspike.system.tools import NEXTPNR
+from backspike.system.toolset import NEXTPNR, PACKER
 
 NETLIST = "netlist.json"
 """What synthesis leaves and place and route reads."""
@@ -23,8 +23,8 @@ class Family:
     what it does not count by itself. places: of a netlist's module, the places that LUT4 and FF
     take together, where one of them may keep the other out and nextpnr counts them apart.
     part: options that choose a board's part and pins. search: options of the placer. placed: the
-    file, and the option for it, that place and route writes. pack: tool and options that make
-    `bitstream` of it. packages: with tools of their own.
+    file, and the option for it, that place and route writes. pack: options of the packer that
+    makes `bitstream` of it. packages: Python packages whose versions matter, too.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Family:
     resources: dict[str, str | None]
     part: Callable[[Board], tuple[str, ...]]
     placed: tuple[str, str]
-    pack: Callable[[Board], tuple[str, ...]]
+    pack: tuple[str, ...]
     bitstream: str
     search: tuple[str, ...] = ()
     places: Callable[[dict], int] | None = None
@@ -50,6 +50,11 @@ class Family:
     def place(self) -> str:
         """The tool that places and routes."""
         return NEXTPNR[self.name]
+
+    @property
+    def packer(self) -> str:
+        """The tool that makes a bitstream."""
+        return PACKER[self.name]
 
 
 ECP5_SIZES = {"LFE5U-25F": "--25k", "LFE5U-45F": "--45k", "LFE5U-85F": "--85k"}
@@ -85,7 +90,7 @@ FAMILIES = {
             },
             part=_ecp5,
             placed=("--textcfg", "top.config"),
-            pack=lambda _: ("yowasp-ecppack", "--compress", "top.config", "top.bit"),
+            pack=("--compress", "top.config", "top.bit"),
             bitstream="top.bit",
         ),
         Family(
@@ -94,7 +99,8 @@ FAMILIES = {
             # a register that holds two products, it ties the upper one to zero). This is what it
             # does but for that.
             prepare=(
-                "hierarchy -top {top}; proc -latches error; flatten; opt; wreduce t:$mul; "
+                "hierarchy -top {top}; proc; select -assert-none t:$dlatch t:$adlatch; flatten; "
+                "opt; wreduce t:$mul; "
                 "techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v -D DSP_A_MAXWIDTH=16 "
                 "-D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 "
                 "-D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16; select a:mul2dsp; "
@@ -118,7 +124,7 @@ FAMILIES = {
             },
             part=lambda board: ("--up5k", "--package", board.package.lower(), "--pcf", "top.pcf"),
             placed=("--asc", "top.asc"),
-            pack=lambda _: ("yowasp-icepack", "top.asc", "top.bin"),
+            pack=("top.asc", "top.bin"),
             bitstream="top.bin",
         ),
         Family(
@@ -138,7 +144,7 @@ FAMILIES = {
                 "memory blocks": "BSRAM",
                 "DSP": "MULT18X18",
             },
-            places=slices.places,
+            places=gowin_slices.places,
             # The placer tries a cell cells^2 / 10,000 times, and 10,000 at least. By itself it
             # tries 1,250 times as often, and has not said in 8 minutes that a part is too full.
             search=("--placer-heap-cell-placement-timeout", "10000"),
@@ -147,7 +153,7 @@ FAMILIES = {
                 *("--vopt", "cst=top.cst"),
             ),
             placed=("--write", "placed.json"),
-            pack=lambda _: ("gowin_pack", "-d", GOWIN_FAMILY, "-o", "top.fs", "placed.json"),
+            pack=("-d", GOWIN_FAMILY, "-o", "top.fs", "placed.json"),
             bitstream="top.fs",
             packages=("apycula",),
         ),

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from backspike.flow.report import SHOWN, Report, from_json
+from backspike.flow.reports.report import SHOWN, Report, from_json
 from backspike.ir.errors import Missed, UserError
 from backspike.system.files import write_file
 

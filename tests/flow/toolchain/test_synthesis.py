@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from backspike.flow import synthesis
-from backspike.flow.family import FAMILIES
+from backspike.flow.toolchain import synthesis
+from backspike.flow.toolchain.family import FAMILIES
 from backspike.gen.boards.board import BOARDS
 from backspike.gen.boards.files import top_files
 from backspike.gen.emit import emit

@@ -12,7 +12,7 @@ Path = str
 """Of an instance, as `core.fp.lanes`; empty for the top module itself."""
 
 
-def owners(module: dict, source: str) -> dict[str, Path]:
+def attribute(module: dict, source: str) -> dict[str, Path]:
     """The path of the instance that owns each cell, by the cell's name.
 
     module: the flattened module, as Yosys writes JSON, before names were made up for what has none
