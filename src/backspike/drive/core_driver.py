@@ -47,6 +47,7 @@ class CoreDriver:
     def __init__(self, port: Port, plan: Plan):
         self.port = port
         self.plan = plan
+        self.saturated = False  # a rounding, as the last run's status said, since `clear`
         self.map = port.registers
         self.shape = Shape(plan.machine.lanes, plan.network.steps, plan.samples, plan.blocks)
         self.row = plan.machine.lanes // 2  # words of a row of halves
@@ -151,6 +152,7 @@ class CoreDriver:
         running = self.map.register("status").field("running").mask
         self.port.wait("status", running, 0, interval=32, limit=limit)
         status = self.status()
+        self.saturated = bool(status["saturated"])
         if status["fault"]:
             raise CoreFaultError(
                 Fault(status["fault"]), ENGINES[status["fault_engine"]], status["fault_task"]
@@ -163,6 +165,7 @@ class CoreDriver:
     def clear(self) -> None:
         """Forget that a rounding has saturated."""
         self.port.write("clear", 1)
+        self.saturated = False
 
     def counters(self) -> dict:
         """Of the last run: total, overlap, and each engine's counters."""

@@ -1,9 +1,10 @@
 """Labelled samples to train on: scikit-learn's digits, `.npz` files and IDX files.
 
 Every loader ends in pixels within 0..1, float64 (samples, inputs), row-major if images. How they
-were scaled is said in `Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as they
-are, of whatever type: bytes of 0 and 1 are binary. Other IDX bytes, and uint8 in `.npz`, are divided
-by 255. Other numbers are mapped linearly, from the least to the largest number of the whole file.
+were scaled is said in `Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
+they are, of whatever type: bytes of 0 and 1 are binary. Other IDX bytes, and uint8 in `.npz`, are
+divided by 255. Other numbers are mapped linearly, from the least to the largest number of the
+whole file.
 
 A source without a test set of its own gives every fifth sample, in the order of classes, to one.
 """
@@ -253,7 +254,8 @@ def _split(source: str, part: str, x: np.ndarray, y: np.ndarray) -> Split:
     if y.min() < 0 or y.max() >= 2**15:
         wrong = y.min() if y.min() < 0 else y.max()
         raise UserError(
-            f"{part}y in data {source} has the label {wrong}, must have labels from 0 to {2**15 - 1}"
+            f"{part}y in data {source} has the label {wrong}, must have labels from 0 to "
+            f"{2**15 - 1}"
         )
     return Split(np.ascontiguousarray(x.reshape(len(x), -1), np.float64), y.astype(np.int64))
 
