@@ -1,11 +1,18 @@
 """The link's driver on good and bad lines: no wrong value, nothing lost or done twice, no hang."""
 
+import contextlib
+import os
+import threading
+import time
+import tty
+
 import numpy as np
 import pytest
 
 from backspike.drive.frames import pack
 from backspike.drive.link import SILENT, TRIES, LinkPort
 from backspike.drive.link_torture import RATE, torture
+from backspike.drive.serial_line import SerialLine
 from backspike.gen.host.access import BusError, BusTimeoutError
 from backspike.gen.link.bell import MAP
 from backspike.gen.link.protocol import WORDS
@@ -173,6 +180,79 @@ def test_what_is_no_board(answer, tries, message):
     with pytest.raises(LinkError, match=message):
         LinkPort(line, MAP)
     assert line.sent == tries
+
+
+class Loop(Dead):
+    """A line that sends back what it is sent, as far as `damage` leaves it."""
+
+    def __init__(self, damage=bytes):
+        super().__init__()
+        self._damage = damage
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+        self._waiting = self._damage(data)
+
+
+LOOPBACK = "serial port X sends back what it is sent: a loopback is there"
+
+
+def test_a_loopback_is_recognised_at_once():
+    """After the first frame, and not as a wrong baud rate after all tries."""
+    line = Loop()
+    with pytest.raises(LinkError, match=LOOPBACK):
+        LinkPort(line, MAP)
+    assert line.sent == 1
+
+
+def test_a_loopback_that_damages_is_recognised_by_its_first_whole_frame():
+    """Until then it might be anything."""
+    sends = iter([b"\x55", b"\x7e\x55\x7e"])
+    line = Loop(lambda data: next(sends, data))
+    with pytest.raises(LinkError, match=LOOPBACK):
+        LinkPort(line, MAP)
+    assert line.sent == 3
+
+
+def test_a_board_behind_a_line_that_echoes():
+    """As half-duplex lines do: the board's answer comes after the echo, and is taken."""
+
+    class Echoing(UartLine):
+        def send(self, data: bytes) -> None:
+            super().send(data)
+            self.echo = data
+
+        def receive(self, seconds: float) -> bytes:
+            echo, self.echo = self.echo, b""
+            return echo or super().receive(seconds)
+
+    port = LinkPort(Echoing(uart()), MAP)
+    port.write("bell", 3)
+    assert port.read("last") == 3
+    assert port.failures == 0
+
+
+def test_a_loopback_as_a_serial_port():
+    """A pseudo-terminal whose other side sends everything back."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+
+    def loop():
+        with contextlib.suppress(OSError):  # until it is closed
+            while data := os.read(ours, 4096):
+                os.write(ours, data)
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    line, begin = SerialLine(os.ttyname(theirs)), time.monotonic()
+    try:
+        with pytest.raises(LinkError, match="sends back what it is sent"):
+            LinkPort(line, MAP)
+        assert time.monotonic() - begin < 5
+    finally:
+        line.close()
+        os.close(theirs)
+        os.close(ours)
 
 
 def test_a_line_that_gets_worse_is_given_up():

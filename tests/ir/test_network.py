@@ -125,7 +125,7 @@ NAN, INF = math.nan, math.inf
         (lambda: Surrogate("x", (0.0,), (0.0,)), "'x' has 1 edges and 1 values"),
         (
             lambda: Surrogate("x", (1.0, 1.0), (0.0,) * 3),
-            r"has edges \(1.0, 1.0\), must have",
+            r"the edges \(1.0, 1.0\), must have",
         ),
         (
             lambda: Surrogate("x", (NAN,), (0.0,) * 2),

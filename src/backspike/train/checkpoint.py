@@ -211,8 +211,8 @@ def _whole(name: str, value: object, least: int) -> None:
 
 
 def _number(name: str, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(value) and value >= 0):
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and number >= 0):
         raise UserError(f"{name} is {value!r}, must be a finite number from 0 up")
 
 
