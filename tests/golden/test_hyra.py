@@ -274,15 +274,15 @@ def same(x):
         (lambda: hyra.impulse_response(same, 1, bright=0.5, dark=0.5), "0.5 on 0.5"),
         (
             lambda: hyra.linear_part(IMAGE, torch.ones(1, 1, 4, 4), 2),
-            "response has the shape (1, 1, 4, 4) at scale 2: a scale of 1 or more, and squares",
+            "response has the shape (1, 1, 4, 4) at scale 2, must have squares",
         ),
         (
             lambda: hyra.linear_part(torch.ones(1, 3, 3, 4), torch.ones(1, 1, 6, 6), 2),
-            "response has the shape (1, 1, 6, 6): (O, 3, …) is allowed for pictures of 3 channels",
+            "response has the shape (1, 1, 6, 6), must have (O, 3, …) for pictures of 3 channels",
         ),
         (
             lambda: hyra.nonlinear_part(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 5)),
-            "output has the shape (1, 1, 4, 4): that of its linear part is allowed, (1, 1, 4, 5)",
+            "output has the shape (1, 1, 4, 4), must have that of its linear part, (1, 1, 4, 5)",
         ),
         (lambda: hyra.ideal_low_pass(0), "scale is 0"),
         (lambda: hyra.sinc_correlation(torch.ones(6, 6), 2), "is the same everywhere"),
