@@ -86,10 +86,10 @@ class Bulk:
 
     def __call__(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
         if unknown := set(arrays) - set(self.inputs):
-            raise ValueError(f"inputs {sorted(unknown)}: {sorted(self.inputs)} are allowed")
+            raise ValueError(f"inputs are {sorted(unknown)}, must be of {sorted(self.inputs)}")
         lengths = {len(array) for array in arrays.values()}
         if len(lengths) != 1:
-            raise ValueError(f"inputs have {sorted(lengths)} rows: one number of rows is allowed")
+            raise ValueError(f"inputs have {sorted(lengths)} rows, must have one number of rows")
         cycles = lengths.pop()
 
         def rows(width: int) -> np.ndarray:
@@ -101,7 +101,7 @@ class Bulk:
             inputs[name] += to_limbs([init], self.inputs[name]).squeeze()
         for name, array in arrays.items():
             if array.shape != inputs[name].shape:
-                raise ValueError(f"{name} has shape {array.shape}: {inputs[name].shape} is allowed")
+                raise ValueError(f"{name} has shape {array.shape}, must have {inputs[name].shape}")
             inputs[name] = np.ascontiguousarray(array).astype(np.uint64)
         outputs = {name: rows(width) for name, width in self.outputs.items()}
         self._library.bulk_run(self._handle, cycles, _pointers(inputs), _pointers(outputs))

@@ -166,9 +166,9 @@ def test_a_mismatch_exits_1_and_writes_nothing(capsys, tmp_path, unit):
         ("odd_a.png odd_b.png", "reference odd_a.png has 21 x 16 pixels: spectral-128 does sides "
          "of powers of two from 8 to 128; --tile N averages over tiles (another figure), --backend "
          "golden takes any size"),
-        ("odd_a.png odd_b.png --tile 20", "tiles are 20 pixels wide: 1 to 16 are allowed"),
+        ("odd_a.png odd_b.png --tile 20", "tiles are 20 pixels wide, must be 1 to 16"),
         ("odd_a.png odd_b.png --tile 12", "tile is 12: spectral-128 does sides of powers of two"),
-        ("odd_a.png odd_b.png --tile many", "--tile: 'many' is given: an integer is allowed"),
+        ("odd_a.png odd_b.png --tile many", "--tile: 'many' must be an integer"),
         ("grey_a.png grey_b.png --machine tiny", "machine is 'tiny': spectral-32, spectral-64"),
         ("grey_a.png grey_b.png --backend gpu", "backend is 'gpu': golden, rtl, serial:PORT"),
         ("grey_a.png grey_b.png --json .", "--json is ., a folder"),

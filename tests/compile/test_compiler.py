@@ -175,7 +175,7 @@ BIG = Machine(name="big", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_ro
 @pytest.mark.parametrize(
     ("network", "batch", "machine", "words"),
     [
-        (dense(8, 8, 8, steps=17), 4, DEFAULT, "17 steps: 1 to 16 are allowed"),
+        (dense(8, 8, 8, steps=17), 4, DEFAULT, "17 steps, must have 1 to 16"),
         (dense(4, 4, 4, 4, 4, 4), 1, DEFAULT, "its layers need 5 descriptors, and there are 4"),
         (dense(64, 300, 10), 1, DEFAULT,
          "'default': its weight memory needs 3032 row tiles, and there are 2048"),

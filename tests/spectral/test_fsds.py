@@ -203,7 +203,7 @@ def test_pictures_that_are_no_pair():
         measure(reference, image[:, 1:], "golden")
     with pytest.raises(UserError, match="has the dtype uint8 and the image uint16: equal ones"):
         measure(reference, image.astype(np.uint16), "golden")
-    with pytest.raises(UserError, match="the reference is float64: uint8 or uint16 is allowed"):
+    with pytest.raises(UserError, match="the reference is float64, must be uint8 or uint16"):
         measure(reference / 1, image, "golden")
 
 

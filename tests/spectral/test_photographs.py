@@ -61,5 +61,5 @@ def test_crop():
     assert (crop(pixels, 3) == pixels[:, 1:4, 2:5]).all()
     assert (crop(pixels, 5) == pixels[:, :, 1:6]).all()
     for size in (0, 6):
-        with pytest.raises(UserError, match=f"the crop is {size} pixels wide: 1 to 5 .* 8 x 5"):
+        with pytest.raises(UserError, match=f"{size} pixels wide, must be 1 to 5 .* 8 x 5"):
             crop(pixels, size)

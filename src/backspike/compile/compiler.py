@@ -69,7 +69,7 @@ def compile_network(network: Network, learning: Learning, machine: Machine) -> P
     """Compile for that machine; UserError names the memory that a network does not fit."""
     if network.steps > DEPTH:
         raise UserError(
-            f"the network has {network.steps} steps: 1 to {DEPTH} are allowed, "
+            f"the network has {network.steps} steps, must have 1 to {DEPTH}, "
             "the entries of an accumulator file"
         )
     samples = min(DEPTH // network.steps, learning.batch)

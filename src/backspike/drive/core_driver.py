@@ -54,8 +54,8 @@ class CoreDriver:
         ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
         if (ident, version) != (IDENT, VERSION):
             raise UserError(
-                f"the core's identification is {ident:#x} version {version}: "
-                f"{IDENT:#x} version {VERSION} is allowed"
+                f"the core's identification is {ident:#x} version {version}, "
+                f"must be {IDENT:#x} version {VERSION}"
             )
         memories = self.map.register("sizes").unpack(port.read("sizes"))
         self._check_machine(
@@ -186,10 +186,10 @@ class CoreDriver:
         wanted = {name: DEPTH if name == "depth" else getattr(machine, name) for name in sizes}
         wrong = [name for name, size in sizes.items() if size != wanted[name]]
         if wrong:
-            has, allowed = (
+            has, must = (
                 ", ".join(f"{name} {side[name]}" for name in wrong) for side in (sizes, wanted)
             )
-            raise UserError(f"the core has {has}: the machine {machine.name} has {allowed}")
+            raise UserError(f"the core has {has}, must have {must}, as the machine {machine.name}")
 
     def _units(self, window: str, layer: int, words: int, dtype: type, batch: int) -> np.ndarray:
         at = self.plan.layers[layer]

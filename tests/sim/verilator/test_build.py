@@ -165,11 +165,11 @@ def test_bulk_drives_ports_of_every_width():
 @pytest.mark.verilator
 def test_bulk_refuses_what_does_not_fit():
     run = Bulk(Sample(), "sample_bulk")
-    with pytest.raises(ValueError, match=r"inputs \['j'\]: .* are allowed"):
+    with pytest.raises(ValueError, match=r"inputs are \['j'\], must be of"):
         run(j=np.zeros(3))
     with pytest.raises(ValueError, match=r"inputs have \[2, 3\] rows"):
         run(i1=np.zeros(3), i7=np.zeros(2))
-    with pytest.raises(ValueError, match=r"i65 has shape \(3,\): \(3, 2\) is allowed"):
+    with pytest.raises(ValueError, match=r"i65 has shape \(3,\), must have \(3, 2\)"):
         run(i65=np.zeros(3))
 
 
