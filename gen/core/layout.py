@@ -92,7 +92,7 @@ def descriptor_fields(engine: str) -> dict[str, Field]:
             ("stochastic", 1, "round the updated weight stochastically"),
             ("key", 32, "key of the stochastic rounding's hash"),
         )
-    raise ValueError(f"engine is {engine!r}: one of {', '.join(ENGINES)} is allowed")
+    raise ValueError(f"engine is {engine!r}, must be one of {', '.join(ENGINES)}")
 
 
 TABLES = {"fp": [f"edge{n}" for n in range(15)], "bp": [f"h{n}" for n in range(16)]}

@@ -58,9 +58,9 @@ class Round(wiring.Component):
 
     def __init__(self, *, width: int, fraction: int, stochastic: bool = False):
         if width < 2:
-            raise ValueError(f"width is {width}: 2 or more is allowed")
+            raise ValueError(f"width is {width}, must be 2 or more")
         if fraction < FRACTION:
-            raise ValueError(f"fraction is {fraction}: {FRACTION} or more is allowed")
+            raise ValueError(f"fraction is {fraction}, must be {FRACTION} or more")
         self.width, self.fraction, self.stochastic = width, fraction, stochastic
         ports = {"i": In(signed(width)), "i_negate": In(1), "o": Out(Half), "saturated": Out(1)}
         if stochastic:

@@ -217,7 +217,7 @@ class EventEmitter(wiring.Component):
 
     def __init__(self, *, lines: int, length: int, tag_width: int):
         if length % PART:
-            raise ValueError(f"length is {length}: a multiple of {PART} is allowed")
+            raise ValueError(f"length is {length}, must be a multiple of {PART}")
         self._length = length
         super().__init__(
             {

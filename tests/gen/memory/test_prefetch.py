@@ -157,5 +157,5 @@ def test_read_pipe():
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_prefetch_depth():
     for depth in (4, 6, 12):
-        with pytest.raises(ValueError, match=f"depth is {depth}: a power of two over 6"):
+        with pytest.raises(ValueError, match=f"depth is {depth}, must be a power of two over 6"):
             Prefetch(address_width=1, row_width=1, tag_width=0, latency=LATENCY, depth=depth)

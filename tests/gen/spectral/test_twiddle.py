@@ -47,6 +47,6 @@ def test_a_line_after_another(name, size):
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize("block", [8, 24])
 def test_refused(block):
-    with pytest.raises(ValueError, match=f"block is {block}: a power of two from 16 on is allowed"):
+    with pytest.raises(ValueError, match=f"block is {block}, must be a power of two from 16 on"):
         Twiddles(block=block)
     gc.collect()  # Amaranth warns of the unfinished object now, where it is expected
