@@ -168,9 +168,9 @@ def test_what_never_fitted_is_no_error_beside_its_baseline(flow):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("build", "board is not given: ulx3s-85f, "),
-        ("build --board mine", "board is 'mine': ulx3s-85f, "),
-        ("build --board ulx3s-25f --machine huge", "machine is 'huge': tiny, "),
+        ("build", "board is not given, must be one of ulx3s-85f, "),
+        ("build --board mine", "board is 'mine', must be one of ulx3s-85f, "),
+        ("build --board ulx3s-25f --machine huge", "machine is 'huge', must be one of tiny, "),
         ("build --board ulx3s-25f --seeds 0", "seeds is 0, must be 1 or more"),
         ("build --board ulx3s-25f --jobs 0", "jobs is 0, must be 1 or more"),
         ("build --board ulx3s-25f --clock 0", "clock is 0 MHz on ulx3s-25f: "),
@@ -182,7 +182,7 @@ def test_what_never_fitted_is_no_error_beside_its_baseline(flow):
         ("build --board ulx3s-25f --check --renew", "check and renew are both given"),
         ("build --board ulx3s-25f --check", "machine 'default' has no baseline on ulx3s-25f"),
         ("build --board ulx3s-25f --json .", "--json is ., a folder"),
-        ("program --board mine", "board is 'mine': ulx3s-85f, "),
+        ("program --board mine", "board is 'mine', must be one of ulx3s-85f, "),
         ("program --board ulx3s-25f", "build/ulx3s-25f-default/ulx3s-25f-default.bit is not there"),
         ("program --board ulx3s-25f no.bit", "file is no.bit: there is no such file"),
     ],

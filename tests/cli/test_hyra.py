@@ -147,10 +147,10 @@ def test_ctrl_c_in_training(capsys, monkeypatch, tmp_path):
     [
         ("--scale two", "scale is 'two', must be whole numbers with commas between, as 2,3,4"),
         ("--scale 2,5", "scale is 5, must be 2, 3, 4"),
-        ("--scale 2,", "scale is '2,': whole numbers"),
+        ("--scale 2,", "scale is '2,', must be whole numbers"),
         ("--network srcnn,edsr", "network is 'edsr', must be srcnn, fsrcnn, bicubic, sinc"),
-        ("--backend gpu", "backend is 'gpu': golden, rtl, serial:PORT"),
-        ("--machine tiny", "machine is 'tiny': spectral-32"),
+        ("--backend gpu", "backend is 'gpu', must be golden or rtl or serial:PORT"),
+        ("--machine tiny", "machine is 'tiny', must be one of spectral-32"),
         ("--size 100", "size is 100 on spectral-128, must be a power of two from 8 to 128"),
         ("--size 256", "size is 256 on spectral-128, must be a power of two from 8 to 128"),
         ("--size 4 --backend golden", "size is 4, must be 8 or more"),
@@ -161,8 +161,8 @@ def test_ctrl_c_in_training(capsys, monkeypatch, tmp_path):
         ("--image flat.png --size 16", "picture flat.png has no contrast in its middle 16 x 16"),
         ("--image deep.png --size 16", "picture deep.png has 16 bits a pixel, must have 8"),
         ("--json .", "--json is ., a folder"),
-        ("--plots file", "--plots is file: "),
-        ("--weights file", "--weights is file: "),
+        ("--plots file", "--plots is file, but "),
+        ("--weights file", "--weights is file, but "),
     ],
 )
 def test_bad_input(capsys, tmp_path, arguments, message):

@@ -193,7 +193,7 @@ def test_more_blur_is_less_alike():
         (torch.tensor([[[1, math.nan]]]), r"at \[0, 0, 1\] is nan: finite numbers"),
         (torch.tensor([[[1], [-math.inf]]]), r"at \[0, 1, 0\] is -inf"),
         (torch.zeros(1, 2, 2, dtype=torch.complex64), "is torch.complex64: real numbers"),
-        (torch.zeros(4, 4), r"has the shape \(4, 4\): \(\.\.\., C, H, W\)"),
+        (torch.zeros(4, 4), r"has the shape \(4, 4\), must have \(\.\.\., C, H, W\)"),
         (torch.zeros(0, 4, 4), r"has the shape \(0, 4, 4\)"),
         (torch.zeros(0, 1, 4, 4), r"has the shape \(0, 1, 4, 4\)"),
         (torch.zeros(2, 1, 0, 4), r"has the shape \(2, 1, 0, 4\)"),
@@ -225,6 +225,7 @@ def test_an_error_names_the_image_of_a_batch():
 def test_shapes_that_differ():
     image, _ = smooth_pair()
     with pytest.raises(
-        UserError, match=r"the image is \(3, 32, 47\) and the reference \(3, 32, 48\): equal"
+        UserError,
+        match=r"the image is \(3, 32, 47\) and the reference \(3, 32, 48\), must have equal",
     ):
         fsds(image[..., :-1], image)

@@ -265,10 +265,10 @@ def same(x):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: hyra.split(same, torch.ones(3, 4)), "image has the shape (3, 4): (N, C, h, w)"),
+        (lambda: hyra.split(same, torch.ones(3, 4)), "image has the shape (3, 4), must have (N, C, h, w)"),
         (lambda: hyra.split(lambda x: x[..., 1:], IMAGE), "the network made (1, 1, 3, 3) of"),
         (lambda: hyra.split(lambda x: x[0], IMAGE), "the network made (1, 3, 4) of"),
-        (lambda: hyra.split(lambda x: None, IMAGE), "returned a NoneType: a tensor"),
+        (lambda: hyra.split(lambda x: None, IMAGE), "returned a NoneType, must be a tensor"),
         (lambda: hyra.impulse_response(same, -1), "radius is -1"),
         (lambda: hyra.impulse_response(same, 1, 0), "channels is 0"),
         (lambda: hyra.impulse_response(same, 1, bright=0.5, dark=0.5), "0.5 on 0.5"),
