@@ -192,7 +192,10 @@ def test_more_blur_is_less_alike():
         (torch.zeros(1, 1, 1), "is 0 everywhere"),
         (torch.tensor([[[1, math.nan]]]), r"at \[0, 0, 1\] is nan, must be finite"),
         (torch.tensor([[[1], [-math.inf]]]), r"at \[0, 1, 0\] is -inf"),
-        (torch.zeros(1, 2, 2, dtype=torch.complex64), "is torch.complex64, must be of real numbers"),
+        (
+            torch.zeros(1, 2, 2, dtype=torch.complex64),
+            "is torch.complex64, must be of real numbers",
+        ),
         (torch.zeros(4, 4), r"has the shape \(4, 4\), must have \(\.\.\., C, H, W\)"),
         (torch.zeros(0, 4, 4), r"has the shape \(0, 4, 4\)"),
         (torch.zeros(0, 1, 4, 4), r"has the shape \(0, 1, 4, 4\)"),

@@ -265,7 +265,7 @@ def same(x):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: hyra.split(same, torch.ones(3, 4)), "image has the shape (3, 4), must have (N, C, h, w)"),
+        (lambda: hyra.split(same, torch.ones(3, 4)), "image has the shape (3, 4), must"),
         (lambda: hyra.split(lambda x: x[..., 1:], IMAGE), "the network made (1, 1, 3, 3) of"),
         (lambda: hyra.split(lambda x: x[0], IMAGE), "the network made (1, 3, 4) of"),
         (lambda: hyra.split(lambda x: None, IMAGE), "returned a NoneType, must be a tensor"),
