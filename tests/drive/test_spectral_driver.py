@@ -289,7 +289,7 @@ def test_what_the_driver_does_not_take(unit):
             "image is 8 x 64, must be a power of two from 8 to 32",
         ),
         (lambda: unit.sums(zero[0], zero[0]), "image is 8, must be a power of two from 8 to 32"),
-        (lambda: unit.sums(zero.double(), zero), "image has dtype float64: integers"),
+        (lambda: unit.sums(zero.double(), zero), "image has dtype float64, must be of integers"),
         (lambda: unit.transform(Samples(zero + (1 << 17), zero, zero)), part),
         (lambda: unit.transform(Samples(zero, zero, zero + 1)), "exponents up to 1, must be 0"),
         (lambda: unit.driver.run(12, 8), "height is 12, must be a power of two from 8 to 32"),

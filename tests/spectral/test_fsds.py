@@ -176,7 +176,7 @@ DOES = "spectral-32 does sides of powers of two from 8 to 32"
         ((1, 64, 64), {"tile": 65}, "tiles are 65 pixels wide, must be 1 to 64"),
         ((1, 16, 16), {"backend": "gpu"}, "backend is 'gpu', must be golden or rtl or serial:PORT"),
         ((1, 16, 16), {"machine": "tiny"}, "machine is 'tiny', must be one of spectral"),
-        ((1, 16, 0), {}, r"the reference has the shape \(1, 16, 0\), must have \(C, H, W\) without a 0"),
+        ((1, 16, 0), {}, r"the reference has the shape \(1, 16, 0\), must have \(C, H, W\)"),
         ((16, 16), {}, r"the reference has the shape \(16, 16\)"),
     ],
 )  # fmt: skip
