@@ -50,7 +50,7 @@ class CoreDriver:
         self.saturated = False  # a rounding, as the last run's status said, since `clear`
         self.map = port.registers
         self.shape = Shape(plan.machine.lanes, plan.network.steps, plan.samples, plan.blocks)
-        self.row = plan.machine.lanes // 2  # words of a row of halves
+        self.row = plan.machine.lanes // 2  # words of a row of FP16 numbers
         ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
         if (ident, version) != (IDENT, VERSION):
             raise UserError(
@@ -117,7 +117,7 @@ class CoreDriver:
         self._register(f"extent{parity}", full=full, partial=partial)
 
     def write_error(self, error: np.ndarray) -> None:
-        """The read-out's error, uint16 (B, N) halves."""
+        """The read-out's error, FP16 as uint16 (B, N)."""
         rows = sample_rows(error, self.shape)
         self._write("logits", 0, rows.view(np.uint32))
 
