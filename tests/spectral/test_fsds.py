@@ -201,7 +201,7 @@ def test_pictures_that_are_no_pair():
     reference, image = pictures((1, 16, 16))
     with pytest.raises(UserError, match=r"has the shape \(1, 16, 16\) and the image \(1, 15, 16\)"):
         measure(reference, image[:, 1:], "golden")
-    with pytest.raises(UserError, match="has the dtype uint8 and the image uint16: equal ones"):
+    with pytest.raises(UserError, match="has the dtype uint8 and the image uint16, must be equal"):
         measure(reference, image.astype(np.uint16), "golden")
     with pytest.raises(UserError, match="the reference is float64, must be uint8 or uint16"):
         measure(reference / 1, image, "golden")
