@@ -13,7 +13,7 @@ class NoisyLine:
 
     def __init__(self, share: float, seed: int):
         if not 0 <= share <= 1:
-            raise ValueError(f"share is {share}, must be from 0 to 1")
+            raise ValueError(f"share is {share}, must be 0 to 1")
         self.share = share
         self.counts = dict.fromkeys(KINDS, 0)
         self._rng = np.random.default_rng(seed)

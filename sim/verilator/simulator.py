@@ -191,7 +191,7 @@ class Simulator:
     def stall(self, probability: float, seed: int = 0) -> None:
         """Makes each of the five channels hold back in a cycle with this probability."""
         if not 0 <= probability < 1:
-            raise ValueError(f"probability is {probability}, must be 0 or more and below 1")
+            raise ValueError(f"probability is {probability}, must be 0 up to but not 1")
         self._call("stall", int(probability * 2**32), seed)
 
     def trace(self, path: Path | str | None) -> None:

@@ -194,9 +194,9 @@ def test_another_machine_is_told(board, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        ("serial:", "backend is 'serial:': serial:PORT[:BAUD] is allowed"),
-        ("serial::9600", "backend is 'serial::9600': serial:PORT[:BAUD] is allowed"),
-        ("serial:/dev/x:0", "backend is 'serial:/dev/x:0': serial:PORT[:BAUD] is allowed"),
+        ("serial:", "backend is 'serial:', must be serial:PORT[:BAUD]"),
+        ("serial::9600", "backend is 'serial::9600', must be serial:PORT[:BAUD]"),
+        ("serial:/dev/x:0", "backend is 'serial:/dev/x:0', must be serial:PORT[:BAUD]"),
         ("serial:/dev/nothing", "serial port /dev/nothing cannot be opened at 1000000 baud: No "),
         ("serial:file:9600", "serial port file cannot be opened at 9600 baud: "),
     ],

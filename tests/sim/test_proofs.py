@@ -61,9 +61,9 @@ def test_failures_are_told(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("request", None)])
 def test_a_bug_is_planted_once(old, times):
-    bug = Bug("nothing", "host.bus", old, "")
-    with pytest.raises(ValueError, match="must be once"):
-        planted(bug)("host.bus")
+    bug = Bug("nothing", "host.relay", old, "")
+    with pytest.raises(ValueError, match="must have it once"):
+        planted(bug)("host.relay")
     assert times is None or times == 0
 
 

@@ -231,16 +231,14 @@ def _checked(reference: np.ndarray, image: np.ndarray, names: tuple[str, str]) -
     """Bits of a pixel."""
     for name, pixels in zip(names, (reference, image), strict=True):
         if pixels.dtype not in (np.uint8, np.uint16):
-            raise UserError(f"{name} is {pixels.dtype}: uint8 or uint16 is allowed")
+            raise UserError(f"{name} is {pixels.dtype}, must be uint8 or uint16")
         if pixels.ndim != 3 or 0 in pixels.shape:
-            raise UserError(
-                f"{name} has the shape {pixels.shape}: (C, H, W) without a 0 is allowed"
-            )
+            raise UserError(f"{name} has the shape {pixels.shape}, must have (C, H, W) without a 0")
     for what in ("shape", "dtype"):
         if getattr(reference, what) != getattr(image, what):
             raise UserError(
                 f"{names[0]} has the {what} {getattr(reference, what)} and {names[1]} "
-                f"{getattr(image, what)}: equal ones are allowed"
+                f"{getattr(image, what)}, must be equal"
             )
     return 8 * reference.itemsize
 

@@ -155,5 +155,5 @@ def test_refused():
     """A step or a column out of range is a ValueError."""
     with pytest.raises(ValueError, match="step is -1: 0 to"):
         draw(0, -1, 0, 2, 2)
-    with pytest.raises(ValueError, match="columns is 65537: 0 to"):
+    with pytest.raises(ValueError, match="columns is 65537, must be 0 to"):
         draw(0, 0, 0, 2, 65537)

@@ -49,6 +49,6 @@ def test_a_line_after_another(name, size):
 @pytest.mark.parametrize("block", [8, 24])
 def test_refused(block):
     """A block that is no power of two from 16 on is a ValueError."""
-    with pytest.raises(ValueError, match=f"block is {block}: a power of two from 16 on is allowed"):
+    with pytest.raises(ValueError, match=f"block is {block}, must be a power of two from 16 on"):
         Twiddles(block=block)
     gc.collect()  # Amaranth warns of the unfinished object now, where it is expected

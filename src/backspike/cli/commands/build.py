@@ -129,20 +129,20 @@ def _chosen(args: argparse.Namespace) -> "list[tuple[Board, Machine | SpectralMa
     if args.tools not in TOOLSETS:
         raise UserError(f"tools is {args.tools!r}, must be {' or '.join(TOOLSETS)}")
     if args.seeds < 1:
-        raise UserError(f"seeds is {args.seeds}: 1 or more is allowed")
+        raise UserError(f"seeds is {args.seeds}, must be 1 or more")
     if args.jobs < 1:
-        raise UserError(f"jobs is {args.jobs}: 1 or more is allowed")
+        raise UserError(f"jobs is {args.jobs}, must be 1 or more")
     if args.check and args.renew:
-        raise UserError("check and renew are both given: one of them is allowed")
+        raise UserError("check and renew are both given, must be one or none")
     if args.clock is not None and (args.check or args.renew or args.all):
         raise UserError(f"clock is {args.clock:g}: baselines have their boards' clocks")
     if args.all:
         for name in ("board", "machine", "out", "plots"):
             if getattr(args, name) is not None:
-                raise UserError(f"{name} is {getattr(args, name)}: it is not allowed beside --all")
+                raise UserError(f"{name} is {getattr(args, name)}, must not be given beside --all")
         pairs = PAIRS
     elif args.board is None:
-        raise UserError(f"board is not given: {_boards()} is allowed")
+        raise UserError(f"board is not given, must be one of {_boards()}")
     else:
         pairs = ((args.board, args.machine or "default"),)
     chosen = [(_board(board, args.clock), find_any_machine(machine)) for board, machine in pairs]
@@ -157,7 +157,7 @@ def find_board(name: str) -> "Board":
     from backspike.gen.boards.board import BOARDS
 
     if name not in BOARDS:
-        raise UserError(f"board is {name!r}: {_boards()} is allowed")
+        raise UserError(f"board is {name!r}, must be one of {_boards()}")
     return BOARDS[name]
 
 

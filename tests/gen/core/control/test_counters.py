@@ -16,7 +16,7 @@ pytestmark = pytest.mark.verilator
 
 
 def layers(rng: np.random.Generator, cycles: int) -> np.ndarray:
-    """When a layer begins: now and then, and as soon as allowed."""
+    """When a layer begins: now and then, and as soon as it may."""
     loaded = np.zeros(cycles, bool)
     at = int(rng.integers(1, 40))
     while at < cycles - LAYER_PAUSE:
